@@ -1,0 +1,78 @@
+package exeunt
+
+import (
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Account is a person's or an organisation's identity.
+type Account struct {
+	ID     AccountID
+	Handle string // unique, as ParseHandle gives it, without "@"
+	Name   string // display name, as the person wrote it
+	Email  string // "" when none was given
+	// EmailConfirmed: only then does the address identify the account. An
+	// unconfirmed one could have been registered by somebody else beforehand.
+	EmailConfirmed bool
+	Display        Display
+	Status         AccountStatus
+	Created        time.Time
+	PasswordSet    time.Time
+
+	// Generation rises when sessions of the account end together; a session
+	// born before it has ended. CredentialVersion rises when the password
+	// changes. A Proof carries both.
+	Generation        int64
+	CredentialVersion int64
+
+	LiveSessions int64 // how many sessions have not been ended
+}
+
+// AccountStatus says whether an account may sign in.
+type AccountStatus string
+
+const (
+	// AccountActive may sign in.
+	AccountActive AccountStatus = "active"
+	// AccountDisabled may not; all its sessions have ended.
+	AccountDisabled AccountStatus = "disabled"
+)
+
+// Display is the person's choice of light or dark.
+type Display string
+
+const (
+	// DisplaySystem follows the device's setting.
+	DisplaySystem Display = "system"
+	// DisplayLight is always light.
+	DisplayLight Display = "light"
+	// DisplayDark is always dark.
+	DisplayDark Display = "dark"
+)
+
+// ParseDisplay reads a choice; anything unknown is DisplaySystem.
+func ParseDisplay(s string) Display {
+	switch d := Display(s); d {
+	case DisplayLight, DisplayDark:
+		return d
+	}
+	return DisplaySystem
+}
+
+// Limits of what people write about themselves.
+const (
+	MaxNameLen  = 80  // characters
+	MaxEmailLen = 254 // bytes, RFC 5321 section 4.5.3.1.3
+	MaxLabelLen = 80  // characters
+)
+
+var handleShape = regexp.MustCompile(`^[a-z][a-z0-9_]{1,29}$`)
+
+// ParseHandle returns the handle in its one spelling: lower case, without a
+// leading "@". ok is false unless it has 2 to 30 of a–z, 0–9 and _, starting
+// with a letter.
+func ParseHandle(s string) (handle string, ok bool) {
+	handle = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(s), "@"))
+	return handle, handleShape.MatchString(handle)
+}

@@ -1,0 +1,50 @@
+package exeunt
+
+import "net/netip"
+
+// ActorKind says what sort of actor did something.
+type ActorKind string
+
+const (
+	// ActorPerson: somebody signed in to the account.
+	ActorPerson ActorKind = "person"
+	// ActorOperator: somebody who runs this installation.
+	ActorOperator ActorKind = "operator"
+	// ActorSystem: the authority itself, as when time runs out.
+	ActorSystem ActorKind = "system"
+)
+
+// Actor is who wants something done.
+type Actor struct {
+	Kind    ActorKind
+	Account AccountID    // of a person
+	Session SessionID    // of a person: the session it is done from
+	App     AppSessionID // of a person who acts through an app's session
+	Label   string       // of a person: that session's label; of an operator: a name for the audit
+	Address netip.Addr   // where the request came from, if it came over a network
+}
+
+// System is the authority as an actor.
+func System() Actor { return Actor{Kind: ActorSystem} }
+
+// MayEnd reports whether the actor may carry out the revocation. A person
+// reaches only their own account, and through an app's session only that app
+// session, unless the confirmation was given at the authority itself.
+func (a Actor) MayEnd(r Revocation) bool {
+	switch a.Kind {
+	case ActorOperator, ActorSystem:
+		return true
+	case ActorPerson:
+		if a.Account.IsZero() || a.Account != r.Account {
+			return false
+		}
+		if !a.App.IsZero() {
+			return r.Scope == ScopeSession && r.Session == a.Session && r.AppSession == a.App
+		}
+		return true
+	}
+	return false
+}
+
+// Key identifies the actor for idempotency keys.
+func (a Actor) Key() string { return string(a.Kind) + ":" + a.Session.String() }

@@ -1,0 +1,31 @@
+package exeunt
+
+import "time"
+
+// AuditEntry is one line of what was done to an account.
+type AuditEntry struct {
+	At      time.Time
+	Account AccountID
+	Action  AuditAction
+	Session SessionID // the session it was done to, if any
+	By      Actor
+	Detail  string // the scope and reason of an ending, the kind of a sign-in
+}
+
+// AuditAction names what was done.
+type AuditAction string
+
+const (
+	// AuditSignUp: the account was created.
+	AuditSignUp AuditAction = "sign_up"
+	// AuditSignIn: a session was started.
+	AuditSignIn AuditAction = "sign_in"
+	// AuditAppSignIn: an app session was started.
+	AuditAppSignIn AuditAction = "app_sign_in"
+	// AuditEnd: sessions were ended; the detail is the scope and the reason.
+	AuditEnd AuditAction = "end"
+	// AuditProfile: name, e-mail or display changed.
+	AuditProfile AuditAction = "profile_change"
+	// AuditStatus: the account was enabled again. (Disabling is an AuditEnd.)
+	AuditStatus AuditAction = "status_change"
+)

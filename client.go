@@ -1,0 +1,42 @@
+package exeunt
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+)
+
+// Client is an app that relies on the authority for its sessions.
+type Client struct {
+	ID           ClientID
+	Name         string   // shown to people
+	HomeURL      string   // where its front page is
+	RedirectURIs []string // where a code may be sent; compared exactly
+}
+
+var clientShape = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
+
+// Validate names the first thing about the client that cannot be.
+func (c Client) Validate() error {
+	if !clientShape.MatchString(string(c.ID)) {
+		return fmt.Errorf("client id %q: use 1 to 40 of a-z, 0-9 and -, starting with a letter", c.ID)
+	}
+	if c.Name == "" {
+		return fmt.Errorf("client %s has no name", c.ID)
+	}
+	if len(c.RedirectURIs) == 0 {
+		return fmt.Errorf("client %s has no redirect address", c.ID)
+	}
+	for _, raw := range append([]string{c.HomeURL}, c.RedirectURIs...) {
+		u, err := url.Parse(raw)
+		if err != nil || !u.IsAbs() || u.Host == "" || u.Fragment != "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
+			return fmt.Errorf("client %s: %q is no plain http or https address", c.ID, raw)
+		}
+	}
+	return nil
+}
+
+// MayRedirectTo reports whether uri is registered. The comparison is exact
+// (RFC 9700 section 2.1).
+func (c Client) MayRedirectTo(uri string) bool { return slices.Contains(c.RedirectURIs, uri) }

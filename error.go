@@ -1,0 +1,70 @@
+package exeunt
+
+import (
+	"errors"
+	"time"
+)
+
+// Error is an error that people may read. Code is stable and stands in the
+// API and in catalogues; Message is English and says what happened, whether
+// anything changed, and what to do.
+type Error struct {
+	Code    string
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// The errors of the product. Wrap them with the operand; compare with errors.Is.
+var (
+	ErrNotFound         = &Error{"not_found", "There is nothing here by that name."}
+	ErrForbidden        = &Error{"forbidden", "That is not yours to do. Nothing was changed."}
+	ErrSignedOut        = &Error{"signed_out", "You are signed out here. Sign in and try again; nothing was changed."}
+	ErrWrongCredentials = &Error{"wrong_credentials", "That handle or e-mail and password do not match. Nothing was changed."}
+	ErrSignInAgain      = &Error{"sign_in_again", "Something about this account changed while you were signing in. Please sign in again."}
+	ErrNotConfirmed     = &Error{"not_confirmed", "The server could not confirm that this was recorded. Do not rely on it: try again in a moment. Trying again is harmless."}
+	ErrUnavailable      = &Error{"unavailable", "The server cannot do this right now. Nothing was changed; try again in a moment."}
+	ErrHandleTaken      = &Error{"handle_taken", "That handle is taken. Choose another; nothing was changed."}
+	ErrEmailTaken       = &Error{"email_taken", "Another account has confirmed that e-mail address. Nothing was changed."}
+	ErrSignUpClosed     = &Error{"sign_up_closed", "New accounts are made by invitation here. Ask whoever runs this site."}
+	ErrInviteSpent      = &Error{"invite_spent", "This link has been used or has run out. Ask for a new one."}
+	ErrBadChallenge     = &Error{"bad_challenge", "The app asked to sign in without a valid PKCE challenge (code_challenge, method S256). Nothing was changed; tell whoever runs the app."}
+	ErrCodeSpent        = &Error{"code_spent", "This sign-in code has been used or has run out. Start again from the app."}
+	ErrKeyReused        = &Error{"key_reused", "This idempotency key was used before for something else. Use a new key; nothing was changed."}
+	ErrOtherAccount     = &Error{"other_account", "This tab belongs to another sign-in than the one active now. Nothing was changed."}
+	ErrDisabled         = &Error{"account_disabled", "This account is disabled."}
+)
+
+// ThrottledError says that there were too many failed sign-ins.
+type ThrottledError struct{ RetryAfter time.Duration }
+
+func (e *ThrottledError) Error() string {
+	return "Too many failed sign-ins. Wait a little, then try again; nothing was changed."
+}
+
+// FieldError says what is wrong with one field of a form, by a stable code
+// that catalogues translate.
+type FieldError struct {
+	Field string // "handle", "email", "name", "password", …
+	Code  string // "too_short", …
+	Err   *Error // English, for the API
+}
+
+func (e *FieldError) Error() string { return e.Err.Message }
+
+// CodeOf returns the stable code of an error that people may read, and "" of
+// any other.
+func CodeOf(err error) string {
+	var e *Error
+	var f *FieldError
+	var t *ThrottledError
+	switch {
+	case errors.As(err, &f):
+		return f.Code
+	case errors.As(err, &t):
+		return "throttled"
+	case errors.As(err, &e):
+		return e.Code
+	}
+	return ""
+}

@@ -1,0 +1,70 @@
+// Package authority decides: whether a token is usable, whether a session may
+// be started, and who may end what. Every ending of a session, whatever its
+// cause, goes through End or one of the few methods beside it in end.go.
+//
+// It owns the order of things: a revocation is committed, then applied to
+// memory, then answered. It does not verify passwords (signin does), write SQL
+// (store does) or speak HTTP (the surfaces do).
+package authority
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// Config is what an Authority is made of. All fields are needed.
+type Config struct {
+	Store     *store.Store
+	Live      *live.Index
+	Feed      *feed.Feed
+	Policy    exeunt.Policy
+	Retention store.Retention
+	Clients   []exeunt.Client
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Authority is safe for concurrent use.
+type Authority struct {
+	Config
+	clients map[exeunt.ClientID]exeunt.Client
+	lookups *lookups
+	queue   chan queuedEnd
+
+	flushing sync.Mutex // one saver of activity at a time
+
+	afterLoad func() // a pause between reading a snapshot and inserting it, in tests only
+}
+
+// New returns an authority. Call Run to let it tend its sessions.
+func New(c Config) *Authority {
+	a := &Authority{Config: c, clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), queue: make(chan queuedEnd, 1024)}
+	for _, cl := range c.Clients {
+		a.clients[cl.ID] = cl
+	}
+	return a
+}
+
+// Client returns a registered client, or ErrNotFound.
+func (a *Authority) Client(id exeunt.ClientID) (exeunt.Client, error) {
+	c, ok := a.clients[id]
+	if !ok {
+		return c, exeunt.ErrNotFound
+	}
+	return c, nil
+}
+
+// Listen waits for news of an account's sessions. Close the listener when done.
+func (a *Authority) Listen(id exeunt.AccountID) *feed.Listener { return a.Feed.Listen(id) }
+
+// Account returns an account, or ErrNotFound.
+func (a *Authority) Account(ctx context.Context, id exeunt.AccountID) (exeunt.Account, error) {
+	return a.Store.Account(ctx, id)
+}

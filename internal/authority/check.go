@@ -1,0 +1,141 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// Answer is what a check returns.
+type Answer = live.Answer
+
+// Check answers whether a token is usable now. For a token known to this node
+// it allocates nothing, writes nothing and never waits; the first sight of one
+// reads the store. It does not count as activity: see Touch.
+//
+// The states it returns are Usable, Ended, TimedOut, NoSuch and CannotKnow.
+// Once the reply to a sign-out has been sent, no later Check on this node says
+// Usable.
+func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
+	if a.Store.Failed() {
+		// What is durable is no longer known, so nothing is known.
+		return Answer{State: live.CannotKnow}
+	}
+	if u := t.Use(); u != exeunt.UseSession && u != exeunt.UseApp {
+		return Answer{State: live.NoSuch}
+	}
+	h := t.Hash()
+	if ans := a.Live.Check(h, a.Now()); ans.State != live.Absent {
+		return ans
+	}
+	return a.firstSight(ctx, t.Use(), h)
+}
+
+// Touch counts as activity of the answer's session.
+func (a *Authority) Touch(ans Answer) { a.Live.Touch(ans, a.Now()) }
+
+// maxReloads bounds how often a snapshot may be overtaken by events.
+const maxReloads = 4
+
+func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
+	if state, ok := a.lookups.known(h); ok {
+		return Answer{State: state}
+	}
+	release, ok := a.lookups.enter(ctx)
+	if !ok {
+		return Answer{State: live.CannotKnow}
+	}
+	defer release()
+	for range maxReloads {
+		sn, err := a.Store.Load(ctx, use, h)
+		switch {
+		case errors.Is(err, exeunt.ErrNotFound):
+			// A token is drawn at random, so one that is unknown now was never
+			// handed out and, but for a chance of 2^-256, never will be.
+			a.lookups.remember(h, live.NoSuch)
+			return Answer{State: live.NoSuch}
+		case err != nil:
+			a.Log.Warn("a token could not be looked up", "err", err)
+			return Answer{State: live.CannotKnow}
+		}
+		if a.afterLoad != nil {
+			a.afterLoad()
+		}
+		if !a.Live.Insert(sn) {
+			if sn.Session.End != nil || sn.Session.Generation < sn.AccountGeneration {
+				a.lookups.remember(h, live.Ended)
+				return Answer{State: live.Ended}
+			}
+			continue // an event overtook the snapshot: read again, it will show
+		}
+		if ans := a.Live.Check(h, a.Now()); ans.State != live.Absent {
+			return ans
+		}
+		// The session is there but this app session of it is not: it has ended.
+		a.lookups.remember(h, live.Ended)
+		return Answer{State: live.Ended}
+	}
+	return Answer{State: live.CannotKnow}
+}
+
+// lookups bounds what unknown tokens may cost. The checksum in a token stops
+// accidents, not attackers, who can make as many well-formed ones as they like.
+type lookups struct {
+	places chan struct{}
+
+	mu       sync.Mutex
+	old, new map[exeunt.TokenHash]live.State // the dead, forgotten by generations
+}
+
+const (
+	maxLookups  = 16
+	lookupWait  = time.Second
+	deadPerHalf = 1 << 15
+)
+
+func newLookups() *lookups {
+	return &lookups{places: make(chan struct{}, maxLookups), old: map[exeunt.TokenHash]live.State{}, new: map[exeunt.TokenHash]live.State{}}
+}
+
+// enter waits a little for a place; beyond it the answer is "cannot know".
+func (l *lookups) enter(ctx context.Context) (release func(), ok bool) {
+	release = func() { <-l.places }
+	select {
+	case l.places <- struct{}{}:
+		return release, true
+	default:
+	}
+	wait := time.NewTimer(lookupWait)
+	defer wait.Stop()
+	select {
+	case l.places <- struct{}{}:
+		return release, true
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+	return nil, false
+}
+
+// known answers from memory for tokens that can never be usable again.
+func (l *lookups) known(h exeunt.TokenHash) (live.State, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s, ok := l.new[h]; ok {
+		return s, true
+	}
+	s, ok := l.old[h]
+	return s, ok
+}
+
+func (l *lookups) remember(h exeunt.TokenHash, s live.State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.new) >= deadPerHalf {
+		l.old, l.new = l.new, map[exeunt.TokenHash]live.State{}
+	}
+	l.new[h] = s
+}

@@ -1,0 +1,148 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// Ending is the recorded outcome of a revocation.
+type Ending = store.Ending
+
+// End ends sessions. When it returns nil the ending is on stable storage, this
+// node's memory has it, and no later Check here says Usable. What might happen:
+//   - nil: recorded; Ending.Already says that it had been before.
+//   - ErrForbidden: the actor may not.
+//   - ErrNotFound: no such session, also when it is somebody else's.
+//   - ErrSignedOut: with ScopeOthers, the session to keep has itself ended.
+//   - ErrKeyReused: the revocation's key was used for another request.
+//   - ErrUnavailable: nothing was changed. ErrNotConfirmed: it may or may not
+//     have been recorded; repeating it with the same key is harmless.
+func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation) (Ending, error) {
+	return a.end(ctx, by, rev, store.Change{})
+}
+
+// ReplacePassword sets a new password hash and ends every other session of the
+// account, in one transaction. credential is the version of the password that
+// the person has just proved to know; ErrSignInAgain when it changed meanwhile.
+func (a *Authority) ReplacePassword(ctx context.Context, by exeunt.Actor, keep exeunt.SessionID, hash string, credential int64) (Ending, error) {
+	rev := exeunt.Revocation{Account: by.Account, Scope: exeunt.ScopeOthers, Session: keep, Reason: exeunt.ReasonPasswordChange}
+	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential})
+}
+
+// Disable stops an account from signing in and ends all its sessions, in one
+// transaction (OWASP ASVS 5.0, 7.4.2).
+func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt.AccountID) (Ending, error) {
+	if by.Kind != exeunt.ActorOperator {
+		return Ending{}, exeunt.ErrForbidden
+	}
+	rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonDisabled}
+	return a.end(ctx, by, rev, store.Change{Status: exeunt.AccountDisabled})
+}
+
+// Enable lets a disabled account sign in again. It revives no session.
+func (a *Authority) Enable(ctx context.Context, by exeunt.Actor, account exeunt.AccountID) error {
+	if by.Kind != exeunt.ActorOperator {
+		return exeunt.ErrForbidden
+	}
+	return a.Store.Enable(ctx, account, by, a.Now())
+}
+
+func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change store.Change) (Ending, error) {
+	if !by.MayEnd(rev) {
+		if by.Kind == exeunt.ActorPerson && by.Account != rev.Account {
+			return Ending{}, exeunt.ErrNotFound // "not yours" reads as "not there"
+		}
+		return Ending{}, exeunt.ErrForbidden
+	}
+	out, err := a.Store.End(ctx, by, rev, change, a.Now())
+	if err != nil {
+		return out, fmt.Errorf("end %s: %w", rev.Scope, err)
+	}
+	// The store has called the feed before it returned: memory has the event.
+	a.Log.Info("sessions ended", "account", rev.Account, "scope", rev.Scope, "session", rev.Session, "app", rev.AppSession,
+		"reason", rev.Reason, "by", by.Kind, "seq", out.Seq, "ended", out.Ended, "already", out.Already)
+	return out, nil
+}
+
+type queuedEnd struct {
+	by  exeunt.Actor
+	rev exeunt.Revocation
+}
+
+// EndSoon ends a session that the authority itself must end, off the path of
+// the request that found it. If the queue is full it is left to the next
+// request that finds it: until it is ended it is refused all the same.
+func (a *Authority) EndSoon(rev exeunt.Revocation) {
+	select {
+	case a.queue <- queuedEnd{exeunt.System(), rev}:
+	default:
+		a.Log.Warn("too many endings are waiting; one is left to its next request", "session", rev.Session)
+	}
+}
+
+// declare ends a session whose time has run out, if the store agrees. The
+// activity known here goes to the store first, so that the two judge alike.
+func (a *Authority) declare(ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, reason exeunt.Reason) error {
+	if err := a.FlushActivity(ctx); err != nil {
+		return err
+	}
+	_, err := a.end(ctx, exeunt.System(), exeunt.Revocation{Account: account, Scope: exeunt.ScopeSession, Session: session, Reason: reason}, store.Change{})
+	if errors.Is(err, store.ErrStillGood) {
+		s, err := a.Store.Session(ctx, account, session)
+		if err != nil {
+			return err
+		}
+		a.Live.StillGood(session, s.Seen)
+		return nil
+	}
+	return err
+}
+
+// WhyEnded returns when and why the session or app session of a dead token
+// ended, and false when no such token is known. It names neither account nor
+// device: whoever holds a dead token may be a thief, or the next user of the
+// computer.
+func (a *Authority) WhyEnded(ctx context.Context, t exeunt.Token) (at time.Time, reason exeunt.Reason, known bool, err error) {
+	release, ok := a.lookups.enter(ctx)
+	if !ok {
+		return at, "", false, exeunt.ErrUnavailable
+	}
+	defer release()
+	sn, err := a.Store.Load(ctx, t.Use(), t.Hash())
+	if errors.Is(err, exeunt.ErrNotFound) {
+		return at, "", false, nil
+	}
+	if err != nil {
+		return at, "", false, err
+	}
+	if sn.Session.End == nil {
+		if reason := sn.Session.Overdue(a.Now()); reason != "" {
+			// Found by this very request; record it, so that what is said is so.
+			if err := a.declare(ctx, sn.Session.Account, sn.Session.ID, reason); err != nil {
+				return at, "", true, err
+			}
+			sn, err = a.Store.Load(ctx, t.Use(), t.Hash())
+			if err != nil {
+				return at, "", true, err
+			}
+		}
+	}
+	for _, e := range []*exeunt.Ended{appEnd(sn.App), sn.Session.End} {
+		if e != nil {
+			return e.At, e.Reason, true, nil
+		}
+	}
+	return at, "", true, nil
+}
+
+func appEnd(app *exeunt.AppSession) *exeunt.Ended {
+	if app == nil {
+		return nil
+	}
+	return app.End
+}

@@ -1,0 +1,73 @@
+package authority
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"unicode"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// SignIn is the wish to start a session.
+type SignIn struct {
+	Proof     exeunt.Proof
+	Kind      exeunt.SessionKind
+	Label     string // what people read; cut and cleaned
+	UserAgent string
+	Address   netip.Addr
+	// Replaces is the live session whose credential the same browser holds.
+	// It ends with this sign-in, so that no session is left without a holder.
+	Replaces exeunt.SessionID
+}
+
+const maxUserAgent = 400
+
+// Start starts a session and returns its credential, which exists nowhere else.
+// It is always a new one, so that a credential planted in the browser before
+// the sign-in gains nothing (OWASP ASVS 5.0, 7.2.4). What might happen: nil;
+// ErrSignInAgain, when the account changed since the proof; ErrUnavailable;
+// ErrNotConfirmed, when it may or may not have been started: its credential is
+// thrown away, and it ends by itself.
+func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.Session, error) {
+	now, limits := a.Now(), a.Policy.For(in.Kind)
+	token := exeunt.NewToken(exeunt.UseSession)
+	n := store.NewSession{
+		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces,
+		Session: exeunt.Session{
+			ID: exeunt.NewSessionID(), Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
+			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Method: in.Proof.Method,
+			Started: now, Seen: now, Idle: limits.Idle, ExpiresAt: now.Add(limits.Absolute), Generation: in.Proof.Generation,
+		},
+	}
+	n.By = exeunt.Actor{Kind: exeunt.ActorPerson, Account: in.Proof.Account, Session: n.Session.ID, Label: n.Session.Label, Address: in.Address}
+	if _, err := a.Store.StartSession(ctx, n); err != nil {
+		return exeunt.Token{}, exeunt.Session{}, err
+	}
+	// The session is durable. It enters memory as every other does, by its first
+	// check, so there is one way in. Pages that list sessions look again.
+	a.Feed.Wake(in.Proof.Account)
+	return token, n.Session, nil
+}
+
+// CleanLabel makes what an app or browser calls itself fit to be shown.
+func CleanLabel(s string) string {
+	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(s, ""))), " ")
+	if r := []rune(s); len(r) > exeunt.MaxLabelLen {
+		s = string(r[:exeunt.MaxLabelLen])
+	}
+	return s
+}
+
+func cut(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "")
+}

@@ -1,0 +1,142 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// maxFlushEvery bounds how much activity a crash can lose. What is lost only
+// makes a session end earlier.
+const maxFlushEvery = 5 * time.Second
+
+// sweepEvery is how often the store is searched for sessions whose time has
+// run out without anybody asking, and for rows to settle and purge.
+const sweepEvery = 5 * time.Second
+
+// Run tends the sessions until ctx is done, then saves the last activity.
+func (a *Authority) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { a.endQueued(ctx) })
+	wg.Go(func() {
+		every(ctx, min(maxFlushEvery, a.Policy.ShortestIdle()/10), func() { a.logged("save activity", a.FlushActivity(ctx)) })
+	})
+	wg.Go(func() { every(ctx, sweepEvery, func() { a.logged("sweep", a.Sweep(ctx)) }) })
+	wg.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	a.logged("save activity", a.FlushActivity(last))
+}
+
+func every(ctx context.Context, d time.Duration, f func()) {
+	t := time.NewTicker(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			f()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *Authority) logged(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		a.Log.Warn("could not "+what+"; trying again later", "err", err)
+	}
+}
+
+// endQueued carries out endings that requests found to be due.
+func (a *Authority) endQueued(ctx context.Context) {
+	for {
+		select {
+		case o := <-a.Live.Overdue():
+			a.logged("declare a session ended", a.declare(ctx, o.Account, o.Session, o.Reason))
+		case q := <-a.queue:
+			_, err := a.End(ctx, q.by, q.rev)
+			a.logged("end a session", err)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// FlushActivity saves last-activity times in batches.
+func (a *Authority) FlushActivity(ctx context.Context) error {
+	a.flushing.Lock()
+	defer a.flushing.Unlock()
+	list := a.Live.Unflushed()
+	if len(list) == 0 {
+		return nil
+	}
+	if err := a.Store.SaveActivity(ctx, list); err != nil {
+		return err
+	}
+	a.Live.Flushed(list)
+	return nil
+}
+
+// noAccount means every account.
+var noAccount exeunt.AccountID
+
+// overdueStep is how many endings the sweep asks for at a time: they share
+// transactions with whatever else is being written.
+const overdueStep = 128
+
+// Sweep declares ended what time has ended, writes the rows of sessions that
+// were ended together, deletes what is older than the retention, and forgets
+// the dead in memory.
+func (a *Authority) Sweep(ctx context.Context) error {
+	if err := a.sweepOverdue(ctx); err != nil {
+		return err
+	}
+	for {
+		n, err := a.Store.SettleEnded(ctx)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if _, err := a.Store.Purge(ctx, a.Retention, a.Now()); err != nil {
+		return err
+	}
+	a.Live.Forget()
+	return nil
+}
+
+func (a *Authority) sweepOverdue(ctx context.Context) error {
+	if err := a.FlushActivity(ctx); err != nil {
+		return err
+	}
+	for {
+		overdue, err := a.Store.Overdue(ctx, noAccount, a.Now(), overdueStep)
+		if err != nil || len(overdue) == 0 {
+			return err
+		}
+		if err := a.declareAll(ctx, overdue); err != nil {
+			return err
+		}
+		if len(overdue) < overdueStep {
+			return nil
+		}
+	}
+}
+
+// declareAll declares sessions ended side by side, so that their endings share
+// a commit. A session that was ended otherwise meanwhile is no error.
+func (a *Authority) declareAll(ctx context.Context, overdue []live.Overdue) error {
+	errs := make([]error, len(overdue))
+	var wg sync.WaitGroup
+	for i, o := range overdue {
+		wg.Go(func() { errs[i] = a.declare(ctx, o.Account, o.Session, o.Reason) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,182 @@
+// Package keys holds the keys with which this installation makes what it later
+// recognises: the second half of a browser's credential, and the notes it
+// leaves in a browser.
+//
+// It owns sealing and rotation. Keys lie in the database, sealed by a master
+// key that never does: a stolen database alone makes nothing. It does not
+// decide what is signed.
+package keys
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+const keyLen = 32
+
+// rotateAfter is how old a key gets before a new one is made beside it.
+const rotateAfter = 90 * 24 * time.Hour
+
+// keyStore is what the ring needs of the store.
+type keyStore interface {
+	Keys(ctx context.Context, purpose string) ([]store.SealedKey, error)
+	AddKey(ctx context.Context, k store.SealedKey, deleteBefore time.Time) error
+}
+
+// Ring makes and recognises codes with the keys of one purpose: the newest
+// makes, all recognise, so that a rotation signs nobody out.
+type Ring struct {
+	purpose string
+	master  Master
+	store   keyStore
+	overlap time.Duration
+	current atomic.Pointer[keyset]
+}
+
+type keyset struct {
+	newest time.Time
+	keys   [][]byte // newest first
+}
+
+// String keeps keys out of whatever prints the ring.
+func (r *Ring) String() string { return "keys.Ring(" + r.purpose + ")" }
+
+// Open reads the ring of a purpose and makes its first key if there is none.
+// Codes made with a retired key are recognised for the overlap.
+func Open(ctx context.Context, s keyStore, master Master, purpose string, overlap time.Duration, now time.Time) (*Ring, error) {
+	r := &Ring{purpose: purpose, master: master, store: s, overlap: overlap}
+	if err := r.Rotate(ctx, now); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Rotate makes a new key when the newest is old enough, and forgets those whose
+// overlap is over. Calling it often is harmless.
+func (r *Ring) Rotate(ctx context.Context, now time.Time) error {
+	set, err := r.read(ctx)
+	if err != nil {
+		return err
+	}
+	if len(set.keys) == 0 || now.Sub(set.newest) >= rotateAfter {
+		key := make([]byte, keyLen)
+		rand.Read(key)
+		sealed, err := r.master.seal(key, r.purpose)
+		if err != nil {
+			return err
+		}
+		k := store.SealedKey{Purpose: r.purpose, Sealed: sealed, Created: now}
+		if err := r.store.AddKey(ctx, k, now.Add(-rotateAfter-r.overlap)); err != nil {
+			return err
+		}
+		if set, err = r.read(ctx); err != nil {
+			return err
+		}
+	}
+	r.current.Store(set)
+	return nil
+}
+
+func (r *Ring) read(ctx context.Context) (*keyset, error) {
+	sealed, err := r.store.Keys(ctx, r.purpose)
+	if err != nil {
+		return nil, err
+	}
+	set := &keyset{}
+	for i, k := range sealed {
+		key, err := r.master.open(k.Sealed, r.purpose)
+		if err != nil {
+			return nil, fmt.Errorf("key %s of %s: %w", r.purpose, k.Created.Format(time.DateOnly), err)
+		}
+		if i == 0 {
+			set.newest = k.Created
+		}
+		set.keys = append(set.keys, key)
+	}
+	return set, nil
+}
+
+func mac(key []byte, text string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+// Half returns the second half of a browser's credential: HMAC-SHA-256 of the
+// first. There is nothing to store, and neither half is worth anything alone.
+func (r *Ring) Half(t exeunt.Token) string { return r.Code(t.Reveal()) }
+
+// IsHalf reports, in constant time for each key, whether half belongs to the token.
+func (r *Ring) IsHalf(t exeunt.Token, half string) bool { return r.IsCode(t.Reveal(), half) }
+
+// Code returns the authentication code of a text.
+func (r *Ring) Code(text string) string {
+	return base64.RawURLEncoding.EncodeToString(mac(r.current.Load().keys[0], text))
+}
+
+// IsCode reports whether code was made by Code for the text.
+func (r *Ring) IsCode(text, code string) bool {
+	given, err := base64.RawURLEncoding.Strict().DecodeString(code)
+	if err != nil || len(given) != sha256.Size {
+		return false
+	}
+	ok := false
+	for _, key := range r.current.Load().keys {
+		if hmac.Equal(given, mac(key, text)) {
+			ok = true
+		}
+	}
+	return ok
+}
+
+// Master is the key that seals the others.
+type Master struct{ key [keyLen]byte }
+
+// String keeps the key out of whatever prints it.
+func (Master) String() string { return "keys.Master(…)" }
+
+// GoString does so for %#v.
+func (Master) GoString() string { return "keys.Master(…)" }
+
+// errWrongMaster says that the master key is not the one the keys were sealed with.
+var errWrongMaster = errors.New("the master key is not the one this installation's keys were sealed with; give back the original master key file, or everybody must sign in again with new keys")
+
+func (m Master) aead() (cipher.AEAD, error) {
+	block, err := aes.NewCipher(m.key[:])
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+func (m Master) seal(key []byte, purpose string) ([]byte, error) {
+	a, err := m.aead()
+	if err != nil {
+		return nil, err
+	}
+	return a.Seal(nil, nil, key, []byte(purpose)), nil
+}
+
+func (m Master) open(sealed []byte, purpose string) ([]byte, error) {
+	a, err := m.aead()
+	if err != nil {
+		return nil, err
+	}
+	key, err := a.Open(nil, nil, sealed, []byte(purpose))
+	if err != nil {
+		return nil, errWrongMaster
+	}
+	return key, nil
+}

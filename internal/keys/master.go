@@ -1,0 +1,78 @@
+package keys
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// MasterFile is the name of the master key in a data folder.
+const MasterFile = "master.key"
+
+// ParseMaster reads a master key from its text: 32 bytes in base64.
+func ParseMaster(text string) (m Master, err error) {
+	b, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace([]byte(text))))
+	if err != nil || len(b) != keyLen {
+		return m, errors.New("a master key is 32 bytes in base64, 44 characters; `openssl rand -base64 32` makes one")
+	}
+	copy(m.key[:], b)
+	return m, nil
+}
+
+// LoadMaster reads the master key of a data folder, and makes it on the first
+// start. A key that others can read is refused: it may be known already.
+func LoadMaster(dir string) (Master, error) {
+	path := filepath.Join(dir, MasterFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if b, err = makeMaster(path); err != nil {
+			return Master{}, fmt.Errorf("make the master key: %w", err)
+		}
+	}
+	if err != nil {
+		return Master{}, fmt.Errorf("read the master key: %w", err)
+	}
+	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o077 != 0 {
+		return Master{}, fmt.Errorf("%s can be read by others (mode %v); run chmod 600 on it", path, st.Mode().Perm())
+	}
+	m, err := ParseMaster(string(b))
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// makeMaster writes the file whole or not at all: a crash in between leaves a
+// temporary file and no key, and no key has sealed anything yet.
+func makeMaster(path string) ([]byte, error) {
+	key := make([]byte, keyLen)
+	rand.Read(key)
+	text := []byte(base64.StdEncoding.EncodeToString(key) + "\n")
+	f, err := os.CreateTemp(filepath.Dir(path), MasterFile+".*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	return text, err
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// Credential is what a password is checked against. It is kept apart from the
+// account so that no printed account can show it.
+type Credential struct{ PasswordHash string }
+
+const accountColumns = `id, handle, name, email, email_confirmed, display, status, created, password_set, generation, credential_version, live_sessions`
+
+func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
+	var created, passwordSet int64
+	dest := []any{&a.ID, &a.Handle, &a.Name, &a.Email, &a.EmailConfirmed, &a.Display, &a.Status, &created, &passwordSet,
+		&a.Generation, &a.CredentialVersion, &a.LiveSessions}
+	err = row.Scan(append(dest, more...)...)
+	a.Created, a.PasswordSet = at(created), at(passwordSet)
+	return a, err
+}
+
+// Identify finds the account that a handle or a confirmed e-mail address
+// names, with what its password is checked against. It is ErrNotFound when
+// there is none.
+func (s *Store) Identify(ctx context.Context, identifier string) (exeunt.Account, Credential, error) {
+	var c Credential
+	where, key := `handle = $1`, identifier
+	if strings.Contains(identifier, "@") && !strings.HasPrefix(identifier, "@") {
+		where, key = `email_key = $1 AND email_confirmed = 1`, EmailKey(identifier)
+	} else if h, ok := exeunt.ParseHandle(identifier); ok {
+		key = h
+	}
+	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+accountColumns+`, password_hash FROM accounts WHERE `+where, key), &c.PasswordHash)
+	return a, c, notFound("account", err)
+}
+
+// EmailKey is the form in which addresses are compared. Domains are
+// case-insensitive; local parts are in practice.
+func EmailKey(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+// Account returns an account, or ErrNotFound.
+func (s *Store) Account(ctx context.Context, id exeunt.AccountID) (exeunt.Account, error) {
+	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE id = $1`, id.Bytes()))
+	return a, notFound("account", err)
+}
+
+// Credential returns what the account's password is checked against.
+func (s *Store) Credential(ctx context.Context, id exeunt.AccountID) (exeunt.Account, Credential, error) {
+	var c Credential
+	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+accountColumns+`, password_hash FROM accounts WHERE id = $1`, id.Bytes()), &c.PasswordHash)
+	return a, c, notFound("account", err)
+}
+
+// Accounts returns accounts in the order of their handles, those after the
+// given handle, at most limit of them.
+func (s *Store) Accounts(ctx context.Context, after string, limit int) ([]exeunt.Account, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE handle > $1 ORDER BY handle LIMIT $2`, after, limit)
+	return collect(rows, err, "accounts", func(rows *sql.Rows) (exeunt.Account, error) { return scanAccount(rows) })
+}
+
+// AnyAccount reports whether there is an account yet.
+func (s *Store) AnyAccount(ctx context.Context) (any bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts)`).Scan(&any)
+	return any, unavailable("accounts", err)
+}
+
+// AddAccount creates an account. With an invite's hash it spends the invite in
+// the same transaction. What might happen: nil; ErrHandleTaken, also when a
+// confirmed address is taken; ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
+func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, invite *exeunt.TokenHash, by exeunt.Actor) error {
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		refused = nil
+		if invite != nil {
+			n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires > $1
+				AND NOT EXISTS (SELECT 1 FROM accounts WHERE handle = $3)`, ms(a.Created), invite[:], a.Handle)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				refused, err = t.whyInviteRefused(a.Handle)
+				return err
+			}
+		}
+		n, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash,
+			password_set, status, created, generation, credential_version, live_sessions, last_ended)
+			SELECT $1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $9, 1, 1, 0, 0
+			WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE handle = $2 OR ($6 = 1 AND email_confirmed = 1 AND email_key = $5))`,
+			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), a.EmailConfirmed, exeunt.DisplaySystem, c.PasswordHash, ms(a.Created))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			refused = exeunt.ErrHandleTaken
+			return nil
+		}
+		return t.audit(exeunt.AuditEntry{At: a.Created, Account: a.ID, Action: exeunt.AuditSignUp, By: by})
+	})
+	if err == nil {
+		err = refused
+	}
+	return err
+}
+
+func (t *tx) whyInviteRefused(handle string) (refused, err error) {
+	var taken bool
+	if err := t.row(`SELECT EXISTS (SELECT 1 FROM accounts WHERE handle = $1)`, handle).Scan(&taken); err != nil {
+		return nil, err
+	}
+	if taken {
+		return exeunt.ErrHandleTaken, nil
+	}
+	return exeunt.ErrInviteSpent, nil
+}
+
+// ProfileChange is what an account may change of its profile. A changed e-mail
+// address is unconfirmed again.
+type ProfileChange struct {
+	Name    *string
+	Email   *string
+	Display *exeunt.Display
+	// ConfirmEmail marks the address as confirmed. Only an operator's word sets it.
+	ConfirmEmail bool
+}
+
+// ChangeProfile changes an account's profile and returns what it is then.
+func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c ProfileChange, by exeunt.Actor, now time.Time) (live.Profile, error) {
+	var p live.Profile
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		refused = nil
+		if c.ConfirmEmail {
+			var taken bool
+			if err := t.row(`SELECT EXISTS (SELECT 1 FROM accounts o, accounts a WHERE a.id = $1 AND o.id <> a.id
+				AND o.email_confirmed = 1 AND o.email_key = a.email_key)`, id.Bytes()).Scan(&taken); err != nil {
+				return err
+			}
+			if taken {
+				refused = exeunt.ErrEmailTaken
+				return nil
+			}
+		}
+		ok, err := found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
+			name = COALESCE($2, name), display = COALESCE($3, display),
+			email_confirmed = CASE WHEN $6 THEN CASE WHEN email = '' THEN 0 ELSE 1 END WHEN $4 IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
+			email = COALESCE($4, email), email_key = COALESCE($5, email_key)
+			WHERE id = $1 RETURNING profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`,
+			id.Bytes(), c.Name, c.Display, c.Email, keyOf(c.Email), c.ConfirmEmail).Scan(&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			refused = exeunt.ErrNotFound
+			return nil
+		}
+		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditProfile, By: by})
+	})
+	if err == nil {
+		err = refused
+	}
+	return p, err
+}
+
+func keyOf(email *string) *string {
+	if email == nil {
+		return nil
+	}
+	k := EmailKey(*email)
+	return &k
+}
+
+// Enable lets a disabled account sign in again. Disabling is an ending; see End.
+func (s *Store) Enable(ctx context.Context, id exeunt.AccountID, by exeunt.Actor, now time.Time) error {
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		refused = nil
+		n, err := t.exec(`UPDATE accounts SET status = 'active' WHERE id = $1`, id.Bytes())
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			refused = exeunt.ErrNotFound
+			return nil
+		}
+		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditStatus, By: by, Detail: string(exeunt.AccountActive)})
+	})
+	if err == nil {
+		err = refused
+	}
+	return err
+}
+
+// Rehash replaces a password's hash by a newer one of the same password.
+func (s *Store) Rehash(ctx context.Context, id exeunt.AccountID, credential int64, hash string) error {
+	return s.commit(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE accounts SET password_hash = $1 WHERE id = $2 AND credential_version = $3`, hash, id.Bytes(), credential)
+		return err
+	})
+}
+
+func notFound(what string, err error) error {
+	if ok, err := found(err); !ok && err == nil {
+		return fmt.Errorf("%s: %w", what, exeunt.ErrNotFound)
+	}
+	return unavailable(what, err)
+}
+
+// collect reads all rows of a query.
+func collect[T any](rows *sql.Rows, err error, what string, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	if err != nil {
+		return nil, unavailable(what, err)
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, unavailable(what, err)
+		}
+		out = append(out, v)
+	}
+	return out, unavailable(what, rows.Err())
+}

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// Code is a single-use code that an app exchanges for an app session.
+type Code struct {
+	Account     exeunt.AccountID
+	Session     exeunt.SessionID
+	Client      exeunt.ClientID
+	RedirectURI string
+	Challenge   string // PKCE, S256
+	Expires     time.Time
+}
+
+// AddCode stores a code of a session that has not ended; otherwise it is
+// ErrSignedOut.
+func (s *Store) AddCode(ctx context.Context, hash exeunt.TokenHash, c Code) error {
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		refused = nil
+		n, err := t.exec(`INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires)
+			SELECT $1, s.account_id, s.id, $4, $5, $6, $7 FROM sessions s JOIN accounts a ON a.id = s.account_id
+			WHERE s.account_id = $2 AND s.id = $3 AND s.ended_at IS NULL AND s.generation >= a.generation`,
+			hash[:], c.Account.Bytes(), c.Session.Bytes(), c.Client, c.RedirectURI, c.Challenge, ms(c.Expires))
+		if err == nil && n == 0 {
+			refused = exeunt.ErrSignedOut
+		}
+		return err
+	})
+	if err == nil {
+		err = refused
+	}
+	return err
+}
+
+// Exchange is an app's wish to turn a code into an app session.
+type Exchange struct {
+	Code        exeunt.TokenHash
+	Client      exeunt.ClientID
+	RedirectURI string
+	Challenge   string // computed from the verifier
+	App         exeunt.AppSessionID
+	Hash        exeunt.TokenHash // of the app session's token
+}
+
+// ExchangeCode spends a code and starts the app session, if the code is unspent
+// and bound to the same client, address and verifier, and its session has not
+// ended. A second use of a spent code is a sign that it was stolen: the app
+// session it gave is ended (RFC 9700 section 2.1.1, RFC 6749 section 4.1.2).
+// What might happen: nil; ErrCodeSpent for whatever is wrong with the code;
+// ErrUnavailable, ErrNotConfirmed.
+func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) error {
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		refused = nil
+		var account exeunt.AccountID
+		var session exeunt.SessionID
+		ok, err := found(t.row(`UPDATE codes SET spent_at = $1, app_session_id = $2
+			WHERE hash = $3 AND spent_at IS NULL AND expires > $1 AND client_id = $4 AND redirect_uri = $5 AND challenge = $6
+			AND EXISTS (SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.account_id = codes.account_id
+				AND s.id = codes.session_id AND s.ended_at IS NULL AND s.generation >= a.generation)
+			RETURNING account_id, session_id`,
+			ms(now), x.App.Bytes(), x.Code[:], x.Client, x.RedirectURI, x.Challenge).Scan(&account, &session))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			refused = exeunt.ErrCodeSpent
+			return t.punishReuse(x, now)
+		}
+		if _, err := t.exec(`INSERT INTO app_sessions (account_id, id, session_id, client_id, token_hash, started, seen) VALUES ($1, $2, $3, $4, $5, $6, $6)`,
+			account.Bytes(), x.App.Bytes(), session.Bytes(), x.Client, x.Hash[:], ms(now)); err != nil {
+			return err
+		}
+		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: account, Session: session}
+		return t.audit(exeunt.AuditEntry{At: now, Account: account, Action: exeunt.AuditAppSignIn, Session: session, By: by, Detail: string(x.Client)})
+	})
+	if err == nil {
+		err = refused
+	}
+	return err
+}
+
+func (t *tx) punishReuse(x Exchange, now time.Time) error {
+	var rev exeunt.Revocation
+	ok, err := found(t.row(`SELECT account_id, session_id, app_session_id FROM codes WHERE hash = $1 AND spent_at IS NOT NULL`, x.Code[:]).
+		Scan(&rev.Account, &rev.Session, &rev.AppSession))
+	if !ok || err != nil {
+		return err
+	}
+	rev.Scope, rev.Reason = exeunt.ScopeSession, exeunt.ReasonCodeReused
+	_, _, err = t.end(exeunt.System(), rev, Change{}, now)
+	return err
+}
+
+const appColumns = `p.id, p.session_id, p.account_id, p.client_id, p.started, p.seen, p.ended_at, p.ended_reason, p.ended_by, p.ended_by_label, p.ended_by_session`
+
+// appScan scans appColumns.
+type appScan struct {
+	app           exeunt.AppSession
+	started, seen int64
+	end           endScan
+}
+
+func (a *appScan) dest() []any {
+	return []any{&a.app.ID, &a.app.Session, &a.app.Account, &a.app.Client, &a.started, &a.seen,
+		&a.end.at, &a.end.reason, &a.end.by, &a.end.label, &a.end.session}
+}
+
+func (a *appScan) value() exeunt.AppSession {
+	a.app.Started, a.app.Seen, a.app.End = at(a.started), at(a.seen), a.end.ended()
+	return a.app
+}
+
+// addApps fills in the app sessions of the sessions listed.
+func (s *Store) addApps(ctx context.Context, account exeunt.AccountID, list []exeunt.Session) error {
+	if len(list) == 0 {
+		return nil
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM app_sessions p WHERE p.account_id = $1 ORDER BY p.started, p.id`, account.Bytes())
+	apps, err := collect(rows, err, "app sessions", func(r *sql.Rows) (exeunt.AppSession, error) {
+		var a appScan
+		err := r.Scan(a.dest()...)
+		return a.value(), err
+	})
+	if err != nil {
+		return err
+	}
+	at := map[exeunt.SessionID]*exeunt.Session{}
+	for i := range list {
+		at[list[i].ID] = &list[i]
+	}
+	for _, a := range apps {
+		if parent := at[a.Session]; parent != nil {
+			parent.Apps = append(parent.Apps, a)
+		}
+	}
+	return nil
+}
+
+func (s *Store) loadApp(ctx context.Context, hash exeunt.TokenHash, sn *live.Snapshot, dest []any) error {
+	var a appScan
+	row := s.read.QueryRowContext(ctx, `SELECT `+loadColumns+appColumns+`, `+sessionColumns+sessionTables+`
+		JOIN app_sessions p ON p.account_id = s.account_id AND p.session_id = s.id WHERE p.token_hash = $1`, hash[:])
+	var err error
+	sn.Session, err = scanSession(prefixed{row, append(dest, a.dest()...)})
+	if err == nil {
+		app := a.value()
+		sn.App, sn.AppHash = &app, hash
+	}
+	return err
+}

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// ErrStillGood says that time has not run out for a session after all: the
+// database knows of later activity.
+var ErrStillGood = errors.New("the session has not run out")
+
+// Ending is the recorded outcome of a revocation.
+type Ending struct {
+	Seq   int64 // number of its event; 0 if there was nothing left to end
+	At    time.Time
+	Ended int64 // sessions ended by it; an app session counts as one
+	// Already: it, or the same request under the same key, was recorded before.
+	Already bool
+}
+
+// Change is what happens to an account in the same transaction as an ending.
+type Change struct {
+	PasswordHash string               // "" leaves it; needs CredentialVersion
+	Credential   int64                // the version the new password is based on
+	Status       exeunt.AccountStatus // "" leaves it
+}
+
+// End records a revocation: it marks the session or raises the account's
+// generation, appends the event, and writes the audit entry, all or nothing.
+// What might happen:
+//   - nil: recorded, or found recorded already (Ending.Already).
+//   - ErrNotFound: no such account, session or app session.
+//   - ErrSignedOut: with ScopeOthers, the session to keep has itself ended.
+//   - ErrSignInAgain: with a new password, somebody else changed it first.
+//   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not run out.
+//   - ErrKeyReused: the key was used for another request.
+//   - ErrUnavailable, ErrNotConfirmed: as commit says.
+func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (Ending, error) {
+	var out Ending
+	var refused error
+	err := s.commit(ctx, func(t *tx) (err error) {
+		out, refused = Ending{}, nil
+		known, err := t.knownOutcome(by, rev, &out, &refused)
+		if err != nil || known || refused != nil {
+			return err
+		}
+		out, refused, err = t.end(by, rev, change, now)
+		if err != nil || refused != nil || rev.Key == "" {
+			return err
+		}
+		_, err = t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, $3, $4, $5, $6)`,
+			by.Key(), rev.Key, requestText(rev), out.Seq, out.Ended, ms(now))
+		return err
+	})
+	if err == nil {
+		err = refused
+	}
+	return out, err
+}
+
+// knownOutcome looks for the outcome of an earlier request with the same key.
+func (t *tx) knownOutcome(by exeunt.Actor, rev exeunt.Revocation, out *Ending, refused *error) (bool, error) {
+	if rev.Key == "" {
+		return false, nil
+	}
+	var request string
+	var atMS int64
+	ok, err := found(t.row(`SELECT request, seq, ended, at FROM outcomes WHERE actor = $1 AND key = $2`, by.Key(), rev.Key).
+		Scan(&request, &out.Seq, &out.Ended, &atMS))
+	if !ok || err != nil {
+		return false, err
+	}
+	if request != requestText(rev) {
+		*out, *refused = Ending{}, exeunt.ErrKeyReused
+		return false, nil
+	}
+	out.At, out.Already = at(atMS), true
+	return true, nil
+}
+
+func requestText(r exeunt.Revocation) string {
+	return string(r.Scope) + " " + r.Account.String() + " " + r.Session.String() + " " + r.AppSession.String()
+}
+
+// end is called for every ending there is, whatever its cause.
+func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (out Ending, refused, err error) {
+	var generation int64
+	switch {
+	case rev.Scope == exeunt.ScopeSession && !rev.AppSession.IsZero():
+		out, refused, err = t.endApp(by, rev, now)
+	case rev.Scope == exeunt.ScopeSession:
+		out, refused, err = t.endSession(by, rev, now)
+	default:
+		out, generation, refused, err = t.endMany(rev, change, now)
+	}
+	if err != nil || refused != nil || out.Already {
+		return out, refused, err
+	}
+	if out.Seq, err = t.appendEvent(by, rev, generation, now); err != nil {
+		return out, nil, err
+	}
+	detail := string(rev.Scope) + " " + string(rev.Reason)
+	return out, nil, t.audit(exeunt.AuditEntry{At: now, Account: rev.Account, Action: exeunt.AuditEnd, Session: rev.Session, By: by, Detail: detail})
+}
+
+func (t *tx) endSession(by exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {
+	out.At = now
+	// Time alone ends a session only if the activity that has reached the
+	// database agrees; whoever asks has flushed what it knows beforehand.
+	n, err := t.exec(`UPDATE sessions SET ended_at = $1, ended_reason = $2, ended_by = $3, ended_by_session = $4, ended_by_label = $5
+		WHERE account_id = $6 AND id = $7 AND ended_at IS NULL
+		AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $6)
+		AND ($2 <> 'idle' OR seen + idle <= $1) AND ($2 <> 'absolute' OR expires <= $1)`,
+		ms(now), rev.Reason, by.Kind, by.Session.Bytes(), by.Label, rev.Account.Bytes(), rev.Session.Bytes())
+	if err != nil {
+		return out, nil, err
+	}
+	if n == 1 {
+		out.Ended = 1
+		_, err = t.exec(`UPDATE accounts SET live_sessions = live_sessions - 1 WHERE id = $1`, rev.Account.Bytes())
+		return out, nil, err
+	}
+	var live bool
+	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.account_id = $1 AND s.id = $2`, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live))
+	switch {
+	case err != nil:
+		return out, nil, err
+	case !ok:
+		return out, exeunt.ErrNotFound, nil
+	case live:
+		return out, ErrStillGood, nil
+	}
+	out.Already = true
+	return out, nil, nil
+}
+
+func (t *tx) endApp(by exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {
+	out.At = now
+	n, err := t.exec(`UPDATE app_sessions SET ended_at = $1, ended_reason = $2, ended_by = $3, ended_by_session = $4, ended_by_label = $5
+		WHERE account_id = $6 AND id = $7 AND session_id = $8 AND ended_at IS NULL`,
+		ms(now), rev.Reason, by.Kind, by.Session.Bytes(), by.Label, rev.Account.Bytes(), rev.AppSession.Bytes(), rev.Session.Bytes())
+	if err != nil || n == 1 {
+		out.Ended = n
+		return out, nil, err
+	}
+	var there int
+	ok, err := found(t.row(`SELECT 1 FROM app_sessions WHERE account_id = $1 AND id = $2 AND session_id = $3`,
+		rev.Account.Bytes(), rev.AppSession.Bytes(), rev.Session.Bytes()).Scan(&there))
+	if err == nil && !ok {
+		refused = exeunt.ErrNotFound
+	}
+	out.Already = ok
+	return out, refused, err
+}
+
+// endMany raises the account's generation: one row changes, however many
+// sessions there are. Their own rows are written later, by SettleEnded.
+func (t *tx) endMany(rev exeunt.Revocation, change Change, now time.Time) (out Ending, generation int64, refused, err error) {
+	out.At = now
+	kept := int64(0)
+	if rev.Scope == exeunt.ScopeOthers {
+		kept, err = t.exec(`UPDATE sessions SET generation = (SELECT generation + 1 FROM accounts WHERE accounts.id = $1)
+			WHERE account_id = $1 AND id = $2 AND ended_at IS NULL
+			AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $1)
+			AND ($3 = '' OR EXISTS (SELECT 1 FROM accounts WHERE accounts.id = $1 AND credential_version = $4))`,
+			rev.Account.Bytes(), rev.Session.Bytes(), change.PasswordHash, change.Credential)
+		if err != nil {
+			return out, 0, nil, err
+		}
+		if kept == 0 {
+			refused, err = t.whyNotKept(rev)
+			return out, 0, refused, err
+		}
+	}
+	ok, err := found(t.row(`UPDATE accounts SET generation = generation + 1, last_ended = live_sessions - $2, live_sessions = $2,
+		status = CASE WHEN $3 = '' THEN status ELSE $3 END,
+		password_hash = CASE WHEN $4 = '' THEN password_hash ELSE $4 END,
+		password_set = CASE WHEN $4 = '' THEN password_set ELSE $6 END,
+		credential_version = CASE WHEN $4 = '' THEN credential_version ELSE credential_version + 1 END
+		WHERE id = $1 AND ($4 = '' OR credential_version = $5) RETURNING generation, last_ended`,
+		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(now)).Scan(&generation, &out.Ended))
+	if err == nil && !ok {
+		refused = exeunt.ErrNotFound
+	}
+	return out, generation, refused, err
+}
+
+func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
+	var live bool
+	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.account_id = $1 AND s.id = $2`, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live))
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return exeunt.ErrNotFound, nil
+	case live:
+		return exeunt.ErrSignInAgain, nil
+	}
+	return exeunt.ErrSignedOut, nil
+}
+
+func (t *tx) appendEvent(by exeunt.Actor, rev exeunt.Revocation, generation int64, now time.Time) (int64, error) {
+	seq := t.seq + 1
+	_, err := t.exec(`INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		seq, ms(now), rev.Account.Bytes(), rev.Scope, rev.Session.Bytes(), rev.AppSession.Bytes(), generation, rev.Reason,
+		by.Kind, by.Account.Bytes(), by.Session.Bytes(), by.Label)
+	if err != nil {
+		return 0, err
+	}
+	t.seq = seq
+	t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(now)), Revocation: rev, By: by, Generation: generation})
+	return seq, nil
+}
+
+func (t *tx) audit(e exeunt.AuditEntry) error {
+	address := ""
+	if e.By.Address.IsValid() {
+		address = e.By.Address.String()
+	}
+	_, err := t.exec(`INSERT INTO audit (account_id, at, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		e.Account.Bytes(), ms(e.At), e.Action, e.Session.Bytes(), e.By.Kind, e.By.Account.Bytes(), e.By.Session.Bytes(), e.By.Label, address, e.Detail)
+	return err
+}

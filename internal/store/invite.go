@@ -1,0 +1,69 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// Invite is a single-use link that creates an account. What is filled in
+// cannot be chosen by whoever uses it.
+type Invite struct {
+	Handle, Name, Email string
+	EmailConfirmed      bool
+	Expires             time.Time
+}
+
+// AddInvite stores an invite under the hash of its token.
+func (s *Store) AddInvite(ctx context.Context, hash exeunt.TokenHash, v Invite) error {
+	return s.commit(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_confirmed, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
+			hash[:], v.Handle, v.Name, v.Email, v.EmailConfirmed, ms(v.Expires))
+		return err
+	})
+}
+
+// Invite returns an invite that can still be used, or ErrInviteSpent. Looking
+// spends nothing.
+func (s *Store) Invite(ctx context.Context, hash exeunt.TokenHash, now time.Time) (v Invite, err error) {
+	var expires int64
+	ok, err := found(s.read.QueryRowContext(ctx, `SELECT handle, name, email, email_confirmed, expires FROM invites WHERE hash = $1 AND spent_at IS NULL AND expires > $2`,
+		hash[:], ms(now)).Scan(&v.Handle, &v.Name, &v.Email, &v.EmailConfirmed, &expires))
+	v.Expires = at(expires)
+	if err == nil && !ok {
+		return v, exeunt.ErrInviteSpent
+	}
+	return v, unavailable("invite", err)
+}
+
+// SealedKey is a key as the database keeps it: useless without the master key.
+type SealedKey struct {
+	Purpose string
+	Sealed  []byte
+	Created time.Time
+}
+
+// Keys returns the sealed keys of a purpose, newest first.
+func (s *Store) Keys(ctx context.Context, purpose string) ([]SealedKey, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT purpose, sealed, created FROM sealed_keys WHERE purpose = $1 ORDER BY created DESC, id DESC`, purpose)
+	return collect(rows, err, "keys", func(r *sql.Rows) (k SealedKey, err error) {
+		var created int64
+		err = r.Scan(&k.Purpose, &k.Sealed, &created)
+		k.Created = at(created)
+		return k, err
+	})
+}
+
+// AddKey stores a sealed key and deletes those of its purpose created before
+// the given time.
+func (s *Store) AddKey(ctx context.Context, k SealedKey, deleteBefore time.Time) error {
+	return s.commit(ctx, func(t *tx) error {
+		if _, err := t.exec(`INSERT INTO sealed_keys (purpose, sealed, created) VALUES ($1, $2, $3)`, k.Purpose, k.Sealed, ms(k.Created)); err != nil {
+			return err
+		}
+		_, err := t.exec(`DELETE FROM sealed_keys WHERE purpose = $1 AND created < $2`, k.Purpose, ms(deleteBefore))
+		return err
+	})
+}

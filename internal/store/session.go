@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"net/netip"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// NewSession is a session to be started from a proof.
+type NewSession struct {
+	Session  exeunt.Session // Generation is taken from the proof
+	Hash     exeunt.TokenHash
+	Proof    exeunt.Proof
+	Replaces exeunt.SessionID // the live session of the same browser, if any
+	By       exeunt.Actor
+}
+
+// StartSession inserts a session if the account is still as the proof saw it,
+// and in the same transaction ends the one it replaces. It returns the position
+// in the log that the insertion stands at. What might happen: nil;
+// ErrSignInAgain, when the account's generation, password or status has changed
+// since the proof; ErrUnavailable, ErrNotConfirmed.
+func (s *Store) StartSession(ctx context.Context, n NewSession) (seq int64, err error) {
+	var refused error
+	err = s.commit(ctx, func(t *tx) (err error) {
+		refused = nil
+		v := &n.Session
+		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, generation)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, generation FROM accounts
+			WHERE id = $1 AND generation = $12 AND credential_version = $13 AND status = 'active'`,
+			v.Account.Bytes(), v.ID.Bytes(), n.Hash[:], v.Kind, v.Label, v.UserAgent, addressText(v.Address), v.Method, ms(v.Started),
+			v.Idle.Milliseconds(), ms(v.ExpiresAt), n.Proof.Generation, n.Proof.CredentialVersion)
+		if err != nil {
+			return err
+		}
+		if inserted == 0 {
+			refused = exeunt.ErrSignInAgain
+			return nil
+		}
+		if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1 WHERE id = $1`, v.Account.Bytes()); err != nil {
+			return err
+		}
+		if err := t.replace(n); err != nil {
+			return err
+		}
+		seq = t.seq
+		return t.audit(exeunt.AuditEntry{At: v.Started, Account: v.Account, Action: exeunt.AuditSignIn, Session: v.ID, By: n.By,
+			Detail: string(v.Kind) + " " + string(v.Method)})
+	})
+	if err == nil {
+		err = refused
+	}
+	return seq, err
+}
+
+// replace ends the session that the new one takes the place of. It may belong
+// to another account, and it may be gone already.
+func (t *tx) replace(n NewSession) error {
+	if n.Replaces.IsZero() {
+		return nil
+	}
+	var account exeunt.AccountID
+	ok, err := found(t.row(`SELECT account_id FROM sessions WHERE id = $1`, n.Replaces.Bytes()).Scan(&account))
+	if !ok || err != nil {
+		return err
+	}
+	rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeSession, Session: n.Replaces, Reason: exeunt.ReasonReplaced}
+	by := exeunt.System()
+	by.Label = n.Session.Label
+	_, _, err = t.end(by, rev, Change{}, n.Session.Started)
+	return err
+}
+
+const sessionColumns = `s.id, s.account_id, s.kind, s.label, s.user_agent, s.address, s.method, s.started, s.seen, s.idle, s.expires, s.generation,
+	COALESCE(s.ended_at, e.at), COALESCE(s.ended_reason, e.reason), COALESCE(s.ended_by, e.by_kind),
+	CASE WHEN s.ended_at IS NULL THEN e.by_session ELSE s.ended_by_session END, COALESCE(s.ended_by_label, e.by_label)`
+
+// sessionTables joins each session with its account and, when it was ended
+// together with others and its own row is not written yet, with the event that
+// ended it: the first of the account whose generation it was born before.
+const sessionTables = ` FROM sessions s JOIN accounts a ON a.id = s.account_id
+	LEFT JOIN events e ON s.ended_at IS NULL AND s.generation < a.generation AND e.seq =
+		(SELECT min(x.seq) FROM events x WHERE x.account_id = s.account_id AND x.generation > s.generation AND x.generation > 0)`
+
+func scanSession(row rowScanner, more ...any) (s exeunt.Session, err error) {
+	var started, seen, idle, expires int64
+	var address string
+	var end endScan
+	dest := []any{&s.ID, &s.Account, &s.Kind, &s.Label, &s.UserAgent, &address, &s.Method, &started, &seen, &idle, &expires, &s.Generation,
+		&end.at, &end.reason, &end.by, &end.session, &end.label}
+	err = row.Scan(append(dest, more...)...)
+	s.Address, _ = netip.ParseAddr(address) // "" when it was not known
+	s.Started, s.Seen, s.ExpiresAt = at(started), at(seen), at(expires)
+	s.Idle = time.Duration(idle) * time.Millisecond
+	s.End = end.ended()
+	return s, err
+}
+
+type endScan struct {
+	at                sql.NullInt64
+	reason, by, label sql.NullString
+	session           exeunt.SessionID
+}
+
+func (e *endScan) ended() *exeunt.Ended {
+	if !e.at.Valid {
+		return nil
+	}
+	return &exeunt.Ended{At: at(e.at.Int64), Reason: exeunt.Reason(e.reason.String), By: exeunt.ActorKind(e.by.String),
+		BySession: e.session, ByLabel: e.label.String}
+}
+
+// Sessions returns the account's sessions with their app sessions: those that
+// have not ended, latest activity first, or those that have, latest end first.
+func (s *Store) Sessions(ctx context.Context, account exeunt.AccountID, ended bool, limit int) ([]exeunt.Session, error) {
+	q := `SELECT ` + sessionColumns + sessionTables + ` WHERE s.account_id = $1 AND s.ended_at IS NULL AND s.generation >= a.generation ORDER BY s.seen DESC, s.id LIMIT $2`
+	if ended {
+		q = `SELECT ` + sessionColumns + sessionTables + ` WHERE s.account_id = $1 AND (s.ended_at IS NOT NULL OR s.generation < a.generation)
+			ORDER BY COALESCE(s.ended_at, e.at) DESC, s.id LIMIT $2`
+	}
+	rows, err := s.read.QueryContext(ctx, q, account.Bytes(), limit)
+	list, err := collect(rows, err, "sessions", func(r *sql.Rows) (exeunt.Session, error) { return scanSession(r) })
+	if err != nil {
+		return nil, err
+	}
+	return list, s.addApps(ctx, account, list)
+}
+
+// Session returns one session of the account with its app sessions, or
+// ErrNotFound, also when it is another account's.
+func (s *Store) Session(ctx context.Context, account exeunt.AccountID, id exeunt.SessionID) (exeunt.Session, error) {
+	v, err := scanSession(s.read.QueryRowContext(ctx, `SELECT `+sessionColumns+sessionTables+` WHERE s.account_id = $1 AND s.id = $2`, account.Bytes(), id.Bytes()))
+	if err != nil {
+		return v, notFound("session", err)
+	}
+	list := []exeunt.Session{v}
+	err = s.addApps(ctx, account, list)
+	return list[0], err
+}
+
+// CountEnded returns how many ended sessions of the account are kept.
+func (s *Store) CountEnded(ctx context.Context, account exeunt.AccountID) (n int, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.account_id = $1 AND (s.ended_at IS NOT NULL OR s.generation < a.generation)`, account.Bytes()).Scan(&n)
+	return n, unavailable("ended sessions", err)
+}
+
+// AllSessions returns sessions of every account that have not ended, for an
+// operator, latest sign-in first.
+func (s *Store) AllSessions(ctx context.Context, limit int) ([]exeunt.Session, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT `+sessionColumns+sessionTables+` WHERE s.ended_at IS NULL AND s.generation >= a.generation ORDER BY s.started DESC, s.id LIMIT $1`, limit)
+	return collect(rows, err, "sessions", func(r *sql.Rows) (exeunt.Session, error) { return scanSession(r) })
+}
+
+// AccountOf returns the account of a session, or ErrNotFound.
+func (s *Store) AccountOf(ctx context.Context, id exeunt.SessionID) (a exeunt.AccountID, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT account_id FROM sessions WHERE id = $1`, id.Bytes()).Scan(&a)
+	return a, notFound("session", err)
+}
+
+// Count returns how many accounts there are and how many sessions have not ended.
+func (s *Store) Count(ctx context.Context) (accounts, sessions int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT count(*), COALESCE(sum(live_sessions), 0) FROM accounts`).Scan(&accounts, &sessions)
+	return accounts, sessions, unavailable("count", err)
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+const loadColumns = `a.generation, a.profile_version, a.handle, a.name, CASE WHEN a.email_confirmed = 1 THEN a.email ELSE '' END, a.display, s.token_hash,
+	(SELECT seq FROM log_head WHERE id = 1), `
+
+// Load returns what the token with that hash stands for, together with the
+// position in the log of the very snapshot it was read from, or ErrNotFound.
+func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.TokenHash) (live.Snapshot, error) {
+	var sn live.Snapshot
+	var tokenHash []byte
+	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Handle, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display, &tokenHash, &sn.Seq}
+	var err error
+	if use == exeunt.UseApp {
+		err = s.loadApp(ctx, hash, &sn, dest)
+	} else {
+		row := s.read.QueryRowContext(ctx, `SELECT `+loadColumns+sessionColumns+sessionTables+` WHERE s.token_hash = $1`, hash[:])
+		sn.Session, err = scanSession(prefixed{row, dest})
+	}
+	copy(sn.Hash[:], tokenHash)
+	return sn, notFound("token", err)
+}
+
+// prefixed scans some columns of its own before those of another scanner.
+type prefixed struct {
+	row   rowScanner
+	first []any
+}
+
+func (p prefixed) Scan(dest ...any) error {
+	return p.row.Scan(append(append([]any{}, p.first...), dest...)...)
+}
+
+// Tighten shortens the limits of live sessions to the policy's. So a policy
+// that has become stricter applies to sessions that are there already, and one
+// that has become laxer only to new ones.
+func (s *Store) Tighten(ctx context.Context, p exeunt.Policy) error {
+	return s.commit(ctx, func(t *tx) error {
+		for _, k := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared, exeunt.KindApp} {
+			l := p.For(k)
+			if _, err := t.exec(`UPDATE sessions SET idle = min(idle, $1), expires = min(expires, started + $2)
+				WHERE kind = $3 AND ended_at IS NULL AND (idle > $1 OR expires > started + $2)`,
+				l.Idle.Milliseconds(), l.Absolute.Milliseconds(), k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
