@@ -19,6 +19,8 @@ func (e *Error) Error() string { return e.Message }
 var (
 	ErrNotFound         = &Error{"not_found", "There is nothing here by that name."}
 	ErrForbidden        = &Error{"forbidden", "That is not yours to do. Nothing was changed."}
+	ErrForged           = &Error{"forged", "This request did not come from our own page, so nothing was done. Open the page again and repeat it there."}
+	ErrBadRequest       = &Error{"bad_request", "That request is malformed. Nothing was changed."}
 	ErrSignedOut        = &Error{"signed_out", "You are signed out here. Sign in and try again; nothing was changed."}
 	ErrWrongCredentials = &Error{"wrong_credentials", "That handle or e-mail and password do not match. Nothing was changed."}
 	ErrSignInAgain      = &Error{"sign_in_again", "Something about this account changed while you were signing in. Please sign in again."}

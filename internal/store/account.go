@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -227,4 +228,11 @@ func collect[T any](rows *sql.Rows, err error, what string, scan func(*sql.Rows)
 		out = append(out, v)
 	}
 	return out, unavailable(what, rows.Err())
+}
+
+// SignedInFrom reports whether the account has been signed in from that
+// address before, as far as sessions are kept.
+func (s *Store) SignedInFrom(ctx context.Context, id exeunt.AccountID, from netip.Addr) (known bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sessions WHERE account_id = $1 AND address = $2)`, id.Bytes(), addressText(from)).Scan(&known)
+	return known, unavailable("addresses", err)
 }

@@ -1,0 +1,134 @@
+// Package signin turns what a person shows, today a password, into a Proof,
+// and makes accounts and their passwords.
+//
+// It owns the hashing of passwords, their strength, and the throttling of
+// guesses. It starts and ends no session: the authority does, from the Proof.
+package signin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// Config is what a Service is made of. All fields are needed.
+type Config struct {
+	Store      *store.Store
+	Authority  *authority.Authority
+	SignUpOpen bool
+	Now        func() time.Time
+	Log        *slog.Logger
+	Hashing    Hashing
+}
+
+// Service is safe for concurrent use.
+type Service struct {
+	Config
+	hasher   *hasher
+	throttle *throttle
+}
+
+// New returns a service.
+func New(c Config) (*Service, error) {
+	h, err := newHasher(c.Hashing)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{Config: c, hasher: h, throttle: newThrottle(c.Now)}, nil
+}
+
+// Password proves an account by its password. The identifier is a handle or a
+// confirmed e-mail address. What might happen:
+//   - nil: proven.
+//   - ErrWrongCredentials: no such account or another password; neither the
+//     answer nor the time it takes tells which (OWASP ASVS 5.0, 6.3.8).
+//   - ErrDisabled: the right password of a disabled account.
+//   - ThrottledError: too many failures lately; nothing was checked.
+//   - ErrUnavailable: the store or the hashing is overloaded or away.
+func (s *Service) Password(ctx context.Context, identifier, password string, from netip.Addr) (exeunt.Proof, error) {
+	// The account's generation and credential version are read before the
+	// password is looked at: a session is started from the proof only if they
+	// are unchanged then.
+	account, credential, err := s.Store.Identify(ctx, identifier)
+	unknown := errors.Is(err, exeunt.ErrNotFound)
+	if err != nil && !unknown {
+		return exeunt.Proof{}, err
+	}
+	attempt, err := s.attempt(ctx, account, identifier, from)
+	if err != nil {
+		return exeunt.Proof{}, err
+	}
+	hash := credential.PasswordHash
+	if unknown {
+		hash = s.hasher.decoy // takes as long as a real one and matches nothing
+	}
+	ok, outdated, err := s.hasher.check(ctx, normal(password), hash)
+	switch {
+	case err != nil:
+		attempt.refund()
+		return exeunt.Proof{}, err
+	case !ok || unknown:
+		return exeunt.Proof{}, exeunt.ErrWrongCredentials
+	}
+	attempt.refund() // only failures count
+	if account.Status != exeunt.AccountActive {
+		return exeunt.Proof{}, exeunt.ErrDisabled
+	}
+	if outdated {
+		s.rehash(ctx, account, password)
+	}
+	return exeunt.Proof{Account: account.ID, Method: exeunt.MethodPassword, Generation: account.Generation, CredentialVersion: account.CredentialVersion}, nil
+}
+
+// rehash renews a hash made with weaker settings. Failing is harmless: the next
+// sign-in tries again.
+func (s *Service) rehash(ctx context.Context, a exeunt.Account, password string) {
+	hash, err := s.hasher.hash(ctx, normal(password))
+	if err == nil {
+		err = s.Store.Rehash(ctx, a.ID, a.CredentialVersion, hash)
+	}
+	if err != nil {
+		s.Log.Warn("a password could not be hashed anew", "account", a.ID, "err", err)
+	}
+}
+
+// ChangePassword replaces the password of the actor's account, after checking
+// the current one, and ends every session but the actor's (OWASP ASVS 5.0,
+// 6.2.3 and 7.4.3). What might happen besides what Password and the authority's
+// ReplacePassword say: a FieldError for the new password or, as "wrong", for
+// the current one.
+func (s *Service) ChangePassword(ctx context.Context, by exeunt.Actor, current, next string) (authority.Ending, error) {
+	account, credential, err := s.Store.Credential(ctx, by.Account)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	attempt, err := s.attempt(ctx, account, account.Handle, by.Address)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	ok, _, err := s.hasher.check(ctx, normal(current), credential.PasswordHash)
+	if err != nil {
+		attempt.refund()
+		return authority.Ending{}, err
+	}
+	if !ok {
+		return authority.Ending{}, &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
+	}
+	attempt.refund()
+	if err := checkPassword(next, account.Handle, account.Name, account.Email); err != nil {
+		return authority.Ending{}, err
+	}
+	hash, err := s.hasher.hash(ctx, normal(next))
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	return s.Authority.ReplacePassword(ctx, by, by.Session, hash, account.CredentialVersion)
+}
+
+var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the current password. Nothing was changed."}

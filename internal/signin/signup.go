@@ -1,0 +1,143 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/mail"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// NewAccount is what somebody fills in to get an account.
+type NewAccount struct {
+	Handle   string
+	Name     string // "" becomes the handle
+	Email    string // optional
+	Password string
+}
+
+func fieldError(field, code, message string) error {
+	return &exeunt.FieldError{Field: field, Code: code, Err: &exeunt.Error{Code: code, Message: message + " Nothing was changed."}}
+}
+
+// SignUp creates an account and proves it, so that its owner can be signed in
+// at once. What might happen besides the store's: a FieldError;
+// ErrSignUpClosed; ThrottledError. The e-mail address identifies nobody until
+// it is confirmed, so one that somebody else uses is no error and tells nothing.
+func (s *Service) SignUp(ctx context.Context, n NewAccount, from netip.Addr) (exeunt.Proof, error) {
+	if !s.SignUpOpen {
+		return exeunt.Proof{}, exeunt.ErrSignUpClosed
+	}
+	if wait := s.throttle.take("sign-up "+network(from), perSignUp); wait > 0 {
+		return exeunt.Proof{}, &exeunt.ThrottledError{RetryAfter: wait}
+	}
+	return s.create(ctx, n, false, nil, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})
+}
+
+// AddAccount creates an account on an operator's word.
+func (s *Service) AddAccount(ctx context.Context, by exeunt.Actor, n NewAccount, emailConfirmed bool) (exeunt.AccountID, error) {
+	p, err := s.create(ctx, n, emailConfirmed, nil, by)
+	return p.Account, err
+}
+
+// Invite makes a single-use link's token. What v fills in stands; the rest is
+// chosen by whoever uses it.
+func (s *Service) Invite(ctx context.Context, v store.Invite) (exeunt.Token, error) {
+	t := exeunt.NewToken(exeunt.UseInvite)
+	return t, s.Store.AddInvite(ctx, t.Hash(), v)
+}
+
+// LookAtInvite returns an invite that can still be used, or ErrInviteSpent. It
+// spends nothing.
+func (s *Service) LookAtInvite(ctx context.Context, t exeunt.Token) (store.Invite, error) {
+	if t.Use() != exeunt.UseInvite {
+		return store.Invite{}, exeunt.ErrInviteSpent
+	}
+	return s.Store.Invite(ctx, t.Hash(), s.Now())
+}
+
+// Redeem creates the account of an invite and spends it, both or neither.
+func (s *Service) Redeem(ctx context.Context, t exeunt.Token, n NewAccount, from netip.Addr) (exeunt.Proof, error) {
+	v, err := s.LookAtInvite(ctx, t)
+	if err != nil {
+		return exeunt.Proof{}, err
+	}
+	for _, f := range []struct{ mine, theirs *string }{{&n.Handle, &v.Handle}, {&n.Name, &v.Name}, {&n.Email, &v.Email}} {
+		if *f.theirs != "" {
+			*f.mine = *f.theirs
+		}
+	}
+	hash := t.Hash()
+	return s.create(ctx, n, v.EmailConfirmed && n.Email == v.Email, &hash, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})
+}
+
+func (s *Service) create(ctx context.Context, n NewAccount, emailConfirmed bool, invite *exeunt.TokenHash, by exeunt.Actor) (exeunt.Proof, error) {
+	a := exeunt.Account{ID: exeunt.NewAccountID(), EmailConfirmed: emailConfirmed && n.Email != "", Created: s.Now()}
+	var ok bool
+	if a.Handle, ok = exeunt.ParseHandle(n.Handle); !ok {
+		return exeunt.Proof{}, fieldError("handle", "shape", "A handle has 2 to 30 letters a to z, digits and underscores, and starts with a letter.")
+	}
+	var err error
+	if a.Name, err = CleanName(n.Name, a.Handle); err != nil {
+		return exeunt.Proof{}, err
+	}
+	if a.Email, err = CleanEmail(n.Email); err != nil {
+		return exeunt.Proof{}, err
+	}
+	if err := checkPassword(n.Password, a.Handle, a.Name, a.Email); err != nil {
+		return exeunt.Proof{}, err
+	}
+	hash, err := s.hasher.hash(ctx, normal(n.Password))
+	if err != nil {
+		return exeunt.Proof{}, err
+	}
+	err = s.Store.AddAccount(ctx, a, store.Credential{PasswordHash: hash}, invite, by)
+	if errors.Is(err, exeunt.ErrHandleTaken) {
+		return exeunt.Proof{}, &exeunt.FieldError{Field: "handle", Code: "taken", Err: exeunt.ErrHandleTaken}
+	}
+	if err != nil {
+		return exeunt.Proof{}, fmt.Errorf("add account: %w", err)
+	}
+	s.Log.Info("account created", "account", a.ID, "by", by.Kind)
+	return exeunt.Proof{Account: a.ID, Method: exeunt.MethodPassword, Generation: 1, CredentialVersion: 1}, nil
+}
+
+// CleanName returns a display name fit to be shown; an empty one becomes the
+// fallback.
+func CleanName(name, fallback string) (string, error) {
+	name = strings.Join(strings.Fields(strings.ToValidUTF8(name, "")), " ")
+	if name == "" {
+		name = fallback
+	}
+	if utf8.RuneCountInString(name) > exeunt.MaxNameLen {
+		return "", fieldError("name", "too_long", "A name has at most 80 characters.")
+	}
+	for _, r := range name {
+		if r < ' ' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return "", fieldError("name", "shape", "A name has no control characters.")
+		}
+	}
+	return name, nil
+}
+
+// CleanEmail returns a plain address. "" is allowed and stays.
+func CleanEmail(email string) (string, error) {
+	email = strings.TrimSpace(email)
+	if email == "" {
+		return "", nil
+	}
+	parsed, err := mail.ParseAddress(email)
+	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen || strings.ContainsAny(email, "\r\n") {
+		return "", fieldError("email", "shape", "That is not an e-mail address like name@example.com.")
+	}
+	return email, nil
+}
+
+// FirstInviteLife is how long the link for the first account can be used.
+const FirstInviteLife = 24 * time.Hour

@@ -1,0 +1,97 @@
+package signin
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ccojocar/zxcvbn-go"
+	"github.com/ccojocar/zxcvbn-go/match"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/exeunt/exeunt"
+)
+
+// Limits of a password, in characters (OWASP ASVS 5.0, 6.2.1 and 6.2.9). There
+// are no rules of composition: they make passwords worse.
+const (
+	MinPasswordLen = 8
+	MaxPasswordLen = 256
+)
+
+// minScore is the zxcvbn score asked for: 3 is "safely unguessable" with a
+// slow hash.
+const minScore = 3
+
+// judged is how much of a password is judged: the judge's time grows with the
+// square of the length, and what follows only makes it stronger.
+const judged = 72
+
+// normal is the form in which passwords are hashed, so that the same password
+// typed on two keyboards is the same (NIST SP 800-63B-4, 3.1.1.2).
+func normal(password string) string { return norm.NFKC.String(password) }
+
+func passwordError(code, message string) error {
+	return &exeunt.FieldError{Field: "password", Code: code, Err: &exeunt.Error{Code: code, Message: message + " Nothing was changed."}}
+}
+
+// checkPassword says in plain words why a new password is not good enough.
+// about is what a guesser knows of the person.
+func checkPassword(password string, about ...string) error {
+	if !utf8.ValidString(password) {
+		return passwordError("too_short", "This password contains bytes that are no text.")
+	}
+	switch n := utf8.RuneCountInString(password); {
+	case n < MinPasswordLen:
+		return passwordError("too_short", "This password is shorter than 8 characters.")
+	case n > MaxPasswordLen:
+		return passwordError("too_long", "This password is longer than 256 characters.")
+	}
+	known := []string{"exeunt"}
+	for _, a := range about {
+		known = append(known, strings.FieldsFunc(strings.ToLower(a), func(r rune) bool { return strings.ContainsRune(" @.+-_", r) })...)
+	}
+	r := zxcvbn.PasswordStrength(head(password), known)
+	if r.Score >= minScore {
+		return nil
+	}
+	code, why := weakness(r.MatchSequence)
+	return passwordError(code, why)
+}
+
+// head returns the judged part. Characters beyond ASCII are judged as if they
+// were one and the same: the judge counts bytes and knows no other words.
+func head(password string) string {
+	ascii := strings.Map(func(r rune) rune {
+		if r > 126 || r < 32 {
+			return '~'
+		}
+		return r
+	}, password)
+	return ascii[:min(len(ascii), judged)]
+}
+
+// weakness names what makes most of the password easy to guess.
+func weakness(found []match.Match) (code, message string) {
+	longest := match.Match{}
+	for _, m := range found {
+		if m.Pattern != "bruteforce" && len(m.Token) > len(longest.Token) {
+			longest = m
+		}
+	}
+	switch longest.Pattern {
+	case "dictionary":
+		if longest.DictionaryName == "user_inputs" {
+			return "weak_personal", "This password is built around your own name, handle or e-mail address, which is the first thing a guesser tries. Use several unrelated words."
+		}
+		return "weak_common", "This password is built around a word or password that is on every guesser's list. Use several unrelated words."
+	case "spatial":
+		return "weak_keyboard", "This password follows keys that lie next to one another. Use several unrelated words."
+	case "repeat":
+		return "weak_repeat", "This password repeats the same characters. Use several unrelated words."
+	case "sequence":
+		return "weak_sequence", "This password follows a sequence like abcd or 1234. Use several unrelated words."
+	case "date":
+		return "weak_date", "This password is built around a date, and there are few of them. Use several unrelated words."
+	}
+	return "weak_short", "This password could be guessed too quickly. A few more unrelated words make it strong."
+}

@@ -1,0 +1,155 @@
+package signin
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// A rate is how many failures are let through at once, and how long it takes
+// until one more is.
+type rate struct {
+	burst int
+	every time.Duration
+}
+
+// Failures are counted by account and by address. Somebody who guesses at an
+// account uses up its places and keeps strangers out while they go on, but
+// never the owner: an address from which the account was signed in before has
+// places of its own. And no place stays used up for longer than its rate says.
+var (
+	perAccount = rate{10, 30 * time.Second}
+	perKnown   = rate{10, 30 * time.Second} // an account from an address it knows
+	perAddress = rate{50, 5 * time.Second}
+	perSignUp  = rate{10, time.Minute} // new accounts from one address
+)
+
+// maxBuckets bounds the memory of the throttle.
+const maxBuckets = 100_000
+
+// throttle counts by the generic cell rate algorithm: of each key it keeps only
+// the time at which all its places would be free again.
+type throttle struct {
+	now func() time.Time
+	mu  sync.Mutex
+	tat map[string]time.Time
+}
+
+func newThrottle(now func() time.Time) *throttle {
+	return &throttle{now: now, tat: map[string]time.Time{}}
+}
+
+// take takes a place, or says how long until there is one.
+func (t *throttle) take(key string, r rate) (wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	free := t.tat[key]
+	if free.Before(now) {
+		free = now
+	}
+	if wait = free.Add(r.every).Sub(now) - time.Duration(r.burst)*r.every; wait > 0 {
+		return wait
+	}
+	if len(t.tat) >= maxBuckets {
+		t.prune(now)
+	}
+	t.tat[key] = free.Add(r.every)
+	return 0
+}
+
+func (t *throttle) giveBack(key string, r rate) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if free, ok := t.tat[key]; ok {
+		t.tat[key] = free.Add(-r.every)
+	}
+}
+
+// prune drops what is free again, and if that is not enough half of the rest:
+// forgetting a count lets a guesser try again, refusing everybody would let
+// them lock everybody out.
+func (t *throttle) prune(now time.Time) {
+	for k, free := range t.tat {
+		if free.Before(now) {
+			delete(t.tat, k)
+		}
+	}
+	for k := range t.tat {
+		if len(t.tat) < maxBuckets/2 {
+			return
+		}
+		delete(t.tat, k)
+	}
+}
+
+// attempt is one try at a password, counted beforehand so that many at the same
+// moment are all counted, and refunded unless it fails.
+type attempt struct {
+	t     *throttle
+	taken []taken
+}
+
+type taken struct {
+	key  string
+	rate rate
+}
+
+func (a *attempt) refund() {
+	for _, p := range a.taken {
+		a.t.giveBack(p.key, p.rate)
+	}
+}
+
+func (a *attempt) take(key string, r rate) error {
+	if wait := a.t.take(key, r); wait > 0 {
+		a.refund()
+		return &exeunt.ThrottledError{RetryAfter: wait}
+	}
+	a.taken = append(a.taken, taken{key, r})
+	return nil
+}
+
+// attempt counts a try at an account's password from an address. Unknown
+// identifiers are counted like known ones.
+func (s *Service) attempt(ctx context.Context, account exeunt.Account, identifier string, from netip.Addr) (*attempt, error) {
+	a := &attempt{t: s.throttle}
+	who := strings.ToLower(strings.TrimSpace(identifier))
+	if !account.ID.IsZero() {
+		who = account.ID.String()
+	}
+	network := network(from)
+	if err := a.take("address "+network, perAddress); err != nil {
+		return nil, err
+	}
+	err := a.take("account "+who, perAccount)
+	if err == nil || account.ID.IsZero() || network == "" {
+		return a, err
+	}
+	known, failed := s.Store.SignedInFrom(ctx, account.ID, from)
+	if failed != nil || !known {
+		return nil, err
+	}
+	a = &attempt{t: s.throttle}
+	return a, a.take("known "+who+" "+network, perKnown)
+}
+
+// network is what is counted as one address: for IPv6 the /64 that a single
+// customer gets.
+func network(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	if a.Is6() {
+		p, err := a.Prefix(64)
+		if err != nil {
+			return a.String()
+		}
+		return p.Masked().Addr().String()
+	}
+	return a.String()
+}

@@ -1,0 +1,128 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/keys"
+)
+
+// The browser's credential is a pair. The first half is the token, out of
+// reach of scripts, so injected script cannot carry the session away. The
+// second is made from the first and readable, so that "Sign out" can lock the
+// browser by deleting it even without network. Names begin with __Host-, so
+// no sibling site can plant one (RFC 6265bis section 4.1.3.2).
+const (
+	cookieToken  = "__Host-exeunt-0"
+	cookieHere   = "__Host-exeunt-0-here"
+	cookieNotice = "__Host-exeunt-notice"
+)
+
+// Presented says what a browser presented as its credential.
+type Presented uint8
+
+const (
+	// PresentedNothing: neither half.
+	PresentedNothing Presented = iota
+	// PresentedPair: both halves, and they belong together.
+	PresentedPair
+	// PresentedHalf: a well-formed token without its partner.
+	PresentedHalf
+	// PresentedGarbage: something, but no credential: cut, changed, foreign,
+	// doubled, or the readable half alone.
+	PresentedGarbage
+)
+
+// Cookies reads and writes the browser's cookies.
+type Cookies struct {
+	Pairs   *keys.Ring // makes second halves
+	Notices *keys.Ring // signs notices
+}
+
+// Read returns what the browser presented, and the token unless it is nothing
+// or garbage. It never fails: whatever arrives is one of the four.
+func (c Cookies) Read(r *http.Request) (Presented, exeunt.Token) {
+	text, ok := single(r, cookieToken)
+	here, okHere := single(r, cookieHere)
+	if text == "" && here == "" && ok && okHere {
+		return PresentedNothing, exeunt.Token{}
+	}
+	if !ok || text == "" {
+		return PresentedGarbage, exeunt.Token{}
+	}
+	token, err := exeunt.ParseToken(text)
+	if err != nil || token.Use() != exeunt.UseSession {
+		return PresentedGarbage, exeunt.Token{}
+	}
+	if !okHere || !c.Pairs.IsHalf(token, here) {
+		return PresentedHalf, token
+	}
+	return PresentedPair, token
+}
+
+// single returns the one value of a cookie, "" when there is none, and false
+// when there are several that differ: then nobody can say which is ours.
+func single(r *http.Request, name string) (value string, ok bool) {
+	for i, c := range r.CookiesNamed(name) {
+		if i > 0 && c.Value != value {
+			return "", false
+		}
+		value = c.Value
+	}
+	return value, true
+}
+
+// SetPair hands the credential to the browser. On a shared computer it has no
+// expiry, so that it goes when the browser closes; elsewhere it outlives the
+// browser, and the server's own limits decide.
+func (c Cookies) SetPair(w http.ResponseWriter, t exeunt.Token, kind exeunt.SessionKind, life time.Duration) {
+	age := 0
+	if kind == exeunt.KindKept {
+		age = int(life.Seconds())
+	}
+	http.SetCookie(w, hostCookie(cookieToken, t.Reveal(), age, true))
+	http.SetCookie(w, hostCookie(cookieHere, c.Pairs.Half(t), age, false))
+}
+
+// ClearPair tells the browser to forget the credential, by name. It does not
+// send Clear-Site-Data: "cookies", which in Chromium deletes the cookies of
+// every site under the same registrable domain.
+func (c Cookies) ClearPair(w http.ResponseWriter) {
+	http.SetCookie(w, hostCookie(cookieToken, "", -1, true))
+	http.SetCookie(w, hostCookie(cookieHere, "", -1, false))
+}
+
+func hostCookie(name, value string, maxAge int, httpOnly bool) *http.Cookie {
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: httpOnly, SameSite: http.SameSiteLaxMode}
+}
+
+// noticeLife is how long the page after a sign-out can be reloaded and still
+// tell what was done.
+const noticeLife = 5 * time.Minute
+
+// LeaveNotice leaves a note in the browser for the next page to read: what was
+// just done. It names nobody. The text is signed, because a page that says
+// "signed out" must not say it on a stranger's word.
+func (c Cookies) LeaveNotice(w http.ResponseWriter, text string) {
+	http.SetCookie(w, hostCookie(cookieNotice, c.Notices.Code(text)+"."+text, int(noticeLife.Seconds()), true))
+}
+
+// ReadNotice returns the note, or "" when there is none of ours.
+func (c Cookies) ReadNotice(r *http.Request) string {
+	v, ok := single(r, cookieNotice)
+	if !ok {
+		return ""
+	}
+	code, text, ok := strings.Cut(v, ".")
+	if !ok || !c.Notices.IsCode(text, code) {
+		return ""
+	}
+	return text
+}
+
+// ClearNotice removes the note.
+func (c Cookies) ClearNotice(w http.ResponseWriter) {
+	http.SetCookie(w, hostCookie(cookieNotice, "", -1, true))
+}

@@ -1,0 +1,8 @@
+// Package web is what the surfaces share: handlers that return errors, the
+// browser's cookies, who a request comes from, protection against forged
+// requests, and the headers every answer carries.
+//
+// It owns the rules of the browser's credential, a pair of cookies of which
+// either half alone is worthless. It renders nothing: each surface turns an
+// error into its own kind of answer.
+package web

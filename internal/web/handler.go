@@ -1,0 +1,94 @@
+package web
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/exeunt/exeunt"
+)
+
+// Handler is an http.Handler that returns what went wrong instead of writing
+// it. It must not have written anything when it returns an error.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Surface turns handlers into http.Handlers of one kind: pages fail as pages,
+// the API fails as problem documents.
+type Surface struct {
+	// Fail writes the answer to an error, with the given status.
+	Fail func(w http.ResponseWriter, r *http.Request, status int, err error)
+	Log  *slog.Logger
+}
+
+// Handle wraps a handler.
+func (s Surface) Handle(h Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.Answer(w, r, err)
+		}
+	})
+}
+
+// Answer answers with an error. What people may not read is logged here, once,
+// and reaches them only as a request id.
+func (s Surface) Answer(w http.ResponseWriter, r *http.Request, err error) {
+	status := StatusOf(err)
+	if status >= 500 {
+		s.Log.Error("request failed", "request", RequestID(r.Context()), "method", r.Method, "route", r.Pattern, "status", status, "err", err)
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "2")
+	}
+	var throttled *exeunt.ThrottledError
+	if errors.As(err, &throttled) {
+		w.Header().Set("Retry-After", strconv.Itoa(int(throttled.RetryAfter.Seconds())+1))
+	}
+	s.Fail(w, r, status, err)
+}
+
+// statuses maps the errors that people may read to HTTP. What is not here and
+// not a FieldError or ThrottledError is a fault of ours: 500.
+var statuses = []struct {
+	err    error
+	status int
+}{
+	{exeunt.ErrNotConfirmed, http.StatusServiceUnavailable},
+	{exeunt.ErrUnavailable, http.StatusServiceUnavailable},
+	{exeunt.ErrNotFound, http.StatusNotFound},
+	{exeunt.ErrForbidden, http.StatusForbidden},
+	{exeunt.ErrForged, http.StatusForbidden},
+	{exeunt.ErrSignUpClosed, http.StatusForbidden},
+	{exeunt.ErrSignedOut, http.StatusUnauthorized},
+	{exeunt.ErrWrongCredentials, http.StatusUnauthorized},
+	{exeunt.ErrSignInAgain, http.StatusConflict},
+	{exeunt.ErrOtherAccount, http.StatusConflict},
+	{exeunt.ErrHandleTaken, http.StatusConflict},
+	{exeunt.ErrEmailTaken, http.StatusConflict},
+	{exeunt.ErrInviteSpent, http.StatusGone},
+	{exeunt.ErrCodeSpent, http.StatusBadRequest},
+	{exeunt.ErrBadChallenge, http.StatusBadRequest},
+	{exeunt.ErrBadRequest, http.StatusBadRequest},
+	{exeunt.ErrKeyReused, http.StatusUnprocessableEntity},
+}
+
+// StatusOf returns the HTTP status of an error.
+func StatusOf(err error) int {
+	var field *exeunt.FieldError
+	var throttled *exeunt.ThrottledError
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &field):
+		return http.StatusUnprocessableEntity
+	case errors.As(err, &throttled):
+		return http.StatusTooManyRequests
+	case errors.As(err, &tooLarge):
+		return http.StatusRequestEntityTooLarge
+	}
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			return s.status
+		}
+	}
+	return http.StatusInternalServerError
+}

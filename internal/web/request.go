@@ -1,0 +1,153 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+
+	"github.com/exeunt/exeunt"
+)
+
+type requestIDKey struct{}
+
+// RequestID returns the id that pages, problem documents and the log name a
+// request by, or "" outside WithRequestID.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// WithRequestID gives each request an id. One that a client sends is not
+// taken: it could be made to look like another's.
+func WithRequestID(next http.Handler) http.Handler {
+	enc := base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var b [10]byte
+		rand.Read(b[:])
+		id := enc.EncodeToString(b[:])
+		w.Header().Set("X-Request-Id", id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+	})
+}
+
+// Recover answers a panic with the surface's 500 and logs it with its stack.
+func (s Surface) Recover(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler {
+					panic(v)
+				}
+				s.Log.Error("panic", "request", RequestID(r.Context()), "panic", v, "stack", string(debug.Stack()))
+				s.Fail(w, r, http.StatusInternalServerError, fmt.Errorf("panic: %v", v))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Peers decides who may speak to this node without TLS and whose word about
+// the client's address is taken.
+type Peers struct {
+	// Trusted are the proxies that terminate TLS. Empty when this node does.
+	Trusted []netip.Prefix
+}
+
+// Address returns the address the request came from: the peer's, or when the
+// peer is a trusted proxy the last one in X-Forwarded-For that is not. It is
+// the zero Addr when it cannot be told.
+func (p Peers) Address(r *http.Request) netip.Addr {
+	peer := remoteAddr(r)
+	if !p.trusts(peer) {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break // what stands before a hop that lies cannot be believed either
+		}
+		if a = a.Unmap(); !p.trusts(a) {
+			return a
+		}
+	}
+	return peer
+}
+
+func remoteAddr(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}
+
+func (p Peers) trusts(a netip.Addr) bool {
+	for _, t := range p.Trusted {
+		if t.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Only refuses requests without TLS that do not come through a trusted proxy:
+// their cookies and passwords would travel in the clear.
+func (p Peers) Only(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil && !p.trusts(remoteAddr(r)) {
+			http.Error(w, "This address answers only through its own proxy. Nothing was done.", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// OnlyHost answers 421 (RFC 9110 section 15.5.20) to requests for another host
+// than ours. A page of another name that has been pointed at this address must
+// not be able to speak to us as if it were us.
+func OnlyHost(host string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.EqualFold(r.Host, host) {
+			http.Error(w, "There is no such site at this address. Check the address; nothing was done.", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// SameOrigin refuses requests that another site, or a sibling of this one,
+// made a browser send (OWASP ASVS 5.0, 3.5.1). Unlike plain
+// http.CrossOriginProtection it also refuses state-changing requests that carry
+// neither Sec-Fetch-Site nor Origin: every browser that can hold our cookies
+// sends one of them.
+func SameOrigin(s Surface, origin string, next http.Handler) http.Handler {
+	p := http.NewCrossOriginProtection()
+	if err := p.AddTrustedOrigin(origin); err != nil {
+		s.Log.Error("the public address is no origin", "origin", origin, "err", err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions:
+			next.ServeHTTP(w, r)
+			return
+		}
+		silent := r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == ""
+		if err := p.Check(r); err != nil || silent {
+			s.Answer(w, r, fmt.Errorf("%w (%s)", exeunt.ErrForged, slog.AnyValue(err)))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,90 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// Visitor is who a browser's request comes from.
+type Visitor struct {
+	Presented Presented
+	Token     exeunt.Token // zero unless a pair or a half was presented
+	Answer    authority.Answer
+}
+
+// SignedIn reports whether the request may act for the account.
+func (v Visitor) SignedIn() bool { return v.Presented == PresentedPair && v.Answer.Usable() }
+
+// CannotKnow reports that neither memory nor the store could tell: the answer
+// is 503, which is not "signed out".
+func (v Visitor) CannotKnow() bool {
+	return v.Presented == PresentedPair && v.Answer.State == live.CannotKnow
+}
+
+// Nobody reports that the browser presented nothing at all.
+func (v Visitor) Nobody() bool { return v.Presented == PresentedNothing }
+
+// Actor returns the visitor as an actor.
+func (v Visitor) Actor(r *http.Request, p Peers) exeunt.Actor {
+	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: v.Answer.Account, Session: v.Answer.Session, Label: v.Answer.Label, Address: p.Address(r)}
+}
+
+// Browser tells visitors apart.
+type Browser struct {
+	Authority *authority.Authority
+	Cookies   Cookies
+	Now       func() time.Time
+}
+
+// halfGrace is how young a pair may be and still travel one half at a time: a
+// browser stores the two cookies of a sign-in one after the other, and other
+// tabs' requests may leave in between.
+const halfGrace = 30 * time.Second
+
+// Visitor returns who the request comes from. A first half without its partner
+// is refused, and ends the session unless it was handed out just now: somebody
+// has deleted the partner to lock this browser, or has carried half of the
+// credential elsewhere. It is the one thing that reading a page may end.
+func (b Browser) Visitor(r *http.Request) Visitor {
+	v := Visitor{}
+	v.Presented, v.Token = b.Cookies.Read(r)
+	if v.Token.IsZero() {
+		return v
+	}
+	v.Answer = b.Authority.Check(r.Context(), v.Token)
+	if v.Answer.Usable() && !v.Answer.Kind.Browser() {
+		v.Answer = authority.Answer{State: live.NoSuch} // an app's token in a cookie
+	}
+	if v.Presented == PresentedHalf && v.Answer.Usable() && b.Now().Sub(v.Answer.IssuedAt()) > halfGrace {
+		b.Authority.EndSoon(exeunt.Revocation{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session, Reason: exeunt.ReasonHalfPair})
+	}
+	return v
+}
+
+// IsActivity reports whether a request from a browser shows that somebody is
+// there: a navigation or a form post, but not what a page fetches by itself and
+// not what the browser fetches ahead.
+func IsActivity(r *http.Request) bool {
+	if r.Header.Get("Sec-Purpose") != "" {
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Mode") {
+	case "navigate", "":
+		return true
+	}
+	return r.Method != http.MethodGet && r.Method != http.MethodHead
+}
+
+// FormSession checks that a form was rendered for the session that is active
+// now. A tab left over from another sign-in must change nothing.
+func (v Visitor) FormSession(r *http.Request) error {
+	id, err := exeunt.ParseSessionID(r.PostFormValue("session"))
+	if err != nil || id != v.Answer.Session {
+		return exeunt.ErrOtherAccount
+	}
+	return nil
+}
