@@ -1,0 +1,111 @@
+package ui
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+)
+
+// dist is what the build program beside this package made, committed so that
+// building the product needs Go alone.
+//
+//go:embed dist
+var distFiles embed.FS
+
+// assetPrefix is where assets are served.
+const assetPrefix = "/assets/"
+
+// assetSet knows the assets by both names: the plain one that templates use,
+// and the one with a hash of the content that addresses carry.
+type assetSet struct {
+	paths   map[string]string // "app.css" -> "/assets/app.0123456789ab.css"
+	content map[string][]byte // by the latter
+}
+
+func loadAssets() (*assetSet, error) {
+	set := &assetSet{paths: map[string]string{}, content: map[string][]byte{}}
+	entries, err := fs.ReadDir(distFiles, "dist")
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		content, err := fs.ReadFile(distFiles, "dist/"+entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(content)
+		ending := path.Ext(entry.Name())
+		address := assetPrefix + strings.TrimSuffix(entry.Name(), ending) + "." + hex.EncodeToString(sum[:6]) + ending
+		set.paths[entry.Name()] = address
+		set.content[address] = content
+	}
+	return set, nil
+}
+
+// path is the address of an asset.
+func (s *assetSet) path(name string) (string, error) {
+	address, ok := s.paths[name]
+	if !ok {
+		return "", fmt.Errorf("there is no asset %q", name)
+	}
+	return address, nil
+}
+
+// icon draws a symbol of the sprite. Icons say nothing on their own: words
+// stand beside each.
+func (s *assetSet) icon(name string, classes ...string) (template.HTML, error) {
+	sprite, err := s.path("sprite.svg")
+	if err != nil {
+		return "", err
+	}
+	class := strings.Join(append([]string{"i"}, classes...), " ")
+	return template.HTML(fmt.Sprintf(`<svg class="%s" aria-hidden="true" focusable="false"><use href="%s#%s"/></svg>`,
+		template.HTMLEscapeString(class), sprite, template.HTMLEscapeString(name))), nil
+}
+
+// Assets serves the styles, scripts and pictures of the pages under /assets/.
+// Names carry a hash of their content, so a browser may keep them for good:
+// they are the same for everybody and say nothing about anyone. An unknown
+// name is a plain 404.
+func Assets() http.Handler {
+	set, err := loadAssets()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err != nil {
+			http.Error(w, "The styles and scripts of this site could not be read.", http.StatusInternalServerError)
+			return
+		}
+		content, ok := set.content[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", mediaType(r.URL.Path))
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Content-Length", fmt.Sprint(len(content)))
+		if r.Method != http.MethodHead {
+			w.Write(content)
+		}
+	})
+}
+
+func mediaType(name string) string {
+	switch path.Ext(name) {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return mime.TypeByExtension(path.Ext(name))
+}

@@ -1,0 +1,68 @@
+package ui
+
+import (
+	"html/template"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// why says, to the account's owner, why a session ended and by what.
+func (w *words) why(s exeunt.Session, end *exeunt.Ended) (template.HTML, error) {
+	if end == nil {
+		return "", nil
+	}
+	switch end.Reason {
+	case exeunt.ReasonIdle:
+		return w.whyAfter("why.idle", s.Idle)
+	case exeunt.ReasonAbsolute:
+		return w.whyAfter("why.absolute", s.ExpiresAt.Sub(s.Started))
+	case exeunt.ReasonSignedOut:
+		return w.whySignedOut(s, end)
+	}
+	return w.t("why." + reasonKey(end.Reason))
+}
+
+func (w *words) whyAfter(key string, limit time.Duration) (template.HTML, error) {
+	d, err := w.duration(limit)
+	if err != nil {
+		return "", err
+	}
+	return w.t(key, "Duration", d)
+}
+
+func (w *words) whySignedOut(s exeunt.Session, end *exeunt.Ended) (template.HTML, error) {
+	switch {
+	case end.By == exeunt.ActorOperator:
+		return w.t("why.administrator")
+	case end.BySession == s.ID:
+		return w.t("why.signed_out_there")
+	case end.ByLabel != "":
+		return w.t("why.signed_out_from", "Label", bdi(end.ByLabel))
+	}
+	return w.t("why.signed_out")
+}
+
+// whyBriefly says it to whoever holds a dead credential: the reason alone.
+func (w *words) whyBriefly(end *exeunt.Ended) (template.HTML, error) {
+	return w.t("dead." + reasonKey(end.Reason))
+}
+
+// reasonKey is the reason as catalogues know it. A reason from a newer program
+// still reads as a plain ending.
+func reasonKey(r exeunt.Reason) string {
+	switch r {
+	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonHalfPair,
+		exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator, exeunt.ReasonDisabled:
+		return string(r)
+	}
+	return "other"
+}
+
+// bdi sets text off from the direction of what surrounds it.
+func bdi(s string) template.HTML {
+	return template.HTML("<bdi>" + template.HTMLEscapeString(s) + "</bdi>")
+}
+
+// at sets off a handle with its sign.
+func at(handle string) template.HTML { return bdi("@" + handle) }

@@ -1,0 +1,128 @@
+package ui
+
+import (
+	"crypto/rand"
+	"fmt"
+	"html/template"
+	"net/url"
+	"reflect"
+)
+
+// functions are what templates may call, bound to one language.
+func functions(w *words, assets *assetSet) template.FuncMap {
+	return template.FuncMap{
+		"t": w.t, "tn": w.tn, "duration": w.duration,
+		"ago": w.ago, "by": w.by, "on": w.on, "exact": w.exact,
+		"why": w.why, "whyBriefly": w.whyBriefly,
+		"problem": w.problem, "problemIn": problemIn, "problemWhole": problemWhole,
+		"appNames": w.appNames,
+		"row":      newRow, "field": newField, "choice": newChoice, "drawer": newDrawer,
+		"link": w.link, "sharedPage": sharedPage, "errorKey": errorKey,
+		"bdi": bdi, "at": at, "face": face,
+		"icon": assets.icon, "asset": assets.path,
+		"lang": func() string { return w.tag.String() },
+		"dir":  w.direction,
+		// key names one intended action, so that sending its form twice does
+		// it once. Each form has its own: the same key with other content is
+		// refused.
+		"key":  rand.Text,
+		"view": func(v View) string { return v.page() },
+	}
+}
+
+// direction is how the language is written.
+func (w *words) direction() string {
+	if base, _ := w.tag.Base(); base.String() == "ar" || base.String() == "he" || base.String() == "fa" || base.String() == "ur" {
+		return "rtl"
+	}
+	return "ltr"
+}
+
+// fieldPart is one labelled input.
+type fieldPart struct {
+	Name, Type, Value, Autocomplete string
+	Label, Note                     string // catalogue keys; Note may be ""
+	Err                             error
+	Optional                        bool
+}
+
+// newField reads "name value" pairs, as templates cannot write a literal.
+func newField(pairs ...any) (*fieldPart, error) {
+	f := &fieldPart{Type: "text"}
+	return f, fill(f, pairs)
+}
+
+// choicePart is the choice between the two kinds of device.
+type choicePart struct {
+	Shared bool
+	Policy any
+	Page   string // where the form for a shared computer is, for readers without script; "" has none
+}
+
+func newChoice(pairs ...any) (*choicePart, error) {
+	c := &choicePart{}
+	return c, fill(c, pairs)
+}
+
+// drawerPart is the menu, in its dialog or as a page.
+type drawerPart struct {
+	F    *Frame
+	Back string
+}
+
+func newDrawer(v View, back string) drawerPart {
+	if back == "" {
+		back = "/"
+	}
+	return drawerPart{v.frame(), back}
+}
+
+// link is a link whose text is the catalogue's, to stand inside a sentence.
+func (w *words) link(address, key string) (template.HTML, error) {
+	text, err := w.t(key)
+	if err != nil {
+		return "", err
+	}
+	return template.HTML(`<a href="` + template.HTMLEscapeString(address) + `">` + string(text) + `</a>`), nil
+}
+
+// sharedPage is the sign-in form that asks the browser to save nothing. A
+// script changes the form in place; without one it takes another address.
+func sharedPage(back string) string {
+	q := url.Values{"shared": {"1"}}
+	if back != "" {
+		q.Set("return", back)
+	}
+	return "/signin?" + q.Encode()
+}
+
+// errorKey is the catalogue's key for a part of an error page. A status
+// without words of its own takes those of its class.
+func errorKey(status int, part string) string {
+	switch status {
+	case 400, 401, 403, 404, 409, 429, 500, 503:
+	case 405, 410:
+		status = 404
+	default:
+		if status < 500 {
+			status = 400
+		} else {
+			status = 500
+		}
+	}
+	return fmt.Sprintf("error.%d.%s", status, part)
+}
+
+func fill(part any, pairs []any) error {
+	v := reflect.ValueOf(part).Elem()
+	for i := 0; i+1 < len(pairs); i += 2 {
+		f := v.FieldByName(fmt.Sprint(pairs[i]))
+		if !f.IsValid() {
+			return fmt.Errorf("a %s has no %v", v.Type().Name(), pairs[i])
+		}
+		if pairs[i+1] != nil {
+			f.Set(reflect.ValueOf(pairs[i+1]))
+		}
+	}
+	return nil
+}

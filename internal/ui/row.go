@@ -1,0 +1,146 @@
+package ui
+
+import (
+	"cmp"
+	"html/template"
+	"slices"
+	"strings"
+
+	"github.com/exeunt/exeunt"
+)
+
+// rowPart is one session as a list shows it.
+type rowPart struct {
+	View    *Frame
+	S       exeunt.Session
+	Clients Clients
+	This    bool
+}
+
+// lister is a view whose page lists sessions.
+type lister interface {
+	View
+	clients() Clients
+}
+
+func (v *HomeView) clients() Clients          { return v.Clients }
+func (v *SessionsView) clients() Clients      { return v.Clients }
+func (v *EndedSessionsView) clients() Clients { return v.Clients }
+func (v *SignOutView) clients() Clients       { return v.Clients }
+
+func newRow(v lister, s exeunt.Session) rowPart {
+	return rowPart{View: v.frame(), S: s, Clients: v.clients(), This: s.ID == v.frame().Session}
+}
+
+// State is the row's state as styles and scripts know it.
+func (r rowPart) State() string {
+	if r.S.End != nil {
+		return "ended"
+	}
+	return "active"
+}
+
+// Icon is the symbol for what the session lives on.
+func (r rowPart) Icon() string {
+	label := strings.ToLower(r.S.Label)
+	handheld := false
+	for _, word := range []string{"android", "iphone", "ipad", "ios", "phone", "pixel", "mobile"} {
+		handheld = handheld || strings.Contains(label, word)
+	}
+	switch {
+	case r.S.Kind == exeunt.KindShared:
+		return "public"
+	case handheld:
+		return "phone"
+	case r.S.Kind == exeunt.KindApp:
+		return "laptop"
+	}
+	return "browser"
+}
+
+// Old reports whether the sign-in is long enough ago to be named by its date.
+func (r rowPart) Old() bool { return r.View.Now.Sub(r.S.Started) >= 7*day }
+
+// Apps are the names of the apps signed in through the session: those still
+// so while it lives, and after its end those that ended with it.
+func (r rowPart) Apps() []string { return appsOf(r.S, r.Clients) }
+
+func appsOf(s exeunt.Session, clients Clients) []string {
+	var names []string
+	for _, app := range s.Apps {
+		name := clients[app.Client].Name
+		if name == "" {
+			name = string(app.Client)
+		}
+		if app.End == nil && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// appNames joins them as a sentence does.
+func (w *words) appNames(names []string) (template.HTML, error) {
+	marked := make([]template.HTML, len(names))
+	for i, name := range names {
+		marked[i] = bdi(name)
+	}
+	return w.list(marked)
+}
+
+// Browsers are the others and the just ended ones that are browsers.
+func (v *SessionsView) Browsers() []exeunt.Session { return v.group(true) }
+
+// Apps are the others and the just ended ones that are apps.
+func (v *SessionsView) Apps() []exeunt.Session { return v.group(false) }
+
+func (v *SessionsView) group(browser bool) []exeunt.Session {
+	var out []exeunt.Session
+	for _, s := range slices.Concat(v.Others, v.Just) {
+		if s.Kind.Browser() == browser {
+			out = append(out, s)
+		}
+	}
+	return byActivity(out)
+}
+
+// LiveCount counts this browser too.
+func (v *SessionsView) LiveCount() int { return len(v.Others) + 1 }
+
+// LiveCount counts this browser too.
+func (v *HomeView) LiveCount() int { return len(v.Others) + 1 }
+
+// Newest is the other session that was used last.
+func (v *HomeView) Newest() exeunt.Session { return byActivity(v.Others)[0] }
+
+// Newest first: the one with the latest end is what people come to read.
+func (v *EndedSessionsView) Newest() []exeunt.Session {
+	out := slices.Clone(v.Ended)
+	slices.SortStableFunc(out, func(a, b exeunt.Session) int {
+		if a.End == nil || b.End == nil {
+			return 0
+		}
+		return b.End.At.Compare(a.End.At)
+	})
+	return out
+}
+
+// Apps are the apps that this browser's sign-out ends.
+func (v *SignOutView) Apps() []string { return appsOf(v.This, v.Clients) }
+
+// Stay is the other session used last, named when saying what stays.
+func (v *SignOutView) Stay() exeunt.Session { return byActivity(v.Others)[0] }
+
+// StayMore is how many more stay.
+func (v *SignOutView) StayMore() int { return len(v.Others) - 1 }
+
+// byActivity has the latest used first, and an order that stays the same when
+// two were used at once.
+func byActivity(sessions []exeunt.Session) []exeunt.Session {
+	out := slices.Clone(sessions)
+	slices.SortFunc(out, func(a, b exeunt.Session) int {
+		return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.ID.String(), b.ID.String()))
+	})
+	return out
+}

@@ -1,0 +1,186 @@
+package ui
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+var testNow = time.Date(2026, 11, 22, 14, 32, 7, 0, time.UTC)
+
+// idFor gives each test session an ID that is the same in every run, for the
+// golden files.
+func idFor(n byte) (id exeunt.SessionID) {
+	text := fmt.Sprintf("ses_%026s", "")
+	b := []byte(text)
+	for i := 4; i < len(b); i++ {
+		b[i] = 'a'
+	}
+	b[5] = 'a' + n
+	if err := id.UnmarshalText(b); err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func session(n byte, kind exeunt.SessionKind, label string, started, seen time.Duration) exeunt.Session {
+	limits := exeunt.DefaultPolicy().For(kind)
+	s := exeunt.Session{
+		ID: idFor(n), Kind: kind, Label: label, Method: exeunt.MethodPassword,
+		Address: netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", n+7)),
+		Started: testNow.Add(-started), Seen: testNow.Add(-seen),
+		Idle: limits.Idle, ExpiresAt: testNow.Add(-started).Add(limits.Absolute),
+	}
+	if n%2 == 0 {
+		s.Apps = []exeunt.AppSession{{Client: "chirp"}, {Client: "photos"}, {Client: "notes", End: &exeunt.Ended{}}}
+	}
+	return s
+}
+
+func ended(s exeunt.Session, before time.Duration, reason exeunt.Reason, by exeunt.ActorKind, from byte, label string) exeunt.Session {
+	s.End = &exeunt.Ended{At: testNow.Add(-before), Reason: reason, By: by, ByLabel: label}
+	if label != "" {
+		s.End.BySession = idFor(from)
+	}
+	return s
+}
+
+var testClients = Clients{
+	"chirp":  {ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.example/"},
+	"photos": {ID: "photos", Name: "Photos & more", HomeURL: "http://photos.example/"},
+}
+
+func in(current Nav) Frame {
+	return Frame{
+		Now: testNow, Account: &AccountChip{Name: "Ada Quill", Handle: "ada"}, Session: idFor(0),
+		WarnIn: 13 * time.Minute, IdleIn: 15 * time.Minute, Current: current, Path: "/here?x=1&y=2", RequestID: "req-7f3k92",
+	}
+}
+
+func out() Frame { return Frame{Now: testNow, RequestID: "req-7f3k92"} }
+
+func this() exeunt.Session {
+	return session(0, exeunt.KindKept, "Firefox on Linux", 13*day, 0)
+}
+
+func others() []exeunt.Session {
+	return []exeunt.Session{
+		session(1, exeunt.KindKept, "Chrome on Windows", 10*time.Hour, 3*time.Hour),
+		session(2, exeunt.KindApp, "Pixel 8", 400*day, 2*time.Minute),
+		session(3, exeunt.KindApp, "Notes on the studio laptop", 5*30*day, 3*day),
+		session(4, exeunt.KindKept, "Safari on iPhone", 40*day, 20*day),
+	}
+}
+
+func just() []exeunt.Session {
+	return []exeunt.Session{ended(session(5, exeunt.KindShared, "Library PC", 2*time.Hour, time.Hour), 20*time.Second,
+		exeunt.ReasonSignedOut, exeunt.ActorPerson, 0, "Firefox on Linux")}
+}
+
+func endedSessions() []exeunt.Session {
+	day := 24 * time.Hour
+	s := func(n byte) exeunt.Session {
+		return session(n, exeunt.KindKept, []string{"Chrome on Windows", "Safari on iPhone", "Edge on Windows"}[n%3], 90*day, 50*day)
+	}
+	person, system, operator := exeunt.ActorPerson, exeunt.ActorSystem, exeunt.ActorOperator
+	library := session(12, exeunt.KindShared, "Firefox on Windows", 12*day, 12*day)
+	library.Idle = 30 * time.Minute
+	return []exeunt.Session{
+		ended(s(10), time.Hour, exeunt.ReasonSignedOut, person, 0, "Firefox on Linux"),
+		ended(s(11), 2*time.Hour, exeunt.ReasonSignedOut, person, 11, "Safari on iPhone"),
+		ended(library, 12*day, exeunt.ReasonIdle, system, 0, ""),
+		ended(s(13), 13*day, exeunt.ReasonAbsolute, system, 0, ""),
+		ended(s(14), 14*day, exeunt.ReasonReplaced, person, 0, ""),
+		ended(s(15), 15*day, exeunt.ReasonHalfPair, system, 0, ""),
+		ended(s(16), 16*day, exeunt.ReasonPasswordChange, person, 0, "Firefox on Linux"),
+		ended(s(17), 17*day, exeunt.ReasonAdministrator, operator, 0, "ops"),
+		ended(s(18), 18*day, exeunt.ReasonDisabled, operator, 0, "ops"),
+		ended(s(19), 19*day, exeunt.ReasonSignedOut, person, 0, ""),
+		ended(s(20), 400*day, "from_the_future", system, 0, ""),
+		ended(s(21), 21*day, exeunt.ReasonSignedOut, operator, 0, "ops"),
+	}
+}
+
+// states are every page in every state that its view can take.
+func states() map[string]View {
+	policy := exeunt.DefaultPolicy()
+	shared := session(0, exeunt.KindShared, "Firefox on Linux", 20*time.Minute, 0)
+	fresh := this()
+	fresh.Started, fresh.Apps = testNow.Add(-90*time.Second), nil
+	chirp := testClients["chirp"]
+	dark := in(NavSettings)
+	dark.Display = exeunt.DisplayDark
+	short := exeunt.Policy{Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute}, Shared: exeunt.Limits{Idle: 25 * time.Hour, Absolute: 26 * time.Hour}}
+	problems := []error{exeunt.ErrWrongCredentials, &exeunt.ThrottledError{RetryAfter: 95 * time.Second}, exeunt.ErrSignInAgain, exeunt.ErrDisabled}
+
+	all := map[string]View{
+		"home":                 &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
+		"home-one":             &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},
+		"home-alone-shared":    &HomeView{Frame: in(NavHome), This: shared, Clients: testClients},
+		"sessions":             &SessionsView{Frame: in(NavSessions), This: this(), Others: others(), Just: just(), EndedCount: 12, Clients: testClients},
+		"sessions-one":         &SessionsView{Frame: in(NavSessions), This: shared, Others: others()[1:2], EndedCount: 1, Clients: testClients},
+		"sessions-alone":       &SessionsView{Frame: in(NavSessions), This: fresh, Clients: testClients},
+		"sessions-ended":       &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions(), LiveCount: 5, KeptFor: 90 * day, Clients: testClients},
+		"sessions-ended-none":  &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1},
+		"sign-in":              &SignInView{Frame: out(), Policy: policy},
+		"sign-in-app":          &SignInView{Frame: out(), Policy: short, Client: &chirp, Return: "/authorize?client=chirp&x=1", SignUpOpen: true},
+		"sign-in-shared":       &SignInView{Frame: out(), Policy: policy, Identifier: "ada", Shared: true},
+		"sign-in-over":         &SignInView{Frame: in(""), Policy: policy},
+		"sign-up":              &SignUpView{Frame: out(), Policy: policy, Return: "/sessions"},
+		"sign-up-taken":        &SignUpView{Frame: out(), Policy: policy, Handle: "ada", Name: `Ada "Q" <b>`, Email: "ada@example.com", Shared: true, Err: &exeunt.FieldError{Field: "handle", Code: "handle_taken", Err: exeunt.ErrHandleTaken}},
+		"sign-up-new-code":     &SignUpView{Frame: out(), Policy: policy, Err: &exeunt.FieldError{Field: "password", Code: "newer_than_us", Err: &exeunt.Error{Code: "newer_than_us", Message: "This <is> new."}}},
+		"setup":                &SignUpView{Frame: out(), Policy: policy, Setup: true},
+		"sign-out":             &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: this(), Others: others(), Clients: testClients},
+		"sign-out-two":         &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh, Others: others()[:2], Clients: testClients},
+		"sign-out-one":         &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh, Others: others()[:1], Clients: testClients, Client: &chirp, Cancel: "http://chirp.example/"},
+		"sign-out-last":        &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh, Clients: testClients},
+		"sign-out-others":      &SignOutView{Frame: in(""), Scope: exeunt.ScopeOthers, This: this(), Others: others(), Clients: testClients},
+		"sign-out-others-one":  &SignOutView{Frame: in(""), Scope: exeunt.ScopeOthers, This: this(), Others: others()[:1], Clients: testClients},
+		"sign-out-account":     &SignOutView{Frame: in(""), Scope: exeunt.ScopeAccount, This: this(), Others: others(), Clients: testClients},
+		"signed-out":           &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Apps: 2}},
+		"signed-out-app":       &SignedOutView{Frame: out(), Client: &chirp, Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Apps: 1}},
+		"signed-out-shared":    &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Shared: true}},
+		"signed-out-all":       &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 5}},
+		"signed-out-all-alone": &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 1}},
+		"signed-out-nobody":    &SignedOutView{Frame: out()},
+		"ended-damaged":        &EndedView{Frame: out(), Damaged: true},
+		"ended-unknown":        &EndedView{Frame: out(), Return: "/sessions"},
+		"menu":                 &MenuView{Frame: in(NavSessions), Return: "/sessions"},
+		"menu-plain":           &MenuView{Frame: in(NavSettings)},
+		"settings":             &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy, This: this()},
+		"settings-saved":       &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
+		"settings-wrong":       &SettingsView{Frame: in(NavSettings), Err: exeunt.ErrNotConfirmed, Policy: policy, This: this()},
+		"security":             &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-400 * day), Others: 4},
+		"security-alone":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-4 * time.Minute)},
+		"security-wrong":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-25 * time.Hour), Others: 1, Err: &exeunt.FieldError{Field: "current", Code: "wrong_credentials", Err: exeunt.ErrWrongCredentials}},
+		"security-changed":     &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{Ended: 3}},
+		"security-changed-0":   &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{}},
+		"help":                 &HelpView{Frame: in(NavHelp), Policy: policy},
+		"help-shared":          &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
+		"help-signed-out":      &HelpView{Frame: out(), Policy: policy},
+		"authorize":            &AuthorizeView{Frame: in(""), Client: chirp, Hidden: []Hidden{{"client", "chirp"}, {"state", `"><b>`}}},
+		"authorize-shared":     &AuthorizeView{Frame: in(""), Client: chirp, Shared: true},
+		"error":                &ErrorView{Frame: in(""), Status: 503, Err: exeunt.ErrNotConfirmed, Retry: "/sessions"},
+		"error-foreign":        &ErrorView{Frame: out(), Status: 500, Err: errors.New("dial tcp 10.0.0.1: secret")},
+		"other-account":        &OtherAccountView{Frame: in("")},
+		"other-nobody":         &OtherAccountView{Frame: out()},
+	}
+	for _, status := range []int{400, 401, 403, 404, 405, 409, 418, 422, 429, 500, 502, 503} {
+		all[fmt.Sprintf("error-%d", status)] = &ErrorView{Frame: out(), Status: status}
+	}
+	for _, s := range endedSessions() {
+		all["ended-"+string(s.End.Reason)] = &EndedView{Frame: out(), Ended: s.End}
+	}
+	for i, err := range problems {
+		all[fmt.Sprintf("sign-in-problem-%d", i)] = &SignInView{Frame: out(), Policy: policy, Err: err}
+	}
+	for month := time.January; month <= time.December; month++ {
+		f := out()
+		f.Now = time.Date(2026, month, 3, 12, 0, 0, 0, time.UTC)
+		all[fmt.Sprintf("ended-in-%d", month)] = &EndedView{Frame: f, Ended: &exeunt.Ended{At: f.Now}}
+	}
+	return all
+}
