@@ -1,0 +1,242 @@
+// Package config reads the configuration of a node: built-in values, then a
+// TOML file, then EXEUNT_* variables, then flags, each over the one before.
+//
+// It owns the names of the settings and what may be set to what. It opens
+// nothing but the files that are named in it.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// Config is a validated configuration. Printing it shows no secret.
+type Config struct {
+	Addr           string    `koanf:"addr"`            // where to listen, host:port
+	URL            string    `koanf:"url"`             // how browsers reach us: an origin like https://id.example.com
+	Data           string    `koanf:"data"`            // the data folder
+	SignUp         SignUp    `koanf:"sign_up"`         // open or closed
+	TLS            TLS       `koanf:"tls"`             // certificate and key, when we terminate TLS
+	TrustedProxies []string  `koanf:"trusted_proxies"` // addresses or prefixes of proxies that terminate TLS before us
+	Policy         Policy    `koanf:"policy"`
+	Retention      Retention `koanf:"retention"`
+	Clients        []Client  `koanf:"clients"`
+	MasterKey      Secret    `koanf:"master_key"` // base64; "" keeps it in the data folder
+	Log            Log       `koanf:"log"`
+
+	// Development lifts the demand for TLS, for a loopback address under
+	// .localhost only. No file, variable or flag sets it.
+	Development bool `koanf:"-"`
+}
+
+// SignUp says whether strangers may make accounts.
+type SignUp string
+
+// The two ways of SignUp.
+const (
+	SignUpOpen   SignUp = "open"
+	SignUpClosed SignUp = "closed"
+)
+
+// TLS names the files of a certificate chain and its key.
+type TLS struct {
+	Cert string `koanf:"cert"`
+	Key  string `koanf:"key"`
+}
+
+// Policy holds the timeouts by kind of session.
+type Policy struct {
+	Kept   Limits `koanf:"kept"`
+	Shared Limits `koanf:"shared"`
+	App    Limits `koanf:"app"`
+}
+
+// Limits are the timeouts of one kind.
+type Limits struct {
+	Idle     time.Duration `koanf:"idle"`
+	Absolute time.Duration `koanf:"absolute"`
+	Warning  time.Duration `koanf:"warning"` // 0 lets it follow from idle
+}
+
+// Retention says how long what is over is kept.
+type Retention struct {
+	Ended time.Duration `koanf:"ended"`
+	Audit time.Duration `koanf:"audit"`
+}
+
+// Client is an app that relies on us.
+type Client struct {
+	ID           string   `koanf:"id"`
+	Name         string   `koanf:"name"`
+	HomeURL      string   `koanf:"home_url"`
+	RedirectURIs []string `koanf:"redirect_uris"`
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	Level  string `koanf:"level"`  // debug, info, warn or error
+	Format string `koanf:"format"` // text or json
+}
+
+// Secret is a text that never prints.
+type Secret string
+
+// String masks the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(set)"
+}
+
+// GoString masks the secret.
+func (s Secret) GoString() string { return `"` + s.String() + `"` }
+
+// MarshalText masks the secret.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Default is the configuration before anything is set.
+func Default() Config {
+	p := exeunt.DefaultPolicy()
+	const day = 24 * time.Hour
+	limits := func(l exeunt.Limits) Limits { return Limits{Idle: l.Idle, Absolute: l.Absolute} }
+	return Config{
+		Addr: "127.0.0.1:8443", SignUp: SignUpClosed,
+		Policy:    Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App)},
+		Retention: Retention{Ended: 90 * day, Audit: 365 * day},
+		Log:       Log{Level: "info", Format: "text"},
+	}
+}
+
+// SessionPolicy returns the timeouts as the rules take them.
+func (c *Config) SessionPolicy() exeunt.Policy {
+	return exeunt.Policy{Kept: c.Policy.Kept.limits(), Shared: c.Policy.Shared.limits(), App: c.Policy.App.limits()}
+}
+
+// limits fills in the warning: two minutes before the end, or on short
+// timeouts for their last fifth.
+func (l Limits) limits() exeunt.Limits {
+	if l.Warning == 0 {
+		l.Warning = min(2*time.Minute, l.Idle/5)
+	}
+	return exeunt.Limits(l)
+}
+
+// RegisteredClients returns the clients as the rules take them.
+func (c *Config) RegisteredClients() []exeunt.Client {
+	var out []exeunt.Client
+	for _, cl := range c.Clients {
+		out = append(out, exeunt.Client{ID: exeunt.ClientID(cl.ID), Name: cl.Name, HomeURL: cl.HomeURL, RedirectURIs: cl.RedirectURIs})
+	}
+	return out
+}
+
+// Host is the host and port that browsers name us by.
+func (c *Config) Host() string {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// Secure reports whether browsers reach us over TLS.
+func (c *Config) Secure() bool { return strings.HasPrefix(c.URL, "https://") }
+
+// Proxies returns the trusted proxies as prefixes.
+func (c *Config) Proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		if a, err := netip.ParseAddr(text); err == nil {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies: %q is neither an address like 10.0.0.1 nor a prefix like 10.0.0.0/8", text)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// Validate names every setting that cannot be, and what it could be instead.
+func (c *Config) Validate() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Data == "" {
+		fail("data is not set: name the folder to keep the database in")
+	}
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		fail("addr is %q; it must be host:port, as in 127.0.0.1:8443", c.Addr)
+	}
+	if c.SignUp != SignUpOpen && c.SignUp != SignUpClosed {
+		fail("sign_up is %q; it must be open or closed", c.SignUp)
+	}
+	if err := c.SessionPolicy().Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Retention.Ended < time.Minute || c.Retention.Audit < time.Minute {
+		fail("retention.ended and retention.audit must be at least 1m")
+	}
+	seen := map[string]bool{}
+	for _, cl := range c.RegisteredClients() {
+		if err := cl.Validate(); err != nil {
+			errs = append(errs, err)
+		}
+		if seen[string(cl.ID)] {
+			fail("client %s is there twice", cl.ID)
+		}
+		seen[string(cl.ID)] = true
+	}
+	if _, err := c.Proxies(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, c.validateTransport(), c.validateLog())...)
+}
+
+// validateTransport refuses to serve without TLS: browsers drop Secure cookies
+// that come over plain HTTP without a word, and passwords would travel in the
+// clear (OWASP ASVS 5.0, 12.2.1).
+func (c *Config) validateTransport() error {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("url is %q; it must be the address browsers use and nothing more, like https://id.example.com", c.URL)
+	}
+	if c.Development {
+		host, _, _ := net.SplitHostPort(c.Addr)
+		if a, err := netip.ParseAddr(host); err == nil && a.IsLoopback() && strings.HasSuffix(u.Hostname(), ".localhost") {
+			return nil
+		}
+		return errors.New("development is for a loopback address under .localhost only")
+	}
+	if u.Scheme != "https" {
+		return fmt.Errorf("url is %q; it must begin with https://, since browsers keep a sign-in only over TLS", c.URL)
+	}
+	switch {
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return errors.New("tls.cert and tls.key must be set together")
+	case c.TLS.Cert == "" && len(c.TrustedProxies) == 0:
+		return errors.New("without TLS nothing can be served: set tls.cert and tls.key, or name the proxy that terminates TLS in trusted_proxies")
+	}
+	return nil
+}
+
+func (c *Config) validateLog() error {
+	switch c.Log.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		return fmt.Errorf("log.level is %q; it must be debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return fmt.Errorf("log.format is %q; it must be text or json", c.Log.Format)
+	}
+	return nil
+}

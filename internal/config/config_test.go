@@ -1,0 +1,133 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func env(m map[string]string) func(string) (string, bool) {
+	return func(k string) (string, bool) { v, ok := m[k]; return v, ok }
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	p := filepath.Join(t.TempDir(), "exeunt.toml")
+	if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const good = `
+url = "https://id.example.com"
+data = "/var/lib/exeunt"
+trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+[policy.shared]
+idle = "90s"
+[policy.kept]
+idle = "14d"
+[[clients]]
+id = "chirp"
+name = "Chirp"
+home_url = "https://chirp.example.com"
+redirect_uris = ["https://chirp.example.com/exeunt/callback"]
+`
+
+func TestLaterSourcesWin(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(secret, []byte("from-a-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(Sources{
+		File:   write(t, good),
+		Getenv: env(map[string]string{"EXEUNT_POLICY_KEPT_IDLE": "10d", "EXEUNT_SIGN_UP": "open", "EXEUNT_MASTER_KEY_FILE": secret, "EXEUNT_ADDR": "127.0.0.1:1"}),
+		Flags:  map[string]string{"addr": "127.0.0.1:2", "trusted_proxies": "10.1.1.1,10.2.2.2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case c.Policy.Kept.Idle != 10*24*time.Hour:
+		t.Errorf("kept idle is %v, want the variable's 10d", c.Policy.Kept.Idle)
+	case c.Policy.Shared.Idle != 90*time.Second:
+		t.Errorf("shared idle is %v, want the file's 90s", c.Policy.Shared.Idle)
+	case c.Policy.Shared.Absolute != 4*time.Hour:
+		t.Errorf("shared absolute is %v, want the default 4h", c.Policy.Shared.Absolute)
+	case c.Addr != "127.0.0.1:2":
+		t.Errorf("addr is %v, want the flag's", c.Addr)
+	case len(c.TrustedProxies) != 2 || c.TrustedProxies[1] != "10.2.2.2":
+		t.Errorf("trusted proxies are %q", c.TrustedProxies)
+	case c.MasterKey != "from-a-file":
+		t.Errorf("master key was not read from its file")
+	case len(c.Clients) != 1 || c.Clients[0].Name != "Chirp":
+		t.Errorf("clients are %v", c.Clients)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if s := fmt.Sprintf(verb, c); strings.Contains(s, "from-a-file") {
+			t.Errorf("%s prints the master key: %s", verb, s)
+		}
+	}
+}
+
+// Each message must name the setting and say what it could be.
+func TestWhatCannotBe(t *testing.T) {
+	base := map[string]string{"url": "https://id.example.com", "data": "/d", "trusted_proxies": "10.0.0.1"}
+	for _, c := range []struct {
+		name, setting, value, want string
+	}{
+		{"no TLS and no proxy", "trusted_proxies", "", "tls.cert and tls.key, or name the proxy"},
+		{"plain http", "url", "http://id.example.com", "https://"},
+		{"development cannot be set", "url", "http://exeunt.localhost:8080", "https://"},
+		{"a path in the address", "url", "https://id.example.com/x", "nothing more"},
+		{"half of TLS", "tls.cert", "/c.pem", "set together"},
+		{"a bad proxy", "trusted_proxies", "everybody", "10.0.0.0/8"},
+		{"sign-up", "sign_up", "maybe", "open or closed"},
+		{"a time without unit", "policy.kept.idle", "30", "write 90s"},
+		{"idle too short", "policy.shared.idle", "10ms", "shortest is 1s"},
+		{"warning above idle", "policy.shared.warning", "20m", "below the idle timeout"},
+		{"absolute below idle", "policy.shared.absolute", "1m", "shorter than its idle"},
+		{"address", "addr", "8080", "host:port"},
+		{"no data folder", "data", "", "name the folder"},
+		{"log level", "log.level", "loud", "debug, info"},
+		{"unknown setting", "colour", "blue", `no setting "colour"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			flags := map[string]string{}
+			for k, v := range base {
+				flags[k] = v
+			}
+			flags[c.setting] = c.value
+			_, err := Load(Sources{Getenv: env(nil), Flags: flags})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error is %v; want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestUnknownSettingInFile(t *testing.T) {
+	_, err := Load(Sources{File: write(t, good+"\n[policy.kept2]\nidle = \"1d\"\n"), Getenv: env(nil)})
+	if err == nil || !strings.Contains(err.Error(), "kept2") {
+		t.Errorf("error is %v; want one that names kept2", err)
+	}
+}
+
+func TestDevelopmentIsForLoopbackOnly(t *testing.T) {
+	c := Default()
+	c.Data, c.URL, c.Development = "/d", "http://exeunt.localhost:8080", true
+	c.Addr = "127.0.0.1:8080"
+	if err := c.Validate(); err != nil {
+		t.Errorf("a loopback address under .localhost: %v", err)
+	}
+	for _, bad := range []struct{ addr, url string }{{"0.0.0.0:8080", c.URL}, {c.Addr, "http://id.example.com"}, {":8080", c.URL}} {
+		d := c
+		d.Addr, d.URL = bad.addr, bad.url
+		if d.Validate() == nil {
+			t.Errorf("%v is allowed without TLS", bad)
+		}
+	}
+}
