@@ -1,0 +1,73 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// SignIn starts a session of kind app and returns its bearer token. Problems:
+// wrong_credentials, throttled.
+func (c *Client) SignIn(ctx context.Context, in SignIn) (Secret, Session, error) {
+	var out SignedIn
+	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/signin", in: in, out: &out})
+	return out.Token.Secret(), out.Session, err
+}
+
+// Current returns the session that the token stands for. It counts as activity.
+func (c *Client) Current(ctx context.Context, token Secret) (Current, error) {
+	var out Current
+	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/session", token: token, out: &out})
+	return out, err
+}
+
+// End signs out the session that the token stands for; an app session's token
+// ends only that app session. When it returns nil the end is on the server's
+// stable storage. Ending again is harmless.
+func (c *Client) End(ctx context.Context, token Secret) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/api/v1/session", token: token})
+}
+
+// Sessions returns the account's sessions: those usable now, or those that
+// have ended.
+func (c *Client) Sessions(ctx context.Context, token Secret, ended bool) ([]Session, error) {
+	q := url.Values{}
+	if ended {
+		q.Set("state", "ended")
+	}
+	var out SessionList
+	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/sessions", query: q, token: token, out: &out})
+	return out.Sessions, err
+}
+
+// EndSession ends one session of the account. The key makes a retry harmless;
+// "" for none. Problems: not_found, also for somebody else's; key_reused.
+func (c *Client) EndSession(ctx context.Context, token Secret, id, key string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/api/v1/sessions/" + url.PathEscape(id), token: token, key: key})
+}
+
+// Scope says how many sessions EndSessions ends.
+type Scope string
+
+const (
+	// Others: every session of the account but the token's own.
+	Others Scope = "others"
+	// Everywhere: every session of the account, the token's own included.
+	Everywhere Scope = "account"
+)
+
+// EndSessions ends many sessions in one step and returns how many there were.
+func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key string) (int64, error) {
+	var out EndedCount
+	err := c.call(ctx, request{method: http.MethodDelete, path: "/api/v1/sessions", query: url.Values{"scope": {string(scope)}}, token: token, key: key, out: &out})
+	return out.Ended, err
+}
+
+// Exchange spends a sign-in code for an app session. Problem: code_spent.
+func (c *Client) Exchange(ctx context.Context, in CodeExchange) (Secret, CodeExchanged, error) {
+	var out CodeExchanged
+	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/app-sessions", in: in, out: &out})
+	token := out.Token.Secret()
+	out.Token = ""
+	return token, out, err
+}

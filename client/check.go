@@ -1,0 +1,135 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Names of the gate's headers.
+const (
+	HeaderUser       = "Remote-User"
+	HeaderName       = "Remote-Name"
+	HeaderEmail      = "Remote-Email"
+	HeaderAccount    = "Exeunt-Account"
+	HeaderSession    = "Exeunt-Session"
+	HeaderAppSession = "Exeunt-App-Session"
+	HeaderClient     = "Exeunt-Client"
+	HeaderIdleAt     = "Exeunt-Idle-At"
+	HeaderWarnAt     = "Exeunt-Warn-At"
+	HeaderReason     = "Exeunt-Reason"
+	HeaderEndedAt    = "Exeunt-Ended-At"
+	HeaderActivity   = "Exeunt-Activity"
+)
+
+// Person is who is signed in, as the authority said when it was asked.
+type Person struct {
+	Account    string // ID; stays when the handle changes
+	Handle     string
+	Name       string
+	Email      string // "" unless confirmed
+	Session    string
+	AppSession string    // "" with a session's own token
+	Client     string    // ID of the app, with an app session's token
+	IdleAt     time.Time // ends then if it stays unused
+	WarnAt     time.Time // when to warn of that
+}
+
+// Check asks whether the token is usable now. activity says whether a person
+// is at work: a page they opened, a form they sent. Polls and streams are not.
+// What might happen:
+//   - nil: signed in.
+//   - *EndedError (an ErrSignedOut): the credential is dead.
+//   - ErrUnavailable: it cannot be known now. Refuse, but do not treat the
+//     person as signed out: the credential may be good.
+func (c *Client) Check(ctx context.Context, token Secret, activity bool) (Person, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opt.CheckTimeout)
+	defer cancel()
+	r, err := c.newRequest(ctx, request{method: http.MethodGet, path: "/gate", token: token})
+	if err != nil {
+		return Person{}, err
+	}
+	r.Header.Set(HeaderActivity, yesNo(activity))
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return Person{}, unreachable(err)
+	}
+	defer resp.Body.Close()
+	io.CopyN(io.Discard, resp.Body, maxBody) // so that the connection is used again
+	return verdict(resp)
+}
+
+// verdict reads the gate's answer. An answer without the gate's own headers is
+// from something in between, and says nothing about the session.
+func verdict(resp *http.Response) (Person, error) {
+	h := resp.Header
+	switch {
+	case resp.StatusCode == http.StatusOK && h.Get(HeaderAccount) != "":
+		return Person{
+			Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
+			Session: h.Get(HeaderSession), AppSession: h.Get(HeaderAppSession), Client: h.Get(HeaderClient),
+			IdleAt: unixMilli(h.Get(HeaderIdleAt)), WarnAt: unixMilli(h.Get(HeaderWarnAt)),
+		}, nil
+	case resp.StatusCode == http.StatusUnauthorized && h.Get(HeaderReason) != "":
+		e := &EndedError{Ended{Reason: h.Get(HeaderReason)}}
+		if e.Reason == "unknown" {
+			e.Reason = ""
+		}
+		e.At, _ = time.Parse(time.RFC3339, h.Get(HeaderEndedAt))
+		return Person{}, e
+	}
+	return Person{}, fmt.Errorf("%w: the gate answered %s", ErrUnavailable, resp.Status)
+}
+
+// State asks what a page may show, and for how long. It never counts as
+// activity. A dead credential is no error but a State of Over.
+func (c *Client) State(ctx context.Context, token Secret) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opt.CheckTimeout)
+	defer cancel()
+	r, err := c.newRequest(ctx, request{method: http.MethodGet, path: "/api/v1/session/state", token: token})
+	if err != nil {
+		return State{State: Unknown}, err
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return State{State: Unknown}, unreachable(err)
+	}
+	defer resp.Body.Close()
+	return stateOf(resp)
+}
+
+// stateOf reads a state that came as a plain answer, and believes it only if
+// the status says the same.
+func stateOf(resp *http.Response) (State, error) {
+	var s State
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if err == nil {
+		err = json.Unmarshal(body, &s)
+	}
+	switch {
+	case err == nil && resp.StatusCode == http.StatusOK && s.State == Live:
+		return s, nil
+	case err == nil && resp.StatusCode == http.StatusUnauthorized && s.State == Over:
+		return s, nil
+	}
+	return State{State: Unknown}, fmt.Errorf("%w: it answered %s", ErrUnavailable, resp.Status)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func unixMilli(s string) time.Time {
+	ms, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}

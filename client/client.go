@@ -1,0 +1,172 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Options of a Client. The zero Options are good.
+type Options struct {
+	// Timeout of a call, 10 s when zero.
+	Timeout time.Duration
+	// CheckTimeout of Check and State, which stand in the way of every
+	// request of an app: 3 s when zero.
+	CheckTimeout time.Duration
+	// UserAgent that the authority sees.
+	UserAgent string
+	// AllowPlainHTTP permits an http:// address beyond this machine. Tokens
+	// then cross the network in the clear: only for networks that are private.
+	AllowPlainHTTP bool
+	// Transport to use instead of NewTransport().
+	Transport http.RoundTripper
+}
+
+// Client calls the authority. It holds no credential and is safe for
+// concurrent use.
+type Client struct {
+	base *url.URL
+	http *http.Client
+	opt  Options
+}
+
+// New returns a client for the authority at baseURL.
+func New(baseURL string, opt Options) (*Client, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("authority address %q: want http:// or https:// and a host", baseURL)
+	}
+	if u.Scheme == "http" && !opt.AllowPlainHTTP && !staysHere(u.Hostname()) {
+		return nil, fmt.Errorf("authority address %q: use https, because tokens would cross the network in the clear", baseURL)
+	}
+	if opt.Timeout <= 0 {
+		opt.Timeout = 10 * time.Second
+	}
+	if opt.CheckTimeout <= 0 {
+		opt.CheckTimeout = 3 * time.Second
+	}
+	if opt.UserAgent == "" {
+		opt.UserAgent = "exeunt-go-client"
+	}
+	if opt.Transport == nil {
+		opt.Transport = NewTransport()
+	}
+	return &Client{base: u, opt: opt, http: &http.Client{
+		Transport: opt.Transport,
+		// The API redirects nobody; a redirect could carry a token elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// URL returns an address of the authority, for links and redirects.
+func (c *Client) URL(path string, query url.Values) string {
+	u := c.base.JoinPath(path)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+const maxBody = 1 << 20
+
+// request is one call of the API.
+type request struct {
+	method, path string
+	query        url.Values
+	token        Secret
+	key          string // idempotency key; "" for none
+	in, out      any    // bodies; nil for none
+}
+
+func (c *Client) call(ctx context.Context, q request) error {
+	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
+	defer cancel()
+	r, err := c.newRequest(ctx, q)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return unreachable(err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return problemOf(resp, body)
+	}
+	if q.out == nil {
+		return nil
+	}
+	if len(body) > maxBody {
+		return fmt.Errorf("%w: its answer to %s %s is longer than %d bytes", ErrUnavailable, q.method, q.path, maxBody)
+	}
+	if err := json.Unmarshal(body, q.out); err != nil {
+		// The decoder's error may quote the body, which may hold a token.
+		return fmt.Errorf("%w: its answer to %s %s is not what it should be", ErrUnavailable, q.method, q.path)
+	}
+	return nil
+}
+
+func (c *Client) newRequest(ctx context.Context, q request) (*http.Request, error) {
+	var body io.Reader
+	if q.in != nil {
+		b, err := json.Marshal(q.in)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", q.method, q.path, err)
+		}
+		body = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, c.URL(q.path, q.query), body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", q.method, q.path, err)
+	}
+	r.Header.Set("User-Agent", c.opt.UserAgent)
+	r.Header.Set("Accept", "application/json")
+	if q.in != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if !q.token.IsZero() {
+		r.Header.Set("Authorization", "Bearer "+q.token.Reveal())
+	}
+	if q.key != "" {
+		r.Header.Set("Idempotency-Key", q.key)
+	}
+	return r, nil
+}
+
+// unreachable turns a failure of the network into ErrUnavailable. A cancelled
+// caller stays recognisable.
+func unreachable(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // without the address
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// problemOf reads a problem document. An error that is none, as from a proxy
+// in between, keeps its status.
+func problemOf(resp *http.Response, body []byte) error {
+	p := &Problem{}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if kind != "application/problem+json" || json.Unmarshal(body, p) != nil {
+		p = &Problem{}
+	}
+	p.Status = resp.StatusCode
+	if p.Title == "" {
+		p.Title = http.StatusText(resp.StatusCode)
+	}
+	if p.Status < 400 {
+		return fmt.Errorf("%w: it answered %d %s", ErrUnavailable, p.Status, strings.TrimSpace(p.Title))
+	}
+	return p
+}

@@ -1,0 +1,16 @@
+// Package client is the public Go SDK of the session authority, and the one
+// place where the shapes of its wire contract are written down.
+//
+// It owns three things:
+//   - the JSON structs of the API (wire.go) and its problem documents;
+//   - Client, one method for each call, and SignOut for apps that keep a
+//     bearer token on a device;
+//   - App, what a web app puts in front of its handlers: it signs people in
+//     and out, checks every request, and closes what is open when a session
+//     ends.
+//
+// It decides nothing about sessions: the authority does, and App asks it on
+// every request. It imports only the standard library.
+//
+// Secrets are of type Secret, which prints, logs and marshals masked.
+package client

@@ -1,0 +1,189 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// FormSession is the name of the hidden field by which a form says which app
+// session it was rendered for: Person.AppSession. Requests by script say it in
+// the header HeaderRenderedFor.
+const (
+	FormSession       = "session"
+	HeaderRenderedFor = "Rendered-For-Session"
+)
+
+// Middleware asks the authority about each request and serves the addresses
+// below /exeunt/. A handler behind it finds the person with Who; without one,
+// nobody is signed in. What never reaches the handler:
+//   - a request for another host: 421;
+//   - a request that may change something and does not come from this app's
+//     own pages: 403;
+//   - a request with a dead credential: 401, the cookie expired, the origin's
+//     storage cleared, and a page that says what happened. A post is thrown
+//     away, and not repeated after the next sign-in;
+//   - a post that was rendered for another sign-in than the one active: 409;
+//   - a request of which the authority cannot tell: 503. The cookie stays.
+func (a *App) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		distrust(r.Header)
+		switch {
+		case r.Host != a.host:
+			a.notice(w, r, Notice{Kind: NoticeWrongHost})
+		case !a.sameOrigin(r):
+			a.notice(w, r, Notice{Kind: NoticeForeign})
+		case strings.HasPrefix(r.URL.Path, "/exeunt/"):
+			a.routes.ServeHTTP(w, r)
+		default:
+			a.serve(w, r, next)
+		}
+	})
+}
+
+// RequirePerson lets only signed-in requests through to next. It goes behind
+// Middleware.
+func (a *App) RequirePerson(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := Who(r.Context()); !ok {
+			a.notice(w, r, Notice{Kind: NoticeSignIn})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	w.Header().Add("Vary", "Cookie")
+	// The body comes first and the check after it: a request whose body is
+	// held back must not be carried out for a session that ended meanwhile.
+	if !safeMethod(r.Method) && !a.takeBody(w, r) {
+		return
+	}
+	token, found := a.token(r)
+	if !found {
+		next.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	person, err := a.check(r.Context(), token, isActivity(r))
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	if !safeMethod(r.Method) && renderedFor(r) != person.AppSession {
+		a.notice(w, r, Notice{Kind: NoticeOtherSession})
+		return
+	}
+	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), personKey{}, person)))
+}
+
+// check asks about this app's cookie. Another app's token in it is as good as
+// none.
+func (a *App) check(ctx context.Context, token Secret, activity bool) (Person, error) {
+	if token.IsZero() {
+		return Person{}, &EndedError{} // damaged
+	}
+	p, err := a.Client.Check(ctx, token, activity)
+	if err == nil && (p.Client != a.ID || p.AppSession == "") {
+		return Person{}, &EndedError{}
+	}
+	return p, err
+}
+
+// refuse answers a request whose cookie was not accepted.
+func (a *App) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var ended *EndedError
+	if !errors.As(err, &ended) {
+		if r.Context().Err() == nil {
+			a.Log.Warn("the session authority could not be asked", "err", err)
+		}
+		a.notice(w, r, Notice{Kind: NoticeUnavailable})
+		return
+	}
+	a.forget(w)
+	a.notice(w, r, Notice{Kind: NoticeEnded, Reason: ended.Reason, At: ended.At})
+}
+
+// distrust removes what only the authority may say about a person.
+func distrust(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "Remote-") || strings.HasPrefix(name, "Exeunt-") {
+			delete(h, name)
+		}
+	}
+}
+
+// sameOrigin reports whether the request may change something. A browser that
+// says neither Sec-Fetch-Site nor Origin with a post is too old to be told
+// from a forgery.
+func (a *App) sameOrigin(r *http.Request) bool {
+	if safeMethod(r.Method) {
+		return true
+	}
+	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
+		return false
+	}
+	return a.cross.Check(r) == nil
+}
+
+func safeMethod(m string) bool {
+	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
+}
+
+// isActivity reports whether a person is behind the request: they opened a
+// page or sent a form. What a page fetches by itself is not.
+func isActivity(r *http.Request) bool {
+	if strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Mode") {
+	case "navigate":
+		return true
+	case "": // an old browser: it asks for a page by naming HTML
+		return !safeMethod(r.Method) || strings.Contains(r.Header.Get("Accept"), "text/html")
+	}
+	return !safeMethod(r.Method)
+}
+
+// takeBody reads the whole body.
+func (a *App) takeBody(w http.ResponseWriter, r *http.Request) bool {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
+	if err != nil {
+		a.notice(w, r, Notice{Kind: NoticeTooLarge})
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	return true
+}
+
+// renderedFor returns the app session that the request was rendered for. The
+// body stays readable for the handler.
+func renderedFor(r *http.Request) string {
+	if s := r.Header.Get(HeaderRenderedFor); s != "" {
+		return s
+	}
+	kind, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	body, err := r.GetBody()
+	if err != nil {
+		return ""
+	}
+	switch kind {
+	case "application/x-www-form-urlencoded":
+		b, _ := io.ReadAll(body)
+		form, err := url.ParseQuery(string(b))
+		if err != nil {
+			return ""
+		}
+		return form.Get(FormSession)
+	case "multipart/form-data":
+		return multipartField(body, params["boundary"], FormSession)
+	}
+	return ""
+}

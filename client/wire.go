@@ -1,0 +1,173 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// What the API speaks. Times are RFC 3339 in UTC; IDs are opaque text.
+
+// Session is one sign-in on one browser or app.
+type Session struct {
+	ID        string       `json:"id" doc:"Names the session; public, gives no access"`
+	Kind      string       `json:"kind" enum:"kept,shared,app" doc:"What it lives on: a kept browser, a shared computer's browser, or an app"`
+	Label     string       `json:"label" doc:"Device and browser, or what the app called itself"`
+	Address   string       `json:"address" doc:"Network address it was started from"`
+	Method    string       `json:"method" doc:"How the person proved who they are"`
+	Started   time.Time    `json:"started"`
+	Seen      time.Time    `json:"seen" doc:"Last activity"`
+	IdleAt    time.Time    `json:"idle_at" doc:"Ends then if it stays unused"`
+	ExpiresAt time.Time    `json:"expires_at" doc:"Ends then in any case"`
+	Current   bool         `json:"current" doc:"Whether the request was made with it"`
+	Ended     *Ended       `json:"ended,omitempty"`
+	Apps      []AppSession `json:"apps" nullable:"false" doc:"Apps signed in through it"`
+}
+
+// AppSession is the child of a session on one client.
+type AppSession struct {
+	ID      string    `json:"id"`
+	Client  string    `json:"client" doc:"ID of the app"`
+	Name    string    `json:"name" doc:"Name of the app, for people"`
+	Started time.Time `json:"started"`
+	Seen    time.Time `json:"seen"`
+	Ended   *Ended    `json:"ended,omitempty"`
+}
+
+// Ended says when and why a session ended. To a dead credential only these two
+// are told: its holder may be a thief, or the computer's next user.
+type Ended struct {
+	At     time.Time `json:"at,omitzero"`
+	Reason string    `json:"reason" doc:"signed_out, idle, absolute, replaced, half_pair, code_reused, password_change, administrator, account_disabled, or empty when unknown"`
+	// By and ByLabel stand only in the account's own lists.
+	By      string `json:"by,omitempty" doc:"person, operator or system"`
+	ByLabel string `json:"by_label,omitempty" doc:"The session it was ended from"`
+}
+
+// Account is the account a session belongs to.
+type Account struct {
+	ID     string `json:"id"`
+	Handle string `json:"handle"`
+	Name   string `json:"name"`
+	Email  string `json:"email,omitempty" doc:"Only when confirmed"`
+}
+
+// AppRef names the app session that a token stands for.
+type AppRef struct {
+	ID     string `json:"id"`
+	Client string `json:"client"`
+}
+
+// SignIn is the body of POST /api/v1/signin.
+type SignIn struct {
+	Identifier string `json:"identifier" minLength:"1" maxLength:"254" doc:"Handle or e-mail address"`
+	Password   Sent   `json:"password" minLength:"1" maxLength:"1024"`
+	Label      string `json:"label,omitempty" maxLength:"400" doc:"What the app calls itself, such as Chirp on Pixel 8"`
+}
+
+// SignedIn is the answer to SignIn.
+type SignedIn struct {
+	Token   Sent    `json:"token" doc:"Bearer token; shown once"`
+	Session Session `json:"session"`
+}
+
+// Current is the answer to GET /api/v1/session.
+type Current struct {
+	Session Session `json:"session"`
+	Account Account `json:"account"`
+	App     *AppRef `json:"app,omitempty" doc:"Present when the token is an app session's"`
+}
+
+// SessionList is the answer to GET /api/v1/sessions.
+type SessionList struct {
+	Sessions []Session `json:"sessions" nullable:"false"`
+}
+
+// EndedCount is the answer to DELETE /api/v1/sessions.
+type EndedCount struct {
+	Ended int64 `json:"ended" doc:"How many sessions this request ended"`
+}
+
+// CodeExchange is the body of POST /api/v1/app-sessions.
+type CodeExchange struct {
+	Code         Sent   `json:"code" maxLength:"200"`
+	ClientID     string `json:"client_id" maxLength:"40"`
+	RedirectURI  string `json:"redirect_uri" maxLength:"2000"`
+	CodeVerifier Sent   `json:"code_verifier" maxLength:"128" doc:"PKCE, RFC 7636 section 4.1"`
+}
+
+// CodeExchanged is the answer to CodeExchange.
+type CodeExchanged struct {
+	Token   Sent    `json:"token" doc:"The app session's token; shown once"`
+	App     AppRef  `json:"app"`
+	Session Session `json:"session"`
+	Account Account `json:"account"`
+}
+
+// Liveness is what is known about a session.
+type Liveness string
+
+const (
+	// Live: signed in.
+	Live Liveness = "live"
+	// Over: the session has ended.
+	Over Liveness = "ended"
+	// Unknown: nobody can tell right now. Show nothing private.
+	Unknown Liveness = "unknown"
+)
+
+// State is what the state addresses answer and the event streams carry.
+type State struct {
+	State   Liveness
+	Session string        // live: what the credential stands for
+	WarnIn  time.Duration // live: when to warn of the idle end
+	IdleIn  time.Duration // live: when it ends if it stays unused
+	Reason  string        // ended: why; "" when unknown
+	At      time.Time     // ended: when; zero when unknown
+}
+
+type liveState struct {
+	State   Liveness `json:"state"`
+	Session string   `json:"session"`
+	WarnIn  int64    `json:"warnIn"`
+	IdleIn  int64    `json:"idleIn"`
+}
+
+type endedState struct {
+	State  Liveness  `json:"state"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at,omitzero"`
+}
+
+// MarshalJSON writes only what belongs to the state; durations in milliseconds.
+func (s State) MarshalJSON() ([]byte, error) {
+	switch s.State {
+	case Live:
+		return json.Marshal(liveState{s.State, s.Session, max(s.WarnIn, 0).Milliseconds(), max(s.IdleIn, 0).Milliseconds()})
+	case Over:
+		return json.Marshal(endedState{s.State, s.Reason, s.At})
+	}
+	return json.Marshal(struct {
+		State Liveness `json:"state"`
+	}{Unknown})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. A state it does not know is
+// Unknown.
+func (s *State) UnmarshalJSON(b []byte) error {
+	var in struct {
+		liveState
+		Reason string    `json:"reason"`
+		At     time.Time `json:"at"`
+	}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	*s = State{State: Unknown}
+	switch in.State {
+	case Live:
+		*s = State{State: Live, Session: in.Session, WarnIn: time.Duration(in.WarnIn) * time.Millisecond, IdleIn: time.Duration(in.IdleIn) * time.Millisecond}
+	case Over:
+		*s = State{State: Over, Reason: in.Reason, At: in.At}
+	}
+	return nil
+}
