@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/store"
@@ -65,8 +66,11 @@ func (a *Authority) declareOverdue(ctx context.Context, account exeunt.AccountID
 	return nil
 }
 
+// ProfileChange is what an account may change of its profile.
+type ProfileChange = store.ProfileChange
+
 // ChangeProfile changes an account's profile, in the store and in memory.
-func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, c store.ProfileChange) error {
+func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, c ProfileChange) error {
 	if by.Kind == exeunt.ActorPerson && (by.Account != id || c.ConfirmEmail) {
 		return exeunt.ErrForbidden
 	}
@@ -75,4 +79,50 @@ func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeun
 		a.Live.SetProfile(id, p)
 	}
 	return err
+}
+
+// AccountByHandle returns the account that a handle names, or ErrNotFound.
+func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.Account, error) {
+	h, ok := exeunt.ParseHandle(handle)
+	if !ok {
+		return exeunt.Account{}, fmt.Errorf("account %q: %w", handle, exeunt.ErrNotFound)
+	}
+	acct, _, err := a.Store.Identify(ctx, h)
+	return acct, err
+}
+
+// Accounts returns accounts in the order of their handles, after the given one.
+func (a *Authority) Accounts(ctx context.Context, after string, limit int) ([]exeunt.Account, error) {
+	return a.Store.Accounts(ctx, after, limit)
+}
+
+// AccountOf returns the account of a session, or ErrNotFound.
+func (a *Authority) AccountOf(ctx context.Context, id exeunt.SessionID) (exeunt.AccountID, error) {
+	return a.Store.AccountOf(ctx, id)
+}
+
+// AllSessions returns the live sessions of every account, latest sign-in
+// first, with the handles of their accounts.
+func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Session, map[exeunt.AccountID]string, error) {
+	list, err := a.Store.AllSessions(ctx, limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	handles := map[exeunt.AccountID]string{}
+	live := list[:0]
+	for i := range list {
+		s := &list[i]
+		if a.refreshSeen(s); s.Overdue(a.Now()) != "" {
+			continue // its end is being recorded
+		}
+		live = append(live, *s)
+		if handles[s.Account] == "" {
+			acct, err := a.Store.Account(ctx, s.Account)
+			if err != nil {
+				return nil, nil, err
+			}
+			handles[s.Account] = acct.Handle
+		}
+	}
+	return live, handles, nil
 }

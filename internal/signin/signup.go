@@ -46,18 +46,22 @@ func (s *Service) AddAccount(ctx context.Context, by exeunt.Actor, n NewAccount,
 	return p.Account, err
 }
 
+// Invitation is a single-use link that creates an account. What it fills in
+// cannot be chosen by whoever uses it.
+type Invitation = store.Invite
+
 // Invite makes a single-use link's token. What v fills in stands; the rest is
 // chosen by whoever uses it.
-func (s *Service) Invite(ctx context.Context, v store.Invite) (exeunt.Token, error) {
+func (s *Service) Invite(ctx context.Context, v Invitation) (exeunt.Token, error) {
 	t := exeunt.NewToken(exeunt.UseInvite)
 	return t, s.Store.AddInvite(ctx, t.Hash(), v)
 }
 
 // LookAtInvite returns an invite that can still be used, or ErrInviteSpent. It
 // spends nothing.
-func (s *Service) LookAtInvite(ctx context.Context, t exeunt.Token) (store.Invite, error) {
+func (s *Service) LookAtInvite(ctx context.Context, t exeunt.Token) (Invitation, error) {
 	if t.Use() != exeunt.UseInvite {
-		return store.Invite{}, exeunt.ErrInviteSpent
+		return Invitation{}, exeunt.ErrInviteSpent
 	}
 	return s.Store.Invite(ctx, t.Hash(), s.Now())
 }

@@ -1,0 +1,197 @@
+// Package app turns a configuration into a running node: it opens the data
+// folder, wires the rooms together, serves, and shuts down in order.
+//
+// It owns the only long import list and the only real clock. It decides
+// nothing about sessions.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/keys"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// Options are what a node takes besides its configuration.
+type Options struct {
+	Log *slog.Logger
+	// Now is the clock; nil means Clock(). Tests bring their own.
+	Now func() time.Time
+	// Hashing is the cost of password hashes; zero means signin.DefaultHashing.
+	Hashing signin.Hashing
+}
+
+// Node is an open installation. Serve it, then Close it.
+type Node struct {
+	Config    config.Config
+	Authority *authority.Authority
+	SignIn    *signin.Service
+	Store     *store.Store
+
+	log     *slog.Logger
+	now     func() time.Time
+	lock    *folderLock
+	browser web.Browser
+	pairs   *keys.Ring
+	notices *keys.Ring
+	peers   web.Peers
+	started time.Time
+
+	tending  context.CancelFunc
+	tended   sync.WaitGroup
+	draining chan struct{} // closed when shutdown begins: long answers end
+	drain    sync.Once
+}
+
+// DatabaseFile is the name of the database in a data folder.
+const DatabaseFile = "exeunt.db"
+
+// New opens the data folder, brings the database up to date and starts to tend
+// its sessions. The folder is locked until Close.
+func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if opt.Now == nil {
+		opt.Now = Clock()
+	}
+	if opt.Hashing == (signin.Hashing{}) {
+		opt.Hashing = signin.DefaultHashing()
+	}
+	n := &Node{Config: c, log: opt.Log, now: opt.Now, draining: make(chan struct{}), started: opt.Now()}
+	if err := n.open(ctx, opt); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context, opt Options) (err error) {
+	if err := os.MkdirAll(n.Config.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if n.lock, err = lockFolder(n.Config.Data); err != nil {
+		return err
+	}
+	if n.peers.Trusted, err = n.Config.Proxies(); err != nil {
+		return err
+	}
+	if err := n.openCore(ctx, opt); err != nil {
+		return err
+	}
+	if err := n.openKeys(ctx); err != nil {
+		return err
+	}
+	n.browser = web.Browser{Authority: n.Authority, Cookies: web.Cookies{Pairs: n.pairs, Notices: n.notices}, Now: n.now}
+	n.SignIn, err = signin.New(signin.Config{
+		Store: n.Store, Authority: n.Authority, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
+		Now: n.now, Log: n.log, Hashing: opt.Hashing,
+	})
+	if err != nil {
+		return err
+	}
+	tend, cancel := context.WithCancel(context.Background())
+	n.tending = cancel
+	n.tended.Go(func() { n.Authority.Run(tend) })
+	return nil
+}
+
+// openCore opens the store, and builds memory and log on what it holds. A
+// crash may have come between a commit and its being applied; memory starts
+// empty and from the log's head, so there is nothing to make up for.
+func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
+	var follow *feed.Feed
+	n.Store, err = store.Open(ctx, store.Options{
+		Path: filepath.Join(n.Config.Data, DatabaseFile), Log: n.log,
+		Committed: func(events []exeunt.Event) error { return follow.Advance(events) },
+	})
+	if err != nil {
+		return err
+	}
+	head, err := n.Store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	index := live.New(head)
+	follow = feed.New(index)
+	policy := n.Config.SessionPolicy()
+	if err := n.Store.Tighten(ctx, policy); err != nil {
+		return fmt.Errorf("apply the policy to existing sessions: %w", err)
+	}
+	n.Authority = authority.New(authority.Config{
+		Store: n.Store, Live: index, Feed: follow, Policy: policy, Clients: n.Config.RegisteredClients(),
+		Retention: store.Retention(n.Config.Retention), Now: n.now, Log: n.log,
+	})
+	return nil
+}
+
+func (n *Node) openKeys(ctx context.Context) error {
+	master, err := n.masterKey()
+	if err != nil {
+		return err
+	}
+	if n.pairs, err = keys.Open(ctx, n.Store, master, "pair", n.Config.SessionPolicy().LongestAbsolute(), n.now()); err != nil {
+		return err
+	}
+	n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now())
+	return err
+}
+
+func (n *Node) masterKey() (keys.Master, error) {
+	if n.Config.MasterKey != "" {
+		m, err := keys.ParseMaster(string(n.Config.MasterKey))
+		if err != nil {
+			return m, fmt.Errorf("master_key: %w", err)
+		}
+		return m, nil
+	}
+	return keys.LoadMaster(n.Config.Data)
+}
+
+// Close saves what is in memory and closes the database. It may be called
+// after a New that failed, and more than once.
+func (n *Node) Close() error {
+	n.drain.Do(func() { close(n.draining) })
+	if n.tending != nil {
+		n.tending()
+		n.tended.Wait()
+		n.tending = nil
+	}
+	var errs []error
+	if n.Store != nil {
+		errs = append(errs, n.Store.Close())
+		n.Store = nil
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.release())
+		n.lock = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Clock returns the system's clock, except that it never goes back: a session
+// must not live longer because somebody set the clock. It follows the wall
+// clock forwards and otherwise the monotonic one.
+func Clock() func() time.Time {
+	start := time.Now()
+	return func() time.Time {
+		steady := start.Add(time.Since(start)) // by the monotonic clock
+		if wall := time.Now().Round(0); wall.After(steady) {
+			return wall
+		}
+		return steady.Round(0)
+	}
+}

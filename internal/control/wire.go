@@ -1,0 +1,82 @@
+package control
+
+import "time"
+
+// SocketFile is the name of the socket in a data folder.
+const SocketFile = "control.sock"
+
+// Status tells how the node is.
+type Status struct {
+	Version  string    `json:"version"`
+	URL      string    `json:"url"`
+	Started  time.Time `json:"started"`
+	Ready    bool      `json:"ready"`
+	Accounts int64     `json:"accounts"`
+	Sessions int64     `json:"sessions"`  // that have not ended
+	InMemory int       `json:"in_memory"` // tokens that are answered without the database
+	LogHead  int64     `json:"log_head"`  // number of the last event
+}
+
+// Account is an account as operators see it.
+type Account struct {
+	ID             string    `json:"id"`
+	Handle         string    `json:"handle"`
+	Name           string    `json:"name"`
+	Email          string    `json:"email,omitempty"`
+	EmailConfirmed bool      `json:"email_confirmed"`
+	Status         string    `json:"status"`
+	Sessions       int64     `json:"sessions"`
+	Created        time.Time `json:"created"`
+}
+
+// Session is a session as operators see it.
+type Session struct {
+	ID        string    `json:"id"`
+	Handle    string    `json:"handle"`
+	Kind      string    `json:"kind"`
+	Label     string    `json:"label"`
+	UserAgent string    `json:"user_agent,omitempty"`
+	Address   string    `json:"address,omitempty"`
+	Started   time.Time `json:"started"`
+	Seen      time.Time `json:"seen"`
+	IdleAt    time.Time `json:"idle_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Apps      []string  `json:"apps,omitempty"`
+	Ended     *Ended    `json:"ended,omitempty"`
+}
+
+// Ended says when, why and by what a session ended.
+type Ended struct {
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`
+	By      string    `json:"by"`
+	ByLabel string    `json:"by_label,omitempty"`
+}
+
+// NewAccount is what an operator gives to add an account. Without a password
+// the answer is a single-use link with which the person chooses one.
+type NewAccount struct {
+	Handle         string `json:"handle"`
+	Name           string `json:"name,omitempty"`
+	Email          string `json:"email,omitempty"`
+	EmailConfirmed bool   `json:"email_confirmed,omitempty"`
+	Password       string `json:"password,omitempty"`
+}
+
+// Added is the outcome of adding an account.
+type Added struct {
+	ID   string `json:"id,omitempty"`   // of the account, when it exists already
+	Link string `json:"link,omitempty"` // to be given to the person, once
+}
+
+// Ending is the outcome of ending sessions.
+type Ending struct {
+	Ended   int64 `json:"ended"`
+	Already bool  `json:"already"`
+}
+
+// Failure is the body of an answer that is not 2xx.
+type Failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
