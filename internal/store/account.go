@@ -81,7 +81,8 @@ func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, 
 		refused = nil
 		if invite != nil {
 			n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires > $1
-				AND NOT EXISTS (SELECT 1 FROM accounts WHERE handle = $3)`, ms(a.Created), invite[:], a.Handle)
+				AND NOT EXISTS (SELECT 1 FROM accounts WHERE handle = $3)
+				AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`, ms(a.Created), invite[:], a.Handle)
 			if err != nil {
 				return err
 			}

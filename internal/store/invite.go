@@ -9,7 +9,8 @@ import (
 )
 
 // Invite is a single-use link that creates an account. What is filled in
-// cannot be chosen by whoever uses it.
+// cannot be chosen by whoever uses it. One without a handle is for the first
+// account: there is one such at a time, good only while there is no account.
 type Invite struct {
 	Handle, Name, Email string
 	EmailConfirmed      bool
@@ -19,6 +20,11 @@ type Invite struct {
 // AddInvite stores an invite under the hash of its token.
 func (s *Store) AddInvite(ctx context.Context, hash exeunt.TokenHash, v Invite) error {
 	return s.commit(ctx, func(t *tx) error {
+		if v.Handle == "" {
+			if _, err := t.exec(`DELETE FROM invites WHERE handle = '' AND spent_at IS NULL`); err != nil {
+				return err
+			}
+		}
 		_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_confirmed, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
 			hash[:], v.Handle, v.Name, v.Email, v.EmailConfirmed, ms(v.Expires))
 		return err
@@ -29,7 +35,8 @@ func (s *Store) AddInvite(ctx context.Context, hash exeunt.TokenHash, v Invite) 
 // spends nothing.
 func (s *Store) Invite(ctx context.Context, hash exeunt.TokenHash, now time.Time) (v Invite, err error) {
 	var expires int64
-	ok, err := found(s.read.QueryRowContext(ctx, `SELECT handle, name, email, email_confirmed, expires FROM invites WHERE hash = $1 AND spent_at IS NULL AND expires > $2`,
+	ok, err := found(s.read.QueryRowContext(ctx, `SELECT handle, name, email, email_confirmed, expires FROM invites WHERE hash = $1 AND spent_at IS NULL AND expires > $2
+		AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`,
 		hash[:], ms(now)).Scan(&v.Handle, &v.Name, &v.Email, &v.EmailConfirmed, &expires))
 	v.Expires = at(expires)
 	if err == nil && !ok {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -133,6 +132,18 @@ func OnlyHost(host string, next http.Handler) http.Handler {
 // neither Sec-Fetch-Site nor Origin: every browser that can hold our cookies
 // sends one of them.
 func SameOrigin(s Surface, origin string, next http.Handler) http.Handler {
+	return unforged(s, origin, func(r *http.Request) bool {
+		return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != ""
+	}, next)
+}
+
+// NotCrossOrigin is SameOrigin for calls that carry a bearer token: programs
+// that are no browsers send neither header, and a forged request has no token.
+func NotCrossOrigin(s Surface, origin string, next http.Handler) http.Handler {
+	return unforged(s, origin, func(*http.Request) bool { return true }, next)
+}
+
+func unforged(s Surface, origin string, may func(*http.Request) bool, next http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	if err := p.AddTrustedOrigin(origin); err != nil {
 		s.Log.Error("the public address is no origin", "origin", origin, "err", err)
@@ -143,9 +154,12 @@ func SameOrigin(s Surface, origin string, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		silent := r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == ""
-		if err := p.Check(r); err != nil || silent {
-			s.Answer(w, r, fmt.Errorf("%w (%s)", exeunt.ErrForged, slog.AnyValue(err)))
+		if err := p.Check(r); err != nil {
+			s.Answer(w, r, fmt.Errorf("%w (%w)", exeunt.ErrForged, err))
+			return
+		}
+		if !may(r) {
+			s.Answer(w, r, fmt.Errorf("%w (it names no origin)", exeunt.ErrForged))
 			return
 		}
 		next.ServeHTTP(w, r)
