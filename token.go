@@ -72,10 +72,14 @@ func NewToken(use TokenUse) Token {
 	return Token{text: string(append(out, sum[:]...))}
 }
 
+// tokenSum is the CRC-32 (IEEE) of the text in base62. The loop is written out
+// because the package's own functions would copy the text to the heap.
 func tokenSum(s string) (sum [tokenSumLen]byte) {
-	var body [tokenPrefixLen + tokenRandomLen]byte
-	copy(body[:], s)
-	n := crc32.ChecksumIEEE(body[:])
+	n := ^uint32(0)
+	for i := range len(s) {
+		n = crc32.IEEETable[byte(n)^s[i]] ^ n>>8
+	}
+	n = ^n
 	for i := tokenSumLen - 1; i >= 0; i-- {
 		sum[i] = base62[n%62]
 		n /= 62
