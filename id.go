@@ -108,6 +108,9 @@ func (id *ID[K]) UnmarshalText(text []byte) error {
 	if got := idText.EncodeToString(raw[:]); got != string(text[len(p):]) {
 		return fmt.Errorf("malformed ID: trailing bits are set")
 	}
+	if raw == [16]byte{} {
+		return fmt.Errorf("malformed ID: the zero ID is written as no text at all")
+	}
 	id.raw = raw
 	return nil
 }
