@@ -1,0 +1,189 @@
+package exeunt
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestEventCovers(t *testing.T) {
+	acc, other := NewAccountID(), NewAccountID()
+	ses, kept, app := NewSessionID(), NewSessionID(), NewAppSessionID()
+	event := func(scope Scope, s SessionID, p AppSessionID, generation int64) Event {
+		return Event{Revocation: Revocation{Account: acc, Scope: scope, Session: s, AppSession: p}, Generation: generation}
+	}
+	for _, c := range []struct {
+		name       string
+		event      Event
+		account    AccountID
+		session    SessionID
+		generation int64
+		want       bool
+	}{
+		{"the session", event(ScopeSession, ses, AppSessionID{}, 0), acc, ses, 9, true},
+		{"another session", event(ScopeSession, ses, AppSessionID{}, 0), acc, kept, 1, false},
+		{"only its app", event(ScopeSession, ses, app, 0), acc, ses, 1, false},
+		{"others: the kept one", event(ScopeOthers, kept, AppSessionID{}, 5), acc, kept, 4, false},
+		{"others: born before", event(ScopeOthers, kept, AppSessionID{}, 5), acc, ses, 4, true},
+		{"others: born after", event(ScopeOthers, kept, AppSessionID{}, 5), acc, ses, 5, false},
+		{"account: born before", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 4, true},
+		{"account: born after", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 5, false},
+		{"another account", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), other, ses, 1, false},
+		{"a scope of a newer program", event("client", SessionID{}, AppSessionID{}, 0), acc, ses, 9, true},
+		{"a newer scope, another account", event("client", SessionID{}, AppSessionID{}, 0), other, ses, 9, false},
+	} {
+		if got := c.event.Covers(c.account, c.session, c.generation); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	for name, c := range map[string]struct {
+		event Event
+		want  bool
+	}{
+		"itself": {event(ScopeSession, ses, app, 0), true}, "its parent": {event(ScopeSession, ses, AppSessionID{}, 0), false},
+		"a sibling": {event(ScopeSession, ses, NewAppSessionID(), 0), false}, "the account": {event(ScopeAccount, SessionID{}, AppSessionID{}, 2), false},
+	} {
+		if got := c.event.CoversApp(app); got != c.want {
+			t.Errorf("CoversApp, %s: %v", name, got)
+		}
+	}
+}
+
+func TestActorMayEnd(t *testing.T) {
+	acc, ses, app := NewAccountID(), NewSessionID(), NewAppSessionID()
+	person := Actor{Kind: ActorPerson, Account: acc, Session: ses}
+	inApp := Actor{Kind: ActorPerson, Account: acc, Session: ses, App: app}
+	rev := func(a AccountID, scope Scope, s SessionID, p AppSessionID) Revocation {
+		return Revocation{Account: a, Scope: scope, Session: s, AppSession: p}
+	}
+	for _, c := range []struct {
+		name string
+		by   Actor
+		rev  Revocation
+		want bool
+	}{
+		{"own session", person, rev(acc, ScopeSession, ses, AppSessionID{}), true},
+		{"own other session", person, rev(acc, ScopeSession, NewSessionID(), AppSessionID{}), true},
+		{"own account", person, rev(acc, ScopeAccount, SessionID{}, AppSessionID{}), true},
+		{"own others", person, rev(acc, ScopeOthers, ses, AppSessionID{}), true},
+		{"another's session", person, rev(NewAccountID(), ScopeSession, ses, AppSessionID{}), false},
+		{"nobody's account, as nobody", Actor{Kind: ActorPerson}, Revocation{Scope: ScopeAccount}, false},
+		{"an app: itself", inApp, rev(acc, ScopeSession, ses, app), true},
+		{"an app: its parent", inApp, rev(acc, ScopeSession, ses, AppSessionID{}), false},
+		{"an app: a sibling", inApp, rev(acc, ScopeSession, ses, NewAppSessionID()), false},
+		{"an app: everything", inApp, rev(acc, ScopeAccount, SessionID{}, AppSessionID{}), false},
+		{"an app: others", inApp, rev(acc, ScopeOthers, ses, app), false},
+		{"operator", Actor{Kind: ActorOperator}, rev(acc, ScopeAccount, SessionID{}, AppSessionID{}), true},
+		{"system", System(), rev(acc, ScopeSession, ses, AppSessionID{}), true},
+		{"no kind", Actor{Account: acc}, rev(acc, ScopeSession, ses, AppSessionID{}), false},
+	} {
+		if got := c.by.MayEnd(c.rev); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if person.Key() == (Actor{Kind: ActorOperator, Session: ses}).Key() || person.Key() == (Actor{Kind: ActorPerson, Session: NewSessionID()}).Key() {
+		t.Error("two actors share their idempotency keys")
+	}
+}
+
+func TestSessionEndsAtTheInstantOfItsLimit(t *testing.T) {
+	start := time.UnixMilli(1_000_000)
+	s := Session{Seen: start, Idle: time.Minute, ExpiresAt: start.Add(time.Hour), Generation: 3}
+	for _, c := range []struct {
+		seen, after time.Duration
+		want        Reason
+	}{
+		{0, 0, ""}, {0, time.Minute - time.Millisecond, ""}, {0, time.Minute, ReasonIdle}, {0, time.Hour, ReasonAbsolute},
+		{time.Hour - time.Second, time.Hour - time.Millisecond, ""}, {time.Hour - time.Second, time.Hour, ReasonAbsolute},
+	} {
+		s.Seen = start.Add(c.seen)
+		if got := s.Overdue(start.Add(c.after)); got != c.want {
+			t.Errorf("seen %v, after %v: %q", c.seen, c.after, got)
+		}
+		if s.Live(start.Add(c.after), 3) != (c.want == "") {
+			t.Errorf("seen %v, after %v: Live disagrees with Overdue", c.seen, c.after)
+		}
+	}
+	s.Seen = start
+	if !s.Live(start, 2) || s.Live(start, 4) {
+		t.Error("a session lives in its own generation and later ones only")
+	}
+	s.End = &Ended{}
+	if s.Live(start, 3) {
+		t.Error("an ended session lives")
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	good := DefaultPolicy()
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if good.For("unheard of") != good.Shared || good.For(KindKept) != good.Kept || good.For(KindApp) != good.App {
+		t.Error("For gives the wrong limits")
+	}
+	if good.LongestAbsolute() != 180*24*time.Hour || good.ShortestIdle() != 15*time.Minute {
+		t.Error("the longest and shortest limits are wrong")
+	}
+	for name, spoil := range map[string]func(*Limits){
+		"no idle": func(l *Limits) { l.Idle = 0 }, "below a second": func(l *Limits) { l.Idle = time.Second - 1 },
+		"absolute below idle": func(l *Limits) { l.Absolute = l.Idle - 1 }, "no warning": func(l *Limits) { l.Warning = 0 },
+		"warning at once": func(l *Limits) { l.Warning = l.Idle }, "negative": func(l *Limits) { l.Warning = -1 },
+	} {
+		for i := range 3 {
+			p := DefaultPolicy()
+			spoil([]*Limits{&p.Kept, &p.Shared, &p.App}[i])
+			if p.Validate() == nil {
+				t.Errorf("%s: accepted for limits %d", name, i)
+			}
+		}
+	}
+}
+
+func TestParseHandle(t *testing.T) {
+	for in, want := range map[string]string{"ada": "ada", "@Ada": "ada", " ADA_99 ": "ada_99", "ab": "ab"} {
+		if got, ok := ParseHandle(in); !ok || got != want {
+			t.Errorf("ParseHandle(%q) = %q, %v", in, got, ok)
+		}
+	}
+	for _, in := range []string{"", "a", "@", "@@ada", "1ada", "_ada", "a b", "ada@example.com", "ädä", "ada\n.", "abcdefghijklmnopqrstuvwxyzabcde", "аdа"} {
+		if got, ok := ParseHandle(in); ok {
+			t.Errorf("ParseHandle(%q) = %q, accepted", in, got)
+		}
+	}
+}
+
+func TestClients(t *testing.T) {
+	good := Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost:8081", RedirectURIs: []string{"http://chirp.localhost:8081/callback"}}
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Client){
+		"id": func(c *Client) { c.ID = "Chirp!" }, "name": func(c *Client) { c.Name = "" }, "no address": func(c *Client) { c.RedirectURIs = nil },
+		"script": func(c *Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }, "relative": func(c *Client) { c.HomeURL = "/home" },
+		"fragment": func(c *Client) { c.RedirectURIs = []string{"https://a.example/#x"} }, "user": func(c *Client) { c.HomeURL = "https://a@b.example" },
+	} {
+		c := good
+		spoil(&c)
+		if c.Validate() == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	for _, uri := range []string{"http://chirp.localhost:8081/callback?x=1", "http://chirp.localhost:8081/callback/", "http://CHIRP.localhost:8081/callback", ""} {
+		if good.MayRedirectTo(uri) {
+			t.Errorf("%q is not registered, and accepted", uri)
+		}
+	}
+}
+
+func TestCodeOf(t *testing.T) {
+	for want, err := range map[string]error{
+		"not_found": fmt.Errorf("session x: %w", ErrNotFound), "throttled": fmt.Errorf("x: %w", &ThrottledError{}),
+		"taken": &FieldError{Field: "handle", Code: "taken", Err: ErrHandleTaken}, "": errors.New("disk on fire"),
+	} {
+		if got := CodeOf(err); got != want {
+			t.Errorf("CodeOf(%v) = %q, want %q", err, got, want)
+		}
+	}
+}
