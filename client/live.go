@@ -61,7 +61,17 @@ func (a *App) activity(w http.ResponseWriter, r *http.Request) {
 		writeState(w, State{State: Over})
 		return
 	}
-	_, err := a.check(r.Context(), token, true)
+	if !a.takeBody(w, r) {
+		return
+	}
+	person, err := a.check(r.Context(), token, false)
+	if err == nil && renderedFor(r) != person.AppSession {
+		a.notice(w, r, Notice{Kind: NoticeOtherSession})
+		return
+	}
+	if err == nil {
+		_, err = a.check(r.Context(), token, true)
+	}
 	var ended *EndedError
 	switch {
 	case errors.As(err, &ended):
@@ -131,7 +141,11 @@ func newEvents(w http.ResponseWriter) *events {
 	// its back-forward cache.
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
-	return &events{w, http.NewResponseController(w)}
+	e := &events{w, http.NewResponseController(w)}
+	// A server's limit on reading a request would otherwise cut the stream. One
+	// that does not support this has no such limit.
+	e.control.SetReadDeadline(time.Time{})
+	return e
 }
 
 func (e *events) state(s State) error {

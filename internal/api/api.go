@@ -1,0 +1,99 @@
+// Package api is the JSON API for programs: a thin layer between HTTP and the
+// authority. Its shapes live in package client, its errors are problem
+// documents (RFC 9457), and its description is made from this code.
+//
+// It takes bearer tokens only, never a cookie, so no page can be made to call
+// it on somebody's behalf. It decides nothing and renders nothing for people.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// Deps are what an API is made of. All fields are needed.
+type Deps struct {
+	Authority *authority.Authority
+	SignIn    *signin.Service
+	Peers     web.Peers // tells where a request comes from
+	Log       *slog.Logger
+}
+
+// API serves everything below /api/ but the states and streams.
+type API struct{ Deps }
+
+// New returns an API.
+func New(d Deps) *API { return &API{d} }
+
+const (
+	maxBody      = 64 << 10
+	bodyPatience = 5 * time.Second
+	tagSignIn    = "Sign in and out"
+	tagSessions  = "Sessions"
+	tagApps      = "Apps"
+	tagState     = "State"
+)
+
+// Mount registers the calls, and the description at /api/openapi.json.
+func (a *API) Mount(m *http.ServeMux) {
+	h := humago.New(m, a.config())
+	h.UseMiddleware(a.around)
+	a.signInCalls(h)
+	a.currentCalls(h)
+	a.listCalls(h)
+	a.appCalls(h)
+	describeStreams(h.OpenAPI())
+	m.HandleFunc("/api/", nothingHere)
+}
+
+func (a *API) config() huma.Config {
+	c := huma.DefaultConfig("Exeunt", "1")
+	c.Info.Description = "Sessions of one account: start one, see them, end them. Errors are problem documents with a stable code. " +
+		"A reply that says something has ended is sent only after the end is on stable storage."
+	c.OpenAPIPath = "/api/openapi"
+	c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", nil // no page from elsewhere, no $schema in bodies
+	c.Transformers = []huma.Transformer{problems}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer": {Type: "http", Scheme: "bearer", Description: "An app's session token (exs_…) or an app session's token (exa_…)"},
+	}
+	return c
+}
+
+type addressKey struct{}
+
+// around does for every call what no handler should have to remember.
+func (a *API) around(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	ctx.SetHeader("Cache-Control", "no-store")
+	next(huma.WithValue(ctx, addressKey{}, a.Peers.Address(r)))
+}
+
+func addressOf(ctx context.Context) netip.Addr {
+	addr, _ := ctx.Value(addressKey{}).(netip.Addr)
+	return addr
+}
+
+// operation fills in what calls have in common.
+func operation(method, path, tag, id, summary string, status int, errors ...int) huma.Operation {
+	return huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag},
+		DefaultStatus: status, Errors: append(errors, http.StatusServiceUnavailable),
+		Security:     []map[string][]string{{"bearer": {}}},
+		MaxBodyBytes: maxBody, BodyReadTimeout: bodyPatience,
+	}
+}
+
+func public(op huma.Operation) huma.Operation {
+	op.Security = []map[string][]string{{}}
+	return op
+}

@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+)
+
+func (a *API) appCalls(h huma.API) {
+	op := operation(http.MethodPost, "/api/v1/app-sessions", tagApps, "start-app-session",
+		"Exchange a sign-in code for an app session", http.StatusCreated, 400)
+	op.Description = "The code came to the app's redirect address through the person's browser. It is good once, for a minute, " +
+		"and only with the address and the PKCE verifier it was asked for with (RFC 7636). A second use ends the app session it was used for."
+	huma.Register(h, public(op), a.exchange)
+}
+
+type exchangeInput struct{ Body client.CodeExchange }
+
+type exchangeOutput struct{ Body client.CodeExchanged }
+
+func (a *API) exchange(ctx context.Context, in *exchangeInput) (*exchangeOutput, error) {
+	code, err := exeunt.ParseToken(string(in.Body.Code))
+	if err != nil {
+		return nil, a.problem(ctx, exeunt.ErrCodeSpent)
+	}
+	token, who, err := a.Authority.ExchangeCode(ctx, authority.CodeExchange{
+		Code: code, Client: exeunt.ClientID(in.Body.ClientID), RedirectURI: in.Body.RedirectURI, Verifier: string(in.Body.CodeVerifier),
+	})
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	s, err := a.Authority.Session(ctx, who.Account, who.Session)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &exchangeOutput{client.CodeExchanged{
+		Token: client.Sent(token.Reveal()), App: *appRef(who), Session: a.sessionFor(who, s), Account: account(who),
+	}}, nil
+}

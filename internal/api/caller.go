@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// credential is the part of an input that says who calls.
+type credential struct {
+	Authorization string `header:"Authorization" hidden:"true"`
+	Activity      string `header:"Exeunt-Activity" doc:"no: the call was made by no person and does not keep the session awake"`
+}
+
+// endingKey is the part of an input that makes a retry harmless.
+type endingKey struct {
+	Key string `header:"Idempotency-Key" maxLength:"200" doc:"The same key for the same ending gives the first outcome again"`
+}
+
+// token reads RFC 6750 section 2.1.
+func (c credential) token() (exeunt.Token, error) {
+	scheme, text, _ := strings.Cut(c.Authorization, " ")
+	t, err := exeunt.ParseToken(text)
+	if err != nil || !strings.EqualFold(scheme, "Bearer") || (t.Use() != exeunt.UseSession && t.Use() != exeunt.UseApp) {
+		return exeunt.Token{}, fmt.Errorf("no bearer token: %w", exeunt.ErrSignedOut)
+	}
+	return t, nil
+}
+
+// caller is somebody whose token is good.
+type caller struct {
+	authority.Answer
+	actor exeunt.Actor
+}
+
+// caller returns who calls, or the problem to answer with.
+func (a *API) caller(ctx context.Context, c credential) (caller, error) {
+	t, err := c.token()
+	if err != nil {
+		return caller{}, a.problem(ctx, err)
+	}
+	ans := a.Authority.Check(ctx, t)
+	switch {
+	case ans.State == live.CannotKnow:
+		return caller{}, a.problem(ctx, exeunt.ErrUnavailable)
+	case !ans.Usable():
+		return caller{}, a.endedProblem(ctx, t)
+	case isBrowsers(ans):
+		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
+	}
+	if c.Activity != "no" {
+		a.Authority.Touch(ans)
+	}
+	return caller{ans, actorOf(ctx, ans)}, nil
+}
+
+// isBrowsers reports whether the token is a browser's own, which is half a
+// credential and worthless here.
+func isBrowsers(ans authority.Answer) bool { return ans.Kind.Browser() && ans.App.IsZero() }
+
+func actorOf(ctx context.Context, ans authority.Answer) exeunt.Actor {
+	return exeunt.Actor{
+		Kind: exeunt.ActorPerson, Account: ans.Account, Session: ans.Session, App: ans.App,
+		Label: ans.Label, Address: addressOf(ctx),
+	}
+}
+
+// sessionCaller is caller for calls about the whole account, which an app
+// session may not make: its token is good for that app only.
+func (a *API) sessionCaller(ctx context.Context, c credential) (caller, error) {
+	who, err := a.caller(ctx, c)
+	if err == nil && !who.App.IsZero() {
+		err = a.problem(ctx, exeunt.ErrForbidden)
+	}
+	return who, err
+}
+
+// endedProblem tells a dead token when and why it ended, and nothing else.
+func (a *API) endedProblem(ctx context.Context, t exeunt.Token) error {
+	p := a.problem(ctx, exeunt.ErrSignedOut)
+	if at, reason, known, err := a.Authority.WhyEnded(ctx, t); err == nil && known && reason != "" {
+		p.Ended = &client.Ended{At: at.UTC(), Reason: string(reason)}
+	}
+	return p
+}

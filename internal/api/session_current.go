@@ -1,0 +1,71 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+func (a *API) currentCalls(h huma.API) {
+	huma.Register(h, operation(http.MethodGet, "/api/v1/session", tagSessions, "get-session",
+		"The session that the token stands for", http.StatusOK, 401), a.current)
+	op := operation(http.MethodDelete, "/api/v1/session", tagSignIn, "sign-out", "Sign out", http.StatusNoContent, 401, 422)
+	op.Description = "Ends the session of the token; an app session's token ends only that app session. Again: 204 too."
+	huma.Register(h, op, a.signOut)
+}
+
+type currentInput struct{ credential }
+
+type currentOutput struct{ Body client.Current }
+
+func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, error) {
+	who, err := a.caller(ctx, in.credential)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.Authority.Session(ctx, who.Account, who.Session)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &currentOutput{client.Current{Session: a.sessionFor(who.Answer, s), Account: account(who.Answer), App: appRef(who.Answer)}}, nil
+}
+
+type signOutInput struct {
+	credential
+	endingKey
+}
+
+// signOut answers 204 also when there is nothing left to end: a token that the
+// store does not know was never handed out, or was purged after its end.
+func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) {
+	t, err := in.token()
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	ans := a.Authority.Check(ctx, t)
+	switch {
+	case ans.State == live.CannotKnow:
+		return nil, a.problem(ctx, exeunt.ErrUnavailable)
+	case ans.State == live.NoSuch, ans.State == live.Ended:
+		return nil, nil
+	case isBrowsers(ans):
+		return nil, a.problem(ctx, exeunt.ErrSignedOut)
+	}
+	if _, err := a.Authority.End(ctx, actorOf(ctx, ans), ownRevocation(ans, in.Key)); err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return nil, nil
+}
+
+func ownRevocation(ans authority.Answer, key string) exeunt.Revocation {
+	return exeunt.Revocation{
+		Account: ans.Account, Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App,
+		Reason: exeunt.ReasonSignedOut, Key: key,
+	}
+}

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+)
+
+func (a *API) listCalls(h huma.API) {
+	huma.Register(h, operation(http.MethodGet, "/api/v1/sessions", tagSessions, "list-sessions",
+		"The account's sessions", http.StatusOK, 401, 403), a.list)
+	huma.Register(h, operation(http.MethodDelete, "/api/v1/sessions/{id}", tagSessions, "end-session",
+		"End one session of the account", http.StatusNoContent, 401, 403, 404), a.endOne)
+	op := operation(http.MethodDelete, "/api/v1/sessions", tagSessions, "end-sessions", "End many sessions in one step", http.StatusOK, 401, 403)
+	op.Description = "One step however many sessions there are; they end together, with the apps signed in through them."
+	huma.Register(h, op, a.endMany)
+}
+
+type listInput struct {
+	credential
+	State string `query:"state" enum:"active,ended" default:"active" doc:"Those usable now, or those that have ended"`
+}
+
+type listOutput struct{ Body client.SessionList }
+
+func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	who, err := a.sessionCaller(ctx, in.credential)
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.Authority.Sessions(ctx, who.Account, in.State == "ended")
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	out := client.SessionList{Sessions: []client.Session{}}
+	for _, s := range list {
+		out.Sessions = append(out.Sessions, a.session(s, who.Session))
+	}
+	return &listOutput{out}, nil
+}
+
+type endOneInput struct {
+	credential
+	endingKey
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (a *API) endOne(ctx context.Context, in *endOneInput) (*struct{}, error) {
+	who, err := a.sessionCaller(ctx, in.credential)
+	if err != nil {
+		return nil, err
+	}
+	id, err := exeunt.ParseSessionID(in.ID)
+	if err != nil {
+		return nil, a.problem(ctx, exeunt.ErrNotFound)
+	}
+	_, err = a.Authority.End(ctx, who.actor, exeunt.Revocation{
+		Account: who.Account, Scope: exeunt.ScopeSession, Session: id, Reason: exeunt.ReasonSignedOut, Key: in.Key,
+	})
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return nil, nil
+}
+
+type endManyInput struct {
+	credential
+	endingKey
+	Scope string `query:"scope" required:"true" enum:"others,account" doc:"others: all but the caller's own; account: all, the caller's own included"`
+}
+
+type endManyOutput struct{ Body client.EndedCount }
+
+func (a *API) endMany(ctx context.Context, in *endManyInput) (*endManyOutput, error) {
+	who, err := a.sessionCaller(ctx, in.credential)
+	if err != nil {
+		return nil, err
+	}
+	rev := exeunt.Revocation{Account: who.Account, Scope: exeunt.Scope(in.Scope), Reason: exeunt.ReasonSignedOut, Key: in.Key}
+	if rev.Scope == exeunt.ScopeOthers {
+		rev.Session = who.Session
+	}
+	out, err := a.Authority.End(ctx, who.actor, rev)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &endManyOutput{client.EndedCount{Ended: out.Ended}}, nil
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+)
+
+// session writes a session down for the wire.
+func (a *API) session(s exeunt.Session, current exeunt.SessionID) client.Session {
+	out := client.Session{
+		ID: s.ID.String(), Kind: string(s.Kind), Label: s.Label, Method: string(s.Method),
+		Started: utc(s.Started), Seen: utc(s.Seen), IdleAt: utc(s.IdleAt()), ExpiresAt: utc(s.ExpiresAt),
+		Current: s.ID == current, Ended: ended(s.End), Apps: []client.AppSession{},
+	}
+	if s.Address.IsValid() {
+		out.Address = s.Address.String()
+	}
+	for _, app := range s.Apps {
+		out.Apps = append(out.Apps, client.AppSession{
+			ID: app.ID.String(), Client: string(app.Client), Name: a.clientName(app.Client),
+			Started: utc(app.Started), Seen: utc(app.Seen), Ended: ended(app.End),
+		})
+	}
+	return out
+}
+
+// sessionFor shows an app session its parent without the other apps on it.
+func (a *API) sessionFor(who authority.Answer, s exeunt.Session) client.Session {
+	if !who.App.IsZero() {
+		own := s.Apps[:0:0]
+		for _, app := range s.Apps {
+			if app.ID == who.App {
+				own = append(own, app)
+			}
+		}
+		s.Apps = own
+	}
+	return a.session(s, who.Session)
+}
+
+// clientName is the app's name, or its ID when it is registered no more.
+func (a *API) clientName(id exeunt.ClientID) string {
+	if c, err := a.Authority.Client(id); err == nil {
+		return c.Name
+	}
+	return string(id)
+}
+
+func ended(e *exeunt.Ended) *client.Ended {
+	if e == nil {
+		return nil
+	}
+	return &client.Ended{At: utc(e.At), Reason: string(e.Reason), By: string(e.By), ByLabel: e.ByLabel}
+}
+
+func account(who authority.Answer) client.Account {
+	p := who.Profile()
+	return client.Account{ID: who.Account.String(), Handle: p.Handle, Name: p.Name, Email: p.Email}
+}
+
+func appRef(who authority.Answer) *client.AppRef {
+	if who.App.IsZero() {
+		return nil
+	}
+	return &client.AppRef{ID: who.App.String(), Client: string(who.Client)}
+}
+
+func utc(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,191 @@
+// Package gate answers, for a proxy or an app, one question about one request:
+// is whoever sent it signed in? It is the address that stands in the way of
+// every request of every app, so for a known token it allocates next to
+// nothing and waits for nobody.
+//
+// It owns the gate's headers and the rule of what counts as activity there.
+// It redirects nobody, renders nothing, and keeps "signed out" (401) apart
+// from "cannot be known" (503). It answers for this one decision; adapters per
+// proxy are about where the request's particulars stand.
+package gate
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// Gate is the handler of /gate.
+type Gate struct {
+	authority *authority.Authority
+	faces     *faces
+}
+
+// New returns the gate of an authority.
+func New(a *authority.Authority) *Gate { return &Gate{authority: a, faces: newFaces()} }
+
+// Values that are always the same are shared between answers: nobody changes a
+// header's values in place.
+var (
+	noStore     = []string{"no-store"}
+	unknown     = []string{"unknown"}
+	unavailable = []string{"unavailable"}
+	oneSecond   = []string{"1"}
+	bearer      = []string{`Bearer`}
+)
+
+// ServeHTTP answers 200 with who it is, 401 with why not, or 503.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	token, ok := tokenOf(r.Header)
+	if !ok {
+		refuse(w, unknown)
+		return
+	}
+	ans := g.authority.Check(r.Context(), token)
+	switch {
+	case ans.Usable() && (!ans.Kind.Browser() || !ans.App.IsZero()):
+		if isActivity(r) {
+			g.authority.Touch(ans)
+		}
+		g.admit(h, ans)
+		w.WriteHeader(http.StatusOK)
+	case ans.Usable():
+		// A browser's own token has no business here: it is half a credential,
+		// and it never leaves the authority's host by itself.
+		refuse(w, unknown)
+	case ans.State == live.CannotKnow:
+		h[client.HeaderReason] = unavailable
+		h["Retry-After"] = oneSecond
+		w.WriteHeader(http.StatusServiceUnavailable)
+	default:
+		g.explain(w, r, token, ans)
+	}
+}
+
+// admit sets the headers of whoever is signed in.
+func (g *Gate) admit(h http.Header, ans authority.Answer) {
+	f := g.faces.of(ans)
+	d := f.deadline(ans.IdleAt(), g.authority.Policy.For(ans.Kind).Warning)
+	h[client.HeaderUser] = f.user
+	h[client.HeaderName] = f.name
+	h[client.HeaderAccount] = f.account
+	h[client.HeaderSession] = f.session
+	h[client.HeaderIdleAt] = d.idle
+	h[client.HeaderWarnAt] = d.warn
+	if f.email != nil {
+		h[client.HeaderEmail] = f.email
+	}
+	if f.app != nil {
+		h[client.HeaderAppSession] = f.app
+		h[client.HeaderClient] = f.client
+	}
+}
+
+// explain tells a dead token when and why it ended, and nothing else: its
+// holder may be a thief, or the next user of the computer.
+func (g *Gate) explain(w http.ResponseWriter, r *http.Request, token exeunt.Token, ans authority.Answer) {
+	if ans.State == live.NoSuch {
+		refuse(w, unknown)
+		return
+	}
+	at, reason, known, err := g.authority.WhyEnded(r.Context(), token)
+	if err != nil || !known || reason == "" {
+		refuse(w, unknown) // it has ended all the same
+		return
+	}
+	w.Header()[client.HeaderEndedAt] = []string{at.UTC().Format(time.RFC3339)}
+	refuse(w, []string{string(reason)})
+}
+
+func refuse(w http.ResponseWriter, reason []string) {
+	h := w.Header()
+	h["Www-Authenticate"] = bearer // RFC 9110 section 15.5.2
+	h[client.HeaderReason] = reason
+	w.WriteHeader(http.StatusUnauthorized)
+}
+
+// isActivity reports whether the request shows that a person is at work. What
+// the caller says counts; without it, what the browser says about the request:
+// polls and streams are not activity.
+func isActivity(r *http.Request) bool {
+	switch first(r.Header, client.HeaderActivity) {
+	case "yes":
+		return true
+	case "no":
+		return false
+	}
+	mode := first(r.Header, "Sec-Fetch-Mode")
+	if mode == "navigate" {
+		return first(r.Header, "Sec-Purpose") == "" // unless it is fetched ahead
+	}
+	method := first(r.Header, "X-Forwarded-Method")
+	if method == "" {
+		method = r.Method
+	}
+	if method != http.MethodGet && method != http.MethodHead {
+		return true
+	}
+	return mode == "" && first(r.Header, "Authorization") != ""
+}
+
+// first is Header.Get for a name that is already in its canonical form.
+func first(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// tokenOf returns the request's token: the bearer token or, without an
+// Authorization header, the one app session's token among the cookies. The
+// name of an app's cookie is the app's own affair; two different tokens are
+// refused, because nobody can say which of them is meant.
+func tokenOf(h http.Header) (exeunt.Token, bool) {
+	switch auth := h["Authorization"]; len(auth) {
+	case 0:
+		return cookieToken(h["Cookie"])
+	case 1:
+		return bearerToken(auth[0])
+	}
+	return exeunt.Token{}, false
+}
+
+// bearerToken reads RFC 6750 section 2.1. The scheme's name is
+// case-insensitive (RFC 9110 section 11.1).
+func bearerToken(s string) (exeunt.Token, bool) {
+	const scheme = "Bearer "
+	if len(s) <= len(scheme) || !strings.EqualFold(s[:len(scheme)], scheme) {
+		return exeunt.Token{}, false
+	}
+	t, err := exeunt.ParseToken(s[len(scheme):])
+	if err != nil || (t.Use() != exeunt.UseSession && t.Use() != exeunt.UseApp) {
+		return exeunt.Token{}, false
+	}
+	return t, true
+}
+
+func cookieToken(lines []string) (found exeunt.Token, ok bool) {
+	for _, line := range lines {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			_, value, _ := strings.Cut(pair, "=")
+			t, err := exeunt.ParseToken(strings.Trim(value, " \t\""))
+			if err != nil || t.Use() != exeunt.UseApp {
+				continue
+			}
+			if ok && t != found {
+				return exeunt.Token{}, false
+			}
+			found, ok = t, true
+		}
+	}
+	return found, ok
+}

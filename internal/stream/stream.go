@@ -1,0 +1,161 @@
+// Package stream tells open pages and apps how their session fares: at once
+// when they ask, and as server-sent events until the session ends.
+//
+// It owns the shape and the manners of those answers. It decides nothing: each
+// time it is woken it asks the authority again, so a lost wake-up costs time
+// and never truth. Nothing here counts as activity.
+package stream
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// Deps are what a Stream is made of. All fields are needed.
+type Deps struct {
+	Authority *authority.Authority
+	Browser   web.Browser // recognises browsers' pairs of cookies
+	Now       func() time.Time
+	// Done closes when the server begins to stop: open streams then end.
+	Done <-chan struct{}
+}
+
+// Stream serves states and streams.
+type Stream struct {
+	Deps
+	mu   sync.Mutex
+	open map[holder]int
+}
+
+// holder is whom a stream is for.
+type holder struct {
+	session exeunt.SessionID
+	app     exeunt.AppSessionID
+}
+
+// maxOpen bounds the streams of one holder. Browsers share one between tabs,
+// apps one between pages.
+const maxOpen = 16
+
+// New returns a Stream.
+func New(d Deps) *Stream { return &Stream{Deps: d, open: map[holder]int{}} }
+
+// MountBrowser serves the stream for pages, which come with a pair of cookies.
+// (Their states and notes of activity are pages' own.)
+func (s *Stream) MountBrowser(m *http.ServeMux) {
+	m.HandleFunc("GET /session/stream", s.follow(s.fromBrowser))
+}
+
+// MountBearer serves the addresses for apps, which come with a bearer token.
+func (s *Stream) MountBearer(m *http.ServeMux) {
+	m.HandleFunc("GET /api/v1/session/state", s.answer(s.fromBearer))
+	m.HandleFunc("GET /api/v1/session/stream", s.follow(s.fromBearer))
+}
+
+// asker is who asks, as one kind of caller shows it. The zero token means that
+// the answer cannot change any more.
+type asker func(r *http.Request) (exeunt.Token, authority.Answer)
+
+func (s *Stream) fromBrowser(r *http.Request) (exeunt.Token, authority.Answer) {
+	v := s.Browser.Visitor(r)
+	if v.Presented != web.PresentedPair {
+		return exeunt.Token{}, authority.Answer{State: live.NoSuch}
+	}
+	return v.Token, v.Answer
+}
+
+func (s *Stream) fromBearer(r *http.Request) (exeunt.Token, authority.Answer) {
+	t, ok := bearerToken(r)
+	if !ok {
+		return exeunt.Token{}, authority.Answer{State: live.NoSuch}
+	}
+	ans := s.Authority.Check(r.Context(), t)
+	if ans.Usable() && ans.Kind.Browser() && ans.App.IsZero() {
+		return exeunt.Token{}, authority.Answer{State: live.NoSuch} // half a credential
+	}
+	return t, ans
+}
+
+// bearerToken reads RFC 6750 section 2.1. It comes in a header only: a token
+// does not belong into an address.
+func bearerToken(r *http.Request) (exeunt.Token, bool) {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	t, err := exeunt.ParseToken(text)
+	return t, err == nil && strings.EqualFold(scheme, "Bearer")
+}
+
+// state says what an answer means for a page, and asks why when it has ended.
+func (s *Stream) state(ctx context.Context, t exeunt.Token, ans authority.Answer) client.State {
+	switch ans.State {
+	case live.Usable:
+		return s.liveState(ans)
+	case live.CannotKnow:
+		return client.State{State: client.Unknown}
+	case live.NoSuch:
+		return client.State{State: client.Over}
+	}
+	at, reason, known, err := s.Authority.WhyEnded(ctx, t)
+	if ans.State == live.TimedOut && (err != nil || reason == "") {
+		// Its time has run out and the store has not ruled yet: not live, and
+		// not yet known to have ended either.
+		return client.State{State: client.Unknown}
+	}
+	if err != nil || !known {
+		return client.State{State: client.Over}
+	}
+	return client.State{State: client.Over, Reason: string(reason), At: at.UTC().Truncate(time.Millisecond)}
+}
+
+func (s *Stream) liveState(ans authority.Answer) client.State {
+	id := ans.Session.String()
+	if !ans.App.IsZero() {
+		id = ans.App.String()
+	}
+	// The absolute end comes without a warning of its own; near it, the idle
+	// end that pages count down to is the absolute one.
+	now, end := s.Now(), ans.IdleAt()
+	if e := ans.ExpiresAt(); e.Before(end) {
+		end = e
+	}
+	left := end.Sub(now)
+	return client.State{State: client.Live, Session: id, IdleIn: left, WarnIn: max(left-s.warning(ans), 0)}
+}
+
+func (s *Stream) warning(ans authority.Answer) time.Duration {
+	return s.Authority.Policy.For(ans.Kind).Warning
+}
+
+// answer tells the state once.
+func (s *Stream) answer(who asker) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		t, ans := who(r)
+		writeState(w, s.state(r.Context(), t, ans))
+	}
+}
+
+// enter counts a stream in, unless its holder has too many.
+func (s *Stream) enter(ans authority.Answer) (leave func(), ok bool) {
+	h := holder{ans.Session, ans.App}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[h] >= maxOpen {
+		return nil, false
+	}
+	s.open[h]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.open[h]--; s.open[h] == 0 {
+			delete(s.open, h)
+		}
+	}, true
+}
