@@ -164,10 +164,10 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 		}
 		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditProfile, By: by})
 	})
-	if err == nil {
-		err = refused
+	if err != nil {
+		return live.Profile{}, err
 	}
-	return p, err
+	return p, refused
 }
 
 func keyOf(email *string) *string {

@@ -55,10 +55,10 @@ func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation,
 			by.Key(), rev.Key, requestText(rev), out.Seq, out.Ended, ms(now))
 		return err
 	})
-	if err == nil {
-		err = refused
+	if err != nil {
+		return Ending{}, err
 	}
-	return out, err
+	return out, refused
 }
 
 // knownOutcome looks for the outcome of an earlier request with the same key.

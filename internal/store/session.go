@@ -51,10 +51,10 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (seq int64, err 
 		return t.audit(exeunt.AuditEntry{At: v.Started, Account: v.Account, Action: exeunt.AuditSignIn, Session: v.ID, By: n.By,
 			Detail: string(v.Kind) + " " + string(v.Method)})
 	})
-	if err == nil {
-		err = refused
+	if err != nil {
+		return 0, err
 	}
-	return seq, err
+	return seq, refused
 }
 
 // replace ends the session that the new one takes the place of. It may belong

@@ -68,7 +68,10 @@ func (s *Store) SettleEnded(ctx context.Context) (n int64, err error) {
 			AND sessions.id IN (SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.ended_at IS NULL AND s.generation < a.generation LIMIT $1)`, sweepStep)
 		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // Retention says how long what is over is kept.
@@ -104,7 +107,10 @@ func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (n int64,
 		}
 		return nil
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // Audit returns the account's audit entries, newest first.
