@@ -1,0 +1,54 @@
+package pages
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// outside is the frame of a page for nobody in particular.
+func (p *Pages) outside(r *http.Request) ui.Frame {
+	return ui.Frame{Now: p.Now(), Lang: r.Header.Get("Accept-Language"), Display: exeunt.DisplaySystem, Path: pagePath(r), RequestID: web.RequestID(r.Context())}
+}
+
+// frame is what stands around a page: the account's panel if somebody is
+// signed in.
+func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
+	f := p.outside(r)
+	if !v.SignedIn() {
+		return f
+	}
+	f.Account, f.Display = chip(v.Answer.Profile()), v.Answer.Profile().Display
+	f.Session, f.Current = v.Answer.Session, current
+	f.WarnIn, f.IdleIn = p.timeLeft(v)
+	return f
+}
+
+func chip(of *live.Profile) *ui.AccountChip {
+	return &ui.AccountChip{Name: of.Name, Handle: of.Handle}
+}
+
+// timeLeft is how long until the visitor's page warns, and until the session
+// ends if it stays unused.
+func (p *Pages) timeLeft(v web.Visitor) (warn, end time.Duration) {
+	end = v.Answer.IdleAt().Sub(p.Now())
+	end = min(end, v.Answer.ExpiresAt().Sub(p.Now()))
+	return max(0, end-p.Policy.For(v.Answer.Kind).Warning), max(0, end)
+}
+
+// show answers with a page, whole or not at all.
+func (p *Pages) show(w http.ResponseWriter, status int, view ui.View) error {
+	var out bytes.Buffer
+	if err := p.UI.Render(&out, view); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(out.Bytes()) // whoever has gone away needs no answer
+	return nil
+}

@@ -1,0 +1,55 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/ui"
+)
+
+// What a notice can tell the page after a redirect. It names nobody, and it is
+// signed: a page must not say "signed out" on a stranger's word.
+const (
+	noticeSignedOut = "signed_out"
+	noticeProfile   = "profile"
+	noticePassword  = "password"
+)
+
+func (p *Pages) leaveNotice(w http.ResponseWriter, what string, v url.Values) {
+	v.Set("done", what)
+	p.Browser.Cookies.LeaveNotice(w, v.Encode())
+}
+
+// notice returns what the notice of a kind says.
+func (p *Pages) notice(r *http.Request, what string) (url.Values, bool) {
+	v, err := url.ParseQuery(p.Browser.Cookies.ReadNotice(r))
+	return v, err == nil && v.Get("done") == what
+}
+
+// takeNotice returns what the notice of a kind says, and removes it.
+func (p *Pages) takeNotice(w http.ResponseWriter, r *http.Request, what string) (url.Values, bool) {
+	v, ok := p.notice(r, what)
+	if ok {
+		p.Browser.Cookies.ClearNotice(w)
+	}
+	return v, ok
+}
+
+func signOutNotice(d ui.SignOutDone) url.Values {
+	return url.Values{
+		"at": {strconv.FormatInt(d.At.UnixMilli(), 10)}, "scope": {string(d.Scope)},
+		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)}, "shared": {strconv.FormatBool(d.Shared)},
+	}
+}
+
+// readSignOut reads what signOutNotice wrote. Only our own text gets here.
+func readSignOut(v url.Values) *ui.SignOutDone {
+	at, _ := strconv.ParseInt(v.Get("at"), 10, 64)
+	d := &ui.SignOutDone{At: time.UnixMilli(at).UTC(), Scope: exeunt.Scope(v.Get("scope")), Shared: v.Get("shared") == "true"}
+	d.Ended, _ = strconv.Atoi(v.Get("ended"))
+	d.Apps, _ = strconv.Atoi(v.Get("apps"))
+	return d
+}

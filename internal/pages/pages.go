@@ -1,0 +1,122 @@
+package pages
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	useragent "github.com/medama-io/go-useragent"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// Deps is what the pages are made of. All fields are needed.
+type Deps struct {
+	Authority *authority.Authority
+	SignIn    *signin.Service
+	Browser   web.Browser
+	Peers     web.Peers
+	UI        *ui.UI
+	Agents    *useragent.Parser // names browsers; built once, it is large
+	Policy    exeunt.Policy
+	Origin    string        // this installation's public address, without a path
+	Retention time.Duration // how long ended sessions stay listed
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Pages are a person's pages. They are safe for concurrent use.
+type Pages struct {
+	Deps
+	surface web.Surface
+	clients ui.Clients
+}
+
+// New returns the pages.
+func New(d Deps) *Pages {
+	p := &Pages{Deps: d, clients: ui.Clients{}}
+	for _, c := range d.Authority.Clients {
+		p.clients[c.ID] = c
+	}
+	p.surface = web.Surface{Fail: p.Fail, Log: d.Log}
+	return p
+}
+
+// Handler serves every page. It expects to stand behind the protection against
+// forged requests and the headers of package web.
+func (p *Pages) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, rt := range p.routes() {
+		rt.mount(mux, p.surface)
+	}
+	mux.Handle("GET /assets/", ui.Assets())
+	mux.Handle("/assets/", p.surface.Handle(notAllowed("GET, HEAD")))
+	mux.Handle("/", p.surface.Handle(func(http.ResponseWriter, *http.Request) error { return exeunt.ErrNotFound }))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web.NoStore(w) // what names nobody today is about somebody tomorrow; only assets say otherwise
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// route is one address and what it answers to.
+type route struct {
+	path      string
+	get, post web.Handler
+}
+
+func (p *Pages) routes() []route {
+	return []route{
+		{path: "/{$}", get: p.signedIn(p.home)},
+		{path: "/signin", get: p.signInForm, post: p.signIn},
+		{path: "/signup", get: p.signUpForm, post: p.signUp},
+		{path: "/setup/{token}", get: p.setupForm, post: p.setup},
+		{path: "/sessions", get: p.signedIn(p.sessionList)},
+		{path: "/sessions/ended", get: p.signedIn(p.endedSessionList)},
+		{path: "/sessions/end", post: p.form(p.endOthers)},
+		{path: "/sessions/{id}/end", post: p.form(p.endSession)},
+		{path: "/signout", get: p.signOutForm, post: p.signOut},
+		{path: "/signed-out", get: p.signedOut},
+		{path: "/ended", get: p.ended},
+		{path: "/menu", get: p.signedIn(p.menu)},
+		{path: "/settings", get: p.signedIn(p.settings)},
+		{path: "/settings/profile", post: p.form(p.changeProfile)},
+		{path: "/settings/display", post: p.form(p.changeDisplay)},
+		{path: "/security", get: p.signedIn(p.security)},
+		{path: "/security/password", post: p.form(p.changePassword)},
+		{path: "/help", get: p.help},
+		{path: "/authorize", get: p.authorizeForm, post: p.form(p.authorize)},
+		{path: "/session/state", get: p.sessionState},
+		{path: "/session/activity", post: p.sessionActivity},
+		{path: "/session/stay", post: p.form(p.sessionStay)},
+		{path: "/idle.css", get: idleStyle},
+	}
+}
+
+func (rt route) mount(mux *http.ServeMux, s web.Surface) {
+	var allow []string
+	if rt.get != nil {
+		mux.Handle("GET "+rt.path, s.Handle(rt.get))
+		allow = append(allow, "GET", "HEAD")
+	}
+	if rt.post != nil {
+		mux.Handle("POST "+rt.path, s.Handle(rt.post))
+		allow = append(allow, "POST")
+	}
+	mux.Handle(rt.path, s.Handle(notAllowed(strings.Join(allow, ", "))))
+}
+
+// errMethod says that an address does not answer to a method.
+var errMethod = errors.New("method not allowed")
+
+func notAllowed(allow string) web.Handler {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", allow) // RFC 9110 section 15.5.6
+		return errMethod
+	}
+}

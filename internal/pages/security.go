@@ -1,0 +1,45 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+func (p *Pages) security(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	view := &ui.SecurityView{}
+	if n, ok := p.takeNotice(w, r, noticePassword); ok {
+		view.Changed = &ui.PasswordChanged{}
+		view.Changed.Ended, _ = strconv.Atoi(n.Get("ended"))
+	}
+	return p.showSecurity(w, r, v, http.StatusOK, view)
+}
+
+func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SecurityView) error {
+	account, err := p.Authority.Account(r.Context(), v.Answer.Account)
+	if err != nil {
+		return err
+	}
+	_, others, err := p.liveSessions(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	view.Frame, view.PasswordSet, view.Others = p.frame(r, v, ui.NavSecurity), account.PasswordSet, len(others)
+	return p.show(w, status, view)
+}
+
+// changePassword sets a new password and ends every other session.
+func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	done, err := p.SignIn.ChangePassword(r.Context(), v.Actor(r, p.Peers), r.PostFormValue("current"), r.PostFormValue("password"))
+	if status := refusal(w, err); status != 0 {
+		return p.showSecurity(w, r, v, status, &ui.SecurityView{Err: err})
+	}
+	if err != nil {
+		return err
+	}
+	p.leaveNotice(w, noticePassword, url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}})
+	return redirect(w, "/security")
+}

@@ -1,0 +1,80 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+func (p *Pages) settings(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	view := &ui.SettingsView{}
+	_, view.Saved = p.takeNotice(w, r, noticeProfile)
+	return p.showSettings(w, r, v, http.StatusOK, view)
+}
+
+// showSettings fills in the account. After a refusal, what was typed stands in
+// place of what is stored.
+func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SettingsView) error {
+	account, err := p.Authority.Account(r.Context(), v.Answer.Account)
+	if err != nil {
+		return err
+	}
+	if view.This, err = p.thisSession(r.Context(), v); err != nil {
+		return err
+	}
+	view.Frame, view.Policy = p.frame(r, v, ui.NavSettings), p.Policy
+	if view.Err == nil {
+		view.Name, view.Email = account.Name, account.Email
+	}
+	view.EmailConfirmed = account.EmailConfirmed && view.Email == account.Email
+	return p.show(w, status, view)
+}
+
+// changeProfile saves name and e-mail address. A new address identifies nobody
+// until it is confirmed.
+func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	err := p.saveProfile(r, v, r.PostFormValue("name"), r.PostFormValue("email"))
+	if status := refusal(w, err); status != 0 {
+		return p.showSettings(w, r, v, status, &ui.SettingsView{Name: r.PostFormValue("name"), Email: r.PostFormValue("email"), Err: err})
+	}
+	return p.saved(w, err)
+}
+
+func (p *Pages) saveProfile(r *http.Request, v web.Visitor, name, email string) (err error) {
+	change := empty(p.Authority.ChangeProfile)
+	if name, err = signin.CleanName(name, v.Answer.Profile().Handle); err != nil {
+		return err
+	}
+	if email, err = signin.CleanEmail(email); err != nil {
+		return err
+	}
+	change.Name, change.Email = &name, &email
+	return p.Authority.ChangeProfile(r.Context(), v.Actor(r, p.Peers), v.Answer.Account, change)
+}
+
+// changeDisplay saves the choice of light or dark.
+func (p *Pages) changeDisplay(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	change := empty(p.Authority.ChangeProfile)
+	display := exeunt.ParseDisplay(r.PostFormValue("display"))
+	change.Display = &display
+	return p.saved(w, p.Authority.ChangeProfile(r.Context(), v.Actor(r, p.Peers), v.Answer.Account, change))
+}
+
+func (p *Pages) saved(w http.ResponseWriter, err error) error {
+	if err != nil {
+		return err
+	}
+	p.leaveNotice(w, noticeProfile, url.Values{})
+	return redirect(w, "/settings")
+}
+
+// empty returns a change that changes nothing, of the type that the authority
+// takes. Its name belongs to the store, which a surface does not import.
+func empty[T any](func(context.Context, exeunt.Actor, exeunt.AccountID, T) error) (change T) {
+	return change
+}

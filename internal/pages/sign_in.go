@@ -1,0 +1,116 @@
+package pages
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	if unsure(v) {
+		return exeunt.ErrUnavailable
+	}
+	q := r.URL.Query()
+	return p.showSignIn(w, r, v, http.StatusOK, &ui.SignInView{Return: notFront(returnPath(q.Get("return"))), Shared: q.Get("shared") == "1"})
+}
+
+// showSignIn fills in what every showing of the form has. Somebody who is
+// signed in already is told whom signing in again signs out.
+func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SignInView) error {
+	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.SignIn.SignUpOpen
+	if q, err := p.appRequestIn(view.Return); err == nil {
+		view.Client = &q.client
+		q.allow(w)
+	}
+	return p.show(w, status, view)
+}
+
+// signIn checks the password and starts a session. Over a live session the form
+// must have said whose it replaces; a tab opened before that one changes nothing.
+func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	if unsure(v) {
+		return exeunt.ErrUnavailable
+	}
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	if v.SignedIn() {
+		if err := v.FormSession(r); err != nil {
+			return err
+		}
+	}
+	proof, err := p.SignIn.Password(r.Context(), r.PostFormValue("identifier"), r.PostFormValue("password"), p.Peers.Address(r))
+	if err == nil {
+		err = p.enter(w, r, v, proof)
+	}
+	if status := refusal(w, err); status != 0 {
+		return p.showSignIn(w, r, v, status, p.signInAgain(r, err))
+	}
+	return err
+}
+
+// signInAgain is the form after a refusal: what was typed is kept, except on a
+// shared computer, and never the password.
+func (p *Pages) signInAgain(r *http.Request, err error) *ui.SignInView {
+	view := &ui.SignInView{Shared: formKind(r) == exeunt.KindShared, Return: notFront(returnPath(r.PostFormValue("return"))), Err: err}
+	if !view.Shared {
+		view.Identifier = r.PostFormValue("identifier")
+	}
+	return view
+}
+
+// refusal is the status with which a form is shown again because of an error
+// that its reader can do something about; 0 for nil and any other error.
+func refusal(w http.ResponseWriter, err error) int {
+	var throttled *exeunt.ThrottledError
+	switch status := web.StatusOf(err); {
+	case err == nil || errors.Is(err, exeunt.ErrOtherAccount):
+		return 0
+	case errors.Is(err, exeunt.ErrDisabled):
+		return http.StatusForbidden
+	case errors.As(err, &throttled):
+		w.Header().Set("Retry-After", strconv.Itoa(int(throttled.RetryAfter.Seconds())+1))
+		return status
+	case status == http.StatusUnauthorized, status == http.StatusConflict, status == http.StatusUnprocessableEntity:
+		return status
+	}
+	return 0
+}
+
+// enter starts a session from a proof, hands its credential to the browser and
+// sends it on. The session that this browser held ends with it.
+func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof) error {
+	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: p.label(r), UserAgent: r.UserAgent(), Address: p.Peers.Address(r)}
+	if v.Answer.Usable() {
+		in.Replaces = v.Answer.Session
+	}
+	token, session, err := p.Authority.Start(r.Context(), in)
+	if err != nil {
+		return err
+	}
+	to := p.goOn(r, session, returnPath(r.PostFormValue("return")))
+	p.Browser.Cookies.SetPair(w, token, in.Kind, p.Policy.For(in.Kind).Absolute)
+	return redirect(w, to)
+}
+
+// goOn is where somebody goes who has just signed in. If an app had asked, the
+// sign-in was the answer: the app gets its code without another question.
+func (p *Pages) goOn(r *http.Request, s exeunt.Session, back string) string {
+	q, err := p.appRequestIn(back)
+	if err != nil {
+		return back
+	}
+	code, err := p.Authority.GrantCode(r.Context(), s.Account, s.ID, q.CodeRequest)
+	if err != nil {
+		p.Log.Warn("signed in, but the app's code could not be made; the page asks again", "client", q.Client, "err", err)
+		return back
+	}
+	return q.answer("code", code.Reveal())
+}

@@ -1,0 +1,120 @@
+package pages
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// signOutForm says what will end, before it does.
+func (p *Pages) signOutForm(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	if v.Nobody() {
+		return redirect(w, signedOutPath(p.client(r.URL.Query().Get("client"))))
+	}
+	return p.admit(w, r, v, p.askSignOut)
+}
+
+func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	scope, err := parseScope(r.URL.Query().Get("scope"))
+	if err != nil {
+		return err
+	}
+	this, others, err := p.liveSessions(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: this, Others: others, Clients: p.clients}
+	if view.Client = p.client(r.URL.Query().Get("client")); view.Client != nil {
+		view.Cancel = view.Client.HomeURL
+	}
+	return p.show(w, http.StatusOK, view)
+}
+
+// signOut ends the session, or every one. A credential that is dead already is
+// cleared all the same: that is what was asked for.
+func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	switch {
+	case v.SignedIn():
+		return formOf(p.endHere)(w, r, v)
+	case unsure(v):
+		return exeunt.ErrUnavailable
+	case v.Nobody():
+		return redirect(w, "/signed-out")
+	}
+	return p.bury(w, r, v, "/")
+}
+
+func (p *Pages) endHere(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	scope, err := parseScope(r.PostFormValue("scope"))
+	if err != nil {
+		return err
+	}
+	if scope == exeunt.ScopeOthers {
+		return p.endOthers(w, r, v)
+	}
+	return p.leave(w, r, v, scope)
+}
+
+// leave ends this browser's session, with ScopeAccount every other too. The
+// order is the promise: first the end is on stable storage and in memory, then
+// the browser is told to forget, then it is said to be done. When the end is
+// not confirmed the cookies stay, so that the same button can be pressed again.
+func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope) error {
+	key, err := formKey(r)
+	if err != nil {
+		return err
+	}
+	rev := exeunt.Revocation{Account: v.Answer.Account, Scope: scope, Reason: exeunt.ReasonSignedOut, Key: key}
+	if scope == exeunt.ScopeSession {
+		rev.Session = v.Answer.Session
+	}
+	apps := p.liveApps(r, v)
+	done, err := p.Authority.End(r.Context(), v.Actor(r, p.Peers), rev)
+	if err != nil {
+		return err
+	}
+	p.Browser.Cookies.ClearPair(w)
+	web.ClearStorage(w)
+	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
+		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: apps, Shared: v.Answer.Kind == exeunt.KindShared,
+	}))
+	return redirect(w, signedOutPath(p.client(r.PostFormValue("client"))))
+}
+
+// liveApps counts the app sessions that end with this browser's. When it cannot
+// be told nothing is said about them; the sign-out does not wait for that.
+func (p *Pages) liveApps(r *http.Request, v web.Visitor) (n int) {
+	s, err := p.thisSession(r.Context(), v)
+	if err != nil {
+		return 0
+	}
+	for _, app := range s.Apps {
+		if app.End == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func parseScope(s string) (exeunt.Scope, error) {
+	switch scope := exeunt.Scope(s); scope {
+	case "":
+		return exeunt.ScopeSession, nil
+	case exeunt.ScopeSession, exeunt.ScopeOthers, exeunt.ScopeAccount:
+		return scope, nil
+	}
+	return "", fmt.Errorf("scope: %w", exeunt.ErrBadRequest)
+}
+
+// client returns the app that a parameter names, nil when it names none.
+func (p *Pages) client(id string) *exeunt.Client {
+	if c, ok := p.clients[exeunt.ClientID(id)]; ok {
+		return &c
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package pages
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	switch {
+	case unsure(v):
+		return exeunt.ErrUnavailable
+	case v.SignedIn():
+		return redirect(w, "/")
+	case !p.SignIn.SignUpOpen:
+		return exeunt.ErrSignUpClosed
+	}
+	return p.showSignUp(w, r, http.StatusOK, &ui.SignUpView{Return: notFront(returnPath(r.URL.Query().Get("return")))})
+}
+
+func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, view *ui.SignUpView) error {
+	view.Frame, view.Policy = p.outside(r), p.Policy
+	if q, err := p.appRequestIn(view.Return); err == nil {
+		q.allow(w)
+	}
+	return p.show(w, status, view)
+}
+
+// signUp creates an account and signs its owner in.
+func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	switch {
+	case unsure(v):
+		return exeunt.ErrUnavailable
+	case v.SignedIn(): // the form was rendered for nobody
+		return exeunt.ErrOtherAccount
+	}
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	proof, err := p.SignIn.SignUp(r.Context(), newAccount(r), p.Peers.Address(r))
+	if status := refusal(w, err); status != 0 {
+		return p.showSignUp(w, r, status, signUpAgain(r, err))
+	}
+	return p.enterNew(w, r, v, proof, err)
+}
+
+// enterNew signs the owner of a new account in. If that fails the account is
+// there all the same, so the answer must not be "nothing was changed".
+func (p *Pages) enterNew(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof, err error) error {
+	if err != nil {
+		return err
+	}
+	if err := p.enter(w, r, v, proof); err != nil {
+		return fmt.Errorf("the account was created, but not signed in: %w (%w)", exeunt.ErrNotConfirmed, err)
+	}
+	return nil
+}
+
+func newAccount(r *http.Request) signin.NewAccount {
+	return signin.NewAccount{
+		Handle: r.PostFormValue("handle"), Name: r.PostFormValue("name"),
+		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"),
+	}
+}
+
+// signUpAgain is the form after a refusal, with what was typed but the password.
+func signUpAgain(r *http.Request, err error) *ui.SignUpView {
+	n := newAccount(r)
+	return &ui.SignUpView{
+		Handle: n.Handle, Name: n.Name, Email: n.Email, Shared: formKind(r) == exeunt.KindShared,
+		Return: notFront(returnPath(r.PostFormValue("return"))), Err: err,
+	}
+}
+
+// setupForm shows what a one-time link makes. Looking spends nothing: mail
+// programs and messengers fetch links by themselves.
+func (p *Pages) setupForm(w http.ResponseWriter, r *http.Request) error {
+	view := &ui.SignUpView{}
+	if err := p.fillInvite(w, r, view); err != nil {
+		return err
+	}
+	return p.showSignUp(w, r, http.StatusOK, view)
+}
+
+// fillInvite puts in what the link fixes.
+func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.SignUpView) error {
+	w.Header().Set("Referrer-Policy", "no-referrer") // the address is a secret
+	invite, err := p.SignIn.LookAtInvite(r.Context(), inviteToken(r))
+	if err != nil {
+		return err
+	}
+	view.Setup = true
+	for _, f := range []struct {
+		shown *string
+		fixed string
+	}{{&view.Handle, invite.Handle}, {&view.Name, invite.Name}, {&view.Email, invite.Email}} {
+		if f.fixed != "" {
+			*f.shown = f.fixed
+		}
+	}
+	return nil
+}
+
+// inviteToken reads the link's token; the zero Token, which is no invite, when
+// the address holds none.
+func inviteToken(r *http.Request) exeunt.Token {
+	t, err := exeunt.ParseToken(r.PathValue("token"))
+	if err != nil {
+		return exeunt.Token{}
+	}
+	return t
+}
+
+// setup spends the link for an account and signs its owner in. Somebody else
+// who was signed in in this browser is signed out by that.
+func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	if unsure(v) {
+		return exeunt.ErrUnavailable
+	}
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	proof, err := p.SignIn.Redeem(r.Context(), inviteToken(r), newAccount(r), p.Peers.Address(r))
+	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
+		view := signUpAgain(r, err)
+		if err := p.fillInvite(w, r, view); err != nil {
+			return err
+		}
+		return p.showSignUp(w, r, status, view)
+	}
+	return p.enterNew(w, r, v, proof, err)
+}

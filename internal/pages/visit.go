@@ -1,0 +1,82 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// page is a handler for somebody who is signed in.
+type page func(w http.ResponseWriter, r *http.Request, v web.Visitor) error
+
+// visit tells who is there, and counts the request as activity if it is any.
+func (p *Pages) visit(r *http.Request) web.Visitor {
+	v := p.Browser.Visitor(r)
+	if v.SignedIn() && web.IsActivity(r) {
+		p.Authority.Touch(v.Answer)
+		v.Answer = p.Authority.Check(r.Context(), v.Token) // its idle time counts from now
+	}
+	return v
+}
+
+// unsure reports that there is a credential and nobody can tell what it is
+// worth. That is never taken for "signed out".
+func unsure(v web.Visitor) bool {
+	return !v.Token.IsZero() && v.Answer.State == live.CannotKnow
+}
+
+// signedIn lets only those in who are signed in.
+func (p *Pages) signedIn(h page) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error { return p.admit(w, r, p.visit(r), h) }
+}
+
+// admit sends those who are not signed in to do so, or to learn why their
+// credential is no good. A form's post is not carried out and not kept for
+// later: whoever signs in next may be somebody else.
+func (p *Pages) admit(w http.ResponseWriter, r *http.Request, v web.Visitor, h page) error {
+	switch {
+	case v.SignedIn():
+		return h(w, r, v)
+	case unsure(v):
+		return exeunt.ErrUnavailable
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return exeunt.ErrSignedOut
+	case v.Nobody():
+		return redirect(w, withReturn("/signin", returnPath(pagePath(r))))
+	}
+	return redirect(w, withReturn("/ended", returnPath(pagePath(r))))
+}
+
+// form lets only posts in that come from a form of the session active now. A
+// tab left over from another sign-in changes nothing.
+func (p *Pages) form(h page) web.Handler { return p.signedIn(formOf(h)) }
+
+func formOf(h page) page {
+	return func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+		if err := readForm(w, r); err != nil {
+			return err
+		}
+		if err := v.FormSession(r); err != nil {
+			return err
+		}
+		return h(w, r, v)
+	}
+}
+
+// withReturn adds the address to come back to, unless that is the front page.
+func withReturn(to, back string) string {
+	if back == "/" {
+		return to
+	}
+	return to + "?" + url.Values{"return": {back}}.Encode()
+}
+
+// redirect sends the browser on with a GET (RFC 9110 section 15.4.4).
+func redirect(w http.ResponseWriter, to string) error {
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
