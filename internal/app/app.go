@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,7 +29,8 @@ import (
 
 // Options are what a node takes besides its configuration.
 type Options struct {
-	Log *slog.Logger
+	Log     *slog.Logger
+	Version string // of the program, for operators
 	// Now is the clock; nil means Clock(). Tests bring their own.
 	Now func() time.Time
 	// Hashing is the cost of password hashes; zero means signin.DefaultHashing.
@@ -50,6 +52,8 @@ type Node struct {
 	notices *keys.Ring
 	peers   web.Peers
 	started time.Time
+	version string
+	handler http.Handler
 
 	tending  context.CancelFunc
 	tended   sync.WaitGroup
@@ -72,7 +76,7 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	if opt.Hashing == (signin.Hashing{}) {
 		opt.Hashing = signin.DefaultHashing()
 	}
-	n := &Node{Config: c, log: opt.Log, now: opt.Now, draining: make(chan struct{}), started: opt.Now()}
+	n := &Node{Config: c, log: opt.Log, now: opt.Now, draining: make(chan struct{}), started: opt.Now(), version: opt.Version}
 	if err := n.open(ctx, opt); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -101,6 +105,9 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 		Now: n.now, Log: n.log, Hashing: opt.Hashing,
 	})
 	if err != nil {
+		return err
+	}
+	if err := n.openSurfaces(); err != nil {
 		return err
 	}
 	tend, cancel := context.WithCancel(context.Background())

@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/control"
+	"github.com/exeunt/exeunt/internal/signin"
+)
+
+// Limits of a connection. A stream sets its own deadlines.
+const (
+	headerLimit   = 10 * time.Second
+	idleLimit     = 2 * time.Minute
+	maxHeader     = 32 << 10 // a browser with 4 kB of junk in a cookie must still be answered
+	shutdownLimit = 20 * time.Second
+)
+
+// Logger returns a logger as configured.
+func Logger(w io.Writer, c config.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // validated; otherwise info
+	opt := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}
+
+// Listen opens an address and says in plain words when it is taken.
+func Listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s is taken by another program; stop that one, or choose another address", addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s may not be opened by this user; choose a port above 1023", addr)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+// ListenAndServe serves on the configured address until ctx is done, or until
+// the database can no longer be relied on.
+func (n *Node) ListenAndServe(ctx context.Context) error {
+	l, err := Listen(n.Config.Addr)
+	if err != nil {
+		return err
+	}
+	return n.Serve(ctx, l)
+}
+
+// Serve serves on a listener, which it closes, and answers operators on the
+// control socket.
+func (n *Node) Serve(ctx context.Context, l net.Listener) error {
+	defer l.Close()
+	socket, err := control.Listen(n.Config.Data)
+	if err != nil {
+		return err
+	}
+	operators := &http.Server{Handler: n.controlHandler(), ReadHeaderTimeout: headerLimit, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelWarn)}
+	public := &http.Server{
+		Handler: n.Handler(), ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}
+	if n.Config.TLS.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(n.Config.TLS.Cert, n.Config.TLS.Key)
+		if err != nil {
+			return errors.Join(fmt.Errorf("tls.cert and tls.key: %w", err), socket.Close())
+		}
+		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	failed := make(chan error, 2)
+	go func() { failed <- operators.Serve(socket) }()
+	go func() {
+		if public.TLSConfig != nil {
+			failed <- public.ServeTLS(l, "", "")
+			return
+		}
+		failed <- public.Serve(l)
+	}()
+	n.log.Info("ready", "address", n.Config.URL, "listening", l.Addr().String())
+	select {
+	case <-ctx.Done():
+		n.log.Info("stopping: finishing what has begun")
+		err = nil
+	case err = <-failed:
+	case err = <-n.Store.Fatal():
+		err = fmt.Errorf("%w; start again to find out what was recorded", err)
+	}
+	return errors.Join(err, n.shutdown(public, operators))
+}
+
+// shutdown lets requests finish. Streams would never, so they are told first.
+func (n *Node) shutdown(servers ...*http.Server) error {
+	n.drain.Do(func() { close(n.draining) })
+	limit, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+	defer cancel()
+	var errs []error
+	for _, s := range servers {
+		if err := s.Shutdown(limit); err != nil {
+			errs = append(errs, err, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// LinkFile is where the link for the first account is kept while it is good.
+func (n *Node) LinkFile() string { return filepath.Join(n.Config.Data, "first-account-link") }
+
+// FirstAccountLink returns a new one-time link that makes the first account,
+// or "" when there is an account already.
+func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
+	exists, err := n.Store.AnyAccount(ctx)
+	if err != nil {
+		return "", err
+	}
+	if exists {
+		if err := os.Remove(n.LinkFile()); err != nil && !os.IsNotExist(err) {
+			return "", err
+		}
+		return "", nil
+	}
+	t, err := n.SignIn.Invite(ctx, signin.Invitation{Expires: n.now().Add(signin.FirstInviteLife)})
+	if err != nil {
+		return "", err
+	}
+	link := n.inviteLink(t)
+	// Written whole under another name first: a file with half a link in it
+	// would be worse than none.
+	temporary := n.LinkFile() + ".new"
+	if err := os.WriteFile(temporary, []byte(link+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	return link, os.Rename(temporary, n.LinkFile())
+}
+
+func (n *Node) inviteLink(t exeunt.Token) string { return n.Config.URL + "/setup/" + t.Reveal() }
+
+// HasAccount reports whether an account has that handle.
+func (n *Node) HasAccount(ctx context.Context, handle string) (bool, error) {
+	_, err := n.Authority.AccountByHandle(ctx, handle)
+	if errors.Is(err, exeunt.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/medama-io/go-useragent"
+
+	"github.com/exeunt/exeunt/internal/api"
+	"github.com/exeunt/exeunt/internal/control"
+	"github.com/exeunt/exeunt/internal/gate"
+	"github.com/exeunt/exeunt/internal/pages"
+	"github.com/exeunt/exeunt/internal/stream"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// openSurfaces builds the handler of everything that is served. From the
+// outside inwards:
+//
+//	peers        who may speak to us without TLS
+//	/gate …      asked by proxies and apps under names of their own, so
+//	             outside the check of the host; it takes no cookie of ours
+//	host         only our own name
+//	/api/        bearer tokens; forged requests have none
+//	the rest     pages and their scripts' addresses, with the browser's pair of
+//	             cookies, behind the same-origin protection
+func (n *Node) openSurfaces() error {
+	faces, err := ui.New()
+	if err != nil {
+		return fmt.Errorf("templates: %w", err)
+	}
+	page := pages.New(pages.Deps{
+		Authority: n.Authority, SignIn: n.SignIn, Browser: n.browser, Peers: n.peers, UI: faces, Agents: useragent.NewParser(),
+		Policy: n.Config.SessionPolicy(), Origin: n.Config.URL, Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
+	})
+	streams := stream.New(stream.Deps{Authority: n.Authority, Browser: n.browser, Now: n.now, Done: n.draining})
+	pageSurface := web.Surface{Fail: page.Fail, Log: n.log}
+
+	forPages := http.NewServeMux()
+	streams.MountBrowser(forPages)
+	forPages.Handle("/", page.Handler())
+
+	forApps := http.NewServeMux()
+	api.New(api.Deps{Authority: n.Authority, SignIn: n.SignIn, Peers: n.peers, Log: n.log}).Mount(forApps)
+	streams.MountBearer(forApps)
+
+	named := http.NewServeMux()
+	named.Handle("/api/", web.NotCrossOrigin(web.Surface{Fail: api.Fail, Log: n.log}, n.Config.URL, forApps))
+	named.Handle("/", web.SameOrigin(pageSurface, n.Config.URL, forPages))
+	inner := pageSurface.Recover(web.WithRequestID(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), named))))
+
+	door := gate.New(n.Authority)
+	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The gate comes first: every request of every app passes here.
+		switch r.URL.Path {
+		case "/gate":
+			door.ServeHTTP(w, r)
+		case "/livez":
+			n.livez(w, r)
+		case "/readyz":
+			n.readyz(w, r)
+		default:
+			inner.ServeHTTP(w, r)
+		}
+	})
+	if !n.Config.Secure() || n.Config.TLS.Cert != "" {
+		return nil // development on loopback, or TLS is ours: no proxy stands before us
+	}
+	n.handler = n.peers.Only(n.handler)
+	return nil
+}
+
+// Handler returns the handler of everything that is served.
+func (n *Node) Handler() http.Handler { return n.handler }
+
+// livez says whether this process is of any use; if not, restart it.
+func (n *Node) livez(w http.ResponseWriter, _ *http.Request) {
+	plain(w, !n.Store.Failed(), "alive", "the database can no longer be relied on; restart")
+}
+
+// readyz says whether requests may be sent here.
+func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
+	select {
+	case <-n.draining:
+		plain(w, false, "", "stopping")
+		return
+	default:
+	}
+	plain(w, n.Store.Ping(r.Context()) == nil, "ready", "the database does not answer")
+}
+
+func plain(w http.ResponseWriter, ok bool, yes, no string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	web.NoStore(w)
+	text := yes
+	if !ok {
+		text = no
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	fmt.Fprintln(w, text)
+}
+
+func (n *Node) controlHandler() http.Handler {
+	s := &control.Server{
+		Authority: n.Authority, SignIn: n.SignIn, Surface: web.Surface{Fail: control.Fail, Log: n.log},
+		Status: n.status, Link: n.inviteLink, Now: n.now,
+	}
+	return s.Handler()
+}
+
+func (n *Node) status(r *http.Request) (control.Status, error) {
+	st := control.Status{Version: n.version, URL: n.Config.URL, Started: n.started, InMemory: n.Authority.Live.Len()}
+	var err error
+	if st.Accounts, st.Sessions, err = n.Store.Count(r.Context()); err != nil {
+		return st, err
+	}
+	st.LogHead, err = n.Store.Head(r.Context())
+	st.Ready = err == nil
+	return st, err
+}
