@@ -66,7 +66,7 @@ func (s *assetSet) icon(name string, classes ...string) (template.HTML, error) {
 		return "", err
 	}
 	class := strings.Join(append([]string{"i"}, classes...), " ")
-	return template.HTML(fmt.Sprintf(`<svg class="%s" aria-hidden="true" focusable="false"><use href="%s#%s"/></svg>`,
+	return template.HTML(fmt.Sprintf(`<svg class="%s" aria-hidden="true"><use href="%s#%s"/></svg>`,
 		template.HTMLEscapeString(class), sprite, template.HTMLEscapeString(name))), nil
 }
 

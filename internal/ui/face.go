@@ -16,7 +16,7 @@ func face(chip *AccountChip) template.HTML {
 	h := fnv.New32a()
 	h.Write([]byte(chip.Handle))
 	sum := h.Sum32()
-	return template.HTML(fmt.Sprintf(`<svg class="face f%d" viewBox="0 0 36 36" aria-hidden="true" focusable="false">`+
+	return template.HTML(fmt.Sprintf(`<svg class="face f%d" viewBox="0 0 36 36" aria-hidden="true">`+
 		`<path class="back" d="M0 0h36v36H0z"/><circle class="hill" cx="%d" cy="36" r="%d"/>`+
 		`<text x="18" y="23" text-anchor="middle">%s</text></svg>`,
 		sum%facePalettes, 6+sum/7%25, 16+sum/11%7, template.HTMLEscapeString(initials(chip))))

@@ -2,7 +2,6 @@ package ui
 
 import (
 	"cmp"
-	"html/template"
 	"slices"
 	"strings"
 
@@ -78,15 +77,6 @@ func appsOf(s exeunt.Session, clients Clients) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// appNames joins them as a sentence does.
-func (w *words) appNames(names []string) (template.HTML, error) {
-	marked := make([]template.HTML, len(names))
-	for i, name := range names {
-		marked[i] = bdi(name)
-	}
-	return w.list(marked)
 }
 
 // Browsers are the others and the just ended ones that are browsers.

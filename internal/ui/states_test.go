@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -14,12 +15,8 @@ var testNow = time.Date(2026, 11, 22, 14, 32, 7, 0, time.UTC)
 // idFor gives each test session an ID that is the same in every run, for the
 // golden files.
 func idFor(n byte) (id exeunt.SessionID) {
-	text := fmt.Sprintf("ses_%026s", "")
-	b := []byte(text)
-	for i := 4; i < len(b); i++ {
-		b[i] = 'a'
-	}
-	b[5] = 'a' + n
+	b := []byte("ses_aaaaaaaaaaaaaaaaaaaaaaaaaa")
+	b[5] = 'b' + n
 	if err := id.UnmarshalText(b); err != nil {
 		panic(err)
 	}
@@ -114,7 +111,16 @@ func states() map[string]View {
 	dark := in(NavSettings)
 	dark.Display = exeunt.DisplayDark
 	short := exeunt.Policy{Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute}, Shared: exeunt.Limits{Idle: 25 * time.Hour, Absolute: 26 * time.Hour}}
-	problems := []error{exeunt.ErrWrongCredentials, &exeunt.ThrottledError{RetryAfter: 95 * time.Second}, exeunt.ErrSignInAgain, exeunt.ErrDisabled}
+	problems := []error{
+		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut, exeunt.ErrWrongCredentials,
+		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken, exeunt.ErrEmailTaken,
+		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
+		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
+	}
+	fields := map[string]string{
+		"handle": "taken shape", "name": "too_long shape", "email": "shape", "current": "wrong",
+		"password": "too_short too_long weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
+	}
 
 	all := map[string]View{
 		"home":                 &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
@@ -130,7 +136,7 @@ func states() map[string]View {
 		"sign-in-shared":       &SignInView{Frame: out(), Policy: policy, Identifier: "ada", Shared: true},
 		"sign-in-over":         &SignInView{Frame: in(""), Policy: policy},
 		"sign-up":              &SignUpView{Frame: out(), Policy: policy, Return: "/sessions"},
-		"sign-up-taken":        &SignUpView{Frame: out(), Policy: policy, Handle: "ada", Name: `Ada "Q" <b>`, Email: "ada@example.com", Shared: true, Err: &exeunt.FieldError{Field: "handle", Code: "handle_taken", Err: exeunt.ErrHandleTaken}},
+		"sign-up-taken":        &SignUpView{Frame: out(), Policy: policy, Handle: "ada", Name: `Ada "Q" <b>`, Email: "ada@example.com", Shared: true, Err: &exeunt.FieldError{Field: "handle", Code: "taken", Err: exeunt.ErrHandleTaken}},
 		"sign-up-new-code":     &SignUpView{Frame: out(), Policy: policy, Err: &exeunt.FieldError{Field: "password", Code: "newer_than_us", Err: &exeunt.Error{Code: "newer_than_us", Message: "This <is> new."}}},
 		"setup":                &SignUpView{Frame: out(), Policy: policy, Setup: true},
 		"sign-out":             &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: this(), Others: others(), Clients: testClients},
@@ -155,7 +161,7 @@ func states() map[string]View {
 		"settings-wrong":       &SettingsView{Frame: in(NavSettings), Err: exeunt.ErrNotConfirmed, Policy: policy, This: this()},
 		"security":             &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-400 * day), Others: 4},
 		"security-alone":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-4 * time.Minute)},
-		"security-wrong":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-25 * time.Hour), Others: 1, Err: &exeunt.FieldError{Field: "current", Code: "wrong_credentials", Err: exeunt.ErrWrongCredentials}},
+		"security-wrong":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-25 * time.Hour), Others: 1, Err: &exeunt.FieldError{Field: "current", Code: "wrong", Err: exeunt.ErrWrongCredentials}},
 		"security-changed":     &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{Ended: 3}},
 		"security-changed-0":   &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{}},
 		"help":                 &HelpView{Frame: in(NavHelp), Policy: policy},
@@ -176,6 +182,13 @@ func states() map[string]View {
 	}
 	for i, err := range problems {
 		all[fmt.Sprintf("sign-in-problem-%d", i)] = &SignInView{Frame: out(), Policy: policy, Err: err}
+	}
+	for field, codes := range fields {
+		for _, code := range strings.Fields(codes) {
+			err := &exeunt.FieldError{Field: field, Code: code, Err: &exeunt.Error{Code: code, Message: "in English"}}
+			all["problem-"+field+"-"+code] = &SignUpView{Frame: out(), Policy: policy, Err: err}
+			all["problem-security-"+field+"-"+code] = &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Err: err}
+		}
 	}
 	for month := time.January; month <= time.December; month++ {
 		f := out()

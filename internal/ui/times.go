@@ -10,7 +10,7 @@ const day = 24 * time.Hour
 
 // ago tells a past moment from now: "2 minutes ago", "on 9 November".
 func (w *words) ago(now, at time.Time) (template.HTML, error) {
-	return w.element(at, "", func() (template.HTML, error) { return w.distance(now, at) })
+	return w.element(at, func() (template.HTML, error) { return w.distance(now, at) })
 }
 
 func (w *words) distance(now, at time.Time) (template.HTML, error) {
@@ -33,7 +33,7 @@ func (w *words) distance(now, at time.Time) (template.HTML, error) {
 
 // by tells a moment to come: "in 4 hours", "on 9 December".
 func (w *words) by(now, at time.Time) (template.HTML, error) {
-	return w.element(at, "", func() (template.HTML, error) {
+	return w.element(at, func() (template.HTML, error) {
 		if left := at.Sub(now); left < day {
 			d, err := w.duration(coarse(max(left, 0)))
 			if err != nil {
@@ -62,13 +62,17 @@ func coarse(d time.Duration) time.Duration {
 
 // on gives the date alone: "9 November".
 func (w *words) on(now, at time.Time) (template.HTML, error) {
-	return w.element(at, "", func() (template.HTML, error) { return w.date(now, at) })
+	return w.element(at, func() (template.HTML, error) { return w.date(now, at) })
 }
 
 // exact gives the moment to the second, in UTC; a script puts it into the
 // reader's own zone.
 func (w *words) exact(at time.Time) (template.HTML, error) {
-	return w.element(at, " data-exact", func() (template.HTML, error) { return w.moment(at) })
+	text, err := w.moment(at)
+	if err != nil {
+		return "", err
+	}
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" data-exact>%s</time>`, at.UTC().Format(time.RFC3339), text)), nil
 }
 
 func (w *words) date(now, at time.Time) (template.HTML, error) {
@@ -92,7 +96,8 @@ func (w *words) moment(at time.Time) (template.HTML, error) {
 	return w.t("date.exact", "Day", at.Day(), "Month", month, "Year", at.Year(), "Clock", at.Format("15:04:05"))
 }
 
-func (w *words) element(at time.Time, attribute string, text func() (template.HTML, error)) (template.HTML, error) {
+// element wraps a relative time in its exact one, for pointers and machines.
+func (w *words) element(at time.Time, text func() (template.HTML, error)) (template.HTML, error) {
 	inner, err := text()
 	if err != nil {
 		return "", err
@@ -101,6 +106,6 @@ func (w *words) element(at time.Time, attribute string, text func() (template.HT
 	if err != nil {
 		return "", err
 	}
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s"%s>%s</time>`,
-		at.UTC().Format(time.RFC3339), title, attribute, inner)), nil
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`,
+		at.UTC().Format(time.RFC3339), title, inner)), nil
 }

@@ -89,22 +89,3 @@ func (w *words) duration(d time.Duration) (template.HTML, error) {
 	}
 	return "", nil
 }
-
-// list joins names as a sentence does: "Photos, Notes and Mail".
-func (w *words) list(names []template.HTML) (template.HTML, error) {
-	if len(names) == 0 {
-		return "", nil
-	}
-	joined := names[0]
-	for i, name := range names[1:] {
-		key := "list.more"
-		if i == len(names)-2 {
-			key = "list.last"
-		}
-		var err error
-		if joined, err = w.t(key, "Before", joined, "Next", name); err != nil {
-			return "", err
-		}
-	}
-	return joined, nil
-}

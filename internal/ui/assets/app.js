@@ -1,0 +1,35 @@
+// The pages' own script. Everything works without it: it opens as dialogs what
+// are pages otherwise, keeps lists current, and guards signed-in pages.
+
+import { guard } from '../../../js/exeunt.js';
+import { menus } from './menus.js';
+import { drawer, confirmations, idleWarning } from './dialogs.js';
+import { liveSessions, markEnding } from './live.js';
+import { localTimes } from './times.js';
+import { deviceChoice, displaySwitch } from './forms.js';
+
+const { session } = document.body.dataset;
+const words = document.getElementById('words')?.dataset ?? {};
+
+localTimes(document);
+deviceChoice();
+
+if (session) {
+  const warning = idleWarning(words, () => guarded.stay());
+  const guarded = guard({
+    state: '/session/state',
+    stream: '/session/stream',
+    activity: '/session/activity',
+    session,
+    ended: '/ended',
+    signOut: '/signout',
+    warn: warning,
+    changed: liveSessions(words),
+    words: { checking: words.checking, unknown: words.unknown, ended: words.ended, reload: words.reload, signOut: words.signout },
+  });
+  menus();
+  drawer();
+  confirmations();
+  markEnding(words);
+  displaySwitch();
+}

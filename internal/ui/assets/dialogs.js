@@ -1,0 +1,106 @@
+// Dialogs: the drawer, the sign-out confirmation, the idle warning.
+
+/**
+ * Opens a dialog as one step of the history, so that Back closes it as well as
+ * Escape and its own button do. The focus returns to what opened it.
+ */
+function openStep(dialog, focus) {
+  if (dialog.open) return;
+  const opener = document.activeElement;
+  history.pushState({ dialog: dialog.id }, '');
+  dialog.showModal();
+  focus?.focus();
+  const onBack = () => { back = true; dialog.close(); };
+  let back = false;
+  window.addEventListener('popstate', onBack);
+  dialog.addEventListener('close', () => {
+    window.removeEventListener('popstate', onBack);
+    if (!back && history.state?.dialog === dialog.id) history.back();
+    opener?.focus?.();
+  }, { once: true });
+}
+
+/** The topbar's picture opens the drawer in place of /menu. */
+export function drawer() {
+  const dialog = document.getElementById('drawer');
+  document.querySelector('[data-drawer]')?.addEventListener('click', (event) => {
+    if (other(event)) return;
+    event.preventDefault();
+    openStep(dialog, dialog.querySelector('[data-close]'));
+  });
+  dialog.addEventListener('click', (event) => {
+    // A press beside the drawer lands on the dialog element itself.
+    if (event.target !== dialog && !event.target.closest('[data-close]')) return;
+    event.preventDefault();
+    dialog.close();
+  });
+}
+
+/** Links to /signout open its form in a dialog; if it cannot be had they stay links. */
+export function confirmations() {
+  const dialog = document.getElementById('ask');
+  dialog.addEventListener('click', (event) => {
+    if (!event.target.closest('[data-cancel]') && event.target !== dialog) return;
+    event.preventDefault();
+    dialog.close();
+  });
+  document.addEventListener('click', async (event) => {
+    const link = event.target.closest('a[data-signout]');
+    if (!link || other(event)) return;
+    if (document.body.dataset.page === 'sign_out') return; // the page itself is open
+    event.preventDefault();
+    const form = await lift(link.href);
+    if (!form) {
+      location.assign(link.href);
+      return;
+    }
+    dialog.replaceChildren(form);
+    document.getElementById('drawer').close();
+    openStep(dialog);
+    // The focus is on the button, but nothing is pressed by itself.
+    form.querySelector('button.danger').focus();
+  });
+}
+
+async function lift(address) {
+  try {
+    const response = await fetch(address, { headers: { 'Exeunt-Activity': 'no' }, redirect: 'error' });
+    if (!response.ok) return null;
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+    return page.body.dataset.session === document.body.dataset.session ? page.querySelector('main form') : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A press that asks for a new tab or window is none of ours. */
+function other(event) {
+  return event.defaultPrevented || event.button > 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+}
+
+/** The warning before the idle end, counting down. */
+export function idleWarning(words, stay) {
+  const dialog = document.getElementById('idle');
+  const when = document.getElementById('idle-when');
+  let timer;
+  dialog.addEventListener('close', () => {
+    clearInterval(timer);
+    if (!dialog.dataset.quiet) stay(); // by the button or Escape: somebody is there
+    delete dialog.dataset.quiet;
+  });
+  return {
+    show(left) {
+      const until = performance.now() + left;
+      const tick = () => { when.textContent = words.idle.replace('%s', Math.max(0, Math.round((until - performance.now()) / 1000))); };
+      clearInterval(timer);
+      timer = setInterval(tick, 1000);
+      tick();
+      if (!dialog.open) dialog.showModal();
+    },
+    hide() {
+      if (!dialog.open) return;
+      dialog.dataset.quiet = 'yes';
+      dialog.close();
+    },
+  };
+}

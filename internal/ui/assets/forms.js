@@ -1,0 +1,40 @@
+// What scripts add to forms.
+
+/**
+ * On a shared computer the form asks the browser to remember nothing of it.
+ * Without script the same is asked by the form's address for shared computers.
+ */
+export function deviceChoice() {
+  const form = document.querySelector('form[data-device]');
+  if (!form) return;
+  const fields = [...form.querySelectorAll('input[autocomplete]')].map((field) => [field, field.autocomplete]);
+  const own = fields.every(([, value]) => value === 'off') ? null : fields;
+  const apply = () => {
+    const shared = form.elements.kind.value === 'shared';
+    form.autocomplete = shared ? 'off' : 'on';
+    for (const [field, value] of own ?? []) field.autocomplete = shared ? 'off' : value;
+  };
+  form.addEventListener('change', apply);
+  apply(); // a browser may have restored the choice
+}
+
+/** The display changes as it is chosen, and is saved without leaving the page. */
+export function displaySwitch() {
+  const form = document.querySelector('form[data-display]');
+  form?.addEventListener('change', async () => {
+    const data = new URLSearchParams(new FormData(form));
+    const html = document.documentElement;
+    const before = html.dataset.theme;
+    const chosen = data.get('display');
+    if (chosen === 'system') delete html.dataset.theme;
+    else html.dataset.theme = chosen;
+    try {
+      const response = await fetch(form.action, { method: 'POST', body: data });
+      if (!response.ok) throw new Error('refused');
+    } catch {
+      if (before) html.dataset.theme = before;
+      else delete html.dataset.theme;
+      form.submit(); // the page that answers says what is wrong
+    }
+  });
+}

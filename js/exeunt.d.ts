@@ -1,0 +1,48 @@
+/** What the state address answers, and the stream's `state` events carry. */
+export type State =
+  | { state: 'live'; session: string; warnIn: number; idleIn: number } // milliseconds
+  | { state: 'ended'; reason?: string; at?: string } // at: RFC 3339
+  | { state: 'unknown' };
+
+export interface Options {
+  /** GET, no-store: 200 live, 401 ended, anything else means "cannot tell". */
+  state: string;
+  /** Event stream (text/event-stream) with `state` and `changed` events. Optional. */
+  stream?: string;
+  /** POST `session`: somebody really used this page. */
+  activity: string;
+  /** The session this page was rendered for. */
+  session: string;
+  /** Where to go when it has ended. */
+  ended: string;
+  /** Where to sign out by an ordinary page, offered while the server cannot be asked. */
+  signOut?: string;
+  /** Forms that sign this browser out; other tabs blank as one is submitted. Default `form[data-exeunt-leave]`. */
+  leave?: string;
+  /** The idle warning: show says how many milliseconds are left. */
+  warn?: { show?(idleIn: number): void; hide?(): void };
+  /** The account's list of sessions changed. */
+  changed?(): void;
+  /** What the veil says, in the page's language. Default English. */
+  words?: Partial<Record<'checking' | 'unknown' | 'ended' | 'reload' | 'signOut', string>>;
+}
+
+export interface Handle {
+  /** Asks the server now. */
+  check(): Promise<void>;
+  /** "Stay signed in". */
+  stay(): Promise<void>;
+  /** Stops guarding, for a page that takes itself down. */
+  stop(): void;
+}
+
+/**
+ * Guards this page. Load exeunt.css with it, send the page and the state
+ * address with `Cache-Control: no-store`, and call it as early as possible.
+ *
+ * A page just loaded is shown, even if the state cannot be asked (a program may
+ * block requests by scripts): the server has just rendered it for a live
+ * session. From then on it is hidden whenever it is left, and shown again only
+ * after a check. It throws nothing and stores nothing.
+ */
+export function guard(options: Options): Handle;

@@ -1,0 +1,260 @@
+// Guards a signed-in page. The page is blanked ("veiled") at once when its
+// session ends anywhere, when it is left or hidden, and when the browser brings
+// it back; it is shown again only after the server has said that the same
+// session lives. When the server cannot be asked, a veiled page stays veiled.
+//
+// Nothing is stored: no cookie, no web storage, no database.
+
+import { Veil } from './veil.js';
+import { Line } from './line.js';
+import { Idle } from './idle.js';
+
+const english = {
+  checking: 'Checking that you are still signed in…',
+  unknown: 'We cannot reach the server to check that you are still signed in, so this page stays hidden. We keep trying.',
+  ended: 'You are no longer signed in here.',
+  reload: 'Load the page again',
+  signOut: 'Sign out',
+};
+
+/** A server that accepts and never answers counts as away. */
+const patience = 4000;
+const firstRetry = 1000;
+const lastRetry = 15000;
+/** How long a sign-out begun in another tab is waited for. */
+const leavingFor = 4000;
+
+/** Guards this page. See exeunt.d.ts for the options. */
+export function guard(options, env = browser()) {
+  const g = new Guard(options, env);
+  g.start();
+  return { check: () => g.check(), stay: () => g.note(true), stop: () => g.stop() };
+}
+
+class Guard {
+  constructor(options, env) {
+    this.o = { leave: 'form[data-exeunt-leave]', warn: {}, changed() {}, ...options };
+    this.env = env;
+    this.veil = new Veil(env, { ...english, ...options.words }, { signOut: options.signOut, ended: options.ended });
+    this.line = new Line(env, options.stream, {
+      state: (answer) => { this.tell({ kind: 'state', answer }); this.settle(answer); },
+      changed: () => { this.tell({ kind: 'changed' }); this.o.changed(); },
+      lost: () => this.check(),
+    });
+    this.idle = new Idle(env, {
+      note: () => this.note(false),
+      ask: () => this.check(),
+      show: (ms) => this.o.warn.show?.(ms),
+      hide: () => this.o.warn.hide?.(),
+      may: () => !this.over && !this.veil.down && this.visible,
+    });
+    this.retry = firstRetry;
+    this.leavingUntil = -Infinity;
+    this.undo = [];
+  }
+
+  get visible() { return this.env.document.visibilityState !== 'hidden'; }
+
+  start() {
+    const { window, document, BroadcastChannel } = this.env;
+    if (BroadcastChannel) {
+      this.channel = new BroadcastChannel('exeunt');
+      this.on(this.channel, 'message', (event) => this.hear(event.data));
+    }
+    this.on(document, 'visibilitychange', () => (this.visible ? this.back() : this.away()));
+    this.on(window, 'pagehide', () => this.away());
+    this.on(window, 'pageshow', (event) => { if (event.persisted) { this.veil.drop(); this.back(); } });
+    this.on(window, 'focus', () => this.check());
+    this.on(window, 'online', () => this.check());
+    this.on(document, 'submit', (event) => {
+      if (!event.defaultPrevented && event.target.matches?.(this.o.leave)) this.tell({ kind: 'leaving' });
+    });
+    // This request also keeps Chromium from putting the page into its
+    // back-forward cache, from which it would come back after a remote end.
+    this.check();
+    if (this.visible) this.line.open();
+  }
+
+  stop() {
+    this.over = true;
+    this.line.close();
+    this.idle.stop();
+    this.env.clearTimeout(this.timer);
+    this.channel?.close();
+    for (const undo of this.undo) undo();
+  }
+
+  on(target, name, listener) {
+    target.addEventListener(name, listener);
+    this.undo.push(() => target.removeEventListener(name, listener));
+  }
+
+  /** The page is left or hidden: whoever looks next must be checked first. */
+  away() {
+    if (this.over) return;
+    this.drop();
+    this.line.close();
+  }
+
+  back() {
+    if (this.over) {
+      this.leave();
+      return;
+    }
+    this.check();
+    this.line.open();
+  }
+
+  drop() {
+    this.veil.drop();
+    // An answer under way was asked for before the veil fell: it does not lift it.
+    this.stale = this.asking;
+  }
+
+  /** Asks the server; one question at a time. */
+  async check() {
+    if (this.over) return;
+    if (this.asking) return;
+    this.env.clearTimeout(this.timer);
+    this.asking = true;
+    this.stale = false;
+    const answer = await this.ask();
+    this.asking = false;
+    const stale = this.stale;
+    this.settle(answer);
+    if (stale) this.check();
+  }
+
+  async ask() {
+    const abort = new AbortController();
+    const timer = this.env.setTimeout(() => abort.abort(), patience);
+    try {
+      const response = await this.env.fetch(this.o.state, {
+        cache: 'no-store', credentials: 'same-origin', redirect: 'error', signal: abort.signal,
+        headers: { Accept: 'application/json', 'Exeunt-Activity': 'no' },
+      });
+      const answer = await response.json();
+      if (response.status === 200 && answer.state === 'live') return answer;
+      if (response.status === 401 && answer.state === 'ended') return answer;
+    } catch {
+      // No network, no answer in time, or an answer that is not ours.
+    } finally {
+      this.env.clearTimeout(timer);
+    }
+    return { state: 'unknown' };
+  }
+
+  /** Does what an answer asks for. */
+  settle(answer) {
+    if (this.over) return;
+    if (answer.state === 'ended') {
+      this.end();
+    } else if (answer.state !== 'live') {
+      this.wait();
+    } else if (this.o.session && answer.session !== this.o.session) {
+      this.other();
+    } else {
+      this.live(answer);
+    }
+  }
+
+  live(answer) {
+    this.retry = firstRetry;
+    this.idle.arm(answer.warnIn, answer.idleIn);
+    if (!this.veil.down || !this.visible || this.stale) return;
+    if (this.env.now() < this.leavingUntil) {
+      // Another tab is signing out: the server may simply not have got to it.
+      this.timer = this.env.setTimeout(() => this.check(), 300);
+      return;
+    }
+    this.veil.lift();
+  }
+
+  wait() {
+    this.veil.say('unknown');
+    this.env.clearTimeout(this.timer);
+    this.timer = this.env.setTimeout(() => this.check(), this.retry);
+    this.retry = Math.min(this.retry * 2, lastRetry);
+  }
+
+  end() {
+    this.finish('ended', () => this.env.location.replace(this.o.ended));
+  }
+
+  /** Another account or session is signed in here now: this page is not theirs. */
+  other() {
+    this.finish('', () => this.env.location.reload());
+  }
+
+  finish(words, leave) {
+    this.leave = leave;
+    this.veil.clear(words);
+    this.over = true;
+    this.line.close();
+    this.idle.stop();
+    this.env.clearTimeout(this.timer);
+    leave();
+  }
+
+  tell(message) {
+    this.channel?.postMessage({ ...message, session: this.o.session });
+  }
+
+  hear(message) {
+    if (this.over || !message) return;
+    const mine = message.session === this.o.session;
+    switch (message.kind) {
+      case 'state':
+        // Of another page's session it says nothing about this one: ask.
+        // A relayed "live" may be older than this page's veil: it lifts nothing.
+        if (mine && message.answer.state !== 'live') this.settle(message.answer);
+        else if (mine && !this.veil.down) this.idle.arm(message.answer.warnIn, message.answer.idleIn);
+        else this.check();
+        break;
+      case 'changed':
+        this.o.changed();
+        break;
+      case 'active':
+        this.idle.noted();
+        if (this.idle.warning) this.check();
+        break;
+      case 'leaving':
+        this.drop();
+        this.leavingUntil = this.env.now() + leavingFor;
+        this.check();
+        break;
+    }
+  }
+
+  /** Tells the server of real input; with `asked`, because a person said so. */
+  async note(asked) {
+    if (this.over) return;
+    this.idle.noted();
+    try {
+      const response = await this.env.fetch(this.o.activity, {
+        method: 'POST', cache: 'no-store', credentials: 'same-origin', redirect: 'error',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ session: this.o.session ?? '' }).toString(),
+      });
+      if (response.ok) this.tell({ kind: 'active' });
+      else asked = true;
+    } catch {
+      // The state, asked next, tells what became of the session.
+    }
+    if (asked) await this.check();
+  }
+}
+
+/** The browser this runs in; tests pass another. */
+function browser() {
+  return {
+    window, document, location,
+    fetch: (...args) => fetch(...args),
+    EventSource: globalThis.EventSource,
+    BroadcastChannel: globalThis.BroadcastChannel,
+    locks: navigator.locks,
+    setTimeout: (...args) => setTimeout(...args),
+    clearTimeout: (id) => clearTimeout(id),
+    now: () => performance.now(),
+  };
+}

@@ -1,0 +1,85 @@
+// The line to the server: one event stream for all tabs of this site in a
+// browser. Over HTTP/1.1 a browser opens six connections to a host; a stream
+// per tab would soon block everything else, the sign-out included.
+
+const firstRetry = 1000;
+const lastRetry = 30000;
+
+export class Line {
+  /**
+   * @param env the browser
+   * @param address of the event stream
+   * @param heard {state(answer), changed(), lost()}
+   */
+  constructor(env, address, heard) {
+    this.env = env;
+    this.address = address;
+    this.heard = heard;
+    this.wanted = false;
+  }
+
+  /** Wants the line: whoever holds the lock keeps the stream for all. */
+  open() {
+    if (this.wanted || !this.address || !this.env.EventSource) return;
+    this.wanted = true;
+    this.retry = firstRetry;
+    const { locks } = this.env;
+    if (!locks) {
+      // Without locks each visible tab has its own; there are few of those.
+      this.#connect();
+      return;
+    }
+    const abort = new AbortController();
+    this.abort = abort;
+    locks.request('exeunt-stream', { signal: abort.signal }, () => {
+      if (abort.signal.aborted) return undefined;
+      return new Promise((release) => {
+        this.release = release;
+        this.#connect();
+      });
+    }).catch(() => {}); // aborted: another tab keeps the line
+  }
+
+  /** Gives the line up, so that a visible tab can have it. */
+  close() {
+    this.wanted = false;
+    this.env.clearTimeout(this.timer);
+    this.abort?.abort();
+    this.source?.close();
+    this.source = null;
+    this.release?.();
+    this.abort = this.release = null;
+  }
+
+  #connect() {
+    if (!this.wanted) return;
+    const source = new this.env.EventSource(this.address);
+    this.source = source;
+    source.addEventListener('state', (event) => {
+      this.retry = firstRetry;
+      const answer = parse(event.data);
+      if (answer && source === this.source) this.heard.state(answer);
+    });
+    source.addEventListener('changed', () => {
+      if (source === this.source) this.heard.changed();
+    });
+    source.addEventListener('error', () => {
+      if (source !== this.source) return;
+      this.heard.lost();
+      // A refused stream (401, 503) is closed for good; a dropped one the
+      // browser opens again by itself.
+      if (source.readyState !== 2 || !this.wanted) return;
+      this.source = null;
+      this.timer = this.env.setTimeout(() => this.#connect(), this.retry);
+      this.retry = Math.min(this.retry * 2, lastRetry);
+    });
+  }
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
