@@ -1,0 +1,92 @@
+package exeunt_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/exeunt/exeunt"
+
+// The rooms, and which of ours each may import. Arrows point down only; a room
+// that is not listed here is a room nobody has thought about.
+var rooms = map[string][]string{
+	"":                   {},
+	"client":             {},
+	"js":                 {},
+	"internal/live":      {""},
+	"internal/feed":      {"", "internal/live"},
+	"internal/store":     {"", "internal/live"},
+	"internal/keys":      {"", "internal/store"},
+	"internal/authority": {"", "internal/live", "internal/feed", "internal/store"},
+	"internal/signin":    {"", "internal/authority", "internal/store"},
+	"internal/config":    {""},
+
+	"internal/web":     {"", "internal/authority", "internal/live", "internal/keys"},
+	"internal/ui":      {"", "js"},
+	"internal/pages":   {"", "internal/authority", "internal/live", "internal/signin", "internal/ui", "internal/web"},
+	"internal/api":     {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/web"},
+	"internal/gate":    {"", "client", "internal/authority", "internal/live"},
+	"internal/stream":  {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/web"},
+	"internal/control": {"", "internal/authority", "internal/signin", "internal/web"},
+	"internal/app": {"", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
+		"internal/keys", "internal/live", "internal/pages", "internal/signin", "internal/store", "internal/stream", "internal/ui", "internal/web"},
+
+	"examples/chirp":           {"client", "js"},
+	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},
+
+	"internal/demo":     {"", "client", "examples/chirp", "internal/app", "internal/authority", "internal/config", "internal/signin"},
+	"cmd/exeunt":        {"internal/app", "internal/config", "internal/control", "internal/demo"},
+	"e2e/node":          {"", "internal/app", "internal/config", "internal/demo", "internal/signin"},
+	"bench":             {"", "internal/app", "internal/authority", "internal/config", "internal/signin"},
+	"internal/ui/build": {"internal/ui", "js"},
+}
+
+// What others build on must not make them build on more than Go itself.
+var standardLibraryOnly = []string{"", "client", "js"}
+
+type goPackage struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+	Standard   bool
+}
+
+func TestImportMap(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		may, known := rooms[name]
+		if !known {
+			t.Errorf("%q is not in the map of rooms; add it with what it may import", name)
+		}
+		if p.Doc == "" {
+			t.Errorf("%q has no package comment: say what it owns and what it does not", name)
+		}
+		for _, imported := range p.Imports {
+			ours, isOurs := strings.CutPrefix(imported, module)
+			ours = strings.TrimPrefix(ours, "/")
+			switch {
+			case isOurs && !slices.Contains(may, ours):
+				t.Errorf("%q imports %q, which the map of rooms does not allow", name, ours)
+			case !isOurs && slices.Contains(standardLibraryOnly, name) && strings.Contains(strings.Split(imported, "/")[0], "."):
+				t.Errorf("%q imports %s; it may use only the standard library", name, imported)
+			}
+		}
+	}
+}
