@@ -73,35 +73,32 @@ func (s *Store) AnyAccount(ctx context.Context) (any bool, err error) {
 }
 
 // AddAccount creates an account. With an invite's hash it spends the invite in
-// the same transaction. What might happen: nil; ErrHandleTaken, also when a
-// confirmed address is taken; ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
+// the same transaction, both or neither. What might happen: nil; ErrHandleTaken;
+// ErrEmailTaken, when the address is to be confirmed and is another account's;
+// ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, invite *exeunt.TokenHash, by exeunt.Actor) error {
 	var refused error
-	err := s.commit(ctx, func(t *tx) error {
-		refused = nil
+	err := s.commit(ctx, func(t *tx) (err error) {
+		// Whatever refuses comes before the first change: a refusal commits.
+		if refused, err = t.whyTaken(a); err != nil || refused != nil {
+			return err
+		}
 		if invite != nil {
 			n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires > $1
-				AND NOT EXISTS (SELECT 1 FROM accounts WHERE handle = $3)
-				AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`, ms(a.Created), invite[:], a.Handle)
+				AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`, ms(a.Created), invite[:])
 			if err != nil {
 				return err
 			}
 			if n == 0 {
-				refused, err = t.whyInviteRefused(a.Handle)
-				return err
+				refused = exeunt.ErrInviteSpent
+				return nil
 			}
 		}
-		n, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash,
+		if _, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash,
 			password_set, status, created, generation, credential_version, live_sessions, last_ended)
-			SELECT $1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $9, 1, 1, 0, 0
-			WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE handle = $2 OR ($6 = 1 AND email_confirmed = 1 AND email_key = $5))`,
-			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), a.EmailConfirmed, exeunt.DisplaySystem, c.PasswordHash, ms(a.Created))
-		if err != nil {
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $9, 1, 1, 0, 0)`,
+			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), a.EmailConfirmed, exeunt.DisplaySystem, c.PasswordHash, ms(a.Created)); err != nil {
 			return err
-		}
-		if n == 0 {
-			refused = exeunt.ErrHandleTaken
-			return nil
 		}
 		return t.audit(exeunt.AuditEntry{At: a.Created, Account: a.ID, Action: exeunt.AuditSignUp, By: by})
 	})
@@ -111,15 +108,19 @@ func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, 
 	return err
 }
 
-func (t *tx) whyInviteRefused(handle string) (refused, err error) {
-	var taken bool
-	if err := t.row(`SELECT EXISTS (SELECT 1 FROM accounts WHERE handle = $1)`, handle).Scan(&taken); err != nil {
-		return nil, err
+// whyTaken returns ErrHandleTaken or ErrEmailTaken if another account has what
+// must be unique, and nil otherwise.
+func (t *tx) whyTaken(a exeunt.Account) (refused, err error) {
+	var handle, email bool
+	err = t.row(`SELECT EXISTS (SELECT 1 FROM accounts WHERE handle = $1),
+		$2 AND EXISTS (SELECT 1 FROM accounts WHERE email_confirmed = 1 AND email_key = $3)`, a.Handle, a.EmailConfirmed, EmailKey(a.Email)).Scan(&handle, &email)
+	switch {
+	case handle:
+		refused = exeunt.ErrHandleTaken
+	case email:
+		refused = exeunt.ErrEmailTaken
 	}
-	if taken {
-		return exeunt.ErrHandleTaken, nil
-	}
-	return exeunt.ErrInviteSpent, nil
+	return refused, err
 }
 
 // ProfileChange is what an account may change of its profile. A changed e-mail
@@ -141,7 +142,7 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 		if c.ConfirmEmail {
 			var taken bool
 			if err := t.row(`SELECT EXISTS (SELECT 1 FROM accounts o, accounts a WHERE a.id = $1 AND o.id <> a.id
-				AND o.email_confirmed = 1 AND o.email_key = a.email_key)`, id.Bytes()).Scan(&taken); err != nil {
+				AND o.email_confirmed = 1 AND o.email_key = COALESCE($2, a.email_key))`, id.Bytes(), keyOf(c.Email)).Scan(&taken); err != nil {
 				return err
 			}
 			if taken {

@@ -92,10 +92,3 @@ func outcomeUnknown(err error) bool {
 	}
 	return true
 }
-
-// isUnique reports whether err says that a value that must be unique is there
-// already.
-func isUnique(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
-}

@@ -1,0 +1,216 @@
+package store
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+func person(handle, email string, confirmed bool) exeunt.Account {
+	return exeunt.Account{ID: exeunt.NewAccountID(), Handle: handle, Name: handle, Email: email, EmailConfirmed: confirmed, Created: epoch}
+}
+
+// An address identifies only once confirmed: anybody can type a stranger's.
+func TestOnlyAConfirmedAddressIdentifies(t *testing.T) {
+	s := newStore(t)
+	squatter, owner := person("squatter", "Ada@Example.com", false), person("ada", "ada@example.com", true)
+	for _, a := range []exeunt.Account{squatter, owner} {
+		if err := s.AddAccount(t.Context(), a, Credential{a.Handle + "'s"}, nil, exeunt.System()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for identifier, want := range map[string]exeunt.AccountID{"ada": owner.ID, "@ADA": owner.ID, " ada@EXAMPLE.com ": owner.ID, "squatter": squatter.ID} {
+		got, c, err := s.Identify(t.Context(), identifier)
+		if err != nil || got.ID != want || c.PasswordHash != got.Handle+"'s" {
+			t.Errorf("%q names %s (%v)", identifier, got.Handle, err)
+		}
+	}
+	for _, identifier := range []string{"", "nobody", "nobody@example.com", "@", "'; DROP TABLE accounts; --"} {
+		_, _, err := s.Identify(t.Context(), identifier)
+		wantErr(t, err, exeunt.ErrNotFound)
+	}
+	_, err := s.ChangeProfile(t.Context(), squatter.ID, ProfileChange{ConfirmEmail: true}, exeunt.System(), epoch)
+	wantErr(t, err, exeunt.ErrEmailTaken)
+	// The same when it is taken over and confirmed in one step; no statement
+	// may fail over it, since that would undo its neighbours too.
+	other := person("other", "other@example.com", true)
+	if err := s.AddAccount(t.Context(), other, Credential{}, nil, exeunt.System()); err != nil {
+		t.Fatal(err)
+	}
+	taken := "ADA@example.com"
+	_, err = s.ChangeProfile(t.Context(), other.ID, ProfileChange{Email: &taken, ConfirmEmail: true}, exeunt.System(), epoch)
+	wantErr(t, err, exeunt.ErrEmailTaken)
+	if got, err := s.Account(t.Context(), other.ID); err != nil || got.Email != "other@example.com" || !got.EmailConfirmed {
+		t.Errorf("refused, and yet: %+v, %v", got, err)
+	}
+	s.checkLog()
+}
+
+func TestAChangedAddressIsUnconfirmedAgain(t *testing.T) {
+	s := newStore(t)
+	a := person("ada", "ada@example.com", true)
+	if err := s.AddAccount(t.Context(), a, Credential{}, nil, exeunt.System()); err != nil {
+		t.Fatal(err)
+	}
+	name, same, next, none := "Ada L.", "ADA@example.com", "new@example.com", ""
+	dark := exeunt.DisplayDark
+	for i, c := range []struct {
+		change    ProfileChange
+		email     string
+		confirmed bool
+	}{
+		{ProfileChange{Name: &name, Display: &dark}, "ada@example.com", true},
+		{ProfileChange{Email: &same}, same, true},
+		{ProfileChange{Email: &next}, next, false},
+		{ProfileChange{ConfirmEmail: true}, next, true},
+		{ProfileChange{Email: &none}, "", false},
+		{ProfileChange{ConfirmEmail: true}, "", false},
+	} {
+		p, err := s.ChangeProfile(t.Context(), a.ID, c.change, exeunt.System(), epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Account(t.Context(), a.ID)
+		if err != nil || got.Email != c.email || got.EmailConfirmed != c.confirmed || got.Name != name || got.Display != dark {
+			t.Errorf("step %d: %+v, %v", i, got, err)
+		}
+		if shown := map[bool]string{true: c.email}[c.confirmed]; p.Email != shown || p.Version != int64(i)+2 || p.Name != name || p.Display != dark {
+			t.Errorf("step %d: the profile is %+v", i, p)
+		}
+	}
+	_, err := s.ChangeProfile(t.Context(), exeunt.NewAccountID(), ProfileChange{Name: &name}, exeunt.System(), epoch)
+	wantErr(t, err, exeunt.ErrNotFound)
+}
+
+func TestTakenNamesAreRefusedByTheirOwnName(t *testing.T) {
+	s := newStore(t)
+	if err := s.AddAccount(t.Context(), person("ada", "ada@example.com", true), Credential{}, nil, exeunt.System()); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, s.AddAccount(t.Context(), person("ada", "", false), Credential{}, nil, exeunt.System()), exeunt.ErrHandleTaken)
+	wantErr(t, s.AddAccount(t.Context(), person("eve", "Ada@example.com", true), Credential{}, nil, exeunt.System()), exeunt.ErrEmailTaken)
+	if err := s.AddAccount(t.Context(), person("eve", "Ada@example.com", false), Credential{}, nil, exeunt.System()); err != nil {
+		t.Errorf("an unconfirmed address tells nothing about others: %v", err)
+	}
+}
+
+// An invite is spent and its account created, both or neither.
+func TestInvites(t *testing.T) {
+	s := newStore(t)
+	if err := s.AddAccount(t.Context(), person("ada", "ada@example.com", true), Credential{}, nil, exeunt.System()); err != nil {
+		t.Fatal(err)
+	}
+	invite := func() exeunt.TokenHash {
+		h := exeunt.NewToken(exeunt.UseInvite).Hash()
+		if err := s.AddInvite(t.Context(), h, Invite{Handle: "eve", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	h := invite()
+	for _, c := range []struct {
+		a    exeunt.Account
+		want error
+	}{{person("ada", "", false), exeunt.ErrHandleTaken}, {person("eve", "ada@example.com", true), exeunt.ErrEmailTaken}} {
+		wantErr(t, s.AddAccount(t.Context(), c.a, Credential{}, &h, exeunt.System()), c.want)
+		if _, err := s.Invite(t.Context(), h, epoch); err != nil {
+			t.Errorf("%v, and the invite is spent: %v", c.want, err)
+		}
+	}
+	if v, err := s.Invite(t.Context(), h, epoch); err != nil || v.Email != "ada@example.com" || !v.EmailConfirmed {
+		t.Errorf("the invite says %+v, %v", v, err)
+	}
+	if err := s.AddAccount(t.Context(), person("eve", "eve@example.com", true), Credential{}, &h, exeunt.System()); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &h, exeunt.System()), exeunt.ErrInviteSpent)
+	_, err := s.Invite(t.Context(), h, epoch)
+	wantErr(t, err, exeunt.ErrInviteSpent)
+
+	late := person("late", "", false)
+	late.Created = epoch.Add(time.Hour)
+	h = invite()
+	wantErr(t, s.AddAccount(t.Context(), late, Credential{}, &h, exeunt.System()), exeunt.ErrInviteSpent)
+	_, err = s.Invite(t.Context(), h, late.Created)
+	wantErr(t, err, exeunt.ErrInviteSpent)
+	unknown := exeunt.NewToken(exeunt.UseInvite).Hash()
+	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &unknown, exeunt.System()), exeunt.ErrInviteSpent)
+	if _, _, err := s.Identify(t.Context(), "mallory"); !errors.Is(err, exeunt.ErrNotFound) {
+		t.Errorf("an account without an invite: %v", err)
+	}
+}
+
+// The first account's link is good only while there is no account, and a newer
+// one takes the place of an older.
+func TestTheFirstInvite(t *testing.T) {
+	s := newStore(t)
+	older, newer := exeunt.NewToken(exeunt.UseInvite).Hash(), exeunt.NewToken(exeunt.UseInvite).Hash()
+	for _, h := range []exeunt.TokenHash{older, newer} {
+		if err := s.AddInvite(t.Context(), h, Invite{Expires: epoch.Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantErr(t, s.AddAccount(t.Context(), person("ada", "", false), Credential{}, &older, exeunt.System()), exeunt.ErrInviteSpent)
+	if err := s.AddAccount(t.Context(), person("ada", "", false), Credential{}, nil, exeunt.System()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Invite(t.Context(), newer, epoch)
+	wantErr(t, err, exeunt.ErrInviteSpent)
+	wantErr(t, s.AddAccount(t.Context(), person("eve", "", false), Credential{}, &newer, exeunt.System()), exeunt.ErrInviteSpent)
+}
+
+func TestAccountsAreListedInPages(t *testing.T) {
+	s := newStore(t)
+	if any, err := s.AnyAccount(t.Context()); any || err != nil {
+		t.Errorf("a new store has accounts: %v, %v", any, err)
+	}
+	for _, h := range []string{"carol", "ada", "bob"} {
+		if err := s.AddAccount(t.Context(), person(h, "", false), Credential{}, nil, exeunt.System()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for after := ""; ; {
+		page, err := s.Accounts(t.Context(), after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range page {
+			got, after = append(got, a.Handle), a.Handle
+		}
+		if len(page) < 2 {
+			break
+		}
+	}
+	if len(got) != 3 || got[0] != "ada" || got[1] != "bob" || got[2] != "carol" {
+		t.Errorf("listed %v", got)
+	}
+	if any, err := s.AnyAccount(t.Context()); !any || err != nil {
+		t.Errorf("three accounts, and none: %v, %v", any, err)
+	}
+}
+
+// A hash made anew must not bring back a password that was changed meanwhile.
+func TestRehashYieldsToAPasswordChange(t *testing.T) {
+	s := newStore(t)
+	a := s.account()
+	keep := s.session(a.ID)
+	rev := endOthers(keep)
+	if _, err := s.End(t.Context(), exeunt.System(), rev, Change{PasswordHash: "new password", Credential: 1}, epoch); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rehash(t.Context(), a.ID, 1, "old password, hashed anew"); err != nil {
+		t.Fatal(err)
+	}
+	if _, c, err := s.Credential(t.Context(), a.ID); err != nil || c.PasswordHash != "new password" {
+		t.Errorf("the password is now %q, %v", c.PasswordHash, err)
+	}
+	if err := s.Rehash(t.Context(), a.ID, 2, "new password, hashed anew"); err != nil {
+		t.Fatal(err)
+	}
+	if _, c, _ := s.Credential(t.Context(), a.ID); c.PasswordHash != "new password, hashed anew" {
+		t.Errorf("the password is now %q", c.PasswordHash)
+	}
+}
