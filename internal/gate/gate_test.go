@@ -1,0 +1,259 @@
+package gate
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+)
+
+func ask(g *Gate, set func(h http.Header)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "/gate", nil)
+	set(r.Header)
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, r)
+	return w
+}
+
+func withBearer(t exeunt.Token) func(http.Header) {
+	return func(h http.Header) { h.Set("Authorization", "Bearer "+t.Reveal()) }
+}
+
+func withCookie(v string) func(http.Header) {
+	return func(h http.Header) { h.Set("Cookie", v) }
+}
+
+func TestGateAdmits(t *testing.T) {
+	n := newNode(t, exeunt.DefaultPolicy())
+	g := New(n.Authority)
+	_, browser := n.start(t, n.account(t, "ada"), exeunt.KindKept)
+	token, who := n.app(t, browser, chirp, redirectURI)
+	for name, set := range map[string]func(http.Header){
+		"bearer":           withBearer(token),
+		"bearer, any case": func(h http.Header) { h.Set("Authorization", "bEARER "+token.Reveal()) },
+		"cookie":           withCookie("__Host-chirp=" + token.Reveal()),
+		"cookie of others": withCookie("theme=dark; x=; __Host-chirp=" + token.Reveal() + "; last"),
+		"the same twice":   withCookie("a=" + token.Reveal() + ";b=" + token.Reveal()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ask(g, set)
+			if w.Code != http.StatusOK || w.Body.Len() != 0 {
+				t.Fatalf("status %d, body %q", w.Code, w.Body)
+			}
+			want := map[string]string{
+				"Cache-Control": "no-store", client.HeaderUser: "ada", client.HeaderName: "Name of ada", client.HeaderEmail: "",
+				client.HeaderAccount: who.Account.String(), client.HeaderSession: browser.ID.String(),
+				client.HeaderAppSession: who.App.String(), client.HeaderClient: "chirp",
+			}
+			for k, v := range want {
+				if got := w.Header().Get(k); got != v {
+					t.Errorf("%s is %q, want %q", k, got, v)
+				}
+			}
+			idle, _ := strconv.ParseInt(w.Header().Get(client.HeaderIdleAt), 10, 64)
+			if d := time.UnixMilli(idle).Sub(n.now()); d < 29*24*time.Hour || d > 30*24*time.Hour {
+				t.Errorf("idle in %v", d)
+			}
+		})
+	}
+}
+
+func TestGateRefuses(t *testing.T) {
+	n := newNode(t, exeunt.DefaultPolicy())
+	g := New(n.Authority)
+	proof := n.account(t, "ada")
+	pair, browser := n.start(t, proof, exeunt.KindKept)
+	app1, _ := n.app(t, browser, chirp, redirectURI)
+	app2, _ := n.app(t, browser, "other", "http://other.localhost:8082/exeunt/callback")
+	for name, set := range map[string]func(http.Header){
+		"nothing":                     func(http.Header) {},
+		"a browser's token as bearer": withBearer(pair),
+		"a browser's token as cookie": withCookie("__Host-exeunt-0=" + pair.Reveal()),
+		"garbage":                     func(h http.Header) { h.Set("Authorization", "Bearer exa_xyz") },
+		"another scheme":              func(h http.Header) { h.Set("Authorization", "Basic "+app1.Reveal()) },
+		"two authorizations": func(h http.Header) {
+			h["Authorization"] = []string{"Bearer " + app1.Reveal(), "Bearer " + app1.Reveal()}
+		},
+		"two apps' cookies": withCookie("a=" + app1.Reveal() + "; b=" + app2.Reveal()),
+		"a good cookie beside a bad bearer": func(h http.Header) {
+			h.Set("Cookie", "a="+app1.Reveal())
+			h.Set("Authorization", "Bearer x")
+		},
+		"never handed out": withBearer(exeunt.NewToken(exeunt.UseApp)),
+		"a code":           withBearer(exeunt.NewToken(exeunt.UseCode)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ask(g, set)
+			if w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "unknown" || w.Header().Get(client.HeaderUser) != "" {
+				t.Fatalf("status %d, headers %v", w.Code, w.Header())
+			}
+		})
+	}
+}
+
+func TestGateSaysWhyItEnded(t *testing.T) {
+	n := newNode(t, exeunt.DefaultPolicy())
+	g := New(n.Authority)
+	proof := n.account(t, "ada")
+	_, browser := n.start(t, proof, exeunt.KindKept)
+	token, _ := n.app(t, browser, chirp, redirectURI)
+	if w := ask(g, withBearer(token)); w.Code != http.StatusOK {
+		t.Fatalf("status %d", w.Code)
+	}
+	n.end(t, browser, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: browser.ID})
+	w := ask(g, withBearer(token))
+	h := w.Header()
+	if w.Code != http.StatusUnauthorized || h.Get(client.HeaderReason) != "signed_out" || h.Get(client.HeaderAccount) != "" || h.Get(client.HeaderUser) != "" {
+		t.Fatalf("status %d, headers %v", w.Code, h)
+	}
+	if at, err := time.Parse(time.RFC3339, h.Get(client.HeaderEndedAt)); err != nil || n.now().Sub(at) > time.Minute {
+		t.Errorf("ended at %q", h.Get(client.HeaderEndedAt))
+	}
+
+	idleToken, _ := n.start(t, proof, exeunt.KindApp)
+	n.ahead.Store(int64(31 * 24 * time.Hour))
+	if w := ask(g, withBearer(idleToken)); w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "idle" {
+		t.Fatalf("after its idle time: status %d, headers %v", w.Code, w.Header())
+	}
+}
+
+func TestGateCannotKnow(t *testing.T) {
+	g := New(newNode(t, exeunt.DefaultPolicy()).Authority)
+	g.authority.Store.Close()
+	token := exeunt.NewToken(exeunt.UseApp) // not in memory, so the store is asked
+	w := ask(g, withBearer(token))
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get(client.HeaderReason) != "unavailable" || w.Header().Get("Retry-After") != "1" {
+		t.Fatalf("status %d, headers %v", w.Code, w.Header())
+	}
+}
+
+func TestGateFollowsTheProfile(t *testing.T) {
+	n := newNode(t, exeunt.DefaultPolicy())
+	g := New(n.Authority)
+	token, s := n.start(t, n.account(t, "ada"), exeunt.KindApp)
+	ask(g, withBearer(token))
+	name := "Countess"
+	changeName(t, n, s, name)
+	if got := ask(g, withBearer(token)).Header().Get(client.HeaderName); got != name {
+		t.Errorf("name is %q after it was changed", got)
+	}
+}
+
+func TestGateActivity(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  map[string]string
+		want bool
+	}{
+		{"said so", map[string]string{"Exeunt-Activity": "yes", "Sec-Fetch-Mode": "cors"}, true},
+		{"said not", map[string]string{"Exeunt-Activity": "no", "Sec-Fetch-Mode": "navigate"}, false},
+		{"navigation", map[string]string{"Sec-Fetch-Mode": "navigate"}, true},
+		{"prefetch", map[string]string{"Sec-Fetch-Mode": "navigate", "Sec-Purpose": "prefetch"}, false},
+		{"script's poll", map[string]string{"Sec-Fetch-Mode": "cors"}, false},
+		{"image", map[string]string{"Sec-Fetch-Mode": "no-cors", "Authorization": "Bearer x"}, false},
+		{"form behind a proxy", map[string]string{"Sec-Fetch-Mode": "cors", "X-Forwarded-Method": "POST"}, true},
+		{"read behind a proxy", map[string]string{"Sec-Fetch-Mode": "cors", "X-Forwarded-Method": "GET"}, false},
+		{"program with a bearer token", map[string]string{"Authorization": "Bearer x"}, true},
+		{"old browser with a cookie", nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "/gate", nil)
+			for k, v := range c.set {
+				r.Header.Set(k, v)
+			}
+			if got := isActivity(r); got != c.want {
+				t.Errorf("isActivity is %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestGateCountsActivity(t *testing.T) {
+	n := newNode(t, exeunt.DefaultPolicy())
+	g := New(n.Authority)
+	token, _ := n.start(t, n.account(t, "ada"), exeunt.KindApp)
+	idleAt := func(activity string) string {
+		return ask(g, func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderActivity, activity) }).Header().Get(client.HeaderIdleAt)
+	}
+	before := idleAt("no")
+	n.ahead.Store(int64(time.Hour))
+	if got := idleAt("no"); got != before {
+		t.Errorf("a poll moved the idle end from %s to %s", before, got)
+	}
+	idleAt("yes")
+	if got := idleAt("no"); got == before {
+		t.Error("activity did not move the idle end")
+	}
+}
+
+func TestGateAllocatesLittle(t *testing.T) {
+	n := newNode(t, exeunt.DefaultPolicy())
+	g := New(n.Authority)
+	_, browser := n.start(t, n.account(t, "ada"), exeunt.KindKept)
+	token, _ := n.app(t, browser, chirp, redirectURI)
+	r := httptest.NewRequest(http.MethodGet, "/gate", nil)
+	r.Header.Set("Cookie", "theme=dark; __Host-chirp="+token.Reveal())
+	r.Header.Set(client.HeaderActivity, "no")
+	w := &reused{h: http.Header{}}
+	if got := testing.AllocsPerRun(200, func() { clear(w.h); g.ServeHTTP(w, r) }); got > 0 {
+		t.Errorf("%v allocations for a known token, want none", got)
+	}
+	if w.status != http.StatusOK {
+		t.Fatalf("status %d", w.status)
+	}
+}
+
+// reused is a ResponseWriter that allocates nothing itself.
+type reused struct {
+	h      http.Header
+	status int
+}
+
+func (w *reused) Header() http.Header         { return w.h }
+func (w *reused) WriteHeader(s int)           { w.status = s }
+func (w *reused) Write(b []byte) (int, error) { return len(b), nil }
+
+// FuzzGateRequest: whatever arrives is answered with one of the three
+// statuses, and admitted only with the one good token.
+func FuzzGateRequest(f *testing.F) {
+	n := newNode(f, exeunt.DefaultPolicy())
+	g := New(n.Authority)
+	_, browser := n.start(f, n.account(f, "ada"), exeunt.KindKept)
+	token, _ := n.app(f, browser, chirp, redirectURI)
+	good := token.Reveal()
+	for _, seed := range [][2]string{
+		{"", ""}, {"Bearer " + good, ""}, {"", "__Host-chirp=" + good}, {"", "a=" + good + "; a=" + good[:20]},
+		{"Bearer", "="}, {"Bearer  ", ";;;=;"}, {"bearer " + good + " ", "\"" + good + "\""}, {"", "a=\"" + good + "\" ; b"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, auth, cookie string) {
+		r := httptest.NewRequest(http.MethodGet, "/gate", nil).WithContext(context.Background())
+		if auth != "" {
+			r.Header["Authorization"] = []string{auth}
+		}
+		if cookie != "" {
+			r.Header["Cookie"] = []string{cookie}
+		}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		parsed, ok := tokenOf(r.Header)
+		switch w.Code {
+		case http.StatusOK:
+			if !ok || parsed != token || w.Header().Get(client.HeaderUser) != "ada" {
+				t.Fatalf("admitted %q %q", auth, cookie)
+			}
+		case http.StatusUnauthorized:
+			if ok && parsed == token {
+				t.Fatalf("refused %q %q", auth, cookie)
+			}
+		default:
+			t.Fatalf("status %d for %q %q", w.Code, auth, cookie)
+		}
+	})
+}
