@@ -80,9 +80,12 @@ func (x *Index) Insert(s Snapshot) bool {
 		return false
 	}
 	acct := x.account(s.Session.Account)
-	atomicMax(&acct.generation, s.AccountGeneration)
 	acct.setProfile(s.Profile)
+	// A snapshot may be ahead of the events applied here. A session that is
+	// known already is re-stamped before its account's generation rises, as
+	// apply does, so that it is never seen as ended in between.
 	parent := x.insertSession(acct, &s)
+	atomicMax(&acct.generation, s.AccountGeneration)
 	if s.App != nil {
 		x.insertApp(parent, &s)
 	}
