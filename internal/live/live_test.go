@@ -1,0 +1,355 @@
+package live
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+func snapshot(seq int64, account exeunt.AccountID, generation int64) Snapshot {
+	return Snapshot{
+		Seq: seq, Hash: exeunt.NewToken(exeunt.UseSession).Hash(), AccountGeneration: generation,
+		Profile: Profile{Version: 1, Handle: "ada"},
+		Session: exeunt.Session{ID: exeunt.NewSessionID(), Account: account, Kind: exeunt.KindKept, Started: epoch, Seen: epoch,
+			Idle: time.Hour, ExpiresAt: epoch.Add(24 * time.Hour), Generation: generation},
+	}
+}
+
+// withApp returns a snapshot of an app session of the session.
+func withApp(s Snapshot) Snapshot {
+	s.App = &exeunt.AppSession{ID: exeunt.NewAppSessionID(), Session: s.Session.ID, Account: s.Session.Account, Client: "chirp", Started: epoch, Seen: epoch}
+	s.AppHash = exeunt.NewToken(exeunt.UseApp).Hash()
+	return s
+}
+
+func event(seq int64, scope exeunt.Scope, account exeunt.AccountID, session exeunt.SessionID, generation int64) exeunt.Event {
+	return exeunt.Event{Seq: seq, Generation: generation, Revocation: exeunt.Revocation{Account: account, Scope: scope, Session: session}}
+}
+
+func apply(t *testing.T, x *Index, events ...exeunt.Event) {
+	t.Helper()
+	if err := x.Apply(events); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want(t *testing.T, x *Index, h exeunt.TokenHash, now time.Time, state State) {
+	t.Helper()
+	if got := x.Check(h, now).State; got != state {
+		t.Errorf("the token is %v, want %v", got, state)
+	}
+}
+
+func TestEventsEndWhatTheyCover(t *testing.T) {
+	acc := exeunt.NewAccountID()
+	one, two, foreign := snapshot(0, acc, 1), withApp(snapshot(0, acc, 1)), snapshot(0, exeunt.NewAccountID(), 1)
+	fill := func() *Index {
+		x := New(0)
+		for _, s := range []Snapshot{one, two, foreign} {
+			if !x.Insert(s) {
+				t.Fatal("not inserted")
+			}
+		}
+		return x
+	}
+	appEnd := event(1, exeunt.ScopeSession, acc, two.Session.ID, 0)
+	appEnd.AppSession = two.App.ID
+	for name, c := range map[string]struct {
+		event                       exeunt.Event
+		one, two, twosApp, foreign_ State
+	}{
+		"session": {event(1, exeunt.ScopeSession, acc, two.Session.ID, 0), Usable, Ended, Ended, Usable},
+		"app":     {appEnd, Usable, Usable, Ended, Usable},
+		"others":  {event(1, exeunt.ScopeOthers, acc, two.Session.ID, 2), Ended, Usable, Usable, Usable},
+		"account": {event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2), Ended, Ended, Ended, Usable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := fill()
+			apply(t, x, c.event)
+			apply(t, x, c.event) // again changes nothing
+			check := func() {
+				for _, w := range []struct {
+					h     exeunt.TokenHash
+					state State
+				}{{one.Hash, c.one}, {two.Hash, c.two}, {two.AppHash, c.twosApp}, {foreign.Hash, c.foreign_}} {
+					if got := x.Check(w.h, epoch).State; got != w.state && !(w.state == Ended && got == Absent) {
+						t.Errorf("%v, want %v", got, w.state)
+					}
+				}
+			}
+			check()
+			x.Forget() // forgotten is not revived
+			check()
+			for _, s := range []Snapshot{one, two, foreign} {
+				x.Insert(s) // nor is it by a snapshot from before the event
+			}
+			check()
+		})
+	}
+}
+
+func TestAGapInTheLogIsRefused(t *testing.T) {
+	x := New(7)
+	acc := exeunt.NewAccountID()
+	if err := x.Apply([]exeunt.Event{event(9, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)}); err == nil || x.Applied() != 7 {
+		t.Errorf("a gap was accepted: %v, applied %d", err, x.Applied())
+	}
+	apply(t, x, event(7, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2), event(8, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2))
+	if x.Applied() != 8 {
+		t.Errorf("applied %d", x.Applied())
+	}
+}
+
+// A snapshot read before events and inserted after them is judged by them.
+func TestLateSnapshots(t *testing.T) {
+	acc := exeunt.NewAccountID()
+	s := withApp(snapshot(0, acc, 1))
+	appEnd := event(1, exeunt.ScopeSession, acc, s.Session.ID, 0)
+	appEnd.AppSession = s.App.ID
+	for name, c := range map[string]struct {
+		events   []exeunt.Event
+		inserted bool
+	}{
+		"nothing happened":  {nil, true},
+		"something else":    {[]exeunt.Event{event(1, exeunt.ScopeSession, acc, exeunt.NewSessionID(), 0), event(2, exeunt.ScopeAccount, exeunt.NewAccountID(), exeunt.SessionID{}, 9)}, true},
+		"it was ended":      {[]exeunt.Event{event(1, exeunt.ScopeSession, acc, s.Session.ID, 0)}, false},
+		"all were ended":    {[]exeunt.Event{event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)}, false},
+		"it was kept":       {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2)}, true},
+		"another was kept":  {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, exeunt.NewSessionID(), 2)}, false},
+		"kept, then ended":  {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2), event(2, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 3)}, false},
+		"kept, kept again":  {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2), event(2, exeunt.ScopeOthers, acc, s.Session.ID, 3)}, true},
+		"its app was ended": {[]exeunt.Event{appEnd}, false},
+		"a newer scope":     {[]exeunt.Event{event(1, "criteria", acc, exeunt.SessionID{}, 0)}, false},
+	} {
+		x := New(0)
+		apply(t, x, c.events...)
+		if got := x.Insert(s); got != c.inserted {
+			t.Errorf("%s: inserted %v", name, got)
+		}
+		if state := x.Check(s.AppHash, epoch).State; (state == Usable) != c.inserted {
+			t.Errorf("%s: its app session is %v", name, state)
+		}
+		if state := x.Check(s.Hash, epoch).State; (state == Usable) != c.inserted {
+			t.Errorf("%s: it is %v", name, state)
+		}
+	}
+	for name, spoil := range map[string]func(*Snapshot){
+		"ended":                 func(s *Snapshot) { s.Session.End = &exeunt.Ended{} },
+		"of an old generation":  func(s *Snapshot) { s.AccountGeneration = 2 },
+		"from before the index": func(s *Snapshot) { s.Seq = 4 },
+	} {
+		x, s := New(5), snapshot(5, acc, 1)
+		spoil(&s)
+		if x.Insert(s) || x.Check(s.Hash, epoch).State != Absent {
+			t.Errorf("a snapshot %s was inserted", name)
+		}
+	}
+}
+
+func TestASnapshotOlderThanTheRingIsRefused(t *testing.T) {
+	x, s := New(0), snapshot(0, exeunt.NewAccountID(), 1)
+	stranger := exeunt.NewAccountID()
+	seq := int64(0)
+	for range ringSize {
+		seq++
+		apply(t, x, event(seq, exeunt.ScopeAccount, stranger, exeunt.SessionID{}, seq))
+	}
+	if !x.Insert(s) {
+		t.Error("all events since are remembered, and it was refused")
+	}
+	apply(t, x, event(seq+1, exeunt.ScopeAccount, stranger, exeunt.SessionID{}, seq+1))
+	if x.Insert(s) {
+		t.Error("an event since is forgotten, and it was inserted")
+	}
+}
+
+// A snapshot may be newer than what was applied: its own events come after it.
+func TestASnapshotAheadOfTheEvents(t *testing.T) {
+	acc := exeunt.NewAccountID()
+	kept, other := snapshot(0, acc, 1), snapshot(0, acc, 1)
+	x := New(0)
+	x.Insert(kept)
+	x.Insert(other)
+	ahead := kept
+	ahead.Seq, ahead.AccountGeneration, ahead.Session.Generation = 1, 2, 2
+	if !x.Insert(withApp(ahead)) {
+		t.Error("refused")
+	}
+	want(t, x, kept.Hash, epoch, Usable)
+	want(t, x, other.Hash, epoch, Ended)
+	apply(t, x, event(1, exeunt.ScopeOthers, acc, kept.Session.ID, 2))
+	want(t, x, kept.Hash, epoch, Usable)
+	want(t, x, other.Hash, epoch, Ended)
+}
+
+// The kept session stays usable at every moment, whether an event re-stamps it
+// or a snapshot that is ahead of that event.
+func TestTheKeptSessionIsNeverInterrupted(t *testing.T) {
+	acc := exeunt.NewAccountID()
+	kept := snapshot(0, acc, 1)
+	x := New(0)
+	x.Insert(kept)
+	var stop atomic.Bool
+	var wrong atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for !stop.Load() {
+				if x.Check(kept.Hash, epoch).State != Usable {
+					wrong.Add(1)
+				}
+			}
+		})
+	}
+	for seq := int64(1); seq <= 30_000; seq++ {
+		if seq%2 == 0 {
+			ahead := kept
+			ahead.Seq, ahead.AccountGeneration, ahead.Session.Generation = seq, seq+1, seq+1
+			x.Insert(ahead)
+		}
+		apply(t, x, event(seq, exeunt.ScopeOthers, acc, kept.Session.ID, seq+1))
+	}
+	stop.Store(true)
+	wg.Wait()
+	if n := wrong.Load(); n != 0 {
+		t.Errorf("the kept session was refused %d times", n)
+	}
+}
+
+func TestTimeLimits(t *testing.T) {
+	s := withApp(snapshot(0, exeunt.NewAccountID(), 1)) // idle 1 h, absolute 24 h
+	x := New(0)
+	x.Insert(s)
+	want(t, x, s.Hash, epoch.Add(time.Hour-time.Millisecond), Usable)
+	// Polling is no activity.
+	a := x.Check(s.AppHash, epoch.Add(59*time.Minute))
+	if !a.IdleAt().Equal(epoch.Add(time.Hour)) || !a.ExpiresAt().Equal(epoch.Add(24*time.Hour)) || !a.IssuedAt().Equal(epoch) {
+		t.Errorf("the answer says idle %v, expires %v, issued %v", a.IdleAt(), a.ExpiresAt(), a.IssuedAt())
+	}
+	// Activity in an app counts for the session.
+	x.Touch(a, epoch.Add(59*time.Minute))
+	want(t, x, s.Hash, epoch.Add(time.Hour+58*time.Minute), Usable)
+	if u := x.Unflushed(); len(u) != 2 {
+		t.Errorf("activity of the app and its parent is owed to the store: %+v", u)
+	}
+	// Older activity does not set it back.
+	x.Touch(a, epoch.Add(time.Minute))
+	if seen, ok := x.SeenAt(s.Session.ID); !ok || !seen.Equal(epoch.Add(59*time.Minute)) {
+		t.Errorf("seen %v, %v", seen, ok)
+	}
+
+	want(t, x, s.AppHash, epoch.Add(time.Hour+59*time.Minute), TimedOut)
+	if o := <-x.Overdue(); o.Session != s.Session.ID || o.Reason != exeunt.ReasonIdle {
+		t.Errorf("overdue: %+v", o)
+	}
+	// Neither a clock set back nor late activity revives it; only the store can.
+	want(t, x, s.Hash, epoch, TimedOut)
+	x.Touch(a, epoch.Add(time.Hour+59*time.Minute))
+	want(t, x, s.Hash, epoch.Add(2*time.Hour), TimedOut)
+	x.StillGood(s.Session.ID, epoch.Add(time.Hour+59*time.Minute))
+	want(t, x, s.Hash, epoch.Add(2*time.Hour), Usable)
+
+	for now := epoch; now.Before(epoch.Add(22 * time.Hour)); now = now.Add(30 * time.Minute) {
+		x.Touch(x.Check(s.Hash, now.Add(2*time.Hour)), now.Add(2*time.Hour))
+	}
+	want(t, x, s.Hash, epoch.Add(24*time.Hour-time.Millisecond), Usable)
+	want(t, x, s.Hash, epoch.Add(24*time.Hour), TimedOut)
+	if o := <-x.Overdue(); o.Reason != exeunt.ReasonAbsolute {
+		t.Errorf("overdue: %+v", o)
+	}
+	x.StillGood(exeunt.NewSessionID(), epoch) // a session that is not known
+}
+
+func TestTouchingTheDeadDoesNothing(t *testing.T) {
+	s := snapshot(0, exeunt.NewAccountID(), 1)
+	x := New(0)
+	x.Insert(s)
+	a := x.Check(s.Hash, epoch)
+	apply(t, x, event(1, exeunt.ScopeSession, s.Session.Account, s.Session.ID, 0))
+	x.Touch(a, epoch.Add(time.Minute)) // a request that was under way
+	x.Touch(x.Check(s.Hash, epoch), epoch.Add(time.Minute))
+	x.Touch(Answer{}, epoch)
+	want(t, x, s.Hash, epoch.Add(time.Minute), Ended)
+	if u := x.Unflushed(); len(u) != 0 {
+		t.Errorf("activity of an ended session is owed to the store: %+v", u)
+	}
+}
+
+func TestFlushed(t *testing.T) {
+	s := snapshot(0, exeunt.NewAccountID(), 1)
+	x := New(0)
+	x.Insert(s)
+	x.Touch(x.Check(s.Hash, epoch), epoch.Add(time.Second))
+	owed := x.Unflushed()
+	x.Touch(x.Check(s.Hash, epoch), epoch.Add(2*time.Second)) // while they are being written
+	x.Flushed(owed)
+	if u := x.Unflushed(); len(u) != 1 || !u[0].Seen.Equal(epoch.Add(2*time.Second)) {
+		t.Errorf("owed is %+v", u)
+	}
+	x.Flushed(x.Unflushed())
+	if u := x.Unflushed(); len(u) != 0 {
+		t.Errorf("owed is %+v", u)
+	}
+}
+
+func TestForgetDropsTheDeadAlone(t *testing.T) {
+	acc := exeunt.NewAccountID()
+	living, dead := withApp(snapshot(0, acc, 1)), withApp(snapshot(0, acc, 1))
+	x := New(0)
+	x.Insert(living)
+	x.Insert(dead)
+	before := x.Check(dead.AppHash, epoch)
+	apply(t, x, event(1, exeunt.ScopeSession, acc, dead.Session.ID, 0))
+	x.Forget()
+	if x.Len() != 2 {
+		t.Errorf("%d tokens are known", x.Len())
+	}
+	want(t, x, living.AppHash, epoch, Usable)
+	want(t, x, dead.AppHash, epoch, Absent)
+	x.Touch(before, epoch.Add(time.Minute))
+	if u := x.Unflushed(); len(u) != 0 {
+		t.Errorf("owed is %+v", u)
+	}
+}
+
+func TestTheNewerProfileStays(t *testing.T) {
+	s := snapshot(0, exeunt.NewAccountID(), 1)
+	x := New(0)
+	x.SetProfile(s.Session.Account, Profile{Version: 3, Handle: "newest"})
+	x.Insert(s) // whose profile is version 1: a load that was under way
+	x.SetProfile(s.Session.Account, Profile{Version: 2, Handle: "older"})
+	if p := x.Check(s.Hash, epoch).Profile(); p == nil || p.Handle != "newest" {
+		t.Errorf("the profile is %+v", p)
+	}
+}
+
+func TestCheckAllocatesNothing(t *testing.T) {
+	s := withApp(snapshot(0, exeunt.NewAccountID(), 1))
+	x := New(0)
+	x.Insert(s)
+	usable := 0
+	if n := testing.AllocsPerRun(200, func() {
+		a := x.Check(s.AppHash, epoch)
+		if a.Usable() {
+			usable++
+		}
+		x.Touch(a, epoch)
+	}); n != 0 || usable == 0 {
+		t.Errorf("%v allocations, usable %d times", n, usable)
+	}
+}
+
+func TestStateNames(t *testing.T) {
+	seen := map[string]bool{}
+	for s := Absent; s <= CannotKnow; s++ {
+		if s.String() == "" || seen[s.String()] {
+			t.Errorf("state %d is called %q", s, s)
+		}
+		seen[s.String()] = true
+	}
+}
