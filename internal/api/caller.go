@@ -11,19 +11,20 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// credential is the part of an input that says who calls.
-type credential struct {
+// Credential is the part of an input that says who calls. (It is exported only
+// because huma reads no other fields.)
+type Credential struct {
 	Authorization string `header:"Authorization" hidden:"true"`
 	Activity      string `header:"Exeunt-Activity" doc:"no: the call was made by no person and does not keep the session awake"`
 }
 
-// endingKey is the part of an input that makes a retry harmless.
-type endingKey struct {
+// EndingKey is the part of an input that makes a retry harmless.
+type EndingKey struct {
 	Key string `header:"Idempotency-Key" maxLength:"200" doc:"The same key for the same ending gives the first outcome again"`
 }
 
 // token reads RFC 6750 section 2.1.
-func (c credential) token() (exeunt.Token, error) {
+func (c Credential) token() (exeunt.Token, error) {
 	scheme, text, _ := strings.Cut(c.Authorization, " ")
 	t, err := exeunt.ParseToken(text)
 	if err != nil || !strings.EqualFold(scheme, "Bearer") || (t.Use() != exeunt.UseSession && t.Use() != exeunt.UseApp) {
@@ -39,7 +40,7 @@ type caller struct {
 }
 
 // caller returns who calls, or the problem to answer with.
-func (a *API) caller(ctx context.Context, c credential) (caller, error) {
+func (a *API) caller(ctx context.Context, c Credential) (caller, error) {
 	t, err := c.token()
 	if err != nil {
 		return caller{}, a.problem(ctx, err)
@@ -72,7 +73,7 @@ func actorOf(ctx context.Context, ans authority.Answer) exeunt.Actor {
 
 // sessionCaller is caller for calls about the whole account, which an app
 // session may not make: its token is good for that app only.
-func (a *API) sessionCaller(ctx context.Context, c credential) (caller, error) {
+func (a *API) sessionCaller(ctx context.Context, c Credential) (caller, error) {
 	who, err := a.caller(ctx, c)
 	if err == nil && !who.App.IsZero() {
 		err = a.problem(ctx, exeunt.ErrForbidden)

@@ -20,12 +20,12 @@ func (a *API) currentCalls(h huma.API) {
 	huma.Register(h, op, a.signOut)
 }
 
-type currentInput struct{ credential }
+type currentInput struct{ Credential }
 
 type currentOutput struct{ Body client.Current }
 
 func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, error) {
-	who, err := a.caller(ctx, in.credential)
+	who, err := a.caller(ctx, in.Credential)
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,8 @@ func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, er
 }
 
 type signOutInput struct {
-	credential
-	endingKey
+	Credential
+	EndingKey
 }
 
 // signOut answers 204 also when there is nothing left to end: a token that the

@@ -1,0 +1,315 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+)
+
+// site serves the API of a node.
+type site struct {
+	*node
+	mux  *http.ServeMux
+	logs *bytes.Buffer
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{node: newNode(t, exeunt.DefaultPolicy()), mux: http.NewServeMux(), logs: &bytes.Buffer{}}
+	New(Deps{Authority: s.Authority, SignIn: s.signIn, Log: slog.New(slog.NewTextHandler(s.logs, nil))}).Mount(s.mux)
+	return s
+}
+
+// call makes a call and decodes the answer into out, which may be nil.
+func (s *site) call(t *testing.T, method, path, token, body string, out any, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.mux.ServeHTTP(w, r)
+	if got := w.Header().Get("Cache-Control"); got != "no-store" && path != "/api/openapi.json" {
+		t.Errorf("%s %s: Cache-Control %q", method, path, got)
+	}
+	if out != nil {
+		if err := json.Unmarshal(w.Body.Bytes(), out); err != nil {
+			t.Fatalf("%s %s: %d %s: %v", method, path, w.Code, w.Body, err)
+		}
+	}
+	return w
+}
+
+// problem makes a call that must fail.
+func (s *site) problem(t *testing.T, want int, code, method, path, token, body string, headers ...string) client.Problem {
+	t.Helper()
+	var p client.Problem
+	w := s.call(t, method, path, token, body, &p, headers...)
+	if w.Code != want || p.Status != want || p.Code != code || p.Detail == "" || w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%s %s: %d %s %s, want %d %s", method, path, w.Code, w.Header().Get("Content-Type"), w.Body, want, code)
+	}
+	if want == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("%s %s: a 401 without WWW-Authenticate", method, path)
+	}
+	return p
+}
+
+func signInBody(handle, password string) string {
+	b, _ := json.Marshal(map[string]string{"identifier": handle, "password": password, "label": "Chirp on Pixel 8"})
+	return string(b)
+}
+
+func (s *site) signed(t *testing.T, handle string) (token string, session client.Session) {
+	t.Helper()
+	var in client.SignedIn
+	if w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody(handle, password), &in); w.Code != http.StatusCreated {
+		t.Fatalf("sign in: %d %s", w.Code, w.Body)
+	}
+	return string(in.Token), in.Session
+}
+
+func TestSignInListAndSignOut(t *testing.T) {
+	s := newSite(t)
+	s.account(t, "ada")
+	token, session := s.signed(t, "ada")
+	if session.Kind != "app" || session.Label != "Chirp on Pixel 8" || !session.Current || session.Method != "password" || session.Apps == nil {
+		t.Errorf("%+v", session)
+	}
+	if session.ExpiresAt.Sub(session.Started) != 180*24*time.Hour || session.IdleAt.Sub(session.Seen) != 30*24*time.Hour || session.Started.Location() != time.UTC {
+		t.Errorf("times %+v", session)
+	}
+	other, otherSession := s.signed(t, "ada")
+
+	var current client.Current
+	s.call(t, http.MethodGet, "/api/v1/session", token, "", &current)
+	if current.Session.ID != session.ID || current.Account.Handle != "ada" || current.Account.Name != "Name of ada" || current.App != nil {
+		t.Errorf("%+v", current)
+	}
+	var list client.SessionList
+	s.call(t, http.MethodGet, "/api/v1/sessions", token, "", &list)
+	if len(list.Sessions) != 2 {
+		t.Fatalf("%d sessions", len(list.Sessions))
+	}
+	for _, x := range list.Sessions {
+		if x.Current != (x.ID == session.ID) {
+			t.Errorf("current: %+v", x)
+		}
+	}
+	if w := s.call(t, http.MethodDelete, "/api/v1/sessions/"+otherSession.ID, token, "", nil); w.Code != http.StatusNoContent {
+		t.Fatalf("end one: %d %s", w.Code, w.Body)
+	}
+	p := s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", other, "")
+	if p.Ended == nil || p.Ended.Reason != "signed_out" || p.Ended.At.IsZero() || p.Ended.ByLabel != "" {
+		t.Errorf("a dead token is told %+v", p.Ended)
+	}
+	s.call(t, http.MethodGet, "/api/v1/sessions?state=ended", token, "", &list)
+	if len(list.Sessions) != 1 || list.Sessions[0].Ended == nil || list.Sessions[0].Ended.ByLabel != "Chirp on Pixel 8" || list.Sessions[0].Ended.By != "person" {
+		t.Errorf("ended: %+v", list.Sessions)
+	}
+	for range 2 { // again: 204 too
+		if w := s.call(t, http.MethodDelete, "/api/v1/session", token, "", nil); w.Code != http.StatusNoContent {
+			t.Errorf("sign out: %d %s", w.Code, w.Body)
+		}
+	}
+	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/sessions", token, "")
+}
+
+func TestEndMany(t *testing.T) {
+	s := newSite(t)
+	s.account(t, "ada")
+	token, _ := s.signed(t, "ada")
+	for range 3 {
+		s.signed(t, "ada")
+	}
+	var n client.EndedCount
+	for range 2 { // the same key gives the first outcome again
+		n = client.EndedCount{}
+		if w := s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", &n, "Idempotency-Key", "k1"); w.Code != http.StatusOK || n.Ended != 3 {
+			t.Errorf("others: %d %s", w.Code, w.Body)
+		}
+	}
+	s.problem(t, 422, "key_reused", http.MethodDelete, "/api/v1/sessions?scope=account", token, "", "Idempotency-Key", "k1")
+	s.call(t, http.MethodDelete, "/api/v1/sessions?scope=account", token, "", &n)
+	if n.Ended != 1 {
+		t.Errorf("account: %+v", n)
+	}
+	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", token, "")
+}
+
+func TestRefusals(t *testing.T) {
+	s := newSite(t)
+	_, foreign := s.start(t, s.account(t, "grace"), exeunt.KindApp)
+	proof := s.account(t, "ada")
+	pair, browser := s.start(t, proof, exeunt.KindKept)
+	app, who := s.app(t, browser, chirp, redirectURI)
+	token, _ := s.signed(t, "ada")
+	for name, c := range map[string]struct {
+		status                          int
+		code, method, path, token, body string
+	}{
+		"no token":                     {401, "signed_out", "GET", "/api/v1/session", "", ""},
+		"no token to sign out":         {401, "signed_out", "DELETE", "/api/v1/session", "", ""},
+		"malformed token":              {401, "signed_out", "DELETE", "/api/v1/session", "exs_x", ""},
+		"a code as token":              {401, "signed_out", "DELETE", "/api/v1/session", exeunt.NewToken(exeunt.UseCode).Reveal(), ""},
+		"a browser's token":            {401, "signed_out", "GET", "/api/v1/session", pair.Reveal(), ""},
+		"a browser's token to end":     {401, "signed_out", "DELETE", "/api/v1/session", pair.Reveal(), ""},
+		"an app's token lists":         {403, "forbidden", "GET", "/api/v1/sessions", app.Reveal(), ""},
+		"an app's token ends its own":  {403, "forbidden", "DELETE", "/api/v1/sessions/" + browser.ID.String(), app.Reveal(), ""},
+		"an app's token ends all":      {403, "forbidden", "DELETE", "/api/v1/sessions?scope=account", app.Reveal(), ""},
+		"a foreign session":            {404, "not_found", "DELETE", "/api/v1/sessions/" + foreign.ID.String(), token, ""},
+		"an unknown session":           {404, "not_found", "DELETE", "/api/v1/sessions/" + exeunt.NewSessionID().String(), token, ""},
+		"no session's name":            {404, "not_found", "DELETE", "/api/v1/sessions/x", token, ""},
+		"an app session's name":        {404, "not_found", "DELETE", "/api/v1/sessions/" + who.App.String(), token, ""},
+		"no scope":                     {422, "bad_request", "DELETE", "/api/v1/sessions", token, ""},
+		"the scope of one":             {422, "bad_request", "DELETE", "/api/v1/sessions?scope=session", token, ""},
+		"no such state":                {422, "bad_request", "GET", "/api/v1/sessions?state=all", token, ""},
+		"wrong password":               {401, "wrong_credentials", "POST", "/api/v1/signin", "", signInBody("ada", "wrong")},
+		"unknown account":              {401, "wrong_credentials", "POST", "/api/v1/signin", "", signInBody("nobody", "wrong")},
+		"no JSON":                      {400, "bad_request", "POST", "/api/v1/signin", "", "{"},
+		"an empty body":                {400, "bad_request", "POST", "/api/v1/signin", "", ""},
+		"a missing password":           {422, "bad_request", "POST", "/api/v1/signin", "", `{"identifier":"ada"}`},
+		"a body too long":              {413, "bad_request", "POST", "/api/v1/signin", "", `{"identifier":"` + strings.Repeat("a", maxBody) + `"}`},
+		"no code":                      {400, "code_spent", "POST", "/api/v1/app-sessions", "", `{"code":"x","client_id":"chirp","redirect_uri":"x","code_verifier":"x"}`},
+		"no such call":                 {404, "not_found", "GET", "/api/v1/nothing", "", ""},
+		"no such call beside the rest": {404, "not_found", "GET", "/api/", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.problem(t, c.status, c.code, c.method, c.path, c.token, c.body)
+		})
+	}
+	if ans := s.Check(t.Context(), pair); !ans.Usable() {
+		t.Error("the browser's session was ended by a refused call")
+	}
+}
+
+func TestAProblemQuotesNoSecret(t *testing.T) {
+	s := newSite(t)
+	secret := strings.Repeat("secret", 200)
+	var p client.Problem
+	w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody("ada", secret), &p)
+	if w.Code != 422 || len(p.Fields) != 1 || p.Fields[0].Field != "password" {
+		t.Errorf("%d %+v", w.Code, p)
+	}
+	if strings.Contains(w.Body.String(), "secret") || strings.Contains(s.logs.String(), "secret") {
+		t.Errorf("a password is quoted: %s %s", w.Body, s.logs)
+	}
+}
+
+func TestThrottling(t *testing.T) {
+	s := newSite(t)
+	s.account(t, "ada")
+	for range 100 {
+		var p client.Problem
+		w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody("ada", "wrong"), &p)
+		if w.Code == http.StatusTooManyRequests {
+			if p.Code != "throttled" || p.RetryAfter <= 0 || w.Header().Get("Retry-After") == "" {
+				t.Errorf("%+v %v", p, w.Header())
+			}
+			return
+		}
+	}
+	t.Error("a hundred wrong passwords were not throttled")
+}
+
+func TestDisabledAccount(t *testing.T) {
+	s := newSite(t)
+	proof := s.account(t, "ada")
+	token, _ := s.signed(t, "ada")
+	if _, err := s.Disable(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, proof.Account); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", token, ""); p.Ended == nil || p.Ended.Reason != "account_disabled" {
+		t.Errorf("%+v", p.Ended)
+	}
+	s.problem(t, 403, "account_disabled", http.MethodPost, "/api/v1/signin", "", signInBody("ada", password))
+}
+
+func TestAppSession(t *testing.T) {
+	s := newSite(t)
+	_, browser := s.start(t, s.account(t, "ada"), exeunt.KindShared)
+	s.app(t, browser, "other", "http://other.localhost:8082/exeunt/callback")
+	body := s.codeBody(t, browser, "the-verifier-of-this-test-0123456789-0123456789")
+	var got client.CodeExchanged
+	if w := s.call(t, http.MethodPost, "/api/v1/app-sessions", "", body, &got); w.Code != http.StatusCreated {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if got.App.Client != "chirp" || got.Account.Handle != "ada" || got.Session.ID != browser.ID.String() || got.Session.Kind != "shared" {
+		t.Errorf("%+v", got)
+	}
+	if len(got.Session.Apps) != 1 || got.Session.Apps[0].ID != got.App.ID || got.Session.Apps[0].Name != "Chirp" {
+		t.Errorf("an app is shown other apps: %+v", got.Session.Apps)
+	}
+	var current client.Current
+	s.call(t, http.MethodGet, "/api/v1/session", string(got.Token), "", &current)
+	if current.App == nil || *current.App != got.App {
+		t.Errorf("%+v", current)
+	}
+	// Only this app: the browser stays signed in.
+	if w := s.call(t, http.MethodDelete, "/api/v1/session", string(got.Token), "", nil); w.Code != http.StatusNoContent {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", string(got.Token), "")
+	if one, err := s.Session(t.Context(), browser.Account, browser.ID); err != nil || one.End != nil {
+		t.Errorf("the browser's session: %+v, %v", one, err)
+	}
+	s.problem(t, 400, "code_spent", http.MethodPost, "/api/v1/app-sessions", "", body)
+}
+
+func TestUnavailable(t *testing.T) {
+	s := newSite(t)
+	s.account(t, "ada")
+	token, _ := s.signed(t, "ada")
+	s.Store.Close()
+	for _, c := range [][2]string{{"GET", "/api/v1/sessions"}, {"DELETE", "/api/v1/session"}} {
+		if p := s.problem(t, 503, "unavailable", c[0], c[1], token, ""); p.RetryAfter != 1 {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
+func TestDescription(t *testing.T) {
+	s := newSite(t)
+	var doc struct {
+		OpenAPI string                    `json:"openapi"`
+		Paths   map[string]map[string]any `json:"paths"`
+	}
+	w := s.call(t, http.MethodGet, "/api/openapi.json", "", "", &doc)
+	if w.Code != http.StatusOK || !strings.HasPrefix(doc.OpenAPI, "3.1") {
+		t.Fatalf("%d %s", w.Code, doc.OpenAPI)
+	}
+	for _, c := range [][2]string{
+		{"/api/v1/signin", "post"}, {"/api/v1/session", "get"}, {"/api/v1/session", "delete"}, {"/api/v1/sessions", "get"},
+		{"/api/v1/sessions", "delete"}, {"/api/v1/sessions/{id}", "delete"}, {"/api/v1/app-sessions", "post"},
+		{"/api/v1/session/state", "get"}, {"/api/v1/session/stream", "get"},
+	} {
+		if doc.Paths[c[0]][c[1]] == nil {
+			t.Errorf("%s %s is not described", c[1], c[0])
+		}
+	}
+	body, _ := io.ReadAll(w.Body)
+	if strings.Contains(string(body), "unpkg") {
+		t.Error("the description names another site")
+	}
+}
+
+func (s *site) codeBody(t *testing.T, browser exeunt.Session, verifier string) string {
+	t.Helper()
+	code := s.code(t, browser, verifier)
+	b, _ := json.Marshal(map[string]string{"code": code.Reveal(), "client_id": "chirp", "redirect_uri": redirectURI, "code_verifier": verifier})
+	return string(b)
+}

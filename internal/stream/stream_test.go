@@ -1,0 +1,324 @@
+package stream
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/keys"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// site serves the streams of a node.
+type site struct {
+	*node
+	url  string
+	done chan struct{}
+	web  web.Cookies
+}
+
+func newSite(t *testing.T, policy exeunt.Policy) *site {
+	t.Helper()
+	n := newNode(t, policy)
+	master, err := keys.LoadMaster(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs, err := keys.Open(t.Context(), n.Store, master, "pair", time.Hour, n.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{node: n, done: make(chan struct{}), web: web.Cookies{Pairs: pairs}}
+	streams := New(Deps{Authority: n.Authority, Browser: web.Browser{Authority: n.Authority, Cookies: s.web, Now: n.now}, Now: n.now, Done: s.done})
+	m := http.NewServeMux()
+	streams.MountBrowser(m)
+	streams.MountBearer(m)
+	server := httptest.NewServer(m)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+func (s *site) get(t *testing.T, path string, set func(*http.Request)) *http.Response {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(r)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close(); cancel() })
+	return resp
+}
+
+func bearer(t exeunt.Token) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+t.Reveal()) }
+}
+
+// pair presents a token as a browser does, with both halves.
+func (s *site) pair(t exeunt.Token) func(*http.Request) {
+	return func(r *http.Request) {
+		w := httptest.NewRecorder()
+		s.web.SetPair(w, t, exeunt.KindKept, time.Hour)
+		for _, c := range w.Result().Cookies() {
+			r.AddCookie(c)
+		}
+	}
+}
+
+// event is one server-sent event.
+type event struct{ name, data string }
+
+// eventsOf delivers the events of a stream, and closes when it ends.
+func eventsOf(resp *http.Response) <-chan event {
+	out := make(chan event, 64)
+	go func() {
+		defer close(out)
+		var e event
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
+			case "event":
+				e.name = value
+			case "data":
+				e.data = value
+			case "":
+				if e.name != "" {
+					out <- e
+				}
+				e = event{}
+			}
+		}
+	}()
+	return out
+}
+
+// next returns the next state of a stream, passing over other events.
+func next(t *testing.T, in <-chan event) client.State {
+	t.Helper()
+	for {
+		select {
+		case e, ok := <-in:
+			if !ok {
+				t.Fatal("the stream has ended")
+			}
+			if e.name != "state" {
+				continue
+			}
+			var s client.State
+			if err := json.Unmarshal([]byte(e.data), &s); err != nil {
+				t.Fatalf("%s: %v", e.data, err)
+			}
+			return s
+		case <-time.After(10 * time.Second):
+			t.Fatal("no state in 10 s")
+		}
+	}
+}
+
+func ends(t *testing.T, in <-chan event) {
+	t.Helper()
+	for {
+		select {
+		case _, ok := <-in:
+			if !ok {
+				return
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("the stream goes on")
+		}
+	}
+}
+
+func TestStreamEndsWithItsSession(t *testing.T) {
+	s := newSite(t, exeunt.DefaultPolicy())
+	proof := s.account(t, "ada")
+	browserToken, browser := s.start(t, proof, exeunt.KindKept)
+	appToken, who := s.app(t, browser, chirp, redirectURI)
+	for _, c := range []struct {
+		name, path, id string
+		set            func(*http.Request)
+	}{
+		{"a browser's pair", "/session/stream", browser.ID.String(), s.pair(browserToken)},
+		{"an app session", "/api/v1/session/stream", who.App.String(), bearer(appToken)},
+	} {
+		resp := s.get(t, c.path, c.set)
+		if h := resp.Header; resp.StatusCode != 200 || h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" {
+			t.Fatalf("%s: %s, %v", c.name, resp.Status, resp.Header)
+		}
+		in := eventsOf(resp)
+		first := next(t, in)
+		if first.State != client.Live || first.Session != c.id || first.IdleIn < 29*24*time.Hour || first.WarnIn != first.IdleIn-2*time.Minute {
+			t.Fatalf("%s: %+v", c.name, first)
+		}
+		defer func() {
+			last := next(t, in)
+			if last.State != client.Over || last.Reason != "signed_out" || last.At.IsZero() {
+				t.Errorf("%s: %+v", c.name, last)
+			}
+			ends(t, in)
+		}()
+	}
+	s.end(t, browser, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: browser.ID})
+}
+
+func TestStreamTellsThatTheListChanged(t *testing.T) {
+	s := newSite(t, exeunt.DefaultPolicy())
+	proof := s.account(t, "ada")
+	token, _ := s.start(t, proof, exeunt.KindApp)
+	in := eventsOf(s.get(t, "/api/v1/session/stream", bearer(token)))
+	next(t, in)
+	s.start(t, proof, exeunt.KindApp)
+	select {
+	case e := <-in:
+		if e.name != "changed" || e.data != "{}" {
+			t.Errorf("%+v", e)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing was told")
+	}
+}
+
+func TestStreamWarnsAndEndsWhenIdle(t *testing.T) {
+	policy := exeunt.DefaultPolicy()
+	policy.App = exeunt.Limits{Idle: 1500 * time.Millisecond, Absolute: time.Hour, Warning: time.Second}
+	s := newSite(t, policy)
+	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	in := eventsOf(s.get(t, "/api/v1/session/stream", bearer(token)))
+	if first := next(t, in); first.State != client.Live || first.WarnIn <= 0 {
+		t.Fatalf("%+v", first)
+	}
+	if warning := next(t, in); warning.State != client.Live || warning.WarnIn != 0 || warning.IdleIn > time.Second {
+		t.Errorf("%+v", warning)
+	}
+	if last := next(t, in); last.State != client.Over || last.Reason != "idle" {
+		t.Errorf("%+v", last)
+	}
+	ends(t, in)
+}
+
+func TestStreamFollowsActivityElsewhere(t *testing.T) {
+	policy := exeunt.DefaultPolicy()
+	policy.App = exeunt.Limits{Idle: 4 * time.Second, Absolute: time.Hour, Warning: 3500 * time.Millisecond}
+	s := newSite(t, policy)
+	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	in := eventsOf(s.get(t, "/api/v1/session/stream", bearer(token)))
+	next(t, in)
+	if warning := next(t, in); warning.WarnIn != 0 {
+		t.Fatalf("%+v", warning)
+	}
+	s.Touch(s.Check(t.Context(), token))
+	if again := next(t, in); again.State != client.Live || again.IdleIn < 2*time.Second {
+		t.Errorf("after activity elsewhere: %+v", again)
+	}
+}
+
+func TestStreamRefuses(t *testing.T) {
+	s := newSite(t, exeunt.DefaultPolicy())
+	token, session := s.start(t, s.account(t, "ada"), exeunt.KindKept)
+	dead, deadSession := s.start(t, s.account(t, "grace"), exeunt.KindApp)
+	s.end(t, deadSession, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: deadSession.ID})
+	for _, c := range []struct {
+		name, path, want string
+		set              func(*http.Request)
+	}{
+		{"nothing", "/session/stream", `{"state":"ended","reason":""}`, func(*http.Request) {}},
+		{"half a pair", "/session/stream", `{"state":"ended","reason":""}`, func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "__Host-exeunt-0", Value: token.Reveal()}) }},
+		{"a browser's token as bearer", "/api/v1/session/stream", `{"state":"ended","reason":""}`, bearer(token)},
+		{"a bearer token for the browser's address", "/session/stream", `{"state":"ended","reason":""}`, bearer(token)},
+		{"a dead token", "/api/v1/session/stream", `"reason":"signed_out","at":`, bearer(dead)},
+		{"a dead token's state", "/api/v1/session/state", `"reason":"signed_out","at":`, bearer(dead)},
+		{"garbage", "/api/v1/session/state", `{"state":"ended","reason":""}`, func(r *http.Request) { r.Header.Set("Authorization", "Bearer exs_") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			resp := s.get(t, c.path, c.set)
+			var body strings.Builder
+			bufio.NewReader(resp.Body).WriteTo(&body)
+			if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body.String(), c.want) || resp.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s %q", resp.Status, body.String())
+			}
+			if strings.Contains(body.String(), session.Account.String()) || strings.Contains(body.String(), "ada") {
+				t.Errorf("names somebody: %s", body.String())
+			}
+		})
+	}
+}
+
+func TestStreamIsNoActivity(t *testing.T) {
+	s := newSite(t, exeunt.DefaultPolicy())
+	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	before := s.Check(t.Context(), token).IdleAt()
+	s.ahead.Store(int64(time.Hour))
+	next(t, eventsOf(s.get(t, "/api/v1/session/stream", bearer(token))))
+	s.get(t, "/api/v1/session/state", bearer(token))
+	if after := s.Check(t.Context(), token).IdleAt(); !after.Equal(before) {
+		t.Errorf("the idle end moved from %v to %v", before, after)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	s := newSite(t, exeunt.DefaultPolicy())
+	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	for range maxOpen {
+		next(t, eventsOf(s.get(t, "/api/v1/session/stream", bearer(token))))
+	}
+	if resp := s.get(t, "/api/v1/session/stream", bearer(token)); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("stream %d: %s", maxOpen+1, resp.Status)
+	}
+}
+
+func TestStreamsEndWithTheServer(t *testing.T) {
+	s := newSite(t, exeunt.DefaultPolicy())
+	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	in := eventsOf(s.get(t, "/api/v1/session/stream", bearer(token)))
+	next(t, in)
+	close(s.done)
+	ends(t, in)
+}
+
+// A reader that goes away frees its place.
+func TestStreamLeavesWithItsReader(t *testing.T) {
+	s := newSite(t, exeunt.DefaultPolicy())
+	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	for range 3 * maxOpen {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _ := http.NewRequest(http.MethodGet, s.url+"/api/v1/session/stream", nil)
+		bearer(token)(r)
+		deadline := time.Now().Add(10 * time.Second)
+		for {
+			if err := r.Write(conn); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(conn), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode == http.StatusOK {
+				break
+			}
+			if time.Now().After(deadline) { // a closed reader's place is freed soon, not at once
+				t.Fatalf("a place was not freed: %s", resp.Status)
+			}
+			resp.Body.Close()
+			conn.Close()
+			if conn, err = net.Dial("tcp", strings.TrimPrefix(s.url, "http://")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		conn.Close()
+	}
+}
