@@ -1,0 +1,57 @@
+package feed
+
+import (
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+func awake(l *Listener) bool {
+	select {
+	case <-l.C():
+		return true
+	default:
+		return false
+	}
+}
+
+func TestAdvanceAppliesThenWakes(t *testing.T) {
+	index := live.New(0)
+	f := New(index)
+	mine, theirs := exeunt.NewAccountID(), exeunt.NewAccountID()
+	a, b, other := f.Listen(mine), f.Listen(mine), f.Listen(theirs)
+	defer a.Close()
+	defer other.Close()
+	event := exeunt.Event{Seq: 1, Revocation: exeunt.Revocation{Account: mine, Scope: exeunt.ScopeAccount}, Generation: 2}
+	if err := f.Advance([]exeunt.Event{event}); err != nil {
+		t.Fatal(err)
+	}
+	if index.Applied() != 1 || !awake(a) || !awake(b) || awake(other) {
+		t.Error("an event wakes the listeners of its account, and only those")
+	}
+	f.Wake(mine)
+	f.Wake(mine) // a sleeper is woken once, however much happened
+	if !awake(a) || awake(a) {
+		t.Error("two wake-ups are one")
+	}
+	b.Close()
+	b.Close()
+	awake(b)
+	f.Wake(mine)
+	if awake(b) {
+		t.Error("a closed listener is woken")
+	}
+}
+
+// Whoever wakes must find the new state: so a log that memory cannot follow
+// wakes nobody and is an error.
+func TestAGapWakesNobody(t *testing.T) {
+	f := New(live.New(0))
+	mine := exeunt.NewAccountID()
+	l := f.Listen(mine)
+	defer l.Close()
+	if err := f.Advance([]exeunt.Event{{Seq: 2, Revocation: exeunt.Revocation{Account: mine}}}); err == nil || awake(l) {
+		t.Errorf("a gap: %v", err)
+	}
+}
