@@ -9,5 +9,7 @@ import (
 
 // menu is the drawer as a page, for a phone without script.
 func (p *Pages) menu(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	return p.show(w, http.StatusOK, &ui.MenuView{Frame: p.frame(r, v, ""), Return: localPath(r.URL.Query().Get("return"))})
+	view := &ui.MenuView{Frame: p.frame(r, v, ""), Return: localPath(r.URL.Query().Get("return"))}
+	view.Path = view.Return // what leads back to this page leads back to the one under it
+	return p.show(w, http.StatusOK, view)
 }

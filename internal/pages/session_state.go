@@ -6,6 +6,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -60,12 +61,14 @@ func (p *Pages) stateOf(r *http.Request, v web.Visitor) (int, client.State) {
 func (p *Pages) stateOfDead(r *http.Request, v web.Visitor) (int, client.State) {
 	end, err := p.why(r.Context(), v)
 	switch {
-	case err != nil: // also when it is alive after all: the page asks again in a moment
+	case err != nil, end == nil && v.Answer.State == live.TimedOut:
+		// It cannot be told, or its time has run out and the store has not
+		// ruled yet, or it is alive after all: the page asks again in a moment.
 		return http.StatusServiceUnavailable, client.State{State: client.Unknown}
 	case end == nil:
 		end = &exeunt.Ended{}
 	}
-	return http.StatusUnauthorized, client.State{State: client.Over, Reason: string(end.Reason), At: end.At}
+	return http.StatusUnauthorized, client.State{State: client.Over, Reason: string(end.Reason), At: end.At.UTC()}
 }
 
 func answerState(w http.ResponseWriter, status int, s client.State) error {

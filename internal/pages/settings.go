@@ -1,11 +1,11 @@
 package pages
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
@@ -46,23 +46,23 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visi
 }
 
 func (p *Pages) saveProfile(r *http.Request, v web.Visitor, name, email string) (err error) {
-	change := empty(p.Authority.ChangeProfile)
 	if name, err = signin.CleanName(name, v.Answer.Profile().Handle); err != nil {
 		return err
 	}
 	if email, err = signin.CleanEmail(email); err != nil {
 		return err
 	}
-	change.Name, change.Email = &name, &email
-	return p.Authority.ChangeProfile(r.Context(), v.Actor(r, p.Peers), v.Answer.Account, change)
+	return p.change(r, v, authority.ProfileChange{Name: &name, Email: &email})
 }
 
 // changeDisplay saves the choice of light or dark.
 func (p *Pages) changeDisplay(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	change := empty(p.Authority.ChangeProfile)
 	display := exeunt.ParseDisplay(r.PostFormValue("display"))
-	change.Display = &display
-	return p.saved(w, p.Authority.ChangeProfile(r.Context(), v.Actor(r, p.Peers), v.Answer.Account, change))
+	return p.saved(w, p.change(r, v, authority.ProfileChange{Display: &display}))
+}
+
+func (p *Pages) change(r *http.Request, v web.Visitor, c authority.ProfileChange) error {
+	return p.Authority.ChangeProfile(r.Context(), v.Actor(r, p.Peers), v.Answer.Account, c)
 }
 
 func (p *Pages) saved(w http.ResponseWriter, err error) error {
@@ -71,10 +71,4 @@ func (p *Pages) saved(w http.ResponseWriter, err error) error {
 	}
 	p.leaveNotice(w, noticeProfile, url.Values{})
 	return redirect(w, "/settings")
-}
-
-// empty returns a change that changes nothing, of the type that the authority
-// takes. Its name belongs to the store, which a surface does not import.
-func empty[T any](func(context.Context, exeunt.Actor, exeunt.AccountID, T) error) (change T) {
-	return change
 }

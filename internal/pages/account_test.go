@@ -1,0 +1,106 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	useragent "github.com/medama-io/go-useragent"
+)
+
+func TestChangePassword(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b, other := n.signedIn("ada"), n.signedIn("ada")
+	n.app("ada", "Chirp on Pixel 8")
+	const next = "lantern quiet mosaic river"
+	b.submit("/security", "/security/password", url.Values{"current": {"wrong horse"}, "password": {next}}).
+		is(http.StatusUnprocessableEntity).says("That is not the current password").hides("wrong horse", next)
+	b.submit("/security", "/security/password", url.Values{"current": {password}, "password": {"12345678"}}).
+		is(http.StatusUnprocessableEntity).hides(password, "12345678")
+	if len(n.ends()) > 0 {
+		t.Fatal("a refused change ended something")
+	}
+	a := b.submit("/security", "/security/password", url.Values{"current": {password}, "password": {next}}).leadsTo("/security")
+	b.follow(a).says("The password is changed. 2 other sessions have ended.")
+	b.get("/security").hides("The password is changed") // said once
+	other.get("/").says("The password was changed")
+	b.get("/").says("Hello, Ada")
+	if got := n.ends(); !slices.Equal(got, []string{"others password_change"}) {
+		t.Errorf("the log has %q", got)
+	}
+	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {password}}).is(http.StatusUnauthorized)
+	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {next}}).leadsTo("/")
+}
+
+func TestSettings(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	a := b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada L"}, "email": {"ada@example.com"}}).leadsTo("/settings")
+	page := b.follow(a).says("Saved.", "Not confirmed", "Ada L")
+	if !strings.Contains(page.body, `value="ada@example.com"`) {
+		t.Error("the new address is not shown")
+	}
+	b.get("/settings").hides("Saved.")
+	b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada"}, "email": {"no address"}}).
+		is(http.StatusUnprocessableEntity).says("That is not an e-mail address", "Nothing was changed")
+	b.submit("/settings", "/settings/profile", url.Values{"name": {strings.Repeat("x", 200)}}).is(http.StatusUnprocessableEntity)
+	// An address that nobody has confirmed identifies nobody.
+	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada@example.com"}, "password": {password}}).is(http.StatusUnauthorized)
+	b.submit("/settings", "/settings/display", url.Values{"display": {"dark"}}).leadsTo("/settings")
+	if page := b.get("/"); !strings.Contains(page.body, `data-theme="dark"`) {
+		t.Error("the choice of display has no effect")
+	}
+	b.submit("/settings", "/settings/display", url.Values{"display": {"<b>"}}).leadsTo("/settings")
+	if page := b.get("/"); strings.Contains(page.body, "data-theme") {
+		t.Error("an unknown display was kept")
+	}
+}
+
+func TestMenuAndHelp(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	if a := b.get("/menu?return=/security").is(http.StatusOK); !strings.Contains(a.body, `class="x" href="/security"`) {
+		t.Error("the menu does not lead back")
+	}
+	b.get("/menu?return=//evil.example").is(http.StatusOK).hides("evil.example")
+	b.get("/help").is(http.StatusOK).says("How do I sign out?", "@ada")
+	newBrowser(n).get("/help").is(http.StatusOK).says("How do I sign out?").hides("@ada")
+}
+
+func TestLanguagesAndAgents(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	for agent, label := range map[string]string{
+		firefox: "Firefox on Linux", "": "A browser", strings.Repeat("\xff", 9000): "A browser",
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15":                                 "Safari on macOS",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1":               "Safari on iOS",
+		"Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36":                                 "Chrome on Android",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36 Edg/156.0.0.0":                         "Edge on Windows",
+		"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36 <script>alert(1)</script>" + firefox[:3]: "Chrome on Linux",
+	} {
+		b := newBrowser(n)
+		b.agent = agent
+		b.signIn("ada", "kept")
+		s, err := n.auth.Session(t.Context(), n.id("ada"), b.session())
+		n.must(err)
+		if s.Label != label {
+			t.Errorf("%.60q is labelled %q, not %q", agent, s.Label, label)
+		}
+	}
+}
+
+func FuzzLabel(f *testing.F) {
+	p := &Pages{Deps: Deps{Agents: useragent.NewParser()}}
+	f.Add(firefox)
+	f.Add("Mozilla/5.0 (Linux; Android 15) Chrome/99999999999999999999999999999999999999999999999999.0")
+	f.Fuzz(func(t *testing.T, agent string) {
+		if l := p.label(&http.Request{Header: http.Header{"User-Agent": {agent}}}); l == "" || len(l) > 80 {
+			t.Errorf("%q is labelled %q", agent, l)
+		}
+	})
+}

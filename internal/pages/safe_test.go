@@ -1,0 +1,208 @@
+package pages
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/signin"
+)
+
+// newRequest is a bare request of a browser to this site.
+func newRequest(method, to string) *http.Request {
+	r := httptest.NewRequest(method, "http://"+testHost+to, nil)
+	r.Header.Set("User-Agent", firefox)
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return r
+}
+
+// A GET changes nothing, whoever makes it: a link can be planted anywhere.
+func TestGetChangesNothing(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	n.app("ada", "Chirp on Pixel 8")
+	invite, err := n.in.Invite(t.Context(), signin.Invitation{Expires: n.clock.Now().Add(1 << 40)})
+	n.must(err)
+	get, post := addresses(n)
+	get = append(get, "/setup/"+invite.Reveal(), "/signout?scope=account", "/signout?scope=others&session="+b.session().String(),
+		"/ended?return=/sessions", "/sessions/"+b.session().String()+"/end", "/sessions/end?scope=others", "/authorize?decision=continue&"+appQuery("s").Encode())
+	before, kept := n.recorded(), b.token()
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		for _, to := range append(get, post...) {
+			for _, who := range []*browser{b, newBrowser(n)} {
+				if a := who.send(method, to, nil); a.StatusCode >= 500 {
+					t.Errorf("%s %s answers %d", method, to, a.StatusCode)
+				}
+			}
+		}
+	}
+	if n.recorded() != before {
+		t.Error("something changed")
+	}
+	if b.token() != kept {
+		t.Error("the credential changed")
+	}
+}
+
+// Posts that another site, a sibling site or nobody in particular makes a
+// browser send are refused at every address, and nothing changes.
+func TestForgedPosts(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	n.app("ada", "Chirp on Pixel 8")
+	invite, err := n.in.Invite(t.Context(), signin.Invitation{Expires: n.clock.Now().Add(1 << 40)})
+	n.must(err)
+	_, post := addresses(n)
+	form := b.fields(appQuery("s"))
+	for name, value := range map[string]string{
+		"scope": "account", "decision": "continue", "handle": "mallory", "name": "Mallory", "email": "m@example.com", "display": "dark",
+		"identifier": "ada", "password": password, "current": password, "kind": "kept", "return": "/sessions",
+	} {
+		form.Set(name, value)
+	}
+	before, kept := n.recorded(), b.token()
+	for _, forger := range []struct{ site, origin string }{
+		{"cross-site", "https://evil.example"}, {"same-site", "http://chirp.localhost:8081"}, {"", "http://chirp.localhost:8081"},
+		{"", "null"}, {"", "http://exeunt.localhost:8081"}, {"", ""},
+	} {
+		for _, to := range append(post, "/setup/"+invite.Reveal(), "/sessions/"+b.session().String()+"/end") {
+			for _, who := range []*browser{b, newBrowser(n)} {
+				who.site, who.origin = forger.site, forger.origin
+				who.post(to, form).is(http.StatusForbidden).says("did not come from our own page").leavesCookies()
+			}
+		}
+	}
+	if n.recorded() != before || b.token() != kept {
+		t.Error("something changed")
+	}
+}
+
+// A form that was rendered for another session changes nothing.
+func TestFormsOfAnotherSession(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.account("bob")
+	b, other := n.signedIn("ada"), n.signedIn("bob")
+	before := n.recorded()
+	for _, rt := range n.pages.routes() {
+		switch {
+		case rt.post == nil, rt.path == "/setup/{token}": // a link's form is for whoever holds the link
+			continue
+		}
+		to := strings.ReplaceAll(rt.path, "{id}", b.session().String())
+		form := other.fields(appQuery("s"))
+		form.Set("decision", "continue")
+		b.post(to, form).is(http.StatusConflict).says("This tab belongs to another sign-in", "@ada").leavesCookies()
+	}
+	if n.recorded() != before {
+		t.Error("something changed")
+	}
+}
+
+func TestUnknownAddressesAndMethods(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	b.get("/nowhere").is(http.StatusNotFound).says("There is nothing here", "@ada")
+	newBrowser(n).get("/nowhere").is(http.StatusNotFound).hides("@ada")
+	b.get("/sessions/").is(http.StatusNotFound)
+	for _, c := range []struct{ method, to, allow string }{
+		{http.MethodDelete, "/sessions", "GET, HEAD"}, {http.MethodPut, "/signin", "GET, HEAD, POST"}, {http.MethodGet, "/settings/profile", "POST"},
+		{http.MethodPost, "/", "GET, HEAD"}, {http.MethodPost, "/assets/app.css", "GET, HEAD"}, {http.MethodPatch, "/session/activity", "POST"},
+	} {
+		r := newRequest(c.method, c.to)
+		r.Header.Set("Origin", testOrigin)
+		a := b.do(r).is(http.StatusMethodNotAllowed)
+		if a.Header.Get("Allow") != c.allow {
+			t.Errorf("%s %s allows %q", c.method, c.to, a.Header.Get("Allow"))
+		}
+	}
+}
+
+func TestFormsThatAreNone(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	multipart := "--x\r\nContent-Disposition: form-data; name=\"session\"\r\n\r\n" + b.session().String() +
+		"\r\n--x\r\nContent-Disposition: form-data; name=\"display\"\r\n\r\ndark\r\n--x--\r\n"
+	_, post := addresses(n)
+	before := n.recorded()
+	for _, c := range []struct {
+		kind, body string
+		status     int
+	}{
+		{"application/x-www-form-urlencoded", "a=%zz", http.StatusBadRequest},
+		{"application/x-www-form-urlencoded", "a=" + strings.Repeat("x", maxForm), http.StatusRequestEntityTooLarge},
+		{"multipart/form-data", multipart, http.StatusBadRequest},
+		{"multipart/form-data; boundary=y", multipart, http.StatusBadRequest},
+		{"multipart/form-data; boundary=x", multipart[:40], http.StatusConflict}, // cut in its first header it reads as empty, and names no session
+		{"multipart/form-data; boundary=x", strings.Replace(multipart, "dark", strings.Repeat("d", maxForm), 1), http.StatusRequestEntityTooLarge},
+		{"application/json", `{"scope":"account"}`, http.StatusBadRequest},
+		{"text/plain", "scope=account", http.StatusBadRequest},
+		{"", "scope=account", http.StatusBadRequest},
+	} {
+		for _, to := range post {
+			r := httptest.NewRequest(http.MethodPost, "http://"+testHost+to, strings.NewReader(c.body))
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			r.Header.Set("Content-Type", c.kind)
+			want := c.status
+			switch to {
+			case "/nowhere":
+				want = http.StatusNotFound
+			case "/":
+				want = http.StatusMethodNotAllowed
+			case "/signup": // somebody is signed in
+				want = http.StatusConflict
+			}
+			b.do(r).is(want).leavesCookies()
+		}
+	}
+	if n.recorded() != before {
+		t.Error("something changed")
+	}
+	r := httptest.NewRequest(http.MethodPost, "http://"+testHost+"/settings/display", strings.NewReader(multipart))
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	b.do(r).leadsTo("/settings")
+}
+
+// FuzzForm sends any body of either kind to the addresses that read most of it.
+func FuzzForm(f *testing.F) {
+	f.Add("identifier=ada&password=x&kind=kept&return=/authorize%3Fclient_id%3Dchirp", false)
+	f.Add("--x\r\nContent-Disposition: form-data; name=\"password\"; filename=\"a\"\r\n\r\nx\r\n--x--\r\n", true)
+	f.Add("session="+exeunt.NewSessionID().String()+"&key=%00&scope=account&display=dark", false)
+	n := newNode(f)
+	n.account("ada")
+	fuzzCookies := n.signedIn("ada").cookies
+	f.Fuzz(func(t *testing.T, body string, multipart bool) {
+		for _, to := range []string{"/signin", "/signup", "/signout", "/session/activity", "/authorize"} {
+			for _, cookies := range []map[string]string{nil, fuzzCookies} {
+				r := httptest.NewRequest(http.MethodPost, "http://"+testHost+to, strings.NewReader(body))
+				r.Header.Set("Sec-Fetch-Site", "same-origin")
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				if multipart {
+					r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+				}
+				for name, value := range cookies {
+					r.AddCookie(&http.Cookie{Name: name, Value: value})
+				}
+				w := httptest.NewRecorder()
+				n.web.ServeHTTP(w, r)
+				if w.Code >= 500 {
+					t.Fatalf("POST %s answers %d", to, w.Code)
+				}
+				if loc := w.Header().Get("Location"); loc != "" && !strings.HasPrefix(loc, "/") {
+					if u, err := url.Parse(loc); err != nil || u.Host != "chirp.localhost:8081" {
+						t.Fatalf("POST %s leads to %q", to, loc)
+					}
+				}
+			}
+		}
+	})
+}

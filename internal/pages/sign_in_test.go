@@ -1,0 +1,189 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/signin"
+)
+
+func TestSignIn(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := newBrowser(n)
+	b.send(http.MethodGet, "/", nil).leadsTo("/signin").leavesCookies()
+	b.send(http.MethodGet, "/sessions?x=1", nil).leadsTo("/signin?return=%2Fsessions%3Fx%3D1")
+	a := b.submit("/signin?return=/sessions", "/signin", url.Values{"identifier": {"@Ada"}, "password": {password}, "kind": {"kept"}})
+	a.leadsTo("/sessions")
+	if !b.lasting["__Host-exeunt-0"] || !b.lasting["__Host-exeunt-0-here"] {
+		t.Error("a kept sign-in does not outlive the browser")
+	}
+	page := b.get("/sessions").is(http.StatusOK).says("Firefox on Linux", "192.0.2.7")
+	if page.Header.Get("Cache-Control") != "no-store" {
+		t.Error("a signed-in page may be stored")
+	}
+	b.get("/").is(http.StatusOK).says("Hello, Ada")
+}
+
+func TestSignInOnASharedComputer(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	for _, kind := range []string{"shared", "", "anything"} {
+		b := newBrowser(n)
+		b.signIn("ada", kind)
+		for name, lasting := range b.lasting {
+			if lasting {
+				t.Errorf("kind %q: the cookie %s outlives the browser", kind, name)
+			}
+		}
+		s, err := n.auth.Session(t.Context(), n.id("ada"), b.session())
+		n.must(err)
+		if s.Kind != exeunt.KindShared {
+			t.Errorf("kind %q makes a session of kind %s", kind, s.Kind)
+		}
+	}
+}
+
+func TestWrongCredentials(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := newBrowser(n)
+	for _, who := range []string{"ada", "nobody"} {
+		a := b.submit("/signin", "/signin", url.Values{"identifier": {who}, "password": {"wrong horse"}, "kind": {"kept"}})
+		a.is(http.StatusUnauthorized).says("do not match", "Nothing was changed").hides("wrong horse").leavesCookies()
+		if !strings.Contains(a.body, `value="`+who+`"`) {
+			t.Error("what was typed as the identifier is lost")
+		}
+	}
+	a := b.submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {"wrong horse"}, "kind": {"shared"}})
+	a.is(http.StatusUnauthorized).hides(`value="ada"`, "wrong horse")
+}
+
+func TestThrottledSignInSaysHowLong(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := newBrowser(n)
+	wrong := url.Values{"identifier": {"ada"}, "password": {"wrong horse"}, "kind": {"kept"}}
+	for range 50 {
+		if a := b.post("/signin", wrong); a.StatusCode == http.StatusTooManyRequests {
+			a.says("too many failed sign-ins", "Nothing was changed").leavesCookies()
+			if a.Header.Get("Retry-After") == "" {
+				t.Error("it does not say when to try again")
+			}
+			return
+		}
+	}
+	t.Fatal("50 wrong passwords were all looked at")
+}
+
+func TestDisabledAccountIsTold(t *testing.T) {
+	n := newNode(t)
+	id := n.account("ada")
+	_, err := n.auth.Disable(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, id)
+	n.must(err)
+	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}}).
+		is(http.StatusForbidden).says("disabled").leavesCookies()
+}
+
+// A credential that somebody planted in the browser before the sign-in is never
+// the one after it, and its session is not left alive without a holder.
+func TestSignInMakesANewCredential(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.account("mallory")
+	planted := n.signedIn("mallory")
+	before, beforeSession := planted.token(), planted.session()
+	victim := planted.thief()
+	victim.get("/signin").says("You are signed in as @mallory")
+	victim.signIn("ada", "kept")
+	if victim.token() == before {
+		t.Fatal("the planted credential is the one after the sign-in")
+	}
+	victim.get("/").says("Hello, Ada")
+	planted.get("/").says("Somebody signed in again").hides("mallory", "Hello")
+	s, err := n.auth.Session(t.Context(), n.id("mallory"), beforeSession)
+	n.must(err)
+	if s.End == nil || s.End.Reason != exeunt.ReasonReplaced {
+		t.Fatalf("the planted session ended as %+v", s.End)
+	}
+}
+
+func TestSignInTabLeftFromBefore(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.account("bob")
+	b := newBrowser(n)
+	stale := b.get("/signin").form("/signin") // opened while nobody was signed in
+	b.signIn("ada", "kept")
+	before := n.recorded()
+	stale["identifier"], stale["password"], stale["kind"] = []string{"bob"}, []string{password}, []string{"kept"}
+	b.post("/signin", stale).is(http.StatusConflict).says("This tab belongs to another sign-in", "@ada").leavesCookies()
+	if n.recorded() != before {
+		t.Error("the stale tab changed something")
+	}
+}
+
+func TestSignUp(t *testing.T) {
+	n := newNode(t)
+	b := newBrowser(n)
+	fill := url.Values{"handle": {"grace"}, "name": {"Grace"}, "email": {"grace@example.com"}, "password": {"short"}, "kind": {"kept"}}
+	b.submit("/signup", "/signup", fill).is(http.StatusUnprocessableEntity).says("shorter than 8").hides(`value="short"`)
+	fill.Set("password", password)
+	b.submit("/signup", "/signup", fill).leadsTo("/")
+	b.get("/").says("Hello, Grace")
+	b.send(http.MethodGet, "/signup", nil).leadsTo("/")
+	b.post("/signup", fill).is(http.StatusConflict)
+	newBrowser(n).submit("/signup", "/signup", fill).is(http.StatusUnprocessableEntity).says("That handle is taken")
+}
+
+func TestSignUpClosed(t *testing.T) {
+	n := newNode(t, func(c *signin.Config) { c.SignUpOpen = false })
+	b := newBrowser(n)
+	b.get("/signup").is(http.StatusForbidden).says("by invitation")
+	b.post("/signup", url.Values{"handle": {"grace"}, "password": {password}}).is(http.StatusForbidden)
+	b.get("/signin").hides("/signup")
+}
+
+func TestSetupLink(t *testing.T) {
+	n := newNode(t)
+	token, err := n.in.Invite(t.Context(), signin.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.clock.Now().Add(time.Hour)})
+	n.must(err)
+	link := "/setup/" + token.Reveal()
+	b := newBrowser(n)
+	before := n.recorded()
+	for range 3 {
+		a := b.get(link).is(http.StatusOK)
+		if a.Header.Get("Referrer-Policy") != "no-referrer" {
+			t.Error("the link's secret may travel on")
+		}
+		a.hides(token.Reveal())
+		if !strings.Contains(a.body, `value="grace"`) || !strings.Contains(a.body, `value="grace@example.com"`) {
+			t.Error("what the link fixes is not shown")
+		}
+	}
+	if n.recorded() != before {
+		t.Fatal("looking at the link changed something")
+	}
+	fill := url.Values{"handle": {"other"}, "name": {"Grace H"}, "email": {"other@example.com"}, "password": {"12345678"}, "kind": {"kept"}}
+	b.submit(link, link, fill).is(http.StatusUnprocessableEntity).hides("12345678", `value="other"`)
+	fill.Set("password", password)
+	b.submit(link, link, fill).leadsTo("/")
+	b.get("/settings").says("Your handle is @grace", "Confirmed")
+	newBrowser(n).get(link).is(http.StatusGone).says("has been used or has run out")
+	newBrowser(n).post(link, fill).is(http.StatusGone).leavesCookies()
+	for _, wrong := range []string{"/setup/x", "/setup/" + exeunt.NewToken(exeunt.UseInvite).Reveal(), "/setup/" + exeunt.NewToken(exeunt.UseSession).Reveal()} {
+		newBrowser(n).get(wrong).is(http.StatusGone)
+	}
+}
+
+// id finds an account by its handle.
+func (n *node) id(handle string) exeunt.AccountID {
+	n.t.Helper()
+	a, _, err := n.store.Identify(n.t.Context(), handle)
+	n.must(err)
+	return a.ID
+}

@@ -1,0 +1,170 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+func TestSignOut(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	thief := b.thief()
+	form := b.get("/signout").is(http.StatusOK).says("Sign out of @ada on this browser?").form("/signout")
+	if len(n.ends()) > 0 {
+		t.Fatal("asking has ended something")
+	}
+	a := b.post("/signout", form).leadsTo("/signed-out")
+	if got := a.Header.Get("Clear-Site-Data"); got != `"storage"` {
+		t.Errorf("Clear-Site-Data is %q", got)
+	}
+	if b.token() != "" || b.here() != "" {
+		t.Error("the browser keeps the credential")
+	}
+	if got := n.ends(); !slices.Equal(got, []string{"session signed_out"}) {
+		t.Errorf("the log has %q", got)
+	}
+	b.follow(a).is(http.StatusOK).says("Signed out of this browser", "Recorded").hides("ada")
+	b.get("/").says("Sign in").hides("ada")
+
+	// The old credential, used elsewhere, is refused on every kind of request.
+	thief.thief().send(http.MethodGet, "/sessions", nil).leadsTo("/ended?return=%2Fsessions")
+	thief.thief().post("/settings/profile", url.Values{"session": form["session"], "name": {"X"}}).is(http.StatusUnauthorized).says("nothing was changed").hides("ada")
+	thief.thief().post("/signout", form).is(http.StatusOK).says("It was signed out").hides("ada")
+	thief.get("/sessions").says("It was signed out").hides("ada", "Firefox", "192.0.2.7")
+	if got := n.ends(); len(got) != 1 {
+		t.Errorf("replaying the credential ended more: %q", got)
+	}
+}
+
+func TestSignOutOnASharedComputerSaysToCloseTheWindow(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := newBrowser(n)
+	b.signIn("ada", "shared")
+	b.follow(b.submit("/signout", "/signout", nil)).says("Close this window")
+}
+
+func TestSignOutEverywhere(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b, other := n.signedIn("ada"), n.signedIn("ada")
+	app, _ := n.app("ada", "Chirp on Pixel 8")
+	a := b.submit("/signout?scope=account", "/signout", nil).leadsTo("/signed-out")
+	b.follow(a).says("Signed out everywhere", "3 sessions have ended")
+	other.send(http.MethodGet, "/", nil).leadsTo("/ended")
+	if n.auth.Check(t.Context(), app).Usable() {
+		t.Error("the app's token is usable")
+	}
+	if got := n.ends(); !slices.Equal(got, []string{"account signed_out"}) {
+		t.Errorf("the log has %q", got)
+	}
+}
+
+func TestSignOutEverywhereElse(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b, other := n.signedIn("ada"), n.signedIn("ada")
+	form := b.get("/signout?scope=others").says("Sign out everywhere else?", "You stay signed in").form("/sessions/end")
+	b.post("/sessions/end", form).leadsTo("/sessions").leavesCookies()
+	b.get("/sessions").says("Signed out just now", "You signed out from Firefox on Linux")
+	other.get("/").says("It was signed out, here or from another device")
+	b.post("/sessions/end", form).leadsTo("/sessions") // sent twice
+	form.Set("scope", "account")
+	b.post("/sessions/end", form).is(http.StatusBadRequest)
+	if got := n.ends(); !slices.Equal(got, []string{"others signed_out"}) {
+		t.Errorf("the log has %q", got)
+	}
+}
+
+func TestSignOutForAnApp(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	a := b.submit("/signout?client=chirp", "/signout", nil).leadsTo("/signed-out?client=chirp")
+	page := b.follow(a).says("Signed out of this browser", "Back to Chirp")
+	if !slices.Contains([]int{http.StatusOK}, page.StatusCode) {
+		t.Error(page.StatusCode)
+	}
+	b.send(http.MethodGet, "/signout?client=chirp", nil).leadsTo("/signed-out?client=chirp")
+	b.send(http.MethodGet, "/signout?client=unknown", nil).leadsTo("/signed-out")
+	b.get("/signed-out?client=unknown").is(http.StatusOK).hides("Back to")
+}
+
+func TestSignedOutTellsOnlyWhatIsSigned(t *testing.T) {
+	n := newNode(t)
+	b := newBrowser(n)
+	b.get("/signed-out").says("Nobody is signed in here").hides("Exeunt.</span>", "Recorded")
+	b.cookies["__Host-exeunt-notice"] = "AAAA.done=signed_out&scope=account&ended=7"
+	b.get("/signed-out").says("Nobody is signed in here").hides("Recorded")
+	n.account("ada")
+	b.signIn("ada", "kept")
+	b.send(http.MethodGet, "/signed-out", nil).leadsTo("/")
+}
+
+func TestSignOutNeedsASensibleForm(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	before := n.recorded()
+	b.post("/signout", b.fields(url.Values{"scope": {"world"}})).is(http.StatusBadRequest).leavesCookies()
+	b.post("/signout", b.fields(url.Values{"key": {"a key with blanks"}})).is(http.StatusBadRequest).leavesCookies()
+	b.post("/signout", url.Values{}).is(http.StatusConflict).leavesCookies()
+	b.post("/signout", url.Values{"session": {exeunt.NewSessionID().String()}}).is(http.StatusConflict).says("This tab belongs to another sign-in").leavesCookies()
+	b.get("/signout?scope=world").is(http.StatusBadRequest)
+	if n.recorded() != before {
+		t.Error("something changed")
+	}
+	newBrowser(n).post("/signout", url.Values{}).leadsTo("/signed-out").leavesCookies()
+}
+
+// Half a pair is worth nothing, also to sign out with; but it is about to be
+// cleared, so its session must not live on without a holder.
+func TestSignOutWithHalfAPair(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	for _, age := range []time.Duration{time.Second, time.Hour} {
+		b := n.signedIn("ada")
+		whole := b.thief()
+		delete(b.cookies, "__Host-exeunt-0-here")
+		n.clock.pass(age)
+		a := b.post("/signout", url.Values{}).is(http.StatusOK).says("This browser lost half of its sign-in, so we ended it")
+		if b.token() != "" || a.Header.Get("Clear-Site-Data") == "" {
+			t.Error("the browser keeps its half")
+		}
+		whole.send(http.MethodGet, "/", nil).leadsTo("/ended")
+	}
+	if got := n.ends(); !slices.Equal(got, []string{"session half_pair", "session half_pair"}) {
+		t.Errorf("the log has %q", got)
+	}
+}
+
+// Without its database the server can record nothing, and says so: it does not
+// clear the browser and call that a sign-out.
+func TestSignOutWithoutTheStore(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.account("bob")
+	b, cold := n.signedIn("ada"), n.signedIn("bob")
+	form := b.get("/signout").form("/signout")
+	n.must(n.store.Close())
+	a := b.post("/signout", form).is(http.StatusServiceUnavailable).leavesCookies().says("The server cannot do this right now")
+	if a.Header.Get("Retry-After") == "" || b.token() == "" {
+		t.Error("it does not ask to try again with the same credential")
+	}
+	n.forget() // as after a restart: not even memory knows the token
+	for _, to := range []string{"/", "/sessions", "/signin", "/signup", "/signout", "/signed-out", "/ended", "/settings", "/menu", "/session/state"} {
+		cold.get(to).is(http.StatusServiceUnavailable).leavesCookies().hides("Nobody is signed in")
+	}
+	for _, to := range []string{"/signout", "/settings/profile", "/session/stay", "/signin", "/session/activity"} {
+		cold.post(to, url.Values{}).is(http.StatusServiceUnavailable).leavesCookies()
+	}
+	half := cold.thief()
+	delete(half.cookies, "__Host-exeunt-0-here")
+	half.get("/ended").is(http.StatusServiceUnavailable).leavesCookies()
+}
