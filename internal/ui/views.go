@@ -136,6 +136,16 @@ type SettingsView struct {
 	This           exeunt.Session
 }
 
+func (v *SettingsView) emailNote() string {
+	switch {
+	case v.Email == "":
+		return ""
+	case v.EmailConfirmed:
+		return "settings.email_confirmed"
+	}
+	return "settings.email_note"
+}
+
 // SecurityView is "/security".
 //
 // Its form: POST /security/password with session, key, current, password.
