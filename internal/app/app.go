@@ -113,6 +113,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	tend, cancel := context.WithCancel(context.Background())
 	n.tending = cancel
 	n.tended.Go(func() { n.Authority.Run(tend) })
+	n.tended.Go(func() { n.rotateKeys(tend) })
 	return nil
 }
 
@@ -155,6 +156,22 @@ func (n *Node) openKeys(ctx context.Context) error {
 	}
 	n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now())
 	return err
+}
+
+// rotateKeys makes new keys beside the old ones when their time has come.
+func (n *Node) rotateKeys(ctx context.Context) {
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if err := errors.Join(n.pairs.Rotate(ctx, n.now()), n.notices.Rotate(ctx, n.now())); err != nil {
+			n.log.Warn("keys could not be rotated; the present ones stay good, trying again in an hour", "err", err)
+		}
+	}
 }
 
 func (n *Node) masterKey() (keys.Master, error) {
