@@ -94,7 +94,7 @@ func TestSessionEndsAtTheInstantOfItsLimit(t *testing.T) {
 		seen, after time.Duration
 		want        Reason
 	}{
-		{0, 0, ""}, {0, time.Minute - time.Millisecond, ""}, {0, time.Minute, ReasonIdle}, {0, time.Hour, ReasonAbsolute},
+		{0, 0, ""}, {0, time.Minute - time.Millisecond, ""}, {0, time.Minute, ReasonIdle}, {0, time.Hour, ReasonIdle}, // both have passed; idle came first
 		{time.Hour - time.Second, time.Hour - time.Millisecond, ""}, {time.Hour - time.Second, time.Hour, ReasonAbsolute},
 	} {
 		s.Seen = start.Add(c.seen)

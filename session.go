@@ -61,13 +61,14 @@ func (s *Session) Live(now time.Time, generation int64) bool {
 }
 
 // Overdue returns the reason for which time has ended the session at now, or
-// "". A session ends at the very instant of its limit, not after it.
+// "". A session ends at the very instant of its limit, not after it; when both
+// limits have passed, by the one that came first.
 func (s *Session) Overdue(now time.Time) Reason {
 	switch {
+	case !now.Before(s.IdleAt()) && s.IdleAt().Before(s.ExpiresAt):
+		return ReasonIdle
 	case !now.Before(s.ExpiresAt):
 		return ReasonAbsolute
-	case !now.Before(s.IdleAt()):
-		return ReasonIdle
 	}
 	return ""
 }

@@ -138,11 +138,11 @@ func (x *Index) state(e, p *entry, now int64) State {
 	if e.ended.Load() || p.ended.Load() || p.generation.Load() < generation {
 		return Ended
 	}
-	switch {
+	switch idleAt := p.seen.Load() + p.idle; {
+	case now >= idleAt && idleAt < p.expires:
+		x.markLate(p, exeunt.ReasonIdle)
 	case now >= p.expires:
 		x.markLate(p, exeunt.ReasonAbsolute)
-	case now-p.seen.Load() >= p.idle:
-		x.markLate(p, exeunt.ReasonIdle)
 	}
 	if p.late.Load() {
 		return TimedOut

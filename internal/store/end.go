@@ -110,7 +110,9 @@ func (t *tx) endSession(by exeunt.Actor, rev exeunt.Revocation, now time.Time) (
 	out.At = now
 	// Time alone ends a session only if the activity that has reached the
 	// database agrees; whoever asks has flushed what it knows beforehand.
-	n, err := t.exec(`UPDATE sessions SET ended_at = $1, ended_reason = $2, ended_by = $3, ended_by_session = $4, ended_by_label = $5
+	// The row tells the moment from which the session was of no use, which was
+	// its limit, not when somebody noticed; the event tells when it was recorded.
+	n, err := t.exec(`UPDATE sessions SET ended_at = CASE $2 WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE $1 END, ended_reason = $2, ended_by = $3, ended_by_session = $4, ended_by_label = $5
 		WHERE account_id = $6 AND id = $7 AND ended_at IS NULL
 		AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $6)
 		AND ($2 <> 'idle' OR seen + idle <= $1) AND ($2 <> 'absolute' OR expires <= $1)`,

@@ -254,10 +254,10 @@ func TestTimeEndsOnlyWhatTheStoreAgreesTo(t *testing.T) {
 	}
 	wantErr(t, declare(exeunt.ReasonIdle, time.Hour), ErrStillGood)
 	wantErr(t, declare(exeunt.ReasonAbsolute, 24*time.Hour-time.Millisecond), ErrStillGood)
-	if o := overdue(24 * time.Hour); len(o) != 1 || o[0].Reason != exeunt.ReasonAbsolute {
-		t.Errorf("overdue by its absolute limit: %+v", o)
+	if o := overdue(24 * time.Hour); len(o) != 1 || o[0].Reason != exeunt.ReasonIdle {
+		t.Errorf("overdue by both limits, the idle one first: %+v", o)
 	}
-	if err := declare(exeunt.ReasonIdle, 90*time.Minute); err != nil {
+	if err := declare(exeunt.ReasonIdle, 100*time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(2 * time.Hour)}}); err != nil {
@@ -266,6 +266,9 @@ func TestTimeEndsOnlyWhatTheStoreAgreesTo(t *testing.T) {
 	got, err := s.Session(t.Context(), a.ID, v.ID)
 	if err != nil || got.End == nil || got.End.Reason != exeunt.ReasonIdle || !got.Seen.Equal(epoch.Add(30*time.Minute)) {
 		t.Errorf("%+v, %v", got, err)
+	}
+	if want := epoch.Add(90 * time.Minute); !got.End.At.Equal(want) {
+		t.Errorf("it ended at %v, not at its limit %v", got.End.At, want)
 	}
 	if len(overdue(48*time.Hour)) != 0 {
 		t.Error("an ended session is overdue")

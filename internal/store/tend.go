@@ -41,7 +41,7 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 // Overdue returns sessions whose time has run out as far as the database
 // knows, at most limit. With an account, only that account's.
 func (s *Store) Overdue(ctx context.Context, account exeunt.AccountID, now time.Time, limit int) ([]live.Overdue, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT s.account_id, s.id, CASE WHEN s.expires <= $1 THEN 'absolute' ELSE 'idle' END
+	rows, err := s.read.QueryContext(ctx, `SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen + s.idle THEN 'absolute' ELSE 'idle' END
 		FROM sessions s JOIN accounts a ON a.id = s.account_id
 		WHERE s.ended_at IS NULL AND s.generation >= a.generation AND (s.expires <= $1 OR s.seen + s.idle <= $1)
 		AND ($2 IS NULL OR s.account_id = $2) LIMIT $3`, ms(now), nullable(account), limit)
