@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -67,7 +68,9 @@ type CodeExchange struct {
 
 // ExchangeCode spends a code for an app session and returns its credential.
 // Whatever is wrong with the code is ErrCodeSpent: the difference would only
-// help whoever stole it.
+// help whoever stole it. ErrUnavailable and ErrNotConfirmed are the store's;
+// after ErrNotConfirmed the code may be spent, and presenting it again ends
+// what it gave.
 func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.Token, Answer, error) {
 	if x.Code.Use() != exeunt.UseCode || len(x.Verifier) < 43 || len(x.Verifier) > 128 { // RFC 7636 section 4.1
 		return exeunt.Token{}, Answer{}, exeunt.ErrCodeSpent
@@ -82,6 +85,9 @@ func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.To
 		return exeunt.Token{}, Answer{}, err
 	}
 	ans := a.Check(ctx, token)
+	if ans.State == live.CannotKnow {
+		return exeunt.Token{}, ans, fmt.Errorf("app session %s: %w", app, exeunt.ErrNotConfirmed)
+	}
 	if !ans.Usable() {
 		return exeunt.Token{}, ans, exeunt.ErrCodeSpent // ended in this very moment
 	}
