@@ -51,10 +51,45 @@ func (s *Service) AddAccount(ctx context.Context, by exeunt.Actor, n NewAccount,
 type Invitation = store.Invite
 
 // Invite makes a single-use link's token. What v fills in stands; the rest is
-// chosen by whoever uses it.
+// chosen by whoever uses it. What could never become an account is refused
+// here, not to the person who comes with the link: as a FieldError.
 func (s *Service) Invite(ctx context.Context, v Invitation) (exeunt.Token, error) {
+	v, err := s.cleanInvitation(ctx, v)
+	if err != nil {
+		return exeunt.Token{}, err
+	}
 	t := exeunt.NewToken(exeunt.UseInvite)
 	return t, s.Store.AddInvite(ctx, t.Hash(), v)
+}
+
+func (s *Service) cleanInvitation(ctx context.Context, v Invitation) (Invitation, error) {
+	var err error
+	if v.Handle != "" {
+		if v.Handle, err = cleanHandle(v.Handle); err != nil {
+			return v, err
+		}
+		switch _, err = s.Authority.AccountByHandle(ctx, v.Handle); {
+		case err == nil:
+			return v, errHandleTaken
+		case !errors.Is(err, exeunt.ErrNotFound):
+			return v, err
+		}
+	}
+	if v.Name, err = CleanName(v.Name, ""); err != nil {
+		return v, err
+	}
+	v.Email, err = CleanEmail(v.Email)
+	return v, err
+}
+
+var errHandleTaken = &exeunt.FieldError{Field: "handle", Code: "taken", Err: exeunt.ErrHandleTaken}
+
+func cleanHandle(text string) (string, error) {
+	handle, ok := exeunt.ParseHandle(text)
+	if !ok {
+		return "", fieldError("handle", "shape", "A handle has 2 to 30 letters a to z, digits and underscores, and starts with a letter.")
+	}
+	return handle, nil
 }
 
 // LookAtInvite returns an invite that can still be used, or ErrInviteSpent. It
@@ -83,11 +118,10 @@ func (s *Service) Redeem(ctx context.Context, t exeunt.Token, n NewAccount, from
 
 func (s *Service) create(ctx context.Context, n NewAccount, emailConfirmed bool, invite *exeunt.TokenHash, by exeunt.Actor) (exeunt.Proof, error) {
 	a := exeunt.Account{ID: exeunt.NewAccountID(), EmailConfirmed: emailConfirmed && n.Email != "", Created: s.Now()}
-	var ok bool
-	if a.Handle, ok = exeunt.ParseHandle(n.Handle); !ok {
-		return exeunt.Proof{}, fieldError("handle", "shape", "A handle has 2 to 30 letters a to z, digits and underscores, and starts with a letter.")
-	}
 	var err error
+	if a.Handle, err = cleanHandle(n.Handle); err != nil {
+		return exeunt.Proof{}, err
+	}
 	if a.Name, err = CleanName(n.Name, a.Handle); err != nil {
 		return exeunt.Proof{}, err
 	}
@@ -103,7 +137,7 @@ func (s *Service) create(ctx context.Context, n NewAccount, emailConfirmed bool,
 	}
 	err = s.Store.AddAccount(ctx, a, store.Credential{PasswordHash: hash}, invite, by)
 	if errors.Is(err, exeunt.ErrHandleTaken) {
-		return exeunt.Proof{}, &exeunt.FieldError{Field: "handle", Code: "taken", Err: exeunt.ErrHandleTaken}
+		return exeunt.Proof{}, errHandleTaken
 	}
 	if err != nil {
 		return exeunt.Proof{}, fmt.Errorf("add account: %w", err)
