@@ -1,0 +1,155 @@
+package client_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+)
+
+// open opens an app's event stream in a tab and delivers its states.
+func (b *browser) open() <-chan client.State {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := b.request(http.MethodGet, "/exeunt/stream", nil).WithContext(ctx)
+	r.AddCookie(&http.Cookie{Name: "__Host-chirp", Value: b.token().Reveal()})
+	resp, err := b.http.Do(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { cancel(); resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Cache-Control") != "no-store" {
+		b.t.Fatalf("stream: %s %v", resp.Status, resp.Header)
+	}
+	out := make(chan client.State, 16)
+	go func() {
+		defer close(out)
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				var s client.State
+				if json.Unmarshal([]byte(data), &s) == nil {
+					out <- s
+				}
+			}
+		}
+	}()
+	return out
+}
+
+// expect waits for a state, passing over others.
+func expect(t *testing.T, in <-chan client.State, want client.Liveness) client.State {
+	t.Helper()
+	limit := time.After(15 * time.Second)
+	for {
+		select {
+		case s, ok := <-in:
+			if !ok {
+				t.Fatalf("the stream ended before %q", want)
+			}
+			if s.State == want {
+				return s
+			}
+		case <-limit:
+			t.Fatalf("no %q in 15 s", want)
+		}
+	}
+}
+
+func TestAppPagesLearnOfTheEnd(t *testing.T) {
+	c := newChirp(t)
+	b := c.browser(t)
+	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	b.signIn(s, "/")
+	id := b.appSession()
+	var tabs []<-chan client.State
+	for range 5 {
+		tabs = append(tabs, b.open())
+		if first := expect(t, tabs[len(tabs)-1], client.Live); first.Session != id || first.IdleIn <= first.WarnIn {
+			t.Errorf("%+v", first)
+		}
+	}
+	within(t, 5*time.Second, "one stream to the authority", func() bool { return c.streams.Load() == 1 })
+	begun := time.Now()
+	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+	for _, tab := range tabs {
+		if last := expect(t, tab, client.Over); last.Reason != "signed_out" || last.At.IsZero() {
+			t.Errorf("%+v", last)
+		}
+		if _, more := <-tab; more {
+			t.Error("the stream goes on after the end")
+		}
+	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("the pages learned of it after %v", took)
+	}
+	if n := c.streams.Load(); n != 1 {
+		t.Errorf("%d streams to the authority for one app session", n)
+	}
+}
+
+func TestAppPagesAreUnknownWhileTheAuthorityIsLost(t *testing.T) {
+	c := newChirp(t)
+	b := c.browser(t)
+	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	b.signIn(s, "/")
+	tab := b.open()
+	expect(t, tab, client.Live)
+	within(t, 5*time.Second, "the stream to the authority", func() bool { return c.streams.Load() == 1 })
+	c.away.Store(true)
+	c.site.server.CloseClientConnections()
+	expect(t, tab, client.Unknown)
+	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount}) // meanwhile
+	c.away.Store(false)
+	if last := expect(t, tab, client.Over); last.Reason != "signed_out" {
+		t.Errorf("%+v", last)
+	}
+}
+
+func TestAppStreamsEndWithTheServer(t *testing.T) {
+	c := newChirp(t)
+	b := c.browser(t)
+	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	b.signIn(s, "/")
+	tab := b.open()
+	expect(t, tab, client.Live)
+	c.app.Close()
+	for range tab {
+	}
+}
+
+func TestWatch(t *testing.T) {
+	s := newSite(t, "http://chirp.localhost:8081/exeunt/callback")
+	token, session := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	told := make(chan client.State, 64)
+	result := make(chan error, 1)
+	go func() {
+		result <- s.client.Watch(t.Context(), client.NewSecret(token.Reveal()), func(st client.State) { told <- st })
+	}()
+	if st := expect(t, told, client.Live); st.Session != session.ID.String() {
+		t.Errorf("%+v", st)
+	}
+	s.server.CloseClientConnections()
+	expect(t, told, client.Unknown)
+	expect(t, told, client.Live)
+	s.end(t, session, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: session.ID})
+	expect(t, told, client.Over)
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWatchStopsWithItsContext(t *testing.T) {
+	s := newSite(t, "http://chirp.localhost:8081/exeunt/callback")
+	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.client.Watch(ctx, client.NewSecret(token.Reveal()), func(client.State) { cancel() })
+	if err != context.Canceled {
+		t.Error(err)
+	}
+}
