@@ -2,6 +2,8 @@ package client_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"crypto/sha256"
-	"encoding/base64"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
@@ -109,9 +109,10 @@ func TestCheck(t *testing.T) {
 
 // What something in between answers says nothing about the session.
 func TestAnswersFromInBetween(t *testing.T) {
-	var h http.HandlerFunc
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h(w, r) }))
+	var h atomic.Pointer[http.HandlerFunc]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*h.Load())(w, r) }))
 	defer server.Close()
+	answer := func(f http.HandlerFunc) { h.Store(&f) }
 	c, err := client.New(server.URL, client.Options{CheckTimeout: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +131,7 @@ func TestAnswersFromInBetween(t *testing.T) {
 			}
 		},
 	} {
-		h = in
+		answer(in)
 		if _, err := c.Check(t.Context(), client.NewSecret("x"), false); !errors.Is(err, client.ErrUnavailable) {
 			t.Errorf("%s: Check: %v", name, err)
 		}
@@ -138,11 +139,11 @@ func TestAnswersFromInBetween(t *testing.T) {
 			t.Errorf("%s: State: %+v %v", name, st, err)
 		}
 	}
-	h = func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"token":"exs_secret",`) }
+	answer(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"token":"exs_secret",`) })
 	if _, _, err := c.SignIn(t.Context(), client.SignIn{}); !errors.Is(err, client.ErrUnavailable) || strings.Contains(err.Error(), "exs_") {
 		t.Errorf("half an answer: %v", err)
 	}
-	h = func(w http.ResponseWriter, r *http.Request) { w.Write(bytes.Repeat([]byte(" "), 2<<20)) }
+	answer(func(w http.ResponseWriter, r *http.Request) { w.Write(bytes.Repeat([]byte(" "), 2<<20)) })
 	if _, err := c.Current(t.Context(), client.NewSecret("x")); !errors.Is(err, client.ErrUnavailable) {
 		t.Errorf("an endless answer: %v", err)
 	}
