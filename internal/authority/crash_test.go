@@ -1,0 +1,5 @@
+package authority
+
+const crashChild = "EXEUNT_TEST_CRASH_CHILD"
+
+func runCrashChild(path string) {}

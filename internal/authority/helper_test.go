@@ -1,0 +1,221 @@
+package authority
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(crashChild); path != "" {
+		runCrashChild(path)
+		return
+	}
+	flag.Parse()
+	goleak.VerifyTestMain(m)
+}
+
+var (
+	ctx   = context.Background()
+	epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+)
+
+// tester is what testing.T and rapid.T have in common.
+type tester interface {
+	Helper()
+	Fatalf(string, ...any)
+	Errorf(string, ...any)
+}
+
+// clock is the tests' time. It moves only when told to.
+type clock struct{ ms atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.ms.Store(epoch.UnixMilli())
+	return c
+}
+
+func (c *clock) Now() time.Time       { return time.UnixMilli(c.ms.Load()).UTC() }
+func (c *clock) add(d time.Duration)  { c.ms.Add(d.Milliseconds()) }
+func (c *clock) since() time.Duration { return c.Now().Sub(epoch) }
+
+var testPolicy = exeunt.Policy{
+	Kept:   exeunt.Limits{Idle: time.Hour, Absolute: 5 * time.Hour, Warning: time.Minute},
+	Shared: exeunt.Limits{Idle: 15 * time.Minute, Absolute: 2 * time.Hour, Warning: time.Minute},
+	App:    exeunt.Limits{Idle: 2 * time.Hour, Absolute: 6 * time.Hour, Warning: time.Minute},
+}
+
+var chirp = exeunt.Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.example", RedirectURIs: []string{"http://chirp.example/callback"}}
+
+// node is an authority on a real database.
+type node struct {
+	*Authority
+	t     tester
+	path  string
+	clock *clock
+	fault *atomic.Bool // memory cannot follow the log any more
+}
+
+func newNode(t testing.TB) *node {
+	n := openNode(t, filepath.Join(t.TempDir(), "exeunt.db"), newClock())
+	t.Cleanup(func() { n.Store.Close() })
+	return n
+}
+
+func openNode(t tester, path string, c *clock) *node {
+	t.Helper()
+	var f *feed.Feed
+	log := slog.New(slog.DiscardHandler)
+	fault := &atomic.Bool{}
+	s, err := store.Open(ctx, store.Options{Path: path, Log: log, Committed: func(list []exeunt.Event) error {
+		if fault.Load() {
+			return errors.New("memory is lost")
+		}
+		return f.Advance(list)
+	}})
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	head, err := s.Head(ctx)
+	if err != nil {
+		t.Fatalf("head: %v", err)
+	}
+	index := live.New(head)
+	f = feed.New(index)
+	return &node{t: t, path: path, clock: c, fault: fault, Authority: New(Config{
+		Store: s, Live: index, Feed: f, Policy: testPolicy, Clients: []exeunt.Client{chirp}, Now: c.Now, Log: log,
+		Retention: store.Retention{Ended: 1000 * time.Hour, Audit: 1000 * time.Hour},
+	})}
+}
+
+// restart closes the node and opens another on the same database: what was
+// only in memory is gone.
+func (n *node) restart() {
+	n.t.Helper()
+	n.Store.Close()
+	*n = *openNode(n.t, n.path, n.clock)
+}
+
+func (n *node) account() exeunt.AccountID {
+	n.t.Helper()
+	var b [8]byte
+	rand.Read(b[:])
+	a := exeunt.Account{ID: exeunt.NewAccountID(), Handle: "h" + hex.EncodeToString(b[:]), Name: "A Person", Created: n.Now()}
+	if err := n.Store.AddAccount(ctx, a, store.Credential{PasswordHash: "a hash"}, nil, exeunt.System()); err != nil {
+		n.t.Fatalf("add account: %v", err)
+	}
+	return a.ID
+}
+
+func (n *node) proof(id exeunt.AccountID) exeunt.Proof {
+	n.t.Helper()
+	a, err := n.Account(ctx, id)
+	if err != nil {
+		n.t.Fatalf("account: %v", err)
+	}
+	return exeunt.Proof{Account: id, Method: exeunt.MethodPassword, Generation: a.Generation, CredentialVersion: a.CredentialVersion}
+}
+
+func (n *node) signIn(id exeunt.AccountID, kind exeunt.SessionKind) (exeunt.Token, exeunt.Session) {
+	n.t.Helper()
+	token, s, err := n.Start(ctx, SignIn{Proof: n.proof(id), Kind: kind, Label: "a browser"})
+	if err != nil {
+		n.t.Fatalf("start: %v", err)
+	}
+	return token, s
+}
+
+const verifier = "a-verifier-of-at-least-forty-three-characters-in-length"
+
+func challenge() string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func (n *node) grant(s exeunt.Session) exeunt.Token {
+	n.t.Helper()
+	code, err := n.GrantCode(ctx, s.Account, s.ID, CodeRequest{Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge()})
+	if err != nil {
+		n.t.Fatalf("grant: %v", err)
+	}
+	return code
+}
+
+func exchange(code exeunt.Token) CodeExchange {
+	return CodeExchange{Code: code, Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Verifier: verifier}
+}
+
+// appSession signs the session in to Chirp.
+func (n *node) appSession(s exeunt.Session) (exeunt.Token, exeunt.AppSessionID) {
+	n.t.Helper()
+	token, ans, err := n.ExchangeCode(ctx, exchange(n.grant(s)))
+	if err != nil {
+		n.t.Fatalf("exchange: %v", err)
+	}
+	return token, ans.App
+}
+
+func (n *node) end(rev exeunt.Revocation) Ending {
+	n.t.Helper()
+	out, err := n.End(ctx, exeunt.System(), rev)
+	if err != nil {
+		n.t.Fatalf("end: %v", err)
+	}
+	return out
+}
+
+func (n *node) want(t exeunt.Token, state live.State) {
+	n.t.Helper()
+	if got := n.Check(ctx, t).State; got != state {
+		n.t.Errorf("the token is %v, want %v", got, state)
+	}
+}
+
+func personIn(s exeunt.Session) exeunt.Actor {
+	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Label: s.Label}
+}
+
+var operator = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
+
+func endOne(s exeunt.Session) exeunt.Revocation {
+	return exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}
+}
+
+func endApp(s exeunt.Session, app exeunt.AppSessionID) exeunt.Revocation {
+	r := endOne(s)
+	r.AppSession = app
+	return r
+}
+
+func endOthers(keep exeunt.Session) exeunt.Revocation {
+	return exeunt.Revocation{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID, Reason: exeunt.ReasonSignedOut}
+}
+
+func endAll(id exeunt.AccountID) exeunt.Revocation {
+	return exeunt.Revocation{Account: id, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut}
+}
+
+func wantErr(t tester, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("got error %v, want %v", err, want)
+	}
+}

@@ -1,0 +1,146 @@
+package authority
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// overtake checks a token, and lets something happen between the reading of its
+// snapshot and the insertion.
+func (n *node) overtake(token exeunt.Token, meanwhile func()) Answer {
+	var once sync.Once
+	read, free := make(chan struct{}), make(chan struct{})
+	n.afterLoad = func() {
+		once.Do(func() {
+			close(read)
+			<-free
+		})
+	}
+	got := make(chan Answer)
+	go func() { got <- n.Check(ctx, token) }()
+	<-read
+	meanwhile()
+	close(free)
+	return <-got
+}
+
+func TestASlowLoadCannotOvertakeAnEnd(t *testing.T) {
+	type made struct {
+		token, app exeunt.Token
+		s          exeunt.Session
+		appID      exeunt.AppSessionID
+	}
+	for name, c := range map[string]struct {
+		meanwhile  func(n *node, m made)
+		token, app live.State
+	}{
+		"nothing":        {func(*node, made) {}, live.Usable, live.Usable},
+		"session ended":  {func(n *node, m made) { n.end(endOne(m.s)) }, live.Ended, live.Ended},
+		"account ended":  {func(n *node, m made) { n.end(endAll(m.s.Account)) }, live.Ended, live.Ended},
+		"app ended":      {func(n *node, m made) { n.end(endApp(m.s, m.appID)) }, live.Usable, live.Ended},
+		"it was kept":    {func(n *node, m made) { n.end(endOthers(m.s)) }, live.Usable, live.Usable},
+		"another's kept": {func(n *node, m made) { _, s := n.signIn(m.s.Account, exeunt.KindKept); n.end(endOthers(s)) }, live.Ended, live.Ended},
+		"kept, then ended": {func(n *node, m made) {
+			n.end(endOthers(m.s))
+			n.end(endOne(m.s))
+		}, live.Ended, live.Ended},
+		"disabled": {func(n *node, m made) {
+			if _, err := n.Disable(ctx, operator, m.s.Account); err != nil {
+				n.t.Fatalf("%v", err)
+			}
+		}, live.Ended, live.Ended},
+		"replaced": {func(n *node, m made) {
+			if _, _, err := n.Start(ctx, SignIn{Proof: n.proof(m.s.Account), Kind: exeunt.KindKept, Replaces: m.s.ID}); err != nil {
+				n.t.Fatalf("%v", err)
+			}
+		}, live.Ended, live.Ended},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			for _, which := range []string{"token", "app"} {
+				var m made
+				m.token, m.s = n.signIn(n.account(), exeunt.KindKept)
+				m.app, m.appID = n.appSession(m.s)
+				n.restart() // memory knows neither
+				token, want := m.token, c.token
+				if which == "app" {
+					token, want = m.app, c.app
+				}
+				if got := n.overtake(token, func() { c.meanwhile(n, m) }); got.State != want {
+					t.Errorf("the %s's check that was under way says %v, want %v", which, got.State, want)
+				}
+				n.want(m.token, c.token)
+				n.want(m.app, c.app)
+				n.restart()
+				n.want(m.token, c.token)
+				n.want(m.app, c.app)
+			}
+		})
+	}
+}
+
+// The first check of a new sign-in is a load like any other.
+func TestTheFirstCheckOfANewSignIn(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	token, _ := n.signIn(id, exeunt.KindKept)
+	if got := n.overtake(token, func() { n.end(endAll(id)) }); got.State != live.Ended {
+		t.Errorf("it is %v", got.State)
+	}
+	n.want(token, live.Ended)
+}
+
+// A snapshot overtaken by more events than are remembered is read again.
+func TestMoreEventsThanAreRemembered(t *testing.T) {
+	const many = 1<<13 + 1
+	n := newNode(t)
+	dead, s := n.signIn(n.account(), exeunt.KindKept)
+	alive, _ := n.signIn(n.account(), exeunt.KindKept)
+	stranger := n.account()
+	for _, c := range []struct {
+		token exeunt.Token
+		first func()
+		want  live.State
+	}{{alive, func() {}, live.Usable}, {dead, func() { n.end(endOne(s)) }, live.Ended}} {
+		got := n.overtake(c.token, func() {
+			c.first()
+			var wg sync.WaitGroup
+			for part := range 256 {
+				wg.Go(func() {
+					for i := part; i < many; i += 256 {
+						if _, err := n.Store.End(ctx, exeunt.System(), endAll(stranger), store.Change{}, epoch); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+		if got.State != c.want {
+			t.Errorf("it is %v, want %v", got.State, c.want)
+		}
+	}
+}
+
+// An overtaken snapshot is read again, and shows what overtook it.
+func TestAnOvertakenSnapshotIsReadAgain(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	app, appID := n.appSession(s)
+	n.restart()
+	loads := 0
+	n.afterLoad = func() {
+		if loads++; loads == 1 {
+			n.end(endApp(s, appID))
+		}
+	}
+	n.want(app, live.Ended)
+	if loads != 2 {
+		t.Errorf("read %d times", loads)
+	}
+	n.want(token, live.Usable)
+}
