@@ -44,12 +44,16 @@ class Guard {
     this.idle = new Idle(env, {
       note: () => this.note(false),
       ask: () => this.check(),
+      // Nobody has used the page for so long: what it shows is not left to
+      // whoever comes by while the server is asked.
+      expire: () => { this.drop(); this.check(); },
       show: (ms) => this.o.warn.show?.(ms),
       hide: () => this.o.warn.hide?.(),
       may: () => !this.over && !this.veil.down && this.visible,
     });
     this.retry = firstRetry;
     this.leavingUntil = -Infinity;
+    this.answerDue = -Infinity;
     this.undo = [];
   }
 
@@ -67,7 +71,9 @@ class Guard {
     this.on(window, 'focus', () => this.check());
     this.on(window, 'online', () => this.check());
     this.on(document, 'submit', (event) => {
-      if (!event.defaultPrevented && event.target.matches?.(this.o.leave)) this.tell({ kind: 'leaving' });
+      if (event.defaultPrevented || !event.target.matches?.(this.o.leave)) return;
+      this.tell({ kind: 'leaving' });
+      this.answerDue = this.env.now() + leavingFor;
     });
     // This request also keeps Chromium from putting the page into its
     // back-forward cache, from which it would come back after a remote end.
@@ -187,13 +193,17 @@ class Guard {
   }
 
   finish(words, leave) {
+    // When this page is signing out itself, the answer to its own form says
+    // what was done; going elsewhere now would cut that off.
+    const due = this.answerDue - this.env.now();
     this.leave = leave;
-    this.veil.clear(words);
+    this.veil.clear(due > 0 ? '' : words);
     this.over = true;
     this.line.close();
     this.idle.stop();
     this.env.clearTimeout(this.timer);
-    leave();
+    if (due > 0) this.timer = this.env.setTimeout(leave, due);
+    else leave();
   }
 
   tell(message) {

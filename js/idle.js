@@ -12,8 +12,9 @@ const inputs = ['pointerdown', 'pointermove', 'keydown', 'touchstart', 'wheel'];
 export class Idle {
   /**
    * @param env the browser
-   * @param calls {note(), ask(), show(ms), hide(), may()}: tell the server of
-   *   input; ask for the state; show or hide the warning; may input count now
+   * @param calls {note(), ask(), expire(), show(ms), hide(), may()}: tell the
+   *   server of input; ask for the state; the time is up as far as is known
+   *   here; show or hide the warning; may input count now
    */
   constructor(env, calls) {
     this.env = env;
@@ -37,7 +38,10 @@ export class Idle {
     } else {
       this.#show(idleIn);
     }
-    this.endTimer = this.env.setTimeout(() => this.calls.ask(), Math.min(idleIn + 250, longest));
+    this.endTimer = this.env.setTimeout(
+      () => (idleIn < longest ? this.calls.expire() : this.calls.ask()),
+      Math.min(idleIn + 250, longest),
+    );
   }
 
   /** Input was noted, here or in another tab. */

@@ -74,7 +74,8 @@ func others() []exeunt.Session {
 
 func just() []exeunt.Session {
 	return []exeunt.Session{ended(session(5, exeunt.KindShared, "Library PC", 2*time.Hour, time.Hour), 20*time.Second,
-		exeunt.ReasonSignedOut, exeunt.ActorPerson, 0, "Firefox on Linux")}
+		exeunt.ReasonSignedOut, exeunt.ActorPerson, 0, "Firefox on Linux"),
+		ended(session(6, exeunt.KindApp, "Old tablet", 2*time.Hour, time.Hour), 30*time.Second, exeunt.ReasonAdministrator, exeunt.ActorOperator, 0, "")}
 }
 
 func endedSessions() []exeunt.Session {

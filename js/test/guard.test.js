@@ -207,6 +207,18 @@ test('signing out in one tab blanks the others before the server has answered', 
   assert.deepEqual(b.location.replaced, ['/ended']);
 });
 
+test('the page that signs out goes blank and waits for the answer to its own form', async () => {
+  const w = new World();
+  const p = await open(w);
+  p.document.emit('submit', { target: { matches: () => true }, defaultPrevented: false });
+  w.streams[0].say('state', ended);
+  await settle();
+  assert.equal(p.main.isConnected, false);
+  assert.deepEqual(p.location.replaced, [], 'the sign-out is not cut off');
+  await w.pass(5000);
+  assert.deepEqual(p.location.replaced, ['/ended'], 'the answer got lost');
+});
+
 test('a sign-out that did not happen gives the other tabs back', async () => {
   const w = new World();
   const [a, b] = [await open(w), await open(w)];

@@ -91,6 +91,17 @@ test('after the idle end the page asks and leaves by itself', async () => {
   assert.deepEqual(p.location.replaced, ['/ended']);
 });
 
+test('after the idle end the page is blank even if the server is away', async () => {
+  const w = new World();
+  const p = await open(w);
+  w.answer = 'offline';
+  await w.pass(15 * minute + 500);
+  assert.equal(p.veiled, true);
+  w.answer = live('ses_a'); // used elsewhere meanwhile
+  await w.pass(16000);
+  assert.equal(p.veiled, false);
+});
+
 test('input within the last minute still counts when the warning is due', async () => {
   const w = new World();
   const p = await open(w);

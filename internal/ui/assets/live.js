@@ -28,7 +28,7 @@ async function refresh(words) {
   const gone = [...document.querySelectorAll('[data-live] [data-row][data-state]:not([data-state="ended"])')]
     .filter((row) => fresh.querySelector(`[data-row="${row.dataset.row}"]:not([data-state="ended"])`) === null);
   const ended = gone.length ? await page('/sessions/ended') : null;
-  for (const row of gone) fade(row, ended?.querySelector(`[data-row="${row.dataset.row}"] .why`)?.textContent, words);
+  for (const row of gone) fade(row, ended?.querySelector(`[data-row="${row.dataset.row}"]`), words);
   for (const name of ['tabs', 'scope']) replace(name, fresh);
   if (!gone.length || document.body.dataset.page === 'sessions') add(fresh);
   if (gone.length) {
@@ -44,12 +44,13 @@ async function page(address) {
   return parsed.body.dataset.session === document.body.dataset.session ? parsed : null;
 }
 
-/** Marks a row as ended where it stands. */
-function fade(row, why, words) {
+/** Marks a row as ended where it stands; `told` is its row among the ended ones. */
+function fade(row, told, words) {
+  const why = told?.querySelector('.why')?.textContent;
   const held = row.contains(document.activeElement);
   row.dataset.state = 'ended';
   row.querySelector('h3 .st')?.remove();
-  row.querySelector('h3').append(status('check', 'gone', words.gone));
+  row.querySelector('h3').append(status('check', 'gone', told?.dataset.reason === 'signed_out' ? words.gone : words.over));
   if (why) row.querySelector('.meta').textContent = `${why.trim()}.`;
   for (const part of row.querySelectorAll('.apps, .more, form')) part.remove();
   if (held) row.querySelector('h3').focus();
