@@ -120,7 +120,7 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 	n.must(err)
 	dead := b.thief()
 	b.send(http.MethodGet, "/security", nil).leadsTo("/ended?return=%2Fsecurity").leavesCookies()
-	b.get("/security").says("An administrator ended it").hides("ada", "Firefox", "192.0.2.7")
+	b.get("/security").says("An administrator ended").hides("ada", "Firefox", "192.0.2.7")
 	if len(b.cookies) > 0 {
 		t.Errorf("left over: %v", b.cookies)
 	}
@@ -139,7 +139,7 @@ func TestHalfAPairEndsTheSession(t *testing.T) {
 	whole := b.thief()
 	n.clock.pass(time.Minute)
 	a := halfOf(b).get("/sessions")
-	a.says("This browser lost half of its sign-in, so we ended it").hides("ada")
+	a.says("This browser lost half of its sign-in").hides("ada")
 	if b.token() != "" {
 		t.Error("the half was not cleared")
 	}

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-const maxReturn = 2048
+// maxReturn leaves room for an app's request with the longest state.
+const maxReturn = 4096
 
 // localPath returns the address to come back to if it is a path of this site,
 // and "/" for anything else. What browsers and Go could read differently

@@ -181,7 +181,7 @@ func TestTimeoutsAreTheServers(t *testing.T) {
 	for _, c := range []struct {
 		kind, says string
 		idle       time.Duration
-	}{{"shared", "It was left unused for too long", 15 * time.Minute}, {"kept", "It was left unused for too long", 30 * 24 * time.Hour}} {
+	}{{"shared", "left unused for too long", 15 * time.Minute}, {"kept", "left unused for too long", 30 * 24 * time.Hour}} {
 		b := newBrowser(n)
 		b.signIn("ada", c.kind)
 		n.clock.pass(c.idle - time.Second)

@@ -104,7 +104,7 @@ func TestSignInMakesANewCredential(t *testing.T) {
 		t.Fatal("the planted credential is the one after the sign-in")
 	}
 	victim.get("/").says("Hello, Ada")
-	planted.get("/").says("Somebody signed in again").hides("mallory", "Hello")
+	planted.get("/").says("signed in again in this browser").hides("mallory", "Hello")
 	s, err := n.auth.Session(t.Context(), n.id("mallory"), beforeSession)
 	n.must(err)
 	if s.End == nil || s.End.Reason != exeunt.ReasonReplaced {
