@@ -117,16 +117,19 @@ func (a *Authority) sweepOverdue(ctx context.Context) error {
 	}
 	for {
 		overdue, err := a.Store.Overdue(ctx, noAccount, a.Now(), overdueStep)
-		if err != nil || len(overdue) == 0 {
+		if err != nil {
 			return err
 		}
 		if err := a.declareAll(ctx, overdue); err != nil {
 			return err
 		}
 		if len(overdue) < overdueStep {
-			return nil
+			break
 		}
 	}
+	// What is refused here and yet not overdue there waits for a ruling whose
+	// notice was lost: the store was away, or too many came at once.
+	return a.declareAll(ctx, a.Live.Late(a.Now()))
 }
 
 // declareAll declares sessions ended side by side, so that their endings share

@@ -100,7 +100,7 @@ func New(seq int64) *Index {
 func (x *Index) shard(h exeunt.TokenHash) *shard { return &x.shards[h[0]%shardCount] }
 
 // Overdue delivers sessions whose time a check found to have run out. When
-// nobody reads, notices are dropped: the store's own sweep finds the session.
+// nobody reads, notices are dropped: the sweep finds the session, see Late.
 func (x *Index) Overdue() <-chan Overdue { return x.overdue }
 
 // Check answers for a token. It allocates nothing, writes nothing to the
@@ -158,6 +158,25 @@ func (x *Index) markLate(p *entry, reason exeunt.Reason) {
 	case x.overdue <- Overdue{p.account.id, p.session, reason}:
 	default:
 	}
+}
+
+// Late returns the sessions that checks found to have run out and that the
+// store has not ruled on yet.
+func (x *Index) Late(now time.Time) []Overdue {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var out []Overdue
+	for _, e := range x.sessions {
+		if !e.late.Load() || e.ended.Load() {
+			continue
+		}
+		reason := exeunt.ReasonIdle
+		if now.UnixMilli() >= e.expires {
+			reason = exeunt.ReasonAbsolute
+		}
+		out = append(out, Overdue{e.account.id, e.session, reason})
+	}
+	return out
 }
 
 // StillGood lifts the mark of a session that the store found not to have run
