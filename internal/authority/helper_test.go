@@ -219,3 +219,5 @@ func wantErr(t tester, err, want error) {
 		t.Fatalf("got error %v, want %v", err, want)
 	}
 }
+
+func profileChange(name *string) store.ProfileChange { return store.ProfileChange{Name: name} }

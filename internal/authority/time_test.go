@@ -1,0 +1,327 @@
+package authority
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// drain carries out what the checks so far found to be overdue, as Run does.
+func (n *node) drain() {
+	n.t.Helper()
+	for {
+		select {
+		case o := <-n.Live.Overdue():
+			if err := n.declare(ctx, o.Account, o.Session, o.Reason); err != nil {
+				n.t.Errorf("declare: %v", err)
+			}
+		case q := <-n.queue:
+			if _, err := n.End(ctx, q.by, q.rev); err != nil {
+				n.t.Errorf("end: %v", err)
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (n *node) endOf(s exeunt.Session) *exeunt.Ended {
+	n.t.Helper()
+	got, err := n.Session(ctx, s.Account, s.ID)
+	if err != nil {
+		n.t.Fatalf("session: %v", err)
+	}
+	return got.End
+}
+
+func TestIdleEnd(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept) // idle 1 h
+	app, _ := n.appSession(s)
+	n.clock.add(50 * time.Minute)
+	n.Touch(n.Check(ctx, app)) // an app's activity counts for the session
+	n.clock.add(20 * time.Minute)
+	n.want(token, live.Usable)
+	for range 5 { // asking does not
+		n.clock.add(7 * time.Minute)
+		n.want(token, live.Usable)
+		n.want(app, live.Usable)
+	}
+	n.clock.add(5*time.Minute - time.Millisecond)
+	n.want(token, live.Usable)
+	n.clock.add(time.Millisecond)
+	n.want(app, live.TimedOut)
+	n.want(token, live.TimedOut)
+	if n.endOf(s) != nil {
+		t.Error("recorded before anybody recorded it")
+	}
+	n.drain()
+	n.want(token, live.Ended)
+	n.want(app, live.Ended)
+	if e := n.endOf(s); e == nil || e.Reason != exeunt.ReasonIdle || e.By != exeunt.ActorSystem {
+		t.Errorf("its end is %+v", e)
+	}
+	n.restart()
+	n.want(token, live.Ended)
+	n.want(app, live.Ended)
+}
+
+// A session whose time has run out is not revived by what comes after, only by
+// the store's word that it knew of earlier activity.
+func TestTimedOutStaysOut(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	usable := n.Check(ctx, token)
+	n.clock.add(time.Hour)
+	n.want(token, live.TimedOut)
+	n.Touch(n.Check(ctx, token)) // a request refused is no activity
+	n.clock.add(-time.Minute)    // a clock set back is no excuse
+	n.want(token, live.TimedOut)
+	// A request that was found usable in time may still note its activity, and
+	// then the store rules for the session.
+	n.Touch(usable)
+	n.clock.add(time.Minute)
+	n.want(token, live.TimedOut)
+	n.drain()
+	n.want(token, live.Usable)
+	if e := n.endOf(s); e != nil {
+		t.Errorf("ended: %+v", e)
+	}
+	n.clock.add(time.Hour)
+	n.want(token, live.TimedOut)
+	n.drain()
+	n.want(token, live.Ended)
+}
+
+// Should the notice of a session that ran out be lost, the sweep finds it in
+// memory, whatever the store thinks of it.
+func TestTheSweepRulesOnWhatChecksFound(t *testing.T) {
+	n := newNode(t)
+	token, _ := n.signIn(n.account(), exeunt.KindKept)
+	usable := n.Check(ctx, token)
+	n.clock.add(time.Hour)
+	n.want(token, live.TimedOut)
+	<-n.Live.Overdue() // and nobody acts on it
+	n.clock.add(-time.Minute)
+	n.Touch(usable)
+	n.clock.add(time.Minute)
+	if err := n.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	n.want(token, live.Usable)
+}
+
+func TestAbsoluteEnd(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindShared) // absolute 2 h
+	for n.clock.since() < 2*time.Hour-time.Minute {
+		n.clock.add(time.Minute)
+		a := n.Check(ctx, token)
+		if !a.Usable() {
+			t.Fatalf("after %v it is %v", n.clock.since(), a.State)
+		}
+		n.Touch(a)
+	}
+	n.clock.add(time.Minute - time.Millisecond)
+	n.want(token, live.Usable)
+	n.clock.add(time.Millisecond)
+	n.want(token, live.TimedOut)
+	n.drain()
+	if e := n.endOf(s); e == nil || e.Reason != exeunt.ReasonAbsolute {
+		t.Errorf("its end is %+v", e)
+	}
+}
+
+// Nobody asks for these sessions any more; the sweep ends them.
+func TestTheSweepEndsWhatNobodyAsksFor(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	_, idle := n.signIn(id, exeunt.KindShared)
+	token, used := n.signIn(id, exeunt.KindKept)
+	n.want(token, live.Usable)
+	n.clock.add(40 * time.Minute)
+	n.Touch(n.Check(ctx, token))
+	n.clock.add(40 * time.Minute)
+	if err := n.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if e := n.endOf(idle); e == nil || e.Reason != exeunt.ReasonIdle {
+		t.Errorf("the unused one's end is %+v", e)
+	}
+	if e := n.endOf(used); e != nil {
+		t.Errorf("the used one's end is %+v", e)
+	}
+	n.want(token, live.Usable)
+	if n.Live.Len() != 1 {
+		t.Errorf("%d tokens are remembered", n.Live.Len())
+	}
+}
+
+// More sessions than one step of the sweep takes.
+func TestTheSweepEndsThemAll(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	for range overdueStep + 10 {
+		n.signIn(id, exeunt.KindShared)
+	}
+	n.clock.add(15 * time.Minute)
+	if err := n.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := n.Account(ctx, id); err != nil || a.LiveSessions != 0 {
+		t.Errorf("%d are left, %v", a.LiveSessions, err)
+	}
+}
+
+// No list shows a session as active whose time has run out.
+func TestListsDeclare(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	old, _ := n.signIn(id, exeunt.KindShared)
+	n.clock.add(10 * time.Minute)
+	token, s := n.signIn(id, exeunt.KindShared)
+	n.clock.add(5 * time.Minute)
+	n.Touch(n.Check(ctx, token))
+	active, err := n.Sessions(ctx, id, false)
+	if err != nil || len(active) != 1 || active[0].ID != s.ID || !active[0].Seen.Equal(n.Now()) {
+		t.Errorf("active: %+v, %v", active, err)
+	}
+	ended, err := n.Sessions(ctx, id, true)
+	if err != nil || len(ended) != 1 || ended[0].End.Reason != exeunt.ReasonIdle {
+		t.Errorf("ended: %+v, %v", ended, err)
+	}
+	n.want(old, live.Ended)
+	if _, err := n.Session(ctx, n.account(), s.ID); err == nil {
+		t.Error("another account sees the session")
+	}
+}
+
+// Whoever presents a dead token learns when and why, and the end is recorded
+// before it is told.
+func TestWhyEndedRecordsWhatItSays(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindShared)
+	if at, reason, known, err := n.WhyEnded(ctx, token); !at.IsZero() || reason != "" || !known || err != nil {
+		t.Errorf("of a live one: %v, %q, %v, %v", at, reason, known, err)
+	}
+	n.clock.add(15 * time.Minute)
+	at, reason, known, err := n.WhyEnded(ctx, token)
+	if !at.Equal(n.Now()) || reason != exeunt.ReasonIdle || !known || err != nil {
+		t.Errorf("%v, %q, %v, %v", at, reason, known, err)
+	}
+	if e := n.endOf(s); e == nil || e.Reason != exeunt.ReasonIdle {
+		t.Errorf("recorded is %+v", e)
+	}
+	// One that memory knows to be used is not declared.
+	token, s = n.signIn(n.account(), exeunt.KindShared)
+	n.want(token, live.Usable)
+	n.clock.add(14 * time.Minute)
+	n.Touch(n.Check(ctx, token))
+	n.clock.add(2 * time.Minute)
+	if _, reason, _, err := n.WhyEnded(ctx, token); reason != "" || err != nil || n.endOf(s) != nil {
+		t.Errorf("a session in use ended for %q, %v", reason, err)
+	}
+	n.want(token, live.Usable)
+}
+
+// What a crash loses of activity only makes a session end earlier.
+func TestACrashLosesActivityAndNothingElse(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	n.want(token, live.Usable)
+	n.clock.add(30 * time.Minute)
+	n.Touch(n.Check(ctx, token))
+	n.restart() // without a flush
+	n.want(token, live.Usable)
+	n.clock.add(30 * time.Minute)
+	n.want(token, live.TimedOut)
+	n.drain()
+	if e := n.endOf(s); e == nil || e.Reason != exeunt.ReasonIdle {
+		t.Errorf("its end is %+v", e)
+	}
+}
+
+// A profile changed in another tab is what the next check tells.
+func TestChangedProfilesAreTold(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	n.want(token, live.Usable)
+	name := "Ada Lovelace"
+	if err := n.ChangeProfile(ctx, personIn(s), s.Account, profileChange(&name)); err != nil {
+		t.Fatal(err)
+	}
+	if p := n.Check(ctx, token).Profile(); p.Name != name || p.Email != "" {
+		t.Errorf("the profile is %+v", p)
+	}
+	n.restart()
+	if p := n.Check(ctx, token).Profile(); p.Name != name {
+		t.Errorf("the profile is %+v", p)
+	}
+}
+
+// Run ends what was queued and what has run out, saves activity, and stops
+// when it is told to, saving what is left.
+func TestRun(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	half, h := n.signIn(id, exeunt.KindKept)
+	late, l := n.signIn(id, exeunt.KindShared)
+	used, u := n.signIn(id, exeunt.KindKept)
+	n.want(half, live.Usable)
+	n.want(late, live.Usable)
+	n.want(used, live.Usable)
+	news := n.Listen(id)
+	defer news.Close()
+	run, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { n.Run(run); close(done) }()
+	n.EndSoon(exeunt.Revocation{Account: id, Scope: exeunt.ScopeSession, Session: h.ID, Reason: exeunt.ReasonHalfPair})
+	<-news.C()
+	n.want(half, live.Ended)
+	n.clock.add(15 * time.Minute)
+	n.want(late, live.TimedOut)
+	<-news.C()
+	n.want(late, live.Ended)
+	n.Touch(n.Check(ctx, used))
+	stop()
+	<-done
+	if e := n.endOf(h); e == nil || e.Reason != exeunt.ReasonHalfPair {
+		t.Errorf("half a pair: %+v", e)
+	}
+	if e := n.endOf(l); e == nil || e.Reason != exeunt.ReasonIdle {
+		t.Errorf("run out: %+v", e)
+	}
+	if s, err := n.Store.Session(ctx, id, u.ID); err != nil || !s.Seen.Equal(n.Now()) {
+		t.Errorf("the last activity was lost: seen %v, %v", s.Seen, err)
+	}
+}
+
+func TestAFullQueueOfEndingsLeavesThemRefused(t *testing.T) {
+	n := newNode(t)
+	_, s := n.signIn(n.account(), exeunt.KindKept)
+	for range cap(n.queue) + 5 {
+		n.EndSoon(endOne(s)) // waits for nobody
+	}
+	n.drain()
+	if n.endOf(s) == nil {
+		t.Error("not ended")
+	}
+}
+
+func TestCheckAllocatesNothing(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	app, _ := n.appSession(s)
+	for _, x := range []exeunt.Token{token, app} {
+		if k := testing.AllocsPerRun(200, func() {
+			if !n.Check(ctx, x).Usable() {
+				t.Error("not usable")
+			}
+		}); k != 0 {
+			t.Errorf("a check allocates %v times", k)
+		}
+	}
+}
