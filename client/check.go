@@ -37,6 +37,7 @@ type Person struct {
 	Client     string    // ID of the app, with an app session's token
 	IdleAt     time.Time // ends then if it stays unused
 	WarnAt     time.Time // when to warn of that
+	AskedAt    time.Time // when the authority said so, by its own clock
 }
 
 // Check asks whether the token is usable now. activity says whether a person
@@ -69,8 +70,12 @@ func verdict(resp *http.Response) (Person, error) {
 	h := resp.Header
 	switch {
 	case resp.StatusCode == http.StatusOK && h.Get(HeaderAccount) != "":
+		asked, err := http.ParseTime(h.Get("Date"))
+		if err != nil {
+			asked = time.Now()
+		}
 		return Person{
-			Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
+			AskedAt: asked, Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
 			Session: h.Get(HeaderSession), AppSession: h.Get(HeaderAppSession), Client: h.Get(HeaderClient),
 			IdleAt: unixMilli(h.Get(HeaderIdleAt)), WarnAt: unixMilli(h.Get(HeaderWarnAt)),
 		}, nil

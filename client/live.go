@@ -191,7 +191,7 @@ const idleRules = `@keyframes exeunt-show{to{visibility:visible}}
 // IdleStylesheet is the address of the stylesheet that a page links inside
 // noscript. What it hides carries the class private; the banner and the note
 // that stays are idle-banner and idle-left, both hidden by the page's own CSS.
-func (p Person) IdleStylesheet(now time.Time) string {
-	warn, end := int(p.WarnAt.Sub(now).Seconds()), int(p.IdleAt.Sub(now).Seconds())
+func (p Person) IdleStylesheet() string {
+	warn, end := int(p.WarnAt.Sub(p.AskedAt).Seconds()), int(p.IdleAt.Sub(p.AskedAt).Seconds())
 	return fmt.Sprintf("/exeunt/idle.css?warn=%d&end=%d", max(warn, 0), max(end, 0))
 }

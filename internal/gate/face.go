@@ -2,6 +2,7 @@ package gate
 
 import (
 	"hash/maphash"
+	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,23 @@ func (f *face) deadline(at time.Time, warning time.Duration) *deadline {
 }
 
 func millis(t time.Time) []string { return one(strconv.FormatInt(t.UnixMilli(), 10)) }
+
+// clock writes the date out once a second (RFC 9110 section 5.6.7).
+type clock struct{ last atomic.Pointer[second] }
+
+type second struct {
+	unix int64
+	text []string
+}
+
+func (c *clock) date(now time.Time) []string {
+	s := c.last.Load()
+	if s == nil || s.unix != now.Unix() {
+		s = &second{now.Unix(), one(now.UTC().Format(http.TimeFormat))}
+		c.last.Store(s)
+	}
+	return s.text
+}
 
 type faceKey struct {
 	session exeunt.SessionID

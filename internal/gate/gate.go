@@ -24,6 +24,7 @@ import (
 type Gate struct {
 	authority *authority.Authority
 	faces     *faces
+	clock     clock
 }
 
 // New returns the gate of an authority.
@@ -43,6 +44,9 @@ var (
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Cache-Control"] = noStore
+	// The authority's own time, so that whoever asks can tell how far off its
+	// deadlines are by whatever clock it has itself.
+	h["Date"] = g.clock.date(g.authority.Now())
 	token, ok := tokenOf(r.Header)
 	if !ok {
 		refuse(w, unknown)

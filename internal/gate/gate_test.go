@@ -182,6 +182,9 @@ func TestGateCountsActivity(t *testing.T) {
 	}
 	before := idleAt("no")
 	n.ahead.Store(int64(time.Hour))
+	if at, err := http.ParseTime(ask(g, withBearer(exeunt.Token{})).Header().Get("Date")); err != nil || n.now().Sub(at) > time.Minute {
+		t.Errorf("the date is not the authority's: %v, %v", at, err)
+	}
 	if got := idleAt("no"); got != before {
 		t.Errorf("a poll moved the idle end from %s to %s", before, got)
 	}
