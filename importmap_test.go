@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 
 	"internal/web":     {"", "internal/authority", "internal/live", "internal/keys"},
 	"internal/ui":      {"", "js"},
-	"internal/pages":   {"", "internal/authority", "internal/live", "internal/signin", "internal/ui", "internal/web"},
+	"internal/pages":   {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/ui", "internal/web"},
 	"internal/api":     {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/web"},
 	"internal/gate":    {"", "client", "internal/authority", "internal/live"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/web"},

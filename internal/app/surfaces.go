@@ -32,7 +32,7 @@ func (n *Node) openSurfaces() error {
 	}
 	page := pages.New(pages.Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Browser: n.browser, Peers: n.peers, UI: faces, Agents: useragent.NewParser(),
-		Policy: n.Config.SessionPolicy(), Origin: n.Config.URL, Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
+		Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
 	})
 	streams := stream.New(stream.Deps{Authority: n.Authority, Browser: n.browser, Now: n.now, Done: n.draining})
 	pageSurface := web.Surface{Fail: page.Fail, Log: n.log}

@@ -98,7 +98,7 @@ func newNode(t testing.TB, with ...func(*signin.Config)) *node {
 	browser := web.Browser{Authority: n.auth, Cookies: web.Cookies{Pairs: pairs, Notices: notices}, Now: n.clock.Now}
 	n.pages = New(Deps{
 		Authority: n.auth, SignIn: n.in, Browser: browser, UI: faces, Agents: useragent.NewParser(),
-		Policy: policy, Origin: testOrigin, Retention: 30 * 24 * time.Hour, Now: n.clock.Now, Log: log,
+		Policy: policy, Retention: 30 * 24 * time.Hour, Now: n.clock.Now, Log: log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: log}
 	n.web = s.Recover(web.WithRequestID(web.Secure(false, web.OnlyHost(testHost, web.SameOrigin(s, testOrigin, n.pages.Handler())))))

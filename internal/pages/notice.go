@@ -20,12 +20,12 @@ const (
 
 func (p *Pages) leaveNotice(w http.ResponseWriter, what string, v url.Values) {
 	v.Set("done", what)
-	p.Browser.Cookies.LeaveNotice(w, v.Encode())
+	p.Browser.Cookies.LeaveNotice(w, v.Encode(), p.Now())
 }
 
 // notice returns what the notice of a kind says.
 func (p *Pages) notice(r *http.Request, what string) (url.Values, bool) {
-	v, err := url.ParseQuery(p.Browser.Cookies.ReadNotice(r))
+	v, err := url.ParseQuery(p.Browser.Cookies.ReadNotice(r, p.Now()))
 	return v, err == nil && v.Get("done") == what
 }
 

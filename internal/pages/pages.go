@@ -25,7 +25,6 @@ type Deps struct {
 	UI        *ui.UI
 	Agents    *useragent.Parser // names browsers; built once, it is large
 	Policy    exeunt.Policy
-	Origin    string        // this installation's public address, without a path
 	Retention time.Duration // how long ended sessions stay listed
 	Now       func() time.Time
 	Log       *slog.Logger

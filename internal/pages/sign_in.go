@@ -96,7 +96,7 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, pro
 		return err
 	}
 	to := p.goOn(r, session, returnPath(r.PostFormValue("return")))
-	if p.Browser.Cookies.ReadNotice(r) != "" {
+	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it tells of an earlier sign-in's end
 	}
 	p.Browser.Cookies.SetPair(w, token, in.Kind, p.Policy.For(in.Kind).Absolute)

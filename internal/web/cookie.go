@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,13 +64,23 @@ func (c Cookies) Read(r *http.Request) (Presented, exeunt.Token) {
 }
 
 // single returns the one value of a cookie, "" when there is none, and false
-// when there are several that differ: then nobody can say which is ours.
+// when there are several that differ, since then nobody can say which is ours,
+// or when there is one with bytes that no cookie of ours has: net/http passes
+// over such a cookie as if it were not there.
 func single(r *http.Request, name string) (value string, ok bool) {
-	for i, c := range r.CookiesNamed(name) {
+	found := r.CookiesNamed(name)
+	for i, c := range found {
 		if i > 0 && c.Value != value {
 			return "", false
 		}
 		value = c.Value
+	}
+	if len(found) == 0 {
+		for _, line := range r.Header["Cookie"] {
+			if strings.Contains(line, name+"=") {
+				return "", false
+			}
+		}
 	}
 	return value, true
 }
@@ -103,20 +114,27 @@ func hostCookie(name, value string, maxAge int, httpOnly bool) *http.Cookie {
 const noticeLife = 5 * time.Minute
 
 // LeaveNotice leaves a note in the browser for the next page to read: what was
-// just done. It names nobody. The text is signed, because a page that says
-// "signed out" must not say it on a stranger's word.
-func (c Cookies) LeaveNotice(w http.ResponseWriter, text string) {
-	http.SetCookie(w, hostCookie(cookieNotice, c.Notices.Code(text)+"."+text, int(noticeLife.Seconds()), true))
+// just done. It names nobody, goes when the browser closes, and is believed for
+// noticeLife. The text is signed, because a page that says "signed out" must
+// not say it on a stranger's word.
+func (c Cookies) LeaveNotice(w http.ResponseWriter, text string, now time.Time) {
+	dated := strconv.FormatInt(now.UnixMilli(), 36) + "." + text
+	http.SetCookie(w, hostCookie(cookieNotice, c.Notices.Code(dated)+"."+dated, 0, true))
 }
 
-// ReadNotice returns the note, or "" when there is none of ours.
-func (c Cookies) ReadNotice(r *http.Request) string {
+// ReadNotice returns the note, or "" when there is none of ours or it is old.
+func (c Cookies) ReadNotice(r *http.Request, now time.Time) string {
 	v, ok := single(r, cookieNotice)
 	if !ok {
 		return ""
 	}
-	code, text, ok := strings.Cut(v, ".")
-	if !ok || !c.Notices.IsCode(text, code) {
+	code, dated, ok := strings.Cut(v, ".")
+	if !ok || !c.Notices.IsCode(dated, code) {
+		return ""
+	}
+	when, text, _ := strings.Cut(dated, ".")
+	ms, err := strconv.ParseInt(when, 36, 64)
+	if age := now.Sub(time.UnixMilli(ms)); err != nil || age < 0 || age > noticeLife {
 		return ""
 	}
 	return text

@@ -58,6 +58,7 @@ var statuses = []struct {
 	{exeunt.ErrNotFound, http.StatusNotFound},
 	{exeunt.ErrForbidden, http.StatusForbidden},
 	{exeunt.ErrForged, http.StatusForbidden},
+	{exeunt.ErrDisabled, http.StatusForbidden},
 	{exeunt.ErrSignUpClosed, http.StatusForbidden},
 	{exeunt.ErrSignedOut, http.StatusUnauthorized},
 	{exeunt.ErrWrongCredentials, http.StatusUnauthorized},
