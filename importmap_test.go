@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 	"internal/signin":    {"", "internal/authority", "internal/store"},
 	"internal/config":    {""},
 
-	"internal/web":     {"", "internal/authority", "internal/live", "internal/keys"},
+	"internal/web":     {"", "client", "internal/authority", "internal/live", "internal/keys"},
 	"internal/ui":      {"", "js"},
 	"internal/pages":   {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/ui", "internal/web"},
 	"internal/api":     {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/web"},

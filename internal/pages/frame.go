@@ -3,7 +3,6 @@ package pages
 import (
 	"bytes"
 	"net/http"
-	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
@@ -25,20 +24,12 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	}
 	f.Account, f.Display = chip(v.Answer.Profile()), v.Answer.Profile().Display
 	f.Session, f.Current = v.Answer.Session, current
-	f.WarnIn, f.IdleIn = p.timeLeft(v)
+	f.WarnIn, f.IdleIn = p.states.TimeLeft(v.Answer)
 	return f
 }
 
 func chip(of *live.Profile) *ui.AccountChip {
 	return &ui.AccountChip{Name: of.Name, Handle: of.Handle}
-}
-
-// timeLeft is how long until the visitor's page warns, and until the session
-// ends if it stays unused.
-func (p *Pages) timeLeft(v web.Visitor) (warn, end time.Duration) {
-	end = v.Answer.IdleAt().Sub(p.Now())
-	end = min(end, v.Answer.ExpiresAt().Sub(p.Now()))
-	return max(0, end-p.Policy.For(v.Answer.Kind).Warning), max(0, end)
 }
 
 // show answers with a page, whole or not at all.

@@ -35,11 +35,12 @@ type Pages struct {
 	Deps
 	surface web.Surface
 	clients ui.Clients
+	states  web.States
 }
 
 // New returns the pages.
 func New(d Deps) *Pages {
-	p := &Pages{Deps: d, clients: ui.Clients{}}
+	p := &Pages{Deps: d, clients: ui.Clients{}, states: web.States{Authority: d.Authority, Now: d.Now}}
 	for _, c := range d.Authority.Clients {
 		p.clients[c.ID] = c
 	}

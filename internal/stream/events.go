@@ -51,24 +51,3 @@ func (e *events) write(text string) error {
 	}
 	return e.control.Flush()
 }
-
-// writeState answers with a state instead of a stream.
-func writeState(w http.ResponseWriter, s client.State) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "application/json")
-	status := http.StatusOK
-	switch s.State {
-	case client.Over:
-		status = http.StatusUnauthorized
-	case client.Unknown:
-		status = http.StatusServiceUnavailable
-		h.Set("Retry-After", "1")
-	}
-	body, err := json.Marshal(s)
-	if err != nil {
-		status, body = http.StatusServiceUnavailable, []byte(`{"state":"unknown"}`)
-	}
-	w.WriteHeader(status)
-	w.Write(body)
-}

@@ -8,6 +8,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 const (
@@ -23,12 +24,12 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		t, ans := who(r)
 		if !ans.Usable() {
-			writeState(w, s.state(r.Context(), t, ans))
+			web.WriteState(w, s.states.Of(r.Context(), t, ans))
 			return
 		}
 		leave, ok := s.enter(ans)
 		if !ok {
-			writeState(w, client.State{State: client.Unknown})
+			web.WriteState(w, client.State{State: client.Unknown})
 			return
 		}
 		defer leave()
@@ -36,7 +37,7 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 		defer news.Close()
 		// Asked again now that it listens, so that nothing falls between.
 		if ans = s.Authority.Check(r.Context(), t); !ans.Usable() {
-			writeState(w, s.state(r.Context(), t, ans))
+			web.WriteState(w, s.states.Of(r.Context(), t, ans))
 			return
 		}
 		f := following{Stream: s, token: t, out: newEvents(w)}
@@ -58,7 +59,7 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 	defer heart.Stop()
 	look := time.NewTimer(0)
 	defer look.Stop()
-	if f.tell(f.state(ctx, f.token, ans), ans) != nil {
+	if f.tell(f.states.Of(ctx, f.token, ans), ans) != nil {
 		return
 	}
 	for f.told.State != client.Over {
@@ -90,7 +91,7 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 // look asks again and tells what is new.
 func (f *following) look(ctx context.Context) (authority.Answer, error) {
 	ans := f.Authority.Check(ctx, f.token)
-	s := f.state(ctx, f.token, ans)
+	s := f.states.Of(ctx, f.token, ans)
 	warns := s.State == client.Live && s.WarnIn == 0 && f.told.WarnIn > 0
 	if s.State == f.told.State && ans.IdleAt().Equal(f.idle) && !warns {
 		return ans, nil
@@ -109,9 +110,9 @@ func (f *following) nextLook(ans authority.Answer) time.Duration {
 	if f.told.State != client.Live {
 		return closeLook
 	}
-	s := f.liveState(ans)
-	if s.WarnIn > 0 {
-		return s.WarnIn
+	warn, end := f.states.TimeLeft(ans)
+	if warn > 0 {
+		return warn
 	}
-	return min(max(s.IdleIn, 0), closeLook)
+	return min(end, closeLook)
 }

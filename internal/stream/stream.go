@@ -7,14 +7,12 @@
 package stream
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/web"
@@ -32,8 +30,9 @@ type Deps struct {
 // Stream serves states and streams.
 type Stream struct {
 	Deps
-	mu   sync.Mutex
-	open map[holder]int
+	states web.States
+	mu     sync.Mutex
+	open   map[holder]int
 }
 
 // holder is whom a stream is for.
@@ -47,7 +46,9 @@ type holder struct {
 const maxOpen = 16
 
 // New returns a Stream.
-func New(d Deps) *Stream { return &Stream{Deps: d, open: map[holder]int{}} }
+func New(d Deps) *Stream {
+	return &Stream{Deps: d, states: web.States{Authority: d.Authority, Now: d.Now}, open: map[holder]int{}}
+}
 
 // MountBrowser serves the stream for pages, which come with a pair of cookies.
 // (Their states and notes of activity are pages' own.)
@@ -93,52 +94,11 @@ func bearerToken(r *http.Request) (exeunt.Token, bool) {
 	return t, err == nil && strings.EqualFold(scheme, "Bearer")
 }
 
-// state says what an answer means for a page, and asks why when it has ended.
-func (s *Stream) state(ctx context.Context, t exeunt.Token, ans authority.Answer) client.State {
-	switch ans.State {
-	case live.Usable:
-		return s.liveState(ans)
-	case live.CannotKnow:
-		return client.State{State: client.Unknown}
-	case live.NoSuch:
-		return client.State{State: client.Over}
-	}
-	at, reason, known, err := s.Authority.WhyEnded(ctx, t)
-	if ans.State == live.TimedOut && (err != nil || reason == "") {
-		// Its time has run out and the store has not ruled yet: not live, and
-		// not yet known to have ended either.
-		return client.State{State: client.Unknown}
-	}
-	if err != nil || !known {
-		return client.State{State: client.Over}
-	}
-	return client.State{State: client.Over, Reason: string(reason), At: at.UTC().Truncate(time.Millisecond)}
-}
-
-func (s *Stream) liveState(ans authority.Answer) client.State {
-	id := ans.Session.String()
-	if !ans.App.IsZero() {
-		id = ans.App.String()
-	}
-	// The absolute end comes without a warning of its own; near it, the idle
-	// end that pages count down to is the absolute one.
-	now, end := s.Now(), ans.IdleAt()
-	if e := ans.ExpiresAt(); e.Before(end) {
-		end = e
-	}
-	left := end.Sub(now)
-	return client.State{State: client.Live, Session: id, IdleIn: left, WarnIn: max(left-s.warning(ans), 0)}
-}
-
-func (s *Stream) warning(ans authority.Answer) time.Duration {
-	return s.Authority.Policy.For(ans.Kind).Warning
-}
-
 // answer tells the state once.
 func (s *Stream) answer(who asker) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		t, ans := who(r)
-		writeState(w, s.state(r.Context(), t, ans))
+		web.WriteState(w, s.states.Of(r.Context(), t, ans))
 	}
 }
 

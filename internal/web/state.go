@@ -1,0 +1,85 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// States tells open pages what they may show, and for how long.
+type States struct {
+	Authority *authority.Authority
+	Now       func() time.Time
+}
+
+// Of says what an answer means for a page, and when it has ended asks why.
+// Asking is no activity.
+func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) client.State {
+	switch ans.State {
+	case live.Usable:
+		return s.live(ans)
+	case live.CannotKnow:
+		return client.State{State: client.Unknown}
+	case live.NoSuch:
+		return client.State{State: client.Over}
+	}
+	at, reason, known, err := s.Authority.WhyEnded(ctx, t)
+	if ans.State == live.TimedOut && (err != nil || reason == "") {
+		// Its time has run out and the store has not ruled yet: not live, and
+		// not yet known to have ended either. The page asks again in a moment.
+		return client.State{State: client.Unknown}
+	}
+	if err != nil || !known {
+		return client.State{State: client.Over}
+	}
+	return client.State{State: client.Over, Reason: string(reason), At: at.UTC().Truncate(time.Millisecond)}
+}
+
+func (s States) live(ans authority.Answer) client.State {
+	id := ans.Session.String()
+	if !ans.App.IsZero() {
+		id = ans.App.String()
+	}
+	warn, end := s.TimeLeft(ans)
+	return client.State{State: client.Live, Session: id, WarnIn: warn, IdleIn: end}
+}
+
+// TimeLeft is how long until a page warns, and until the session ends if it
+// stays unused. The absolute end comes without a warning of its own; near it,
+// the end that pages count down to is the absolute one.
+func (s States) TimeLeft(ans authority.Answer) (warn, end time.Duration) {
+	at := ans.IdleAt()
+	if e := ans.ExpiresAt(); e.Before(at) {
+		at = e
+	}
+	end = max(at.Sub(s.Now()), 0)
+	return max(end-s.Authority.Policy.For(ans.Kind).Warning, 0), end
+}
+
+// WriteState answers with a state. It sets no cookie: an answer in flight must
+// not wipe those of a sign-in that happened meanwhile.
+func WriteState(w http.ResponseWriter, s client.State) {
+	h := w.Header()
+	NoStore(w)
+	h.Set("Content-Type", "application/json")
+	status := http.StatusOK
+	switch s.State {
+	case client.Over:
+		status = http.StatusUnauthorized
+	case client.Unknown:
+		status = http.StatusServiceUnavailable
+		h.Set("Retry-After", "1")
+	}
+	body, err := json.Marshal(s)
+	if err != nil {
+		status, body = http.StatusServiceUnavailable, []byte(`{"state":"unknown"}`)
+	}
+	w.WriteHeader(status)
+	w.Write(body)
+}
