@@ -46,12 +46,26 @@ type Ring struct {
 }
 
 type keyset struct {
-	newest time.Time
-	keys   [][]byte // newest first
+	created []time.Time // newest first, as are the keys
+	keys    [][]byte
+}
+
+// retired returns the time before which keys were made whose overlap is over: a
+// key retires when the next one is made, however late that was.
+func (s *keyset) retired(now time.Time, overlap time.Duration) time.Time {
+	for _, c := range s.created {
+		if now.Sub(c) >= overlap {
+			return c
+		}
+	}
+	return time.Time{}
 }
 
 // String keeps keys out of whatever prints the ring.
 func (r *Ring) String() string { return "keys.Ring(" + r.purpose + ")" }
+
+// GoString does so for %#v.
+func (r *Ring) GoString() string { return r.String() }
 
 // Open reads the ring of a purpose and makes its first key if there is none.
 // Codes made with a retired key are recognised for the overlap.
@@ -70,7 +84,7 @@ func (r *Ring) Rotate(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if len(set.keys) == 0 || now.Sub(set.newest) >= rotateAfter {
+	if len(set.keys) == 0 || now.Sub(set.created[0]) >= rotateAfter {
 		key := make([]byte, keyLen)
 		rand.Read(key)
 		sealed, err := r.master.seal(key, r.purpose)
@@ -78,7 +92,7 @@ func (r *Ring) Rotate(ctx context.Context, now time.Time) error {
 			return err
 		}
 		k := store.SealedKey{Purpose: r.purpose, Sealed: sealed, Created: now}
-		if err := r.store.AddKey(ctx, k, now.Add(-rotateAfter-r.overlap)); err != nil {
+		if err := r.store.AddKey(ctx, k, set.retired(now, r.overlap)); err != nil {
 			return err
 		}
 		if set, err = r.read(ctx); err != nil {
@@ -95,14 +109,12 @@ func (r *Ring) read(ctx context.Context) (*keyset, error) {
 		return nil, err
 	}
 	set := &keyset{}
-	for i, k := range sealed {
+	for _, k := range sealed {
 		key, err := r.master.open(k.Sealed, r.purpose)
 		if err != nil {
 			return nil, fmt.Errorf("key %s of %s: %w", r.purpose, k.Created.Format(time.DateOnly), err)
 		}
-		if i == 0 {
-			set.newest = k.Created
-		}
+		set.created = append(set.created, k.Created)
 		set.keys = append(set.keys, key)
 	}
 	return set, nil
@@ -128,8 +140,9 @@ func (r *Ring) Code(text string) string {
 
 // IsCode reports whether code was made by Code for the text.
 func (r *Ring) IsCode(text, code string) bool {
+	// The decoder would pass over line breaks; a code has one spelling.
 	given, err := base64.RawURLEncoding.Strict().DecodeString(code)
-	if err != nil || len(given) != sha256.Size {
+	if err != nil || len(given) != sha256.Size || len(code) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
 		return false
 	}
 	ok := false
@@ -141,8 +154,10 @@ func (r *Ring) IsCode(text, code string) bool {
 	return ok
 }
 
-// Master is the key that seals the others.
-type Master struct{ key [keyLen]byte }
+// Master is the key that seals the others. It is held behind a pointer because
+// fmt does not ask the methods below about a field it may not reach, but prints
+// no more than the address of what such a field points to.
+type Master struct{ key *[keyLen]byte }
 
 // String keeps the key out of whatever prints it.
 func (Master) String() string { return "keys.Master(…)" }
@@ -154,6 +169,9 @@ func (Master) GoString() string { return "keys.Master(…)" }
 var errWrongMaster = errors.New("the master key is not the one this installation's keys were sealed with; give back the original master key file, or everybody must sign in again with new keys")
 
 func (m Master) aead() (cipher.AEAD, error) {
+	if m.key == nil {
+		return nil, errors.New("no master key was given")
+	}
 	block, err := aes.NewCipher(m.key[:])
 	if err != nil {
 		return nil, err

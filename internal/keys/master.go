@@ -20,7 +20,7 @@ func ParseMaster(text string) (m Master, err error) {
 	if err != nil || len(b) != keyLen {
 		return m, errors.New("a master key is 32 bytes in base64, 44 characters; `openssl rand -base64 32` makes one")
 	}
-	copy(m.key[:], b)
+	m.key = (*[keyLen]byte)(b)
 	return m, nil
 }
 
