@@ -97,12 +97,14 @@ func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.Sign
 		return err
 	}
 	view.Setup = true
+	view.Fixed = map[string]bool{}
 	for _, f := range []struct {
+		name  string
 		shown *string
 		fixed string
-	}{{&view.Handle, invite.Handle}, {&view.Name, invite.Name}, {&view.Email, invite.Email}} {
+	}{{"handle", &view.Handle, invite.Handle}, {"name", &view.Name, invite.Name}, {"email", &view.Email, invite.Email}} {
 		if f.fixed != "" {
-			*f.shown = f.fixed
+			*f.shown, view.Fixed[f.name] = f.fixed, true
 		}
 	}
 	return nil

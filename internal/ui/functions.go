@@ -43,6 +43,7 @@ type fieldPart struct {
 	Label, Note                     string // catalogue keys; Note may be ""
 	Err                             error
 	Optional                        bool
+	Fixed                           bool // shown, not to be changed
 }
 
 // newField reads "name value" pairs, as templates cannot write a literal.

@@ -67,6 +67,7 @@ type SignUpView struct {
 	Frame
 	Setup               bool // a one-time link
 	Handle, Email, Name string
+	Fixed               map[string]bool // fields by name that the link decides
 	Shared              bool
 	Return              string
 	Err                 error
