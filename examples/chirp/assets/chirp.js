@@ -1,0 +1,32 @@
+// Guards a signed-in page: it goes blank the moment its session ends, wherever
+// that happens, and warns before it ends by itself. Nothing is kept in the
+// browser.
+import { guard } from './exeunt/exeunt.js';
+
+const dialog = document.getElementById('idle');
+
+const page = guard({
+  state: '/exeunt/state',
+  stream: '/exeunt/stream',
+  activity: '/exeunt/activity',
+  session: document.documentElement.dataset.session,
+  ended: '/exeunt/ended',
+  signOut: '/exeunt/sign-out',
+  warn: {
+    show() { if (!dialog.open) dialog.showModal(); },
+    hide() { dialog.close(); },
+  },
+});
+
+document.getElementById('stay').addEventListener('click', () => page.stay());
+// Escape says "I am here" as well.
+dialog.addEventListener('cancel', () => page.stay());
+
+// The account menu closes like any menu.
+const menu = document.querySelector('.acct');
+document.addEventListener('click', (event) => { if (!menu.contains(event.target)) menu.open = false; });
+menu.addEventListener('keydown', (event) => {
+  if (event.key !== 'Escape' || !menu.open) return;
+  menu.open = false;
+  menu.querySelector('summary').focus();
+});

@@ -1,0 +1,154 @@
+package chirp
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// authority stands for the session authority, which to Chirp is the outside
+// world: it knows who a token belongs to, and when it is away.
+type authority struct {
+	mu     sync.Mutex
+	people map[string]client.Person // by token
+	away   bool
+}
+
+func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.away {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	p, ok := a.people[token]
+	h := w.Header()
+	switch r.Method + " " + r.URL.Path {
+	case "GET /gate":
+		if !ok {
+			h.Set(client.HeaderReason, "signed_out")
+			h.Set(client.HeaderEndedAt, "2026-11-23T09:00:00Z")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		h.Set(client.HeaderAccount, p.Account)
+		h.Set(client.HeaderUser, p.Handle)
+		h.Set(client.HeaderName, p.Name)
+		h.Set(client.HeaderAppSession, p.AppSession)
+		h.Set(client.HeaderClient, "chirp")
+		h.Set(client.HeaderIdleAt, strconv.FormatInt(time.Now().Add(15*time.Minute).UnixMilli(), 10))
+		h.Set(client.HeaderWarnAt, strconv.FormatInt(time.Now().Add(13*time.Minute).UnixMilli(), 10))
+	case "POST /api/v1/app-sessions":
+		var in client.CodeExchange
+		json.NewDecoder(r.Body).Decode(&in)
+		w.WriteHeader(http.StatusCreated)
+		json.NewEncoder(w).Encode(client.CodeExchanged{Token: client.Sent(in.Code), App: client.AppRef{Client: "chirp"}, Session: client.Session{Kind: "shared"}})
+	case "DELETE /api/v1/session":
+		delete(a.people, token)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func (a *authority) end(token string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.people, token)
+}
+
+// stage is Chirp and its authority, served.
+type stage struct {
+	*App
+	authority *authority
+	url       string
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{authority: &authority{people: map[string]client.Person{}}}
+	behind := httptest.NewServer(s.authority)
+	t.Cleanup(behind.Close)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.App.ServeHTTP(w, r) }))
+	t.Cleanup(front.Close)
+	s.url = front.URL
+	var err error
+	s.App, err = New(Config{Authority: behind.URL, URL: s.url, Database: filepath.Join(t.TempDir(), "chirp.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.App.Close() })
+	return s
+}
+
+// browser is somebody at Chirp; the zero token is nobody.
+type browser struct {
+	t     *testing.T
+	stage *stage
+	token string
+	form  string // the app session that forms name
+}
+
+// signIn lets somebody in, as if by the code flow.
+func (s *stage) signIn(t *testing.T, account, handle, name string) *browser {
+	s.authority.mu.Lock()
+	defer s.authority.mu.Unlock()
+	token := "exa_" + strings.Repeat("0", 40) + strconv.Itoa(len(s.authority.people)) + handle
+	b := &browser{t, s, token, "app_" + token}
+	s.authority.people[token] = client.Person{Account: account, Handle: handle, Name: name, AppSession: b.form}
+	return b
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (b *browser) get(path string) answer { return b.do(http.MethodGet, path, nil) }
+
+func (b *browser) post(path string, pairs ...string) answer {
+	form := url.Values{"session": {b.form}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form.Set(pairs[i], pairs[i+1])
+	}
+	return b.do(http.MethodPost, path, form)
+}
+
+func (b *browser) do(method, path string, form url.Values) answer {
+	b.t.Helper()
+	r, err := http.NewRequest(method, b.stage.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if b.token != "" {
+		r.AddCookie(&http.Cookie{Name: "__Host-chirp", Value: b.token})
+	}
+	c := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := c.Do(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}

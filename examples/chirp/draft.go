@@ -1,0 +1,87 @@
+package chirp
+
+import (
+	"net/http"
+	"strconv"
+)
+
+type draftView struct {
+	draft
+	Problem string
+}
+
+func (a *App) draftList(w http.ResponseWriter, r *http.Request, m member) error {
+	list, err := a.data.drafts(r.Context(), m.id)
+	if err != nil {
+		return err
+	}
+	a.views.show(w, http.StatusOK, "drafts", a.page(r, list))
+	return nil
+}
+
+// draftAdd keeps on the server what was being written. Nothing is ever kept in
+// the browser, where it would outlive the sign-out.
+func (a *App) draftAdd(w http.ResponseWriter, r *http.Request, m member) error {
+	s, problem := text(r)
+	if problem != "" {
+		return a.showTimeline(w, r, m, http.StatusUnprocessableEntity, timelineView{Text: s, Problem: problem})
+	}
+	if err := a.data.addDraft(r.Context(), m.id, s, a.now()); err != nil {
+		return err
+	}
+	return back(w, r, "/drafts")
+}
+
+func (a *App) draftShow(w http.ResponseWriter, r *http.Request, m member) error {
+	d, err := a.data.draft(r.Context(), m.id, draftID(r))
+	if err != nil {
+		return err
+	}
+	a.views.show(w, http.StatusOK, "draft", a.page(r, draftView{draft: d}))
+	return nil
+}
+
+func (a *App) draftSave(w http.ResponseWriter, r *http.Request, m member) error {
+	s, problem := text(r)
+	if problem != "" {
+		return a.showDraft(w, r, m, s, problem)
+	}
+	if err := a.data.saveDraft(r.Context(), m.id, draftID(r), s, a.now()); err != nil {
+		return err
+	}
+	return back(w, r, "/drafts")
+}
+
+func (a *App) draftPost(w http.ResponseWriter, r *http.Request, m member) error {
+	s, problem := text(r)
+	if problem != "" {
+		return a.showDraft(w, r, m, s, problem)
+	}
+	if err := a.data.postDraft(r.Context(), m.id, draftID(r), s, a.now()); err != nil {
+		return err
+	}
+	return back(w, r, "/")
+}
+
+func (a *App) draftDelete(w http.ResponseWriter, r *http.Request, m member) error {
+	if err := a.data.deleteDraft(r.Context(), m.id, draftID(r)); err != nil {
+		return err
+	}
+	return back(w, r, "/drafts")
+}
+
+func (a *App) showDraft(w http.ResponseWriter, r *http.Request, m member, typed, problem string) error {
+	d, err := a.data.draft(r.Context(), m.id, draftID(r))
+	if err != nil {
+		return err
+	}
+	d.Text = typed
+	a.views.show(w, http.StatusUnprocessableEntity, "draft", a.page(r, draftView{d, problem}))
+	return nil
+}
+
+// draftID is 0, which no draft has, for what is no number.
+func draftID(r *http.Request) int64 {
+	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	return id
+}

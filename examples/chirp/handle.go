@@ -1,0 +1,66 @@
+package chirp
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// handler answers a member; what it returns is answered with a page.
+type handler func(http.ResponseWriter, *http.Request, member) error
+
+var errNotFound = errors.New("nothing here")
+
+// handle runs behind RequirePerson, so there is somebody.
+func (a *App) handle(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m, _, err := a.member(r.Context())
+		if err == nil {
+			err = h(w, r, m)
+		}
+		if err != nil {
+			a.fail(w, r, err)
+		}
+	})
+}
+
+func (a *App) nothingHere(w http.ResponseWriter, r *http.Request) { a.fail(w, r, errNotFound) }
+
+func (a *App) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, errNotFound) {
+		a.views.show(w, http.StatusNotFound, "notice", a.page(r, client.Notice{Title: "Nothing here", Text: "There is no such page in Chirp, or it is not yours."}))
+		return
+	}
+	a.log.Error("chirp failed", "method", r.Method, "route", r.Pattern, "err", err)
+	a.views.show(w, http.StatusInternalServerError, "notice", a.page(r, client.Notice{
+		Title: "Chirp failed at this", Text: "Whether anything was kept is not certain: look before you repeat it.",
+	}))
+}
+
+// notice is how the middleware's own answers look.
+func (a *App) notice(w http.ResponseWriter, r *http.Request, n client.Notice) {
+	a.views.show(w, n.Status, "notice", a.page(r, n))
+}
+
+func back(w http.ResponseWriter, r *http.Request, to string) error {
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// maxText is the longest text, in characters.
+const maxText = 500
+
+// text reads the text of a form, and says what is wrong with it, if anything.
+func text(r *http.Request) (s, problem string) {
+	s = strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(r.PostFormValue("text"), ""), "\r\n", "\n"))
+	switch {
+	case s == "":
+		return s, "There is no text yet. Nothing was kept."
+	case utf8.RuneCountInString(s) > maxText:
+		return s, "The text is longer than 500 characters. Nothing was kept; shorten it here."
+	}
+	return s, ""
+}

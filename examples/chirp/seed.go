@@ -1,0 +1,58 @@
+package chirp
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// Seed writes a little history between two handles, as if they had been here
+// for a while. It does nothing when anybody has posted already. Whoever comes
+// with one of these handles finds it theirs.
+func (a *App) Seed(ctx context.Context, one, two string, now time.Time) error {
+	return a.data.inTx(ctx, func(tx *sql.Tx) error {
+		var n int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM posts`).Scan(&n); err != nil || n > 0 {
+			return err
+		}
+		ids := map[string]int64{}
+		for _, handle := range []string{one, two} {
+			var id int64
+			err := tx.QueryRowContext(ctx, `INSERT INTO people (handle, name) VALUES (?1, ?1) ON CONFLICT (handle) DO UPDATE SET handle = ?1 RETURNING id`, handle).Scan(&id)
+			if err != nil {
+				return err
+			}
+			ids[handle] = id
+		}
+		at := func(ago time.Duration) int64 { return now.Add(-ago).UnixMilli() }
+		const hour, day = time.Hour, 24 * time.Hour
+		return errors.Join(
+			insert(ctx, tx, `INSERT INTO posts (author, text, at) VALUES (?, ?, ?)`, [][]any{
+				{ids[one], "First frost on the allotment. The kale will be the better for it.", at(6 * day)},
+				{ids[two], "Found a fountain pen in a coat I have not worn since spring. It still writes.", at(4 * day)},
+				{ids[one], "Rehearsal ran long. Everybody left the stage at once, for a change.", at(2*day + 3*hour)},
+				{ids[two], "Whoever returned the library’s copy of the bird guide with the corrections in pencil: thank you.", at(26 * hour)},
+				{ids[one], "Soup weather.", at(3 * hour)},
+			}),
+			insert(ctx, tx, `INSERT INTO drafts (author, text, at) VALUES (?, ?, ?)`, [][]any{
+				{ids[one], "Things I would tell my younger self about understudies: learn the exits first.", at(30 * hour)},
+				{ids[two], "A list of every pen I own, and why I need all of them.", at(5 * hour)},
+			}),
+			insert(ctx, tx, `INSERT INTO messages (sender, recipient, text, at) VALUES (?, ?, ?, ?)`, [][]any{
+				{ids[two], ids[one], "Are you still at the theatre on Thursday? I have your scarf.", at(50 * hour)},
+				{ids[one], ids[two], "Until nine. The stage door code is the year you were born, backwards.", at(49 * hour)},
+				{ids[two], ids[one], "You remembered. I will bring soup.", at(48 * hour)},
+			}),
+		)
+	})
+}
+
+func insert(ctx context.Context, tx *sql.Tx, query string, rows [][]any) error {
+	for _, row := range rows {
+		if _, err := tx.ExecContext(ctx, query, row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
