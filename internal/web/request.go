@@ -129,11 +129,12 @@ func OnlyHost(host string, next http.Handler) http.Handler {
 // SameOrigin refuses requests that another site, or a sibling of this one,
 // made a browser send (OWASP ASVS 5.0, 3.5.1). Unlike plain
 // http.CrossOriginProtection it also refuses state-changing requests that carry
-// neither Sec-Fetch-Site nor Origin: every browser that can hold our cookies
-// sends one of them.
+// neither Sec-Fetch-Site nor Origin, since every browser that can hold our
+// cookies sends one of them, and those whose Origin is our host under another
+// scheme: a page that came over plain http may be anybody's.
 func SameOrigin(s Surface, origin string, next http.Handler) http.Handler {
 	return unforged(s, origin, func(r *http.Request) bool {
-		return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != ""
+		return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") == origin
 	}, next)
 }
 
@@ -159,7 +160,7 @@ func unforged(s Surface, origin string, may func(*http.Request) bool, next http.
 			return
 		}
 		if !may(r) {
-			s.Answer(w, r, fmt.Errorf("%w (it names no origin)", exeunt.ErrForged))
+			s.Answer(w, r, fmt.Errorf("%w (it does not name our origin)", exeunt.ErrForged))
 			return
 		}
 		next.ServeHTTP(w, r)
