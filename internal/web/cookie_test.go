@@ -1,0 +1,171 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+func TestPairsReadBack(t *testing.T) {
+	s := newSite(t)
+	for _, kind := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared} {
+		token, _, cookies := s.signIn(kind)
+		if p, got := s.Cookies.Read(request(cookies...)); p != PresentedPair || got != token {
+			t.Errorf("%v: %v, %v", kind, p, got)
+		}
+		if len(cookies) != 2 || cookies[0].Name != cookieToken || cookies[1].Name != cookieHere {
+			t.Fatalf("the cookies are %v", cookies)
+		}
+		for i, c := range cookies {
+			if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode || c.HttpOnly != (i == 0) {
+				t.Errorf("%v: %v", kind, c)
+			}
+			// On a shared computer it goes when the browser closes.
+			if want := map[exeunt.SessionKind]int{exeunt.KindKept: 3600}[kind]; c.MaxAge != want || !c.Expires.IsZero() {
+				t.Errorf("%v: %v", kind, c)
+			}
+		}
+	}
+}
+
+func TestWhateverElseArrives(t *testing.T) {
+	s := newSite(t)
+	token, _, pair := s.signIn(exeunt.KindKept)
+	_, _, other := s.signIn(exeunt.KindKept)
+	a, here := cookieToken+"="+token.Reveal(), cookieHere+"="+pair[1].Value
+	app := exeunt.NewToken(exeunt.UseApp)
+	junk := strings.Repeat("j", 4096)
+	for name, c := range map[string]struct {
+		cookies []string
+		want    Presented
+	}{
+		"nothing":                     {nil, PresentedNothing},
+		"other cookies":               {[]string{"theme=dark; x=y"}, PresentedNothing},
+		"empty ones":                  {[]string{cookieToken + "=; " + cookieHere + "="}, PresentedNothing},
+		"the pair in two lines":       {[]string{a, here}, PresentedPair},
+		"the pair twice over":         {[]string{a + "; " + here + "; " + a + "; " + here}, PresentedPair},
+		"the first half":              {[]string{a}, PresentedHalf},
+		"with an empty second":        {[]string{a + "; " + cookieHere + "="}, PresentedHalf},
+		"with another's second":       {[]string{a + "; " + cookieHere + "=" + other[1].Value}, PresentedHalf},
+		"with a cut second":           {[]string{a + "; " + here[:len(here)-1]}, PresentedHalf},
+		"with a longer second":        {[]string{a + "; " + here + "A"}, PresentedHalf},
+		"with junk for the second":    {[]string{a + "; " + cookieHere + "=" + junk}, PresentedHalf},
+		"with two seconds":            {[]string{a + "; " + here + "; " + cookieHere + "=x"}, PresentedHalf},
+		"the second half":             {[]string{here}, PresentedGarbage},
+		"a cut token":                 {[]string{a[:len(a)-1] + "; " + here}, PresentedGarbage},
+		"a changed token":             {[]string{cookieToken + "=" + flip(token.Reveal()) + "; " + here}, PresentedGarbage},
+		"an app session's token":      {[]string{cookieToken + "=" + app.Reveal() + "; " + cookieHere + "=" + s.Cookies.Pairs.Half(app)}, PresentedGarbage},
+		"another version's token":     {[]string{cookieToken + "=ex2_" + token.Reveal()[4:] + "; " + here}, PresentedGarbage},
+		"4 kB of junk":                {[]string{cookieToken + "=" + junk + "; " + here}, PresentedGarbage},
+		"two tokens":                  {[]string{a + "; " + here + "; " + cookieToken + "=" + other[0].Value}, PresentedGarbage},
+		"two tokens, one of them cut": {[]string{a[:20] + "; " + a + "; " + here}, PresentedGarbage},
+		"bytes no cookie has":         {[]string{cookieToken + "=\x01\xff; " + here}, PresentedGarbage},
+		"a token in a line of junk":   {[]string{";;==; ;" + cookieToken + "=\"" + junk + "; =;"}, PresentedGarbage},
+	} {
+		p, got := s.Cookies.Read(rawRequest(c.cookies...))
+		if p != c.want || got.IsZero() != (c.want == PresentedNothing || c.want == PresentedGarbage) {
+			t.Errorf("%s: %v, %v", name, p, got)
+		}
+		if v := s.Visitor(rawRequest(c.cookies...)); v.SignedIn() != (c.want == PresentedPair) || v.Nobody() != (c.want == PresentedNothing) {
+			t.Errorf("%s: signed in %v, nobody %v", name, v.SignedIn(), v.Nobody())
+		}
+	}
+}
+
+func flip(s string) string {
+	b := []byte(s)
+	if b[10]++; b[10] > '9' && b[10] < 'A' || b[10] > 'Z' && b[10] < 'a' || b[10] > 'z' {
+		b[10] = '0'
+	}
+	return string(b)
+}
+
+func TestClearingClearsByName(t *testing.T) {
+	s := newSite(t)
+	w := httptest.NewRecorder()
+	s.Cookies.ClearPair(w)
+	s.Cookies.ClearNotice(w)
+	names := map[string]bool{}
+	for _, c := range w.Result().Cookies() {
+		names[c.Name] = true
+		// A browser takes an expiry for a __Host- cookie only with these.
+		if c.MaxAge != -1 || c.Value != "" || !c.Secure || c.Path != "/" {
+			t.Errorf("%v", c)
+		}
+	}
+	if !names[cookieToken] || !names[cookieHere] || !names[cookieNotice] {
+		t.Errorf("cleared %v", names)
+	}
+	if h := w.Header().Get("Clear-Site-Data"); h != "" {
+		t.Errorf("other sites' cookies would go too: %s", h)
+	}
+	ClearStorage(w)
+	if h := w.Header().Get("Clear-Site-Data"); h != `"storage"` {
+		t.Errorf("Clear-Site-Data is %s", h)
+	}
+}
+
+func TestNotices(t *testing.T) {
+	s := newSite(t)
+	const text = "scope=others&ended=3&at=x"
+	w := httptest.NewRecorder()
+	s.Cookies.LeaveNotice(w, text, epoch)
+	c := w.Result().Cookies()[0]
+	if got := s.Cookies.ReadNotice(request(c), epoch.Add(noticeLife)); got != text {
+		t.Errorf("read back as %q", got)
+	}
+	if !c.HttpOnly || !c.Secure || c.MaxAge != 0 || !c.Expires.IsZero() {
+		t.Errorf("it outlives the browser: %v", c)
+	}
+	if s.Cookies.ReadNotice(request(c), epoch.Add(noticeLife+time.Millisecond)) != "" || s.Cookies.ReadNotice(request(c), epoch.Add(-time.Second)) != "" {
+		t.Error("an old notice, or one of the future, is believed")
+	}
+	code, rest, _ := strings.Cut(c.Value, ".")
+	for name, value := range map[string]string{
+		"nothing": "", "text alone": rest, "no code": "." + rest, "another text": code + "." + strings.Replace(rest, "3", "4", 1),
+		"another time": code + "." + "zzzz" + rest[4:], "longer": c.Value + "x", "a cut code": code[1:] + "." + rest,
+		"made with the pairs' key": s.Cookies.Pairs.Code(rest) + "." + rest, "4 kB": strings.Repeat("x.", 2048),
+	} {
+		if got := s.Cookies.ReadNotice(request(&http.Cookie{Name: cookieNotice, Value: value}), epoch); got != "" {
+			t.Errorf("%s: believed %q", name, got)
+		}
+	}
+	if got := s.Cookies.ReadNotice(request(c, &http.Cookie{Name: cookieNotice, Value: "x"}), epoch); got != "" {
+		t.Errorf("two notices: %q", got)
+	}
+}
+
+// Whatever arrives, Read answers one of four things, and a pair only for what
+// SetPair made.
+func FuzzCookies(f *testing.F) {
+	s := newSite(f)
+	token := exeunt.NewToken(exeunt.UseSession)
+	w := httptest.NewRecorder()
+	s.Cookies.SetPair(w, token, exeunt.KindKept, time.Hour)
+	var pair []string
+	for _, c := range w.Result().Cookies() {
+		pair = append(pair, c.Name+"="+c.Value)
+	}
+	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], cookieToken + "=", cookieToken + "=\"" + token.Reveal() + "\"",
+		strings.Join(pair, ";") + "\x00", pair[0] + "; " + pair[0] + "x", cookieNotice + "=a.b.c", strings.Repeat(pair[0]+"; ", 40), "=;=;=", cookieHere + "=\xff\xfe"} {
+		f.Add(seed)
+	}
+	half := s.Cookies.Pairs.Half(token)
+	f.Fuzz(func(t *testing.T, header string) {
+		r := rawRequest(header)
+		p, got := s.Cookies.Read(r)
+		if p > PresentedGarbage || got.IsZero() != (p == PresentedNothing || p == PresentedGarbage) {
+			t.Fatalf("%q: %v, %v", header, p, got)
+		}
+		if p == PresentedPair && (!strings.Contains(header, token.Reveal()) || !strings.Contains(header, half)) {
+			t.Fatalf("%q is taken for a pair", header)
+		}
+		if s.Cookies.ReadNotice(r, epoch) != "" {
+			t.Fatalf("%q is taken for a notice", header)
+		}
+	})
+}

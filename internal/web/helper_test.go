@@ -1,0 +1,147 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/keys"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// site is the browser's side of an authority on a real database.
+type site struct {
+	Browser
+	t     testing.TB
+	clock *atomic.Int64 // milliseconds after epoch
+	store *store.Store
+	chirp exeunt.Client
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	s := &site{t: t, clock: &atomic.Int64{}, chirp: exeunt.Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.example", RedirectURIs: []string{"http://chirp.example/cb"}}}
+	s.Now = func() time.Time { return epoch.Add(time.Duration(s.clock.Load()) * time.Millisecond) }
+	var f *feed.Feed
+	var err error
+	log := slog.New(slog.DiscardHandler)
+	s.store, err = store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "exeunt.db"), Log: log,
+		Committed: func(list []exeunt.Event) error { return f.Advance(list) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.store.Close() })
+	index := live.New(0)
+	f = feed.New(index)
+	s.Authority = authority.New(authority.Config{Store: s.store, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Clients: []exeunt.Client{s.chirp},
+		Retention: store.Retention{Ended: time.Hour, Audit: time.Hour}, Now: s.Now, Log: log})
+	s.Cookies = newCookies(t, s.store)
+	return s
+}
+
+func newCookies(t testing.TB, s *store.Store) Cookies {
+	t.Helper()
+	master, err := keys.LoadMaster(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := func(purpose string) *keys.Ring {
+		r, err := keys.Open(context.Background(), s, master, purpose, time.Hour, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	return Cookies{Pairs: ring("pair"), Notices: ring("notice")}
+}
+
+func (s *site) pass(d time.Duration) { s.clock.Add(d.Milliseconds()) }
+
+// signIn starts a session and returns the cookies its browser holds then.
+func (s *site) signIn(kind exeunt.SessionKind) (exeunt.Token, exeunt.Session, []*http.Cookie) {
+	s.t.Helper()
+	id := exeunt.NewAccountID()
+	a := exeunt.Account{ID: id, Handle: "h" + strings.ToLower(id.String()[4:20]), Name: "A Person", Created: s.Now()}
+	if err := s.store.AddAccount(context.Background(), a, store.Credential{}, nil, exeunt.System()); err != nil {
+		s.t.Fatal(err)
+	}
+	proof := exeunt.Proof{Account: id, Method: exeunt.MethodPassword, Generation: 1, CredentialVersion: 1}
+	token, v, err := s.Authority.Start(context.Background(), authority.SignIn{Proof: proof, Kind: kind, Label: "a browser"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.Cookies.SetPair(w, token, kind, time.Hour)
+	return token, v, w.Result().Cookies()
+}
+
+// appToken signs the session in to Chirp and returns the app session's token.
+func (s *site) appToken(v exeunt.Session) exeunt.Token {
+	s.t.Helper()
+	verifier := strings.Repeat("v", 50)
+	sum := sha256.Sum256([]byte(verifier))
+	r := authority.CodeRequest{Client: s.chirp.ID, RedirectURI: s.chirp.RedirectURIs[0], Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}
+	code, err := s.Authority.GrantCode(context.Background(), v.Account, v.ID, r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	token, _, err := s.Authority.ExchangeCode(context.Background(), authority.CodeExchange{Code: code, Client: r.Client, RedirectURI: r.RedirectURI, Verifier: verifier})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return token
+}
+
+// queued carries out the endings that were left for later.
+func (s *site) queued() {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { s.Authority.Run(ctx); close(done) }()
+	// Run takes endings in order: when a marker's has been carried out, all
+	// before it have.
+	_, marker, _ := s.signIn(exeunt.KindKept)
+	l := s.Authority.Listen(marker.Account)
+	defer l.Close()
+	s.Authority.EndSoon(exeunt.Revocation{Account: marker.Account, Scope: exeunt.ScopeSession, Session: marker.ID, Reason: exeunt.ReasonSignedOut})
+	<-l.C()
+	stop()
+	<-done
+}
+
+func (s *site) endOf(v exeunt.Session) *exeunt.Ended {
+	s.t.Helper()
+	got, err := s.store.Session(context.Background(), v.Account, v.ID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return got.End
+}
+
+func request(cookies ...*http.Cookie) *http.Request {
+	r := httptest.NewRequest("GET", "/", nil)
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
+	return r
+}
+
+// rawRequest sends a Cookie header as it is.
+func rawRequest(headers ...string) *http.Request {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header["Cookie"] = headers
+	return r
+}
