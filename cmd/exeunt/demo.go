@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/demo"
+)
+
+type demoCommand struct {
+	Addr    string `help:"Where the authority listens, on loopback." default:"127.0.0.1:8080"`
+	AppAddr string `help:"Where Chirp listens, on loopback." default:"127.0.0.1:8081"`
+	Data    string `help:"Keep the data in this folder; without it a temporary one is used and deleted at the end."`
+	Once    bool   `help:"Stop after the tour, with status 0 only if every step held."`
+	JSON    bool   `help:"Once ready, print the addresses and credentials as one line of JSON; the tour goes to standard error."`
+}
+
+// Run seeds, serves, plays the tour and stays up.
+func (c *demoCommand) Run(ctx context.Context) (err error) {
+	var words io.Writer = os.Stdout
+	if c.JSON {
+		words = os.Stderr
+	}
+	dir, cleanUp, err := c.folder()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cleanUp()) }()
+	fmt.Fprintln(words, "Exeunt demo: starting the authority and the sample app Chirp.")
+	stage, accounts, err := demo.Start(ctx, demo.Options{
+		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen, Version: version(),
+		Log: app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"}),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stage.Close()) }()
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- stage.Serve(serving) }()
+
+	fmt.Fprintln(words, "\nThe tour, on an account of its own, over HTTP:")
+	start := time.Now()
+	held, err := stage.Tour(serving, accounts, words)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		stop()
+		return errors.Join(fmt.Errorf("the tour could not be played: %w", err), <-served)
+	case held:
+		fmt.Fprintf(words, "Every step held (%v).\n", time.Since(start).Round(time.Millisecond))
+	case ctx.Err() == nil:
+		fmt.Fprintln(words, "Not every step held.")
+	}
+	if c.Once {
+		stop()
+		if err := <-served; err != nil {
+			return err
+		}
+		if !held {
+			return errors.New("not every step of the tour held")
+		}
+		return nil
+	}
+	if err := c.announce(words, stage, accounts, dir); err != nil {
+		return err
+	}
+	return <-served
+}
+
+// folder returns the data folder and what to do with it at the end.
+func (c *demoCommand) folder() (dir string, cleanUp func() error, err error) {
+	if c.Data != "" {
+		return c.Data, func() error { return nil }, os.MkdirAll(c.Data, 0o700)
+	}
+	dir, err = os.MkdirTemp("", "exeunt-demo-")
+	return dir, func() error { return os.RemoveAll(dir) }, err
+}
+
+func (c *demoCommand) announce(words io.Writer, s *demo.Stage, a demo.Accounts, dir string) error {
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(struct {
+			Exeunt   string         `json:"exeunt"`
+			Chirp    string         `json:"chirp"`
+			Accounts []demo.Account `json:"accounts"`
+		}{s.ExeuntURL, s.ChirpURL, a.Accounts})
+	}
+	fmt.Fprintf(words, "\n  Exeunt  %s\n  Chirp   %s\n\n  sign in as\n", s.ExeuntURL, s.ChirpURL)
+	for _, account := range a.Accounts {
+		fmt.Fprintf(words, "    %-6s password %s\n", account.Handle, account.Password)
+	}
+	_, err := fmt.Fprintf(words, "\nData is in %s. Stop with Ctrl-C.\n", dir)
+	return err
+}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/exeunt/exeunt/internal/control"
+)
+
+// operate is what every operator's command has.
+type operate struct {
+	Data string `help:"The data folder of the running node." required:"" env:"EXEUNT_DATA"`
+	JSON bool   `help:"Print JSON instead of a table."`
+}
+
+func (o *operate) node() *control.Client { return control.Dial(o.Data) }
+
+// show prints v as JSON, or as the table that rows fills.
+func (o *operate) show(v any, rows func(io.Writer)) error {
+	if o.JSON {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	rows(w)
+	return w.Flush()
+}
+
+func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+
+type statusCommand struct{ operate }
+
+// Run prints how the node is.
+func (c *statusCommand) Run(ctx context.Context) error {
+	var s control.Status
+	if err := c.node().Get(ctx, "/status", nil, &s); err != nil {
+		return err
+	}
+	return c.show(s, func(w io.Writer) {
+		fmt.Fprintf(w, "address\t%s\nversion\t%s\nstarted\t%s\nready\t%v\naccounts\t%d\nsessions\t%d\nin memory\t%d\nlast event\t%d\n",
+			s.URL, s.Version, when(s.Started), s.Ready, s.Accounts, s.Sessions, s.InMemory, s.LogHead)
+	})
+}
+
+type sessionsCommand struct {
+	List listSessionsCommand `cmd:"" help:"List sessions that have not ended, or with --ended those of an account that have."`
+	Show showSessionCommand  `cmd:"" help:"Show one session."`
+	End  endSessionsCommand  `cmd:"" help:"End one session, or with --account every session of an account."`
+}
+
+type listSessionsCommand struct {
+	operate
+	Account string `help:"Only those of the account with this handle."`
+	Ended   bool   `help:"Those that have ended; needs --account."`
+}
+
+// Run lists sessions.
+func (c *listSessionsCommand) Run(ctx context.Context) error {
+	if c.Ended && c.Account == "" {
+		return errors.New("--ended needs --account")
+	}
+	q := url.Values{"account": {c.Account}}
+	if c.Ended {
+		q.Set("ended", "1")
+	}
+	var list []control.Session
+	if err := c.node().Get(ctx, "/sessions", q, &list); err != nil {
+		return err
+	}
+	return c.show(list, func(w io.Writer) {
+		fmt.Fprintln(w, "SESSION\tACCOUNT\tON\tKIND\tADDRESS\tSIGNED IN\tLAST ACTIVE\tAPPS\tENDED")
+		for _, s := range list {
+			ended := ""
+			if s.Ended != nil {
+				ended = when(s.Ended.At) + " " + s.Ended.Reason
+			}
+			fmt.Fprintf(w, "%s\t@%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.Handle, s.Label, s.Kind, s.Address, when(s.Started), when(s.Seen), strings.Join(s.Apps, ","), ended)
+		}
+	})
+}
+
+type showSessionCommand struct {
+	operate
+	ID string `arg:"" help:"The session, as ses_…"`
+}
+
+// Run shows a session.
+func (c *showSessionCommand) Run(ctx context.Context) error {
+	var s control.Session
+	if err := c.node().Get(ctx, "/sessions/"+url.PathEscape(c.ID), nil, &s); err != nil {
+		return err
+	}
+	return c.show(s, func(w io.Writer) {
+		fmt.Fprintf(w, "session\t%s\naccount\t@%s\non\t%s\nkind\t%s\naddress\t%s\nuser agent\t%s\nsigned in\t%s\nlast active\t%s\nends if unused\t%s\nends at the latest\t%s\napps\t%s\n",
+			s.ID, s.Handle, s.Label, s.Kind, s.Address, s.UserAgent, when(s.Started), when(s.Seen), when(s.IdleAt), when(s.ExpiresAt), strings.Join(s.Apps, ", "))
+		if s.Ended != nil {
+			fmt.Fprintf(w, "ended\t%s, %s, by %s %s\n", when(s.Ended.At), s.Ended.Reason, s.Ended.By, s.Ended.ByLabel)
+		}
+	})
+}
+
+type endSessionsCommand struct {
+	operate
+	ID      string `arg:"" optional:"" help:"The session, as ses_…"`
+	Account string `help:"Every session of the account with this handle."`
+}
+
+// Run ends sessions.
+func (c *endSessionsCommand) Run(ctx context.Context) error {
+	path := "/sessions/" + url.PathEscape(c.ID) + "/end"
+	switch {
+	case (c.ID == "") == (c.Account == ""):
+		return errors.New("name either one session or --account")
+	case c.Account != "":
+		path = "/accounts/" + url.PathEscape(c.Account) + "/end-sessions"
+	}
+	return c.ending(ctx, path)
+}
+
+// ending posts to an address that ends sessions and prints how many it ended.
+func (o *operate) ending(ctx context.Context, path string) error {
+	var e control.Ending
+	if err := o.node().Post(ctx, path, nil, &e); err != nil {
+		return err
+	}
+	return o.show(e, func(w io.Writer) {
+		if e.Already {
+			fmt.Fprintln(w, "It had ended already.")
+			return
+		}
+		fmt.Fprintf(w, "Ended: %d\n", e.Ended)
+	})
+}
+
+type accountsCommand struct {
+	List         listAccountsCommand   `cmd:"" help:"List accounts."`
+	Add          addAccountCommand     `cmd:"" help:"Add an account: print a one-time link for its owner, or read its password from standard input."`
+	Disable      disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
+	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
+	ConfirmEmail confirmEmailCommand   `cmd:"" help:"Confirm that an account's e-mail address is its owner's, so that it can be used to sign in."`
+}
+
+type listAccountsCommand struct{ operate }
+
+// Run lists accounts.
+func (c *listAccountsCommand) Run(ctx context.Context) error {
+	var list []control.Account
+	for {
+		var page []control.Account
+		after := ""
+		if len(list) > 0 {
+			after = list[len(list)-1].Handle
+		}
+		if err := c.node().Get(ctx, "/accounts", url.Values{"after": {after}}, &page); err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		list = append(list, page...)
+	}
+	return c.show(list, func(w io.Writer) {
+		fmt.Fprintln(w, "ACCOUNT\tNAME\tE-MAIL\tSTATUS\tSESSIONS\tCREATED")
+		for _, a := range list {
+			email := a.Email
+			if email != "" && !a.EmailConfirmed {
+				email += " (not confirmed)"
+			}
+			fmt.Fprintf(w, "@%s\t%s\t%s\t%s\t%d\t%s\n", a.Handle, a.Name, email, a.Status, a.Sessions, when(a.Created))
+		}
+	})
+}
+
+type addAccountCommand struct {
+	operate
+	Handle         string `arg:"" help:"The handle, 2 to 30 of a-z, 0-9 and _."`
+	Name           string `help:"Display name."`
+	Email          string `help:"E-mail address."`
+	EmailConfirmed bool   `help:"The address is known to be its owner's."`
+	PasswordStdin  bool   `help:"Read the password from the first line of standard input, instead of making a link."`
+}
+
+// Run adds an account.
+func (c *addAccountCommand) Run(ctx context.Context) error {
+	n := control.NewAccount{Handle: c.Handle, Name: c.Name, Email: c.Email, EmailConfirmed: c.EmailConfirmed}
+	if c.PasswordStdin {
+		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if n.Password = strings.TrimRight(line, "\r\n"); n.Password == "" {
+			return errors.New("standard input has no password on its first line")
+		}
+	}
+	var added control.Added
+	if err := c.node().Post(ctx, "/accounts", n, &added); err != nil {
+		return err
+	}
+	return c.show(added, func(w io.Writer) {
+		if added.Link != "" {
+			fmt.Fprintf(w, "Give this link to @%s. It works once, for seven days:\n%s\n", c.Handle, added.Link)
+			return
+		}
+		fmt.Fprintf(w, "Added @%s\n", c.Handle)
+	})
+}
+
+type disableAccountCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run disables an account.
+func (c *disableAccountCommand) Run(ctx context.Context) error {
+	return c.ending(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/disable")
+}
+
+type enableAccountCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run enables an account.
+func (c *enableAccountCommand) Run(ctx context.Context) error {
+	return c.done(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/enable", "Enabled @"+c.Handle)
+}
+
+type confirmEmailCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run confirms an e-mail address.
+func (c *confirmEmailCommand) Run(ctx context.Context) error {
+	return c.done(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/confirm-email", "Confirmed the address of @"+c.Handle)
+}
+
+func (o *operate) done(ctx context.Context, path, text string) error {
+	var e control.Ending
+	if err := o.node().Post(ctx, path, nil, &e); err != nil {
+		return err
+	}
+	return o.show(struct {
+		Done bool `json:"done"`
+	}{true}, func(w io.Writer) { fmt.Fprintln(w, text) })
+}

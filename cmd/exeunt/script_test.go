@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"exeunt": main})
+}
+
+// TestScripts runs the program as an operator would, a file of commands each.
+// What the scripts have besides testscript's own commands:
+//
+//	listen NAME        puts a free loopback address into the variable NAME
+//	ready              waits until the server at $ADDR answers
+//	web METHOD PATH [name=value…]   one request to $ADDR as a browser would
+//	                   make it; prints status, headers and body
+//	api METHOD PATH [JSON]          one call to $ADDR, with $TOKEN if set
+//	first NAME FILE    puts the first line of a file into the variable NAME
+//	field NAME KEY     puts the first string called KEY in the JSON that was
+//	                   printed last into the variable NAME
+//	mode PERM FILE     fails unless the file has these permissions
+//	until FILE         waits until the file has something in it
+//	term               sends SIGTERM to what was started last
+//	stream             opens the event stream of $TOKEN and reads its first event
+//	stream-over        fails unless that stream has been ended by the server
+func TestScripts(t *testing.T) {
+	cert := newCertificate(t)
+	testscript.Run(t, testscript.Params{
+		Dir:   filepath.Join("testdata", "script"),
+		Setup: cert.setUp,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"listen": listen, "ready": cert.ready, "web": cert.web, "api": cert.api,
+			"stream": cert.stream, "stream-over": streamOver,
+			"first": first, "field": field, "mode": mode, "until": until, "term": term,
+		},
+	})
+}
+
+// host is what the certificate is for; its requests go to $ADDR.
+const host = "id.example.com"
+
+type certificate struct {
+	cert, key []byte // PEM
+	roots     *x509.CertPool
+}
+
+func newCertificate(t *testing.T) *certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &certificate{
+		cert:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
+		roots: x509.NewCertPool(),
+	}
+	c.roots.AppendCertsFromPEM(c.cert)
+	return c
+}
+
+func (c *certificate) setUp(env *testscript.Env) error {
+	// A socket's path has at most 107 characters, and a test's folder is long.
+	data, err := os.MkdirTemp("", "exeunt-script-")
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { os.RemoveAll(data) })
+	env.Values[streamKey{}] = new(chan error)
+	env.Setenv("DATA", filepath.Join(data, "data"))
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { taken.Close() })
+	env.Setenv("TAKEN", taken.Addr().String())
+	env.Setenv("HOST", host)
+	env.Setenv("URL", "https://"+host)
+	for name, value := range map[string][]byte{"cert.pem": c.cert, "key.pem": c.key} {
+		if err := os.WriteFile(filepath.Join(env.WorkDir, name), value, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func listen(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: listen NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], l.Addr().String())
+	ts.Check(l.Close())
+}
+
+// client speaks to $ADDR whatever the name in the address.
+func (c *certificate) client(ts *testscript.TestScript) *http.Client {
+	addr := ts.Getenv("ADDR")
+	return &http.Client{
+		Timeout:       10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{RootCAs: c.roots},
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, addr)
+			},
+		},
+	}
+}
+
+// patience bounds every wait; none is that long unless something is broken.
+const patience = 20 * time.Second
+
+func (c *certificate) ready(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: ready")
+	}
+	wait(ts, "the server", func() bool {
+		resp, err := c.client(ts).Get(ts.Getenv("URL") + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+		}
+		// Through another proxy than its own it answers 403: it is there.
+		return err == nil && resp.StatusCode != http.StatusServiceUnavailable
+	})
+}
+
+func wait(ts *testscript.TestScript, what string, done func() bool) {
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s is not ready after %v", what, patience)
+		}
+		<-tick.C
+	}
+}
+
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: until FILE")
+	}
+	wait(ts, args[0], func() bool {
+		info, err := os.Stat(ts.MkAbs(args[0]))
+		return err == nil && info.Size() > 0
+	})
+}
+
+func term(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.BackgroundCmds()
+	if neg || len(args) != 0 || len(running) == 0 {
+		ts.Fatalf("usage: term, with something running")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
+}
+
+type streamKey struct{}
+
+func (c *certificate) stream(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: stream")
+	}
+	req, err := http.NewRequest(http.MethodGet, ts.Getenv("URL")+"/api/v1/session/stream", nil)
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+ts.Getenv("TOKEN"))
+	client := c.client(ts)
+	client.Timeout = patience
+	resp, err := client.Do(req)
+	ts.Check(err)
+	r := bufio.NewReader(resp.Body)
+	line, err := r.ReadString('\n')
+	ts.Check(err)
+	if line != "event: state\n" {
+		ts.Fatalf("the stream begins with %q", line)
+	}
+	over := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, r)
+		over <- errors.Join(err, resp.Body.Close())
+	}()
+	*ts.Value(streamKey{}).(*chan error) = over
+}
+
+func streamOver(ts *testscript.TestScript, neg bool, args []string) {
+	select {
+	case err := <-*ts.Value(streamKey{}).(*chan error):
+		ts.Check(err) // it was ended, not cut off
+	default:
+		ts.Fatalf("the stream is still open")
+	}
+}
+
+func (c *certificate) web(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: web METHOD PATH [name=value...]")
+	}
+	form := url.Values{}
+	for _, arg := range args[2:] {
+		name, value, _ := strings.Cut(arg, "=")
+		form.Add(name, value)
+	}
+	to := args[1]
+	if strings.HasPrefix(to, "/") {
+		to = ts.Getenv("URL") + to
+	}
+	req, err := http.NewRequest(args[0], to, strings.NewReader(form.Encode()))
+	ts.Check(err)
+	if args[0] == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", ts.Getenv("URL"))
+	}
+	if name := ts.Getenv("AS_HOST"); name != "" {
+		req.Host = name
+	}
+	c.print(ts, req)
+}
+
+func (c *certificate) api(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: api METHOD PATH [JSON]")
+	}
+	body := strings.NewReader(strings.Join(args[2:], " "))
+	req, err := http.NewRequest(args[0], ts.Getenv("URL")+args[1], body)
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	if token := ts.Getenv("TOKEN"); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	c.print(ts, req)
+}
+
+func (c *certificate) print(ts *testscript.TestScript, req *http.Request) {
+	resp, err := c.client(ts).Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "status %d\n", resp.StatusCode)
+	ts.Check(resp.Header.Write(ts.Stdout()))
+	fmt.Fprintf(ts.Stdout(), "\n%s\n", body)
+}
+
+func first(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: first NAME FILE")
+	}
+	line, _, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	ts.Setenv(args[0], line)
+}
+
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: field NAME KEY")
+	}
+	_, rest, ok := strings.Cut(ts.ReadFile("stdout"), `"`+args[1]+`":`)
+	_, rest, quoted := strings.Cut(rest, `"`)
+	value, _, closed := strings.Cut(rest, `"`)
+	if !ok || !quoted || !closed {
+		ts.Fatalf("there is no %q in what was printed", args[1])
+	}
+	ts.Setenv(args[0], value)
+}
+
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mode PERM FILE")
+	}
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has mode %s, not %s", args[1], got, args[0])
+	}
+}

@@ -1,0 +1,77 @@
+// Starts the authority and Chirp for a test file, and talks to them: the clock
+// can be moved, sessions listed and ended as an operator would.
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join, dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createInterface } from 'node:readline';
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+// script/test builds the program beforehand; a single file can be run alone.
+function binary() {
+  if (process.env.EXEUNT_E2E_NODE) return process.env.EXEUNT_E2E_NODE;
+  execFileSync('go', ['build', '-o', join(root, 'bin', 'e2e-node'), './e2e/node'], { cwd: root, stdio: 'inherit' });
+  return join(root, 'bin', 'e2e-node');
+}
+
+export class Node {
+  // args are flags of e2e/node, as { 'shared-idle': '20s' }.
+  static async start(args = {}) {
+    const node = new Node();
+    node.args = args;
+    node.data = await mkdtemp(join(tmpdir(), 'exeunt-e2e-'));
+    await node.#spawn();
+    return node;
+  }
+
+  async #spawn() {
+    const flags = Object.entries(this.args).map(([k, v]) => `-${k}=${v}`);
+    this.process = spawn(binary(), [`-data=${this.data}`, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.exited = new Promise((done) => this.process.once('exit', done));
+    this.waiting = [];
+    const ready = new Promise((resolve, reject) => {
+      this.waiting.push(resolve);
+      this.process.once('exit', (code) => reject(new Error(`the node ended with status ${code}`)));
+    });
+    createInterface({ input: this.process.stdout }).on('line', (line) => this.waiting.shift()?.(JSON.parse(line)));
+    const { exeunt, chirp, accounts } = await ready;
+    Object.assign(this, { exeunt, chirp, accounts });
+    [this.ada, this.grace] = accounts;
+  }
+
+  // call sends a command and returns its answer; see e2e/node/main.go.
+  async call(verb, args = {}) {
+    const answer = new Promise((resolve) => this.waiting.push(resolve));
+    this.process.stdin.write(`${JSON.stringify({ do: verb, ...args })}\n`);
+    const got = await answer;
+    if (got.error) throw new Error(`${verb}: ${got.error}`);
+    return got;
+  }
+
+  advance(seconds) { return this.call('advance', { seconds }); }
+
+  sessions(handle) { return this.call('sessions', { handle }); }
+
+  // restart stops the process, gently or with SIGKILL, and starts it again on
+  // the same data and addresses. The clock starts again at the system's.
+  async restart(signal = 'SIGTERM') {
+    this.process.kill(signal);
+    await this.exited;
+    this.args = { ...this.args, addr: `127.0.0.1:${new URL(this.exeunt).port}`, 'app-addr': `127.0.0.1:${new URL(this.chirp).port}` };
+    await this.#spawn();
+  }
+
+  async halt(signal = 'SIGTERM') { // without starting again
+    this.process.kill(signal);
+    await this.exited;
+  }
+
+  async stop() {
+    this.process.stdin.end();
+    await this.exited;
+    await rm(this.data, { recursive: true, force: true });
+  }
+}

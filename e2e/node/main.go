@@ -1,0 +1,149 @@
+// Command node runs the authority and Chirp for the browser tests, with a
+// clock that the tests move. It reads one JSON command a line from standard
+// input and answers each with one line.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/demo"
+	"github.com/exeunt/exeunt/internal/signin"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, stop); err != nil {
+		fmt.Fprintln(os.Stderr, "node:", err)
+		os.Exit(1)
+	}
+}
+
+// clock is the system's clock plus what the tests have moved it by.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+
+func run(ctx context.Context, stop func()) error {
+	var opt demo.Options
+	var kept, shared time.Duration
+	flag.StringVar(&opt.Data, "data", "", "data folder")
+	flag.StringVar(&opt.Addr, "addr", "127.0.0.1:0", "the authority's address")
+	flag.StringVar(&opt.AppAddr, "app-addr", "127.0.0.1:0", "Chirp's address")
+	flag.DurationVar(&kept, "kept-idle", 30*24*time.Hour, "idle timeout of kept sessions")
+	flag.DurationVar(&shared, "shared-idle", 15*time.Minute, "idle timeout of shared sessions")
+	level := flag.String("log", "error", "log level")
+	flag.Parse()
+	c := &clock{}
+	opt.Now, opt.SignUp = c.now, config.SignUpOpen
+	opt.Log = app.Logger(os.Stderr, config.Log{Level: *level, Format: "text"})
+	opt.Hashing = signin.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 4} // the tests sign in hundreds of times
+	opt.Policy = config.Default().Policy
+	opt.Policy.Kept.Idle, opt.Policy.Shared.Idle = kept, shared
+	stage, accounts, err := demo.Start(ctx, opt)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- stage.Serve(ctx) }()
+	out := json.NewEncoder(os.Stdout)
+	if err := out.Encode(map[string]any{"exeunt": stage.ExeuntURL, "chirp": stage.ChirpURL, "accounts": accounts.Accounts}); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var cmd command
+		answer := map[string]any{}
+		if err := json.Unmarshal(lines.Bytes(), &cmd); err != nil {
+			answer["error"] = err.Error()
+		} else if err := cmd.do(ctx, stage.Node, c, answer); err != nil {
+			answer["error"] = err.Error()
+		}
+		if err := out.Encode(answer); err != nil {
+			return err
+		}
+	}
+	stop() // the tests are gone
+	return errors.Join(<-served, stage.Close())
+}
+
+// command is what a test wants: one of the verbs.
+type command struct {
+	Do      string `json:"do"`
+	Handle  string `json:"handle"`
+	Seconds int    `json:"seconds"`
+	Session string `json:"session"`
+}
+
+func (c *command) do(ctx context.Context, n *app.Node, clock *clock, answer map[string]any) error {
+	switch c.Do {
+	case "advance": // move the clock and do what is due then
+		clock.offset.Add(int64(time.Duration(c.Seconds) * time.Second))
+		return n.Authority.Sweep(ctx)
+	case "now":
+		answer["now"] = clock.now()
+		return nil
+	case "sessions": // of an account, live and ended
+		return c.sessions(ctx, n, answer)
+	case "end": // as an operator
+		return c.end(ctx, n)
+	case "head":
+		head, err := n.Store.Head(ctx)
+		answer["head"] = head
+		return err
+	}
+	return fmt.Errorf("there is no command %q", c.Do)
+}
+
+func (c *command) sessions(ctx context.Context, n *app.Node, answer map[string]any) error {
+	a, err := n.Authority.AccountByHandle(ctx, c.Handle)
+	if err != nil {
+		return err
+	}
+	for _, ended := range []bool{false, true} {
+		list, err := n.Authority.Sessions(ctx, a.ID, ended)
+		if err != nil {
+			return err
+		}
+		out := []map[string]any{}
+		for _, s := range list {
+			one := map[string]any{"id": s.ID.String(), "kind": s.Kind, "label": s.Label, "started": s.Started, "seen": s.Seen}
+			if s.End != nil {
+				one["reason"], one["at"] = s.End.Reason, s.End.At
+			}
+			out = append(out, one)
+		}
+		answer[map[bool]string{false: "active", true: "ended"}[ended]] = out
+	}
+	return nil
+}
+
+func (c *command) end(ctx context.Context, n *app.Node) error {
+	by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}
+	a, err := n.Authority.AccountByHandle(ctx, c.Handle)
+	if err != nil {
+		return err
+	}
+	rev := exeunt.Revocation{Account: a.ID, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonAdministrator}
+	if c.Session != "" {
+		rev.Scope = exeunt.ScopeSession
+		if rev.Session, err = exeunt.ParseSessionID(c.Session); err != nil {
+			return err
+		}
+	}
+	_, err = n.Authority.End(ctx, by, rev)
+	return err
+}

@@ -1,0 +1,152 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// browser is a person's browser as the tour needs it: it keeps cookies by host
+// as a browser does (also Secure ones on *.localhost, which Go's jar would
+// not), sends what browsers send, and follows redirects one by one.
+type browser struct {
+	http    http.Client
+	agent   string
+	cookies map[string]map[string]string // by host, then by name
+}
+
+func newBrowser(agent string) *browser {
+	b := &browser{agent: agent, cookies: map[string]map[string]string{}}
+	b.http.Transport = client.NewTransport()
+	b.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return b
+}
+
+// page is an answer with its body read.
+type page struct {
+	url    *url.URL
+	status int
+	header http.Header
+	body   string
+}
+
+// maxHops is how many redirects are followed; more is a loop.
+const maxHops = 8
+
+func (b *browser) get(ctx context.Context, address string) (*page, error) {
+	return b.visit(ctx, http.MethodGet, address, nil)
+}
+
+// post sends a form from a page of the same origin.
+func (b *browser) post(ctx context.Context, address string, form url.Values) (*page, error) {
+	return b.visit(ctx, http.MethodPost, address, form)
+}
+
+func (b *browser) visit(ctx context.Context, method, address string, form url.Values) (*page, error) {
+	for range maxHops {
+		p, err := b.once(ctx, method, address, form)
+		if err != nil {
+			return nil, err
+		}
+		to := p.header.Get("Location")
+		if p.status < 300 || p.status > 399 || to == "" {
+			return p, nil
+		}
+		next, err := p.url.Parse(to)
+		if err != nil {
+			return nil, err
+		}
+		method, address, form = http.MethodGet, next.String(), nil
+	}
+	return nil, fmt.Errorf("%s redirects in a loop", address)
+}
+
+func (b *browser) once(ctx context.Context, method, address string, form url.Values) (*page, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", b.agent)
+	req.Header.Set("Sec-Fetch-Mode", "navigate")
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", req.URL.Scheme+"://"+req.URL.Host)
+	}
+	for name, value := range b.cookies[req.URL.Hostname()] {
+		req.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	resp, err := b.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	b.keep(req.URL.Hostname(), resp.Cookies())
+	return &page{req.URL, resp.StatusCode, resp.Header, string(body)}, nil
+}
+
+func (b *browser) keep(host string, set []*http.Cookie) {
+	if b.cookies[host] == nil {
+		b.cookies[host] = map[string]string{}
+	}
+	for _, c := range set {
+		if c.MaxAge < 0 || c.Value == "" {
+			delete(b.cookies[host], c.Name)
+			continue
+		}
+		b.cookies[host][c.Name] = c.Value
+	}
+}
+
+// copyCookies is a thief's copy of everything this browser holds.
+func (b *browser) copyCookies() *browser {
+	thief := newBrowser(b.agent)
+	for host, set := range b.cookies {
+		thief.cookies[host] = map[string]string{}
+		for name, value := range set {
+			thief.cookies[host][name] = value
+		}
+	}
+	return thief
+}
+
+var (
+	hiddenInput = regexp.MustCompile(`<input[^>]*type="hidden"[^>]*>`)
+	inputName   = regexp.MustCompile(`\bname="([^"]*)"`)
+	inputValue  = regexp.MustCompile(`\bvalue="([^"]*)"`)
+	formOpening = regexp.MustCompile(`<form[^>]*action="([^"]*)"[^>]*>`)
+)
+
+// form returns the hidden fields of the page's form that posts to an address.
+func (p *page) form(action string) (url.Values, error) {
+	for _, at := range formOpening.FindAllStringSubmatchIndex(p.body, -1) {
+		to := html.UnescapeString(p.body[at[2]:at[3]])
+		if path, _, _ := strings.Cut(to, "?"); path != action {
+			continue
+		}
+		inside, _, _ := strings.Cut(p.body[at[1]:], "</form>")
+		out := url.Values{}
+		for _, field := range hiddenInput.FindAllString(inside, -1) {
+			if name := inputName.FindStringSubmatch(field); name != nil {
+				value := ""
+				if v := inputValue.FindStringSubmatch(field); v != nil {
+					value = html.UnescapeString(v[1])
+				}
+				out.Set(name[1], value)
+			}
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("%s has no form for %s", p.url.Path, action)
+}

@@ -1,0 +1,74 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/exeunt/exeunt/internal/app"
+)
+
+// Start opens a stage with the demo's accounts on it. Data that is there
+// already is kept, with its sessions.
+func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
+	if err := os.MkdirAll(opt.Data, 0o700); err != nil {
+		return nil, Accounts{}, fmt.Errorf("data folder: %w", err)
+	}
+	accounts, err := readDemo(opt.Data)
+	if err != nil {
+		return nil, accounts, err
+	}
+	if accounts.Seeded {
+		s, err := Open(ctx, opt)
+		return s, accounts, err
+	}
+	if err := checkFree(opt.Addr, opt.AppAddr); err != nil {
+		return nil, accounts, err
+	}
+	// Written first: a seeding that is interrupted is recognised by it.
+	if err := accounts.keep(opt.Data); err != nil {
+		return nil, accounts, err
+	}
+	c := stageConfig(opt, "127.0.0.1:0", "http://exeunt.localhost", "http://chirp.localhost")
+	if err := seed(ctx, c, app.Options{Log: opt.Log, Hashing: opt.Hashing}, accounts); err != nil {
+		return nil, accounts, err
+	}
+	s, err := Open(ctx, opt)
+	if err != nil {
+		return nil, accounts, err
+	}
+	if err := s.Chirp.Seed(ctx, accounts.Accounts[0].Handle, accounts.Accounts[1].Handle, time.Now()); err != nil {
+		return nil, accounts, errors.Join(fmt.Errorf("seed chirp: %w", err), s.Close())
+	}
+	accounts.Seeded = true
+	if err := accounts.keep(opt.Data); err != nil {
+		return nil, accounts, errors.Join(err, s.Close())
+	}
+	return s, accounts, nil
+}
+
+// checkFree says that an address is taken before time is spent on seeding.
+func checkFree(addrs ...string) error {
+	for _, addr := range addrs {
+		l, err := app.Listen(addr)
+		if err != nil {
+			return err
+		}
+		l.Close()
+	}
+	return nil
+}
+
+// Tour plays the tour and writes a line for each step. It reports whether
+// every step held.
+func (s *Stage) Tour(ctx context.Context, a Accounts, out io.Writer) (held bool, err error) {
+	exists, err := s.Node.HasAccount(ctx, a.Tour.Handle)
+	if err != nil {
+		return false, err
+	}
+	t := &tour{exeunt: s.ExeuntURL, chirp: s.ChirpURL, handle: a.Tour.Handle, password: a.Tour.Password, newAccount: !exists, out: out}
+	return t.play(ctx)
+}

@@ -1,0 +1,119 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/signin"
+)
+
+// childFolder names, in a copy of the test's own program, the data folder to
+// serve from: what is killed must be a process.
+const childFolder = "EXEUNT_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childFolder); dir != "" {
+		if err := serveChild(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "child:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// testOptions serve on any free ports. Hashing is quick: the tests sign in
+// thousands of times.
+func testOptions(dir string) Options {
+	return Options{
+		Data: dir, Addr: "127.0.0.1:0", AppAddr: "127.0.0.1:0", SignUp: config.SignUpOpen,
+		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
+	}
+}
+
+// crowdHandle is the n-th of the accounts that the tests make beside the
+// demo's own.
+func crowdHandle(n int) string { return fmt.Sprintf("crowd_%d", n) }
+
+const (
+	crowdPassword = "nine geese over the weir"
+	crowdSize     = 6
+)
+
+// addCrowd makes the tests' accounts unless they are there.
+func addCrowd(ctx context.Context, s *Stage) error {
+	for i := range crowdSize {
+		exists, err := s.Node.HasAccount(ctx, crowdHandle(i))
+		if err != nil {
+			return err
+		}
+		if exists {
+			continue
+		}
+		by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}
+		if _, err := s.Node.SignIn.AddAccount(ctx, by, signin.NewAccount{Handle: crowdHandle(i), Password: crowdPassword}, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// where a child answers.
+type where struct{ Exeunt, Chirp string }
+
+// serveChild serves a folder, and says where once it does.
+func serveChild(dir string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	s, _, err := Start(ctx, testOptions(dir))
+	if err != nil {
+		return err
+	}
+	if err := addCrowd(ctx, s); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	if err := json.NewEncoder(os.Stdout).Encode(where{s.ExeuntURL, s.ChirpURL}); err != nil {
+		return err
+	}
+	return errors.Join(<-served, s.Close())
+}
+
+// perform opens a stage on a folder and serves it until the test is over or
+// the returned function is called.
+func perform(t *testing.T, dir string) (*Stage, Accounts, func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s, accounts, err := Start(ctx, testOptions(dir))
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	over := false
+	end := func() {
+		if over {
+			return
+		}
+		over = true
+		cancel()
+		if err := errors.Join(<-served, s.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(end)
+	return s, accounts, end
+}

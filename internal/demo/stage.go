@@ -1,0 +1,142 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/exeunt/exeunt/examples/chirp"
+	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/signin"
+)
+
+// Options say where and how the demo runs.
+type Options struct {
+	Data    string
+	Addr    string // of the authority, on loopback
+	AppAddr string // of Chirp, on loopback
+	Policy  config.Policy
+	SignUp  config.SignUp
+	Log     *slog.Logger
+	Version string
+	Now     func() time.Time // nil is the real clock
+	Hashing signin.Hashing   // zero is the default
+}
+
+// Stage is the authority and Chirp, open side by side.
+type Stage struct {
+	ExeuntURL string
+	ChirpURL  string
+	Node      *app.Node
+	Chirp     *chirp.App
+
+	opt      Options
+	exeunt   net.Listener
+	app      net.Listener
+	appError chan error
+	server   *http.Server
+}
+
+// Chirp as a client, and its database in the data folder.
+const (
+	chirpID   = "chirp"
+	chirpFile = "chirp.db"
+)
+
+// Open opens both on their addresses. Requests are answered once Serve runs.
+func Open(ctx context.Context, opt Options) (*Stage, error) {
+	s := &Stage{opt: opt, appError: make(chan error, 1)}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Stage) open(ctx context.Context) (err error) {
+	if s.exeunt, err = app.Listen(s.opt.Addr); err != nil {
+		return err
+	}
+	if s.app, err = app.Listen(s.opt.AppAddr); err != nil {
+		return err
+	}
+	s.ExeuntURL, s.ChirpURL = localURL("exeunt", s.exeunt), localURL("chirp", s.app)
+	if s.Node, err = app.New(ctx, s.config(), app.Options{Log: s.opt.Log, Version: s.opt.Version, Now: s.opt.Now, Hashing: s.opt.Hashing}); err != nil {
+		return err
+	}
+	s.Chirp, err = chirp.New(chirp.Config{
+		Authority: s.ExeuntURL, URL: s.ChirpURL, ClientID: chirpID, Database: filepath.Join(s.opt.Data, chirpFile), Log: s.opt.Log, Now: s.opt.Now,
+	})
+	return err
+}
+
+func (s *Stage) config() config.Config {
+	return stageConfig(s.opt, s.exeunt.Addr().String(), s.ExeuntURL, s.ChirpURL)
+}
+
+func stageConfig(opt Options, addr, exeuntURL, chirpURL string) config.Config {
+	c := config.Default()
+	c.Addr, c.URL, c.Data, c.Development = addr, exeuntURL, opt.Data, true
+	c.SignUp = opt.SignUp
+	if opt.Policy != (config.Policy{}) {
+		c.Policy = opt.Policy
+	}
+	c.Clients = []config.Client{{ID: chirpID, Name: "Chirp", HomeURL: chirpURL, RedirectURIs: []string{chirpURL + "/exeunt/callback"}}}
+	return c
+}
+
+// localURL names a listener by a host of its own under .localhost: browsers
+// keep the cookies of two hosts apart, but not those of two ports of one.
+func localURL(name string, l net.Listener) string {
+	_, port, _ := net.SplitHostPort(l.Addr().String()) // a listener's address is well formed
+	return "http://" + name + ".localhost:" + port
+}
+
+// Serve answers requests until ctx is done.
+func (s *Stage) Serve(ctx context.Context) error {
+	s.server = &http.Server{Handler: s.Chirp, ReadHeaderTimeout: 10 * time.Second}
+	s.server.RegisterOnShutdown(s.Chirp.Shutdown)
+	inner, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.server.Serve(s.app); !errors.Is(err, http.ErrServerClosed) {
+			s.appError <- fmt.Errorf("chirp: %w", err)
+			stop()
+		}
+	})
+	err := s.Node.Serve(inner, s.exeunt)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err = errors.Join(err, s.server.Shutdown(limit))
+	wg.Wait()
+	select {
+	case failed := <-s.appError:
+		err = errors.Join(err, failed)
+	default:
+	}
+	return err
+}
+
+// Close closes what Open opened.
+func (s *Stage) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{s.exeunt, s.app} {
+		if l != nil {
+			l.Close() // closed already once Serve has run
+		}
+	}
+	if s.Chirp != nil {
+		errs = append(errs, s.Chirp.Close())
+	}
+	if s.Node != nil {
+		errs = append(errs, s.Node.Close())
+	}
+	return errors.Join(errs...)
+}

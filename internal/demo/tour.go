@@ -1,0 +1,308 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// tour plays a person with a laptop, a phone app and a library computer over
+// real HTTP, and verifies after each step what the step promises.
+type tour struct {
+	exeunt, chirp string // addresses
+	handle        string
+	password      string
+	newAccount    bool
+	out           io.Writer
+
+	api     *client.Client
+	laptop  *browser
+	library *browser
+	phone   client.Secret
+	before  map[string]*browser // copies of credentials from before they ended
+}
+
+const (
+	laptopAgent  = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
+	libraryAgent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+)
+
+// play runs the steps and reports whether every one held.
+func (t *tour) play(ctx context.Context) (held bool, err error) {
+	if t.api, err = client.New(t.exeunt, client.Options{}); err != nil {
+		return false, err
+	}
+	t.laptop, t.library = newBrowser(laptopAgent), newBrowser(libraryAgent)
+	t.before = map[string]*browser{}
+	held = true
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) (verified string, err error)
+	}{
+		{"Sign in on a laptop, in a phone app and on a library computer", t.signIn},
+		{"List the sessions", t.list},
+		{"Sign in to Chirp from the laptop and post", t.enterChirp},
+		{"End the library computer from the phone", t.endLibrary},
+		{"Sign out on the laptop", t.signOutLaptop},
+		{"Replay every old credential", t.replay},
+		{"Sign out under traffic", t.underTraffic},
+		{"Sign out everywhere", t.everywhere},
+	} {
+		start := time.Now()
+		verified, err := step.do(ctx)
+		took := time.Since(start).Round(time.Millisecond)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if err != nil {
+			held = false
+			fmt.Fprintf(t.out, "  ✗ %s: %v (%v)\n", step.what, err, took)
+			continue
+		}
+		fmt.Fprintf(t.out, "  ✓ %s: %s (%v)\n", step.what, verified, took)
+	}
+	return held, nil
+}
+
+func (t *tour) signIn(ctx context.Context) (string, error) {
+	if t.newAccount {
+		p, err := t.laptop.post(ctx, t.exeunt+"/signup", url.Values{"handle": {t.handle}, "name": {"On tour"}, "password": {t.password}, "kind": {"kept"}})
+		if err != nil || p.status != http.StatusOK {
+			return "", unexpected("sign up", p, err)
+		}
+	} else if err := t.signInOn(ctx, t.laptop, "kept"); err != nil {
+		return "", err
+	}
+	if err := t.signInOn(ctx, t.library, "shared"); err != nil {
+		return "", err
+	}
+	var err error
+	t.phone, _, err = t.api.SignIn(ctx, client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: "Pixel 8"})
+	if err != nil {
+		return "", err
+	}
+	return "three different credentials, the library's without an expiry date", nil
+}
+
+func (t *tour) signInOn(ctx context.Context, b *browser, kind string) error {
+	p, err := b.post(ctx, t.exeunt+"/signin", url.Values{"identifier": {t.handle}, "password": {t.password}, "kind": {kind}})
+	if err != nil || p.status != http.StatusOK {
+		return unexpected("sign in", p, err)
+	}
+	return nil
+}
+
+func unexpected(what string, p *page, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s: %s answered %d", what, p.url.Path, p.status)
+}
+
+func (t *tour) sessions(ctx context.Context) ([]client.Session, error) {
+	return t.api.Sessions(ctx, t.phone, false)
+}
+
+func (t *tour) list(ctx context.Context) (string, error) {
+	list, err := t.sessions(ctx)
+	if err != nil {
+		return "", err
+	}
+	var labels []string
+	current := 0
+	for _, s := range list {
+		labels = append(labels, s.Label)
+		if s.Current {
+			current++
+		}
+	}
+	if len(list) != 3 || current != 1 {
+		return "", fmt.Errorf("there are %d sessions, %d marked as this one", len(list), current)
+	}
+	return strings.Join(labels, ", ") + "; this one is marked", nil
+}
+
+func (t *tour) enterChirp(ctx context.Context) (string, error) {
+	p, err := t.laptop.get(ctx, t.chirp+"/exeunt/sign-in")
+	if err != nil || p.status != http.StatusOK {
+		return "", unexpected("open the authority", p, err)
+	}
+	form, err := p.form("/authorize")
+	if err != nil {
+		return "", err
+	}
+	form.Set("decision", "continue")
+	if p, err = t.laptop.post(ctx, t.exeunt+"/authorize", form); err != nil || p.status != http.StatusOK {
+		return "", unexpected("come back to Chirp", p, err)
+	}
+	if p, err = t.chirpPost(ctx, t.laptop, "Hello from the tour"); err != nil || p.status != http.StatusOK || !strings.Contains(p.body, "Hello from the tour") {
+		return "", unexpected("post", p, err)
+	}
+	return "the post stands in the timeline", nil
+}
+
+// chirpPost fills in Chirp's form and sends it.
+func (t *tour) chirpPost(ctx context.Context, b *browser, text string) (*page, error) {
+	p, err := b.get(ctx, t.chirp+"/")
+	if err != nil {
+		return nil, err
+	}
+	form, err := p.form("/posts")
+	if err != nil {
+		return p, err
+	}
+	form.Set("text", text)
+	t.before["form"] = b.copyCookies()
+	return b.post(ctx, t.chirp+"/posts", form)
+}
+
+func (t *tour) endLibrary(ctx context.Context) (string, error) {
+	list, err := t.sessions(ctx)
+	if err != nil {
+		return "", err
+	}
+	t.before["library computer"] = t.library.copyCookies()
+	for _, s := range list {
+		if s.Kind != "shared" {
+			continue
+		}
+		if err := t.api.EndSession(ctx, t.phone, s.ID, ""); err != nil {
+			return "", err
+		}
+		p, err := t.library.once(ctx, http.MethodGet, t.exeunt+"/sessions", nil)
+		if err != nil || p.status == http.StatusOK {
+			return "", unexpected("the library computer's next request", p, err)
+		}
+		return "its next request is refused", nil
+	}
+	return "", errors.New("the library computer is not listed")
+}
+
+func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
+	t.before["laptop"] = t.laptop.copyCookies()
+	p, err := t.laptop.get(ctx, t.exeunt+"/signout")
+	if err != nil {
+		return "", err
+	}
+	form, err := p.form("/signout")
+	if err != nil {
+		return "", err
+	}
+	p, err = t.laptop.once(ctx, http.MethodPost, t.exeunt+"/signout", form)
+	if err != nil || p.status != http.StatusSeeOther {
+		return "", unexpected("sign out", p, err)
+	}
+	for name := range t.laptop.cookies[p.url.Hostname()] {
+		if name != "__Host-exeunt-notice" { // what the next page says was done; it names nobody
+			return "", fmt.Errorf("the cookie %s was not cleared", name)
+		}
+	}
+	if p.header.Get("Clear-Site-Data") != `"storage"` {
+		return "", errors.New("the browser was not told to clear its storage")
+	}
+	return "recorded, its cookies expired, its storage cleared", nil
+}
+
+func (t *tour) replay(ctx context.Context) (string, error) {
+	n := 0
+	for who, b := range t.before {
+		p, err := b.once(ctx, http.MethodGet, t.exeunt+"/sessions", nil)
+		if err != nil || p.status == http.StatusOK {
+			return "", unexpected("replay of the "+who, p, err)
+		}
+		if len(b.cookies) > 1 { // it has Chirp's cookie too
+			p, err := b.once(ctx, http.MethodPost, t.chirp+"/posts", url.Values{"text": {"from beyond"}})
+			if err != nil || p.status < 400 {
+				return "", unexpected("replay at Chirp of the "+who, p, err)
+			}
+		}
+		n++
+	}
+	return fmt.Sprintf("%d copies refused, at the authority and at Chirp", n), nil
+}
+
+const (
+	trafficRounds  = 20
+	trafficWorkers = 8
+)
+
+// underTraffic signs out while eight workers use the session without pause: a
+// check that writes the session back would bring it to life again.
+func (t *tour) underTraffic(ctx context.Context) (string, error) {
+	var checks, undone atomic.Int64
+	for range trafficRounds {
+		token, _, err := t.api.SignIn(ctx, client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: "Traffic"})
+		if err != nil {
+			return "", err
+		}
+		var ended atomic.Bool
+		var wg sync.WaitGroup
+		busy := make(chan struct{}, trafficWorkers)
+		for range trafficWorkers {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					over := ended.Load() // read before the check: the reply to the sign-out has been received
+					_, err := t.api.Check(ctx, token, true)
+					checks.Add(1)
+					if i == 0 {
+						busy <- struct{}{}
+					}
+					if over && err == nil {
+						undone.Add(1)
+					}
+					if over || ctx.Err() != nil {
+						return
+					}
+				}
+			})
+		}
+		for range trafficWorkers {
+			<-busy
+		}
+		err = t.api.End(ctx, token)
+		ended.Store(true)
+		wg.Wait()
+		if err != nil {
+			return "", err
+		}
+	}
+	if n := undone.Load(); n > 0 {
+		return "", fmt.Errorf("still valid afterwards %d times", n)
+	}
+	return fmt.Sprintf("%d times with %d workers, %d checks, never valid afterwards", trafficRounds, trafficWorkers, checks.Load()), nil
+}
+
+const crowd = 10
+
+func (t *tour) everywhere(ctx context.Context) (string, error) {
+	var tokens []client.Secret
+	for i := range crowd {
+		token, _, err := t.api.SignIn(ctx, client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: fmt.Sprintf("Device %d", i+1)})
+		if err != nil {
+			return "", err
+		}
+		tokens = append(tokens, token)
+	}
+	n, err := t.api.EndSessions(ctx, t.phone, client.Everywhere, "")
+	if err != nil {
+		return "", err
+	}
+	if n != crowd+1 {
+		return "", fmt.Errorf("%d sessions ended, not %d", n, crowd+1)
+	}
+	for _, token := range append(tokens, t.phone) {
+		if _, err := t.api.Check(ctx, token, false); !errors.Is(err, client.ErrSignedOut) {
+			return "", fmt.Errorf("a session was not refused afterwards: %v", err)
+		}
+	}
+	return fmt.Sprintf("%d sessions in one step, all refused", n), nil
+}
