@@ -63,7 +63,7 @@ func TestAppExplainsADeadCookieOnce(t *testing.T) {
 	if got.status != http.StatusUnauthorized || got.header.Get("Clear-Site-Data") != `"storage"` || got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%+v", got)
 	}
-	if !strings.Contains(got.body, "It was signed out.") || !strings.Contains(got.body, "<time") || !strings.Contains(got.body, "/exeunt/sign-in?return=%2F") || strings.Contains(got.body, "ada") {
+	if !strings.Contains(got.body, "ended by a sign-out") || !strings.Contains(got.body, "<time") || !strings.Contains(got.body, "/exeunt/sign-in?return=%2F") || strings.Contains(got.body, "ada") {
 		t.Errorf("%s", got.body)
 	}
 	if len(b.cookies) != 0 {
@@ -362,7 +362,7 @@ func TestAppPagesAreNotEndedTwice(t *testing.T) {
 	if got := b.get("/exeunt/state"); got.status != 401 || !strings.Contains(got.body, `"reason":"signed_out"`) || b.token().IsZero() {
 		t.Errorf("state: %+v", got)
 	}
-	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "It was signed out.") {
+	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "ended by a sign-out") {
 		t.Errorf("ended: %+v", got)
 	}
 	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "Nobody is signed in") || strings.Contains(got.body, "sign-in?return=%2Fexeunt") {
