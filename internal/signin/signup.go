@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/exeunt/exeunt"
@@ -34,7 +35,7 @@ func (s *Service) SignUp(ctx context.Context, n NewAccount, from netip.Addr) (ex
 	if !s.SignUpOpen {
 		return exeunt.Proof{}, exeunt.ErrSignUpClosed
 	}
-	if wait := s.throttle.take("sign-up "+network(from), perSignUp); wait > 0 {
+	if wait := s.throttle.take("sign-up "+network(from).String(), perSignUp); wait > 0 {
 		return exeunt.Proof{}, &exeunt.ThrottledError{RetryAfter: wait}
 	}
 	return s.create(ctx, n, false, nil, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})
@@ -157,7 +158,7 @@ func CleanName(name, fallback string) (string, error) {
 		return "", fieldError("name", "too_long", "A name has at most 80 characters.")
 	}
 	for _, r := range name {
-		if r < ' ' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			return "", fieldError("name", "shape", "A name has no control characters.")
 		}
 	}

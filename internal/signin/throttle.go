@@ -3,11 +3,11 @@ package signin
 import (
 	"context"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // A rate is how many failures are let through at once, and how long it takes
@@ -17,10 +17,11 @@ type rate struct {
 	every time.Duration
 }
 
-// Failures are counted by account and by address. Somebody who guesses at an
-// account uses up its places and keeps strangers out while they go on, but
+// Failures are counted by what was typed and by address. Somebody who guesses
+// at an account uses up its places and keeps strangers out while they go on, but
 // never the owner: an address from which the account was signed in before has
-// places of its own. And no place stays used up for longer than its rate says.
+// places of its own, also when its other places are used up by its neighbours.
+// And no place stays used up for longer than its rate says.
 var (
 	perAccount = rate{10, 30 * time.Second}
 	perKnown   = rate{10, 30 * time.Second} // an account from an address it knows
@@ -115,41 +116,51 @@ func (a *attempt) take(key string, r rate) error {
 }
 
 // attempt counts a try at an account's password from an address. Unknown
-// identifiers are counted like known ones.
+// identifiers are counted exactly like known ones, by what was typed and never
+// by the account it names: otherwise using up the places of one name and trying
+// another would tell whether both name the same account, or any.
 func (s *Service) attempt(ctx context.Context, account exeunt.Account, identifier string, from netip.Addr) (*attempt, error) {
-	a := &attempt{t: s.throttle}
-	who := strings.ToLower(strings.TrimSpace(identifier))
-	if !account.ID.IsZero() {
-		who = account.ID.String()
+	a, where := &attempt{t: s.throttle}, network(from)
+	err := a.take("address "+where.String(), perAddress)
+	if err == nil {
+		err = a.take("account "+canonical(identifier), perAccount)
 	}
-	network := network(from)
-	if err := a.take("address "+network, perAddress); err != nil {
+	if err == nil {
+		return a, nil
+	}
+	if account.ID.IsZero() || !where.IsValid() {
 		return nil, err
 	}
-	err := a.take("account "+who, perAccount)
-	if err == nil || account.ID.IsZero() || network == "" {
-		return a, err
-	}
-	known, failed := s.Store.SignedInFrom(ctx, account.ID, from)
-	if failed != nil || !known {
+	if known, failed := s.Store.SignedInFrom(ctx, account.ID, where); failed != nil || !known {
 		return nil, err
 	}
 	a = &attempt{t: s.throttle}
-	return a, a.take("known "+who+" "+network, perKnown)
+	if err := a.take("known "+account.ID.String()+" "+where.String(), perKnown); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// canonical is the one spelling of what was typed as an identifier, cut to the
+// longest that can name anything.
+func canonical(identifier string) string {
+	if h, ok := exeunt.ParseHandle(identifier); ok {
+		return h
+	}
+	key := store.EmailKey(identifier)
+	return key[:min(len(key), exeunt.MaxEmailLen)]
 }
 
 // network is what is counted as one address: for IPv6 the /64 that a single
 // customer gets.
-func network(a netip.Addr) string {
-	if !a.IsValid() {
-		return ""
+func network(a netip.Addr) netip.Prefix {
+	bits := 64
+	if a.Is4() {
+		bits = 32
 	}
-	if a.Is6() {
-		p, err := a.Prefix(64)
-		if err != nil {
-			return a.String()
-		}
-		return p.Masked().Addr().String()
+	p, err := a.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // it is not known where the request came from
 	}
-	return a.String()
+	return p
 }
