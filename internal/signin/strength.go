@@ -1,7 +1,9 @@
 package signin
 
 import (
+	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/ccojocar/zxcvbn-go"
@@ -46,6 +48,9 @@ func checkPassword(password string, about ...string) error {
 	case n > MaxPasswordLen:
 		return passwordError("too_long", "This password is longer than 256 characters.")
 	}
+	if dateShape.MatchString(head(password)) {
+		return passwordError(weakDate())
+	}
 	known := []string{"exeunt"}
 	for _, a := range about {
 		known = append(known, strings.FieldsFunc(strings.ToLower(a), func(r rune) bool { return strings.ContainsRune(" @.+-_", r) })...)
@@ -58,16 +63,30 @@ func checkPassword(password string, about ...string) error {
 	return passwordError(code, why)
 }
 
-// head returns the judged part. Characters beyond ASCII are judged as if they
-// were one and the same: the judge counts bytes and knows no other words.
+// dateShape is a password that is a date and nothing else. The judge misses most
+// of them, having made letters of their digits first.
+var dateShape = regexp.MustCompile(`^(?:(?:19|20)\d\d[-/. _]?[01]?\d[-/. _]?[0-3]?\d|[0-3]?\d[-/. _]?[0-3]?\d[-/. _]?(?:19|20)?\d\d)$`)
+
+func weakDate() (code, message string) {
+	return "weak_date", "This password is built around a date, and there are few of them. Use several unrelated words."
+}
+
+// head returns the judged part, in letters the judge knows: it counts bytes,
+// and its words and keyboards are Latin. Accents are dropped and other shapes of
+// Latin letters made plain, as hashing does. Other scripts become letters in
+// such a way that repeats stay repeats and neighbours in the alphabet stay
+// neighbours, and everything else is as good as drawn at random.
 func head(password string) string {
-	ascii := strings.Map(func(r rune) rune {
-		if r > 126 || r < 32 {
-			return '~'
+	latin := strings.Map(func(r rune) rune {
+		switch {
+		case r >= ' ' && r <= '~':
+			return r
+		case unicode.Is(unicode.Mn, r):
+			return -1
 		}
-		return r
-	}, password)
-	return ascii[:min(len(ascii), judged)]
+		return 'a' + r%26
+	}, norm.NFKD.String(password))
+	return latin[:min(len(latin), judged)]
 }
 
 // weakness names what makes most of the password easy to guess.
@@ -91,7 +110,7 @@ func weakness(found []match.Match) (code, message string) {
 	case "sequence":
 		return "weak_sequence", "This password follows a sequence like abcd or 1234. Use several unrelated words."
 	case "date":
-		return "weak_date", "This password is built around a date, and there are few of them. Use several unrelated words."
+		return weakDate()
 	}
 	return "weak_short", "This password could be guessed too quickly. A few more unrelated words make it strong."
 }
