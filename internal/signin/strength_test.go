@@ -1,0 +1,113 @@
+package signin
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/exeunt/exeunt"
+)
+
+func TestStrengthIsExplained(t *testing.T) {
+	for password, want := range map[string]string{
+		"":                                    "too_short",
+		"1234567":                             "too_short",
+		"пароль7":                             "too_short", // counted in characters
+		"正確馬電池釘書":                             "too_short",
+		strings.Repeat("k3#", 86):             "too_long",
+		strings.Repeat("é", MaxPasswordLen+1): "too_long",
+		"password":                            "weak_common",
+		"password123":                         "weak_common",
+		"Tr0ub4dour&3":                        "weak_common",
+		"ｐａｓｓｗｏｒｄ１２３":                         "weak_common", // hashed like its plain form, so judged like it
+		"pässwörd":                            "weak_common",
+		"ada lovelace":                        "weak_personal",
+		"Lovelace1815":                        "weak_personal",
+		"countess99":                          "weak_personal",
+		"zxcvbnm,./":                          "weak_keyboard",
+		"aaaaaaaaaaaa":                        "weak_repeat",
+		"ааааааааааааа":                       "weak_repeat", // Cyrillic
+		"🦊🦊🦊🦊🦊🦊🦊🦊🦊🦊": "weak_repeat",
+		"abcdefghijkl": "weak_sequence",
+		"αβγδεζηθικλ":  "weak_sequence",
+		"13.05.1987":   "weak_date", "13051987": "weak_date", "5/13/1987": "weak_date", "05 13 87": "weak_date", "19870513": "weak_date",
+		"12345678":                     "weak_common",
+		"1987-05-13":                   "weak_date",
+		"correct horse battery staple": "",
+		goodPassword:                   "",
+		otherPassword:                  "",
+		"правильная лошадь батарейка скрепка": "",
+		"ЙцфРгщзхъЖб":                                    "",
+		"正確馬電池釘書針針":                                      "",
+		"🦊🐼🐸🦁🐯🐨🐮🐷🐙":                                      "",
+		"J7$kq!x9Zp":                                     "",
+		strings.Repeat("quietly polish the lantern ", 9): "",
+		strings.Repeat("é", 200) + goodPassword:          "weak_repeat", // only its head is judged
+	} {
+		err := checkPassword(password, "ada", "Ada Lovelace", "countess@example.com")
+		if want == "" {
+			if err != nil {
+				t.Errorf("%q: %v", password, err)
+			}
+			continue
+		}
+		var f *exeunt.FieldError
+		if !errors.As(err, &f) || f.Field != "password" || f.Code != want {
+			t.Errorf("%q: %v (%s), want %s", password, err, exeunt.CodeOf(err), want)
+		} else if !strings.HasSuffix(f.Error(), "Nothing was changed.") || len(password) > 8 && strings.Contains(f.Error(), password) {
+			t.Errorf("%q: it says %q", password, f.Error())
+		}
+	}
+}
+
+// As long as it may be, in whatever script.
+func TestLongPasswords(t *testing.T) {
+	d := newDesk(t)
+	for i, password := range []string{
+		strings.Repeat("q7 Ω", MaxPasswordLen/4), strings.Repeat("правильная лошадь ", 14), strings.Repeat("ﷺ絵文字🦊", MaxPasswordLen/5),
+	} {
+		n := NewAccount{Handle: "handle" + string(rune('a'+i)), Password: password}
+		if utf8.RuneCountInString(password) > MaxPasswordLen {
+			t.Fatal("the test's own password is too long")
+		}
+		if _, err := d.SignUp(t.Context(), n, home); err != nil {
+			t.Errorf("%.20q…: %v", password, err)
+			continue
+		}
+		if err := d.try(n.Handle, password, home); err != nil {
+			t.Errorf("%.20q…: %v", password, err)
+		}
+		cut := password[:strings.LastIndexAny(password[:len(password)-1], "Ω ь🦊")]
+		wantErr(t, d.try(n.Handle, cut, home), exeunt.ErrWrongCredentials) // every character counts
+	}
+}
+
+func FuzzCheckPassword(f *testing.F) {
+	for _, p := range []string{"", "password", goodPassword, "ﷺﷺﷺﷺﷺﷺﷺﷺ", "\xff\xfe\xfd12345678", strings.Repeat("a", 300), "13.05.1987", "\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301", "𝓅𝒶𝓈𝓈𝓌ℴ𝓇𝒹"} {
+		f.Add(p, "ada")
+	}
+	f.Fuzz(func(t *testing.T, password, about string) {
+		err := checkPassword(password, about)
+		var field *exeunt.FieldError
+		if err != nil && (!errors.As(err, &field) || field.Field != "password" || field.Code == "" || field.Err.Message == "") {
+			t.Fatalf("%q: %#v", password, err)
+		}
+		if n := utf8.RuneCountInString(password); err == nil && (n < MinPasswordLen || n > MaxPasswordLen || !utf8.ValidString(password)) {
+			t.Fatalf("%q was accepted", password)
+		}
+		if h := head(password); len(h) > judged || strings.Trim(h, printable) != "" {
+			t.Fatalf("%q is judged as %q", password, h)
+		}
+		if a, b := normal(password), normal(normal(password)); a != b {
+			t.Fatalf("%q has two normal forms", password)
+		}
+	})
+}
+
+var printable = func() (s string) {
+	for r := ' '; r <= '~'; r++ {
+		s += string(r)
+	}
+	return s
+}()
