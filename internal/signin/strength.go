@@ -8,6 +8,8 @@ import (
 
 	"github.com/ccojocar/zxcvbn-go"
 	"github.com/ccojocar/zxcvbn-go/match"
+	"github.com/ccojocar/zxcvbn-go/matching"
+	"github.com/ccojocar/zxcvbn-go/scoring"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/exeunt/exeunt"
@@ -55,7 +57,7 @@ func checkPassword(password string, about ...string) error {
 	for _, a := range about {
 		known = append(known, strings.FieldsFunc(strings.ToLower(a), func(r rune) bool { return strings.ContainsRune(" @.+-_", r) })...)
 	}
-	r := zxcvbn.PasswordStrength(head(password), known)
+	r := judge(head(password), known)
 	if r.Score >= minScore {
 		return nil
 	}
@@ -64,11 +66,36 @@ func checkPassword(password string, about ...string) error {
 }
 
 // dateShape is a password that is a date and nothing else. The judge misses most
-// of them, having made letters of their digits first.
+// of them: it finds words, keys and sequences in their digits.
 var dateShape = regexp.MustCompile(`^(?:(?:19|20)\d\d[-/. _]?[01]?\d[-/. _]?[0-3]?\d|[0-3]?\d[-/. _]?[0-3]?\d[-/. _]?(?:19|20)?\d\d)$`)
 
 func weakDate() (code, message string) {
 	return "weak_date", "This password is built around a date, and there are few of them. Use several unrelated words."
+}
+
+// disguises are the letters that digits and signs are used for. Where one is
+// used for two, it is read both ways.
+var disguises = []*strings.Replacer{
+	strings.NewReplacer("4", "a", "@", "a", "8", "b", "(", "c", "3", "e", "6", "g", "9", "g", "1", "i", "!", "i", "|", "i", "0", "o", "5", "s", "$", "s", "7", "t", "+", "t"),
+	strings.NewReplacer("4", "a", "@", "a", "8", "b", "(", "c", "3", "e", "6", "g", "9", "g", "1", "l", "!", "l", "|", "l", "0", "o", "5", "s", "$", "s", "7", "l", "+", "t"),
+}
+
+// judge returns the worst that can be said of a password, as it stands and with
+// its disguised letters made plain. The judge's own matcher for disguises is
+// left out: it tries every combination, which takes seconds for a password made
+// of such signs, and anybody may sign up.
+func judge(head string, known []string) scoring.MinEntropyMatch {
+	worst := zxcvbn.PasswordStrength(head, known, matching.FilterL33tMatcher)
+	for _, d := range disguises {
+		plain := d.Replace(head)
+		if plain == head {
+			continue
+		}
+		if r := zxcvbn.PasswordStrength(plain, known, matching.FilterL33tMatcher); r.Entropy < worst.Entropy {
+			worst = r
+		}
+	}
+	return worst
 }
 
 // head returns the judged part, in letters the judge knows: it counts bytes,

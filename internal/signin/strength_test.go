@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/exeunt/exeunt"
@@ -80,6 +81,18 @@ func TestLongPasswords(t *testing.T) {
 		}
 		cut := password[:strings.LastIndexAny(password[:len(password)-1], "Ω ь🦊")]
 		wantErr(t, d.try(n.Handle, cut, home), exeunt.ErrWrongCredentials) // every character counts
+	}
+}
+
+// The worst a stranger can send must not keep a processor busy: the library's
+// own matcher for disguised letters takes ten seconds for this.
+func TestJudgingIsQuick(t *testing.T) {
+	start := time.Now()
+	for _, signs := range []string{"4@8({[<369&#!1|0$5+7%2", "1|!7", "0123456789", "q1w2e3r4t5", "p@ssw0rd!1|$5"} {
+		checkPassword(strings.Repeat(signs, 80)[:MaxPasswordLen], signs)
+	}
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
 
