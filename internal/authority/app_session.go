@@ -33,8 +33,9 @@ func (a *Authority) CheckCodeRequest(r CodeRequest) (exeunt.Client, error) {
 	if !c.MayRedirectTo(r.RedirectURI) {
 		return c, fmt.Errorf("redirect address of client %s: %w", r.Client, exeunt.ErrNotFound)
 	}
-	// RFC 7636 section 4.2: BASE64URL(SHA256(verifier)), 43 characters.
-	if b, err := base64.RawURLEncoding.Strict().DecodeString(r.Challenge); err != nil || len(b) != sha256.Size {
+	// RFC 7636 section 4.2: BASE64URL(SHA256(verifier)), 43 characters. The
+	// decoder alone would pass over line breaks.
+	if b, err := base64.RawURLEncoding.Strict().DecodeString(r.Challenge); err != nil || len(b) != sha256.Size || len(r.Challenge) != 43 {
 		return c, exeunt.ErrBadChallenge
 	}
 	return c, nil
