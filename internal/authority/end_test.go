@@ -85,6 +85,7 @@ func TestCodes(t *testing.T) {
 		"unregistered address": {func(r *CodeRequest) { r.RedirectURI += "/" }, exeunt.ErrNotFound},
 		"no challenge":         {func(r *CodeRequest) { r.Challenge = "" }, exeunt.ErrBadChallenge},
 		"padded challenge":     {func(r *CodeRequest) { r.Challenge += "=" }, exeunt.ErrBadChallenge},
+		"a line break":         {func(r *CodeRequest) { r.Challenge += "\n" }, exeunt.ErrBadChallenge},
 		"a plain verifier":     {func(r *CodeRequest) { r.Challenge = verifier }, exeunt.ErrBadChallenge},
 	} {
 		r := CodeRequest{Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge()}

@@ -2,7 +2,9 @@ package authority
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -297,6 +299,31 @@ func TestRun(t *testing.T) {
 	if s, err := n.Store.Session(ctx, id, u.ID); err != nil || !s.Seen.Equal(n.Now()) {
 		t.Errorf("the last activity was lost: seen %v, %v", s.Seen, err)
 	}
+}
+
+// A loop does its work once for each interval, and ends when it is told to.
+func TestLoops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loop, stop := context.WithCancel(t.Context())
+		var ran atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			every(loop, 5*time.Second, func() { ran.Add(1) })
+			close(done)
+		}()
+		time.Sleep(5*time.Second - 1) // the bubble's time, which passes at once
+		synctest.Wait()
+		if n := ran.Load(); n != 0 {
+			t.Errorf("ran %d times too early", n)
+		}
+		time.Sleep(26 * time.Second)
+		synctest.Wait()
+		if n := ran.Load(); n != 6 {
+			t.Errorf("ran %d times in 31 s", n)
+		}
+		stop()
+		<-done
+	})
 }
 
 func TestAFullQueueOfEndingsLeavesThemRefused(t *testing.T) {
