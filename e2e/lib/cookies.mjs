@@ -1,0 +1,18 @@
+// The authority's cookies, as the tests plant them in browsers and copy them out.
+export const TOKEN = '__Host-exeunt-0';
+export const HERE = '__Host-exeunt-0-here';
+
+// planted is a cookie for context.addCookies. Browsers keep Secure cookies of
+// *.localhost apart from the port and the scheme; what is set over https is
+// sent over http there.
+export const planted = (name, value, host = 'exeunt.localhost') => ({
+  name, value, url: `https://${host}/`, httpOnly: name !== HERE, sameSite: 'Lax',
+});
+
+// ours are the names of the authority's cookies in a browser.
+export const ours = async (context) => (await context.cookies()).filter((c) => c.name.startsWith('__Host-exeunt')).map((c) => c.name);
+
+// copied is everything a thief would take: the cookies as they stand now.
+export const copied = async (context) => (await context.cookies())
+  .filter((c) => c.name.startsWith('__Host-'))
+  .map((c) => planted(c.name, c.value, c.domain));
