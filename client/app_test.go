@@ -39,26 +39,19 @@ func TestAppSignsInAndShowsThePerson(t *testing.T) {
 	}
 }
 
-func TestAppCookieOnASharedComputerHasNoExpiry(t *testing.T) {
-	c := newChirp(t)
-	proof := c.account(t, "ada")
-	for kind, expires := range map[exeunt.SessionKind]bool{exeunt.KindKept: true, exeunt.KindShared: false} {
-		_, s := c.start(t, proof, kind)
-		got := c.browser(t).signIn(s, "/")
-		for _, line := range got.header.Values("Set-Cookie") {
-			if strings.HasPrefix(line, "__Host-chirp=") && strings.Contains(line, "Expires=") != expires {
-				t.Errorf("%s: %s", kind, strings.Split(line, ";")[1:])
-			}
-		}
-	}
-}
-
 func TestAppExplainsADeadCookieOnce(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
 	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: s.ID})
+	for name, value := range map[string]string{"Sec-Fetch-Mode": "cors", "Sec-Purpose": "prefetch"} {
+		r := b.request(http.MethodGet, "/", nil) // nobody reads this answer
+		r.Header.Set(name, value)
+		if got := b.do(r); got.status != http.StatusUnauthorized || b.token().IsZero() {
+			t.Errorf("%s: %+v", value, got)
+		}
+	}
 	got := b.get("/")
 	if got.status != http.StatusUnauthorized || got.header.Get("Clear-Site-Data") != `"storage"` || got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%+v", got)
@@ -277,99 +270,6 @@ func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 	}
 }
 
-func TestAppCallbackRefusesWhatItDidNotBegin(t *testing.T) {
-	c := newChirp(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
-	mine, theirs := c.browser(t), c.browser(t)
-	begun := mine.get("/exeunt/sign-in")
-	path := mine.granted(s, begun)
-	// Somebody lures another browser into this sign-in.
-	if got := theirs.get(path); got.status != http.StatusBadRequest || len(theirs.cookies) != 0 {
-		t.Errorf("another browser: %+v", got)
-	}
-	theirs.get("/exeunt/sign-in")
-	if got := theirs.get(path); got.status != http.StatusBadRequest {
-		t.Errorf("another browser that signs in too: %+v", got)
-	}
-	if got := mine.get(path); got.status != http.StatusSeeOther {
-		t.Errorf("its own: %+v", got)
-	}
-	if got := mine.get(path); got.status != http.StatusBadRequest {
-		t.Errorf("twice: %+v", got)
-	}
-	declined := c.browser(t)
-	u, _ := url.Parse(declined.get("/exeunt/sign-in").header.Get("Location"))
-	if got := declined.get("/exeunt/callback?error=access_denied&state=" + u.Query().Get("state")); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
-		t.Errorf("declined: %+v", got)
-	}
-}
-
-func TestAppSignsInInSeveralTabs(t *testing.T) {
-	c := newChirp(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
-	b := c.browser(t)
-	first, second := b.get("/exeunt/sign-in?return=/1"), b.get("/exeunt/sign-in?return=/2")
-	for want, out := range map[string]answer{"/1": first, "/2": second} {
-		if got := b.get(b.granted(s, out)); got.header.Get("Location") != want {
-			t.Errorf("%s: %+v", want, got)
-		}
-	}
-}
-
-func TestAppComesBackOnlyToItself(t *testing.T) {
-	c := newChirp(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
-	for _, back := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/a\nb", "javascript:alert(1)", "", "/exeunt/sign-out", "/" + strings.Repeat("a", 600)} {
-		if got := c.browser(t).signIn(s, back); got.header.Get("Location") != "/" {
-			t.Errorf("%q comes back to %q", back, got.header.Get("Location"))
-		}
-	}
-}
-
-func TestAppSignsOutOnlyItself(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	pair, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
-	token := b.token()
-	got := b.post("/exeunt/sign-out-app", form(b.appSession()))
-	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/exeunt/signed-out" || got.header.Get("Clear-Site-Data") != `"storage"` || len(b.cookies) != 0 {
-		t.Errorf("%+v, cookies %v", got, b.cookies)
-	}
-	if got := b.get("/exeunt/signed-out"); got.status != http.StatusOK || !strings.Contains(got.body, "signed out of Chirp") {
-		t.Errorf("%+v", got)
-	}
-	if _, err := c.client.Check(t.Context(), token, false); err == nil {
-		t.Error("the app session lives")
-	}
-	if !c.Check(t.Context(), pair).Usable() {
-		t.Error("the browser's session has ended too")
-	}
-	if got := b.get("/exeunt/sign-out"); got.header.Get("Location") != localhost(c.site.server, "exeunt")+"/signout?client=chirp" {
-		t.Errorf("%+v", got)
-	}
-}
-
-func TestAppPagesAreNotEndedTwice(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
-	if got := b.get("/exeunt/ended"); got.header.Get("Location") != "/" {
-		t.Errorf("while signed in: %+v", got)
-	}
-	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount})
-	if got := b.get("/exeunt/state"); got.status != 401 || !strings.Contains(got.body, `"reason":"signed_out"`) || b.token().IsZero() {
-		t.Errorf("state: %+v", got)
-	}
-	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "ended by a sign-out") {
-		t.Errorf("ended: %+v", got)
-	}
-	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "Nobody is signed in") || strings.Contains(got.body, "sign-in?return=%2Fexeunt") {
-		t.Errorf("ended again: %+v", got)
-	}
-}
-
 func TestAppActivity(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
@@ -414,5 +314,25 @@ func TestAppActivity(t *testing.T) {
 	}
 	if got := b.post("/exeunt/activity", form("app_other")); got.status != http.StatusConflict {
 		t.Errorf("another session's note: %+v", got)
+	}
+}
+
+func TestAppIdleStylesheet(t *testing.T) {
+	c := newChirp(t)
+	b := c.browser(t)
+	_, s := c.start(t, c.account(t, "ada"), exeunt.KindShared)
+	b.signIn(s, "/")
+	p, err := c.client.Check(t.Context(), b.token(), false)
+	if err != nil || !strings.HasPrefix(p.IdleStylesheet(), "/exeunt/idle.css?warn=7") { // 13 of 15 minutes
+		t.Fatalf("%s, %v", p.IdleStylesheet(), err)
+	}
+	got := b.get("/exeunt/idle.css?warn=10&end=20")
+	if got.status != 200 || got.header.Get("Content-Type") != "text/css; charset=utf-8" || !strings.Contains(got.body, "linear 10s") || !strings.Contains(got.body, ".private *{animation:exeunt-hide 1ms linear 20s forwards}") {
+		t.Errorf("%+v", got)
+	}
+	for _, bad := range []string{"", "?warn=10", "?warn=20&end=10", "?warn=-1&end=10", "?warn=1;}body{&end=10"} {
+		if got := b.get("/exeunt/idle.css" + bad); got.status != http.StatusNotFound {
+			t.Errorf("%q: %d", bad, got.status)
+		}
 	}
 }

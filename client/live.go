@@ -181,8 +181,10 @@ func (a *App) idleCSS(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, idleRules, warn, end, end, end)
 }
 
-const idleRules = `@keyframes exeunt-show{to{visibility:visible}}
-@keyframes exeunt-hide{to{visibility:hidden}}
+// Both ends of each animation are named: with the end alone, Chromium never
+// hides what lies inside something that is being hidden too.
+const idleRules = `@keyframes exeunt-show{from,to{visibility:visible}}
+@keyframes exeunt-hide{from,to{visibility:hidden}}
 .idle-banner{display:flex;visibility:hidden;animation:exeunt-show 1ms linear %ds forwards,exeunt-hide 1ms linear %ds forwards}
 .idle-left{display:block;visibility:hidden;animation:exeunt-show 1ms linear %ds forwards}
 .private,.private *{animation:exeunt-hide 1ms linear %ds forwards}

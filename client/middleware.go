@@ -106,8 +106,18 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		a.notice(w, r, Notice{Kind: NoticeUnavailable})
 		return
 	}
-	a.forget(w)
+	if isRead(r) {
+		a.forget(w)
+	}
 	a.notice(w, r, Notice{Kind: NoticeEnded, Reason: ended.Reason, At: ended.At})
+}
+
+// isRead reports whether a person will read the answer. What a page fetches by
+// itself, or the browser ahead of time, must not use up the explanation: the
+// cookie stays for the page that gives it, and is refused until then.
+func isRead(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return (mode == "" || mode == "navigate") && r.Header.Get("Sec-Purpose") == ""
 }
 
 // distrust removes what only the authority may say about a person.
@@ -139,7 +149,7 @@ func safeMethod(m string) bool {
 // isActivity reports whether a person is behind the request: they opened a
 // page or sent a form. What a page fetches by itself is not.
 func isActivity(r *http.Request) bool {
-	if strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
+	if r.Header.Get("Sec-Purpose") != "" { // fetched ahead
 		return false
 	}
 	switch r.Header.Get("Sec-Fetch-Mode") {
