@@ -75,8 +75,8 @@ func TestAppPagesLearnOfTheEnd(t *testing.T) {
 		}
 	}
 	within(t, 5*time.Second, "one stream to the authority", func() bool { return c.streams.Load() == 1 })
-	begun := time.Now()
 	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+	begun := time.Now() // the sign-out has been answered
 	for _, tab := range tabs {
 		if last := expect(t, tab, client.Over); last.Reason != "signed_out" || last.At.IsZero() {
 			t.Errorf("%+v", last)
