@@ -19,7 +19,7 @@ func TestTourHolds(t *testing.T) {
 		if err != nil || !held {
 			t.Fatalf("tour %d: held %v, %v\n%s", round+1, held, err, &out)
 		}
-		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		lines := strings.Split(strings.Trim(out.String(), "\n"), "\n")
 		if len(lines) < 8 {
 			t.Errorf("tour %d has %d steps", round+1, len(lines))
 		}
