@@ -1,0 +1,153 @@
+// Walks a browser through every page a person can see, in the states that
+// matter, for the tests that look at all of them: reach, size, looks.
+import { signIn } from './browser.mjs';
+
+/** The pages of somebody who is signed in, by address. */
+export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/settings', '/help', '/menu', '/signout',
+  '/signout?scope=others', '/signout?scope=account'];
+
+/** The pages that need nobody, by address. */
+export const outside = ['/signin', '/signin?shared=1', '/signup', '/help', '/signed-out', '/ended'];
+
+/** An app's question whether it may have a session of its own. */
+export const authorize = (node) => `/authorize?${new URLSearchParams({
+  client_id: 'chirp', redirect_uri: `${node.chirp}/exeunt/callback`, state: 'a-state-of-the-app',
+  code_challenge: 'E9Melhoa2OwvFrEMTJGuCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256',
+})}`;
+
+/**
+ * Shows every page in turn and calls look(name) on each. The browser must hold
+ * no sign-in; it holds none afterwards. Menus and details are opened where they
+ * are; what only a script opens is in everyDialog.
+ */
+export async function everyPage(page, node, look) {
+  await strangersPages(page, node, look);
+  await signIn(page, node);
+  await membersPages(page, node, look);
+  await lastPages(page, node, look);
+}
+
+async function strangersPages(page, node, look) {
+  for (const path of outside) {
+    await page.goto(node.exeunt + path);
+    await look(`outside ${path}`);
+  }
+  await page.goto(`${node.exeunt}/signin`);
+  await page.fill('input[name=identifier]', 'nobody_here');
+  await page.fill('input[name=password]', 'not the password');
+  await submit(page, 'main form');
+  await look('sign-in refused');
+  await page.goto(`${node.exeunt}/signup`);
+  await page.fill('input[name=handle]', 'somebody');
+  await page.fill('input[name=password]', 'password1');
+  await submit(page, 'main form');
+  await look('sign-up refused');
+  await page.goto(`${node.exeunt}/setup/spent-or-never-made`);
+  await look('a spent link');
+  await page.goto(`${node.exeunt}/no-such-page`);
+  await look('outside not found');
+}
+
+async function membersPages(page, node, look) {
+  for (const path of [...inside, authorize(node), '/signin', '/authorize?client_id=nobody', '/no-such-page']) {
+    await page.goto(node.exeunt + path);
+    await openDetails(page);
+    await look(`inside ${path.replace(/\?client_id=chirp.*/, '')}`);
+  }
+  await page.goto(`${node.exeunt}/security`);
+  await page.fill('input[name=current]', 'not the password');
+  await page.fill('input[name=password]', 'rather-long-and-new-8');
+  await submit(page, 'form[action="/security/password"]');
+  await look('password refused');
+  await page.goto(`${node.exeunt}/settings`);
+  await page.fill('input[name=email]', 'ada at example');
+  await page.locator('form[action="/settings/profile"]').evaluate((form) => { form.noValidate = true; }).catch(() => {});
+  await submit(page, 'form[action="/settings/profile"]');
+  await look('profile refused');
+  await page.goto(`${node.exeunt}/settings`);
+  await submit(page, 'form[action="/settings/profile"]');
+  await look('profile saved');
+  if (await openMenu(page, '.panel .also')) await look('More open');
+  if (await openMenu(page, '.panel .acct')) await look('account menu open');
+}
+
+async function openDetails(page) {
+  const closed = page.locator('main details:not([open]) > summary');
+  for (let left = await closed.count(); left > 0; left--) await closed.first().click();
+}
+
+async function openMenu(page, menu) {
+  const summary = page.locator(`${menu} > summary`);
+  if (!await summary.isVisible()) return false;
+  await summary.click();
+  await page.locator(`${menu}[open]`).waitFor();
+  return true;
+}
+
+async function lastPages(page, node, look) {
+  await page.goto(`${node.exeunt}/signout`);
+  await submit(page, 'main form', 'button.danger');
+  await look('signed out');
+  await signIn(page, node, node.ada, 'shared');
+  await page.goto(`${node.exeunt}/sessions`);
+  await look('sessions on a shared computer');
+  const stale = await page.locator('#main form[action="/sessions/end"] input[name=session]').first().inputValue();
+  await page.goto(`${node.exeunt}/signout`);
+  await submit(page, 'main form', 'button.danger');
+  await look('signed out of a shared computer');
+  await signIn(page, node);
+  await page.goto(`${node.exeunt}/settings`);
+  await setHidden(page, 'form[action="/settings/display"] input[name=session]', stale);
+  await submit(page, 'form[action="/settings/display"]');
+  await look('another sign-in');
+  await page.goto('about:blank'); // an open page would notice by itself
+  await node.call('end', { handle: 'ada', session: await newest(node, 'ada') });
+  await page.goto(`${node.exeunt}/sessions`);
+  await look('ended by an administrator');
+  const url = node.exeunt.replace('http:', 'https:'); // Secure cookies can be put only there
+  await page.context().addCookies([{ name: '__Host-exeunt-0', value: 'exs_garbage', url, secure: true, httpOnly: true }]);
+  await page.goto(`${node.exeunt}/sessions`);
+  await look('a damaged sign-in');
+  await page.context().clearCookies();
+}
+
+/** The account's session that began last. */
+export async function newest(node, handle) {
+  const { active } = await node.sessions(handle);
+  return active.reduce((a, b) => (a.started > b.started ? a : b)).id;
+}
+
+/** Presses a form's button and waits for the page that answers. */
+export async function submit(page, form, button = 'button') {
+  await Promise.all([page.waitForEvent('domcontentloaded'), page.locator(`${form} ${button}`).first().click()]);
+  await page.waitForLoadState('load');
+}
+
+/** Writes a hidden field; through the debugger, so without page script too. */
+async function setHidden(page, selector, value) {
+  await page.locator(selector).evaluate((field, v) => { field.value = v; }, value);
+}
+
+/** What only a script opens: look(name) on each, from the home page. */
+export async function everyDialog(page, node, look) {
+  await page.goto(`${node.exeunt}/sessions`);
+  if (await page.locator('[data-drawer]').isVisible()) {
+    await page.click('[data-drawer]');
+    await page.locator('dialog#drawer[open]').waitFor();
+    await look('drawer');
+    await page.keyboard.press('Escape');
+    await page.locator('dialog#drawer:not([open])').waitFor({ state: 'attached' });
+  }
+  await page.locator('#main a[data-signout]').first().click();
+  await page.locator('dialog#ask[open]').waitFor();
+  await page.click('dialog#ask details > summary');
+  await look('confirmation');
+  await page.keyboard.press('Escape');
+  await page.locator('dialog#ask:not([open])').waitFor({ state: 'attached' });
+}
+
+/** Signs in to Chirp through the sign-in that the browser holds. */
+export async function enterChirp(page, node) {
+  await page.goto(`${node.chirp}/exeunt/sign-in`);
+  await Promise.all([page.waitForURL(`${node.chirp}/`), page.click('main form button[value=continue]')]);
+}
