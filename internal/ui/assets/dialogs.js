@@ -7,7 +7,9 @@
 function openStep(dialog, focus) {
   if (dialog.open) return;
   const opener = document.activeElement;
-  history.pushState({ dialog: dialog.id }, '');
+  // The confirmation takes the drawer's step over: one Back leaves both.
+  const step = history.state?.dialog ? 'replaceState' : 'pushState';
+  history[step]({ dialog: dialog.id }, '');
   dialog.showModal();
   focus?.focus();
   const onBack = () => { back = true; dialog.close(); };
