@@ -12,6 +12,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
 
 func form(session string) url.Values { return url.Values{"session": {session}, "text": {"hello"}} }
@@ -22,7 +23,7 @@ func TestAppSignsInAndShowsThePerson(t *testing.T) {
 	if got := b.get("/"); got.status != 200 || got.body != "welcome " {
 		t.Fatalf("signed out: %+v", got)
 	}
-	_, kept := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, kept := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	got := b.signIn(kept, "/drafts?x=1")
 	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/drafts?x=1" || got.header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("callback: %+v", got)
@@ -42,9 +43,9 @@ func TestAppSignsInAndShowsThePerson(t *testing.T) {
 func TestAppExplainsADeadCookieOnce(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
-	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: s.ID})
+	c.SignOut(t, s)
 	for name, value := range map[string]string{"Sec-Fetch-Mode": "cors", "Sec-Purpose": "prefetch"} {
 		r := b.request(http.MethodGet, "/", nil) // nobody reads this answer
 		r.Header.Set(name, value)
@@ -70,10 +71,10 @@ func TestAppExplainsADeadCookieOnce(t *testing.T) {
 func TestAppThrowsAPostOfADeadSessionAway(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	old := b.appSession()
-	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: s.ID})
+	c.SignOut(t, s)
 	got := b.post("/post", form(old))
 	if got.status != http.StatusUnauthorized || !strings.Contains(got.body, "Nothing was posted") || !strings.Contains(got.body, `href="/exeunt/sign-in?return=%2F"`) {
 		t.Errorf("%+v", got)
@@ -92,7 +93,7 @@ func TestAppThrowsAPostOfADeadSessionAway(t *testing.T) {
 func TestAppChecksAfterTheBody(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	body := form(b.appSession()).Encode()
 	conn, err := net.Dial("tcp", c.server.Listener.Addr().String())
@@ -101,7 +102,7 @@ func TestAppChecksAfterTheBody(t *testing.T) {
 	}
 	defer conn.Close()
 	r := b.request(http.MethodPost, "/post", io.MultiReader(strings.NewReader(body[:4]), waitFor(func() {
-		c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+		c.SignOutEverywhere(t, s)
 	}), strings.NewReader(body[4:])))
 	r.ContentLength = int64(len(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -127,7 +128,7 @@ func (f waitFor) Read([]byte) (int, error) { f(); return 0, io.EOF }
 func TestAppTellsUnknownFromSignedOut(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	session := b.appSession()
 	c.away.Store(true)
@@ -151,7 +152,7 @@ func TestAppTellsUnknownFromSignedOut(t *testing.T) {
 func TestAppRefusesForgedRequests(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	session := b.appSession()
 	for name, h := range map[string]map[string]string{
@@ -186,8 +187,8 @@ func TestAppRefusesForgedRequests(t *testing.T) {
 func TestAppRefusesAnotherSessionsForm(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, ada := c.start(t, c.account(t, "ada"), exeunt.KindKept)
-	_, grace := c.start(t, c.account(t, "grace"), exeunt.KindKept)
+	_, ada := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	_, grace := c.NewSession(t, c.NewAccount(t, "grace"), exeunt.KindKept)
 	b.signIn(ada, "/")
 	adas, token := b.appSession(), b.token()
 	b.signIn(grace, "/")
@@ -237,15 +238,12 @@ func TestAppRefusesOtherHosts(t *testing.T) {
 
 func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 	c := newChirp(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	good := c.browser(t)
 	good.signIn(s, "/")
 	other := c.browser(t)
 	verifier := strings.Repeat("v", 43)
-	code, err := c.GrantCode(t.Context(), s.Account, s.ID, codeRequest("other", c.url, verifier))
-	if err != nil {
-		t.Fatal(err)
-	}
+	code := c.NewCode(t, s, testnode.Other, verifier)
 	foreign, _, err := c.client.Exchange(t.Context(), client.CodeExchange{Code: client.Sent(code.Reveal()), ClientID: "other", RedirectURI: c.url + "/exeunt/callback", CodeVerifier: client.Sent(verifier)})
 	if err != nil {
 		t.Fatal(err)
@@ -273,7 +271,7 @@ func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 func TestAppActivity(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	session := b.appSession()
 	idle := func() time.Time {
@@ -303,7 +301,7 @@ func TestAppActivity(t *testing.T) {
 		},
 	} {
 		before := idle()
-		c.ahead.Add(int64(time.Hour))
+		c.Clock.Pass(time.Hour)
 		quiet()
 		if got := idle(); !got.Equal(before) {
 			t.Errorf("before %s: a fetch counted as activity", name)
@@ -320,7 +318,7 @@ func TestAppActivity(t *testing.T) {
 func TestAppIdleStylesheet(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindShared)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindShared)
 	b.signIn(s, "/")
 	p, err := c.client.Check(t.Context(), b.token(), false)
 	if err != nil || !strings.HasPrefix(p.IdleStylesheet(), "/exeunt/idle.css?warn=7") { // 13 of 15 minutes

@@ -2,8 +2,6 @@ package client_test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,19 +17,12 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
-
-const someRedirect = "http://chirp.localhost:8081/exeunt/callback"
-
-func codeRequest(id exeunt.ClientID, app, verifier string) authority.CodeRequest {
-	sum := sha256.Sum256([]byte(verifier))
-	return authority.CodeRequest{Client: id, RedirectURI: app + "/exeunt/callback", Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}
-}
 
 func (s *site) signedIn(t *testing.T, handle string) (client.Secret, client.Session) {
 	t.Helper()
-	token, session, err := s.client.SignIn(t.Context(), client.SignIn{Identifier: handle, Password: password, Label: "Chirp on Pixel 8"})
+	token, session, err := s.client.SignIn(t.Context(), client.SignIn{Identifier: handle, Password: testnode.Password, Label: "Chirp on Pixel 8"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +30,8 @@ func (s *site) signedIn(t *testing.T, handle string) (client.Secret, client.Sess
 }
 
 func TestCalls(t *testing.T) {
-	s := newSite(t, someRedirect)
-	s.account(t, "ada")
+	s := newSite(t, testnode.ChirpRedirect)
+	s.NewAccount(t, "ada")
 	ctx := t.Context()
 	token, session := s.signedIn(t, "ada")
 	_, second := s.signedIn(t, "ada")
@@ -79,8 +70,8 @@ func TestCalls(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	s := newSite(t, someRedirect)
-	s.account(t, "ada")
+	s := newSite(t, testnode.ChirpRedirect)
+	s.NewAccount(t, "ada")
 	token, session := s.signedIn(t, "ada")
 	p, err := s.client.Check(t.Context(), token, false)
 	if err != nil || p.Handle != "ada" || p.Session != session.ID || p.AppSession != "" || !p.IdleAt.Equal(session.IdleAt) || p.IdleAt.Sub(p.WarnAt) != 2*time.Minute {
@@ -224,8 +215,8 @@ func TestStateOnTheWire(t *testing.T) {
 }
 
 func TestSignOutOfANativeApp(t *testing.T) {
-	s := newSite(t, someRedirect)
-	s.account(t, "ada")
+	s := newSite(t, testnode.ChirpRedirect)
+	s.NewAccount(t, "ada")
 	kept := client.TokenFile{Dir: filepath.Join(t.TempDir(), "chirp")}
 	ctx := t.Context()
 	if err := s.client.SignOut(ctx, kept); !errors.Is(err, client.ErrNoToken) {
@@ -274,8 +265,8 @@ func TestSignOutOfANativeApp(t *testing.T) {
 }
 
 func TestSigningInOverATokenOwesItsEnd(t *testing.T) {
-	s := newSite(t, someRedirect)
-	s.account(t, "ada")
+	s := newSite(t, testnode.ChirpRedirect)
+	s.NewAccount(t, "ada")
 	kept := client.TokenFile{Dir: t.TempDir()}
 	first, _ := s.signedIn(t, "ada")
 	second, _ := s.signedIn(t, "ada")
@@ -294,8 +285,8 @@ func TestSigningInOverATokenOwesItsEnd(t *testing.T) {
 
 // Damaged files lead to a clean signed-out state, and what is owed stays owed.
 func TestTokenFileSurvivesDamage(t *testing.T) {
-	s := newSite(t, someRedirect)
-	s.account(t, "ada")
+	s := newSite(t, testnode.ChirpRedirect)
+	s.NewAccount(t, "ada")
 	token, _ := s.signedIn(t, "ada")
 	kept := client.TokenFile{Dir: t.TempDir()}
 	kept.Save(token)

@@ -11,7 +11,7 @@ import (
 
 func TestAppCallbackRefusesWhatItDidNotBegin(t *testing.T) {
 	c := newChirp(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	mine, theirs := c.browser(t), c.browser(t)
 	begun := mine.get("/exeunt/sign-in")
 	path := mine.granted(s, begun)
@@ -38,7 +38,7 @@ func TestAppCallbackRefusesWhatItDidNotBegin(t *testing.T) {
 
 func TestAppSignsInInSeveralTabs(t *testing.T) {
 	c := newChirp(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b := c.browser(t)
 	first, second := b.get("/exeunt/sign-in?return=/1"), b.get("/exeunt/sign-in?return=/2")
 	for want, out := range map[string]answer{"/1": first, "/2": second} {
@@ -50,7 +50,7 @@ func TestAppSignsInInSeveralTabs(t *testing.T) {
 
 func TestAppComesBackOnlyToItself(t *testing.T) {
 	c := newChirp(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	for _, back := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/a\nb", "javascript:alert(1)", "", "/exeunt/sign-out", "/" + strings.Repeat("a", 600)} {
 		if got := c.browser(t).signIn(s, back); got.header.Get("Location") != "/" {
 			t.Errorf("%q comes back to %q", back, got.header.Get("Location"))
@@ -61,7 +61,7 @@ func TestAppComesBackOnlyToItself(t *testing.T) {
 func TestAppSignsOutOnlyItself(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	pair, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	pair, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	token := b.token()
 	got := b.post("/exeunt/sign-out-app", form(b.appSession()))
@@ -85,12 +85,12 @@ func TestAppSignsOutOnlyItself(t *testing.T) {
 func TestAppPagesAreNotEndedTwice(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	if got := b.get("/exeunt/ended"); got.header.Get("Location") != "/" {
 		t.Errorf("while signed in: %+v", got)
 	}
-	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+	c.SignOutEverywhere(t, s)
 	if got := b.get("/exeunt/state"); got.status != 401 || !strings.Contains(got.body, `"reason":"signed_out"`) || b.token().IsZero() {
 		t.Errorf("state: %+v", got)
 	}
@@ -104,9 +104,9 @@ func TestAppPagesAreNotEndedTwice(t *testing.T) {
 
 func TestAppCookieOnASharedComputerHasNoExpiry(t *testing.T) {
 	c := newChirp(t)
-	proof := c.account(t, "ada")
+	proof := c.NewAccount(t, "ada")
 	for kind, expires := range map[exeunt.SessionKind]bool{exeunt.KindKept: true, exeunt.KindShared: false} {
-		_, s := c.start(t, proof, kind)
+		_, s := c.NewSession(t, proof, kind)
 		got := c.browser(t).signIn(s, "/")
 		for _, line := range got.header.Values("Set-Cookie") {
 			if strings.HasPrefix(line, "__Host-chirp=") && strings.Contains(line, "Expires=") != expires {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
@@ -17,16 +16,18 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/gate"
 	"github.com/exeunt/exeunt/internal/stream"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
 
 // site is a real authority behind real HTTP, under a name that only the SDK's
 // own transport resolves.
 type site struct {
-	*node
+	*testnode.Node
 	server  *httptest.Server
 	client  *client.Client
-	streams atomic.Int32 // open upstream streams, all told
-	away    atomic.Bool  // the authority does not answer
+	streams atomic.Int32 // upstream streams, all told
+	opened  chan struct{}
+	away    atomic.Bool // the authority does not answer
 }
 
 func localhost(s *httptest.Server, name string) string {
@@ -36,12 +37,15 @@ func localhost(s *httptest.Server, name string) string {
 
 func newSite(t *testing.T, redirectURI string) *site {
 	t.Helper()
-	s := &site{node: newNode(t, exeunt.DefaultPolicy(), redirectURI)}
+	s := &site{opened: make(chan struct{}, 64)}
+	s.Node = testnode.New(t, testnode.Options{Clients: []exeunt.Client{
+		testnode.ClientAt(testnode.Chirp, redirectURI), testnode.ClientAt(testnode.Other, redirectURI),
+	}})
 	done := make(chan struct{})
 	mux := http.NewServeMux()
 	mux.Handle("/gate", gate.New(s.Authority))
-	api.New(api.Deps{Authority: s.Authority, SignIn: s.signIn, Log: s.log}).Mount(mux)
-	streams := stream.New(stream.Deps{Authority: s.Authority, Now: s.now, Done: done})
+	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, Log: s.Log}).Mount(mux)
+	streams := stream.New(stream.Deps{Authority: s.Authority, Now: s.Now, Done: done})
 	streams.MountBearer(mux)
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.away.Load() {
@@ -49,6 +53,10 @@ func newSite(t *testing.T, redirectURI string) *site {
 		}
 		if strings.HasSuffix(r.URL.Path, "/stream") {
 			s.streams.Add(1)
+			select {
+			case s.opened <- struct{}{}:
+			default: // more than a test waits for
+			}
 		}
 		mux.ServeHTTP(w, r)
 	}))
@@ -77,7 +85,7 @@ func newChirp(t *testing.T) *chirpApp {
 	c.url = localhost(c.server, "chirp")
 	c.site = newSite(t, c.url+"/exeunt/callback")
 	var err error
-	c.app, err = client.NewApp(client.AppConfig{Client: c.client, ID: "chirp", Name: "Chirp", URL: c.url, Log: c.log})
+	c.app, err = client.NewApp(client.AppConfig{Client: c.client, ID: "chirp", Name: "Chirp", URL: c.url, Log: c.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,16 +213,4 @@ func (b *browser) appSession() string {
 		b.t.Fatal(err)
 	}
 	return p.AppSession
-}
-
-// within fails unless the condition holds soon.
-func within(t *testing.T, d time.Duration, what string, cond func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(d); !cond(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", d, what)
-		}
-	}
 }

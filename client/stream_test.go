@@ -11,6 +11,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
 
 // open opens an app's event stream in a tab and delivers its states.
@@ -45,18 +46,13 @@ func (b *browser) open() <-chan client.State {
 // expect waits for a state, passing over others.
 func expect(t *testing.T, in <-chan client.State, want client.Liveness) client.State {
 	t.Helper()
-	limit := time.After(15 * time.Second)
 	for {
-		select {
-		case s, ok := <-in:
-			if !ok {
-				t.Fatalf("the stream ended before %q", want)
-			}
-			if s.State == want {
-				return s
-			}
-		case <-limit:
-			t.Fatalf("no %q in 15 s", want)
+		s, ok := testnode.Receive(t, in, "the state "+string(want))
+		if !ok {
+			t.Fatalf("the stream ended before %q", want)
+		}
+		if s.State == want {
+			return s
 		}
 	}
 }
@@ -64,7 +60,7 @@ func expect(t *testing.T, in <-chan client.State, want client.Liveness) client.S
 func TestAppPagesLearnOfTheEnd(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	id := b.appSession()
 	var tabs []<-chan client.State
@@ -74,8 +70,8 @@ func TestAppPagesLearnOfTheEnd(t *testing.T) {
 			t.Errorf("%+v", first)
 		}
 	}
-	within(t, 5*time.Second, "one stream to the authority", func() bool { return c.streams.Load() == 1 })
-	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+	testnode.Receive(t, c.opened, "one stream to the authority")
+	c.SignOutEverywhere(t, s)
 	begun := time.Now() // the sign-out has been answered
 	for _, tab := range tabs {
 		if last := expect(t, tab, client.Over); last.Reason != "signed_out" || last.At.IsZero() {
@@ -96,15 +92,15 @@ func TestAppPagesLearnOfTheEnd(t *testing.T) {
 func TestAppPagesAreUnknownWhileTheAuthorityIsLost(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	tab := b.open()
 	expect(t, tab, client.Live)
-	within(t, 5*time.Second, "the stream to the authority", func() bool { return c.streams.Load() == 1 })
+	testnode.Receive(t, c.opened, "the stream to the authority")
 	c.away.Store(true)
 	c.site.server.CloseClientConnections()
 	expect(t, tab, client.Unknown)
-	c.end(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount}) // meanwhile
+	c.SignOutEverywhere(t, s) // meanwhile
 	c.away.Store(false)
 	if last := expect(t, tab, client.Over); last.Reason != "signed_out" {
 		t.Errorf("%+v", last)
@@ -114,7 +110,7 @@ func TestAppPagesAreUnknownWhileTheAuthorityIsLost(t *testing.T) {
 func TestAppStreamsEndWithTheServer(t *testing.T) {
 	c := newChirp(t)
 	b := c.browser(t)
-	_, s := c.start(t, c.account(t, "ada"), exeunt.KindKept)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b.signIn(s, "/")
 	tab := b.open()
 	expect(t, tab, client.Live)
@@ -124,8 +120,8 @@ func TestAppStreamsEndWithTheServer(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
-	s := newSite(t, "http://chirp.localhost:8081/exeunt/callback")
-	token, session := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	s := newSite(t, testnode.ChirpRedirect)
+	token, session := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	told := make(chan client.State, 64)
 	result := make(chan error, 1)
 	go func() {
@@ -137,7 +133,7 @@ func TestWatch(t *testing.T) {
 	s.server.CloseClientConnections()
 	expect(t, told, client.Unknown)
 	expect(t, told, client.Live)
-	s.end(t, session, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: session.ID})
+	s.SignOut(t, session)
 	expect(t, told, client.Over)
 	if err := <-result; err != nil {
 		t.Error(err)
@@ -145,8 +141,8 @@ func TestWatch(t *testing.T) {
 }
 
 func TestWatchStopsWithItsContext(t *testing.T) {
-	s := newSite(t, "http://chirp.localhost:8081/exeunt/callback")
-	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	s := newSite(t, testnode.ChirpRedirect)
+	token, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	ctx, cancel := context.WithCancel(t.Context())
 	err := s.client.Watch(ctx, client.NewSecret(token.Reveal()), func(client.State) { cancel() })
 	if err != context.Canceled {

@@ -13,19 +13,20 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
 
 // site serves the API of a node.
 type site struct {
-	*node
+	*testnode.Node
 	mux  *http.ServeMux
 	logs *bytes.Buffer
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{node: newNode(t, exeunt.DefaultPolicy()), mux: http.NewServeMux(), logs: &bytes.Buffer{}}
-	New(Deps{Authority: s.Authority, SignIn: s.signIn, Log: slog.New(slog.NewTextHandler(s.logs, nil))}).Mount(s.mux)
+	s := &site{Node: testnode.New(t, testnode.Options{}), mux: http.NewServeMux(), logs: &bytes.Buffer{}}
+	New(Deps{Authority: s.Authority, SignIn: s.SignIn, Log: slog.New(slog.NewTextHandler(s.logs, nil))}).Mount(s.mux)
 	return s
 }
 
@@ -77,7 +78,7 @@ func signInBody(handle, password string) string {
 func (s *site) signed(t *testing.T, handle string) (token string, session client.Session) {
 	t.Helper()
 	var in client.SignedIn
-	if w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody(handle, password), &in); w.Code != http.StatusCreated {
+	if w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody(handle, testnode.Password), &in); w.Code != http.StatusCreated {
 		t.Fatalf("sign in: %d %s", w.Code, w.Body)
 	}
 	return string(in.Token), in.Session
@@ -85,7 +86,7 @@ func (s *site) signed(t *testing.T, handle string) (token string, session client
 
 func TestSignInListAndSignOut(t *testing.T) {
 	s := newSite(t)
-	s.account(t, "ada")
+	s.NewAccount(t, "ada")
 	token, session := s.signed(t, "ada")
 	if session.Kind != "app" || session.Label != "Chirp on Pixel 8" || !session.Current || session.Method != "password" || session.Apps == nil {
 		t.Errorf("%+v", session)
@@ -97,7 +98,7 @@ func TestSignInListAndSignOut(t *testing.T) {
 
 	var current client.Current
 	s.call(t, http.MethodGet, "/api/v1/session", token, "", &current)
-	if current.Session.ID != session.ID || current.Account.Handle != "ada" || current.Account.Name != "Name of ada" || current.App != nil {
+	if current.Session.ID != session.ID || current.Account.Handle != "ada" || current.Account.Name != "Ada" || current.App != nil {
 		t.Errorf("%+v", current)
 	}
 	var list client.SessionList
@@ -131,7 +132,7 @@ func TestSignInListAndSignOut(t *testing.T) {
 
 func TestEndMany(t *testing.T) {
 	s := newSite(t)
-	s.account(t, "ada")
+	s.NewAccount(t, "ada")
 	token, _ := s.signed(t, "ada")
 	for range 3 {
 		s.signed(t, "ada")
@@ -153,10 +154,10 @@ func TestEndMany(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	s := newSite(t)
-	_, foreign := s.start(t, s.account(t, "grace"), exeunt.KindApp)
-	proof := s.account(t, "ada")
-	pair, browser := s.start(t, proof, exeunt.KindKept)
-	app, who := s.app(t, browser, chirp, redirectURI)
+	_, foreign := s.NewSession(t, s.NewAccount(t, "grace"), exeunt.KindApp)
+	proof := s.NewAccount(t, "ada")
+	pair, browser := s.NewSession(t, proof, exeunt.KindKept)
+	app, who := s.NewAppSession(t, browser, testnode.Chirp)
 	token, _ := s.signed(t, "ada")
 	for name, c := range map[string]struct {
 		status                          int
@@ -212,7 +213,7 @@ func TestAProblemQuotesNoSecret(t *testing.T) {
 
 func TestThrottling(t *testing.T) {
 	s := newSite(t)
-	s.account(t, "ada")
+	s.NewAccount(t, "ada")
 	for range 100 {
 		var p client.Problem
 		w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody("ada", "wrong"), &p)
@@ -228,7 +229,7 @@ func TestThrottling(t *testing.T) {
 
 func TestDisabledAccount(t *testing.T) {
 	s := newSite(t)
-	proof := s.account(t, "ada")
+	proof := s.NewAccount(t, "ada")
 	token, _ := s.signed(t, "ada")
 	if _, err := s.Disable(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, proof.Account); err != nil {
 		t.Fatal(err)
@@ -236,13 +237,13 @@ func TestDisabledAccount(t *testing.T) {
 	if p := s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", token, ""); p.Ended == nil || p.Ended.Reason != "account_disabled" {
 		t.Errorf("%+v", p.Ended)
 	}
-	s.problem(t, 403, "account_disabled", http.MethodPost, "/api/v1/signin", "", signInBody("ada", password))
+	s.problem(t, 403, "account_disabled", http.MethodPost, "/api/v1/signin", "", signInBody("ada", testnode.Password))
 }
 
 func TestAppSession(t *testing.T) {
 	s := newSite(t)
-	_, browser := s.start(t, s.account(t, "ada"), exeunt.KindShared)
-	s.app(t, browser, "other", "http://other.localhost:8082/exeunt/callback")
+	_, browser := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindShared)
+	s.NewAppSession(t, browser, testnode.Other)
 	body := s.codeBody(t, browser, "the-verifier-of-this-test-0123456789-0123456789")
 	var got client.CodeExchanged
 	if w := s.call(t, http.MethodPost, "/api/v1/app-sessions", "", body, &got); w.Code != http.StatusCreated {
@@ -272,7 +273,7 @@ func TestAppSession(t *testing.T) {
 
 func TestUnavailable(t *testing.T) {
 	s := newSite(t)
-	s.account(t, "ada")
+	s.NewAccount(t, "ada")
 	token, _ := s.signed(t, "ada")
 	s.Store.Close()
 	for _, c := range [][2]string{{"GET", "/api/v1/sessions"}, {"DELETE", "/api/v1/session"}} {
@@ -309,7 +310,7 @@ func TestDescription(t *testing.T) {
 
 func (s *site) codeBody(t *testing.T, browser exeunt.Session, verifier string) string {
 	t.Helper()
-	code := s.code(t, browser, verifier)
-	b, _ := json.Marshal(map[string]string{"code": code.Reveal(), "client_id": "chirp", "redirect_uri": redirectURI, "code_verifier": verifier})
+	code := s.NewCode(t, browser, testnode.Chirp, verifier)
+	b, _ := json.Marshal(map[string]string{"code": code.Reveal(), "client_id": "chirp", "redirect_uri": testnode.ChirpRedirect, "code_verifier": verifier})
 	return string(b)
 }

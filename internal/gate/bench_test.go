@@ -7,16 +7,8 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
-
-func changeName(t *testing.T, n *node, s exeunt.Session, name string) {
-	t.Helper()
-	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
-	if err := n.ChangeProfile(t.Context(), by, s.Account, store.ProfileChange{Name: &name}); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // The gate's handler by itself.
 func BenchmarkGateHandler(b *testing.B) {
@@ -43,9 +35,9 @@ func BenchmarkEmpty(b *testing.B) {
 }
 
 func benchGate(b *testing.B) (*Gate, exeunt.Token) {
-	n := newNode(b, exeunt.DefaultPolicy())
-	_, browser := n.start(b, n.account(b, "ada"), exeunt.KindKept)
-	token, ans := n.app(b, browser, chirp, redirectURI)
+	n := testnode.New(b, testnode.Options{})
+	_, browser := n.NewSession(b, n.NewAccount(b, "ada"), exeunt.KindKept)
+	token, ans := n.NewAppSession(b, browser, testnode.Chirp)
 	if !ans.Usable() {
 		b.Fatal("not usable")
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
 
 func ask(g *Gate, set func(h http.Header)) *httptest.ResponseRecorder {
@@ -29,10 +31,10 @@ func withCookie(v string) func(http.Header) {
 }
 
 func TestGateAdmits(t *testing.T) {
-	n := newNode(t, exeunt.DefaultPolicy())
+	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
-	_, browser := n.start(t, n.account(t, "ada"), exeunt.KindKept)
-	token, who := n.app(t, browser, chirp, redirectURI)
+	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
+	token, who := n.NewAppSession(t, browser, testnode.Chirp)
 	for name, set := range map[string]func(http.Header){
 		"bearer":           withBearer(token),
 		"bearer, any case": func(h http.Header) { h.Set("Authorization", "bEARER "+token.Reveal()) },
@@ -46,7 +48,7 @@ func TestGateAdmits(t *testing.T) {
 				t.Fatalf("status %d, body %q", w.Code, w.Body)
 			}
 			want := map[string]string{
-				"Cache-Control": "no-store", client.HeaderUser: "ada", client.HeaderName: "Name of ada", client.HeaderEmail: "",
+				"Cache-Control": "no-store", client.HeaderUser: "ada", client.HeaderName: "Ada", client.HeaderEmail: "",
 				client.HeaderAccount: who.Account.String(), client.HeaderSession: browser.ID.String(),
 				client.HeaderAppSession: who.App.String(), client.HeaderClient: "chirp",
 			}
@@ -56,7 +58,7 @@ func TestGateAdmits(t *testing.T) {
 				}
 			}
 			idle, _ := strconv.ParseInt(w.Header().Get(client.HeaderIdleAt), 10, 64)
-			if d := time.UnixMilli(idle).Sub(n.now()); d < 29*24*time.Hour || d > 30*24*time.Hour {
+			if d := time.UnixMilli(idle).Sub(n.Now()); d < 29*24*time.Hour || d > 30*24*time.Hour {
 				t.Errorf("idle in %v", d)
 			}
 		})
@@ -64,12 +66,12 @@ func TestGateAdmits(t *testing.T) {
 }
 
 func TestGateRefuses(t *testing.T) {
-	n := newNode(t, exeunt.DefaultPolicy())
+	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
-	proof := n.account(t, "ada")
-	pair, browser := n.start(t, proof, exeunt.KindKept)
-	app1, _ := n.app(t, browser, chirp, redirectURI)
-	app2, _ := n.app(t, browser, "other", "http://other.localhost:8082/exeunt/callback")
+	proof := n.NewAccount(t, "ada")
+	pair, browser := n.NewSession(t, proof, exeunt.KindKept)
+	app1, _ := n.NewAppSession(t, browser, testnode.Chirp)
+	app2, _ := n.NewAppSession(t, browser, testnode.Other)
 	for name, set := range map[string]func(http.Header){
 		"nothing":                     func(http.Header) {},
 		"a browser's token as bearer": withBearer(pair),
@@ -97,33 +99,33 @@ func TestGateRefuses(t *testing.T) {
 }
 
 func TestGateSaysWhyItEnded(t *testing.T) {
-	n := newNode(t, exeunt.DefaultPolicy())
+	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
-	proof := n.account(t, "ada")
-	_, browser := n.start(t, proof, exeunt.KindKept)
-	token, _ := n.app(t, browser, chirp, redirectURI)
+	proof := n.NewAccount(t, "ada")
+	_, browser := n.NewSession(t, proof, exeunt.KindKept)
+	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
 	if w := ask(g, withBearer(token)); w.Code != http.StatusOK {
 		t.Fatalf("status %d", w.Code)
 	}
-	n.end(t, browser, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: browser.ID})
+	n.SignOut(t, browser)
 	w := ask(g, withBearer(token))
 	h := w.Header()
 	if w.Code != http.StatusUnauthorized || h.Get(client.HeaderReason) != "signed_out" || h.Get(client.HeaderAccount) != "" || h.Get(client.HeaderUser) != "" {
 		t.Fatalf("status %d, headers %v", w.Code, h)
 	}
-	if at, err := time.Parse(time.RFC3339, h.Get(client.HeaderEndedAt)); err != nil || n.now().Sub(at) > time.Minute {
+	if at, err := time.Parse(time.RFC3339, h.Get(client.HeaderEndedAt)); err != nil || n.Now().Sub(at) > time.Minute {
 		t.Errorf("ended at %q", h.Get(client.HeaderEndedAt))
 	}
 
-	idleToken, _ := n.start(t, proof, exeunt.KindApp)
-	n.ahead.Store(int64(31 * 24 * time.Hour))
+	idleToken, _ := n.NewSession(t, proof, exeunt.KindApp)
+	n.Clock.Pass(31 * 24 * time.Hour)
 	if w := ask(g, withBearer(idleToken)); w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "idle" {
 		t.Fatalf("after its idle time: status %d, headers %v", w.Code, w.Header())
 	}
 }
 
 func TestGateCannotKnow(t *testing.T) {
-	g := New(newNode(t, exeunt.DefaultPolicy()).Authority)
+	g := New(testnode.New(t, testnode.Options{}).Authority)
 	g.authority.Store.Close()
 	token := exeunt.NewToken(exeunt.UseApp) // not in memory, so the store is asked
 	w := ask(g, withBearer(token))
@@ -133,12 +135,14 @@ func TestGateCannotKnow(t *testing.T) {
 }
 
 func TestGateFollowsTheProfile(t *testing.T) {
-	n := newNode(t, exeunt.DefaultPolicy())
+	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
-	token, s := n.start(t, n.account(t, "ada"), exeunt.KindApp)
+	token, s := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	ask(g, withBearer(token))
 	name := "Countess"
-	changeName(t, n, s, name)
+	if err := n.ChangeProfile(t.Context(), testnode.PersonIn(s), s.Account, authority.ProfileChange{Name: &name}); err != nil {
+		t.Fatal(err)
+	}
 	if got := ask(g, withBearer(token)).Header().Get(client.HeaderName); got != name {
 		t.Errorf("name is %q after it was changed", got)
 	}
@@ -174,15 +178,15 @@ func TestGateActivity(t *testing.T) {
 }
 
 func TestGateCountsActivity(t *testing.T) {
-	n := newNode(t, exeunt.DefaultPolicy())
+	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
-	token, _ := n.start(t, n.account(t, "ada"), exeunt.KindApp)
+	token, _ := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	idleAt := func(activity string) string {
 		return ask(g, func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderActivity, activity) }).Header().Get(client.HeaderIdleAt)
 	}
 	before := idleAt("no")
-	n.ahead.Store(int64(time.Hour))
-	if at, err := http.ParseTime(ask(g, withBearer(exeunt.Token{})).Header().Get("Date")); err != nil || n.now().Sub(at) > time.Minute {
+	n.Clock.Pass(time.Hour)
+	if at, err := http.ParseTime(ask(g, withBearer(exeunt.Token{})).Header().Get("Date")); err != nil || n.Now().Sub(at) > time.Minute {
 		t.Errorf("the date is not the authority's: %v, %v", at, err)
 	}
 	if got := idleAt("no"); got != before {
@@ -195,10 +199,10 @@ func TestGateCountsActivity(t *testing.T) {
 }
 
 func TestGateAllocatesLittle(t *testing.T) {
-	n := newNode(t, exeunt.DefaultPolicy())
+	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
-	_, browser := n.start(t, n.account(t, "ada"), exeunt.KindKept)
-	token, _ := n.app(t, browser, chirp, redirectURI)
+	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
+	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
 	r := httptest.NewRequest(http.MethodGet, "/gate", nil)
 	r.Header.Set("Cookie", "theme=dark; __Host-chirp="+token.Reveal())
 	r.Header.Set(client.HeaderActivity, "no")
@@ -224,10 +228,10 @@ func (w *reused) Write(b []byte) (int, error) { return len(b), nil }
 // FuzzGateRequest: whatever arrives is answered with one of the three
 // statuses, and admitted only with the one good token.
 func FuzzGateRequest(f *testing.F) {
-	n := newNode(f, exeunt.DefaultPolicy())
+	n := testnode.New(f, testnode.Options{})
 	g := New(n.Authority)
-	_, browser := n.start(f, n.account(f, "ada"), exeunt.KindKept)
-	token, _ := n.app(f, browser, chirp, redirectURI)
+	_, browser := n.NewSession(f, n.NewAccount(f, "ada"), exeunt.KindKept)
+	token, _ := n.NewAppSession(f, browser, testnode.Chirp)
 	good := token.Reveal()
 	for _, seed := range [][2]string{
 		{"", ""}, {"Bearer " + good, ""}, {"", "__Host-chirp=" + good}, {"", "a=" + good + "; a=" + good[:20]},

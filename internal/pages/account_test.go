@@ -86,7 +86,7 @@ func TestLanguagesAndAgents(t *testing.T) {
 		b := newBrowser(n)
 		b.agent = agent
 		b.signIn("ada", "kept")
-		s, err := n.auth.Session(t.Context(), n.id("ada"), b.session())
+		s, err := n.Session(t.Context(), n.id("ada"), b.session())
 		n.must(err)
 		if s.Label != label {
 			t.Errorf("%.60q is labelled %q, not %q", agent, s.Label, label)

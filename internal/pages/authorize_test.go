@@ -1,8 +1,6 @@
 package pages
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"maps"
 	"net/http"
 	"net/url"
@@ -11,16 +9,16 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
 
 const verifier = "a-verifier-that-is-long-enough-for-rfc-7636-section-4.1"
 
 // appQuery is what Chirp asks with.
 func appQuery(state string) url.Values {
-	sum := sha256.Sum256([]byte(verifier))
 	return url.Values{
 		"client_id": {"chirp"}, "redirect_uri": {chirpBack}, "state": {state},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		"code_challenge": {testnode.Challenge(verifier)}, "code_challenge_method": {"S256"},
 	}
 }
 
@@ -36,7 +34,7 @@ func (n *node) spends(a *answer, state string) authority.Answer {
 	}
 	code, err := exeunt.ParseToken(q.Get("code"))
 	n.must(err)
-	_, ans, err := n.auth.ExchangeCode(n.t.Context(), authority.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier})
+	_, ans, err := n.ExchangeCode(n.t.Context(), authority.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier})
 	n.must(err)
 	return ans
 }

@@ -142,7 +142,7 @@ func (b *browser) session() exeunt.SessionID {
 	b.t.Helper()
 	t, err := exeunt.ParseToken(b.token())
 	b.n.must(err)
-	a := b.n.auth.Check(b.t.Context(), t)
+	a := b.n.Check(b.t.Context(), t)
 	if !a.Usable() {
 		b.t.Fatalf("the browser's session is %v", a.State)
 	}

@@ -61,7 +61,7 @@ func TestGarbageCredentials(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	n.clock.pass(time.Minute) // half a pair is no longer excused by its age
+	n.Clock.Pass(time.Minute) // half a pair is no longer excused by its age
 	get, post := addresses(n)
 	for name, header := range garbage(b.token(), b.here()) {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	_, err := n.auth.End(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, exeunt.Revocation{
+	_, err := n.End(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, exeunt.Revocation{
 		Account: n.id("ada"), Scope: exeunt.ScopeSession, Session: b.session(), Reason: exeunt.ReasonAdministrator,
 	})
 	n.must(err)
@@ -134,10 +134,10 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 func TestHalfAPairEndsTheSession(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
-	n.tend()
+	n.Tend(t)
 	b := n.signedIn("ada")
 	whole := b.thief()
-	n.clock.pass(time.Minute)
+	n.Clock.Pass(time.Minute)
 	a := halfOf(b).get("/sessions")
 	a.says("This browser lost half of its sign-in").hides("ada")
 	if b.token() != "" {
@@ -185,7 +185,7 @@ func TestAnAppsTokenIsNoCookie(t *testing.T) {
 	b := newBrowser(n)
 	b.cookies[first], b.cookies[second] = token.Reveal(), n.pages.Browser.Cookies.Pairs.Half(token)
 	b.get("/sessions").hides("@ada").says("You are no longer signed in here")
-	if !n.auth.Check(t.Context(), token).Usable() {
+	if !n.Check(t.Context(), token).Usable() {
 		t.Error("the app was signed out by it")
 	}
 }
@@ -194,7 +194,7 @@ func TestStateWithGarbageLeavesCookies(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	n.clock.pass(time.Minute)
+	n.Clock.Pass(time.Minute)
 	for name, header := range garbage(b.token(), b.here()) {
 		for _, c := range []struct{ method, to string }{{http.MethodGet, "/session/state"}, {http.MethodPost, "/session/activity"}} {
 			a := n.raw(t, c.method, c.to, header).is(http.StatusUnauthorized).leavesCookies()

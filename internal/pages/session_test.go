@@ -27,7 +27,7 @@ func TestSessionList(t *testing.T) {
 	if got := n.ends(); len(got) != 1 {
 		t.Errorf("sending a form twice ended %q", got)
 	}
-	n.clock.pass(2 * time.Minute)
+	n.Clock.Pass(2 * time.Minute)
 	b.get("/sessions").hides("Chirp on Pixel 8")
 	b.get("/sessions/ended").says("Chirp on Pixel 8", "You signed out from Firefox on Linux", "Ended sessions stay listed for 30 days")
 }
@@ -96,7 +96,7 @@ func TestSessionState(t *testing.T) {
 	n.account("ada")
 	b := newBrowser(n)
 	b.signIn("ada", "shared")
-	n.clock.pass(time.Minute)
+	n.Clock.Pass(time.Minute)
 	a := b.fetch(http.MethodGet, "/session/state", "").is(http.StatusOK).leavesCookies()
 	want := client.State{State: client.Live, Session: b.session().String(), WarnIn: 12 * time.Minute, IdleIn: 14 * time.Minute}
 	if got := a.state(); got != want {
@@ -105,8 +105,8 @@ func TestSessionState(t *testing.T) {
 	if a.Header.Get("Cache-Control") != "no-store" {
 		t.Error("the state may be stored")
 	}
-	ended := n.clock.Now().Add(14 * time.Minute)
-	n.clock.pass(14 * time.Minute)
+	ended := n.Now().Add(14 * time.Minute)
+	n.Clock.Pass(14 * time.Minute)
 	a = b.fetch(http.MethodGet, "/session/state", "").is(http.StatusUnauthorized).leavesCookies()
 	if got := a.state(); got.State != client.Over || got.Reason != "idle" || !got.At.Equal(ended) {
 		t.Errorf("ended: %+v", got)
@@ -154,7 +154,7 @@ func TestActivity(t *testing.T) {
 			b.post("/session/stay", b.fields(url.Values{"return": {"/security"}})).leadsTo("/security").leavesCookies()
 		}, true},
 	} {
-		n.clock.pass(time.Minute)
+		n.Clock.Pass(time.Minute)
 		before := left()
 		c.do()
 		if got := left() > before; got != c.counted {
@@ -184,9 +184,9 @@ func TestTimeoutsAreTheServers(t *testing.T) {
 	}{{"shared", "left unused for too long", 15 * time.Minute}, {"kept", "left unused for too long", 30 * 24 * time.Hour}} {
 		b := newBrowser(n)
 		b.signIn("ada", c.kind)
-		n.clock.pass(c.idle - time.Second)
+		n.Clock.Pass(c.idle - time.Second)
 		b.get("/").says("Hello")
-		n.clock.pass(c.idle)
+		n.Clock.Pass(c.idle)
 		b.get("/sessions").says(c.says).hides("ada")
 		if b.token() != "" {
 			t.Error("the dead credential was not cleared")
@@ -196,7 +196,7 @@ func TestTimeoutsAreTheServers(t *testing.T) {
 	b := newBrowser(n)
 	b.signIn("ada", "shared")
 	for range 24 {
-		n.clock.pass(10 * time.Minute)
+		n.Clock.Pass(10 * time.Minute)
 		b.get("/")
 	}
 	b.get("/ended").hides("Ada", "unused")
@@ -211,7 +211,7 @@ func TestPagesKnowTheirIdleTime(t *testing.T) {
 	n.account("ada")
 	b := newBrowser(n)
 	b.signIn("ada", "shared")
-	n.clock.pass(5 * time.Minute)
+	n.Clock.Pass(5 * time.Minute)
 	a := b.get("/sessions") // the visit itself is activity
 	if !strings.Contains(a.body, "/idle.css?warn=780&amp;end=900") {
 		t.Error("the page links no or another idle stylesheet")

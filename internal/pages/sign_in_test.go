@@ -40,7 +40,7 @@ func TestSignInOnASharedComputer(t *testing.T) {
 				t.Errorf("kind %q: the cookie %s outlives the browser", kind, name)
 			}
 		}
-		s, err := n.auth.Session(t.Context(), n.id("ada"), b.session())
+		s, err := n.Session(t.Context(), n.id("ada"), b.session())
 		n.must(err)
 		if s.Kind != exeunt.KindShared {
 			t.Errorf("kind %q makes a session of kind %s", kind, s.Kind)
@@ -83,7 +83,7 @@ func TestThrottledSignInSaysHowLong(t *testing.T) {
 func TestDisabledAccountIsTold(t *testing.T) {
 	n := newNode(t)
 	id := n.account("ada")
-	_, err := n.auth.Disable(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, id)
+	_, err := n.Disable(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, id)
 	n.must(err)
 	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}}).
 		is(http.StatusForbidden).says("disabled").leavesCookies()
@@ -105,7 +105,7 @@ func TestSignInMakesANewCredential(t *testing.T) {
 	}
 	victim.get("/").says("Hello, Ada")
 	planted.get("/").says("signed in again in this browser").hides("mallory", "Hello")
-	s, err := n.auth.Session(t.Context(), n.id("mallory"), beforeSession)
+	s, err := n.Session(t.Context(), n.id("mallory"), beforeSession)
 	n.must(err)
 	if s.End == nil || s.End.Reason != exeunt.ReasonReplaced {
 		t.Fatalf("the planted session ended as %+v", s.End)
@@ -141,7 +141,8 @@ func TestSignUp(t *testing.T) {
 }
 
 func TestSignUpClosed(t *testing.T) {
-	n := newNode(t, func(c *signin.Config) { c.SignUpOpen = false })
+	n := newNode(t)
+	n.SignIn.SignUpOpen = false
 	b := newBrowser(n)
 	b.get("/signup").is(http.StatusForbidden).says("by invitation")
 	b.post("/signup", url.Values{"handle": {"grace"}, "password": {password}}).is(http.StatusForbidden)
@@ -150,7 +151,7 @@ func TestSignUpClosed(t *testing.T) {
 
 func TestSetupLink(t *testing.T) {
 	n := newNode(t)
-	token, err := n.in.Invite(t.Context(), signin.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.clock.Now().Add(time.Hour)})
+	token, err := n.SignIn.Invite(t.Context(), signin.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.Now().Add(time.Hour)})
 	n.must(err)
 	link := "/setup/" + token.Reveal()
 	b := newBrowser(n)
@@ -183,7 +184,7 @@ func TestSetupLink(t *testing.T) {
 // id finds an account by its handle.
 func (n *node) id(handle string) exeunt.AccountID {
 	n.t.Helper()
-	a, _, err := n.store.Identify(n.t.Context(), handle)
+	a, _, err := n.Store.Identify(n.t.Context(), handle)
 	n.must(err)
 	return a.ID
 }

@@ -58,7 +58,7 @@ func TestSignOutEverywhere(t *testing.T) {
 	a := b.submit("/signout?scope=account", "/signout", nil).leadsTo("/signed-out")
 	b.follow(a).says("Signed out everywhere", "3 sessions have ended")
 	other.send(http.MethodGet, "/", nil).leadsTo("/ended")
-	if n.auth.Check(t.Context(), app).Usable() {
+	if n.Check(t.Context(), app).Usable() {
 		t.Error("the app's token is usable")
 	}
 	if got := n.ends(); !slices.Equal(got, []string{"account signed_out"}) {
@@ -113,7 +113,7 @@ func TestOtherTabsAfterASignOut(t *testing.T) {
 	b.submit("/signout", "/signout", nil)
 	b.send(http.MethodGet, "/ended?return=/sessions", nil).leadsTo("/signed-out").leavesCookies()
 	b.signIn("ada", "shared")
-	n.clock.pass(time.Hour)
+	n.Clock.Pass(time.Hour)
 	b.get("/sessions").says("left unused")
 	b.get("/ended").says("Nobody is signed in on this browser").hides("Recorded")
 }
@@ -143,7 +143,7 @@ func TestSignOutWithHalfAPair(t *testing.T) {
 		b := n.signedIn("ada")
 		whole := b.thief()
 		delete(b.cookies, "__Host-exeunt-0-here")
-		n.clock.pass(age)
+		n.Clock.Pass(age)
 		a := b.post("/signout", url.Values{}).is(http.StatusOK).says("This browser lost half of its sign-in")
 		if b.token() != "" || a.Header.Get("Clear-Site-Data") == "" {
 			t.Error("the browser keeps its half")
@@ -163,12 +163,12 @@ func TestSignOutWithoutTheStore(t *testing.T) {
 	n.account("bob")
 	b, cold := n.signedIn("ada"), n.signedIn("bob")
 	form := b.get("/signout").form("/signout")
-	n.must(n.store.Close())
+	n.must(n.Store.Close())
 	a := b.post("/signout", form).is(http.StatusServiceUnavailable).leavesCookies().says("The server cannot do this right now")
 	if a.Header.Get("Retry-After") == "" || b.token() == "" {
 		t.Error("it does not ask to try again with the same credential")
 	}
-	n.forget() // as after a restart: not even memory knows the token
+	n.Forget() // as after a restart: not even memory knows the token
 	for _, to := range []string{"/", "/sessions", "/signin", "/signup", "/signout", "/signed-out", "/ended", "/settings", "/menu", "/session/state"} {
 		cold.get(to).is(http.StatusServiceUnavailable).leavesCookies().hides("Nobody is signed in")
 	}

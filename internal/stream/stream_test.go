@@ -13,31 +13,20 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/keys"
-	"github.com/exeunt/exeunt/internal/web"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
 
 // site serves the streams of a node.
 type site struct {
-	*node
+	*testnode.Node
 	url  string
 	done chan struct{}
-	web  web.Cookies
 }
 
 func newSite(t *testing.T, policy exeunt.Policy) *site {
 	t.Helper()
-	n := newNode(t, policy)
-	master, err := keys.LoadMaster(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pairs, err := keys.Open(t.Context(), n.Store, master, "pair", time.Hour, n.now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{node: n, done: make(chan struct{}), web: web.Cookies{Pairs: pairs}}
-	streams := New(Deps{Authority: n.Authority, Browser: web.Browser{Authority: n.Authority, Cookies: s.web, Now: n.now}, Now: n.now, Done: s.done})
+	s := &site{Node: testnode.New(t, testnode.Options{Policy: policy}), done: make(chan struct{})}
+	streams := New(Deps{Authority: s.Authority, Browser: s.Browser, Now: s.Now, Done: s.done})
 	m := http.NewServeMux()
 	streams.MountBrowser(m)
 	streams.MountBearer(m)
@@ -47,35 +36,20 @@ func newSite(t *testing.T, policy exeunt.Policy) *site {
 	return s
 }
 
-func (s *site) get(t *testing.T, path string, set func(*http.Request)) *http.Response {
+func (s *site) get(t *testing.T, path string, header http.Header) *http.Response {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set(r)
+	r.Header = header
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { resp.Body.Close(); cancel() })
 	return resp
-}
-
-func bearer(t exeunt.Token) func(*http.Request) {
-	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+t.Reveal()) }
-}
-
-// pair presents a token as a browser does, with both halves.
-func (s *site) pair(t exeunt.Token) func(*http.Request) {
-	return func(r *http.Request) {
-		w := httptest.NewRecorder()
-		s.web.SetPair(w, t, exeunt.KindKept, time.Hour)
-		for _, c := range w.Result().Cookies() {
-			r.AddCookie(c)
-		}
-	}
 }
 
 // event is one server-sent event.
@@ -108,52 +82,41 @@ func eventsOf(resp *http.Response) <-chan event {
 func next(t *testing.T, in <-chan event) client.State {
 	t.Helper()
 	for {
-		select {
-		case e, ok := <-in:
-			if !ok {
-				t.Fatal("the stream has ended")
-			}
-			if e.name != "state" {
-				continue
-			}
-			var s client.State
-			if err := json.Unmarshal([]byte(e.data), &s); err != nil {
-				t.Fatalf("%s: %v", e.data, err)
-			}
-			return s
-		case <-time.After(10 * time.Second):
-			t.Fatal("no state in 10 s")
+		e, ok := testnode.Receive(t, in, "a state")
+		if !ok {
+			t.Fatal("the stream has ended")
 		}
+		if e.name != "state" {
+			continue
+		}
+		var s client.State
+		if err := json.Unmarshal([]byte(e.data), &s); err != nil {
+			t.Fatalf("%s: %v", e.data, err)
+		}
+		return s
 	}
 }
 
 func ends(t *testing.T, in <-chan event) {
 	t.Helper()
-	for {
-		select {
-		case _, ok := <-in:
-			if !ok {
-				return
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatal("the stream goes on")
-		}
+	for ok := true; ok; {
+		_, ok = testnode.Receive(t, in, "the end of the stream")
 	}
 }
 
 func TestStreamEndsWithItsSession(t *testing.T) {
 	s := newSite(t, exeunt.DefaultPolicy())
-	proof := s.account(t, "ada")
-	browserToken, browser := s.start(t, proof, exeunt.KindKept)
-	appToken, who := s.app(t, browser, chirp, redirectURI)
+	proof := s.NewAccount(t, "ada")
+	browserToken, browser := s.NewSession(t, proof, exeunt.KindKept)
+	appToken, who := s.NewAppSession(t, browser, testnode.Chirp)
 	for _, c := range []struct {
 		name, path, id string
-		set            func(*http.Request)
+		header         http.Header
 	}{
-		{"a browser's pair", "/session/stream", browser.ID.String(), s.pair(browserToken)},
-		{"an app session", "/api/v1/session/stream", who.App.String(), bearer(appToken)},
+		{"a browser's pair", "/session/stream", browser.ID.String(), s.AsBrowser(browserToken)},
+		{"an app session", "/api/v1/session/stream", who.App.String(), testnode.AsApp(appToken)},
 	} {
-		resp := s.get(t, c.path, c.set)
+		resp := s.get(t, c.path, c.header)
 		if h := resp.Header; resp.StatusCode != 200 || h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" {
 			t.Fatalf("%s: %s, %v", c.name, resp.Status, resp.Header)
 		}
@@ -170,23 +133,18 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 			ends(t, in)
 		}()
 	}
-	s.end(t, browser, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: browser.ID})
+	s.SignOut(t, browser)
 }
 
 func TestStreamTellsThatTheListChanged(t *testing.T) {
 	s := newSite(t, exeunt.DefaultPolicy())
-	proof := s.account(t, "ada")
-	token, _ := s.start(t, proof, exeunt.KindApp)
-	in := eventsOf(s.get(t, "/api/v1/session/stream", bearer(token)))
+	proof := s.NewAccount(t, "ada")
+	token, _ := s.NewSession(t, proof, exeunt.KindApp)
+	in := eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token)))
 	next(t, in)
-	s.start(t, proof, exeunt.KindApp)
-	select {
-	case e := <-in:
-		if e.name != "changed" || e.data != "{}" {
-			t.Errorf("%+v", e)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing was told")
+	s.NewSession(t, proof, exeunt.KindApp)
+	if e, _ := testnode.Receive(t, in, "the news"); e.name != "changed" || e.data != "{}" {
+		t.Errorf("%+v", e)
 	}
 }
 
@@ -194,8 +152,8 @@ func TestStreamWarnsAndEndsWhenIdle(t *testing.T) {
 	policy := exeunt.DefaultPolicy()
 	policy.App = exeunt.Limits{Idle: 1500 * time.Millisecond, Absolute: time.Hour, Warning: time.Second}
 	s := newSite(t, policy)
-	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
-	in := eventsOf(s.get(t, "/api/v1/session/stream", bearer(token)))
+	token, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
+	in := eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token)))
 	if first := next(t, in); first.State != client.Live || first.WarnIn <= 0 {
 		t.Fatalf("%+v", first)
 	}
@@ -212,8 +170,8 @@ func TestStreamFollowsActivityElsewhere(t *testing.T) {
 	policy := exeunt.DefaultPolicy()
 	policy.App = exeunt.Limits{Idle: 4 * time.Second, Absolute: time.Hour, Warning: 3500 * time.Millisecond}
 	s := newSite(t, policy)
-	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
-	in := eventsOf(s.get(t, "/api/v1/session/stream", bearer(token)))
+	token, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
+	in := eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token)))
 	next(t, in)
 	if warning := next(t, in); warning.WarnIn != 0 {
 		t.Fatalf("%+v", warning)
@@ -226,23 +184,23 @@ func TestStreamFollowsActivityElsewhere(t *testing.T) {
 
 func TestStreamRefuses(t *testing.T) {
 	s := newSite(t, exeunt.DefaultPolicy())
-	token, session := s.start(t, s.account(t, "ada"), exeunt.KindKept)
-	dead, deadSession := s.start(t, s.account(t, "grace"), exeunt.KindApp)
-	s.end(t, deadSession, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: deadSession.ID})
+	token, session := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindKept)
+	dead, deadSession := s.NewSession(t, s.NewAccount(t, "grace"), exeunt.KindApp)
+	s.SignOut(t, deadSession)
 	for _, c := range []struct {
 		name, path, want string
-		set              func(*http.Request)
+		header           http.Header
 	}{
-		{"nothing", "/session/stream", `{"state":"ended","reason":""}`, func(*http.Request) {}},
-		{"half a pair", "/session/stream", `{"state":"ended","reason":""}`, func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "__Host-exeunt-0", Value: token.Reveal()}) }},
-		{"a browser's token as bearer", "/api/v1/session/stream", `{"state":"ended","reason":""}`, bearer(token)},
-		{"a bearer token for the browser's address", "/session/stream", `{"state":"ended","reason":""}`, bearer(token)},
-		{"a dead token", "/api/v1/session/stream", `"reason":"signed_out","at":`, bearer(dead)},
-		{"a dead token's state", "/api/v1/session/state", `"reason":"signed_out","at":`, bearer(dead)},
-		{"garbage", "/api/v1/session/state", `{"state":"ended","reason":""}`, func(r *http.Request) { r.Header.Set("Authorization", "Bearer exs_") }},
+		{"nothing", "/session/stream", `{"state":"ended","reason":""}`, nil},
+		{"half a pair", "/session/stream", `{"state":"ended","reason":""}`, http.Header{"Cookie": {"__Host-exeunt-0=" + token.Reveal()}}},
+		{"a browser's token as bearer", "/api/v1/session/stream", `{"state":"ended","reason":""}`, testnode.AsApp(token)},
+		{"a bearer token for the browser's address", "/session/stream", `{"state":"ended","reason":""}`, testnode.AsApp(token)},
+		{"a dead token", "/api/v1/session/stream", `"reason":"signed_out","at":`, testnode.AsApp(dead)},
+		{"a dead token's state", "/api/v1/session/state", `"reason":"signed_out","at":`, testnode.AsApp(dead)},
+		{"garbage", "/api/v1/session/state", `{"state":"ended","reason":""}`, http.Header{"Authorization": {"Bearer exs_"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			resp := s.get(t, c.path, c.set)
+			resp := s.get(t, c.path, c.header)
 			var body strings.Builder
 			bufio.NewReader(resp.Body).WriteTo(&body)
 			if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body.String(), c.want) || resp.Header.Get("Cache-Control") != "no-store" {
@@ -257,11 +215,11 @@ func TestStreamRefuses(t *testing.T) {
 
 func TestStreamIsNoActivity(t *testing.T) {
 	s := newSite(t, exeunt.DefaultPolicy())
-	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	token, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	before := s.Check(t.Context(), token).IdleAt()
-	s.ahead.Store(int64(time.Hour))
-	next(t, eventsOf(s.get(t, "/api/v1/session/stream", bearer(token))))
-	s.get(t, "/api/v1/session/state", bearer(token))
+	s.Clock.Pass(time.Hour)
+	next(t, eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token))))
+	s.get(t, "/api/v1/session/state", testnode.AsApp(token))
 	if after := s.Check(t.Context(), token).IdleAt(); !after.Equal(before) {
 		t.Errorf("the idle end moved from %v to %v", before, after)
 	}
@@ -269,19 +227,19 @@ func TestStreamIsNoActivity(t *testing.T) {
 
 func TestStreamsAreBounded(t *testing.T) {
 	s := newSite(t, exeunt.DefaultPolicy())
-	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	token, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	for range maxOpen {
-		next(t, eventsOf(s.get(t, "/api/v1/session/stream", bearer(token))))
+		next(t, eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token))))
 	}
-	if resp := s.get(t, "/api/v1/session/stream", bearer(token)); resp.StatusCode != http.StatusServiceUnavailable {
+	if resp := s.get(t, "/api/v1/session/stream", testnode.AsApp(token)); resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("stream %d: %s", maxOpen+1, resp.Status)
 	}
 }
 
 func TestStreamsEndWithTheServer(t *testing.T) {
 	s := newSite(t, exeunt.DefaultPolicy())
-	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
-	in := eventsOf(s.get(t, "/api/v1/session/stream", bearer(token)))
+	token, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
+	in := eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token)))
 	next(t, in)
 	close(s.done)
 	ends(t, in)
@@ -290,14 +248,14 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 // A reader that goes away frees its place.
 func TestStreamLeavesWithItsReader(t *testing.T) {
 	s := newSite(t, exeunt.DefaultPolicy())
-	token, _ := s.start(t, s.account(t, "ada"), exeunt.KindApp)
+	token, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	for range 3 * maxOpen {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r, _ := http.NewRequest(http.MethodGet, s.url+"/api/v1/session/stream", nil)
-		bearer(token)(r)
+		r.Header = testnode.AsApp(token)
 		deadline := time.Now().Add(10 * time.Second)
 		for {
 			if err := r.Write(conn); err != nil {

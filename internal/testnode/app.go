@@ -1,0 +1,65 @@
+package testnode
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/url"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+)
+
+// The apps that a node knows unless its test names others.
+const (
+	Chirp = exeunt.ClientID("chirp")
+	Other = exeunt.ClientID("other")
+
+	ChirpRedirect = "http://chirp.localhost:8081/exeunt/callback"
+)
+
+// ClientAt is an app with one redirect address, which is also where it lives.
+func ClientAt(id exeunt.ClientID, redirectURI string) exeunt.Client {
+	home, err := url.Parse(redirectURI)
+	if err != nil {
+		panic(err)
+	}
+	home.Path, home.RawQuery = "/", ""
+	return exeunt.Client{ID: id, Name: capital(string(id)), HomeURL: home.String(), RedirectURIs: []string{redirectURI}}
+}
+
+// verifier proves who asked for a code (RFC 7636 section 4.1).
+const verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
+
+// Challenge is the challenge of a verifier (RFC 7636 section 4.2, S256).
+func Challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// NewCode grants an app a code, as if the session's person had clicked.
+func (n *Node) NewCode(t testing.TB, s exeunt.Session, id exeunt.ClientID, verifier string) exeunt.Token {
+	t.Helper()
+	code, err := n.GrantCode(t.Context(), s.Account, s.ID, authority.CodeRequest{
+		Client: id, RedirectURI: n.redirectURI(t, id), Challenge: Challenge(verifier),
+	})
+	must(t, err)
+	return code
+}
+
+// NewAppSession signs a browser's session in to an app, by the code flow.
+func (n *Node) NewAppSession(t testing.TB, s exeunt.Session, id exeunt.ClientID) (exeunt.Token, authority.Answer) {
+	t.Helper()
+	token, ans, err := n.ExchangeCode(t.Context(), authority.CodeExchange{
+		Code: n.NewCode(t, s, id, verifier), Client: id, RedirectURI: n.redirectURI(t, id), Verifier: verifier,
+	})
+	must(t, err)
+	return token, ans
+}
+
+func (n *Node) redirectURI(t testing.TB, id exeunt.ClientID) string {
+	t.Helper()
+	c, err := n.Client(id)
+	must(t, err)
+	return c.RedirectURIs[0]
+}

@@ -1,0 +1,25 @@
+package testnode
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Clock is a node's time. It runs, or stands at one moment; either way a test
+// can let time pass.
+type Clock struct {
+	stands time.Time // zero when it runs
+	ahead  atomic.Int64
+}
+
+// Now returns the time.
+func (c *Clock) Now() time.Time {
+	now := c.stands
+	if now.IsZero() {
+		now = time.Now()
+	}
+	return now.Add(time.Duration(c.ahead.Load()))
+}
+
+// Pass lets time pass.
+func (c *Clock) Pass(d time.Duration) { c.ahead.Add(int64(d)) }

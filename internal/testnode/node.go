@@ -1,0 +1,98 @@
+package testnode
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/keys"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// Options say how a node differs from the usual one. The zero Options are good.
+type Options struct {
+	Policy  exeunt.Policy   // zero: the default policy
+	Clients []exeunt.Client // nil: Chirp and Other
+	Stands  time.Time       // the moment the clock stands at; zero: it runs
+}
+
+// Retention is how long a node keeps what has ended.
+var Retention = store.Retention{Ended: 30 * 24 * time.Hour, Audit: 90 * 24 * time.Hour}
+
+// Node is a core without surfaces.
+type Node struct {
+	*authority.Authority
+	SignIn  *signin.Service
+	Browser web.Browser // the browser's side: pairs of cookies
+	Clock   *Clock
+	Path    string // of the database
+}
+
+// New builds a node that goes away with its test.
+func New(t testing.TB, o Options) *Node {
+	t.Helper()
+	if o.Policy == (exeunt.Policy{}) {
+		o.Policy = exeunt.DefaultPolicy()
+	}
+	if o.Clients == nil {
+		o.Clients = []exeunt.Client{ClientAt(Chirp, ChirpRedirect), ClientAt(Other, "http://other.localhost:8082/exeunt/callback")}
+	}
+	n := &Node{Clock: &Clock{stands: o.Stands}, Path: filepath.Join(t.TempDir(), "exeunt.db")}
+	log := slog.New(slog.DiscardHandler)
+	index := live.New(0)
+	follow := feed.New(index)
+	st, err := store.Open(t.Context(), store.Options{Path: n.Path, Committed: follow.Advance, Log: log})
+	must(t, err)
+	t.Cleanup(func() { st.Close() })
+	n.Authority = authority.New(authority.Config{
+		Store: st, Live: index, Feed: follow, Policy: o.Policy, Retention: Retention, Clients: o.Clients, Now: n.Clock.Now, Log: log,
+	})
+	n.SignIn, err = signin.New(signin.Config{
+		Store: st, Authority: n.Authority, SignUpOpen: true, Now: n.Clock.Now, Log: log,
+		Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
+	})
+	must(t, err)
+	n.Browser = web.Browser{Authority: n.Authority, Cookies: cookies(t, n), Now: n.Now}
+	return n
+}
+
+func cookies(t testing.TB, n *Node) web.Cookies {
+	t.Helper()
+	master, err := keys.LoadMaster(t.TempDir())
+	must(t, err)
+	ring := func(purpose string) *keys.Ring {
+		r, err := keys.Open(t.Context(), n.Store, master, purpose, time.Hour, n.Now())
+		must(t, err)
+		return r
+	}
+	return web.Cookies{Pairs: ring("pair"), Notices: ring("notice")}
+}
+
+// Tend lets the authority end what requests find to be due, until the test is
+// over.
+func (n *Node) Tend(t testing.TB) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() { n.Run(ctx) })
+	t.Cleanup(func() { stop(); done.Wait() })
+}
+
+// Forget empties the memory, as a restart does.
+func (n *Node) Forget() { n.Live = live.New(0) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,26 @@
+package testnode
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// AsBrowser returns the headers by which a browser presents a token: both
+// halves of the pair, as the node's own cookies set them.
+func (n *Node) AsBrowser(token exeunt.Token) http.Header {
+	w := httptest.NewRecorder()
+	n.Browser.Cookies.SetPair(w, token, exeunt.KindKept, time.Hour)
+	r := &http.Request{Header: http.Header{}}
+	for _, c := range w.Result().Cookies() {
+		r.AddCookie(c)
+	}
+	return r.Header
+}
+
+// AsApp returns the headers by which a program presents a token.
+func AsApp(token exeunt.Token) http.Header {
+	return http.Header{"Authorization": {"Bearer " + token.Reveal()}}
+}

@@ -1,0 +1,57 @@
+package testnode
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
+)
+
+// Password is the password of every account that NewAccount makes.
+const Password = "plum orbit candle ninety"
+
+// NewAccount makes an account and proves it. Its name is the handle with a
+// capital: Ada of "ada".
+func (n *Node) NewAccount(t testing.TB, handle string) exeunt.Proof {
+	t.Helper()
+	p, err := n.SignIn.SignUp(t.Context(), signin.NewAccount{Handle: handle, Name: capital(handle), Password: Password}, netip.Addr{})
+	must(t, err)
+	return p
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// NewSession starts a session.
+func (n *Node) NewSession(t testing.TB, p exeunt.Proof, kind exeunt.SessionKind) (exeunt.Token, exeunt.Session) {
+	t.Helper()
+	token, s, err := n.Start(t.Context(), authority.SignIn{Proof: p, Kind: kind, Label: "Test on " + string(kind)})
+	must(t, err)
+	return token, s
+}
+
+// SignOut ends the session, as its own person.
+func (n *Node) SignOut(t testing.TB, s exeunt.Session) {
+	t.Helper()
+	n.endAs(t, s, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: s.ID})
+}
+
+// SignOutEverywhere ends all sessions of the account, from this one.
+func (n *Node) SignOutEverywhere(t testing.TB, s exeunt.Session) {
+	t.Helper()
+	n.endAs(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+}
+
+func (n *Node) endAs(t testing.TB, s exeunt.Session, rev exeunt.Revocation) {
+	t.Helper()
+	rev.Account, rev.Reason = s.Account, exeunt.ReasonSignedOut
+	_, err := n.End(t.Context(), PersonIn(s), rev)
+	must(t, err)
+}
+
+// PersonIn is whoever sits at a session.
+func PersonIn(s exeunt.Session) exeunt.Actor {
+	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
+}
