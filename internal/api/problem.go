@@ -39,20 +39,11 @@ func headersOf(p *client.Problem) http.Header {
 // problem turns an error into a problem document. What people may not read is
 // logged here, once.
 func (a *API) problem(ctx context.Context, err error) problem {
-	p := problemOf(statusOf(err), err)
+	p := problemOf(web.StatusOf(err), err)
 	if p.Status >= 500 {
 		a.Log.Error("call failed", "request", web.RequestID(ctx), "status", p.Status, "err", err)
 	}
 	return p
-}
-
-// statusOf is the status of an error. That an account is disabled is told only
-// to whoever knows its password.
-func statusOf(err error) int {
-	if errors.Is(err, exeunt.ErrDisabled) {
-		return http.StatusForbidden
-	}
-	return web.StatusOf(err)
 }
 
 func problemOf(status int, err error) problem {
@@ -60,11 +51,8 @@ func problemOf(status int, err error) problem {
 	if p.Code == "" {
 		p.Code = "internal"
 	}
-	var throttled *exeunt.ThrottledError
-	switch {
-	case errors.As(err, &throttled):
-		p.RetryAfter = int(throttled.RetryAfter.Seconds()) + 1
-	case status == http.StatusServiceUnavailable:
+	p.RetryAfter = web.RetryAfter(err)
+	if status == http.StatusServiceUnavailable {
 		p.RetryAfter = 1
 	}
 	return problem{p}

@@ -69,16 +69,14 @@ func (p *Pages) signInAgain(r *http.Request, err error) *ui.SignInView {
 // refusal is the status with which a form is shown again because of an error
 // that its reader can do something about; 0 for nil and any other error.
 func refusal(w http.ResponseWriter, err error) int {
-	var throttled *exeunt.ThrottledError
+	if wait := web.RetryAfter(err); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(wait))
+	}
 	switch status := web.StatusOf(err); {
 	case err == nil || errors.Is(err, exeunt.ErrOtherAccount):
 		return 0
-	case errors.Is(err, exeunt.ErrDisabled):
-		return http.StatusForbidden
-	case errors.As(err, &throttled):
-		w.Header().Set("Retry-After", strconv.Itoa(int(throttled.RetryAfter.Seconds())+1))
-		return status
-	case status == http.StatusUnauthorized, status == http.StatusConflict, status == http.StatusUnprocessableEntity:
+	case errors.Is(err, exeunt.ErrDisabled), status == http.StatusUnauthorized, status == http.StatusConflict,
+		status == http.StatusUnprocessableEntity, status == http.StatusTooManyRequests:
 		return status
 	}
 	return 0

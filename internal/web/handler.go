@@ -40,12 +40,24 @@ func (s Surface) Answer(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
 	}
-	var throttled *exeunt.ThrottledError
-	if errors.As(err, &throttled) {
-		w.Header().Set("Retry-After", strconv.Itoa(int(throttled.RetryAfter.Seconds())+1))
+	if wait := RetryAfter(err); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
 	s.Fail(w, r, status, err)
 }
+
+// RetryAfter returns for how many seconds an error asks its reader to wait, and
+// 0 for errors that do not. It is rounded up: a retry on the second succeeds.
+func RetryAfter(err error) int {
+	var throttled *exeunt.ThrottledError
+	if !errors.As(err, &throttled) {
+		return 0
+	}
+	return int(throttled.RetryAfter.Seconds()) + 1
+}
+
+// ErrMethod says that an address does not answer to a method.
+var ErrMethod = errors.New("method not allowed")
 
 // statuses maps the errors that people may read to HTTP. What is not here and
 // not a FieldError or ThrottledError is a fault of ours: 500.
@@ -71,6 +83,7 @@ var statuses = []struct {
 	{exeunt.ErrBadChallenge, http.StatusBadRequest},
 	{exeunt.ErrBadRequest, http.StatusBadRequest},
 	{exeunt.ErrKeyReused, http.StatusUnprocessableEntity},
+	{ErrMethod, http.StatusMethodNotAllowed},
 }
 
 // StatusOf returns the HTTP status of an error.
