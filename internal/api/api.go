@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/web"
@@ -69,18 +70,30 @@ func (a *API) config() huma.Config {
 	return c
 }
 
-type addressKey struct{}
+type (
+	addressKey struct{}
+	tokenKey   struct{}
+)
 
 // around does for every call what no handler should have to remember.
 func (a *API) around(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	ctx.SetHeader("Cache-Control", "no-store")
-	next(huma.WithValue(ctx, addressKey{}, a.Peers.Address(r)))
+	ctx = huma.WithValue(ctx, addressKey{}, a.Peers.Address(r))
+	if token, ok := web.Bearer(r); ok {
+		ctx = huma.WithValue(ctx, tokenKey{}, token)
+	}
+	next(ctx)
 }
 
 func addressOf(ctx context.Context) netip.Addr {
 	addr, _ := ctx.Value(addressKey{}).(netip.Addr)
 	return addr
+}
+
+func bearerOf(ctx context.Context) (exeunt.Token, bool) {
+	token, ok := ctx.Value(tokenKey{}).(exeunt.Token)
+	return token, ok
 }
 
 // operation fills in what calls have in common.

@@ -2,35 +2,23 @@ package api
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Credential is the part of an input that says who calls. (It is exported only
-// because huma reads no other fields.)
-type Credential struct {
-	Authorization string `header:"Authorization" hidden:"true"`
-	Activity      string `header:"Exeunt-Activity" doc:"no: the call was made by no person and does not keep the session awake"`
+// Presence is the part of an input that says whether a person is at work. (It
+// is exported only because huma reads no other fields.)
+type Presence struct {
+	Activity string `header:"Exeunt-Activity" doc:"no: the call was made by no person and does not keep the session awake"`
 }
 
 // EndingKey is the part of an input that makes a retry harmless.
 type EndingKey struct {
 	Key string `header:"Idempotency-Key" maxLength:"200" doc:"The same key for the same ending gives the first outcome again"`
-}
-
-// token reads RFC 6750 section 2.1.
-func (c Credential) token() (exeunt.Token, error) {
-	scheme, text, _ := strings.Cut(c.Authorization, " ")
-	t, err := exeunt.ParseToken(text)
-	if err != nil || !strings.EqualFold(scheme, "Bearer") || (t.Use() != exeunt.UseSession && t.Use() != exeunt.UseApp) {
-		return exeunt.Token{}, fmt.Errorf("no bearer token: %w", exeunt.ErrSignedOut)
-	}
-	return t, nil
 }
 
 // caller is somebody whose token is good.
@@ -40,10 +28,10 @@ type caller struct {
 }
 
 // caller returns who calls, or the problem to answer with.
-func (a *API) caller(ctx context.Context, c Credential) (caller, error) {
-	t, err := c.token()
-	if err != nil {
-		return caller{}, a.problem(ctx, err)
+func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
+	t, ok := bearerOf(ctx)
+	if !ok {
+		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
 	}
 	ans := a.Authority.Check(ctx, t)
 	switch {
@@ -51,18 +39,14 @@ func (a *API) caller(ctx context.Context, c Credential) (caller, error) {
 		return caller{}, a.problem(ctx, exeunt.ErrUnavailable)
 	case !ans.Usable():
 		return caller{}, a.endedProblem(ctx, t)
-	case isBrowsers(ans):
+	case web.OnlyAsPair(ans):
 		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
 	}
-	if c.Activity != "no" {
+	if p.Activity != "no" {
 		a.Authority.Touch(ans)
 	}
 	return caller{ans, actorOf(ctx, ans)}, nil
 }
-
-// isBrowsers reports whether the token is a browser's own, which is half a
-// credential and worthless here.
-func isBrowsers(ans authority.Answer) bool { return ans.Kind.Browser() && ans.App.IsZero() }
 
 func actorOf(ctx context.Context, ans authority.Answer) exeunt.Actor {
 	return exeunt.Actor{
@@ -73,8 +57,8 @@ func actorOf(ctx context.Context, ans authority.Answer) exeunt.Actor {
 
 // sessionCaller is caller for calls about the whole account, which an app
 // session may not make: its token is good for that app only.
-func (a *API) sessionCaller(ctx context.Context, c Credential) (caller, error) {
-	who, err := a.caller(ctx, c)
+func (a *API) sessionCaller(ctx context.Context, p Presence) (caller, error) {
+	who, err := a.caller(ctx, p)
 	if err == nil && !who.App.IsZero() {
 		err = a.problem(ctx, exeunt.ErrForbidden)
 	}

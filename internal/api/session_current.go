@@ -10,6 +10,7 @@ import (
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 func (a *API) currentCalls(h huma.API) {
@@ -20,12 +21,12 @@ func (a *API) currentCalls(h huma.API) {
 	huma.Register(h, op, a.signOut)
 }
 
-type currentInput struct{ Credential }
+type currentInput struct{ Presence }
 
 type currentOutput struct{ Body client.Current }
 
 func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, error) {
-	who, err := a.caller(ctx, in.Credential)
+	who, err := a.caller(ctx, in.Presence)
 	if err != nil {
 		return nil, err
 	}
@@ -37,16 +38,16 @@ func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, er
 }
 
 type signOutInput struct {
-	Credential
+	Presence
 	EndingKey
 }
 
 // signOut answers 204 also when there is nothing left to end: a token that the
 // store does not know was never handed out, or was purged after its end.
 func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) {
-	t, err := in.token()
-	if err != nil {
-		return nil, a.problem(ctx, err)
+	t, ok := bearerOf(ctx)
+	if !ok {
+		return nil, a.problem(ctx, exeunt.ErrSignedOut)
 	}
 	ans := a.Authority.Check(ctx, t)
 	switch {
@@ -54,7 +55,7 @@ func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) 
 		return nil, a.problem(ctx, exeunt.ErrUnavailable)
 	case ans.State == live.NoSuch, ans.State == live.Ended:
 		return nil, nil
-	case isBrowsers(ans):
+	case web.OnlyAsPair(ans):
 		return nil, a.problem(ctx, exeunt.ErrSignedOut)
 	}
 	if _, err := a.Authority.End(ctx, actorOf(ctx, ans), ownRevocation(ans, in.Key)); err != nil {

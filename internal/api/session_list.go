@@ -21,14 +21,14 @@ func (a *API) listCalls(h huma.API) {
 }
 
 type listInput struct {
-	Credential
+	Presence
 	State string `query:"state" enum:"active,ended" default:"active" doc:"Those usable now, or those that have ended"`
 }
 
 type listOutput struct{ Body client.SessionList }
 
 func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	who, err := a.sessionCaller(ctx, in.Credential)
+	who, err := a.sessionCaller(ctx, in.Presence)
 	if err != nil {
 		return nil, err
 	}
@@ -44,13 +44,13 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 }
 
 type endOneInput struct {
-	Credential
+	Presence
 	EndingKey
 	ID string `path:"id" maxLength:"64"`
 }
 
 func (a *API) endOne(ctx context.Context, in *endOneInput) (*struct{}, error) {
-	who, err := a.sessionCaller(ctx, in.Credential)
+	who, err := a.sessionCaller(ctx, in.Presence)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (a *API) endOne(ctx context.Context, in *endOneInput) (*struct{}, error) {
 }
 
 type endManyInput struct {
-	Credential
+	Presence
 	EndingKey
 	Scope string `query:"scope" required:"true" enum:"others,account" doc:"others: all but the caller's own; account: all, the caller's own included"`
 }
@@ -76,7 +76,7 @@ type endManyInput struct {
 type endManyOutput struct{ Body client.EndedCount }
 
 func (a *API) endMany(ctx context.Context, in *endManyInput) (*endManyOutput, error) {
-	who, err := a.sessionCaller(ctx, in.Credential)
+	who, err := a.sessionCaller(ctx, in.Presence)
 	if err != nil {
 		return nil, err
 	}

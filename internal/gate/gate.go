@@ -18,6 +18,7 @@ import (
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // Gate is the handler of /gate.
@@ -47,22 +48,20 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The authority's own time, so that whoever asks can tell how far off its
 	// deadlines are by whatever clock it has itself.
 	h["Date"] = g.clock.date(g.authority.Now())
-	token, ok := tokenOf(r.Header)
+	token, ok := tokenOf(r)
 	if !ok {
 		refuse(w, unknown)
 		return
 	}
 	ans := g.authority.Check(r.Context(), token)
 	switch {
-	case ans.Usable() && (!ans.Kind.Browser() || !ans.App.IsZero()):
+	case ans.Usable() && !web.OnlyAsPair(ans):
 		if isActivity(r) {
 			g.authority.Touch(ans)
 		}
 		g.admit(h, ans)
 		w.WriteHeader(http.StatusOK)
 	case ans.Usable():
-		// A browser's own token has no business here: it is half a credential,
-		// and it never leaves the authority's host by itself.
 		refuse(w, unknown)
 	case ans.State == live.CannotKnow:
 		h[client.HeaderReason] = unavailable
@@ -151,28 +150,11 @@ func first(h http.Header, name string) string {
 // Authorization header, the one app session's token among the cookies. The
 // name of an app's cookie is the app's own affair; two different tokens are
 // refused, because nobody can say which of them is meant.
-func tokenOf(h http.Header) (exeunt.Token, bool) {
-	switch auth := h["Authorization"]; len(auth) {
-	case 0:
-		return cookieToken(h["Cookie"])
-	case 1:
-		return bearerToken(auth[0])
+func tokenOf(r *http.Request) (exeunt.Token, bool) {
+	if len(r.Header["Authorization"]) > 0 {
+		return web.Bearer(r)
 	}
-	return exeunt.Token{}, false
-}
-
-// bearerToken reads RFC 6750 section 2.1. The scheme's name is
-// case-insensitive (RFC 9110 section 11.1).
-func bearerToken(s string) (exeunt.Token, bool) {
-	const scheme = "Bearer "
-	if len(s) <= len(scheme) || !strings.EqualFold(s[:len(scheme)], scheme) {
-		return exeunt.Token{}, false
-	}
-	t, err := exeunt.ParseToken(s[len(scheme):])
-	if err != nil || (t.Use() != exeunt.UseSession && t.Use() != exeunt.UseApp) {
-		return exeunt.Token{}, false
-	}
-	return t, true
+	return cookieToken(r.Header["Cookie"])
 }
 
 func cookieToken(lines []string) (found exeunt.Token, ok bool) {

@@ -249,7 +249,7 @@ func FuzzGateRequest(f *testing.F) {
 		}
 		w := httptest.NewRecorder()
 		g.ServeHTTP(w, r)
-		parsed, ok := tokenOf(r.Header)
+		parsed, ok := tokenOf(r)
 		switch w.Code {
 		case http.StatusOK:
 			if !ok || parsed != token || w.Header().Get(client.HeaderUser) != "ada" {

@@ -8,7 +8,6 @@ package stream
 
 import (
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -75,23 +74,15 @@ func (s *Stream) fromBrowser(r *http.Request) (exeunt.Token, authority.Answer) {
 }
 
 func (s *Stream) fromBearer(r *http.Request) (exeunt.Token, authority.Answer) {
-	t, ok := bearerToken(r)
+	t, ok := web.Bearer(r)
 	if !ok {
 		return exeunt.Token{}, authority.Answer{State: live.NoSuch}
 	}
 	ans := s.Authority.Check(r.Context(), t)
-	if ans.Usable() && ans.Kind.Browser() && ans.App.IsZero() {
-		return exeunt.Token{}, authority.Answer{State: live.NoSuch} // half a credential
+	if ans.Usable() && web.OnlyAsPair(ans) {
+		return exeunt.Token{}, authority.Answer{State: live.NoSuch}
 	}
 	return t, ans
-}
-
-// bearerToken reads RFC 6750 section 2.1. It comes in a header only: a token
-// does not belong into an address.
-func bearerToken(r *http.Request) (exeunt.Token, bool) {
-	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	t, err := exeunt.ParseToken(text)
-	return t, err == nil && strings.EqualFold(scheme, "Bearer")
 }
 
 // answer tells the state once.
