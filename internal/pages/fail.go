@@ -12,9 +12,6 @@ import (
 // Fail answers with the page for an error. It is the Fail of a web.Surface, for
 // what stands before the pages too.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err error) {
-	if errors.Is(err, errMethod) {
-		status = http.StatusMethodNotAllowed
-	}
 	frame := p.frame(r, p.Browser.Visitor(r), "")
 	var view ui.View = &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status)}
 	if errors.Is(err, exeunt.ErrOtherAccount) {

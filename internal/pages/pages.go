@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -111,12 +110,9 @@ func (rt route) mount(mux *http.ServeMux, s web.Surface) {
 	mux.Handle(rt.path, s.Handle(notAllowed(strings.Join(allow, ", "))))
 }
 
-// errMethod says that an address does not answer to a method.
-var errMethod = errors.New("method not allowed")
-
 func notAllowed(allow string) web.Handler {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Allow", allow) // RFC 9110 section 15.5.6
-		return errMethod
+		return web.ErrMethod
 	}
 }
