@@ -89,7 +89,7 @@ async function ask(page, script) {
 
 async function stillOn(page, script, before) {
   if (script) await page.locator('dialog#ask:not([open])').waitFor({ state: 'attached' });
-  await page.waitForURL('**/sessions');
+  await page.waitForURL('**/sessions', { waitUntil: 'commit' });
   assert.deepEqual(await live(), before, 'nothing has ended');
   if (!script) return;
   assert.equal(await page.evaluate(() => document.activeElement?.matches('#main a[href="/signout"]')), true, 'the focus is back where it was');

@@ -85,10 +85,14 @@ export function idleWarning(words, stay) {
   const dialog = document.getElementById('idle');
   const when = document.getElementById('idle-when');
   let timer;
+  // By the button or Escape: somebody is there. A dialog that is closed by
+  // anything else, as by the veil, says nothing about that.
+  let answered = false;
+  for (const name of ['submit', 'cancel']) dialog.addEventListener(name, () => { answered = true; });
   dialog.addEventListener('close', () => {
     clearInterval(timer);
-    if (!dialog.dataset.quiet) stay(); // by the button or Escape: somebody is there
-    delete dialog.dataset.quiet;
+    if (answered) stay();
+    answered = false;
   });
   return {
     show(left) {
@@ -100,8 +104,6 @@ export function idleWarning(words, stay) {
       if (!dialog.open) dialog.showModal();
     },
     hide() {
-      if (!dialog.open) return;
-      dialog.dataset.quiet = 'yes';
       dialog.close();
     },
   };
