@@ -1,13 +1,15 @@
 // Package client is the public Go SDK of the session authority, and the one
 // place where the shapes of its wire contract are written down.
 //
-// It owns three things:
+// It owns four things:
 //   - the JSON structs of the API (wire.go) and its problem documents;
 //   - Client, one method for each call, and SignOut for apps that keep a
 //     bearer token on a device;
 //   - App, what a web app puts in front of its handlers: it signs people in
 //     and out, checks every request, and closes what is open when a session
-//     ends.
+//     ends;
+//   - what pages are told while they are open (page.go), by App and by the
+//     authority alike.
 //
 // It decides nothing about sessions: the authority does, and App asks it on
 // every request. It imports only the standard library.

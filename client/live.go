@@ -1,26 +1,18 @@
 package client
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"strconv"
 	"time"
-)
-
-const (
-	// beat is how often an open stream says that it is still there.
-	beat = 15 * time.Second
-	// patience is how long a page may take to receive a few bytes.
-	patience = 10 * time.Second
 )
 
 // state answers a page's question. It never counts as activity and leaves the
 // cookie alone: the page that the person sees next explains.
 func (a *App) state(w http.ResponseWriter, r *http.Request) {
 	s := a.stateNow(r)
-	writeState(w, s)
+	WriteState(w, s)
 }
 
 func (a *App) stateNow(r *http.Request) State {
@@ -35,30 +27,11 @@ func (a *App) stateNow(r *http.Request) State {
 	return s
 }
 
-func writeState(w http.ResponseWriter, s State) {
-	status := http.StatusOK
-	switch s.State {
-	case Over:
-		status = http.StatusUnauthorized
-	case Unknown:
-		status = http.StatusServiceUnavailable
-		w.Header().Set("Retry-After", "1")
-	}
-	body, err := json.Marshal(s)
-	if err != nil {
-		body, status = []byte(`{"state":"unknown"}`), http.StatusServiceUnavailable
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	w.Write(body)
-}
-
 // activity is the page's note that a person is at work in it.
 func (a *App) activity(w http.ResponseWriter, r *http.Request) {
 	token, found := a.token(r)
 	if !found {
-		writeState(w, State{State: Over})
+		WriteState(w, State{State: Over})
 		return
 	}
 	if !a.takeBody(w, r) {
@@ -75,9 +48,9 @@ func (a *App) activity(w http.ResponseWriter, r *http.Request) {
 	var ended *EndedError
 	switch {
 	case errors.As(err, &ended):
-		writeState(w, State{State: Over, Reason: ended.Reason, At: ended.At})
+		WriteState(w, State{State: Over, Reason: ended.Reason, At: ended.At})
 	case err != nil:
-		writeState(w, State{State: Unknown})
+		WriteState(w, State{State: Unknown})
 	default:
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
@@ -88,34 +61,34 @@ func (a *App) activity(w http.ResponseWriter, r *http.Request) {
 func (a *App) stream(w http.ResponseWriter, r *http.Request) {
 	token, found := a.token(r)
 	if !found || token.IsZero() {
-		writeState(w, State{State: Over})
+		WriteState(w, State{State: Over})
 		return
 	}
 	// Listening comes first and asking second, so that nothing falls between.
 	p, leave, ok := a.hub.join(token)
 	if !ok {
-		writeState(w, State{State: Unknown})
+		WriteState(w, State{State: Unknown})
 		return
 	}
 	defer leave()
 	s := a.stateNow(r)
 	if s.State != Live {
-		writeState(w, s)
+		WriteState(w, s)
 		return
 	}
-	out := newEvents(w)
-	if out.state(s) != nil {
+	out := NewEvents(w)
+	if out.State(s) != nil {
 		return
 	}
-	tick := time.NewTicker(beat)
+	tick := time.NewTicker(Beat)
 	defer tick.Stop()
 	for s.State != Over {
 		var err error
 		select {
 		case s = <-p.news:
-			err = out.state(s)
+			err = out.State(s)
 		case <-tick.C:
-			err = out.write(":\n\n")
+			err = out.Beat()
 		case <-r.Context().Done():
 			return
 		case <-a.hub.ctx.Done():
@@ -127,68 +100,17 @@ func (a *App) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// events writes server-sent events. Each write has its own deadline, so that a
-// reader who stopped reading holds nothing.
-type events struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-}
-
-func newEvents(w http.ResponseWriter) *events {
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	// no-store on the stream too: it keeps Chromium from holding the page in
-	// its back-forward cache.
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no")
-	e := &events{w, http.NewResponseController(w)}
-	// A server's limit on reading a request would otherwise cut the stream. One
-	// that does not support this has no such limit.
-	e.control.SetReadDeadline(time.Time{})
-	return e
-}
-
-func (e *events) state(s State) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return e.write(fmt.Sprintf("event: state\ndata: %s\n\n", data))
-}
-
-func (e *events) write(text string) error {
-	if err := e.control.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	if _, err := e.w.Write([]byte(text)); err != nil {
-		return err
-	}
-	return e.control.Flush()
-}
-
-// idleCSS blanks a page without script when its time is up, and shows a banner
-// before. Pages link it inside noscript only: a script knows better, because
-// activity in another tab counts too. See IdleStylesheet.
+// idleCSS serves IdleCSS.
 func (a *App) idleCSS(w http.ResponseWriter, r *http.Request) {
-	warn, err1 := strconv.Atoi(r.URL.Query().Get("warn"))
-	end, err2 := strconv.Atoi(r.URL.Query().Get("end"))
-	if err1 != nil || err2 != nil || warn < 0 || end < warn {
+	css, ok := IdleCSS(r.URL.Query())
+	if !ok {
 		a.notice(w, r, Notice{Kind: NoticeNotFound})
 		return
 	}
 	w.Header().Set("Content-Type", "text/css; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	fmt.Fprintf(w, idleRules, warn, end, end, end)
+	io.WriteString(w, css)
 }
-
-// Both ends of each animation are named: with the end alone, Chromium never
-// hides what lies inside something that is being hidden too.
-const idleRules = `@keyframes exeunt-show{from,to{visibility:visible}}
-@keyframes exeunt-hide{from,to{visibility:hidden}}
-.idle-banner{display:flex;visibility:hidden;animation:exeunt-show 1ms linear %ds forwards,exeunt-hide 1ms linear %ds forwards}
-.idle-left{display:block;visibility:hidden;animation:exeunt-show 1ms linear %ds forwards}
-.private,.private *{animation:exeunt-hide 1ms linear %ds forwards}
-`
 
 // IdleStylesheet is the address of the stylesheet that a page links inside
 // noscript. What it hides carries the class private; the banner and the note

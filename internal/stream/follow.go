@@ -11,13 +11,9 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-const (
-	// beat is how often a stream says that it is still there.
-	beat = 15 * time.Second
-	// closeLook is how often it looks while something is about to happen: the
-	// warning is showing, or the authority cannot tell.
-	closeLook = time.Second
-)
+// closeLook is how often a stream looks while something is about to happen: the
+// warning is showing, or the authority cannot tell.
+const closeLook = time.Second
 
 // follow tells the state as events until the session ends.
 func (s *Stream) follow(who asker) http.HandlerFunc {
@@ -40,7 +36,7 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 			web.WriteState(w, s.states.Of(r.Context(), t, ans))
 			return
 		}
-		f := following{Stream: s, token: t, out: newEvents(w)}
+		f := following{Stream: s, token: t, out: client.NewEvents(w)}
 		f.run(r.Context(), ans, news.C())
 	}
 }
@@ -49,13 +45,13 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 type following struct {
 	*Stream
 	token exeunt.Token
-	out   *events
+	out   *client.Events
 	told  client.State // what the reader knows
 	idle  time.Time    // the idle end it was told
 }
 
 func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan struct{}) {
-	heart := time.NewTicker(beat)
+	heart := time.NewTicker(client.Beat)
 	defer heart.Stop()
 	look := time.NewTimer(0)
 	defer look.Stop()
@@ -69,13 +65,13 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 		case <-news:
 			ans, err = f.look(ctx)
 			if err == nil && f.told.State != client.Over {
-				err = f.out.write("event: changed\ndata: {}\n\n")
+				err = f.out.Changed()
 			}
 		case <-look.C:
 			ans, err = f.look(ctx)
 		case <-heart.C:
 			if ans, err = f.look(ctx); err == nil {
-				err = f.out.write(":\n\n")
+				err = f.out.Beat()
 			}
 		case <-ctx.Done():
 			return
@@ -101,7 +97,7 @@ func (f *following) look(ctx context.Context) (authority.Answer, error) {
 
 func (f *following) tell(s client.State, ans authority.Answer) error {
 	f.told, f.idle = s, ans.IdleAt()
-	return f.out.state(s)
+	return f.out.State(s)
 }
 
 // nextLook is when the state may change without an event: the warning's

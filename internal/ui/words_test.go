@@ -138,18 +138,6 @@ func TestAssetsAreKeptForGood(t *testing.T) {
 	}
 }
 
-func TestIdleCSS(t *testing.T) {
-	css := IdleCSS(780, 900)
-	for _, part := range []string{".idle-banner", "exeunt-show 1ms linear 780s forwards", ".private", "exeunt-hide 1ms linear 900s forwards"} {
-		if !strings.Contains(css, part) {
-			t.Errorf("%q is missing from %s", part, css)
-		}
-	}
-	if css := IdleCSS(-5, -1); strings.Contains(css, "-5") || strings.Contains(css, "-1s") {
-		t.Errorf("a time gone by gives %s", css)
-	}
-}
-
 func TestInitials(t *testing.T) {
 	for name, want := range map[string]string{"Ada Quill": "AQ", "ada": "A", "Ada von Quill": "AQ", "日本 太郎": "日太", "  ": "H", "42": "H", "élan": "É", "<b>": "B"} {
 		if got := initials(&AccountChip{Name: name, Handle: "handle"}); got != want {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -62,24 +61,5 @@ func (s States) TimeLeft(ans authority.Answer) (warn, end time.Duration) {
 	return max(end-s.Authority.Policy.For(ans.Kind).Warning, 0), end
 }
 
-// WriteState answers with a state. It sets no cookie: an answer in flight must
-// not wipe those of a sign-in that happened meanwhile.
-func WriteState(w http.ResponseWriter, s client.State) {
-	h := w.Header()
-	NoStore(w)
-	h.Set("Content-Type", "application/json")
-	status := http.StatusOK
-	switch s.State {
-	case client.Over:
-		status = http.StatusUnauthorized
-	case client.Unknown:
-		status = http.StatusServiceUnavailable
-		h.Set("Retry-After", "1")
-	}
-	body, err := json.Marshal(s)
-	if err != nil {
-		status, body = http.StatusServiceUnavailable, []byte(`{"state":"unknown"}`)
-	}
-	w.WriteHeader(status)
-	w.Write(body)
-}
+// WriteState answers with a state.
+func WriteState(w http.ResponseWriter, s client.State) { client.WriteState(w, s) }
