@@ -68,6 +68,29 @@ func (b *browser) visit(ctx context.Context, method, address string, form url.Va
 	return nil, fmt.Errorf("%s redirects in a loop", address)
 }
 
+// form opens a page and returns the hidden fields of its form for an address.
+func (b *browser) form(ctx context.Context, address, action string) (url.Values, error) {
+	p, err := b.get(ctx, address)
+	if err != nil || p.status != http.StatusOK {
+		return nil, unexpected("open a page for its form", p, err)
+	}
+	return p.form(action)
+}
+
+// enterChirp signs this browser's session in to Chirp, by a click.
+func (b *browser) enterChirp(ctx context.Context, exeunt, chirp string) error {
+	form, err := b.form(ctx, chirp+"/exeunt/sign-in", "/authorize")
+	if err != nil {
+		return err
+	}
+	form.Set("decision", "continue")
+	p, err := b.post(ctx, exeunt+"/authorize", form)
+	if err != nil || p.status != http.StatusOK {
+		return unexpected("come back to Chirp", p, err)
+	}
+	return nil
+}
+
 func (b *browser) once(ctx context.Context, method, address string, form url.Values) (*page, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
 	if err != nil {

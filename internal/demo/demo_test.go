@@ -132,15 +132,11 @@ func mustSignIn(t *testing.T, b *browser, s *Stage, a Account) {
 
 func signOut(t *testing.T, b *browser, s *Stage) {
 	t.Helper()
-	p, err := b.get(t.Context(), s.ExeuntURL+"/signout")
+	form, err := b.form(t.Context(), s.ExeuntURL+"/signout", "/signout")
 	if err != nil {
 		t.Fatal(err)
 	}
-	form, err := p.form("/signout")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p, err = b.once(t.Context(), http.MethodPost, s.ExeuntURL+"/signout", form); err != nil || p.status != http.StatusSeeOther {
+	if p, err := b.once(t.Context(), http.MethodPost, s.ExeuntURL+"/signout", form); err != nil || p.status != http.StatusSeeOther {
 		t.Fatalf("sign out: %v %v", p, err)
 	}
 }

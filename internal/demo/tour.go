@@ -132,19 +132,11 @@ func (t *tour) list(ctx context.Context) (string, error) {
 }
 
 func (t *tour) enterChirp(ctx context.Context) (string, error) {
-	p, err := t.laptop.get(ctx, t.chirp+"/exeunt/sign-in")
-	if err != nil || p.status != http.StatusOK {
-		return "", unexpected("open the authority", p, err)
-	}
-	form, err := p.form("/authorize")
-	if err != nil {
+	if err := t.laptop.enterChirp(ctx, t.exeunt, t.chirp); err != nil {
 		return "", err
 	}
-	form.Set("decision", "continue")
-	if p, err = t.laptop.post(ctx, t.exeunt+"/authorize", form); err != nil || p.status != http.StatusOK {
-		return "", unexpected("come back to Chirp", p, err)
-	}
-	if p, err = t.chirpPost(ctx, t.laptop, "Hello from the tour"); err != nil || p.status != http.StatusOK || !strings.Contains(p.body, "Hello from the tour") {
+	p, err := t.chirpPost(ctx, t.laptop, "Hello from the tour")
+	if err != nil || p.status != http.StatusOK || !strings.Contains(p.body, "Hello from the tour") {
 		return "", unexpected("post", p, err)
 	}
 	return "the post stands in the timeline", nil
@@ -152,13 +144,9 @@ func (t *tour) enterChirp(ctx context.Context) (string, error) {
 
 // chirpPost fills in Chirp's form and sends it.
 func (t *tour) chirpPost(ctx context.Context, b *browser, text string) (*page, error) {
-	p, err := b.get(ctx, t.chirp+"/")
+	form, err := b.form(ctx, t.chirp+"/", "/posts")
 	if err != nil {
 		return nil, err
-	}
-	form, err := p.form("/posts")
-	if err != nil {
-		return p, err
 	}
 	form.Set("text", text)
 	t.before["form"] = b.copyCookies()
@@ -189,15 +177,11 @@ func (t *tour) endLibrary(ctx context.Context) (string, error) {
 
 func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
 	t.before["laptop"] = t.laptop.copyCookies()
-	p, err := t.laptop.get(ctx, t.exeunt+"/signout")
+	form, err := t.laptop.form(ctx, t.exeunt+"/signout", "/signout")
 	if err != nil {
 		return "", err
 	}
-	form, err := p.form("/signout")
-	if err != nil {
-		return "", err
-	}
-	p, err = t.laptop.once(ctx, http.MethodPost, t.exeunt+"/signout", form)
+	p, err := t.laptop.once(ctx, http.MethodPost, t.exeunt+"/signout", form)
 	if err != nil || p.status != http.StatusSeeOther {
 		return "", unexpected("sign out", p, err)
 	}

@@ -189,11 +189,7 @@ func (tr *traffic) browser(t *testing.T) *browser {
 // inBrowser signs a browser out in one of the ways there are, in turn.
 func (tr *traffic) inBrowser(t *testing.T, b *browser, round int) func(context.Context) error {
 	t.Helper()
-	p, err := b.get(t.Context(), tr.s.ExeuntURL+"/signout"+[]string{"", "?scope=account"}[round%2])
-	if err != nil {
-		t.Fatal(err)
-	}
-	form, err := p.form("/signout")
+	form, err := b.form(t.Context(), tr.s.ExeuntURL+"/signout"+[]string{"", "?scope=account"}[round%2], "/signout")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,22 +273,11 @@ func (tr *traffic) apiSession(t *testing.T, round int) attempt {
 func (tr *traffic) inChirp(t *testing.T) (*browser, url.Values) {
 	t.Helper()
 	b := tr.browser(t)
-	p, err := b.get(t.Context(), tr.s.ChirpURL+"/exeunt/sign-in")
+	if err := b.enterChirp(t.Context(), tr.s.ExeuntURL, tr.s.ChirpURL); err != nil {
+		t.Fatal(err)
+	}
+	form, err := b.form(t.Context(), tr.s.ChirpURL+"/", "/posts")
 	if err != nil {
-		t.Fatal(err)
-	}
-	form, err := p.form("/authorize")
-	if err != nil {
-		t.Fatal(err)
-	}
-	form.Set("decision", "continue")
-	if p, err = b.post(t.Context(), tr.s.ExeuntURL+"/authorize", form); err != nil || p.status != http.StatusOK {
-		t.Fatal(unexpected("come back to Chirp", p, err))
-	}
-	if p, err = b.get(t.Context(), tr.s.ChirpURL+"/"); err != nil {
-		t.Fatal(err)
-	}
-	if form, err = p.form("/posts"); err != nil {
 		t.Fatal(err)
 	}
 	return b, form
