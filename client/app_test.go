@@ -41,10 +41,7 @@ func TestAppSignsInAndShowsThePerson(t *testing.T) {
 }
 
 func TestAppExplainsADeadCookieOnce(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, s := newSignedIn(t)
 	c.SignOut(t, s)
 	for name, value := range map[string]string{"Sec-Fetch-Mode": "cors", "Sec-Purpose": "prefetch"} {
 		r := b.request(http.MethodGet, "/", nil) // nobody reads this answer
@@ -69,10 +66,7 @@ func TestAppExplainsADeadCookieOnce(t *testing.T) {
 }
 
 func TestAppThrowsAPostOfADeadSessionAway(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, s := newSignedIn(t)
 	old := b.appSession()
 	c.SignOut(t, s)
 	got := b.post("/post", form(old))
@@ -91,10 +85,7 @@ func TestAppThrowsAPostOfADeadSessionAway(t *testing.T) {
 // A request whose body is held back is not carried out for a session that
 // ended in between.
 func TestAppChecksAfterTheBody(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, s := newSignedIn(t)
 	body := form(b.appSession()).Encode()
 	conn, err := net.Dial("tcp", c.server.Listener.Addr().String())
 	if err != nil {
@@ -126,10 +117,7 @@ type waitFor func()
 func (f waitFor) Read([]byte) (int, error) { f(); return 0, io.EOF }
 
 func TestAppTellsUnknownFromSignedOut(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, _ := newSignedIn(t)
 	session := b.appSession()
 	c.away.Store(true)
 	for name, got := range map[string]answer{"page": b.get("/"), "post": b.post("/post", form(session)), "only this app": b.post("/exeunt/sign-out-app", form(session))} {
@@ -150,10 +138,7 @@ func TestAppTellsUnknownFromSignedOut(t *testing.T) {
 }
 
 func TestAppRefusesForgedRequests(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, _ := newSignedIn(t)
 	session := b.appSession()
 	for name, h := range map[string]map[string]string{
 		"cross-site":         {"Sec-Fetch-Site": "cross-site"},
@@ -269,10 +254,7 @@ func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 }
 
 func TestAppActivity(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, _ := newSignedIn(t)
 	session := b.appSession()
 	idle := func() time.Time {
 		p, err := c.client.Check(t.Context(), b.token(), false)

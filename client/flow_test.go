@@ -83,10 +83,7 @@ func TestAppSignsOutOnlyItself(t *testing.T) {
 }
 
 func TestAppPagesAreNotEndedTwice(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, s := newSignedIn(t)
 	if got := b.get("/exeunt/ended"); got.header.Get("Location") != "/" {
 		t.Errorf("while signed in: %+v", got)
 	}

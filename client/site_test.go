@@ -124,6 +124,16 @@ func (c *chirpApp) browser(t *testing.T) *browser {
 	return b
 }
 
+// newSignedIn is a Chirp and a browser that is signed in to it by a kept session.
+func newSignedIn(t *testing.T) (*chirpApp, *browser, exeunt.Session) {
+	t.Helper()
+	c := newChirp(t)
+	b := c.browser(t)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	b.signIn(s, "/")
+	return c, b, s
+}
+
 type answer struct {
 	status int
 	header http.Header

@@ -58,10 +58,7 @@ func expect(t *testing.T, in <-chan client.State, want client.Liveness) client.S
 }
 
 func TestAppPagesLearnOfTheEnd(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, s := newSignedIn(t)
 	id := b.appSession()
 	var tabs []<-chan client.State
 	for range 5 {
@@ -90,10 +87,7 @@ func TestAppPagesLearnOfTheEnd(t *testing.T) {
 }
 
 func TestAppPagesAreUnknownWhileTheAuthorityIsLost(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, s := newSignedIn(t)
 	tab := b.open()
 	expect(t, tab, client.Live)
 	testnode.Receive(t, c.opened, "the stream to the authority")
@@ -108,10 +102,7 @@ func TestAppPagesAreUnknownWhileTheAuthorityIsLost(t *testing.T) {
 }
 
 func TestAppStreamsEndWithTheServer(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	b.signIn(s, "/")
+	c, b, _ := newSignedIn(t)
 	tab := b.open()
 	expect(t, tab, client.Live)
 	c.app.Close()
