@@ -145,12 +145,13 @@ func (s *Store) addApps(ctx context.Context, account exeunt.AccountID, list []ex
 	return nil
 }
 
+const loadAppSession = `SELECT ` + loadColumns + appColumns + `, ` + sessionColumns + sessionTables + `
+	JOIN app_sessions p ON p.account_id = s.account_id AND p.session_id = s.id WHERE p.token_hash = $1`
+
 func (s *Store) loadApp(ctx context.Context, hash exeunt.TokenHash, sn *live.Snapshot, dest []any) error {
 	var a appScan
-	row := s.read.QueryRowContext(ctx, `SELECT `+loadColumns+appColumns+`, `+sessionColumns+sessionTables+`
-		JOIN app_sessions p ON p.account_id = s.account_id AND p.session_id = s.id WHERE p.token_hash = $1`, hash[:])
 	var err error
-	sn.Session, err = scanSession(prefixed{row, append(dest, a.dest()...)})
+	sn.Session, err = scanSession(prefixed{s.loadOfApp.QueryRowContext(ctx, hash[:]), append(dest, a.dest()...)})
 	if err == nil {
 		app := a.value()
 		sn.App, sn.AppHash = &app, hash

@@ -178,6 +178,8 @@ func addressText(a netip.Addr) string {
 const loadColumns = `a.generation, a.profile_version, a.handle, a.name, CASE WHEN a.email_confirmed = 1 THEN a.email ELSE '' END, a.display, s.token_hash,
 	(SELECT seq FROM log_head WHERE id = 1), `
 
+const loadSession = `SELECT ` + loadColumns + sessionColumns + sessionTables + ` WHERE s.token_hash = $1`
+
 // Load returns what the token with that hash stands for, together with the
 // position in the log of the very snapshot it was read from, or ErrNotFound.
 func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.TokenHash) (live.Snapshot, error) {
@@ -188,8 +190,7 @@ func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.Token
 	if use == exeunt.UseApp {
 		err = s.loadApp(ctx, hash, &sn, dest)
 	} else {
-		row := s.read.QueryRowContext(ctx, `SELECT `+loadColumns+sessionColumns+sessionTables+` WHERE s.token_hash = $1`, hash[:])
-		sn.Session, err = scanSession(prefixed{row, dest})
+		sn.Session, err = scanSession(prefixed{s.load.QueryRowContext(ctx, hash[:]), dest})
 	}
 	copy(sn.Hash[:], tokenHash)
 	return sn, notFound("token", err)

@@ -31,6 +31,10 @@ type Store struct {
 	write *sql.DB
 	conn  *sql.Conn // the committer's, and nobody else's
 
+	// What every first sight of a token asks. Parsing it anew each time would
+	// take longer than answering it.
+	load, loadOfApp *sql.Stmt
+
 	queue    chan *member
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -65,7 +69,14 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.conn, err = s.write.Conn(ctx); err != nil {
 		return err
 	}
-	return migrate(ctx, s.write, s.conn)
+	if err := migrate(ctx, s.write, s.conn); err != nil {
+		return err
+	}
+	if s.load, err = s.read.PrepareContext(ctx, loadSession); err != nil {
+		return err
+	}
+	s.loadOfApp, err = s.read.PrepareContext(ctx, loadAppSession)
+	return err
 }
 
 // Close lets the writes that wait finish, then closes the database.
@@ -77,6 +88,11 @@ func (s *Store) Close() error {
 
 func (s *Store) closeDatabases() error {
 	var errs []error
+	for _, st := range []*sql.Stmt{s.load, s.loadOfApp} {
+		if st != nil {
+			errs = append(errs, st.Close())
+		}
+	}
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())
 	}
