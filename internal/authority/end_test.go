@@ -135,9 +135,9 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 	id := n.account()
 	tokens := make([]exeunt.Token, many)
 	var wg sync.WaitGroup
-	for part := range 16 {
+	for part := range 15 {
 		wg.Go(func() {
-			for i := part; i < many; i += 16 {
+			for i := part; i < many; i += 15 {
 				tokens[i], _ = n.signIn(id, exeunt.KindKept)
 				n.want(tokens[i], live.Usable)
 			}

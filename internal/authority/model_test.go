@@ -346,7 +346,7 @@ func (m *machine) agreeOnLists(t *rapid.T, a *modelAccount) {
 // Random sequences of everything that can happen to sessions, against a model.
 func TestSessionsFollowTheModel(t *testing.T) {
 	dir := t.TempDir()
-	bound(t, "rapid.checks", "12")
+	bound(t, "rapid.checks", "6")
 	rapid.Check(t, func(t *rapid.T) {
 		n := openNode(t, dir+"/"+exeunt.NewSessionID().String()+".db", newClock())
 		t.Cleanup(func() { n.Store.Close() })

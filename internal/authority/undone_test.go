@@ -16,7 +16,11 @@ type underTraffic struct {
 	dead, kept []exeunt.Token
 }
 
-const signOuts = 300
+// signOuts are made for each scope, atOnce of them side by side.
+const (
+	signOuts = 300
+	atOnce   = 10
+)
 
 // Eight workers check and use the same tokens without pause while they are
 // signed out. Once End has returned nobody is told "usable" any more, and what
@@ -50,17 +54,17 @@ func TestNoCheckUndoesASignOut(t *testing.T) {
 			n := newNode(t)
 			cases := make([]underTraffic, signOuts)
 			var wg sync.WaitGroup
-			for part := range 8 { // side by side, so that they share commits
+			for part := range 16 { // side by side, so that they share commits
 				wg.Go(func() {
-					for i := part; i < signOuts; i += 8 {
+					for i := part; i < signOuts; i += 16 {
 						cases[i] = prepare(n, n.account())
 					}
 				})
 			}
 			wg.Wait()
 			n.restart() // every token is seen for the first time under traffic
-			for i := range cases {
-				n.signOutUnderTraffic(cases[i], i%2 == 0)
+			for i := 0; i < signOuts; i += atOnce {
+				n.signOutUnderTraffic(cases[i:i+atOnce], i/atOnce%2 == 0)
 			}
 			n.restart()
 			for _, c := range cases {
@@ -77,27 +81,16 @@ func TestNoCheckUndoesASignOut(t *testing.T) {
 
 // signOutUnderTraffic signs out while the workers go on; if known is false,
 // also while they see the tokens for the first time.
-func (n *node) signOutUnderTraffic(c underTraffic, known bool) {
-	var ended, stop atomic.Bool
-	var started, wg sync.WaitGroup
+func (n *node) signOutUnderTraffic(cases []underTraffic, known bool) {
+	ended := make([]atomic.Bool, len(cases))
+	var stop atomic.Bool
+	var started, workers sync.WaitGroup
 	for range 8 {
 		started.Add(1)
-		wg.Go(func() {
+		workers.Go(func() {
 			for first := true; first || !stop.Load(); first = false {
-				for _, token := range c.dead {
-					after := ended.Load()
-					a := n.Check(ctx, token)
-					if after && a.State != live.Ended {
-						n.t.Errorf("after its sign-out had returned a token was %v", a.State)
-					}
-					n.Touch(a)
-				}
-				for _, token := range c.kept {
-					a := n.Check(ctx, token)
-					if !a.Usable() {
-						n.t.Errorf("a token that was to be kept was %v", a.State)
-					}
-					n.Touch(a)
+				for i, c := range cases {
+					n.useAll(c, ended[i].Load())
 				}
 				if first {
 					started.Done()
@@ -109,17 +102,39 @@ func (n *node) signOutUnderTraffic(c underTraffic, known bool) {
 	if known {
 		started.Wait()
 	}
-	n.end(c.rev)
-	ended.Store(true)
-	for range 50 {
-		runtime.Gosched()
+	var ends sync.WaitGroup
+	for i, c := range cases {
+		ends.Go(func() {
+			n.end(c.rev)
+			ended[i].Store(true)
+			n.useAll(c, true)
+		})
 	}
+	ends.Wait()
 	if err := n.FlushActivity(ctx); err != nil {
 		n.t.Errorf("flush: %v", err)
 	}
-	for _, token := range c.dead {
-		n.want(token, live.Ended)
+	for _, c := range cases {
+		n.useAll(c, true)
 	}
 	stop.Store(true)
-	wg.Wait()
+	workers.Wait()
+}
+
+// useAll checks and uses the tokens of a sign-out, which has returned or not.
+func (n *node) useAll(c underTraffic, ended bool) {
+	for _, token := range c.dead {
+		a := n.Check(ctx, token)
+		if ended && a.State != live.Ended {
+			n.t.Errorf("after its sign-out had returned a token was %v", a.State)
+		}
+		n.Touch(a)
+	}
+	for _, token := range c.kept {
+		a := n.Check(ctx, token)
+		if !a.Usable() {
+			n.t.Errorf("a token that was to be kept was %v", a.State)
+		}
+		n.Touch(a)
+	}
 }
