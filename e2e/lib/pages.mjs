@@ -144,6 +144,34 @@ export async function everyDialog(page, node, look) {
   await look('confirmation');
   await page.keyboard.press('Escape');
   await page.locator('dialog#ask:not([open])').waitFor({ state: 'attached' });
+  await page.evaluate(() => {
+    document.getElementById('idle-when').textContent = 'You will be signed out in 12 seconds.';
+    document.getElementById('idle').showModal();
+  });
+  await look('idle warning');
+  await page.evaluate(() => document.getElementById('idle').close());
+  await page.context().setOffline(true);
+  await page.evaluate(() => { window.dispatchEvent(new Event('pagehide')); window.dispatchEvent(new Event('online')); });
+  await page.getByText('We cannot reach the server').waitFor();
+  await look('veil');
+  await page.context().setOffline(false);
+}
+
+/** Chirp's pages: look(name) on each. The browser must be signed in, and not in Chirp. */
+export async function chirpPages(page, node, look) {
+  await page.goto(node.chirp);
+  await look('Chirp, nobody');
+  await enterChirp(page, node);
+  for (const path of ['/', '/drafts', '/messages', '/messages/grace', '/no-such-page']) {
+    await page.goto(node.chirp + path);
+    await look(`Chirp ${path}`);
+  }
+  await page.goto(node.chirp);
+  await page.click('.acct > summary');
+  await look('Chirp, account menu');
+  await page.getByRole('link', { name: 'Sign out of this browser' }).click();
+  await page.waitForURL(`${node.exeunt}/signout*`);
+  await look('asked from Chirp');
 }
 
 /** Signs in to Chirp through the sign-in that the browser holds. */
