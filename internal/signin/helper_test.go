@@ -79,6 +79,12 @@ func (d *desk) try(identifier, password string, from netip.Addr) error {
 	return err
 }
 
+// tryUntil tries a wrong password until the caller gives up.
+func (d *desk) tryUntil(ctx context.Context, identifier string) error {
+	_, err := d.Password(ctx, identifier, otherPassword, home)
+	return err
+}
+
 // signInFrom starts a session, so that the account knows the address.
 func (d *desk) signInFrom(handle string, from netip.Addr) (exeunt.Token, exeunt.Session) {
 	d.t.Helper()

@@ -189,6 +189,28 @@ func TestSignInsInFlightAreFenced(t *testing.T) {
 			s.checkLog()
 		})
 	}
+	t.Run("disabled all along", func(t *testing.T) {
+		s := newStore(t)
+		a := s.account()
+		if _, err := s.End(t.Context(), exeunt.System(), endAll(a.ID), Change{Status: exeunt.AccountDisabled}, epoch); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.StartSession(t.Context(), newSession(s.proof(a.ID), epoch))
+		wantErr(t, err, exeunt.ErrSignInAgain)
+	})
+	t.Run("a code", func(t *testing.T) {
+		s := newStore(t)
+		v := s.session(s.account().ID)
+		code := exeunt.NewToken(exeunt.UseCode).Hash()
+		if err := s.AddCode(t.Context(), code, Code{Account: v.Account, Session: v.ID, Client: "chirp", Expires: epoch.Add(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		s.end(endAll(v.Account))
+		wantErr(t, s.ExchangeCode(t.Context(), Exchange{Code: code, Client: "chirp", App: exeunt.NewAppSessionID()}, epoch), exeunt.ErrCodeSpent)
+		if n := s.count(`SELECT count(*) FROM app_sessions`); n != 0 {
+			t.Error("refused, and yet an app session")
+		}
+	})
 	t.Run("the password alone", func(t *testing.T) {
 		s := newStore(t)
 		n := newSession(s.proof(s.account().ID), epoch)
