@@ -136,13 +136,17 @@ func TestAFullQueueRefuses(t *testing.T) {
 	a := s.account()
 	v := s.session(a.ID)
 	release := s.hold()
+	var last *member
 	for range queueLen {
-		s.queue <- &member{run: func(*tx) error { return nil }, done: make(chan error, 1)}
+		last = &member{run: func(*tx) error { return nil }, done: make(chan error, 1)}
+		s.queue <- last
 	}
 	_, err := s.End(t.Context(), exeunt.System(), endOne(v), Change{}, epoch)
 	wantErr(t, err, exeunt.ErrUnavailable)
 	release()
-	s.account() // stands behind them all
+	if err := <-last.done; err != nil {
+		t.Error(err)
+	}
 	if got, _ := s.Session(t.Context(), a.ID, v.ID); got.End != nil {
 		t.Error("refused, and yet ended")
 	}
