@@ -47,4 +47,4 @@ func (a Actor) MayEnd(r Revocation) bool {
 }
 
 // Key identifies the actor for idempotency keys.
-func (a Actor) Key() string { return string(a.Kind) + ":" + a.Session.String() }
+func (a Actor) Key() string { return string(a.Kind) + ":" + a.Session.String() + ":" + a.App.String() }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -208,14 +209,26 @@ func (n *Node) Close() error {
 
 // Clock returns the system's clock, except that it never goes back: a session
 // must not live longer because somebody set the clock. It follows the wall
-// clock forwards and otherwise the monotonic one.
-func Clock() func() time.Time {
-	start := time.Now()
+// clock forwards, and when that is behind goes on by the monotonic one from the
+// latest time it has told.
+func Clock() func() time.Time { return clockOf(time.Now, time.Since) }
+
+// clockOf is Clock with its two sources.
+func clockOf(wall func() time.Time, since func(time.Time) time.Duration) func() time.Time {
+	start := wall()
+	first := start.Round(0)
+	var ahead atomic.Int64 // how far the wall clock has been ahead of the monotonic one at most
 	return func() time.Time {
-		steady := start.Add(time.Since(start)) // by the monotonic clock
-		if wall := time.Now().Round(0); wall.After(steady) {
-			return wall
+		steady := first.Add(since(start))
+		lead := wall().Round(0).Sub(steady)
+		for {
+			most := ahead.Load()
+			if int64(lead) <= most {
+				return steady.Add(time.Duration(most))
+			}
+			if ahead.CompareAndSwap(most, int64(lead)) {
+				return steady.Add(lead)
+			}
 		}
-		return steady.Round(0)
 	}
 }

@@ -23,6 +23,7 @@ import (
 // Limits of a connection. A stream sets its own deadlines.
 const (
 	headerLimit   = 10 * time.Second
+	requestLimit  = 30 * time.Second // headers and body; streams lift it for themselves
 	idleLimit     = 2 * time.Minute
 	maxHeader     = 32 << 10 // a browser with 4 kB of junk in a cookie must still be answered
 	shutdownLimit = 20 * time.Second
@@ -71,9 +72,9 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	operators := &http.Server{Handler: n.controlHandler(), ReadHeaderTimeout: headerLimit, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelWarn)}
+	operators := &http.Server{Handler: n.controlHandler(), ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelWarn)}
 	public := &http.Server{
-		Handler: n.Handler(), ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader,
+		Handler: n.Handler(), ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	if n.Config.TLS.Cert != "" {

@@ -48,7 +48,7 @@ func (n *Node) openSurfaces() error {
 	named := http.NewServeMux()
 	named.Handle("/api/", web.NotCrossOrigin(web.Surface{Fail: api.Fail, Log: n.log}, n.Config.URL, forApps))
 	named.Handle("/", web.SameOrigin(pageSurface, n.Config.URL, forPages))
-	inner := pageSurface.Recover(web.WithRequestID(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), named))))
+	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), named))))
 
 	door := gate.New(n.Authority)
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -92,6 +92,7 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 
 func plain(w http.ResponseWriter, ok bool, yes, no string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	web.NoStore(w)
 	text := yes
 	if !ok {

@@ -38,13 +38,19 @@ func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 // Touch counts as activity of the answer's session.
 func (a *Authority) Touch(ans Answer) { a.Live.Touch(ans, a.Now()) }
 
-// maxReloads bounds how often a snapshot may be overtaken by events.
-const maxReloads = 4
+const (
+	maxReloads   = 4               // how often a snapshot may be overtaken by events
+	loadPatience = 5 * time.Second // how long the first sight of a token may take
+)
 
 func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
 	if state, ok := a.lookups.known(h); ok {
 		return Answer{State: state}
 	}
+	// Not by the request's own context: a sign-out whose sender has gone must
+	// not fail because its token was seen for the first time.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadPatience)
+	defer cancel()
 	release, ok := a.lookups.enter(ctx)
 	if !ok {
 		return Answer{State: live.CannotKnow}

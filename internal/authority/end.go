@@ -59,6 +59,10 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 		}
 		return Ending{}, exeunt.ErrForbidden
 	}
+	// Somebody who signs out and closes the window has still signed out: a
+	// request that has arrived whole is carried out, whoever waits for the answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+	defer cancel()
 	out, err := a.Store.End(ctx, by, rev, change, a.Now())
 	if err != nil {
 		return out, fmt.Errorf("end %s: %w", rev.Scope, err)
@@ -68,6 +72,10 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 		"reason", rev.Reason, "by", by.Kind, "seq", out.Seq, "ended", out.Ended, "already", out.Already)
 	return out, nil
 }
+
+// endPatience is how long an ending may take before its outcome is called
+// unknown.
+const endPatience = 10 * time.Second
 
 type queuedEnd struct {
 	by  exeunt.Actor

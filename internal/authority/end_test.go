@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -196,8 +197,8 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 	check("before the rows are written")
 	n.restart()
 	check("after a restart")
-	if k, err := n.Store.SettleEnded(ctx); err != nil || k == 0 || k == many {
-		t.Errorf("one step settles a bounded number, this one %d, %v", k, err)
+	if more, err := n.Store.SettleEnded(ctx); err != nil || !more {
+		t.Errorf("one step settles a bounded number and says that there is more: %v, %v", more, err)
 	}
 	check("half written")
 	if err := n.Sweep(ctx); err != nil {
@@ -325,4 +326,41 @@ func TestAFailedStoreKnowsNothing(t *testing.T) {
 	n.restart()
 	n.want(token, live.Ended)
 	n.want(dead, live.Ended)
+}
+
+// Somebody who signs out and is gone before the answer has signed out.
+func TestSignOutOfSomebodyWhoHasGone(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
+	if _, err := n.End(gone, by, exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}); err != nil {
+		t.Fatal(err)
+	}
+	n.want(token, live.Ended)
+}
+
+// A wish of somebody whose own session has ended meanwhile is not carried out.
+func TestTheSignedOutEndNothingMore(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	_, thief := n.signIn(id, exeunt.KindKept)
+	token, mine := n.signIn(id, exeunt.KindKept)
+	n.end(exeunt.Revocation{Account: id, Scope: exeunt.ScopeSession, Session: thief.ID, Reason: exeunt.ReasonSignedOut})
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: thief.ID}
+	for _, rev := range []exeunt.Revocation{
+		{Account: id, Scope: exeunt.ScopeSession, Session: mine.ID, Reason: exeunt.ReasonSignedOut},
+		{Account: id, Scope: exeunt.ScopeOthers, Session: thief.ID, Reason: exeunt.ReasonSignedOut},
+		{Account: id, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut},
+	} {
+		if _, err := n.End(t.Context(), by, rev); !errors.Is(err, exeunt.ErrSignedOut) {
+			t.Errorf("%s: %v", rev.Scope, err)
+		}
+	}
+	name := "Mallory"
+	if err := n.ChangeProfile(t.Context(), by, id, ProfileChange{Name: &name}); !errors.Is(err, exeunt.ErrSignedOut) {
+		t.Errorf("profile: %v", err)
+	}
+	n.want(token, live.Usable)
 }

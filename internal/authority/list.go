@@ -54,7 +54,7 @@ func (a *Authority) declareOverdue(ctx context.Context, account exeunt.AccountID
 	if err := a.FlushActivity(ctx); err != nil {
 		return err
 	}
-	overdue, err := a.Store.Overdue(ctx, account, a.Now(), listLimit)
+	overdue, err := a.Store.OverdueOf(ctx, account, a.Now(), listLimit)
 	if err != nil {
 		return err
 	}

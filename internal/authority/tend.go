@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
 )
 
@@ -81,9 +80,6 @@ func (a *Authority) FlushActivity(ctx context.Context) error {
 	return nil
 }
 
-// noAccount means every account.
-var noAccount exeunt.AccountID
-
 // overdueStep is how many endings the sweep asks for at a time: they share
 // transactions with whatever else is being written.
 const overdueStep = 128
@@ -95,13 +91,10 @@ func (a *Authority) Sweep(ctx context.Context) error {
 	if err := a.sweepOverdue(ctx); err != nil {
 		return err
 	}
-	for {
-		n, err := a.Store.SettleEnded(ctx)
-		if err != nil {
+	for more := true; more; {
+		var err error
+		if more, err = a.Store.SettleEnded(ctx); err != nil {
 			return err
-		}
-		if n == 0 {
-			break
 		}
 	}
 	if _, err := a.Store.Purge(ctx, a.Retention, a.Now()); err != nil {
@@ -116,7 +109,7 @@ func (a *Authority) sweepOverdue(ctx context.Context) error {
 		return err
 	}
 	for {
-		overdue, err := a.Store.Overdue(ctx, noAccount, a.Now(), overdueStep)
+		overdue, err := a.Store.Overdue(ctx, a.Now(), overdueStep)
 		if err != nil {
 			return err
 		}

@@ -100,7 +100,7 @@ func localURL(name string, l net.Listener) string {
 
 // Serve answers requests until ctx is done.
 func (s *Stage) Serve(ctx context.Context) error {
-	s.server = &http.Server{Handler: s.Chirp, ReadHeaderTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: s.Chirp, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
 	s.server.RegisterOnShutdown(s.Chirp.Shutdown)
 	inner, stop := context.WithCancel(ctx)
 	defer stop()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // maxForm bounds a form's body. The largest honest one is under 2 kB.
@@ -29,6 +30,18 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	return fmt.Errorf("a form's content type: %w", exeunt.ErrBadRequest)
+}
+
+// afterForm reads the whole form before anything is asked about who sent it. A
+// body that is held back must not be carried out on the strength of a session
+// that was good when the headers came.
+func afterForm(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := readForm(w, r); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
 }
 
 func formError(err error) error {

@@ -104,7 +104,7 @@ func (rt route) mount(mux *http.ServeMux, s web.Surface) {
 		allow = append(allow, "GET", "HEAD")
 	}
 	if rt.post != nil {
-		mux.Handle("POST "+rt.path, s.Handle(rt.post))
+		mux.Handle("POST "+rt.path, s.Handle(afterForm(rt.post)))
 		allow = append(allow, "POST")
 	}
 	mux.Handle(rt.path, s.Handle(notAllowed(strings.Join(allow, ", "))))

@@ -23,9 +23,6 @@ func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
 		web.WriteState(w, p.stateOf(r, v))
 		return nil
 	}
-	if err := readForm(w, r); err != nil {
-		return err
-	}
 	if r.PostForm.Has("session") {
 		if err := v.FormSession(r); err != nil {
 			return err

@@ -38,9 +38,6 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	if unsure(v) {
 		return exeunt.ErrUnavailable
 	}
-	if err := readForm(w, r); err != nil {
-		return err
-	}
 	if v.SignedIn() {
 		if err := v.FormSession(r); err != nil {
 			return err

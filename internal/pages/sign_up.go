@@ -41,9 +41,6 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	case v.SignedIn(): // the form was rendered for nobody
 		return exeunt.ErrOtherAccount
 	}
-	if err := readForm(w, r); err != nil {
-		return err
-	}
 	proof, err := p.SignIn.SignUp(r.Context(), newAccount(r), p.Peers.Address(r))
 	if status := refusal(w, err); status != 0 {
 		return p.showSignUp(w, r, status, signUpAgain(r, err))
@@ -126,9 +123,6 @@ func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if unsure(v) {
 		return exeunt.ErrUnavailable
-	}
-	if err := readForm(w, r); err != nil {
-		return err
 	}
 	proof, err := p.SignIn.Redeem(r.Context(), inviteToken(r), newAccount(r), p.Peers.Address(r))
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {

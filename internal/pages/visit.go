@@ -56,9 +56,6 @@ func (p *Pages) form(h page) web.Handler { return p.signedIn(formOf(h)) }
 
 func formOf(h page) page {
 	return func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-		if err := readForm(w, r); err != nil {
-			return err
-		}
 		if err := v.FormSession(r); err != nil {
 			return err
 		}

@@ -140,6 +140,10 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
 		refused = nil
+		if ok, err := t.mayStillAct(by, exeunt.SessionID{}); err != nil || !ok {
+			refused = exeunt.ErrSignedOut
+			return err
+		}
 		if c.ConfirmEmail {
 			var taken bool
 			if err := t.row(`SELECT EXISTS (SELECT 1 FROM accounts o, accounts a WHERE a.id = $1 AND o.id <> a.id

@@ -33,7 +33,7 @@ type Change struct {
 // What might happen:
 //   - nil: recorded, or found recorded already (Ending.Already).
 //   - ErrNotFound: no such account, session or app session.
-//   - ErrSignedOut: with ScopeOthers, the session to keep has itself ended.
+//   - ErrSignedOut: the person's own session has ended meanwhile.
 //   - ErrSignInAgain: with a new password, somebody else changed it first.
 //   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not run out.
 //   - ErrKeyReused: the key was used for another request.
@@ -87,6 +87,9 @@ func requestText(r exeunt.Revocation) string {
 
 // end is called for every ending there is, whatever its cause.
 func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (out Ending, refused, err error) {
+	if ok, err := t.mayStillAct(by, rev.Session); err != nil || !ok {
+		return out, exeunt.ErrSignedOut, err
+	}
 	var generation int64
 	switch {
 	case rev.Scope == exeunt.ScopeSession && !rev.AppSession.IsZero():
@@ -104,6 +107,17 @@ func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time
 	}
 	detail := string(rev.Scope) + " " + string(rev.Reason)
 	return out, nil, t.audit(exeunt.AuditEntry{At: now, Account: rev.Account, Action: exeunt.AuditEnd, Session: rev.Session, By: by, Detail: detail})
+}
+
+// mayStillAct reports whether a person's own session has not ended by the time
+// their wish is carried out: a request that was on its way when they were
+// signed out must do nothing. Signing out itself may be repeated.
+func (t *tx) mayStillAct(by exeunt.Actor, target exeunt.SessionID) (ok bool, err error) {
+	if by.Kind != exeunt.ActorPerson || by.Session == target {
+		return true, nil
+	}
+	return found(t.row(`SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.account_id = $1 AND s.id = $2 AND s.ended_at IS NULL AND s.generation >= a.generation`, by.Account.Bytes(), by.Session.Bytes()).Scan(new(int)))
 }
 
 func (t *tx) endSession(by exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {

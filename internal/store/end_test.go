@@ -100,12 +100,17 @@ func TestIdempotencyKeys(t *testing.T) {
 	if out, err := s.End(t.Context(), by, other, Change{}, epoch); err != nil || out.Already {
 		t.Errorf("another actor with the same key: %+v, %v", out, err)
 	}
+	// And an actor whose own session has ended does nothing more.
+	rev = endOne(keep)
+	_, err = s.End(t.Context(), by, rev, Change{}, epoch)
+	wantErr(t, err, exeunt.ErrSignedOut)
+	by.Session = keep.ID
 	// A refused request does not use its key up.
 	rev = endOne(exeunt.Session{ID: exeunt.NewSessionID(), Account: a.ID})
 	rev.Key = "fresh"
 	_, err = s.End(t.Context(), by, rev, Change{}, epoch)
 	wantErr(t, err, exeunt.ErrNotFound)
-	rev.Session = keep.ID
+	rev.Session = s.session(a.ID).ID
 	if out, err := s.End(t.Context(), by, rev, Change{}, epoch); err != nil || out.Ended != 1 {
 		t.Errorf("the key of a refused request: %+v, %v", out, err)
 	}
@@ -257,7 +262,7 @@ func TestTimeEndsOnlyWhatTheStoreAgreesTo(t *testing.T) {
 		return err
 	}
 	overdue := func(after time.Duration) []live.Overdue {
-		list, err := s.Overdue(t.Context(), a.ID, epoch.Add(after), 10)
+		list, err := s.OverdueOf(t.Context(), a.ID, epoch.Add(after), 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,9 +357,7 @@ func TestPurgeKeepsWhatExplains(t *testing.T) {
 	if err != nil || got.End == nil || got.End.Reason != exeunt.ReasonSignedOut {
 		t.Errorf("its row is not written yet, and its reason is lost: %+v, %v", got.End, err)
 	}
-	if n, err := s.SettleEnded(t.Context()); n != 1 || err != nil {
-		t.Errorf("settled %d, %v", n, err)
-	}
+	s.settle()
 	purge(time.Hour + 2*time.Minute)
 	if n := s.count(`SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM events)`); n != 0 {
 		t.Errorf("%d rows are left after the retention", n)

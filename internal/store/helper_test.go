@@ -175,3 +175,14 @@ func wantErr(t testing.TB, err, want error) {
 		t.Fatalf("got error %v, want %v", err, want)
 	}
 }
+
+// settle writes the rows of everything that was ended together.
+func (s *testStore) settle() {
+	s.t.Helper()
+	for more := true; more; {
+		var err error
+		if more, err = s.SettleEnded(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}

@@ -24,13 +24,14 @@ type NewSession struct {
 // in the log that the insertion stands at. What might happen: nil;
 // ErrSignInAgain, when the account's generation, password or status has changed
 // since the proof; ErrUnavailable, ErrNotConfirmed.
-func (s *Store) StartSession(ctx context.Context, n NewSession) (seq int64, err error) {
+func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
+	var seq int64
 	var refused error
-	err = s.commit(ctx, func(t *tx) (err error) {
+	err := s.commit(ctx, func(t *tx) (err error) {
 		refused = nil
 		v := &n.Session
-		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, generation)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, generation FROM accounts
+		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, deadline, generation)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, min($9 + $10, $11), generation FROM accounts
 			WHERE id = $1 AND generation = $12 AND credential_version = $13 AND status = 'active'`,
 			v.Account.Bytes(), v.ID.Bytes(), n.Hash[:], v.Kind, v.Label, v.UserAgent, addressText(v.Address), v.Method, ms(v.Started),
 			v.Idle.Milliseconds(), ms(v.ExpiresAt), n.Proof.Generation, n.Proof.CredentialVersion)
@@ -213,7 +214,7 @@ func (s *Store) Tighten(ctx context.Context, p exeunt.Policy) error {
 	return s.commit(ctx, func(t *tx) error {
 		for _, k := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared, exeunt.KindApp} {
 			l := p.For(k)
-			if _, err := t.exec(`UPDATE sessions SET idle = min(idle, $1), expires = min(expires, started + $2)
+			if _, err := t.exec(`UPDATE sessions SET idle = min(idle, $1), expires = min(expires, started + $2), deadline = min(seen + min(idle, $1), expires, started + $2)
 				WHERE kind = $3 AND ended_at IS NULL AND (idle > $1 OR expires > started + $2)`,
 				l.Idle.Milliseconds(), l.Absolute.Milliseconds(), k); err != nil {
 				return err

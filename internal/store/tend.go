@@ -21,7 +21,7 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 		list = list[len(part):]
 		err := s.commit(ctx, func(t *tx) error {
 			for _, a := range part {
-				q, id := `UPDATE sessions SET seen = max(seen, $1) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.Session.Bytes()
+				q, id := `UPDATE sessions SET seen = max(seen, $1), deadline = min(max(seen, $1) + idle, expires) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.Session.Bytes()
 				if !a.App.IsZero() {
 					q, id = `UPDATE app_sessions SET seen = max(seen, $1) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.App.Bytes()
 				}
@@ -38,40 +38,66 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 	return nil
 }
 
-// Overdue returns sessions whose time has run out as far as the database
-// knows, at most limit. With an account, only that account's.
-func (s *Store) Overdue(ctx context.Context, account exeunt.AccountID, now time.Time, limit int) ([]live.Overdue, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen + s.idle THEN 'absolute' ELSE 'idle' END
-		FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.ended_at IS NULL AND s.generation >= a.generation AND (s.expires <= $1 OR s.seen + s.idle <= $1)
-		AND ($2 IS NULL OR s.account_id = $2) LIMIT $3`, ms(now), nullable(account), limit)
+const overdueColumns = `SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen + s.idle THEN 'absolute' ELSE 'idle' END
+	FROM sessions s JOIN accounts a ON a.id = s.account_id
+	WHERE s.ended_at IS NULL AND s.generation >= a.generation AND s.deadline <= $1`
+
+// Overdue returns sessions of every account whose time has run out as far as
+// the database knows, at most limit.
+func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]live.Overdue, error) {
+	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` ORDER BY s.deadline LIMIT $2`, ms(now), limit))
+}
+
+// OverdueOf returns those of one account.
+func (s *Store) OverdueOf(ctx context.Context, account exeunt.AccountID, now time.Time, limit int) ([]live.Overdue, error) {
+	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` AND s.account_id = $2 LIMIT $3`, ms(now), account.Bytes(), limit))
+}
+
+func scanOverdue(rows *sql.Rows, err error) ([]live.Overdue, error) {
 	return collect(rows, err, "overdue sessions", func(r *sql.Rows) (o live.Overdue, err error) {
 		err = r.Scan(&o.Account, &o.Session, &o.Reason)
 		return o, err
 	})
 }
 
-func nullable(id exeunt.AccountID) any {
-	if id.IsZero() {
-		return nil
+// SettleEnded writes the end into the rows of sessions that were ended
+// together, following the log: the first event that a session was born before
+// is the one that ended it. It does a bounded number of rows and reports
+// whether there is more to do. Until then the rows are judged by their
+// generation, so nobody waits for this. What there is to do is found on a
+// reading connection; sign-outs wait only for what is written.
+func (s *Store) SettleEnded(ctx context.Context) (more bool, err error) {
+	var head, settled, next int64
+	err = s.read.QueryRowContext(ctx, `SELECT seq, settled, COALESCE((SELECT min(e.seq) FROM events e WHERE e.seq > settled AND e.generation > 0), 0)
+		FROM log_head WHERE id = 1`).Scan(&head, &settled, &next)
+	if err != nil {
+		return false, unavailable("log head", err)
 	}
-	return id.Bytes()
+	switch {
+	case next == 0 && head == settled:
+		return false, nil
+	case next == 0:
+		return false, s.commit(ctx, func(t *tx) error { return t.settledUpTo(head) })
+	}
+	err = s.commit(ctx, func(t *tx) error {
+		written, err := t.settle(next)
+		if err != nil || written == sweepStep {
+			return err
+		}
+		return t.settledUpTo(next)
+	})
+	return err == nil, err
 }
 
-// SettleEnded writes the end into the rows of sessions that were ended
-// together, a bounded number at a time, and returns how many it wrote. Until
-// then the rows are judged by their generation, so nobody waits for this.
-func (s *Store) SettleEnded(ctx context.Context) (n int64, err error) {
-	err = s.commit(ctx, func(t *tx) (err error) {
-		n, err = t.exec(`UPDATE sessions SET ended_at = e.at, ended_reason = e.reason, ended_by = e.by_kind, ended_by_session = e.by_session, ended_by_label = e.by_label
-			FROM events e WHERE e.seq = (SELECT min(x.seq) FROM events x WHERE x.account_id = sessions.account_id AND x.generation > sessions.generation AND x.generation > 0)
-			AND sessions.id IN (SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.ended_at IS NULL AND s.generation < a.generation LIMIT $1)`, sweepStep)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
+func (t *tx) settle(seq int64) (written int64, err error) {
+	return t.exec(`UPDATE sessions SET ended_at = e.at, ended_reason = e.reason, ended_by = e.by_kind, ended_by_session = e.by_session, ended_by_label = e.by_label
+		FROM events e WHERE e.seq = $1 AND sessions.account_id = e.account_id AND sessions.id IN
+		(SELECT s.id FROM sessions s WHERE s.account_id = e.account_id AND s.ended_at IS NULL AND s.generation < e.generation LIMIT $2)`, seq, sweepStep)
+}
+
+func (t *tx) settledUpTo(seq int64) error {
+	_, err := t.exec(`UPDATE log_head SET settled = max(settled, $1) WHERE id = 1`, seq)
+	return err
 }
 
 // Retention says how long what is over is kept.
@@ -80,37 +106,50 @@ type Retention struct {
 	Audit time.Duration // audit entries
 }
 
+// stale names the rows of each table that are older than the retention allows,
+// at most $2 of them. None of them reads more than it finds: they follow an
+// index, or look at the oldest rows of a table that grows at its end.
+var stale = []struct {
+	table, key, rows string
+	before           func(Retention, time.Time) time.Time
+}{
+	{"sessions", "(account_id, id)", `SELECT account_id, id FROM sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`, Retention.ended},
+	{"codes", "hash", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore},
+	{"invites", "hash", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore},
+	{"outcomes", "(actor, key)", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore},
+	{"audit", "id", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) WHERE at < $1`, Retention.audit},
+	// An event outlives the sessions it explains.
+	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) WHERE at < $1 AND seq <= (SELECT settled FROM log_head WHERE id = 1)`, Retention.ended},
+}
+
+func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
+func (r Retention) audit(now time.Time) time.Time    { return now.Add(-r.Audit) }
+func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
+
 // Purge deletes a bounded number of rows that are older than the retention
-// allows, and returns how many.
-func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (n int64, err error) {
-	statements := []struct {
-		q      string
-		before time.Time
-	}{
-		{`DELETE FROM sessions WHERE (account_id, id) IN (SELECT account_id, id FROM sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2)`, now.Add(-r.Ended)},
-		{`DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires < $1 LIMIT $2)`, now.Add(-24 * time.Hour)},
-		{`DELETE FROM invites WHERE hash IN (SELECT hash FROM invites WHERE expires < $1 LIMIT $2)`, now.Add(-24 * time.Hour)},
-		{`DELETE FROM outcomes WHERE (actor, key) IN (SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2)`, now.Add(-24 * time.Hour)},
-		{`DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 LIMIT $2)`, now.Add(-r.Audit)},
-		// An event outlives the sessions it explains.
-		{`DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE at < $1 AND NOT EXISTS
-			(SELECT 1 FROM sessions s WHERE s.account_id = events.account_id AND s.ended_at IS NULL AND s.generation < events.generation) LIMIT $2)`, now.Add(-r.Ended)},
-	}
-	err = s.commit(ctx, func(t *tx) error {
-		n = 0
-		for _, st := range statements {
-			k, err := t.exec(st.q, ms(st.before), sweepStep)
-			if err != nil {
-				return err
-			}
-			n += k
+// allows, and returns how many. Without any it writes nothing.
+func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (int64, error) {
+	var deleted int64
+	for _, st := range stale {
+		before := ms(st.before(r, now))
+		var any bool
+		if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (`+st.rows+`)`, before, sweepStep).Scan(&any); err != nil {
+			return deleted, unavailable("look for old "+st.table, err)
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
+		if !any {
+			continue
+		}
+		var n int64
+		err := s.commit(ctx, func(t *tx) (err error) {
+			n, err = t.exec(`DELETE FROM `+st.table+` WHERE `+st.key+` IN (`+st.rows+`)`, before, sweepStep)
+			return err
+		})
+		if err != nil {
+			return deleted, err
+		}
+		deleted += n
 	}
-	return n, nil
+	return deleted, nil
 }
 
 // Audit returns the account's audit entries, newest first.

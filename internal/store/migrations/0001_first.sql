@@ -38,6 +38,7 @@ CREATE TABLE sessions (
   seen             INTEGER NOT NULL,
   idle             INTEGER NOT NULL,
   expires          INTEGER NOT NULL,
+  deadline         INTEGER NOT NULL, -- the earlier of expires and seen + idle
   generation       INTEGER NOT NULL,
   ended_at         INTEGER,
   ended_reason     TEXT,
@@ -46,7 +47,9 @@ CREATE TABLE sessions (
   ended_by_label   TEXT,
   PRIMARY KEY (account_id, id)
 );
-CREATE INDEX sessions_live ON sessions (account_id, seen) WHERE ended_at IS NULL;
+-- A browser names the session it holds without knowing whose it was.
+CREATE UNIQUE INDEX sessions_id ON sessions (id);
+CREATE INDEX sessions_deadline ON sessions (deadline) WHERE ended_at IS NULL;
 CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE app_sessions (
@@ -91,13 +94,15 @@ CREATE TABLE invites (
 );
 
 -- The numbered log. seq rises by the events a transaction inserts, touched
--- with every transaction.
+-- with every transaction. Up to settled, the sessions that an event ended
+-- together have their ends written in their own rows.
 CREATE TABLE log_head (
   id      INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
   seq     INTEGER NOT NULL,
-  touched INTEGER NOT NULL
+  touched INTEGER NOT NULL,
+  settled INTEGER NOT NULL
 );
-INSERT INTO log_head (id, seq, touched) VALUES (1, 0, 0);
+INSERT INTO log_head (id, seq, touched, settled) VALUES (1, 0, 0, 0);
 
 CREATE TABLE events (
   seq            INTEGER NOT NULL PRIMARY KEY,
@@ -129,7 +134,6 @@ CREATE TABLE audit (
   detail     TEXT    NOT NULL
 );
 CREATE INDEX audit_account ON audit (account_id, at);
-CREATE INDEX audit_at ON audit (at);
 
 -- Outcomes by idempotency key, so that a retry gets the first answer again.
 CREATE TABLE outcomes (
