@@ -5,11 +5,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -63,11 +65,10 @@ func run(ctx context.Context, stop func()) error {
 	if err := out.Encode(map[string]any{"exeunt": stage.ExeuntURL, "chirp": stage.ChirpURL, "accounts": accounts.Accounts}); err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
+	for line := range commands(ctx) {
 		var cmd command
 		answer := map[string]any{}
-		if err := json.Unmarshal(lines.Bytes(), &cmd); err != nil {
+		if err := json.Unmarshal(line, &cmd); err != nil {
 			answer["error"] = err.Error()
 		} else if err := cmd.do(ctx, stage.Node, c, answer); err != nil {
 			answer["error"] = err.Error()
@@ -78,6 +79,30 @@ func run(ctx context.Context, stop func()) error {
 	}
 	stop() // the tests are gone
 	return errors.Join(<-served, stage.Close())
+}
+
+// commands are the lines of standard input, until it ends or the program is
+// told to stop.
+func commands(ctx context.Context) iter.Seq[[]byte] {
+	lines := make(chan []byte)
+	go func() {
+		defer close(lines)
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			lines <- bytes.Clone(in.Bytes())
+		}
+	}()
+	return func(yield func([]byte) bool) {
+		for {
+			select {
+			case line, ok := <-lines:
+				if !ok || !yield(line) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // command is what a test wants: one of the verbs.
