@@ -59,13 +59,12 @@ func (a *App) remember(w http.ResponseWriter, token Secret, s Session) {
 	http.SetCookie(w, c)
 }
 
-// forget expires the app's cookies by name and clears the origin's storage.
+// forget expires the app's cookie by name and clears the origin's storage. The
+// cookie of a sign-in that another tab has begun is left alone.
 // Never the kind "cookies": Chromium then deletes the cookies of sibling hosts
 // under the same domain too.
 func (a *App) forget(w http.ResponseWriter) {
-	for _, name := range []string{a.cookieName(), a.flowName()} {
-		expire(w, a.cookie(name, ""))
-	}
+	expire(w, a.cookie(a.cookieName(), ""))
 	w.Header().Set("Clear-Site-Data", `"storage"`)
 }
 

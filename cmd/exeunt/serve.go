@@ -54,9 +54,18 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	if link != "" {
-		// To the terminal and a file for the owner alone, never to the log:
-		// whoever has the link becomes the first account.
-		fmt.Fprintf(os.Stderr, "\nThere is no account yet. Make the first one within a day at\n\n  %s\n\nThe link works once. It is also in %s.\n\n", link, node.LinkFile())
+		announceFirst(link, node.LinkFile())
 	}
 	return node.ListenAndServe(ctx)
+}
+
+// announceFirst tells whoever starts the node how the first account is made.
+// The link itself goes to a terminal and to a file for its owner alone, never
+// to where a service's output is logged: whoever has it becomes the first account.
+func announceFirst(link, file string) {
+	where := "at the address in " + file
+	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		where = "at\n\n  " + link + "\n\nIt is also in " + file
+	}
+	fmt.Fprintf(os.Stderr, "\nThere is no account yet. Make the first one within a day %s. The link works once.\n\n", where)
 }

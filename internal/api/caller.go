@@ -37,6 +37,8 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 	switch {
 	case ans.State == live.CannotKnow:
 		return caller{}, a.problem(ctx, exeunt.ErrUnavailable)
+	case ans.State == live.NoSuch:
+		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
 	case !ans.Usable():
 		return caller{}, a.endedProblem(ctx, t)
 	case web.OnlyAsPair(ans):

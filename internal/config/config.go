@@ -207,8 +207,11 @@ func (c *Config) Validate() error {
 // clear (OWASP ASVS 5.0, 12.2.1).
 func (c *Config) validateTransport() error {
 	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return fmt.Errorf("url is %q; it must be the address browsers use and nothing more, like https://id.example.com", c.URL)
+	}
+	if p := u.Port(); p == "443" && u.Scheme == "https" || p == "80" && u.Scheme == "http" {
+		return fmt.Errorf("url is %q; leave out :%s, as browsers do", c.URL, p)
 	}
 	if c.Development {
 		host, _, _ := net.SplitHostPort(c.Addr)

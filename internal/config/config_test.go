@@ -83,6 +83,8 @@ func TestWhatCannotBe(t *testing.T) {
 		{"plain http", "url", "http://id.example.com", "https://"},
 		{"development cannot be set", "url", "http://exeunt.localhost:8080", "https://"},
 		{"a path in the address", "url", "https://id.example.com/x", "nothing more"},
+		{"the default port", "url", "https://id.example.com:443", "leave out :443"},
+		{"a fragment", "url", "https://id.example.com#x", "nothing more"},
 		{"half of TLS", "tls.cert", "/c.pem", "set together"},
 		{"a bad proxy", "trusted_proxies", "everybody", "10.0.0.0/8"},
 		{"sign-up", "sign_up", "maybe", "open or closed"},

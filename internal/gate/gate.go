@@ -37,6 +37,7 @@ var (
 	noStore     = []string{"no-store"}
 	unknown     = []string{"unknown"}
 	unavailable = []string{"unavailable"}
+	otherClient = []string{"other_client"}
 	oneSecond   = []string{"1"}
 	bearer      = []string{`Bearer`}
 )
@@ -55,6 +56,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ans := g.authority.Check(r.Context(), token)
 	switch {
+	case ans.Usable() && !isMeant(r.Header, ans):
+		refuse(w, otherClient)
 	case ans.Usable() && !web.OnlyAsPair(ans):
 		if isActivity(r) {
 			g.authority.Touch(ans)
@@ -70,6 +73,14 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		g.explain(w, r, token, ans)
 	}
+}
+
+// isMeant reports whether the token is for the client that the asker names, if
+// it names one. A proxy that guards one app sets the header, so that a token
+// handed to another app opens nothing here.
+func isMeant(h http.Header, ans authority.Answer) bool {
+	named := h[client.HeaderClient]
+	return len(named) == 0 || len(named) == 1 && named[0] == string(ans.Client)
 }
 
 // admit sets the headers of whoever is signed in.

@@ -40,6 +40,7 @@ func TestGateAdmits(t *testing.T) {
 		"bearer, any case": func(h http.Header) { h.Set("Authorization", "bEARER "+token.Reveal()) },
 		"cookie":           withCookie("__Host-chirp=" + token.Reveal()),
 		"cookie of others": withCookie("theme=dark; x=; __Host-chirp=" + token.Reveal() + "; last"),
+		"named by a proxy": func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderClient, "chirp") },
 		"the same twice":   withCookie("a=" + token.Reveal() + ";b=" + token.Reveal()),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,6 +63,20 @@ func TestGateAdmits(t *testing.T) {
 				t.Errorf("idle in %v", d)
 			}
 		})
+	}
+}
+
+// A token handed to one app opens nothing at a proxy that guards another.
+func TestGateRefusesTokensOfOtherApps(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	g := New(n.Authority)
+	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
+	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
+	for name, clients := range map[string][]string{"another": {"other"}, "two": {string(testnode.Chirp), "other"}, "none": {""}} {
+		w := ask(g, func(h http.Header) { withBearer(token)(h); h[client.HeaderClient] = clients })
+		if w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "other_client" || w.Header().Get(client.HeaderUser) != "" {
+			t.Errorf("%s: status %d, %v", name, w.Code, w.Header())
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *Service) Password(ctx context.Context, identifier, password string, fro
 	if err != nil && !unknown {
 		return exeunt.Proof{}, err
 	}
-	attempt, err := s.attempt(ctx, account, identifier, from)
+	attempt, err := s.attempt(identifier, from)
 	if err != nil {
 		return exeunt.Proof{}, err
 	}
@@ -108,7 +108,7 @@ func (s *Service) ChangePassword(ctx context.Context, by exeunt.Actor, current, 
 	if err != nil {
 		return authority.Ending{}, err
 	}
-	attempt, err := s.attempt(ctx, account, account.Handle, by.Address)
+	attempt, err := s.attempt(account.Handle, by.Address)
 	if err != nil {
 		return authority.Ending{}, err
 	}

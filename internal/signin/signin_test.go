@@ -174,7 +174,7 @@ func TestChangingThePassword(t *testing.T) {
 		t.Error(err)
 	}
 	// Guesses at the current password count like guesses at the door.
-	for range perAccount.burst + perKnown.burst {
+	for range perAccount.burst + perReserve.burst {
 		d.ChangePassword(t.Context(), by, "a guess", otherPassword)
 	}
 	if _, err := d.ChangePassword(t.Context(), by, "a guess", otherPassword); !throttled(err) {

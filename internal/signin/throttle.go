@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"context"
 	"net/netip"
 	"sync"
 	"time"
@@ -18,13 +17,13 @@ type rate struct {
 }
 
 // Failures are counted by what was typed and by address. Somebody who guesses
-// at an account uses up its places and keeps strangers out while they go on, but
-// never the owner: an address from which the account was signed in before has
-// places of its own, also when its other places are used up by its neighbours.
-// And no place stays used up for longer than its rate says.
+// at an account uses up its places and keeps up as they come back; so each
+// network has a few places of its own for each account, which nobody elsewhere
+// can use up, and the owner gets in from wherever they are. All of it is
+// counted the same for names that nobody has.
 var (
 	perAccount = rate{10, 30 * time.Second}
-	perKnown   = rate{10, 30 * time.Second} // an account from an address it knows
+	perReserve = rate{5, 5 * time.Minute} // an account from one network
 	perAddress = rate{50, 5 * time.Second}
 	perSignUp  = rate{10, time.Minute} // new accounts from one address
 )
@@ -119,23 +118,17 @@ func (a *attempt) take(key string, r rate) error {
 // identifiers are counted exactly like known ones, by what was typed and never
 // by the account it names: otherwise using up the places of one name and trying
 // another would tell whether both name the same account, or any.
-func (s *Service) attempt(ctx context.Context, account exeunt.Account, identifier string, from netip.Addr) (*attempt, error) {
-	a, where := &attempt{t: s.throttle}, network(from)
-	err := a.take("address "+where.String(), perAddress)
-	if err == nil {
-		err = a.take("account "+canonical(identifier), perAccount)
+func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) {
+	a, who, where := &attempt{t: s.throttle}, canonical(identifier), network(from).String()
+	if err := a.take("address "+where, perAddress); err != nil {
+		return nil, err
 	}
-	if err == nil {
+	if s.throttle.take("account "+who, perAccount) == 0 {
+		a.taken = append(a.taken, taken{"account " + who, perAccount})
 		return a, nil
 	}
-	if account.ID.IsZero() || !where.IsValid() {
-		return nil, err
-	}
-	if known, failed := s.Store.SignedInFrom(ctx, account.ID, where); failed != nil || !known {
-		return nil, err
-	}
-	a = &attempt{t: s.throttle}
-	if err := a.take("known "+account.ID.String()+" "+where.String(), perKnown); err != nil {
+	// Others have used the account's places up; this network has some of its own.
+	if err := a.take("reserve "+who+" "+where, perReserve); err != nil {
 		return nil, err
 	}
 	return a, nil

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -235,20 +233,4 @@ func collect[T any](rows *sql.Rows, err error, what string, scan func(*sql.Rows)
 		out = append(out, v)
 	}
 	return out, unavailable(what, rows.Err())
-}
-
-// addressesJudged bounds how many addresses of an account are looked at.
-const addressesJudged = 1000
-
-// SignedInFrom reports whether the account has been signed in from that
-// network before, as far as sessions are kept.
-func (s *Store) SignedInFrom(ctx context.Context, id exeunt.AccountID, network netip.Prefix) (bool, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT address FROM sessions WHERE account_id = $1 LIMIT $2`, id.Bytes(), addressesJudged)
-	list, err := collect(rows, err, "addresses", func(r *sql.Rows) (a netip.Addr, err error) {
-		var text string
-		err = r.Scan(&text)
-		a, _ = netip.ParseAddr(text) // "" when it was not known, which no network has
-		return a, err
-	})
-	return slices.ContainsFunc(list, network.Contains), err
 }

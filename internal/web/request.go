@@ -69,7 +69,7 @@ func (p Peers) Address(r *http.Request) netip.Addr {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		a, err := hopAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
 			break // what stands before a hop that lies cannot be believed either
 		}
@@ -78,6 +78,14 @@ func (p Peers) Address(r *http.Request) netip.Addr {
 		}
 	}
 	return peer
+}
+
+// hopAddr reads one entry of X-Forwarded-For; some proxies add the port.
+func hopAddr(s string) (netip.Addr, error) {
+	if a, err := netip.ParseAddrPort(s); err == nil {
+		return a.Addr(), nil
+	}
+	return netip.ParseAddr(s)
 }
 
 func remoteAddr(r *http.Request) netip.Addr {
