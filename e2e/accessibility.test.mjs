@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import axe from 'axe-core';
 import { desktop, phone, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
-import { chirpPages, everyDialog, everyPage } from './lib/pages.mjs';
+import { chirpPages, dialogClosed, everyDialog, everyPage } from './lib/pages.mjs';
 import { cookieHeader, request } from './lib/wait.mjs';
 
 const s = stage();
@@ -200,13 +200,13 @@ test('keyboard alone: the dialogs take the focus, keep it, and give it back', as
     assert.ok(await page.evaluate(() => document.activeElement === document.body || Boolean(document.activeElement.closest('dialog#ask'))), 'the focus does not get behind it');
   }
   await page.keyboard.press('Escape');
-  await page.locator('dialog#ask:not([open])').waitFor({ state: 'attached' });
+  await dialogClosed(page, 'ask');
   assert.ok(await focused(page, 'main a[href="/signout?scope=account"]'), 'and returns');
   await page.keyboard.press('Enter');
   await page.locator('dialog#ask[open]').waitFor();
   await tabTo(page, 'dialog#ask [data-cancel]');
   await page.keyboard.press('Enter');
-  await page.locator('dialog#ask:not([open])').waitFor({ state: 'attached' });
+  await dialogClosed(page, 'ask');
   assert.ok(await focused(page, 'main a[href="/signout?scope=account"]'));
   const before = (await s.node.sessions('ada')).active.length;
   await tabTo(page, '.panel .also > summary', 'Shift+Tab');
@@ -226,7 +226,7 @@ test('keyboard alone: the drawer of a narrow window takes the focus and gives it
   await page.locator('dialog#drawer[open]').waitFor();
   assert.ok(await focused(page, 'dialog#drawer *'));
   await page.keyboard.press('Escape');
-  await page.locator('dialog#drawer:not([open])').waitFor({ state: 'attached' });
+  await dialogClosed(page, 'drawer');
   assert.ok(await focused(page, '[data-drawer]'));
   await page.keyboard.press('Enter');
   await page.locator('dialog#drawer[open]').waitFor();

@@ -3,7 +3,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { desktop, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
-import { enterChirp, inside } from './lib/pages.mjs';
+import { dialogClosed, enterChirp, inside } from './lib/pages.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
 
 const s = stage();
@@ -88,7 +88,7 @@ async function ask(page, script) {
 }
 
 async function stillOn(page, script, before) {
-  if (script) await page.locator('dialog#ask:not([open])').waitFor({ state: 'attached' });
+  if (script) await dialogClosed(page, 'ask');
   await page.waitForURL('**/sessions', { waitUntil: 'commit' });
   assert.deepEqual(await live(), before, 'nothing has ended');
   if (!script) return;

@@ -3,7 +3,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { desktop, phone, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
-import { everyDialog, everyPage, inside, newest } from './lib/pages.mjs';
+import { dialogClosed, everyDialog, everyPage, inside, newest } from './lib/pages.mjs';
 import { cookieHeader, request } from './lib/wait.mjs';
 
 const s = stage();
@@ -33,7 +33,7 @@ both(test, '[R2.1] the avatar opens a drawer with Settings and privacy, then Sig
     assert.ok(names.indexOf('Settings and privacy') > 0 && names.at(-1) === 'Sign out @ada', `${path}: ${names}`);
     assert.ok(names.indexOf('Settings and privacy') < names.indexOf('Sign out @ada'));
     await drawer.getByRole('link', { name: 'Close the menu' }).tap();
-    if (script) await page.locator('dialog#drawer:not([open])').waitFor({ state: 'attached' });
+    if (script) await dialogClosed(page, 'drawer');
     await page.waitForURL((url) => url.pathname + url.search === path);
   }
   await page.locator('.topbar a.open').tap();

@@ -326,6 +326,7 @@ const endings = {
   'half a pair': {
     words: /This browser lost half of its sign-in, so we ended it/,
     async end({ page, id, account }) {
+      await page.goto('about:blank'); // an open page would notice by itself
       await s.node.advance(60);
       await page.context().clearCookies({ name: '__Host-exeunt-0-here' });
       await page.goto(`${s.node.exeunt}/sessions`);

@@ -128,6 +128,11 @@ async function setHidden(page, selector, value) {
   await page.locator(selector).evaluate((field, v) => { field.value = v; }, value);
 }
 
+/** Waits until a dialog is closed and its step of the history taken back, which is a moment later. */
+export async function dialogClosed(page, id) {
+  await page.waitForFunction((name) => !document.getElementById(name).open && !history.state?.dialog, id);
+}
+
 /** What only a script opens: look(name) on each, from the home page. */
 export async function everyDialog(page, node, look) {
   await page.goto(`${node.exeunt}/sessions`);
@@ -136,14 +141,14 @@ export async function everyDialog(page, node, look) {
     await page.locator('dialog#drawer[open]').waitFor();
     await look('drawer');
     await page.keyboard.press('Escape');
-    await page.locator('dialog#drawer:not([open])').waitFor({ state: 'attached' });
+    await dialogClosed(page, 'drawer');
   }
   await page.locator('#main a[data-signout]').first().click();
   await page.locator('dialog#ask[open]').waitFor();
   await page.click('dialog#ask details > summary');
   await look('confirmation');
   await page.keyboard.press('Escape');
-  await page.locator('dialog#ask:not([open])').waitFor({ state: 'attached' });
+  await dialogClosed(page, 'ask');
   await page.evaluate(() => {
     document.getElementById('idle-when').textContent = 'You will be signed out in 12 seconds.';
     document.getElementById('idle').showModal();
