@@ -30,4 +30,13 @@ func lockFolder(dir string) (*folderLock, error) {
 	return &folderLock{f}, nil
 }
 
+// LockFolder holds a data folder while something other than a node works on it.
+func LockFolder(dir string) (release func() error, err error) {
+	l, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	return l.release, nil
+}
+
 func (l *folderLock) release() error { return l.f.Close() }

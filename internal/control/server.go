@@ -26,8 +26,9 @@ type Server struct {
 	Now       func() time.Time
 }
 
-// maxSocketPath is the longest path a Unix socket can have on Linux.
-const maxSocketPath = 107
+// maxSocketPath is the longest path a Unix socket can have on Linux, less what
+// the folder it is made in adds.
+const maxSocketPath = 107 - len("/s0123456789")
 
 // Listen makes the socket in a data folder. The caller holds the folder's
 // lock, so a socket that is there already is left over from a crash.
@@ -39,14 +40,35 @@ func Listen(dir string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	l, err := listenPrivately(path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	// The folder is its owner's alone (0700), so nobody gets in between.
-	if err := os.Chmod(path, 0o600); err != nil {
+	return l, nil
+}
+
+// listenPrivately makes the socket in a folder that is its owner's alone and
+// moves it into place once nobody else may open it, whoever may enter the data
+// folder.
+func listenPrivately(path string) (net.Listener, error) {
+	private, err := os.MkdirTemp(filepath.Dir(path), "s") // 0700
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(private)
+	inside := filepath.Join(private, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: inside, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // it is not where it was made; the next start removes it
+	err = os.Chmod(inside, 0o600)
+	if err == nil {
+		err = os.Rename(inside, path)
+	}
+	if err != nil {
 		l.Close()
-		return nil, fmt.Errorf("control socket: %w", err)
+		return nil, err
 	}
 	return l, nil
 }

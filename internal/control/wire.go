@@ -63,6 +63,12 @@ type NewAccount struct {
 	Password       string `json:"password,omitempty"`
 }
 
+// String leaves the password out of whatever prints the account.
+func (n NewAccount) String() string { return "control.NewAccount(" + n.Handle + ")" }
+
+// GoString does so for %#v.
+func (n NewAccount) GoString() string { return n.String() }
+
 // Added is the outcome of adding an account.
 type Added struct {
 	ID   string `json:"id,omitempty"`   // of the account, when it exists already

@@ -71,7 +71,13 @@ func readDemo(dir string) (a Accounts, err error) {
 
 // clearHalfSeeded deletes the databases of a seeding that did not finish: they
 // hold nothing but a part of what will be made again.
-func clearHalfSeeded(dir string) error {
+func clearHalfSeeded(dir string) (err error) {
+	// Another demo may be seeding this very folder.
+	release, err := app.LockFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	for _, name := range []string{app.DatabaseFile, chirpFile} {
 		for _, ending := range []string{"", "-wal", "-shm"} {
 			if err := os.Remove(filepath.Join(dir, name+ending)); err != nil && !errors.Is(err, fs.ErrNotExist) {

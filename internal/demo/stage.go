@@ -66,6 +66,11 @@ func (s *Stage) open(ctx context.Context) (err error) {
 	if s.app, err = app.Listen(s.opt.AppAddr); err != nil {
 		return err
 	}
+	for _, l := range []net.Listener{s.exeunt, s.app} {
+		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			return fmt.Errorf("%s is not a loopback address; the demo has no TLS, so it is for this machine only", l.Addr())
+		}
+	}
 	s.ExeuntURL, s.ChirpURL = localURL("exeunt", s.exeunt), localURL("chirp", s.app)
 	if s.Node, err = app.New(ctx, s.config(), app.Options{Log: s.opt.Log, Version: s.opt.Version, Now: s.opt.Now, Hashing: s.opt.Hashing}); err != nil {
 		return err

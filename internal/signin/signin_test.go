@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -267,6 +268,15 @@ func TestRedeemingAnInvite(t *testing.T) {
 	for name, x := range map[string]exeunt.Token{"spent": token, "unknown": exeunt.NewToken(exeunt.UseInvite), "no invite": exeunt.NewToken(exeunt.UseSession), "nothing": {}} {
 		if _, err := d.Redeem(t.Context(), x, NewAccount{Handle: "bob", Password: goodPassword}, home); !errors.Is(err, exeunt.ErrInviteSpent) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNewAccountsPrintWithoutTheirPasswords(t *testing.T) {
+	n := NewAccount{Handle: "ada", Password: goodPassword}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if s := fmt.Sprintf(verb, n); strings.Contains(s, goodPassword) || !strings.Contains(s, "ada") {
+			t.Errorf("%s prints %s", verb, s)
 		}
 	}
 }

@@ -23,6 +23,12 @@ type NewAccount struct {
 	Password string
 }
 
+// String leaves the password out of whatever prints the account.
+func (n NewAccount) String() string { return "signin.NewAccount(" + n.Handle + ")" }
+
+// GoString does so for %#v.
+func (n NewAccount) GoString() string { return n.String() }
+
 func fieldError(field, code, message string) error {
 	return &exeunt.FieldError{Field: field, Code: code, Err: &exeunt.Error{Code: code, Message: message + " Nothing was changed."}}
 }
