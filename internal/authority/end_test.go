@@ -131,6 +131,7 @@ func TestCodes(t *testing.T) {
 }
 
 func TestOneEventEndsAThousandSessions(t *testing.T) {
+	t.Parallel()
 	const many = 1000
 	n := newNode(t)
 	id := n.account()

@@ -345,6 +345,7 @@ func (m *machine) agreeOnLists(t *rapid.T, a *modelAccount) {
 
 // Random sequences of everything that can happen to sessions, against a model.
 func TestSessionsFollowTheModel(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	bound(t, "rapid.checks", "6")
 	rapid.Check(t, func(t *rapid.T) {

@@ -96,6 +96,7 @@ func TestTheFirstCheckOfANewSignIn(t *testing.T) {
 
 // A snapshot overtaken by more events than are remembered is read again.
 func TestMoreEventsThanAreRemembered(t *testing.T) {
+	t.Parallel()
 	const many = 1<<13 + 1
 	n := newNode(t)
 	dead, s := n.signIn(n.account(), exeunt.KindKept)
