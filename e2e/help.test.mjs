@@ -1,0 +1,43 @@
+// What help says to people, on their own device.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { desktop, phone, signIn } from './lib/browser.mjs';
+import { both, stage } from './lib/stage.mjs';
+
+const s = stage();
+
+for (const [device, as] of Object.entries({ desktop, phone })) {
+  both(test, `[R9.1] help answers for the person's own device: ${device}`, async (t, script) => {
+    const page = await s.visit(t, { ...as, javaScriptEnabled: script });
+    const read = async () => {
+      await page.goto(`${s.node.exeunt}/help`);
+      return page.locator('main').innerText();
+    };
+    const text = await read();
+    const wide = /press your name at the foot of the panel, then “Sign out”/;
+    const narrow = /press your picture at the top, then “Sign out”/;
+    assert.match(text, device === 'phone' ? narrow : wide);
+    assert.doesNotMatch(text, device === 'phone' ? wide : narrow);
+    for (const answer of [
+      /closing a tab or the browser sign me out\?[\s\S]*no\. The session is still there/,
+      /shared or public computer\?[\s\S]*sign out and wait for the page that says so[\s\S]*Close all windows/,
+      /signing out of an app differ from signing out of a browser\?[\s\S]*in the app/,
+      /private windows[\s\S]*the server does not hear of that/,
+      /still seem signed in[\s\S]*Load the page again[\s\S]*it is an ordinary form and needs none/,
+      /known limit of the Back button[\s\S]*With JavaScript turned off, in Chromium[\s\S]*ended from another device[\s\S]*Back button can bring that page back/,
+    ]) assert.match(text, answer);
+    for (const link of await page.locator('nav.toc a').all()) {
+      const target = (await link.getAttribute('href')).slice(1);
+      assert.equal(await page.locator(`h2[id="${target}"]`).count(), 1, `#${target} leads somewhere`);
+    }
+    await signIn(page, s.node, s.node.ada, 'shared');
+    assert.match(await read(), /You said that this is a shared computer\. Sign out before you leave it\./);
+    assert.ok(await page.locator('main').getByRole('link', { name: 'Sign out of this browser' }).isVisible());
+  });
+}
+
+test('[R9.1] the known limit of the Back button is stated in the docs, too', async () => {
+  const text = await readFile(new URL('../docs/promises.md', import.meta.url), 'utf8');
+  assert.match(text, /## Known limits[\s\S]*JavaScript off, Chromium, ended from elsewhere[\s\S]*come back by the Back button/);
+});
