@@ -64,9 +64,18 @@ func (p *Pages) bury(w http.ResponseWriter, r *http.Request, v web.Visitor, back
 	case err != nil:
 		return err
 	}
-	p.Browser.Cookies.ClearPair(w)
-	web.ClearStorage(w)
+	if !p.givingWay(view.Ended) {
+		p.Browser.Cookies.ClearPair(w)
+		web.ClearStorage(w)
+	}
 	return p.show(w, http.StatusOK, view)
+}
+
+// givingWay reports a session that a sign-in in the same browser has just
+// replaced: the new pair is on its way into the place of this one, and clearing
+// might come after it and undo the sign-in.
+func (p *Pages) givingWay(end *exeunt.Ended) bool {
+	return end != nil && end.Reason == exeunt.ReasonReplaced && p.Now().Sub(end.At) <= halfGrace
 }
 
 // why tells when and why the credential's session ended, nil when it is none
