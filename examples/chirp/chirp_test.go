@@ -10,7 +10,7 @@ import (
 
 func TestStrangersSeeNothingPrivate(t *testing.T) {
 	s := newStage(t)
-	if err := s.Seed(t.Context(), "ada", "grace", time.Now()); err != nil {
+	if err := s.Seed(t.Context(), Member{"ada", "Ada Quill"}, Member{"grace", "Grace Wren"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	nobody := &browser{t: t, stage: s}
@@ -191,7 +191,7 @@ func TestPagesCarryTheirRules(t *testing.T) {
 func TestSeedBelongsToWhoeverHasTheHandle(t *testing.T) {
 	s := newStage(t)
 	for range 2 {
-		if err := s.Seed(t.Context(), "ada", "grace", time.Now()); err != nil {
+		if err := s.Seed(t.Context(), Member{"ada", "Ada Quill"}, Member{"grace", "Grace Wren"}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

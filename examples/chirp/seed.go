@@ -7,23 +7,26 @@ import (
 	"time"
 )
 
-// Seed writes a little history between two handles, as if they had been here
+// Member is somebody to seed a history for.
+type Member struct{ Handle, Name string }
+
+// Seed writes a little history between two people, as if they had been here
 // for a while. It does nothing when anybody has posted already. Whoever comes
 // with one of these handles finds it theirs.
-func (a *App) Seed(ctx context.Context, one, two string, now time.Time) error {
+func (a *App) Seed(ctx context.Context, one, two Member, now time.Time) error {
 	return a.data.inTx(ctx, func(tx *sql.Tx) error {
 		var n int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM posts`).Scan(&n); err != nil || n > 0 {
 			return err
 		}
-		ids := map[string]int64{}
-		for _, handle := range []string{one, two} {
+		ids := map[Member]int64{}
+		for _, m := range []Member{one, two} {
 			var id int64
-			err := tx.QueryRowContext(ctx, `INSERT INTO people (handle, name) VALUES (?1, ?1) ON CONFLICT (handle) DO UPDATE SET handle = ?1 RETURNING id`, handle).Scan(&id)
+			err := tx.QueryRowContext(ctx, `INSERT INTO people (handle, name) VALUES (?1, ?2) ON CONFLICT (handle) DO UPDATE SET name = ?2 RETURNING id`, m.Handle, m.Name).Scan(&id)
 			if err != nil {
 				return err
 			}
-			ids[handle] = id
+			ids[m] = id
 		}
 		at := func(ago time.Duration) int64 { return now.Add(-ago).UnixMilli() }
 		const hour, day = time.Hour, 24 * time.Hour

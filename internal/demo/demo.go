@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/exeunt/exeunt/examples/chirp"
 	"github.com/exeunt/exeunt/internal/app"
 )
 
@@ -40,7 +41,8 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 	if err != nil {
 		return nil, accounts, err
 	}
-	if err := s.Chirp.Seed(ctx, accounts.Accounts[0].Handle, accounts.Accounts[1].Handle, time.Now()); err != nil {
+	ada, grace := accounts.Accounts[0], accounts.Accounts[1]
+	if err := s.Chirp.Seed(ctx, chirp.Member{Handle: ada.Handle, Name: ada.Name}, chirp.Member{Handle: grace.Handle, Name: grace.Name}, time.Now()); err != nil {
 		return nil, accounts, errors.Join(fmt.Errorf("seed chirp: %w", err), s.Close())
 	}
 	accounts.Seeded = true
