@@ -40,7 +40,7 @@ func (a *Authority) Touch(ans Answer) { a.Live.Touch(ans, a.Now()) }
 
 const (
 	maxReloads   = 4               // how often a snapshot may be overtaken by events
-	loadPatience = 5 * time.Second // how long the first sight of a token may take
+	loadPatience = 5 * time.Second // how long the store may take over a token
 )
 
 func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
@@ -49,15 +49,14 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 	}
 	// Not by the request's own context: a sign-out whose sender has gone must
 	// not fail because its token was seen for the first time.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadPatience)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	release, ok := a.lookups.enter(ctx)
 	if !ok {
 		return Answer{State: live.CannotKnow}
 	}
 	defer release()
 	for range maxReloads {
-		sn, err := a.Store.Load(ctx, use, h)
+		sn, err := a.load(ctx, use, h)
 		switch {
 		case errors.Is(err, exeunt.ErrNotFound):
 			// A token is drawn at random, so one that is unknown now was never
@@ -86,6 +85,12 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 		return Answer{State: live.Ended}
 	}
 	return Answer{State: live.CannotKnow}
+}
+
+func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) (live.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadPatience)
+	defer cancel()
+	return a.Store.Load(ctx, use, h)
 }
 
 // lookups bounds what unknown tokens may cost. The checksum in a token stops
