@@ -1,8 +1,10 @@
 // Sums up test results: `go FILE ERR` prints what failed of a `go test -json`
 // run, `node FILE` the table of promises of a run of reporter.mjs, `total
-// NAME=FILE…` how many tests ran of each kind. Exits 1 if any failed, was
+// NAME=FILE…` how many tests ran of each kind; `failed` and `merge` serve the
+// second run of browser tests. Exits 1 if any failed, was
 // skipped, or none ran.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
 
 const lines = (file) => readFileSync(file, 'utf8').split('\n').filter(Boolean);
 
@@ -76,6 +78,23 @@ function node(file) {
   return n.fail === 0 && n.skip === 0 && n.pass > 0;
 }
 
+// The files in which something failed, or nothing at all if it was the run itself.
+function failed(file) {
+  const files = new Set(lines(file).map((l) => JSON.parse(l)).filter((r) => r.state === 'fail').map((r) => relative('.', r.file)));
+  console.log([...files].join(' '));
+  return files.size > 0;
+}
+
+// Puts the results of files that were run again in the place of their first.
+function merge(file, again) {
+  const second = lines(again).map((l) => JSON.parse(l));
+  const files = new Set(second.map((r) => r.file));
+  const first = lines(file).map((l) => JSON.parse(l));
+  for (const r of first) if (files.has(r.file) && r.state === 'fail') console.log(`failed at first: ${r.name}`);
+  writeFileSync(file, [...first.filter((r) => !files.has(r.file)), ...second].map((r) => `${JSON.stringify(r)}\n`).join(''));
+  return second.length > 0;
+}
+
 function total(named) {
   const sum = { pass: 0, fail: 0, skip: 0 };
   let all = true;
@@ -97,5 +116,6 @@ function total(named) {
 }
 
 const [mode, ...args] = process.argv.slice(2);
-const ok = mode === 'go' ? go(...args) : mode === 'node' ? node(...args) : total(args);
+const modes = { go, node, failed, merge, total: (...named) => total(named) };
+const ok = modes[mode](...args);
 process.exit(ok ? 0 : 1);
