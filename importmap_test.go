@@ -37,7 +37,8 @@ var rooms = map[string][]string{
 	"internal/app": {"", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
 		"internal/keys", "internal/live", "internal/pages", "internal/signin", "internal/store", "internal/stream", "internal/ui", "internal/web"},
 
-	// For tests: no room may import it.
+	// For tests: no room may import them.
+	"internal/testpg":   {},
 	"internal/testnode": {"", "internal/authority", "internal/feed", "internal/keys", "internal/live", "internal/signin", "internal/store", "internal/web"},
 
 	"examples/chirp":           {"client", "js"},

@@ -124,7 +124,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	var follow *feed.Feed
 	n.Store, err = store.Open(ctx, store.Options{
-		Path: filepath.Join(n.Config.Data, DatabaseFile), Log: n.log,
+		URL: store.SQLiteURL(filepath.Join(n.Config.Data, DatabaseFile)), Log: n.log,
 		Committed: func(events []exeunt.Event) error { return follow.Advance(events) },
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ func openNode(t tester, path string, c *clock) *node {
 	var f *feed.Feed
 	log := slog.New(slog.DiscardHandler)
 	fault := &atomic.Bool{}
-	s, err := store.Open(ctx, store.Options{Path: path, Log: log, Committed: func(list []exeunt.Event) error {
+	s, err := store.Open(ctx, store.Options{URL: store.SQLiteURL(path), Log: log, Committed: func(list []exeunt.Event) error {
 		if fault.Load() {
 			return errors.New("memory is lost")
 		}

@@ -25,7 +25,7 @@ const (
 
 func newStore(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "exeunt.db"), Log: slog.New(slog.DiscardHandler),
+	s, err := store.Open(t.Context(), store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: slog.New(slog.DiscardHandler),
 		Committed: func([]exeunt.Event) error { return nil }})
 	if err != nil {
 		t.Fatal(err)

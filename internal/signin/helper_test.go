@@ -47,7 +47,7 @@ func newDesk(t testing.TB) *desk {
 	now := func() time.Time { return epoch.Add(time.Duration(d.clock.Load())) }
 	log := slog.New(slog.DiscardHandler)
 	var f *feed.Feed
-	s, err := store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "exeunt.db"), Log: log,
+	s, err := store.Open(context.Background(), store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: log,
 		Committed: func(list []exeunt.Event) error { return f.Advance(list) }})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"time"
@@ -62,7 +61,7 @@ func (s *Store) Credential(ctx context.Context, id exeunt.AccountID) (exeunt.Acc
 // given handle, at most limit of them.
 func (s *Store) Accounts(ctx context.Context, after string, limit int) ([]exeunt.Account, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE handle > $1 ORDER BY handle LIMIT $2`, after, limit)
-	return collect(rows, err, "accounts", func(rows *sql.Rows) (exeunt.Account, error) { return scanAccount(rows) })
+	return collect(rows, err, "accounts", func(rows rowScanner) (exeunt.Account, error) { return scanAccount(rows) })
 }
 
 // AnyAccount reports whether there is an account yet.
@@ -96,7 +95,7 @@ func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, 
 		if _, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash,
 			password_set, status, created, generation, credential_version, live_sessions, last_ended)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $9, 1, 1, 0, 0)`,
-			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), a.EmailConfirmed, exeunt.DisplaySystem, c.PasswordHash, ms(a.Created)); err != nil {
+			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem, c.PasswordHash, ms(a.Created)); err != nil {
 			return err
 		}
 		return t.audit(exeunt.AuditEntry{At: a.Created, Account: a.ID, Action: exeunt.AuditSignUp, By: by})
@@ -155,7 +154,7 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 		}
 		ok, err := found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
 			name = COALESCE($2, name), display = COALESCE($3, display),
-			email_confirmed = CASE WHEN $6 THEN CASE WHEN email = '' THEN 0 ELSE 1 END WHEN $4 IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
+			email_confirmed = CASE WHEN $6 THEN CASE WHEN email = '' THEN 0 ELSE 1 END WHEN CAST($4 AS TEXT) IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
 			email = COALESCE($4, email), email_key = COALESCE($5, email_key)
 			WHERE id = $1 RETURNING profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`,
 			id.Bytes(), c.Name, c.Display, c.Email, keyOf(c.Email), c.ConfirmEmail).Scan(&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display))
@@ -216,21 +215,4 @@ func notFound(what string, err error) error {
 		return fmt.Errorf("%s: %w", what, exeunt.ErrNotFound)
 	}
 	return unavailable(what, err)
-}
-
-// collect reads all rows of a query.
-func collect[T any](rows *sql.Rows, err error, what string, scan func(*sql.Rows) (T, error)) ([]T, error) {
-	if err != nil {
-		return nil, unavailable(what, err)
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, unavailable(what, err)
-		}
-		out = append(out, v)
-	}
-	return out, unavailable(what, rows.Err())
 }

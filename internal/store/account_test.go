@@ -14,7 +14,10 @@ func person(handle, email string, confirmed bool) exeunt.Account {
 
 // An address identifies only once confirmed: anybody can type a stranger's.
 func TestOnlyAConfirmedAddressIdentifies(t *testing.T) {
-	s := newStore(t)
+	onEachEngine(t, onlyAConfirmedAddressIdentifies)
+}
+
+func onlyAConfirmedAddressIdentifies(t *testing.T, s *testStore) {
 	squatter, owner := person("squatter", "Ada@Example.com", false), person("ada", "ada@example.com", true)
 	for _, a := range []exeunt.Account{squatter, owner} {
 		if err := s.AddAccount(t.Context(), a, Credential{a.Handle + "'s"}, nil, exeunt.System()); err != nil {
@@ -49,7 +52,10 @@ func TestOnlyAConfirmedAddressIdentifies(t *testing.T) {
 }
 
 func TestAChangedAddressIsUnconfirmedAgain(t *testing.T) {
-	s := newStore(t)
+	onEachEngine(t, aChangedAddressIsUnconfirmedAgain)
+}
+
+func aChangedAddressIsUnconfirmedAgain(t *testing.T, s *testStore) {
 	a := person("ada", "ada@example.com", true)
 	if err := s.AddAccount(t.Context(), a, Credential{}, nil, exeunt.System()); err != nil {
 		t.Fatal(err)
@@ -85,7 +91,10 @@ func TestAChangedAddressIsUnconfirmedAgain(t *testing.T) {
 }
 
 func TestTakenNamesAreRefusedByTheirOwnName(t *testing.T) {
-	s := newStore(t)
+	onEachEngine(t, takenNamesAreRefusedByTheirOwnName)
+}
+
+func takenNamesAreRefusedByTheirOwnName(t *testing.T, s *testStore) {
 	if err := s.AddAccount(t.Context(), person("ada", "ada@example.com", true), Credential{}, nil, exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +106,9 @@ func TestTakenNamesAreRefusedByTheirOwnName(t *testing.T) {
 }
 
 // An invite is spent and its account created, both or neither.
-func TestInvites(t *testing.T) {
-	s := newStore(t)
+func TestInvites(t *testing.T) { onEachEngine(t, invites) }
+
+func invites(t *testing.T, s *testStore) {
 	if err := s.AddAccount(t.Context(), person("ada", "ada@example.com", true), Credential{}, nil, exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
@@ -144,8 +154,9 @@ func TestInvites(t *testing.T) {
 
 // The first account's link is good only while there is no account, and a newer
 // one takes the place of an older.
-func TestTheFirstInvite(t *testing.T) {
-	s := newStore(t)
+func TestTheFirstInvite(t *testing.T) { onEachEngine(t, theFirstInvite) }
+
+func theFirstInvite(t *testing.T, s *testStore) {
 	older, newer := exeunt.NewToken(exeunt.UseInvite).Hash(), exeunt.NewToken(exeunt.UseInvite).Hash()
 	for _, h := range []exeunt.TokenHash{older, newer} {
 		if err := s.AddInvite(t.Context(), h, Invite{Expires: epoch.Add(time.Hour)}); err != nil {
@@ -161,8 +172,9 @@ func TestTheFirstInvite(t *testing.T) {
 	wantErr(t, s.AddAccount(t.Context(), person("eve", "", false), Credential{}, &newer, exeunt.System()), exeunt.ErrInviteSpent)
 }
 
-func TestAccountsAreListedInPages(t *testing.T) {
-	s := newStore(t)
+func TestAccountsAreListedInPages(t *testing.T) { onEachEngine(t, accountsAreListedInPages) }
+
+func accountsAreListedInPages(t *testing.T, s *testStore) {
 	if any, err := s.AnyAccount(t.Context()); any || err != nil {
 		t.Errorf("a new store has accounts: %v, %v", any, err)
 	}
@@ -193,8 +205,9 @@ func TestAccountsAreListedInPages(t *testing.T) {
 }
 
 // A hash made anew must not bring back a password that was changed meanwhile.
-func TestRehashYieldsToAPasswordChange(t *testing.T) {
-	s := newStore(t)
+func TestRehashYieldsToAPasswordChange(t *testing.T) { onEachEngine(t, rehashYieldsToAPasswordChange) }
+
+func rehashYieldsToAPasswordChange(t *testing.T, s *testStore) {
 	a := s.account()
 	keep := s.session(a.ID)
 	rev := endOthers(keep)

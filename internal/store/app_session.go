@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -125,7 +124,7 @@ func (s *Store) addApps(ctx context.Context, account exeunt.AccountID, list []ex
 		return nil
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM app_sessions p WHERE p.account_id = $1 ORDER BY p.started, p.id`, account.Bytes())
-	apps, err := collect(rows, err, "app sessions", func(r *sql.Rows) (exeunt.AppSession, error) {
+	apps, err := collect(rows, err, "app sessions", func(r rowScanner) (exeunt.AppSession, error) {
 		var a appScan
 		err := r.Scan(a.dest()...)
 		return a.value(), err

@@ -1,8 +1,8 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -20,8 +20,8 @@ type member struct {
 // first of them waits.
 const maxBatch = 256
 
-// checkpointEvery is how often the write-ahead log is moved into the file.
-const checkpointEvery = time.Second
+// tidyEvery is how often the engine may tidy up after what was written.
+const tidyEvery = time.Second
 
 // commit has run executed inside a transaction and returns after the commit
 // is durable. run may be called twice, so it must set its results afresh each
@@ -69,36 +69,35 @@ func (s *Store) commit(ctx context.Context, run func(*tx) error) error {
 
 func (s *Store) commitLoop() {
 	defer close(s.stopped)
-	t := &tx{conn: s.conn, stmts: map[string]*sql.Stmt{}}
-	defer t.close()
-	tick := time.NewTicker(checkpointEvery)
+	defer s.tx.drop()
+	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	dirty := false
 	for {
 		select {
 		case m := <-s.queue:
-			s.runBatch(t, s.gather(m))
+			s.runBatch(s.gather(m))
 			dirty = true
 		case <-tick.C:
 			if dirty {
-				s.checkpoint(t)
+				s.tidy()
 			}
 			dirty = false
 		case <-s.stop:
-			s.drain(t)
+			s.drain()
 			return
 		}
 	}
 }
 
 // drain commits what was queued before the stop.
-func (s *Store) drain(t *tx) {
+func (s *Store) drain() {
 	for {
 		select {
 		case m := <-s.queue:
-			s.runBatch(t, s.gather(m))
+			s.runBatch(s.gather(m))
 		default:
-			s.checkpoint(t)
+			s.tidy()
 			return
 		}
 	}
@@ -119,13 +118,13 @@ func (s *Store) gather(first *member) []*member {
 	return batch
 }
 
-func (s *Store) runBatch(t *tx, batch []*member) {
-	err := s.attempt(t, batch)
-	if err != nil && len(batch) > 1 && !errors.Is(err, exeunt.ErrNotConfirmed) {
+func (s *Store) runBatch(batch []*member) {
+	err := s.attempt(batch)
+	if err != nil && len(batch) > 1 && !errors.Is(err, exeunt.ErrNotConfirmed) && s.tx.begun {
 		// Somebody's statement failed and undid everybody's. Alone, only the
 		// one at fault fails.
 		for _, m := range batch {
-			m.done <- s.attempt(t, []*member{m})
+			m.done <- s.attempt([]*member{m})
 		}
 		return
 	}
@@ -134,10 +133,12 @@ func (s *Store) runBatch(t *tx, batch []*member) {
 	}
 }
 
-func (s *Store) attempt(t *tx, batch []*member) error {
+func (s *Store) attempt(batch []*member) error {
 	if s.Failed() {
 		return exeunt.ErrUnavailable
 	}
+	t := s.tx
+	defer t.limit()()
 	if err := t.begin(); err != nil {
 		t.rollback()
 		return unavailable("begin", err)
@@ -148,13 +149,19 @@ func (s *Store) attempt(t *tx, batch []*member) error {
 			return unavailable("statement", err)
 		}
 	}
-	if err := s.finish(t); err != nil {
-		if !outcomeUnknown(err) {
-			t.rollback()
-			return unavailable("commit", err)
+	err := s.finish()
+	switch s.engine.judge(err) {
+	case notWritten:
+		t.rollback()
+		return unavailable("commit", err)
+	case unknown:
+		// Whether it is recorded, the log will tell: the next start's, or the
+		// server's once it is reached again. Nobody is told that it is.
+		t.rollback()
+		if s.traits.exits {
+			s.fail(fmt.Errorf("commit: %w", err))
 		}
-		s.fail(fmt.Errorf("commit: %w", err))
-		return fmt.Errorf("commit: %w (%w)", exeunt.ErrNotConfirmed, err)
+		return fmt.Errorf("commit: %w (%w)", exeunt.ErrNotConfirmed, cmp.Or(err, errNotReplicated))
 	}
 	// A crash from here on loses no end: the next start reads the log. Nobody
 	// has been told yet, and nobody is told before memory agrees.
@@ -165,7 +172,10 @@ func (s *Store) attempt(t *tx, batch []*member) error {
 	return nil
 }
 
-func (s *Store) finish(t *tx) error {
+var errNotReplicated = errors.New("the wait for the standby was cancelled")
+
+func (s *Store) finish() error {
+	t := s.tx
 	if len(t.events) > 0 {
 		if _, err := t.exec(`UPDATE log_head SET seq = $1 WHERE id = 1`, t.seq); err != nil {
 			return err
@@ -176,96 +186,16 @@ func (s *Store) finish(t *tx) error {
 			return err
 		}
 	}
-	_, err := t.exec(`COMMIT`)
-	return err
+	return t.commit()
 }
 
-// checkpoint moves the write-ahead log into the database file without waiting
-// for readers. It fails harmlessly when readers are in the way; an error of
-// the disk is another matter.
-func (s *Store) checkpoint(t *tx) {
-	if s.Failed() {
+// tidy fails harmlessly when readers are in the way; an error of the disk is
+// another matter.
+func (s *Store) tidy() {
+	if s.Failed() || s.traits.tidy == "" || s.tx.conn == nil {
 		return
 	}
-	var busy, logged, moved int
-	if err := t.row(`PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &logged, &moved); err != nil && outcomeUnknown(err) {
-		s.fail(fmt.Errorf("checkpoint: %w", err))
+	if _, err := s.tx.exec(s.traits.tidy); err != nil && s.engine.judge(err) == unknown {
+		s.fail(fmt.Errorf("tidy up: %w", err))
 	}
-}
-
-// tx is the transaction being built. It belongs to the committing goroutine.
-type tx struct {
-	conn   *sql.Conn
-	stmts  map[string]*sql.Stmt
-	seq    int64 // number of the last event, those of this transaction included
-	events []exeunt.Event
-}
-
-func (t *tx) begin() error {
-	t.events = nil
-	if _, err := t.exec(`BEGIN IMMEDIATE`); err != nil {
-		return err
-	}
-	// The head row is touched by every transaction, also by one that records no
-	// event, so that a replicated commit always waits for its standby.
-	return t.row(`UPDATE log_head SET touched = touched + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
-}
-
-func (t *tx) rollback() {
-	t.events = nil
-	// An error means that the engine has rolled back by itself.
-	_, _ = t.exec(`ROLLBACK`)
-}
-
-func (t *tx) close() {
-	for _, st := range t.stmts {
-		st.Close()
-	}
-}
-
-// Statements run to their end once begun: a caller who gives up must not tear
-// a transaction that its neighbours share.
-func (t *tx) stmt(q string) (*sql.Stmt, error) {
-	if st := t.stmts[q]; st != nil {
-		return st, nil
-	}
-	st, err := t.conn.PrepareContext(context.Background(), q)
-	if err == nil {
-		t.stmts[q] = st
-	}
-	return st, err
-}
-
-func (t *tx) exec(q string, args ...any) (affected int64, err error) {
-	st, err := t.stmt(q)
-	if err != nil {
-		return 0, err
-	}
-	r, err := st.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
-}
-
-type rowScanner interface{ Scan(...any) error }
-
-type rowError struct{ err error }
-
-func (r rowError) Scan(...any) error { return r.err }
-
-func (t *tx) row(q string, args ...any) rowScanner {
-	st, err := t.stmt(q)
-	if err != nil {
-		return rowError{err}
-	}
-	return st.QueryRowContext(context.Background(), args...)
-}
-
-// found turns "no row" into false and passes other errors on.
-func found(err error) (bool, error) {
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -56,7 +56,10 @@ func (s *testStore) pauseCommit() (reached <-chan struct{}, release func()) {
 }
 
 func TestOneMemberAtFaultDoesNotFailItsNeighbours(t *testing.T) {
-	s := newStore(t)
+	onEachEngine(t, oneMemberAtFaultDoesNotFailItsNeighbours)
+}
+
+func oneMemberAtFaultDoesNotFailItsNeighbours(t *testing.T, s *testStore) {
 	a := s.account()
 	const n = 20
 	var sessions [n]exeunt.Session
@@ -96,8 +99,9 @@ func TestOneMemberAtFaultDoesNotFailItsNeighbours(t *testing.T) {
 	s.checkLog()
 }
 
-func TestACallerWhoGivesUp(t *testing.T) {
-	s := newStore(t)
+func TestACallerWhoGivesUp(t *testing.T) { onEachEngine(t, aCallerWhoGivesUp) }
+
+func aCallerWhoGivesUp(t *testing.T, s *testStore) {
 	a := s.account()
 	v := s.session(a.ID)
 	rev := endOne(v)
@@ -131,8 +135,9 @@ func TestACallerWhoGivesUp(t *testing.T) {
 	s.checkLog()
 }
 
-func TestAFullQueueRefuses(t *testing.T) {
-	s := newStore(t)
+func TestAFullQueueRefuses(t *testing.T) { onEachEngine(t, aFullQueueRefuses) }
+
+func aFullQueueRefuses(t *testing.T, s *testStore) {
 	a := s.account()
 	v := s.session(a.ID)
 	release := s.hold()
@@ -166,7 +171,7 @@ func TestUnknownOutcomeAtCommit(t *testing.T) {
 			v, w := s.session(a.ID), s.session(a.ID)
 			s.beforeCommit = func() error {
 				if committed {
-					if _, err := s.conn.ExecContext(context.Background(), `COMMIT`); err != nil {
+					if _, err := s.tx.conn.ExecContext(context.Background(), `COMMIT`); err != nil {
 						t.Error(err)
 					}
 				}
@@ -230,7 +235,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	s := newStore(t)
 	a := s.account()
 	v := s.session(a.ID)
-	if _, err := s.conn.ExecContext(t.Context(), `PRAGMA max_page_count = 1`); err != nil { // it becomes the present size
+	if _, err := s.tx.conn.ExecContext(t.Context(), `PRAGMA max_page_count = 1`); err != nil { // it becomes the present size
 		t.Fatal(err)
 	}
 	var err error
@@ -241,7 +246,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	}
 	wantErr(t, err, exeunt.ErrUnavailable)
 	var full *sqlite.Error
-	if !errors.As(err, &full) || outcomeUnknown(full) {
+	if !errors.As(err, &full) || s.engine.judge(full) == unknown {
 		t.Fatalf("a full disk is no unknown outcome: %v", err)
 	}
 	if s.Failed() || s.count(`SELECT count(*) FROM sessions`) != started {
@@ -255,7 +260,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		t.Errorf("said that nothing was changed, and yet: %+v, failed %v, %v", got.End, s.Failed(), err)
 	}
 	s.beforeCommit = nil
-	if _, err := s.conn.ExecContext(t.Context(), `PRAGMA max_page_count = 1000000`); err != nil {
+	if _, err := s.tx.conn.ExecContext(t.Context(), `PRAGMA max_page_count = 1000000`); err != nil {
 		t.Fatal(err)
 	}
 	s.end(endOne(v))
@@ -276,7 +281,10 @@ func TestMemoryThatCannotFollowStopsTheStore(t *testing.T) {
 }
 
 func TestWritesUnderWayWhenTheStoreCloses(t *testing.T) {
-	s := newStore(t)
+	onEachEngine(t, writesUnderWayWhenTheStoreCloses)
+}
+
+func writesUnderWayWhenTheStoreCloses(t *testing.T, s *testStore) {
 	a := s.account()
 	const n = 40
 	var sessions [n]exeunt.Session
@@ -297,7 +305,7 @@ func TestWritesUnderWayWhenTheStoreCloses(t *testing.T) {
 	<-closed
 	_, err := s.End(t.Context(), exeunt.System(), endOne(sessions[0]), Change{}, epoch)
 	wantErr(t, err, exeunt.ErrUnavailable)
-	r := openStore(t, s.path)
+	r := openStore(t, s.url)
 	for i, v := range sessions {
 		got, err := r.Session(t.Context(), a.ID, v.ID)
 		if err != nil || (errs[i] == nil) != (got.End != nil) || errs[i] != nil && !errors.Is(errs[i], exeunt.ErrUnavailable) {
@@ -310,7 +318,10 @@ func TestWritesUnderWayWhenTheStoreCloses(t *testing.T) {
 // Every transaction touches the head, also one without an event, so that a
 // replicated commit always waits for its standby.
 func TestTheHeadIsTouchedByEveryTransaction(t *testing.T) {
-	s := newStore(t)
+	onEachEngine(t, theHeadIsTouchedByEveryTransaction)
+}
+
+func theHeadIsTouchedByEveryTransaction(t *testing.T, s *testStore) {
 	before := s.count(`SELECT touched FROM log_head`)
 	s.account()
 	if after := s.count(`SELECT touched FROM log_head`); after != before+1 || s.count(`SELECT seq FROM log_head`) != 0 {

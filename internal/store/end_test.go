@@ -10,8 +10,9 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-func TestEndingTwiceIsHarmless(t *testing.T) {
-	s := newStore(t)
+func TestEndingTwiceIsHarmless(t *testing.T) { onEachEngine(t, endingTwiceIsHarmless) }
+
+func endingTwiceIsHarmless(t *testing.T, s *testStore) {
 	a := s.account()
 	v := s.session(a.ID)
 	if out := s.end(endOne(v)); out.Already || out.Ended != 1 || out.Seq != 1 {
@@ -26,8 +27,9 @@ func TestEndingTwiceIsHarmless(t *testing.T) {
 	s.checkLog()
 }
 
-func TestRefusedEndings(t *testing.T) {
-	s := newStore(t)
+func TestRefusedEndings(t *testing.T) { onEachEngine(t, refusedEndings) }
+
+func refusedEndings(t *testing.T, s *testStore) {
 	a, b := s.account(), s.account()
 	v, w, other := s.session(a.ID), s.session(a.ID), s.session(b.ID)
 	foreign := endOne(other)
@@ -68,8 +70,9 @@ func TestRefusedEndings(t *testing.T) {
 	s.checkLog()
 }
 
-func TestIdempotencyKeys(t *testing.T) {
-	s := newStore(t)
+func TestIdempotencyKeys(t *testing.T) { onEachEngine(t, idempotencyKeys) }
+
+func idempotencyKeys(t *testing.T, s *testStore) {
 	a := s.account()
 	keep, v, w := s.session(a.ID), s.session(a.ID), s.session(a.ID)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: keep.ID}
@@ -118,8 +121,9 @@ func TestIdempotencyKeys(t *testing.T) {
 	s.checkLog()
 }
 
-func TestTheSameKeyAtTheSameMoment(t *testing.T) {
-	s := newStore(t)
+func TestTheSameKeyAtTheSameMoment(t *testing.T) { onEachEngine(t, theSameKeyAtTheSameMoment) }
+
+func theSameKeyAtTheSameMoment(t *testing.T, s *testStore) {
 	a := s.account()
 	for range 3 {
 		s.session(a.ID)
@@ -226,8 +230,9 @@ func TestSignInsInFlightAreFenced(t *testing.T) {
 }
 
 // Signing in over a live session ends it, also when it is another account's.
-func TestSigningInReplaces(t *testing.T) {
-	s := newStore(t)
+func TestSigningInReplaces(t *testing.T) { onEachEngine(t, signingInReplaces) }
+
+func signingInReplaces(t *testing.T, s *testStore) {
 	a, b := s.account(), s.account()
 	old := s.session(a.ID)
 	n := newSession(s.proof(b.ID), epoch)
@@ -252,7 +257,10 @@ func TestSigningInReplaces(t *testing.T) {
 }
 
 func TestTimeEndsOnlyWhatTheStoreAgreesTo(t *testing.T) {
-	s := newStore(t)
+	onEachEngine(t, timeEndsOnlyWhatTheStoreAgreesTo)
+}
+
+func timeEndsOnlyWhatTheStoreAgreesTo(t *testing.T, s *testStore) {
 	a := s.account()
 	v := s.session(a.ID) // idle 1 h, absolute 24 h
 	declare := func(reason exeunt.Reason, after time.Duration) error {
@@ -304,8 +312,9 @@ func TestTimeEndsOnlyWhatTheStoreAgreesTo(t *testing.T) {
 }
 
 // A stricter policy holds for sessions that are there already.
-func TestTighten(t *testing.T) {
-	s := newStore(t)
+func TestTighten(t *testing.T) { onEachEngine(t, tighten) }
+
+func tighten(t *testing.T, s *testStore) {
 	a := s.account()
 	v := s.session(a.ID)
 	lax := exeunt.DefaultPolicy()
@@ -325,8 +334,9 @@ func TestTighten(t *testing.T) {
 	}
 }
 
-func TestPurgeKeepsWhatExplains(t *testing.T) {
-	s := newStore(t)
+func TestPurgeKeepsWhatExplains(t *testing.T) { onEachEngine(t, purgeKeepsWhatExplains) }
+
+func purgeKeepsWhatExplains(t *testing.T, s *testStore) {
 	a := s.account()
 	old := s.session(a.ID)
 	s.end(endOne(old))
@@ -378,8 +388,9 @@ func TestPurgeKeepsWhatExplains(t *testing.T) {
 
 // An ending and a list keep a person's address, label and session apart from
 // those of whoever was ended.
-func TestTheAuditSaysWho(t *testing.T) {
-	s := newStore(t)
+func TestTheAuditSaysWho(t *testing.T) { onEachEngine(t, theAuditSaysWho) }
+
+func theAuditSaysWho(t *testing.T, s *testStore) {
 	a := s.account()
 	keep, v := s.session(a.ID), s.session(a.ID)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: keep.ID, Label: "Firefox on Linux"}

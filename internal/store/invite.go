@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -26,7 +25,7 @@ func (s *Store) AddInvite(ctx context.Context, hash exeunt.TokenHash, v Invite) 
 			}
 		}
 		_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_confirmed, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
-			hash[:], v.Handle, v.Name, v.Email, v.EmailConfirmed, ms(v.Expires))
+			hash[:], v.Handle, v.Name, v.Email, flag(v.EmailConfirmed), ms(v.Expires))
 		return err
 	})
 }
@@ -55,7 +54,7 @@ type SealedKey struct {
 // Keys returns the sealed keys of a purpose, newest first.
 func (s *Store) Keys(ctx context.Context, purpose string) ([]SealedKey, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT purpose, sealed, created FROM sealed_keys WHERE purpose = $1 ORDER BY created DESC, id DESC`, purpose)
-	return collect(rows, err, "keys", func(r *sql.Rows) (k SealedKey, err error) {
+	return collect(rows, err, "keys", func(r rowScanner) (k SealedKey, err error) {
 		var created int64
 		err = r.Scan(&k.Purpose, &k.Sealed, &created)
 		k.Created = at(created)

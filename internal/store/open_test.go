@@ -23,7 +23,7 @@ func TestSQLiteIsNewEnough(t *testing.T) {
 func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 	s := newStore(t)
 	s.account()
-	files, err := filepath.Glob(s.path + "*")
+	files, err := filepath.Glob(filePath(s) + "*")
 	if err != nil || len(files) < 3 {
 		t.Fatalf("expected the file, its log and its index, have %v, %v", files, err)
 	}
@@ -36,9 +36,10 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 
 func TestCommitsWaitForTheDisk(t *testing.T) {
 	s := newStore(t)
+	s.account() // so that the committer has its connection
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "wal_autocheckpoint": "0"} {
 		var got string
-		if err := s.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+		if err := s.tx.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, want %s (%v)", pragma, got, want, err)
 		}
 	}
@@ -49,11 +50,12 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 
 func TestNewerSchemaIsRefused(t *testing.T) {
 	s := newStore(t)
-	if _, err := s.conn.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
+	s.account()
+	if _, err := s.tx.conn.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	_, err := Open(t.Context(), Options{Path: s.path, Committed: func([]exeunt.Event) error { return nil }, Log: slog.New(slog.DiscardHandler)})
+	_, err := Open(t.Context(), Options{URL: s.url, Committed: func([]exeunt.Event) error { return nil }, Log: slog.New(slog.DiscardHandler)})
 	if err == nil || !strings.Contains(err.Error(), "run the newer program") {
 		t.Errorf("got %v", err)
 	}
@@ -64,9 +66,9 @@ func TestOddPathsOpen(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s := openStore(t, filepath.Join(dir, "x y.db"))
+	s := openStore(t, SQLiteURL(filepath.Join(dir, "x y.db")))
 	s.account()
-	if _, err := os.Stat(s.path); err != nil || s.count(`SELECT count(*) FROM accounts`) != 1 {
+	if _, err := os.Stat(filePath(s)); err != nil || s.count(`SELECT count(*) FROM accounts`) != 1 {
 		t.Errorf("the account is not in that file: %v", err)
 	}
 }
@@ -76,7 +78,7 @@ func TestOpeningWhatIsNoDatabase(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database ", 500)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), Options{Path: path, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := Open(t.Context(), Options{URL: SQLiteURL(path), Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
 }

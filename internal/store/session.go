@@ -31,10 +31,10 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 		refused = nil
 		v := &n.Session
 		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, deadline, generation)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, min($9 + $10, $11), generation FROM accounts
-			WHERE id = $1 AND generation = $12 AND credential_version = $13 AND status = 'active'`,
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, generation FROM accounts
+			WHERE id = $1 AND generation = $13 AND credential_version = $14 AND status = 'active'`,
 			v.Account.Bytes(), v.ID.Bytes(), n.Hash[:], v.Kind, v.Label, v.UserAgent, addressText(v.Address), v.Method, ms(v.Started),
-			v.Idle.Milliseconds(), ms(v.ExpiresAt), n.Proof.Generation, n.Proof.CredentialVersion)
+			v.Idle.Milliseconds(), ms(v.ExpiresAt), min(ms(v.Started)+v.Idle.Milliseconds(), ms(v.ExpiresAt)), n.Proof.Generation, n.Proof.CredentialVersion)
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (s *Store) Sessions(ctx context.Context, account exeunt.AccountID, ended bo
 			ORDER BY COALESCE(s.ended_at, e.at) DESC, s.id LIMIT $2`
 	}
 	rows, err := s.read.QueryContext(ctx, q, account.Bytes(), limit)
-	list, err := collect(rows, err, "sessions", func(r *sql.Rows) (exeunt.Session, error) { return scanSession(r) })
+	list, err := collect(rows, err, "sessions", func(r rowScanner) (exeunt.Session, error) { return scanSession(r) })
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (s *Store) CountEnded(ctx context.Context, account exeunt.AccountID) (n int
 // operator, latest sign-in first.
 func (s *Store) AllSessions(ctx context.Context, limit int) ([]exeunt.Session, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT `+sessionColumns+sessionTables+` WHERE s.ended_at IS NULL AND s.generation >= a.generation ORDER BY s.started DESC, s.id LIMIT $1`, limit)
-	return collect(rows, err, "sessions", func(r *sql.Rows) (exeunt.Session, error) { return scanSession(r) })
+	return collect(rows, err, "sessions", func(r rowScanner) (exeunt.Session, error) { return scanSession(r) })
 }
 
 // AccountOf returns the account of a session, or ErrNotFound.
@@ -214,7 +214,7 @@ func (s *Store) Tighten(ctx context.Context, p exeunt.Policy) error {
 	return s.commit(ctx, func(t *tx) error {
 		for _, k := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared, exeunt.KindApp} {
 			l := p.For(k)
-			if _, err := t.exec(`UPDATE sessions SET idle = min(idle, $1), expires = min(expires, started + $2), deadline = min(seen + min(idle, $1), expires, started + $2)
+			if _, err := t.exec(`UPDATE sessions SET idle = least(idle, $1), expires = least(expires, started + $2), deadline = least(seen + least(idle, $1), expires, started + $2)
 				WHERE kind = $3 AND ended_at IS NULL AND (idle > $1 OR expires > started + $2)`,
 				l.Idle.Milliseconds(), l.Absolute.Milliseconds(), k); err != nil {
 				return err

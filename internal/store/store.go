@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,9 @@ import (
 
 // Options configure a Store.
 type Options struct {
-	// Path of the database file; it is created if it is not there.
-	Path string
+	// URL of the database: sqlite:PATH, where the file is created if it is not
+	// there, or postgres://USER:PASSWORD@HOST/NAME.
+	URL string
 	// Committed is called after each commit with the events it recorded, in
 	// log order and before any caller learns of its outcome. An error means
 	// that memory and log have parted: the store stops.
@@ -26,10 +28,11 @@ type Options struct {
 
 // Store is an open database. Its methods are safe for concurrent use.
 type Store struct {
-	opt   Options
-	read  *sql.DB
-	write *sql.DB
-	conn  *sql.Conn // the committer's, and nobody else's
+	opt    Options
+	engine engine
+	traits traits
+	read   reader
+	tx     *tx // the committer's, and nobody else's
 
 	// What every first sight of a token asks. Parsing it anew each time would
 	// take longer than answering it.
@@ -50,26 +53,26 @@ const queueLen = 4096
 
 // Open opens the database, brings its schema up to date and starts to commit.
 func Open(ctx context.Context, opt Options) (*Store, error) {
+	e, err := openEngine(opt.URL)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
 	s := &Store{
-		opt: opt, queue: make(chan *member, queueLen),
+		opt: opt, engine: e, traits: e.traits(), queue: make(chan *member, queueLen),
 		stop: make(chan struct{}), stopped: make(chan struct{}), fatal: make(chan error, 1),
 	}
+	s.tx = newTx(e, s.traits)
 	if err := s.open(ctx); err != nil {
 		s.closeDatabases()
-		return nil, fmt.Errorf("database %s: %w", opt.Path, err)
+		return nil, fmt.Errorf("database %s: %w", printable(opt.URL), err)
 	}
 	go s.commitLoop()
 	return s, nil
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.write, s.read, err = openSQLite(s.opt.Path); err != nil {
-		return err
-	}
-	if s.conn, err = s.write.Conn(ctx); err != nil {
-		return err
-	}
-	if err := migrate(ctx, s.write, s.conn); err != nil {
+	s.read.patience = s.traits.patience
+	if s.read.DB, err = s.engine.open(ctx); err != nil {
 		return err
 	}
 	if s.load, err = s.read.PrepareContext(ctx, loadSession); err != nil {
@@ -77,6 +80,15 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	s.loadOfApp, err = s.read.PrepareContext(ctx, loadAppSession)
 	return err
+}
+
+// printable is a database URL without its password.
+func printable(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "(its URL is malformed)"
+	}
+	return u.Redacted()
 }
 
 // Close lets the writes that wait finish, then closes the database.
@@ -93,15 +105,10 @@ func (s *Store) closeDatabases() error {
 			errs = append(errs, st.Close())
 		}
 	}
-	if s.conn != nil {
-		errs = append(errs, s.conn.Close())
+	if s.read.DB != nil {
+		errs = append(errs, s.read.Close())
 	}
-	for _, db := range []*sql.DB{s.write, s.read} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.engine.close())...)
 }
 
 // Fatal delivers the error after which this process can no longer tell what is
@@ -155,4 +162,12 @@ func at(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
+}
+
+// flag is a truth as the databases keep it.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -21,9 +20,9 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 		list = list[len(part):]
 		err := s.commit(ctx, func(t *tx) error {
 			for _, a := range part {
-				q, id := `UPDATE sessions SET seen = max(seen, $1), deadline = min(max(seen, $1) + idle, expires) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.Session.Bytes()
+				q, id := `UPDATE sessions SET seen = greatest(seen, $1), deadline = least(greatest(seen, $1) + idle, expires) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.Session.Bytes()
 				if !a.App.IsZero() {
-					q, id = `UPDATE app_sessions SET seen = max(seen, $1) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.App.Bytes()
+					q, id = `UPDATE app_sessions SET seen = greatest(seen, $1) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.App.Bytes()
 				}
 				if _, err := t.exec(q, ms(a.Seen), a.Account.Bytes(), id); err != nil {
 					return err
@@ -53,8 +52,8 @@ func (s *Store) OverdueOf(ctx context.Context, account exeunt.AccountID, now tim
 	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` AND s.account_id = $2 LIMIT $3`, ms(now), account.Bytes(), limit))
 }
 
-func scanOverdue(rows *sql.Rows, err error) ([]live.Overdue, error) {
-	return collect(rows, err, "overdue sessions", func(r *sql.Rows) (o live.Overdue, err error) {
+func scanOverdue(rows *timedRows, err error) ([]live.Overdue, error) {
+	return collect(rows, err, "overdue sessions", func(r rowScanner) (o live.Overdue, err error) {
 		err = r.Scan(&o.Account, &o.Session, &o.Reason)
 		return o, err
 	})
@@ -96,7 +95,7 @@ func (t *tx) settle(seq int64) (written int64, err error) {
 }
 
 func (t *tx) settledUpTo(seq int64) error {
-	_, err := t.exec(`UPDATE log_head SET settled = max(settled, $1) WHERE id = 1`, seq)
+	_, err := t.exec(`UPDATE log_head SET settled = greatest(settled, $1) WHERE id = 1`, seq)
 	return err
 }
 
@@ -117,9 +116,9 @@ var stale = []struct {
 	{"codes", "hash", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore},
 	{"invites", "hash", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore},
 	{"outcomes", "(actor, key)", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore},
-	{"audit", "id", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) WHERE at < $1`, Retention.audit},
+	{"audit", "id", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) AS oldest WHERE at < $1`, Retention.audit},
 	// An event outlives the sessions it explains.
-	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) WHERE at < $1 AND seq <= (SELECT settled FROM log_head WHERE id = 1)`, Retention.ended},
+	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1 AND seq <= (SELECT settled FROM log_head WHERE id = 1)`, Retention.ended},
 }
 
 func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
@@ -156,7 +155,7 @@ func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (int64, e
 func (s *Store) Audit(ctx context.Context, account exeunt.AccountID, limit int) ([]exeunt.AuditEntry, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session, by_label, detail
 		FROM audit WHERE account_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, account.Bytes(), limit)
-	return collect(rows, err, "audit", func(r *sql.Rows) (e exeunt.AuditEntry, err error) {
+	return collect(rows, err, "audit", func(r rowScanner) (e exeunt.AuditEntry, err error) {
 		var when int64
 		err = r.Scan(&when, &e.Account, &e.Action, &e.Session, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label, &e.Detail)
 		e.At = at(when)
@@ -168,7 +167,7 @@ func (s *Store) Audit(ctx context.Context, account exeunt.AccountID, limit int) 
 func (s *Store) Events(ctx context.Context, after int64, limit int) ([]exeunt.Event, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label
 		FROM events WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
-	return collect(rows, err, "events", func(r *sql.Rows) (e exeunt.Event, err error) {
+	return collect(rows, err, "events", func(r rowScanner) (e exeunt.Event, err error) {
 		var when int64
 		err = r.Scan(&e.Seq, &when, &e.Account, &e.Scope, &e.Session, &e.AppSession, &e.Generation, &e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label)
 		e.At = at(when)

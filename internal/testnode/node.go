@@ -50,7 +50,7 @@ func New(t testing.TB, o Options) *Node {
 	log := slog.New(slog.DiscardHandler)
 	index := live.New(0)
 	follow := feed.New(index)
-	st, err := store.Open(t.Context(), store.Options{Path: n.Path, Committed: follow.Advance, Log: log})
+	st, err := store.Open(t.Context(), store.Options{URL: store.SQLiteURL(n.Path), Committed: follow.Advance, Log: log})
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
 	n.Authority = authority.New(authority.Config{

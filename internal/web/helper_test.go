@@ -39,7 +39,7 @@ func newSite(t testing.TB) *site {
 	var f *feed.Feed
 	var err error
 	log := slog.New(slog.DiscardHandler)
-	s.store, err = store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "exeunt.db"), Log: log,
+	s.store, err = store.Open(context.Background(), store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: log,
 		Committed: func(list []exeunt.Event) error { return f.Advance(list) }})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,9 @@
 -- Times are milliseconds since 1970-01-01 UTC. IDs are 16 random bytes, hashes
 -- are SHA-256. Every table of accounts leads with the account, so that it can
 -- be split by account. No column holds a secret in a usable form.
+--
+-- Types are written as SQLite has them and are spelled anew for PostgreSQL (see
+-- postgres.go); "counts" marks a number that the database gives out itself.
 
 -- +goose Up
 
@@ -121,7 +124,7 @@ CREATE TABLE events (
 CREATE INDEX events_generation ON events (account_id, generation) WHERE generation > 0;
 
 CREATE TABLE audit (
-  id         INTEGER NOT NULL PRIMARY KEY,
+  id         INTEGER /* counts */ NOT NULL PRIMARY KEY,
   account_id BLOB    NOT NULL,
   at         INTEGER NOT NULL,
   action     TEXT    NOT NULL,
@@ -149,7 +152,7 @@ CREATE INDEX outcomes_at ON outcomes (at);
 
 -- Keys, sealed by a master key that is never in the database.
 CREATE TABLE sealed_keys (
-  id      INTEGER NOT NULL PRIMARY KEY,
+  id      INTEGER /* counts */ NOT NULL PRIMARY KEY,
   purpose TEXT    NOT NULL,
   sealed  BLOB    NOT NULL,
   created INTEGER NOT NULL

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+// engine is what differs between the databases that can hold the store. All
+// else is written once, in the SQL that both understand.
+type engine interface {
+	// open brings the schema up to date and opens connections to read with.
+	open(ctx context.Context) (read *sql.DB, err error)
+	// connect opens the committer's connection; again when one was given up.
+	connect(ctx context.Context) (*sql.Conn, error)
+	// judge tells what an answer to COMMIT means.
+	judge(err error) outcome
+	// traits says how the engine wants to be treated.
+	traits() traits
+	close() error
+}
+
+// outcome is what is known about a transaction once COMMIT has answered.
+type outcome uint8
+
+const (
+	durable outcome = iota
+	notWritten
+	unknown
+)
+
+type traits struct {
+	begin string            // opens a transaction that will write
+	spell *strings.Replacer // from the common spelling of statements to the engine's
+	// patience is how long a transaction may take before it is given up, its
+	// outcome perhaps unknown. Zero: a local disk answers or the process hangs.
+	patience time.Duration
+	// exits: after an unknown outcome only a new process can find out what is
+	// on the disk. Otherwise asking the database again tells.
+	exits bool
+	// tidy is asked for about once a second between transactions, "" for nothing.
+	tidy string
+}
+
+// openEngine returns the engine for a database URL.
+func openEngine(rawURL string) (engine, error) {
+	scheme, rest, ok := strings.Cut(rawURL, ":")
+	if !ok {
+		return nil, fmt.Errorf("want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
+	}
+	switch scheme {
+	case "sqlite":
+		path, err := url.PathUnescape(rest)
+		if err != nil || path == "" {
+			return nil, fmt.Errorf("sqlite: wants the path of a file behind it")
+		}
+		return &sqliteEngine{path: path}, nil
+	case "postgres", "postgresql":
+		return newPostgres(rawURL)
+	}
+	return nil, fmt.Errorf("no engine is called %q; want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME", scheme)
+}
+
+// SQLiteURL is the database URL of a file.
+func SQLiteURL(path string) string { return "sqlite:" + (&url.URL{Path: path}).EscapedPath() }
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate brings the schema up to date. A database from a newer program is
+// refused: this one would not know what its columns mean.
+func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, spelling *strings.Replacer, opts ...goose.ProviderOption) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(dialect, db, spelled{dir, spelling}, append(opts, goose.WithDisableGlobalRegistry(true))...)
+	if err != nil {
+		return err
+	}
+	current, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return fmt.Errorf("its schema is version %d and this program knows only %d: run the newer program", current, target)
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+// spelled is a folder of SQL files in one engine's spelling.
+type spelled struct {
+	fs.FS
+	spelling *strings.Replacer
+}
+
+func (s spelled) Open(name string) (fs.File, error) {
+	f, err := s.FS.Open(name)
+	if err != nil || !strings.HasSuffix(name, ".sql") {
+		return f, err
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	return spelledFile{f, strings.NewReader(s.spelling.Replace(string(text)))}, nil
+}
+
+type spelledFile struct {
+	fs.File
+	text io.Reader
+}
+
+func (f spelledFile) Read(p []byte) (int, error) { return f.text.Read(p) }

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// postgresEngine is a PostgreSQL server, 15 or later, shared by several nodes.
+// Every transaction that writes takes the row lock of the log's head first, so
+// they follow one another across nodes as they do in a file: whatever a
+// statement reads after that is what the log says up to there.
+type postgresEngine struct {
+	config *pgx.ConnConfig
+	write  *sql.DB
+	// cut is set when the server tells that a commit has not waited for its
+	// standby. It arrives as a mere warning to a COMMIT that succeeds.
+	cut atomic.Bool
+}
+
+const (
+	postgresPatience = 5 * time.Second
+	connectPatience  = 3 * time.Second
+	// A node that stops between two statements must not hold up the others for
+	// longer; the server then rolls its transaction back.
+	lockPatience = "1500"
+	readPatience = "5000"
+)
+
+var (
+	// Statements are written as PostgreSQL has them.
+	postgresSpelling = strings.NewReplacer()
+	// "C" compares bytes, as SQLite does.
+	postgresTypes = strings.NewReplacer(" INTEGER /* counts */", " BIGINT GENERATED ALWAYS AS IDENTITY",
+		" INTEGER", " BIGINT", " BLOB", " BYTEA", " TEXT", ` TEXT COLLATE "C"`)
+)
+
+func newPostgres(rawURL string) (*postgresEngine, error) {
+	c, err := pgx.ParseConfig(rawURL)
+	if err != nil {
+		return nil, err // with the password masked
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectPatience
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "exeunt"
+	}
+	c.RuntimeParams["default_transaction_isolation"] = "read committed"
+	// A server that was the primary and is now read-only is passed over, so
+	// that with several hosts in the URL the one that was promoted is found.
+	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	return &postgresEngine{config: c}, nil
+}
+
+func (*postgresEngine) traits() traits {
+	return traits{begin: `BEGIN`, spell: postgresSpelling, patience: postgresPatience}
+}
+
+func (e *postgresEngine) open(ctx context.Context) (*sql.DB, error) {
+	w := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
+	w.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		// "canceling wait for synchronous replication": 01000, warning. The
+		// transaction is committed here, and may be lost with this server.
+		if n.SeverityUnlocalized == "WARNING" && n.Code == "01000" {
+			e.cut.Store(true)
+		}
+	}
+	e.write = stdlib.OpenDB(*w, stdlib.OptionAfterConnect(mustBeDurable))
+	e.write.SetMaxOpenConns(2) // the committer's, and one for migrations
+	e.write.SetMaxIdleConns(0)
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, goose.DialectPostgres, e.write, postgresTypes, goose.WithSessionLocker(locker)); err != nil {
+		return nil, err
+	}
+	read := stdlib.OpenDB(*e.with(map[string]string{"default_transaction_read_only": "on", "statement_timeout": readPatience}))
+	read.SetMaxOpenConns(8)
+	read.SetMaxIdleConns(8)
+	read.SetConnMaxIdleTime(5 * time.Minute)
+	return read, nil
+}
+
+// with returns the configuration with more of the server's parameters.
+func (e *postgresEngine) with(params map[string]string) *pgx.ConnConfig {
+	c := e.config.Copy()
+	maps.Copy(c.RuntimeParams, params)
+	return c
+}
+
+// mustBeDurable refuses a server whose word "committed" means less than that
+// the commit is on stable storage.
+func mustBeDurable(ctx context.Context, c *pgx.Conn) error {
+	var version int
+	var fsync, synchronous string
+	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'), current_setting('synchronous_commit')`).
+		Scan(&version, &fsync, &synchronous); err != nil {
+		return err
+	}
+	if version < 150000 {
+		return fmt.Errorf("the server is PostgreSQL %d; 15 or later is needed", version/10000)
+	}
+	if fsync != "on" {
+		return errors.New("the server runs with fsync off: a crash would lose sign-outs that were confirmed; set fsync = on in postgresql.conf")
+	}
+	if synchronous != "on" && synchronous != "remote_apply" {
+		_, err := c.Exec(ctx, `SET synchronous_commit = on`)
+		return err
+	}
+	return nil
+}
+
+func (e *postgresEngine) connect(ctx context.Context) (*sql.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	return e.write.Conn(ctx)
+}
+
+func (e *postgresEngine) close() error {
+	if e.write == nil {
+		return nil
+	}
+	return e.write.Close()
+}
+
+func (e *postgresEngine) judge(err error) outcome {
+	if e.cut.Swap(false) {
+		return unknown
+	}
+	var answer *pgconn.PgError
+	switch {
+	case err == nil:
+		return durable
+	case errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR":
+		return notWritten
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), pgconn.SafeToRetry(err):
+		return notWritten // it was never sent
+	}
+	return unknown
+}

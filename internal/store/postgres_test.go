@@ -1,0 +1,244 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/testpg"
+)
+
+func startServer(t *testing.T, settings ...string) *testpg.Server {
+	t.Helper()
+	server, err := testpg.Start(settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server
+}
+
+func refusedOpening(t *testing.T, url string, says ...string) {
+	t.Helper()
+	s, err := Open(t.Context(), Options{URL: url, Committed: func([]exeunt.Event) error { return nil }, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		s.Close()
+		t.Fatalf("%s was opened", url)
+	}
+	for _, text := range says {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("the refusal does not say %q: %v", text, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the refusal tells the password: %v", err)
+	}
+}
+
+func TestDatabasesThatCannotBeOpened(t *testing.T) {
+	for url, says := range map[string]string{
+		"":                           "want sqlite:PATH or postgres://",
+		"mysql://root:hunter2@x/y":   `no engine is called "mysql"`,
+		"sqlite:":                    "wants the path of a file",
+		"postgres://a:hunter2@[::/y": "",
+		"postgres://a:hunter2@127.0.0.1:1/y?sslmode=disable": "connection refused",
+		"/var/lib/exeunt.db": "want sqlite:PATH or postgres://",
+	} {
+		refusedOpening(t, url, says)
+	}
+}
+
+func TestAServerThatForgetsIsRefused(t *testing.T) {
+	server := startServer(t, "fsync = off")
+	refusedOpening(t, server.NewDatabase(t), "fsync")
+}
+
+func TestAWeakCommitIsMadeDurable(t *testing.T) {
+	server := startServer(t, "synchronous_commit = off")
+	s := openStore(t, server.NewDatabase(t))
+	s.account()
+	var got string
+	if err := s.tx.conn.QueryRowContext(t.Context(), `SHOW synchronous_commit`).Scan(&got); err != nil || got != "on" {
+		t.Errorf("synchronous_commit is %s, %v", got, err)
+	}
+}
+
+// A commit that is known here, and was not waited for, may be lost with this
+// server: nobody is told that it is recorded, and repeating it is harmless.
+func TestACancelledWaitForTheStandbyIsNotConfirmed(t *testing.T) {
+	server := startServer(t)
+	s := openStore(t, server.NewDatabase(t))
+	a := s.account()
+	v := s.session(a.ID)
+	rev := endOne(v)
+	rev.Key = "k"
+	server.Exec(t, "postgres", `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
+	server.Exec(t, "postgres", `SELECT pg_reload_conf()`)
+	waiting := func() bool {
+		return s.count(`SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`) > 0
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.End(context.Background(), exeunt.System(), rev, Change{}, epoch)
+		done <- err
+	}()
+	for !waiting() {
+		select {
+		case err := <-done:
+			t.Fatalf("it did not wait for the standby: %v", err)
+		default:
+		}
+	}
+	server.Exec(t, "postgres", `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)
+	wantErr(t, <-done, exeunt.ErrNotConfirmed)
+	if len(s.announced) != 0 {
+		t.Errorf("announced: %+v", s.announced)
+	}
+	server.Exec(t, "postgres", `ALTER SYSTEM RESET synchronous_standby_names`)
+	server.Exec(t, "postgres", `SELECT pg_reload_conf()`)
+	var out Ending
+	var err error
+	for { // the setting takes a moment to reach the server's processes
+		if out, err = s.End(t.Context(), exeunt.System(), rev, Change{}, epoch); err == nil {
+			break
+		}
+		wantErr(t, err, exeunt.ErrNotConfirmed)
+	}
+	if !out.Already || out.Ended != 1 {
+		t.Errorf("the retry says %+v", out)
+	}
+	s.announced = nil // it was announced to nobody here: the log tells
+	s.checkLog()
+}
+
+// What the wait for a standby that never comes costs is the patience of one
+// attempt; then it is unknown, not an endless wait.
+func TestAServerThatIsAway(t *testing.T) {
+	server := startServer(t)
+	s := openStore(t, server.NewDatabase(t))
+	a := s.account()
+	v := s.session(a.ID)
+	if err := server.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.End(t.Context(), exeunt.System(), endOne(v), Change{}, epoch)
+	if !errors.Is(err, exeunt.ErrUnavailable) && !errors.Is(err, exeunt.ErrNotConfirmed) {
+		t.Errorf("while it is away: %v", err)
+	}
+	_, err = s.End(t.Context(), exeunt.System(), endOne(v), Change{}, epoch)
+	wantErr(t, err, exeunt.ErrUnavailable)
+	wantErr(t, s.Ping(t.Context()), exeunt.ErrUnavailable)
+	if s.Failed() {
+		t.Error("the store gave up; a server comes back")
+	}
+	if err := server.Up(); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.end(endOne(v)); out.Ended != 1 {
+		t.Errorf("after it came back: %+v", out)
+	}
+	s.checkLog()
+}
+
+// Connections are cut at random moments while several nodes end sessions. What
+// was confirmed is recorded, what was refused is not, and the log has no hole.
+func TestConnectionsThatBreak(t *testing.T) {
+	server := startServer(t)
+	url := server.NewDatabase(t)
+	nodes := []*testStore{openStore(t, url), openStore(t, url)}
+	type told struct {
+		session exeunt.Session
+		err     error
+	}
+	var mu sync.Mutex
+	var answers []told
+	var wg sync.WaitGroup
+	for _, s := range nodes {
+		for range 8 {
+			a := s.account()
+			var sessions []exeunt.Session
+			for range 30 {
+				sessions = append(sessions, s.session(a.ID))
+			}
+			wg.Go(func() {
+				for _, v := range sessions {
+					_, err := s.End(context.Background(), exeunt.System(), endOne(v), Change{}, epoch)
+					mu.Lock()
+					answers = append(answers, told{v, err})
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	stop := make(chan struct{})
+	var cutter sync.WaitGroup
+	cutter.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(5+rand.IntN(20)) * time.Millisecond):
+				server.Exec(t, "postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exeunt' AND query NOT LIKE '%pg_terminate%'`)
+			}
+		}
+	})
+	wg.Wait()
+	close(stop)
+	cutter.Wait()
+	refused := 0
+	for _, a := range answers {
+		got, err := nodes[0].Session(t.Context(), a.session.Account, a.session.ID)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case a.err == nil && got.End == nil:
+			t.Errorf("%s was confirmed and has not ended", a.session.ID)
+		case errors.Is(a.err, exeunt.ErrUnavailable) && got.End != nil:
+			t.Errorf("%s was refused, and has ended", a.session.ID)
+		}
+		if a.err != nil {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("no connection broke at a bad moment: the test shows nothing")
+	}
+	for _, s := range nodes {
+		s.announced = nil // what was unknown was not announced, so there are holes here
+	}
+	nodes[0].checkLog()
+	t.Logf("%d of %d endings were refused or unknown", refused, len(answers))
+}
+
+// A node that stops in the middle of a transaction holds up the others only
+// until the server gives its transaction up.
+func TestANodeThatStopsDoesNotStopTheOthers(t *testing.T) {
+	server := startServer(t)
+	url := server.NewDatabase(t)
+	stopped, other := openStore(t, url), openStore(t, url)
+	a := other.account()
+	v := other.session(a.ID)
+	reached, release := stopped.pauseCommit()
+	done := make(chan error, 1)
+	go func() {
+		_, err := stopped.End(context.Background(), exeunt.System(), endAll(a.ID), Change{}, epoch)
+		done <- err
+	}()
+	<-reached
+	if out := other.end(endOne(v)); out.Ended != 1 || out.Seq != 1 {
+		t.Errorf("the other node: %+v", out)
+	}
+	release()
+	if err := <-done; err == nil {
+		t.Error("the stopped one's transaction was given up, and yet it says that it is recorded")
+	}
+	stopped.announced = nil
+	other.checkLog()
+}

@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/exeunt/exeunt"
+)
+
+// tx is the transaction being built. It belongs to the committing goroutine.
+type tx struct {
+	engine engine
+	traits traits
+
+	conn  *sql.Conn // nil until it is needed, and after it was given up
+	stmts map[string]*sql.Stmt
+	// ctx bounds the attempt under way, not any caller's patience: once begun,
+	// statements run to their end, since a caller who gives up must not tear a
+	// transaction that its neighbours share.
+	ctx   context.Context
+	begun bool
+
+	seq    int64 // number of the last event, those of this transaction included
+	events []exeunt.Event
+}
+
+func newTx(e engine, t traits) *tx {
+	return &tx{engine: e, traits: t, stmts: map[string]*sql.Stmt{}, ctx: context.Background()}
+}
+
+// limit bounds the next attempt by the engine's patience; the function it
+// returns lifts the limit.
+func (t *tx) limit() func() {
+	if t.traits.patience == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), t.traits.patience)
+	t.ctx = ctx
+	return func() {
+		cancel()
+		t.ctx = context.Background()
+	}
+}
+
+func (t *tx) begin() (err error) {
+	t.events, t.begun = nil, false
+	if t.conn == nil {
+		if t.conn, err = t.engine.connect(t.ctx); err != nil {
+			return err
+		}
+	}
+	if _, err := t.exec(t.traits.begin); err != nil {
+		return err
+	}
+	t.begun = true
+	// The head row is touched by every transaction, also by one that records no
+	// event, so that a replicated commit always waits for its standby; and first
+	// of all, so that writers on several nodes follow one another.
+	return t.row(`UPDATE log_head SET touched = touched + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
+}
+
+func (t *tx) commit() error {
+	_, err := t.exec(`COMMIT`)
+	return err
+}
+
+// rollback undoes the attempt. A connection that cannot even do that, or whose
+// state is not known, is given up; the next attempt opens another.
+func (t *tx) rollback() {
+	t.events = nil
+	if t.conn == nil {
+		return
+	}
+	if _, err := t.exec(`ROLLBACK`); err != nil && !t.traits.exits {
+		t.drop() // (a file's has often rolled back by itself, and says so)
+	}
+}
+
+// drop gives the connection up.
+func (t *tx) drop() {
+	for q, st := range t.stmts {
+		st.Close()
+		delete(t.stmts, q)
+	}
+	if t.conn != nil {
+		t.conn.Close()
+		t.conn = nil
+	}
+}
+
+func (t *tx) stmt(q string) (*sql.Stmt, error) {
+	if st := t.stmts[q]; st != nil {
+		return st, nil
+	}
+	st, err := t.conn.PrepareContext(t.ctx, t.traits.spell.Replace(q))
+	if err == nil {
+		t.stmts[q] = st
+	}
+	return st, err
+}
+
+func (t *tx) exec(q string, args ...any) (affected int64, err error) {
+	st, err := t.stmt(q)
+	if err != nil {
+		return 0, err
+	}
+	r, err := st.ExecContext(t.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+type rowScanner interface{ Scan(...any) error }
+
+type rowError struct{ err error }
+
+func (r rowError) Scan(...any) error { return r.err }
+
+func (t *tx) row(q string, args ...any) rowScanner {
+	st, err := t.stmt(q)
+	if err != nil {
+		return rowError{err}
+	}
+	return st.QueryRowContext(t.ctx, args...)
+}
+
+// found turns "no row" into false and passes other errors on.
+func found(err error) (bool, error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}

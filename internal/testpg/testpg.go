@@ -1,0 +1,277 @@
+// Package testpg runs a real PostgreSQL server for tests: Debian's package, in
+// a temporary folder, under a user that is not root, on a free port of
+// loopback. One server serves a whole test binary, each test a database of its
+// own.
+//
+// It owns the server's life and its faults (stopping, starting, freezing it).
+// It is imported by tests only.
+package testpg
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+)
+
+// Server is a running server.
+type Server struct {
+	Port int
+
+	dir, bin string
+	cred     *syscall.Credential // nil: as whoever runs the tests
+	process  *exec.Cmd
+	stdin    interface{ Close() error }
+	exited   chan struct{}
+	log      bytes.Buffer
+	made     atomic.Int64
+}
+
+var shared struct {
+	once sync.Once
+	*Server
+	err error
+}
+
+// NewDatabase makes an empty database on the server that a test binary's tests
+// share, and returns its URL. TestMain must call Main.
+func NewDatabase(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(func() { shared.Server, shared.err = Start() })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.NewDatabase(t)
+}
+
+// Main runs a test binary's tests, stops the shared server, and fails if they
+// have left goroutines behind.
+func Main(m *testing.M) {
+	code := m.Run()
+	if shared.Server != nil {
+		shared.Close()
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "left behind:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Start makes a new server and waits until it answers. Extra settings are
+// lines of postgresql.conf.
+func Start(settings ...string) (s *Server, err error) {
+	s = &Server{}
+	if s.bin, err = binaries(); err != nil {
+		return nil, err
+	}
+	if s.cred, err = unprivileged(); err != nil {
+		return nil, err
+	}
+	if s.dir, err = os.MkdirTemp("", "exeunt-pg-"); err != nil {
+		return nil, err
+	}
+	if s.cred != nil {
+		if err := os.Chown(s.dir, int(s.cred.Uid), int(s.cred.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.run("initdb", "--pgdata", s.data(), "--username", "exeunt", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"); err != nil {
+		return nil, s.gone(err)
+	}
+	if s.Port, err = freePort(); err != nil {
+		return nil, s.gone(err)
+	}
+	conf := append([]string{
+		"listen_addresses = '127.0.0.1'", "port = " + strconv.Itoa(s.Port), "unix_socket_directories = ''",
+		"max_connections = 400", "shared_buffers = 64MB", "log_min_messages = warning",
+	}, settings...)
+	f, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString("\n" + strings.Join(conf, "\n") + "\n")
+		f.Close()
+	}
+	if err != nil {
+		return nil, s.gone(err)
+	}
+	if err := s.Up(); err != nil {
+		return nil, s.gone(err)
+	}
+	return s, nil
+}
+
+func (s *Server) gone(err error) error {
+	s.Close()
+	return err
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// Up starts the server and waits until it answers.
+func (s *Server) Up() error {
+	// The shell ends the server when the tests are gone, however they went: its
+	// standard input closes then.
+	s.process = exec.Command("/bin/sh", "-c", `exec 3<&0; "$@" 3<&- </dev/null & pid=$!
+		(cat <&3; kill -INT $pid) >/dev/null 2>&1 & exec 3<&-; wait $pid`, "sh",
+		filepath.Join(s.bin, "postgres"), "-D", s.data())
+	s.process.Dir, s.process.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: s.cred, Setpgid: true}
+	s.process.Stdout, s.process.Stderr = &s.log, &s.log
+	in, err := s.process.StdinPipe()
+	if err != nil {
+		return err
+	}
+	s.stdin, s.exited = in, make(chan struct{})
+	if err := s.process.Start(); err != nil {
+		return err
+	}
+	go func(p *exec.Cmd, exited chan struct{}) { _ = p.Wait(); close(exited) }(s.process, s.exited)
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		c, err := pgx.Connect(ctx, s.URL("postgres"))
+		cancel()
+		if err == nil {
+			return c.Close(context.Background())
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("postgres ended at once: %s", s.log.String())
+		case <-limit.C:
+			return fmt.Errorf("postgres does not answer: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Pid is the postmaster's, to be sent signals.
+func (s *Server) Pid() (int, error) {
+	b, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	return strconv.Atoi(strings.TrimSpace(first))
+}
+
+// Signal sends a signal to the postmaster and waits for its end when it is one
+// that ends it: SIGINT stops in order, SIGQUIT at once, as a crash does.
+func (s *Server) Signal(sig syscall.Signal) error {
+	pid, err := s.Pid()
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, sig); err != nil {
+		return err
+	}
+	if slices.Contains([]syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}, sig) {
+		<-s.exited
+	}
+	return nil
+}
+
+// Close stops the server and removes its files.
+func (s *Server) Close() {
+	if s.process != nil && s.process.Process != nil {
+		s.stdin.Close()
+		<-s.exited
+	}
+	os.RemoveAll(s.dir)
+}
+
+// URL is the address of a database.
+func (s *Server) URL(name string) string {
+	return (&url.URL{Scheme: "postgres", User: url.User("exeunt"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)), Path: "/" + name, RawQuery: "sslmode=disable"}).String()
+}
+
+// NewDatabase makes an empty database and returns its URL. It stays until the
+// server goes.
+func (s *Server) NewDatabase(t testing.TB) string {
+	t.Helper()
+	name := "test" + strconv.FormatInt(s.made.Add(1), 10)
+	s.Exec(t, "postgres", "CREATE DATABASE "+name)
+	return s.URL(name)
+}
+
+// Exec runs a statement as the server's owner.
+func (s *Server) Exec(t testing.TB, database, q string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), s.URL(database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	if _, err := c.Exec(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Server) run(name string, args ...string) error {
+	c := exec.Command(filepath.Join(s.bin, name), args...)
+	c.Dir, c.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: s.cred}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+// binaries finds the newest installed server.
+func binaries() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil || len(found) == 0 {
+		return "", fmt.Errorf("there is no PostgreSQL server here; install Debian's package postgresql (script/test does)")
+	}
+	version := func(p string) int {
+		n, _ := strconv.Atoi(strings.Split(p, "/")[4])
+		return n
+	}
+	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })), nil
+}
+
+// unprivileged is whom the server runs as: it refuses to be root.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		u, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("no user to run PostgreSQL as: %w", err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
