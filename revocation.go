@@ -89,3 +89,10 @@ func (e *Event) Covers(account AccountID, session SessionID, generation int64) b
 func (e *Event) CoversApp(app AppSessionID) bool {
 	return e.Scope == ScopeSession && !e.AppSession.IsZero() && e.AppSession == app
 }
+
+// Same reports whether two entries of the log with the same number are one and
+// the same event.
+func (e *Event) Same(o *Event) bool {
+	return e.Seq == o.Seq && e.At.Equal(o.At) && e.Account == o.Account && e.Scope == o.Scope && e.Session == o.Session &&
+		e.AppSession == o.AppSession && e.Generation == o.Generation && e.Reason == o.Reason
+}

@@ -125,7 +125,7 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	var follow *feed.Feed
 	n.Store, err = store.Open(ctx, store.Options{
 		URL: store.SQLiteURL(filepath.Join(n.Config.Data, DatabaseFile)), Log: n.log,
-		Committed: func(events []exeunt.Event) error { return follow.Advance(events) },
+		Committed: func(events []exeunt.Event) error { return follow.Own(events) },
 	})
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	index := live.New(head)
-	follow = feed.New(index)
+	follow = feed.New(index, nil)
 	policy := n.Config.SessionPolicy()
 	if err := n.Store.Tighten(ctx, policy); err != nil {
 		return fmt.Errorf("apply the policy to existing sessions: %w", err)

@@ -29,10 +29,16 @@ func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 		return Answer{State: live.NoSuch}
 	}
 	h := t.Hash()
-	if ans := a.Live.Check(h, a.Now()); ans.State != live.Absent {
+	if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
 		return ans
 	}
-	return a.firstSight(ctx, t.Use(), h)
+	return a.find(ctx, t.Use(), h)
+}
+
+// stands reports whether memory's answer may be given at this moment. An end is
+// final; anything else must come from a memory that is fresh.
+func (a *Authority) stands(ans Answer) bool {
+	return ans.State == live.Ended || ans.State != live.Absent && a.Feed.Fresh()
 }
 
 // Touch counts as activity of the answer's session.
@@ -41,9 +47,13 @@ func (a *Authority) Touch(ans Answer) { a.Live.Touch(ans, a.Now()) }
 const (
 	maxReloads   = 4               // how often a snapshot may be overtaken by events
 	loadPatience = 5 * time.Second // how long the store may take over a token
+	// confirmPatience is how long a check waits for memory to become fresh.
+	confirmPatience = 3 * time.Second
 )
 
-func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
+// find answers for a token that memory does not know, or does not know freshly
+// enough.
+func (a *Authority) find(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
 	if state, ok := a.lookups.known(h); ok {
 		return Answer{State: state}
 	}
@@ -56,7 +66,18 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 	}
 	defer release()
 	for range maxReloads {
+		if !a.Feed.Fresh() && !a.confirm(ctx) {
+			return Answer{State: live.CannotKnow}
+		}
+		if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
+			return ans
+		}
+		epoch, server := a.Live.Epoch(), a.Feed.Server()
 		sn, err := a.load(ctx, use, h)
+		if a.Feed.Server() != server || !a.Feed.Fresh() {
+			continue // who knows which server that was
+		}
+		sn.Epoch = epoch
 		switch {
 		case errors.Is(err, exeunt.ErrNotFound):
 			// A token is drawn at random, so one that is unknown now was never
@@ -77,14 +98,28 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 			}
 			continue // an event overtook the snapshot: read again, it will show
 		}
-		if ans := a.Live.Check(h, a.Now()); ans.State != live.Absent {
+		switch ans := a.Live.Check(h, a.Now()); {
+		case a.stands(ans):
 			return ans
+		case ans.State != live.Absent:
+			continue // memory is not fresh any more
 		}
 		// The session is there but this app session of it is not: it has ended.
 		a.lookups.remember(h, live.Ended)
 		return Answer{State: live.Ended}
 	}
 	return Answer{State: live.CannotKnow}
+}
+
+// confirm makes memory fresh, if it can be had soon.
+func (a *Authority) confirm(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, confirmPatience)
+	defer cancel()
+	if err := a.Feed.Confirm(ctx); err != nil {
+		a.Log.Debug("memory could not be made fresh", "err", err)
+		return false
+	}
+	return true
 }
 
 func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) (live.Snapshot, error) {

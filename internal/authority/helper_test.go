@@ -89,7 +89,7 @@ func openNode(t tester, path string, c *clock) *node {
 		if fault.Load() {
 			return errors.New("memory is lost")
 		}
-		return f.Advance(list)
+		return f.Own(list)
 	}})
 	if err != nil {
 		t.Fatalf("open: %v", err)
@@ -99,7 +99,7 @@ func openNode(t tester, path string, c *clock) *node {
 		t.Fatalf("head: %v", err)
 	}
 	index := live.New(head)
-	f = feed.New(index)
+	f = feed.New(index, nil)
 	return &node{t: t, path: path, clock: c, fault: fault, Authority: New(Config{
 		Store: s, Live: index, Feed: f, Policy: testPolicy, Clients: []exeunt.Client{chirp}, Now: c.Now, Log: log,
 		Retention: store.Retention{Ended: 1000 * time.Hour, Audit: 1000 * time.Hour},

@@ -139,7 +139,7 @@ func (n *node) manyEvents(account exeunt.AccountID, many int64) {
 	if err != nil || int64(len(events)) != many {
 		n.t.Fatalf("%d events, %v", len(events), err)
 	}
-	if err := n.Feed.Advance(events); err != nil {
+	if err := n.Feed.Own(events); err != nil {
 		n.t.Fatalf("advance: %v", err)
 	}
 }

@@ -1,13 +1,18 @@
 // Package feed takes the committed events of the log in order to this node's
-// memory and wakes whoever waits for news of an account.
+// memory, knows how fresh that memory is, and wakes whoever waits for news of
+// an account.
 //
 // It owns the order "apply, then wake": a listener that wakes always finds the
-// new state already answered by live. It does not keep events and delivers
-// none: a wake-up says "look again", so a slow listener misses nothing.
+// new state already answered by live. It owns the rule of freshness: until when
+// memory may be believed. It does not keep events and delivers none: a wake-up
+// says "look again", so a slow listener misses nothing.
 package feed
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
@@ -16,27 +21,101 @@ import (
 // Feed connects the log to one node's memory and listeners.
 type Feed struct {
 	index *live.Index
+	// follower is nil when this process is the log's only writer: then memory
+	// is never behind.
+	follower *Follower
+
+	start      time.Time
+	freshUntil atomic.Int64 // since start, by the monotonic clock
+	server     atomic.Int64 // which one confirmed last
 
 	mu        sync.Mutex
 	listeners map[exeunt.AccountID]map[*Listener]struct{}
+	waiting   []chan error // for a confirmation that has not begun yet
+	ask       chan struct{}
 }
 
-// New returns a feed for the index.
-func New(index *live.Index) *Feed {
-	return &Feed{index: index, listeners: map[exeunt.AccountID]map[*Listener]struct{}{}}
+// New returns a feed for the index. With a follower, which must be Run, memory
+// is believed only as long as it is known to be fresh.
+func New(index *live.Index, follower *Follower) *Feed {
+	f := &Feed{index: index, follower: follower, start: time.Now(), listeners: map[exeunt.AccountID]map[*Listener]struct{}{}, ask: make(chan struct{}, 1)}
+	if follower != nil {
+		follower.feed = f
+	}
+	return f
 }
 
-// Advance applies committed events and wakes the listeners of their accounts.
-// The store calls it after each commit, in log order, before anybody is told
-// that the commit happened.
-func (f *Feed) Advance(events []exeunt.Event) error {
+// Fresh reports whether memory may be believed at this moment. Ask it after
+// looking into memory: an answer counts from when it is given.
+func (f *Feed) Fresh() bool {
+	return f.follower == nil || int64(time.Since(f.start)) < f.freshUntil.Load()
+}
+
+// Server is the database server that memory follows; a snapshot that was read
+// from another one must not enter it. It is 0 without a follower.
+func (f *Feed) Server() int64 { return f.server.Load() }
+
+// Confirm waits until a heartbeat that began after the call has been confirmed
+// and everything recorded before it is in memory. Whoever finds memory not
+// fresh asks for this, and then looks again.
+func (f *Feed) Confirm(ctx context.Context) error {
+	if f.follower == nil {
+		return nil
+	}
+	done := make(chan error, 1)
+	f.mu.Lock()
+	f.waiting = append(f.waiting, done)
+	f.mu.Unlock()
+	select {
+	case f.ask <- struct{}{}:
+	default:
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Own takes events that this node has just committed. The store calls it after
+// each commit, before anybody is told that the commit happened.
+func (f *Feed) Own(events []exeunt.Event) error {
+	if f.follower != nil {
+		f.index.ApplyOwn(events)
+		f.wake(events)
+		return nil
+	}
+	return f.advance(events)
+}
+
+// advance applies committed events in the order of the log and wakes the
+// listeners of their accounts.
+func (f *Feed) advance(events []exeunt.Event) error {
 	if err := f.index.Apply(events); err != nil {
 		return err
 	}
+	f.wake(events)
+	return nil
+}
+
+func (f *Feed) wake(events []exeunt.Event) {
 	for i := range events {
 		f.Wake(events[i].Account)
 	}
-	return nil
+}
+
+// wakeAll tells every listener to look again.
+func (f *Feed) wakeAll() {
+	f.mu.Lock()
+	accounts := make([]exeunt.AccountID, 0, len(f.listeners))
+	for id := range f.listeners {
+		accounts = append(accounts, id)
+	}
+	f.mu.Unlock()
+	for _, id := range accounts {
+		f.Wake(id)
+	}
 }
 
 // Wake tells the account's listeners to look again.
@@ -48,37 +127,5 @@ func (f *Feed) Wake(id exeunt.AccountID) {
 		case l.c <- struct{}{}:
 		default: // it is awake already
 		}
-	}
-}
-
-// Listener waits for news of one account.
-type Listener struct {
-	feed    *Feed
-	account exeunt.AccountID
-	c       chan struct{}
-}
-
-// Listen starts to listen. Call Close when done.
-func (f *Feed) Listen(id exeunt.AccountID) *Listener {
-	l := &Listener{feed: f, account: id, c: make(chan struct{}, 1)}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.listeners[id] == nil {
-		f.listeners[id] = map[*Listener]struct{}{}
-	}
-	f.listeners[id][l] = struct{}{}
-	return l
-}
-
-// C receives when there may be news since the last receive.
-func (l *Listener) C() <-chan struct{} { return l.c }
-
-// Close stops listening.
-func (l *Listener) Close() {
-	l.feed.mu.Lock()
-	defer l.feed.mu.Unlock()
-	delete(l.feed.listeners[l.account], l)
-	if len(l.feed.listeners[l.account]) == 0 {
-		delete(l.feed.listeners, l.account)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-func awake(l *Listener) bool {
+func isAwake(l *Listener) bool {
 	select {
 	case <-l.C():
 		return true
@@ -18,28 +18,28 @@ func awake(l *Listener) bool {
 
 func TestAdvanceAppliesThenWakes(t *testing.T) {
 	index := live.New(0)
-	f := New(index)
+	f := New(index, nil)
 	mine, theirs := exeunt.NewAccountID(), exeunt.NewAccountID()
 	a, b, other := f.Listen(mine), f.Listen(mine), f.Listen(theirs)
 	defer a.Close()
 	defer other.Close()
 	event := exeunt.Event{Seq: 1, Revocation: exeunt.Revocation{Account: mine, Scope: exeunt.ScopeAccount}, Generation: 2}
-	if err := f.Advance([]exeunt.Event{event}); err != nil {
+	if err := f.Own([]exeunt.Event{event}); err != nil {
 		t.Fatal(err)
 	}
-	if index.Applied() != 1 || !awake(a) || !awake(b) || awake(other) {
+	if index.Applied() != 1 || !isAwake(a) || !isAwake(b) || isAwake(other) {
 		t.Error("an event wakes the listeners of its account, and only those")
 	}
 	f.Wake(mine)
 	f.Wake(mine) // a sleeper is woken once, however much happened
-	if !awake(a) || awake(a) {
+	if !isAwake(a) || isAwake(a) {
 		t.Error("two wake-ups are one")
 	}
 	b.Close()
 	b.Close()
-	awake(b)
+	isAwake(b)
 	f.Wake(mine)
-	if awake(b) {
+	if isAwake(b) {
 		t.Error("a closed listener is woken")
 	}
 }
@@ -47,11 +47,11 @@ func TestAdvanceAppliesThenWakes(t *testing.T) {
 // Whoever wakes must find the new state: so a log that memory cannot follow
 // wakes nobody and is an error.
 func TestAGapWakesNobody(t *testing.T) {
-	f := New(live.New(0))
+	f := New(live.New(0), nil)
 	mine := exeunt.NewAccountID()
 	l := f.Listen(mine)
 	defer l.Close()
-	if err := f.Advance([]exeunt.Event{{Seq: 2, Revocation: exeunt.Revocation{Account: mine}}}); err == nil || awake(l) {
+	if err := f.Own([]exeunt.Event{{Seq: 2, Revocation: exeunt.Revocation{Account: mine}}}); err == nil || isAwake(l) {
 		t.Errorf("a gap: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -25,7 +26,46 @@ func (x *Index) Apply(events []exeunt.Event) error {
 		x.applied = e.Seq
 		x.ring[e.Seq%ringSize] = *e
 	}
+	x.own = slices.DeleteFunc(x.own, func(e exeunt.Event) bool { return e.Seq <= x.applied })
 	return nil
+}
+
+// ApplyOwn applies events that this node has committed, before those that other
+// nodes have committed in between are read. What an event does is never undone
+// by an earlier one, so the order does not matter; Apply meets them again.
+func (x *Index) ApplyOwn(events []exeunt.Event) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := range events {
+		if events[i].Seq > x.applied {
+			x.apply(&events[i])
+			x.own = append(x.own, events[i])
+		}
+	}
+}
+
+// Reset forgets everything and begins anew after seq: history has diverged.
+func (x *Index) Reset(seq int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.sessions {
+		x.drop(e)
+	}
+	for _, e := range x.apps {
+		x.drop(e)
+	}
+	clear(x.sessions)
+	clear(x.apps)
+	clear(x.accounts)
+	x.own, x.base, x.applied = nil, seq, seq
+	x.epoch++
+}
+
+// Epoch counts the resets. A snapshot from another epoch is of another history.
+func (x *Index) Epoch() int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.epoch
 }
 
 func (x *Index) apply(e *exeunt.Event) {
@@ -60,6 +100,7 @@ func (x *Index) Applied() int64 {
 // Snapshot is a session as one statement of the store saw it, and where in the
 // log that was.
 type Snapshot struct {
+	Epoch             int64 // of the index, before the snapshot was taken
 	Seq               int64 // the log's head at the moment of the snapshot
 	Hash              exeunt.TokenHash
 	Session           exeunt.Session
@@ -76,7 +117,7 @@ type Snapshot struct {
 func (x *Index) Insert(s Snapshot) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if s.Session.End != nil || s.Session.Generation < s.AccountGeneration || !x.unaffected(&s) {
+	if s.Epoch != x.epoch || s.Session.End != nil || s.Session.Generation < s.AccountGeneration || !x.unaffected(&s) {
 		return false
 	}
 	acct := x.account(s.Session.Account)
@@ -97,8 +138,19 @@ func (x *Index) unaffected(s *Snapshot) bool {
 	if x.applied-s.Seq > min(ringSize, x.applied-x.base) {
 		return false
 	}
-	for seq := s.Seq + 1; seq <= x.applied; seq++ {
-		e := &x.ring[seq%ringSize]
+	later := func(yield func(*exeunt.Event) bool) {
+		for seq := s.Seq + 1; seq <= x.applied; seq++ {
+			if !yield(&x.ring[seq%ringSize]) {
+				return
+			}
+		}
+		for i := range x.own {
+			if x.own[i].Seq > s.Seq && !yield(&x.own[i]) {
+				return
+			}
+		}
+	}
+	for e := range later {
 		if e.Covers(s.Session.Account, s.Session.ID, s.Session.Generation) {
 			return false
 		}

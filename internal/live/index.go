@@ -35,6 +35,8 @@ type Index struct {
 	base     int64 // number of the last event before this index began
 	applied  int64 // number of the last event applied
 	ring     [ringSize]exeunt.Event
+	own      []exeunt.Event // applied ahead of their turn
+	epoch    int64
 
 	overdue chan Overdue
 }

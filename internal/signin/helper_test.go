@@ -48,13 +48,13 @@ func newDesk(t testing.TB) *desk {
 	log := slog.New(slog.DiscardHandler)
 	var f *feed.Feed
 	s, err := store.Open(context.Background(), store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: log,
-		Committed: func(list []exeunt.Event) error { return f.Advance(list) }})
+		Committed: func(list []exeunt.Event) error { return f.Own(list) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	index := live.New(0)
-	f = feed.New(index)
+	f = feed.New(index, nil)
 	a := authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log})
 	if d.Service, err = New(Config{Store: s, Authority: a, SignUpOpen: true, Now: now, Log: log, Hashing: cheap}); err != nil {
 		t.Fatal(err)

@@ -169,6 +169,9 @@ func (s *Store) attempt(batch []*member) error {
 		s.fail(fmt.Errorf("apply committed events: %w", err))
 		return fmt.Errorf("apply: %w (%w)", exeunt.ErrNotConfirmed, err)
 	}
+	if len(t.events) > 0 {
+		s.tellOthers()
+	}
 	return nil
 }
 

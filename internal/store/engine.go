@@ -51,8 +51,8 @@ type traits struct {
 }
 
 // openEngine returns the engine for a database URL.
-func openEngine(rawURL string) (engine, error) {
-	scheme, rest, ok := strings.Cut(rawURL, ":")
+func openEngine(opt Options) (engine, error) {
+	scheme, rest, ok := strings.Cut(opt.URL, ":")
 	if !ok {
 		return nil, fmt.Errorf("want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
 	}
@@ -64,7 +64,7 @@ func openEngine(rawURL string) (engine, error) {
 		}
 		return &sqliteEngine{path: path}, nil
 	case "postgres", "postgresql":
-		return newPostgres(rawURL)
+		return newPostgres(opt.URL, opt.Server)
 	}
 	return nil, fmt.Errorf("no engine is called %q; want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME", scheme)
 }

@@ -24,7 +24,9 @@ import (
 // statement reads after that is what the log says up to there.
 type postgresEngine struct {
 	config *pgx.ConnConfig
+	server func() int64 // see Options
 	write  *sql.DB
+	bell   *sql.DB // to wake other nodes with
 	// cut is set when the server tells that a commit has not waited for its
 	// standby. It arrives as a mere warning to a COMMIT that succeeds.
 	cut atomic.Bool
@@ -47,7 +49,7 @@ var (
 		" INTEGER", " BIGINT", " BLOB", " BYTEA", " TEXT", ` TEXT COLLATE "C"`)
 )
 
-func newPostgres(rawURL string) (*postgresEngine, error) {
+func newPostgres(rawURL string, server func() int64) (*postgresEngine, error) {
 	c, err := pgx.ParseConfig(rawURL)
 	if err != nil {
 		return nil, err // with the password masked
@@ -62,7 +64,10 @@ func newPostgres(rawURL string) (*postgresEngine, error) {
 	// A server that was the primary and is now read-only is passed over, so
 	// that with several hosts in the URL the one that was promoted is found.
 	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
-	return &postgresEngine{config: c}, nil
+	if server == nil {
+		server = func() int64 { return 0 }
+	}
+	return &postgresEngine{config: c, server: server}, nil
 }
 
 func (*postgresEngine) traits() traits {
@@ -71,13 +76,7 @@ func (*postgresEngine) traits() traits {
 
 func (e *postgresEngine) open(ctx context.Context) (*sql.DB, error) {
 	w := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
-	w.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
-		// "canceling wait for synchronous replication": 01000, warning. The
-		// transaction is committed here, and may be lost with this server.
-		if n.SeverityUnlocalized == "WARNING" && n.Code == "01000" {
-			e.cut.Store(true)
-		}
-	}
+	w.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteCut(&e.cut, n) }
 	e.write = stdlib.OpenDB(*w, stdlib.OptionAfterConnect(mustBeDurable))
 	e.write.SetMaxOpenConns(2) // the committer's, and one for migrations
 	e.write.SetMaxIdleConns(0)
@@ -88,7 +87,10 @@ func (e *postgresEngine) open(ctx context.Context) (*sql.DB, error) {
 	if err := migrate(ctx, goose.DialectPostgres, e.write, postgresTypes, goose.WithSessionLocker(locker)); err != nil {
 		return nil, err
 	}
-	read := stdlib.OpenDB(*e.with(map[string]string{"default_transaction_read_only": "on", "statement_timeout": readPatience}))
+	e.bell = stdlib.OpenDB(*e.with(map[string]string{"synchronous_commit": "off", "statement_timeout": readPatience}))
+	e.bell.SetMaxOpenConns(1)
+	read := stdlib.OpenDB(*e.with(map[string]string{"default_transaction_read_only": "on", "statement_timeout": readPatience}),
+		stdlib.OptionAfterConnect(e.recognise), stdlib.OptionResetSession(e.mustCount))
 	read.SetMaxOpenConns(8)
 	read.SetMaxIdleConns(8)
 	read.SetConnMaxIdleTime(5 * time.Minute)
@@ -131,10 +133,21 @@ func (e *postgresEngine) connect(ctx context.Context) (*sql.Conn, error) {
 }
 
 func (e *postgresEngine) close() error {
-	if e.write == nil {
-		return nil
+	var errs []error
+	for _, db := range []*sql.DB{e.write, e.bell} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
 	}
-	return e.write.Close()
+	return errors.Join(errs...)
+}
+
+// noteCut watches for "canceling wait for synchronous replication" (01000, a
+// warning): the transaction is committed here, and may be lost with this server.
+func noteCut(cut *atomic.Bool, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" && n.Code == "01000" {
+		cut.Store(true)
+	}
 }
 
 func (e *postgresEngine) judge(err error) outcome {
@@ -151,4 +164,31 @@ func (e *postgresEngine) judge(err error) outcome {
 		return notWritten // it was never sent
 	}
 	return unknown
+}
+
+// serverIdentity tells one server from another that has taken its place.
+const serverIdentity = `CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)`
+
+const serverKey = "exeunt server"
+
+// recognise notes which server a connection leads to.
+func (e *postgresEngine) recognise(ctx context.Context, c *pgx.Conn) error {
+	var id int64
+	if err := c.QueryRow(ctx, `SELECT `+serverIdentity).Scan(&id); err != nil {
+		return err
+	}
+	c.PgConn().CustomData()[serverKey] = id
+	if counts := e.server(); counts != 0 && counts != id {
+		return errors.New("this server has not confirmed a heartbeat; another has")
+	}
+	return nil
+}
+
+// mustCount gives up a connection to a server that counts no more, as one that
+// was the primary and has not noticed that another is.
+func (e *postgresEngine) mustCount(_ context.Context, c *pgx.Conn) error {
+	if counts := e.server(); counts != 0 && c.PgConn().CustomData()[serverKey] != counts {
+		return driver.ErrBadConn
+	}
+	return nil
 }

@@ -23,7 +23,10 @@ type Options struct {
 	// log order and before any caller learns of its outcome. An error means
 	// that memory and log have parted: the store stops.
 	Committed func([]exeunt.Event) error
-	Log       *slog.Logger
+	// Server is the server, of those that take each other's place, that counts
+	// at this moment: no other is read from. 0, or a nil func, is any.
+	Server func() int64
+	Log    *slog.Logger
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
@@ -38,12 +41,14 @@ type Store struct {
 	// take longer than answering it.
 	load, loadOfApp *sql.Stmt
 
-	queue    chan *member
-	stop     chan struct{}
-	stopOnce sync.Once
-	stopped  chan struct{}
-	failed   atomic.Bool
-	fatal    chan error
+	queue      chan *member
+	news       chan struct{} // wakes the announcer; nil when nobody else listens
+	stop       chan struct{}
+	stopOnce   sync.Once
+	stopped    chan struct{}
+	announcing sync.WaitGroup
+	failed     atomic.Bool
+	fatal      chan error
 
 	beforeCommit func() error // a fault, in tests only
 }
@@ -53,7 +58,7 @@ const queueLen = 4096
 
 // Open opens the database, brings its schema up to date and starts to commit.
 func Open(ctx context.Context, opt Options) (*Store, error) {
-	e, err := openEngine(opt.URL)
+	e, err := openEngine(opt)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
@@ -65,6 +70,10 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		s.closeDatabases()
 		return nil, fmt.Errorf("database %s: %w", printable(opt.URL), err)
+	}
+	if e, ok := s.engine.(shared); ok {
+		s.news = make(chan struct{}, 1)
+		s.announcing.Go(func() { s.announceLoop(e) })
 	}
 	go s.commitLoop()
 	return s, nil
@@ -95,6 +104,7 @@ func printable(rawURL string) string {
 func (s *Store) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	<-s.stopped
+	s.announcing.Wait()
 	return s.closeDatabases()
 }
 

@@ -165,12 +165,15 @@ func (s *Store) Audit(ctx context.Context, account exeunt.AccountID, limit int) 
 
 // Events returns the events after a number, in order.
 func (s *Store) Events(ctx context.Context, after int64, limit int) ([]exeunt.Event, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label
-		FROM events WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
-	return collect(rows, err, "events", func(r rowScanner) (e exeunt.Event, err error) {
-		var when int64
-		err = r.Scan(&e.Seq, &when, &e.Account, &e.Scope, &e.Session, &e.AppSession, &e.Generation, &e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label)
-		e.At = at(when)
-		return e, err
-	})
+	rows, err := s.read.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
+	return collect(rows, err, "events", scanEvent)
+}
+
+const eventColumns = `seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label`
+
+func scanEvent(r rowScanner) (e exeunt.Event, err error) {
+	var when int64
+	err = r.Scan(&e.Seq, &when, &e.Account, &e.Scope, &e.Session, &e.AppSession, &e.Generation, &e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label)
+	e.At = at(when)
+	return e, err
 }

@@ -49,8 +49,8 @@ func New(t testing.TB, o Options) *Node {
 	n := &Node{Clock: &Clock{stands: o.Stands}, Path: filepath.Join(t.TempDir(), "exeunt.db")}
 	log := slog.New(slog.DiscardHandler)
 	index := live.New(0)
-	follow := feed.New(index)
-	st, err := store.Open(t.Context(), store.Options{URL: store.SQLiteURL(n.Path), Committed: follow.Advance, Log: log})
+	follow := feed.New(index, nil)
+	st, err := store.Open(t.Context(), store.Options{URL: store.SQLiteURL(n.Path), Committed: follow.Own, Log: log})
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
 	n.Authority = authority.New(authority.Config{

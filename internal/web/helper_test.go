@@ -40,13 +40,13 @@ func newSite(t testing.TB) *site {
 	var err error
 	log := slog.New(slog.DiscardHandler)
 	s.store, err = store.Open(context.Background(), store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: log,
-		Committed: func(list []exeunt.Event) error { return f.Advance(list) }})
+		Committed: func(list []exeunt.Event) error { return f.Own(list) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.store.Close() })
 	index := live.New(0)
-	f = feed.New(index)
+	f = feed.New(index, nil)
 	s.Authority = authority.New(authority.Config{Store: s.store, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Clients: []exeunt.Client{s.chirp},
 		Retention: store.Retention{Ended: time.Hour, Audit: time.Hour}, Now: s.Now, Log: log})
 	s.Cookies = newCookies(t, s.store)

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/exeunt/exeunt"
+)
+
+// shared is an engine whose database several nodes use at once.
+type shared interface {
+	follow(ctx context.Context, node [16]byte) (*Follower, error)
+	announce(ctx context.Context) error
+}
+
+// Shared reports whether other nodes may write the log too, so that it must be
+// followed. A file has one process.
+func (s *Store) Shared() bool {
+	_, ok := s.engine.(shared)
+	return ok
+}
+
+// Follow opens a connection of its own to follow the log with.
+func (s *Store) Follow(ctx context.Context, node [16]byte) (*Follower, error) {
+	e, ok := s.engine.(shared)
+	if !ok {
+		return nil, errors.New("a file's log has one writer and needs no following")
+	}
+	f, err := e.follow(ctx, node)
+	return f, unavailable("follow the log", err)
+}
+
+// Follower reads the log and confirms heartbeats on one and the same
+// connection, so that what it reads after a confirmation is what a server said
+// whose commits count. It is for one goroutine.
+type Follower struct {
+	conn   *pgx.Conn
+	cut    *atomic.Bool // the last commit has not waited for its standby
+	node   [16]byte
+	server int64
+}
+
+// channel wakes followers. What is said on it does not matter: they look.
+const channel = "exeunt_log"
+
+func (e *postgresEngine) follow(ctx context.Context, node [16]byte) (*Follower, error) {
+	f := &Follower{cut: &atomic.Bool{}, node: node}
+	c := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
+	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteCut(f.cut, n) }
+	var err error
+	if f.conn, err = pgx.ConnectConfig(ctx, c); err != nil {
+		return nil, err
+	}
+	if err = mustBeDurable(ctx, f.conn); err == nil {
+		_, err = f.conn.Exec(ctx, `LISTEN `+channel)
+	}
+	if err == nil {
+		err = f.conn.QueryRow(ctx, `SELECT `+serverIdentity).Scan(&f.server)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Server identifies the server that is followed: a snapshot that was read from
+// another one is of another history.
+func (f *Follower) Server() int64 { return f.server }
+
+// Close ends the connection.
+func (f *Follower) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	f.conn.Close(ctx)
+}
+
+// Confirm commits a heartbeat, which waits for whatever any commit waits for,
+// and returns the database's clock. Only then is the server known to be the one
+// whose commits count: merely reading from it would prove nothing.
+func (f *Follower) Confirm(ctx context.Context) (clock time.Time, err error) {
+	f.cut.Store(false)
+	var ms int64
+	err = f.conn.QueryRow(ctx, `INSERT INTO nodes (id, beat, at) VALUES ($1, 1, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
+		ON CONFLICT (id) DO UPDATE SET beat = nodes.beat + 1, at = excluded.at RETURNING at`, f.node[:]).Scan(&ms)
+	if err == nil && f.cut.Load() {
+		err = errNotReplicated
+	}
+	return at(ms), unavailable("heartbeat", err)
+}
+
+// Next returns the events from number seq on, in order, at most limit. It waits
+// up to the given time for news before it looks.
+func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Duration) ([]exeunt.Event, error) {
+	if wait > 0 {
+		w, cancel := context.WithTimeout(ctx, wait)
+		_, err := f.conn.WaitForNotification(w)
+		cancel()
+		if err != nil && (ctx.Err() != nil || w.Err() == nil) {
+			return nil, unavailable("wait for news", err)
+		}
+	}
+	rows, err := f.conn.Query(ctx, `SELECT `+eventColumns+` FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2`, seq, limit)
+	if err != nil {
+		return nil, unavailable("events", err)
+	}
+	defer rows.Close()
+	var out []exeunt.Event
+	for rows.Next() {
+		e, err := scanEvent(rows)
+		if err != nil {
+			return nil, unavailable("events", err)
+		}
+		out = append(out, e)
+	}
+	return out, unavailable("events", rows.Err())
+}
+
+// Head returns the number of the last event of the log.
+func (f *Follower) Head(ctx context.Context) (seq int64, err error) {
+	err = f.conn.QueryRow(ctx, `SELECT seq FROM log_head WHERE id = 1`).Scan(&seq)
+	return seq, unavailable("log head", err)
+}
+
+// announce wakes the other nodes. It is sent after the commit and on a
+// connection of its own: inside the transaction it would take a lock that all
+// commits of the server wait for, through the wait for the standby.
+func (e *postgresEngine) announce(ctx context.Context) error {
+	_, err := e.bell.ExecContext(ctx, `SELECT pg_notify('`+channel+`', '')`)
+	return err
+}
+
+// announceLoop wakes the other nodes after commits, one call for as many as
+// there were meanwhile. What it does not bring they find by looking.
+func (s *Store) announceLoop(e shared) {
+	for {
+		select {
+		case <-s.news:
+		case <-s.stop:
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
+		if err := e.announce(ctx); err != nil {
+			s.opt.Log.Debug("other nodes were not woken; they look by themselves", "err", err)
+		}
+		cancel()
+	}
+}
+
+// tellOthers has the other nodes woken soon.
+func (s *Store) tellOthers() {
+	select {
+	case s.news <- struct{}{}:
+	default: // nobody listens, or the next call tells of this too
+	}
+}

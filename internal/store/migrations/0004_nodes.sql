@@ -1,0 +1,13 @@
+-- A row a node, for its heartbeats. They are commits like any other, so that a
+-- server whose commits count no more cannot confirm one.
+
+-- +goose Up
+
+CREATE TABLE nodes (
+  id   BLOB    NOT NULL PRIMARY KEY,
+  beat INTEGER NOT NULL,
+  at   INTEGER NOT NULL
+);
+
+-- +goose Down
+DROP TABLE nodes;
