@@ -32,11 +32,15 @@ const rotateAfter = 90 * 24 * time.Hour
 // keyStore is what the ring needs of the store.
 type keyStore interface {
 	Keys(ctx context.Context, purpose string) ([]store.SealedKey, error)
-	AddKey(ctx context.Context, k store.SealedKey, deleteBefore time.Time) error
+	AddKey(ctx context.Context, k store.SealedKey, newest, deleteBefore time.Time) error
 }
 
-// Ring makes and recognises codes with the keys of one purpose: the newest
-// makes, all recognise, so that a rotation signs nobody out.
+// known is how old a key is when every node that shares the database has it:
+// they look for new ones more often than this.
+const known = 2 * time.Hour
+
+// Ring makes and recognises codes with the keys of one purpose: the newest that
+// every node knows makes, all recognise, so that a rotation signs nobody out.
 type Ring struct {
 	purpose string
 	master  Master
@@ -48,13 +52,31 @@ type Ring struct {
 type keyset struct {
 	created []time.Time // newest first, as are the keys
 	keys    [][]byte
+	makes   int // which of them makes codes
+}
+
+// choose makes with the newest key that is known everywhere, or the oldest when
+// all are new.
+func (s *keyset) choose(now time.Time) {
+	for s.makes = 0; s.makes < len(s.keys)-1; s.makes++ {
+		if now.Sub(s.created[s.makes]) >= known {
+			return
+		}
+	}
+}
+
+func (s *keyset) newest() time.Time {
+	if len(s.created) == 0 {
+		return time.Time{}
+	}
+	return s.created[0]
 }
 
 // retired returns the time before which keys were made whose overlap is over: a
-// key retires when the next one is made, however late that was.
+// key retires when the next one takes over, however late that was.
 func (s *keyset) retired(now time.Time, overlap time.Duration) time.Time {
 	for _, c := range s.created {
-		if now.Sub(c) >= overlap {
+		if now.Sub(c) >= known+overlap {
 			return c
 		}
 	}
@@ -92,13 +114,14 @@ func (r *Ring) Rotate(ctx context.Context, now time.Time) error {
 			return err
 		}
 		k := store.SealedKey{Purpose: r.purpose, Sealed: sealed, Created: now}
-		if err := r.store.AddKey(ctx, k, set.retired(now, r.overlap)); err != nil {
+		if err := r.store.AddKey(ctx, k, set.newest(), set.retired(now, r.overlap)); err != nil {
 			return err
 		}
 		if set, err = r.read(ctx); err != nil {
 			return err
 		}
 	}
+	set.choose(now)
 	r.current.Store(set)
 	return nil
 }
@@ -135,7 +158,8 @@ func (r *Ring) IsHalf(t exeunt.Token, half string) bool { return r.IsCode(t.Reve
 
 // Code returns the authentication code of a text.
 func (r *Ring) Code(text string) string {
-	return base64.RawURLEncoding.EncodeToString(mac(r.current.Load().keys[0], text))
+	set := r.current.Load()
+	return base64.RawURLEncoding.EncodeToString(mac(set.keys[set.makes], text))
 }
 
 // IsCode reports whether code was made by Code for the text.

@@ -101,8 +101,14 @@ func TestRotationOverlaps(t *testing.T) {
 	}
 	last := epoch.Add(rotateAfter) // the first key's last moment as the newest
 	rotate(t, r, last)
-	if r.Code("x") == first || !r.IsCode("x", first) {
-		t.Error("after the rotation the new key makes codes and the old one is still recognised")
+	other := open(t, s, m, "pair", last)
+	if r.Code("x") != first || other.Code("x") != first {
+		t.Error("a new key makes codes before every node can know it")
+	}
+	last = last.Add(known)
+	rotate(t, r, last)
+	if r.Code("x") == first || !r.IsCode("x", first) || !other.IsCode("x", r.Code("x")) {
+		t.Error("later the new key makes codes, and the old one is still recognised")
 	}
 	for now := last; now.Before(last.Add(overlap)); now = now.Add(day) {
 		rotate(t, r, now)
@@ -136,6 +142,29 @@ func TestALateRotationOverlapsToo(t *testing.T) {
 	}
 	if !r.IsCode("x", code) {
 		t.Error("forgotten before the overlap was over")
+	}
+}
+
+// Two nodes that make a key at the same moment go on with one and the same.
+func TestNodesAgreeOnAKey(t *testing.T) {
+	s, m := newStore(t), newMaster(t)
+	open(t, s, m, "pair", epoch)
+	late := epoch.Add(rotateAfter)
+	a, b := open(t, s, m, "pair", late), open(t, s, m, "pair", late)
+	if keys, err := s.Keys(t.Context(), "pair"); err != nil || len(keys) != 2 {
+		t.Fatalf("%d keys, %v", len(keys), err)
+	}
+	k := store.SealedKey{Purpose: "pair", Sealed: []byte("made by a node that was slower"), Created: late}
+	if err := s.AddKey(t.Context(), k, epoch, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := s.Keys(t.Context(), "pair"); err != nil || len(keys) != 2 {
+		t.Errorf("%d keys, %v: a second was made where one had been", len(keys), err)
+	}
+	rotate(t, a, late.Add(known))
+	rotate(t, b, late.Add(known))
+	if a.Code("x") != b.Code("x") {
+		t.Error("the nodes make codes with different keys")
 	}
 }
 

@@ -69,6 +69,12 @@ func openEngine(opt Options) (engine, error) {
 	return nil, fmt.Errorf("no engine is called %q; want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME", scheme)
 }
 
+// Shared reports whether the database is one that several nodes use at once, so
+// that its log must be followed. A file has one process.
+func Shared(rawURL string) bool {
+	return strings.HasPrefix(rawURL, "postgres:") || strings.HasPrefix(rawURL, "postgresql:")
+}
+
 // SQLiteURL is the database URL of a file.
 func SQLiteURL(path string) string { return "sqlite:" + (&url.URL{Path: path}).EscapedPath() }
 

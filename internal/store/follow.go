@@ -14,24 +14,17 @@ import (
 
 // shared is an engine whose database several nodes use at once.
 type shared interface {
-	follow(ctx context.Context, node [16]byte) (*Follower, error)
+	follow(ctx context.Context) (*Follower, error)
 	announce(ctx context.Context) error
 }
 
-// Shared reports whether other nodes may write the log too, so that it must be
-// followed. A file has one process.
-func (s *Store) Shared() bool {
-	_, ok := s.engine.(shared)
-	return ok
-}
-
 // Follow opens a connection of its own to follow the log with.
-func (s *Store) Follow(ctx context.Context, node [16]byte) (*Follower, error) {
+func (s *Store) Follow(ctx context.Context) (*Follower, error) {
 	e, ok := s.engine.(shared)
 	if !ok {
 		return nil, errors.New("a file's log has one writer and needs no following")
 	}
-	f, err := e.follow(ctx, node)
+	f, err := e.follow(ctx)
 	return f, unavailable("follow the log", err)
 }
 
@@ -48,8 +41,8 @@ type Follower struct {
 // channel wakes followers. What is said on it does not matter: they look.
 const channel = "exeunt_log"
 
-func (e *postgresEngine) follow(ctx context.Context, node [16]byte) (*Follower, error) {
-	f := &Follower{cut: &atomic.Bool{}, node: node}
+func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
+	f := &Follower{cut: &atomic.Bool{}, node: e.node}
 	c := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
 	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteCut(f.cut, n) }
 	var err error

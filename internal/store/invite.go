@@ -63,10 +63,13 @@ func (s *Store) Keys(ctx context.Context, purpose string) ([]SealedKey, error) {
 }
 
 // AddKey stores a sealed key and deletes those of its purpose created before
-// the given time.
-func (s *Store) AddKey(ctx context.Context, k SealedKey, deleteBefore time.Time) error {
+// the given time. It does nothing if there is a newer one already than the
+// newest that the caller knows: another node was first.
+func (s *Store) AddKey(ctx context.Context, k SealedKey, newest, deleteBefore time.Time) error {
 	return s.commit(ctx, func(t *tx) error {
-		if _, err := t.exec(`INSERT INTO sealed_keys (purpose, sealed, created) VALUES ($1, $2, $3)`, k.Purpose, k.Sealed, ms(k.Created)); err != nil {
+		if _, err := t.exec(`INSERT INTO sealed_keys (purpose, sealed, created)
+			SELECT CAST($1 AS TEXT), $2, $3 WHERE NOT EXISTS (SELECT 1 FROM sealed_keys WHERE purpose = $1 AND created > $4)`,
+			k.Purpose, k.Sealed, ms(k.Created), ms(newest)); err != nil {
 			return err
 		}
 		_, err := t.exec(`DELETE FROM sealed_keys WHERE purpose = $1 AND created < $2`, k.Purpose, ms(deleteBefore))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -25,6 +26,7 @@ import (
 type postgresEngine struct {
 	config *pgx.ConnConfig
 	server func() int64 // see Options
+	node   [16]byte     // whose heartbeats are whose; drawn at each start
 	write  *sql.DB
 	bell   *sql.DB // to wake other nodes with
 	// cut is set when the server tells that a commit has not waited for its
@@ -67,7 +69,9 @@ func newPostgres(rawURL string, server func() int64) (*postgresEngine, error) {
 	if server == nil {
 		server = func() int64 { return 0 }
 	}
-	return &postgresEngine{config: c, server: server}, nil
+	e := &postgresEngine{config: c, server: server}
+	rand.Read(e.node[:])
+	return e, nil
 }
 
 func (*postgresEngine) traits() traits {

@@ -1,7 +1,9 @@
 package testnode
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -23,6 +25,9 @@ type Options struct {
 	Policy  exeunt.Policy   // zero: the default policy
 	Clients []exeunt.Client // nil: Chirp and Other
 	Stands  time.Time       // the moment the clock stands at; zero: it runs
+	// Database is the URL of one to share with other nodes; "": a file of its own.
+	Database  string
+	Staleness time.Duration // of a shared database; zero: 2 s
 }
 
 // Retention is how long a node keeps what has ended.
@@ -49,13 +54,11 @@ func New(t testing.TB, o Options) *Node {
 	n := &Node{Clock: &Clock{stands: o.Stands}, Path: filepath.Join(t.TempDir(), "exeunt.db")}
 	log := slog.New(slog.DiscardHandler)
 	index := live.New(0)
-	follow := feed.New(index, nil)
-	st, err := store.Open(t.Context(), store.Options{URL: store.SQLiteURL(n.Path), Committed: follow.Own, Log: log})
-	must(t, err)
-	t.Cleanup(func() { st.Close() })
+	st, follow := open(t, o, n, index, log)
 	n.Authority = authority.New(authority.Config{
 		Store: st, Live: index, Feed: follow, Policy: o.Policy, Retention: Retention, Clients: o.Clients, Now: n.Clock.Now, Log: log,
 	})
+	var err error
 	n.SignIn, err = signin.New(signin.Config{
 		Store: st, Authority: n.Authority, SignUpOpen: true, Now: n.Clock.Now, Log: log,
 		Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
@@ -65,9 +68,37 @@ func New(t testing.TB, o Options) *Node {
 	return n
 }
 
+func open(t testing.TB, o Options, n *Node, index *live.Index, log *slog.Logger) (st *store.Store, follow *feed.Feed) {
+	t.Helper()
+	url := o.Database
+	if url == "" {
+		url = store.SQLiteURL(n.Path)
+	}
+	var follower *feed.Follower
+	if store.Shared(url) {
+		follower = &feed.Follower{
+			Open:      func(ctx context.Context) (feed.Source, error) { return st.Follow(ctx) },
+			Staleness: cmp.Or(o.Staleness, 2*time.Second), Now: n.Clock.Now, Log: log,
+		}
+	}
+	follow = feed.New(index, follower)
+	var err error
+	st, err = store.Open(t.Context(), store.Options{URL: url, Committed: follow.Own, Server: follow.Server, Log: log})
+	must(t, err)
+	t.Cleanup(func() { st.Close() })
+	if follower != nil {
+		ctx, stop := context.WithCancel(context.Background())
+		var done sync.WaitGroup
+		done.Go(func() { follower.Run(ctx) })
+		t.Cleanup(func() { stop(); done.Wait() })
+	}
+	return st, follow
+}
+
 func cookies(t testing.TB, n *Node) web.Cookies {
 	t.Helper()
-	master, err := keys.LoadMaster(t.TempDir())
+	// The same for all nodes, since those on one database must agree.
+	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	must(t, err)
 	ring := func(purpose string) *keys.Ring {
 		r, err := keys.Open(t.Context(), n.Store, master, purpose, time.Hour, n.Now())

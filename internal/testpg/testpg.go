@@ -188,6 +188,52 @@ func (s *Server) Signal(sig syscall.Signal) error {
 	return nil
 }
 
+// Freeze stops every process of the server where it stands: its connections stay
+// open and nothing answers. The function it returns lets them go on.
+func (s *Server) Freeze(t testing.TB) (thaw func()) {
+	t.Helper()
+	pids := s.pids(t)
+	send := func(sig syscall.Signal) {
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, sig) // one may have ended meanwhile
+		}
+	}
+	send(syscall.SIGSTOP)
+	var once sync.Once
+	thaw = func() { once.Do(func() { send(syscall.SIGCONT) }) }
+	t.Cleanup(thaw)
+	return thaw
+}
+
+// pids are the server's processes: the postmaster and its children.
+func (s *Server) pids(t testing.TB) []int {
+	t.Helper()
+	postmaster, err := s.Pid()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := []int{postmaster}
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state parent …: the name may hold anything but ends last.
+		_, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')'):]), " ")
+		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(postmaster) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
 // Close stops the server and removes its files.
 func (s *Server) Close() {
 	if s.process != nil && s.process.Process != nil {
