@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/feed"
@@ -45,16 +44,17 @@ type Node struct {
 	SignIn    *signin.Service
 	Store     *store.Store
 
-	log     *slog.Logger
-	now     func() time.Time
-	lock    *folderLock
-	browser web.Browser
-	pairs   *keys.Ring
-	notices *keys.Ring
-	peers   web.Peers
-	started time.Time
-	version string
-	handler http.Handler
+	log      *slog.Logger
+	now      func() time.Time
+	lock     *folderLock
+	follower *feed.Follower // nil when nobody else writes the log
+	browser  web.Browser
+	pairs    *keys.Ring
+	notices  *keys.Ring
+	peers    web.Peers
+	started  time.Time
+	version  string
+	handler  http.Handler
 
 	tending  context.CancelFunc
 	tended   sync.WaitGroup
@@ -115,6 +115,9 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.tending = cancel
 	n.tended.Go(func() { n.Authority.Run(tend) })
 	n.tended.Go(func() { n.rotateKeys(tend) })
+	if n.follower != nil {
+		n.tended.Go(func() { n.follower.Run(tend) })
+	}
 	return nil
 }
 
@@ -122,11 +125,19 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 // crash may have come between a commit and its being applied; memory starts
 // empty and from the log's head, so there is nothing to make up for.
 func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
-	var follow *feed.Feed
-	n.Store, err = store.Open(ctx, store.Options{
-		URL: store.SQLiteURL(filepath.Join(n.Config.Data, DatabaseFile)), Log: n.log,
-		Committed: func(events []exeunt.Event) error { return follow.Own(events) },
-	})
+	url := string(n.Config.Database)
+	if url == "" {
+		url = store.SQLiteURL(filepath.Join(n.Config.Data, DatabaseFile))
+	}
+	index := live.New(0)
+	if store.Shared(url) {
+		n.follower = &feed.Follower{
+			Open:      func(ctx context.Context) (feed.Source, error) { return n.Store.Follow(ctx) },
+			Staleness: n.Config.MaxStaleness, Now: n.now, Log: n.log,
+		}
+	}
+	follow := feed.New(index, n.follower)
+	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: follow.Own, Server: follow.Server, Log: n.log})
 	if err != nil {
 		return err
 	}
@@ -134,8 +145,7 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	index := live.New(head)
-	follow = feed.New(index, nil)
+	index.Reset(head)
 	policy := n.Config.SessionPolicy()
 	if err := n.Store.Tighten(ctx, policy); err != nil {
 		return fmt.Errorf("apply the policy to existing sessions: %w", err)

@@ -87,6 +87,10 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 	}
+	if !n.Authority.Feed.Fresh() {
+		plain(w, false, "", "the database has not confirmed a heartbeat lately; what is in memory is not believed")
+		return
+	}
 	plain(w, n.Store.Ping(r.Context()) == nil, "ready", "the database does not answer")
 }
 
@@ -117,6 +121,6 @@ func (n *Node) status(r *http.Request) (control.Status, error) {
 		return st, err
 	}
 	st.LogHead, err = n.Store.Head(r.Context())
-	st.Ready = err == nil
+	st.Ready = err == nil && n.Authority.Feed.Fresh()
 	return st, err
 }

@@ -19,17 +19,19 @@ import (
 
 // Config is a validated configuration. Printing it shows no secret.
 type Config struct {
-	Addr           string    `koanf:"addr"`            // where to listen, host:port
-	URL            string    `koanf:"url"`             // how browsers reach us: an origin like https://id.example.com
-	Data           string    `koanf:"data"`            // the data folder
-	SignUp         SignUp    `koanf:"sign_up"`         // open or closed
-	TLS            TLS       `koanf:"tls"`             // certificate and key, when we terminate TLS
-	TrustedProxies []string  `koanf:"trusted_proxies"` // addresses or prefixes of proxies that terminate TLS before us
-	Policy         Policy    `koanf:"policy"`
-	Retention      Retention `koanf:"retention"`
-	Clients        []Client  `koanf:"clients"`
-	MasterKey      Secret    `koanf:"master_key"` // base64; "" keeps it in the data folder
-	Log            Log       `koanf:"log"`
+	Addr           string        `koanf:"addr"`            // where to listen, host:port
+	URL            string        `koanf:"url"`             // how browsers reach us: an origin like https://id.example.com
+	Data           string        `koanf:"data"`            // the data folder
+	Database       Secret        `koanf:"database"`        // URL; "" is a file in the data folder
+	MaxStaleness   time.Duration `koanf:"max_staleness"`   // for how long memory is believed without word from a shared database
+	SignUp         SignUp        `koanf:"sign_up"`         // open or closed
+	TLS            TLS           `koanf:"tls"`             // certificate and key, when we terminate TLS
+	TrustedProxies []string      `koanf:"trusted_proxies"` // addresses or prefixes of proxies that terminate TLS before us
+	Policy         Policy        `koanf:"policy"`
+	Retention      Retention     `koanf:"retention"`
+	Clients        []Client      `koanf:"clients"`
+	MasterKey      Secret        `koanf:"master_key"` // base64; "" keeps it in the data folder
+	Log            Log           `koanf:"log"`
 
 	// Development lifts the demand for TLS, for a loopback address under
 	// .localhost only. No file, variable or flag sets it.
@@ -108,7 +110,7 @@ func Default() Config {
 	const day = 24 * time.Hour
 	limits := func(l exeunt.Limits) Limits { return Limits{Idle: l.Idle, Absolute: l.Absolute} }
 	return Config{
-		Addr: "127.0.0.1:8443", SignUp: SignUpClosed,
+		Addr: "127.0.0.1:8443", SignUp: SignUpClosed, MaxStaleness: 2 * time.Second,
 		Policy:    Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App)},
 		Retention: Retention{Ended: 90 * day, Audit: 365 * day},
 		Log:       Log{Level: "info", Format: "text"},
@@ -177,6 +179,9 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		fail("addr is %q; it must be host:port, as in 127.0.0.1:8443", c.Addr)
 	}
+	if err := c.validateDatabase(); err != nil {
+		errs = append(errs, err)
+	}
 	if c.SignUp != SignUpOpen && c.SignUp != SignUpClosed {
 		fail("sign_up is %q; it must be open or closed", c.SignUp)
 	}
@@ -200,6 +205,21 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, c.validateTransport(), c.validateLog())...)
+}
+
+func (c *Config) validateDatabase() error {
+	scheme, _, _ := strings.Cut(string(c.Database), ":")
+	switch {
+	case c.Database == "":
+	case scheme != "postgres" && scheme != "postgresql":
+		return errors.New("database must be a URL like postgres://exeunt@db.example.com/exeunt, or be left out to keep a file in the data folder")
+	case c.MasterKey == "":
+		return errors.New("nodes on one database must share one master_key: make one with \"openssl rand -base64 32\", keep it in a file of mode 0600, and give its path to each node as EXEUNT_MASTER_KEY_FILE")
+	}
+	if c.MaxStaleness < 200*time.Millisecond || c.MaxStaleness > time.Minute {
+		return fmt.Errorf("max_staleness is %v; it must be between 200ms and 1m", c.MaxStaleness)
+	}
+	return nil
 }
 
 // validateTransport refuses to serve without TLS: browsers drop Secure cookies

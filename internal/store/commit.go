@@ -13,6 +13,7 @@ import (
 // member is one caller's part of a transaction shared with its neighbours.
 type member struct {
 	run  func(*tx) error
+	end  *ending // what run would do, if the engine can do it for many at once
 	done chan error
 }
 
@@ -35,10 +36,13 @@ const tidyEvery = time.Second
 //   - wraps exeunt.ErrUnavailable: nothing was written.
 //   - wraps exeunt.ErrNotConfirmed: it may or may not have been written.
 func (s *Store) commit(ctx context.Context, run func(*tx) error) error {
+	return s.submit(ctx, &member{run: run, done: make(chan error, 1)})
+}
+
+func (s *Store) submit(ctx context.Context, m *member) error {
 	if s.Failed() {
 		return exeunt.ErrUnavailable
 	}
-	m := &member{run: run, done: make(chan error, 1)}
 	select {
 	case <-s.stop:
 		return exeunt.ErrUnavailable
@@ -143,11 +147,9 @@ func (s *Store) attempt(batch []*member) error {
 		t.rollback()
 		return unavailable("begin", err)
 	}
-	for _, m := range batch {
-		if err := m.run(t); err != nil {
-			t.rollback()
-			return unavailable("statement", err)
-		}
+	if err := s.runAll(batch); err != nil {
+		t.rollback()
+		return unavailable("statement", err)
 	}
 	err := s.finish()
 	switch s.engine.judge(err) {
@@ -171,6 +173,32 @@ func (s *Store) attempt(batch []*member) error {
 	}
 	if len(t.events) > 0 {
 		s.tellOthers()
+	}
+	return nil
+}
+
+// runAll has the members' statements executed: those that the engine can do for
+// many at once first, and what they leave undecided, and the others, one by one.
+func (s *Store) runAll(batch []*member) error {
+	var ends []*ending
+	for _, m := range batch {
+		if m.end != nil {
+			*m.end.out = Ending{}
+			ends = append(ends, m.end)
+		}
+	}
+	if b, ok := s.engine.(bulk); ok && len(ends) > 1 {
+		if err := b.end(s.tx, ends); err != nil {
+			return err
+		}
+	}
+	for _, m := range batch {
+		if m.end != nil && m.end.out.Seq != 0 {
+			continue
+		}
+		if err := m.run(s.tx); err != nil {
+			return err
+		}
 	}
 	return nil
 }

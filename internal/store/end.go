@@ -41,7 +41,7 @@ type Change struct {
 func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (Ending, error) {
 	var out Ending
 	var refused error
-	err := s.commit(ctx, func(t *tx) (err error) {
+	m := &member{done: make(chan error, 1), run: func(t *tx) (err error) {
 		out, refused = Ending{}, nil
 		known, err := t.knownOutcome(by, rev, &out, &refused)
 		if err != nil || known || refused != nil {
@@ -54,8 +54,11 @@ func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation,
 		_, err = t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, $3, $4, $5, $6)`,
 			by.Key(), rev.Key, requestText(rev), out.Seq, out.Ended, ms(now))
 		return err
-	})
-	if err != nil {
+	}}
+	if simple(by, rev, change) {
+		m.end = &ending{by: by, rev: rev, now: now, out: &out}
+	}
+	if err := s.submit(ctx, m); err != nil {
 		return Ending{}, err
 	}
 	return out, refused

@@ -184,7 +184,7 @@ func TestConnectionsThatBreak(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Duration(5+rand.IntN(20)) * time.Millisecond):
+			case <-time.After(time.Duration(rand.IntN(3000)) * time.Microsecond):
 				server.Exec(t, "postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exeunt' AND query NOT LIKE '%pg_terminate%'`)
 			}
 		}

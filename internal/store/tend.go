@@ -19,6 +19,9 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 		part := list[:min(len(list), sweepStep)]
 		list = list[len(part):]
 		err := s.commit(ctx, func(t *tx) error {
+			if b, ok := s.engine.(bulk); ok {
+				return b.saveActivity(t, part)
+			}
 			for _, a := range part {
 				q, id := `UPDATE sessions SET seen = greatest(seen, $1), deadline = least(greatest(seen, $1) + idle, expires) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.Session.Bytes()
 				if !a.App.IsZero() {

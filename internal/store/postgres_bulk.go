@@ -1,0 +1,101 @@
+package store
+
+import (
+	"database/sql"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// A duplicate within the batch is joined once, and so is left to the
+// statements for one, which find that it has ended already.
+const bulkEnd = `WITH wish AS (
+	SELECT * FROM unnest($2::bytea[], $3::bytea[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::text[])
+		WITH ORDINALITY AS w(account, session, reason, by_kind, by_account, by_session, by_label, by_address, now, actor, key, request, ord)
+), ended AS (
+	UPDATE sessions s SET ended_at = CASE w.reason WHEN 'idle' THEN s.seen + s.idle WHEN 'absolute' THEN s.expires ELSE w.now END,
+		ended_reason = w.reason, ended_by = w.by_kind, ended_by_session = w.by_session, ended_by_label = w.by_label
+	FROM wish w, accounts a
+	WHERE s.account_id = w.account AND s.id = w.session AND a.id = w.account AND s.ended_at IS NULL AND s.generation >= a.generation
+	AND (w.reason <> 'idle' OR s.seen + s.idle <= w.now) AND (w.reason <> 'absolute' OR s.expires <= w.now)
+	AND (w.key = '' OR NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key))
+	RETURNING w.ord
+), done AS (
+	SELECT w.*, $1 + row_number() OVER (ORDER BY w.ord) AS seq FROM ended JOIN wish w USING (ord)
+), logged AS (
+	INSERT INTO events (seq, at, account_id, scope, session_id, generation, reason, by_kind, by_account, by_session, by_label)
+	SELECT seq, now, account, 'session', session, 0, reason, by_kind, by_account, by_session, by_label FROM done
+), audited AS (
+	INSERT INTO audit (account_id, at, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail)
+	SELECT account, now, 'end', session, by_kind, by_account, by_session, by_label, by_address, 'session ' || reason FROM done ORDER BY seq
+), remembered AS (
+	INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT actor, key, request, seq, 1, now FROM done WHERE key <> ''
+), counted AS (
+	UPDATE accounts a SET live_sessions = live_sessions - c.n FROM (SELECT account, count(*) AS n FROM done GROUP BY account) c WHERE a.id = c.account
+)
+SELECT ord, seq FROM done ORDER BY seq`
+
+func (*postgresEngine) end(t *tx, list []*ending) error {
+	n := len(list)
+	account, session, byAccount, bySession := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	reason, byKind, label, address := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	actor, key, request, now := make([]string, n), make([]string, n), make([]string, n), make([]int64, n)
+	for i, e := range list {
+		account[i], session[i], byAccount[i], bySession[i] = e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.by.Account.Bytes(), e.by.Session.Bytes()
+		reason[i], byKind[i], label[i], address[i] = string(e.rev.Reason), string(e.by.Kind), e.by.Label, addressText(e.by.Address)
+		actor[i], key[i], request[i], now[i] = e.by.Key(), e.rev.Key, requestText(e.rev), ms(e.now)
+	}
+	rows, err := t.rows(bulkEnd, t.seq, account, session, reason, byKind, byAccount, bySession, label, address, now, actor, key, request)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var ord, seq int64
+		if err := rows.Scan(&ord, &seq); err != nil {
+			return err
+		}
+		e := list[ord-1]
+		*e.out = Ending{Seq: seq, At: e.now, Ended: 1}
+		t.seq = seq
+		t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})
+	}
+	return rows.Err()
+}
+
+func (*postgresEngine) saveActivity(t *tx, list []live.Activity) error {
+	var sessions, apps activity
+	for _, a := range list {
+		if a.App.IsZero() {
+			sessions.add(a.Account.Bytes(), a.Session.Bytes(), ms(a.Seen))
+		} else {
+			apps.add(a.Account.Bytes(), a.App.Bytes(), ms(a.Seen))
+		}
+	}
+	const given = ` FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS g(account, id, seen) WHERE account_id = g.account AND x.id = g.id AND ended_at IS NULL`
+	if _, err := t.exec(`UPDATE sessions x SET seen = greatest(x.seen, g.seen), deadline = least(greatest(x.seen, g.seen) + idle, expires)`+given, sessions.args()...); err != nil {
+		return err
+	}
+	_, err := t.exec(`UPDATE app_sessions x SET seen = greatest(x.seen, g.seen)`+given, apps.args()...)
+	return err
+}
+
+type activity struct {
+	account, id [][]byte
+	seen        []int64
+}
+
+func (a *activity) add(account, id []byte, seen int64) {
+	a.account, a.id, a.seen = append(a.account, account), append(a.id, id), append(a.seen, seen)
+}
+
+func (a *activity) args() []any { return []any{a.account, a.id, a.seen} }
+
+// rows asks for several rows inside the transaction.
+func (t *tx) rows(q string, args ...any) (*sql.Rows, error) {
+	st, err := t.stmt(q)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(t.ctx, args...)
+}
