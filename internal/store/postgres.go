@@ -188,10 +188,11 @@ func (e *postgresEngine) recognise(ctx context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// mustCount gives up a connection to a server that counts no more, as one that
-// was the primary and has not noticed that another is.
+// mustCount gives up a connection that is closed at the other end, or leads to a
+// server that counts no more, as one that was the primary and has not noticed
+// that another is.
 func (e *postgresEngine) mustCount(_ context.Context, c *pgx.Conn) error {
-	if counts := e.server(); counts != 0 && c.PgConn().CustomData()[serverKey] != counts {
+	if counts := e.server(); counts != 0 && c.PgConn().CustomData()[serverKey] != counts || c.PgConn().CheckConn() != nil {
 		return driver.ErrBadConn
 	}
 	return nil

@@ -43,8 +43,19 @@ func (t *tx) limit() func() {
 	}
 }
 
-func (t *tx) begin() (err error) {
+func (t *tx) begin() error {
 	t.events, t.begun = nil, false
+	reused := t.conn != nil
+	err := t.open()
+	if err != nil && reused && !t.traits.exits {
+		// It was closed at the other end while nobody used it.
+		t.drop()
+		err = t.open()
+	}
+	return err
+}
+
+func (t *tx) open() (err error) {
 	if t.conn == nil {
 		if t.conn, err = t.engine.connect(t.ctx); err != nil {
 			return err
