@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/exeunt/exeunt/internal/app"
+)
+
+type migrateCommand struct {
+	Database     string `help:"URL of the database." env:"EXEUNT_DATABASE"`
+	DatabaseFile string `help:"File that holds the URL, so that no password stands on the command line." type:"existingfile" env:"EXEUNT_DATABASE_FILE"`
+}
+
+// Run brings the schema up to date.
+func (c *migrateCommand) Run(ctx context.Context) error {
+	url, err := databaseURL(c.Database, c.DatabaseFile, "--database")
+	if err != nil {
+		return err
+	}
+	if err := app.Migrate(ctx, url); err != nil {
+		return err
+	}
+	fmt.Println("The schema is up to date.")
+	return nil
+}
+
+type copyCommand struct {
+	From   string `required:"" help:"Where everything is now: sqlite:PATH, the file in the data folder of a node that is stopped."`
+	To     string `help:"Where it shall be: postgres://USER:PASSWORD@HOST/NAME, an empty database."`
+	ToFile string `help:"File that holds that URL, so that no password stands on the command line." type:"existingfile"`
+}
+
+// Run copies.
+func (c *copyCommand) Run(ctx context.Context) error {
+	to, err := databaseURL(c.To, c.ToFile, "--to")
+	if err != nil {
+		return err
+	}
+	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts())
+	var rows, drawn int64
+	err = app.Copy(ctx, c.From, to, func(at app.Copied) {
+		if rows = at.Rows; rows-drawn < drawEvery && at.Rest > 0 {
+			return
+		}
+		drawn = rows
+		bar.ChangeMax64(at.Rows + at.Rest)
+		bar.Describe(at.Table)
+		_ = bar.Set64(at.Rows) // a terminal that does not draw is no reason to stop
+	})
+	_ = bar.Exit()
+	fmt.Fprintln(os.Stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Copied %d rows. Start the nodes with this database and the same master key; the file is left as it was.\n", rows)
+	return nil
+}
+
+// drawEvery is how many rows the progress bar passes over between two drawings.
+const drawEvery = 1000
+
+// databaseURL takes a URL as it is given or from a file.
+func databaseURL(given, file, flag string) (string, error) {
+	switch {
+	case given != "" && file != "":
+		return "", errors.New(flag + " and " + flag + "-file are both set; set one")
+	case file != "":
+		b, err := os.ReadFile(file)
+		return strings.TrimSpace(string(b)), err
+	case given == "":
+		return "", errors.New(flag + " or " + flag + "-file is needed: the URL of the database")
+	}
+	return given, nil
+}

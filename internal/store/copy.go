@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// tables in an order in which each comes after those it refers to.
+var tables = []string{"accounts", "sessions", "app_sessions", "codes", "invites", "events", "audit", "outcomes", "sealed_keys", "log_head"}
+
+// Copied tells how far Copy is.
+type Copied struct {
+	Table      string
+	Rows, Rest int64 // copied so far, and still to copy, of all tables
+}
+
+// Copy takes everything in a file to an empty PostgreSQL database, in one
+// transaction: all of it or nothing. Nobody may use either meanwhile; a file's
+// node must be stopped. Sessions go on: whoever is signed in stays so.
+func Copy(ctx context.Context, from, to string, told func(Copied)) (err error) {
+	if !strings.HasPrefix(from, "sqlite:") || !Shared(to) {
+		return errors.New("copying goes from sqlite:PATH to postgres://USER:PASSWORD@HOST/NAME")
+	}
+	src, err := openEngine(Options{URL: from})
+	if err != nil {
+		return err
+	}
+	rows, err := src.open(ctx)
+	if err != nil {
+		return errors.Join(fmt.Errorf("database %s: %w", printable(from), err), src.close())
+	}
+	defer func() { err = errors.Join(err, rows.Close(), src.close()) }()
+	dst, err := newPostgres(to, nil)
+	if err != nil {
+		return err
+	}
+	read, err := dst.open(ctx)
+	if err != nil {
+		return errors.Join(fmt.Errorf("database %s: %w", printable(to), err), dst.close())
+	}
+	defer func() { err = errors.Join(err, read.Close(), dst.close()) }()
+	conn, err := pgx.ConnectConfig(ctx, dst.with(nil))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if err := mustBeDurable(ctx, conn); err != nil {
+		return err
+	}
+	c := copier{from: reader{DB: rows}, told: told}
+	if err := c.count(ctx); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return c.all(ctx, tx) })
+}
+
+type copier struct {
+	from reader
+	told func(Copied)
+	at   Copied
+}
+
+func (c *copier) count(ctx context.Context) error {
+	for _, t := range tables {
+		var n int64
+		if err := c.from.QueryRowContext(ctx, `SELECT count(*) FROM `+t).Scan(&n); err != nil {
+			return fmt.Errorf("count %s: %w", t, err)
+		}
+		c.at.Rest += n
+	}
+	return nil
+}
+
+func (c *copier) all(ctx context.Context, tx pgx.Tx) error {
+	var used bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM accounts) OR (SELECT seq > 0 FROM log_head WHERE id = 1 FOR UPDATE)`).Scan(&used); err != nil {
+		return err
+	}
+	if used {
+		return errors.New("the database to copy to is in use already; nothing was changed. Name an empty one")
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM log_head`); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if err := c.table(ctx, tx, t); err != nil {
+			return fmt.Errorf("copy %s: %w; nothing was changed", t, err)
+		}
+	}
+	for _, t := range []string{"audit", "sealed_keys"} { // whose numbers the database gives out
+		if _, err := tx.Exec(ctx, `SELECT setval(pg_get_serial_sequence('`+t+`', 'id'), (SELECT COALESCE(max(id), 0) + 1 FROM `+t+`), false)`); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) table(ctx context.Context, tx pgx.Tx, table string) error {
+	c.at.Table = table
+	rows, err := c.from.DB.QueryContext(ctx, `SELECT * FROM `+table)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	_, err = tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
+		if !rows.Next() {
+			return nil, rows.Err()
+		}
+		row, dest := make([]any, len(columns)), make([]any, len(columns))
+		for i := range row {
+			dest[i] = &row[i]
+		}
+		c.at.Rows++
+		c.at.Rest--
+		c.told(c.at)
+		return row, rows.Scan(dest...)
+	}))
+	return err
+}
+
+// Migrate brings a database's schema up to date and does nothing else. Nodes of
+// the version before may go on running meanwhile.
+func Migrate(ctx context.Context, rawURL string) error {
+	e, err := openEngine(Options{URL: rawURL})
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	read, err := e.open(ctx)
+	if err == nil {
+		err = read.Close()
+	}
+	if err = errors.Join(err, e.close()); err != nil {
+		return fmt.Errorf("database %s: %w", printable(rawURL), err)
+	}
+	return nil
+}

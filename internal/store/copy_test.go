@@ -1,0 +1,62 @@
+package store
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/testpg"
+)
+
+func TestCopyTakesEverything(t *testing.T) {
+	file := newStore(t)
+	a, b := file.account(), file.account()
+	kept, ended, gone := file.session(a.ID), file.session(a.ID), file.session(b.ID)
+	file.end(endOne(ended))
+	file.end(endAll(b.ID))
+	before := file.count(`SELECT count(*) FROM audit`)
+	file.Close()
+	url := testpg.NewDatabase(t)
+	var last Copied
+	if err := Copy(t.Context(), file.url, url, func(c Copied) { last = c }); err != nil {
+		t.Fatal(err)
+	}
+	if last.Rest != 0 || last.Rows == 0 {
+		t.Errorf("told %+v at the end", last)
+	}
+	s := openStore(t, url)
+	for _, c := range []struct {
+		v    exeunt.Session
+		live bool
+	}{{kept, true}, {ended, false}, {gone, false}} {
+		v, live := c.v, c.live
+		got, err := s.Session(t.Context(), v.Account, v.ID)
+		if err != nil || (got.End == nil) != live {
+			t.Errorf("%s: %+v, %v", v.ID, got.End, err)
+		}
+	}
+	if n := s.count(`SELECT count(*) FROM audit`); n != before {
+		t.Errorf("%d audit entries of %d", n, before)
+	}
+	// It goes on where the file stopped.
+	if out := s.end(endOne(kept)); out.Seq != 3 {
+		t.Errorf("the next event is number %d", out.Seq)
+	}
+	s.announced = nil
+	s.checkLog()
+	if err := Copy(t.Context(), file.url, url, func(Copied) {}); err == nil || !strings.Contains(err.Error(), "in use already") {
+		t.Errorf("copied over what was there: %v", err)
+	}
+	if err := Copy(t.Context(), url, file.url, func(Copied) {}); err == nil {
+		t.Error("copied the wrong way round")
+	}
+}
+
+// A table that Copy does not know would be left behind.
+func TestCopyKnowsEveryTable(t *testing.T) {
+	s := newStore(t)
+	s.account()
+	if n := s.count(`SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN ('goose_db_version', 'nodes')`); n != int64(len(tables)) {
+		t.Errorf("there are %d tables, and Copy takes %d", n, len(tables))
+	}
+}
