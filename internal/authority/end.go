@@ -67,7 +67,14 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	if err != nil {
 		return out, fmt.Errorf("end %s: %w", rev.Scope, err)
 	}
-	// The store has called the feed before it returned: memory has the event.
+	// The store has called the feed before it returned: memory has the event. But
+	// one that had been recorded before, by another node or by an attempt whose
+	// outcome was not known, may have to be read first.
+	if out.Already {
+		if err := a.Feed.Confirm(ctx); err != nil {
+			return Ending{}, fmt.Errorf("end %s: %w (%w)", rev.Scope, exeunt.ErrNotConfirmed, err)
+		}
+	}
 	a.Log.Info("sessions ended", "account", rev.Account, "scope", rev.Scope, "session", rev.Session, "app", rev.AppSession,
 		"reason", rev.Reason, "by", by.Kind, "seq", out.Seq, "ended", out.Ended, "already", out.Already)
 	return out, nil

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,14 +91,11 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return err
 }
 
-// printable is a database URL without its password.
-func printable(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return "(its URL is malformed)"
-	}
-	return u.Redacted()
-}
+var password = regexp.MustCompile(`(//[^:/@]*):[^@/]*@`)
+
+// printable is a database URL without its password. (It may name several hosts,
+// which net/url does not read.)
+func printable(rawURL string) string { return password.ReplaceAllString(rawURL, "$1:xxxxx@") }
 
 // Close lets the writes that wait finish, then closes the database.
 func (s *Store) Close() error {

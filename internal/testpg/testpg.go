@@ -12,11 +12,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +78,67 @@ func Main(m *testing.M) {
 
 // Start makes a new server and waits until it answers. Extra settings are
 // lines of postgresql.conf.
-func Start(settings ...string) (s *Server, err error) {
+func Start(settings ...string) (*Server, error) {
+	return prepare(func(s *Server) error {
+		return s.run("initdb", "--pgdata", s.data(), "--username", "exeunt", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+	}, append([]string{
+		"listen_addresses = '127.0.0.1'", "unix_socket_directories = ''", "max_connections = 400", "shared_buffers = 64MB",
+		"log_min_messages = warning",
+	}, settings...))
+}
+
+// Standby makes a server that follows this one, and makes this one's commits
+// wait for it.
+func (s *Server) Standby(t testing.TB) *Server {
+	t.Helper()
+	standby, err := prepare(func(n *Server) error {
+		return n.run("pg_basebackup", "--pgdata", n.data(), "--dbname", s.URL("postgres"), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(standby.Close)
+	s.Exec(t, "postgres", `ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'`)
+	s.Exec(t, "postgres", `SELECT pg_reload_conf()`)
+	s.await(t, `SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'quorum'`)
+	return standby
+}
+
+// Promote makes a standby the primary and waits until it takes writes.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	s.Exec(t, "postgres", `SELECT pg_promote()`)
+	s.await(t, `SELECT NOT pg_is_in_recovery()`)
+	// It was copied from a server that waits for a standby; it has none yet.
+	s.Exec(t, "postgres", `ALTER SYSTEM RESET synchronous_standby_names`)
+	s.Exec(t, "postgres", `SELECT pg_reload_conf()`)
+}
+
+// await waits until a question is answered with true.
+func (s *Server) await(t testing.TB, q string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	for limit := time.Now().Add(30 * time.Second); ; {
+		var yes bool
+		if err := c.QueryRow(t.Context(), q).Scan(&yes); err != nil {
+			t.Fatal(err)
+		}
+		if yes {
+			return
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("waited in vain for: %s", q)
+		}
+		runtime.Gosched()
+	}
+}
+
+// prepare makes a server's folder, fills it, and starts the server.
+func prepare(fill func(*Server) error, settings []string) (s *Server, err error) {
 	s = &Server{}
 	if s.bin, err = binaries(); err != nil {
 		return nil, err
@@ -94,19 +154,15 @@ func Start(settings ...string) (s *Server, err error) {
 			return nil, err
 		}
 	}
-	if err := s.run("initdb", "--pgdata", s.data(), "--username", "exeunt", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"); err != nil {
+	if err := fill(s); err != nil {
 		return nil, s.gone(err)
 	}
 	if s.Port, err = freePort(); err != nil {
 		return nil, s.gone(err)
 	}
-	conf := append([]string{
-		"listen_addresses = '127.0.0.1'", "port = " + strconv.Itoa(s.Port), "unix_socket_directories = ''",
-		"max_connections = 400", "shared_buffers = 64MB", "log_min_messages = warning",
-	}, settings...)
 	f, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
-		_, err = f.WriteString("\n" + strings.Join(conf, "\n") + "\n")
+		_, err = f.WriteString("\n" + strings.Join(append(settings, "port = "+strconv.Itoa(s.Port)), "\n") + "\n")
 		f.Close()
 	}
 	if err != nil {
@@ -243,9 +299,23 @@ func (s *Server) Close() {
 	os.RemoveAll(s.dir)
 }
 
-// URL is the address of a database.
-func (s *Server) URL(name string) string {
-	return (&url.URL{Scheme: "postgres", User: url.User("exeunt"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)), Path: "/" + name, RawQuery: "sslmode=disable"}).String()
+// URL is the address of a database: on this server or, when it does not answer
+// or is no primary, on one of the others.
+func (s *Server) URL(name string, others ...*Server) string {
+	hosts := "127.0.0.1:" + strconv.Itoa(s.Port)
+	for _, o := range others {
+		hosts += ",127.0.0.1:" + strconv.Itoa(o.Port)
+	}
+	return "postgres://exeunt@" + hosts + "/" + name + "?sslmode=disable"
+}
+
+// Kill ends every process of the server at once, as a power cut does.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	for _, pid := range s.pids(t) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	<-s.exited
 }
 
 // NewDatabase makes an empty database and returns its URL. It stays until the
