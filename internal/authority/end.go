@@ -61,7 +61,7 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	}
 	// Somebody who signs out and closes the window has still signed out: a
 	// request that has arrived whole is carried out, whoever waits for the answer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
 	defer cancel()
 	out, err := a.Store.End(ctx, by, rev, change, a.Now())
 	if err != nil {
@@ -73,9 +73,9 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	return out, nil
 }
 
-// endPatience is how long an ending may take before its outcome is called
-// unknown.
-const endPatience = 10 * time.Second
+// commitPatience is how long an ending may take, or another change, before its
+// outcome is called unknown.
+const commitPatience = 10 * time.Second
 
 type queuedEnd struct {
 	by  exeunt.Actor

@@ -74,6 +74,10 @@ func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeun
 	if by.Kind == exeunt.ActorPerson && (by.Account != id || c.ConfirmEmail) {
 		return exeunt.ErrForbidden
 	}
+	// Whoever goes away while it is being committed has changed it all the
+	// same, and memory must follow.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
+	defer cancel()
 	p, err := a.Store.ChangeProfile(ctx, id, c, by, a.Now())
 	if err == nil {
 		a.Live.SetProfile(id, p)
