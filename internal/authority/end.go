@@ -128,7 +128,7 @@ func (a *Authority) WhyEnded(ctx context.Context, t exeunt.Token) (at time.Time,
 	if err != nil {
 		return at, "", false, err
 	}
-	if sn.Session.End == nil {
+	if a.refreshSeen(&sn.Session); sn.Session.End == nil {
 		if reason := sn.Session.Overdue(a.Now()); reason != "" {
 			// Found by this very request; record it, so that what is said is so.
 			if err := a.declare(ctx, sn.Session.Account, sn.Session.ID, reason); err != nil {

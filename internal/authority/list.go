@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/store"
@@ -25,6 +26,7 @@ func (a *Authority) Sessions(ctx context.Context, account exeunt.AccountID, ende
 	for i := range list {
 		a.refreshSeen(&list[i])
 	}
+	slices.SortStableFunc(list, func(x, y exeunt.Session) int { return y.Seen.Compare(x.Seen) })
 	return list, nil
 }
 
@@ -50,10 +52,10 @@ func (a *Authority) CountEnded(ctx context.Context, account exeunt.AccountID) (i
 	return a.Store.CountEnded(ctx, account)
 }
 
+// declareOverdue asks before it saves any activity, so that a list waits for
+// no commit. What the store takes for overdue because it does not know the
+// latest activity yet, declare finds to be good.
 func (a *Authority) declareOverdue(ctx context.Context, account exeunt.AccountID) error {
-	if err := a.FlushActivity(ctx); err != nil {
-		return err
-	}
 	overdue, err := a.Store.OverdueOf(ctx, account, a.Now(), listLimit)
 	if err != nil {
 		return err
