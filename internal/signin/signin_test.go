@@ -265,6 +265,16 @@ func TestRedeemingAnInvite(t *testing.T) {
 	if a, err := d.Store.Account(t.Context(), p.Account); err != nil || a.Handle != "ada" || a.Email != "ada@example.com" || !a.EmailConfirmed {
 		t.Errorf("what the invite fills in cannot be chosen: %+v, %v", a, err)
 	}
+	// Links are looked up like any other secret that anybody may present: one
+	// that is dead is not asked for again.
+	dead := exeunt.NewToken(exeunt.UseInvite)
+	_, err = d.LookAtInvite(t.Context(), dead)
+	wantErr(t, err, exeunt.ErrInviteSpent)
+	asked := false
+	err = d.Authority.LookUp(t.Context(), dead.Hash(), exeunt.ErrInviteSpent, func(context.Context) error { asked = true; return nil })
+	if wantErr(t, err, exeunt.ErrInviteSpent); asked {
+		t.Error("the store is asked again")
+	}
 	for name, x := range map[string]exeunt.Token{"spent": token, "unknown": exeunt.NewToken(exeunt.UseInvite), "no invite": exeunt.NewToken(exeunt.UseSession), "nothing": {}} {
 		if _, err := d.Redeem(t.Context(), x, NewAccount{Handle: "bob", Password: goodPassword}, home); !errors.Is(err, exeunt.ErrInviteSpent) {
 			t.Errorf("%s: %v", name, err)

@@ -105,7 +105,12 @@ func (s *Service) LookAtInvite(ctx context.Context, t exeunt.Token) (Invitation,
 	if t.Use() != exeunt.UseInvite {
 		return Invitation{}, exeunt.ErrInviteSpent
 	}
-	return s.Store.Invite(ctx, t.Hash(), s.Now())
+	var v Invitation
+	err := s.Authority.LookUp(ctx, t.Hash(), exeunt.ErrInviteSpent, func(ctx context.Context) (err error) {
+		v, err = s.Store.Invite(ctx, t.Hash(), s.Now())
+		return err
+	})
+	return v, err
 }
 
 // Redeem creates the account of an invite and spends it, both or neither.

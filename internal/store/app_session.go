@@ -50,6 +50,17 @@ type Exchange struct {
 	Hash        exeunt.TokenHash // of the app session's token
 }
 
+// CodeMatters reports whether presenting a code would change anything: it can
+// be exchanged so, or what it gave has not ended. It is ErrNotFound for a code
+// that was never given.
+func (s *Store) CodeMatters(ctx context.Context, x Exchange, now time.Time) (matters bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT CASE WHEN c.spent_at IS NULL
+			THEN c.expires > $2 AND c.client_id = $3 AND c.redirect_uri = $4 AND c.challenge = $5
+			ELSE EXISTS (SELECT 1 FROM app_sessions p WHERE p.account_id = c.account_id AND p.id = c.app_session_id AND p.ended_at IS NULL) END
+		FROM codes c WHERE c.hash = $1`, x.Code[:], ms(now), x.Client, x.RedirectURI, x.Challenge).Scan(&matters)
+	return matters, notFound("code", err)
+}
+
 // ExchangeCode spends a code and starts the app session, if the code is unspent
 // and bound to the same client, address and verifier, and its session has not
 // ended. A second use of a spent code is a sign that it was stolen: the app
