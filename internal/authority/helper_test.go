@@ -89,9 +89,9 @@ func openNode(t tester, path string, c *clock) *node {
 	log := slog.New(slog.DiscardHandler)
 	fault, held, done := &atomic.Bool{}, &sync.Mutex{}, &atomic.Int64{}
 	s, err := store.Open(ctx, store.Options{Path: path, Log: log, Committed: func(list []exeunt.Event) error {
+		done.Add(1)
 		held.Lock()
 		defer held.Unlock()
-		done.Add(1)
 		if fault.Load() {
 			return errors.New("memory is lost")
 		}

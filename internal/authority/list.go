@@ -78,7 +78,7 @@ func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeun
 	}
 	// Whoever goes away while it is being committed has changed it all the
 	// same, and memory must follow.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
 	p, err := a.Store.ChangeProfile(ctx, id, c, by, a.Now())
 	if err == nil {
