@@ -237,12 +237,17 @@ func (c *enableAccountCommand) Run(ctx context.Context) error {
 
 type confirmEmailCommand struct {
 	operate
-	Handle string `arg:""`
+	Handle  string `arg:""`
+	Address string `arg:"" help:"The address that is known to be the owner's. It is refused if the account has another."`
 }
 
 // Run confirms an e-mail address.
 func (c *confirmEmailCommand) Run(ctx context.Context) error {
-	return c.done(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/confirm-email", "Confirmed the address of @"+c.Handle)
+	var done control.EmailOf
+	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/confirm-email", control.EmailOf{Email: c.Address}, &done); err != nil {
+		return err
+	}
+	return c.show(done, func(w io.Writer) { fmt.Fprintf(w, "Confirmed %s as the address of @%s\n", done.Email, done.Handle) })
 }
 
 func (o *operate) done(ctx context.Context, path, text string) error {

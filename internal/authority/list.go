@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -73,18 +74,39 @@ type ProfileChange = store.ProfileChange
 
 // ChangeProfile changes an account's profile, in the store and in memory.
 func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, c ProfileChange) error {
-	if by.Kind == exeunt.ActorPerson && (by.Account != id || c.ConfirmEmail) {
+	if by.Kind == exeunt.ActorPerson && by.Account != id {
 		return exeunt.ErrForbidden
 	}
-	// Whoever goes away while it is being committed has changed it all the
-	// same, and memory must follow.
+	_, err := a.profile(ctx, id, func(ctx context.Context) (live.Profile, error) {
+		return a.Store.ChangeProfile(ctx, id, c, by, a.Now())
+	})
+	return err
+}
+
+// ConfirmEmail confirms, on an operator's word, that an address is the account's
+// owner's, and returns the address as it stands in the account. ErrOtherEmail
+// when the account has another.
+func (a *Authority) ConfirmEmail(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, email string) (string, error) {
+	if by.Kind != exeunt.ActorOperator {
+		return "", exeunt.ErrForbidden
+	}
+	p, err := a.profile(ctx, id, func(ctx context.Context) (live.Profile, error) {
+		return a.Store.ConfirmEmail(ctx, id, email, by, a.Now())
+	})
+	return p.Email, err
+}
+
+// profile changes a profile in the store, then in memory. Whoever goes away
+// while it is being committed has changed it all the same, and memory must
+// follow.
+func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change func(context.Context) (live.Profile, error)) (live.Profile, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
-	p, err := a.Store.ChangeProfile(ctx, id, c, by, a.Now())
+	p, err := change(ctx)
 	if err == nil {
 		a.Live.SetProfile(id, p)
 	}
-	return err
+	return p, err
 }
 
 // AccountByHandle returns the account that a handle names, or ErrNotFound.
@@ -115,13 +137,13 @@ func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Sessio
 		return nil, nil, err
 	}
 	handles := map[exeunt.AccountID]string{}
-	live := list[:0]
+	alive := list[:0]
 	for i := range list {
 		s := &list[i]
 		if a.refreshSeen(s); s.Overdue(a.Now()) != "" {
 			continue // its end is being recorded
 		}
-		live = append(live, *s)
+		alive = append(alive, *s)
 		if handles[s.Account] == "" {
 			acct, err := a.Store.Account(ctx, s.Account)
 			if err != nil {
@@ -130,5 +152,5 @@ func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Sessio
 			handles[s.Account] = acct.Handle
 		}
 	}
-	return live, handles, nil
+	return alive, handles, nil
 }

@@ -211,6 +211,14 @@ func TestSigningUp(t *testing.T) {
 		"two addresses": {NewAccount{Handle: "bob", Email: "a@b.example, c@d.example", Password: goodPassword}, "email", "shape"},
 		"named address": {NewAccount{Handle: "bob", Email: "Bob <bob@b.example>", Password: goodPassword}, "email", "shape"},
 		"header":        {NewAccount{Handle: "bob", Email: "a@b.example\r\nBcc: x@y.example", Password: goodPassword}, "email", "shape"},
+		"zero width":    {NewAccount{Handle: "bob", Email: "a\u200bda@example.com"}, "email", "shape"},
+		"joiner":        {NewAccount{Handle: "bob", Email: "a\u034fda@example.com"}, "email", "shape"},
+		"filler":        {NewAccount{Handle: "bob", Email: "a\u3164da@example.com"}, "email", "shape"},
+		"selector":      {NewAccount{Handle: "bob", Email: "ada\ufe0f@example.com"}, "email", "shape"},
+		"soft hyphen":   {NewAccount{Handle: "bob", Email: "ada@exam\u00adple.com"}, "email", "shape"},
+		"bidi address":  {NewAccount{Handle: "bob", Email: "\u202emoc.elpmaxe@ada"}, "email", "shape"},
+		"escape":        {NewAccount{Handle: "bob", Email: "\u009b2Jada@example.com"}, "email", "shape"},
+		"no-break":      {NewAccount{Handle: "bob", Email: "a\u00a0b@example.com"}, "email", "shape"},
 		"password":      {NewAccount{Handle: "bob", Password: "bob bob bob"}, "password", "weak_personal"},
 	} {
 		d.pass(time.Hour)

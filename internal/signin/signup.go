@@ -176,17 +176,25 @@ func CleanName(name, fallback string) (string, error) {
 	return name, nil
 }
 
-// CleanEmail returns a plain address. "" is allowed and stays.
+// CleanEmail returns a plain address, of characters that show. "" is allowed and
+// stays.
 func CleanEmail(email string) (string, error) {
 	email = strings.TrimSpace(email)
 	if email == "" {
 		return "", nil
 	}
 	parsed, err := mail.ParseAddress(email)
-	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen || strings.ContainsAny(email, "\r\n") {
+	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen || strings.ContainsFunc(email, invisible) {
 		return "", fieldError("email", "shape", "That is not an e-mail address like name@example.com.")
 	}
 	return email, nil
+}
+
+// invisible reports whether a character does not show, or changes how others
+// show: controls, directions, zero widths and fillers. Two addresses that look
+// alike must not be two.
+func invisible(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // FirstInviteLife is how long the link for the first account can be used.
