@@ -74,9 +74,9 @@ func (s *Service) Password(ctx context.Context, identifier, password string, fro
 		attempt.refund()
 		return exeunt.Proof{}, err
 	case !ok || unknown:
-		return exeunt.Proof{}, exeunt.ErrWrongCredentials
+		return exeunt.Proof{}, attempt.failed()
 	}
-	attempt.refund() // only failures count
+	attempt.succeeded()
 	if account.Status != exeunt.AccountActive {
 		return exeunt.Proof{}, exeunt.ErrDisabled
 	}
@@ -120,7 +120,7 @@ func (s *Service) ChangePassword(ctx context.Context, by exeunt.Actor, current, 
 	if !ok {
 		return authority.Ending{}, &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
 	}
-	attempt.refund()
+	attempt.succeeded()
 	if err := checkPassword(next, account.Handle, account.Name, account.Email); err != nil {
 		return authority.Ending{}, err
 	}

@@ -41,8 +41,8 @@ func (s *Service) SignUp(ctx context.Context, n NewAccount, from netip.Addr) (ex
 	if !s.SignUpOpen {
 		return exeunt.Proof{}, exeunt.ErrSignUpClosed
 	}
-	if wait := s.throttle.take("sign-up "+network(from).String(), perSignUp); wait > 0 {
-		return exeunt.Proof{}, &exeunt.ThrottledError{RetryAfter: wait}
+	if err := s.from(from).takeTwice("sign-up", perSignUp); err != nil {
+		return exeunt.Proof{}, err
 	}
 	return s.create(ctx, n, false, nil, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})
 }
