@@ -3,6 +3,8 @@ package chirp
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -203,6 +205,25 @@ func TestPagesLeadToNoOtherHost(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "http://chirp.example"+path, nil)
 		if got := here(r); got != want {
 			t.Errorf("%s: %q", path, got)
+		}
+	}
+}
+
+// Messages and drafts are for the eyes of whoever runs Chirp alone.
+func TestTheDatabaseIsForItsOwnerAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chirp.db")
+	d, err := openData(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if st, err := os.Stat(f); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", f, st.Mode(), err)
 		}
 	}
 }
