@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 func TestMain(m *testing.M) {
@@ -46,6 +48,9 @@ func TestMain(m *testing.M) {
 //	until FILE         waits until the file has something in it
 //	term               sends SIGTERM to what was started last
 //	stream             opens the event stream of $TOKEN and reads its first event
+//	database NAME      starts a PostgreSQL server; database-stop stops it as a
+//	                   crash does, database-start starts it again
+//	gate STATUS        waits until /gate at $ADDR answers $TOKEN so
 //	stream-over        fails unless that stream has been ended by the server
 func TestScripts(t *testing.T) {
 	cert := newCertificate(t)
@@ -55,6 +60,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"listen": listen, "ready": cert.ready, "web": cert.web, "api": cert.api,
 			"stream": cert.stream, "stream-over": streamOver,
+			"database": database, "database-stop": databaseStop, "database-start": databaseStart,
+			"gate": cert.gate,
 			"first": first, "field": field, "mode": mode, "until": until, "term": term,
 		},
 	})
@@ -104,6 +111,7 @@ func (c *certificate) setUp(env *testscript.Env) error {
 	}
 	env.Defer(func() { os.RemoveAll(data) })
 	env.Values[streamKey{}] = new(chan error)
+	env.Values[serverKey{}] = new(*testpg.Server)
 	env.Setenv("DATA", filepath.Join(data, "data"))
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
