@@ -138,9 +138,13 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
 		refused = nil
-		if ok, err := t.mayStillAct(by, exeunt.SessionID{}); err != nil || !ok {
+		label, ok, err := t.mayStillAct(by, exeunt.SessionID{})
+		if err != nil || !ok {
 			refused = exeunt.ErrSignedOut
 			return err
+		}
+		if by.Kind == exeunt.ActorPerson {
+			by.Label = label
 		}
 		if c.ConfirmEmail {
 			var taken bool
@@ -153,7 +157,7 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 				return nil
 			}
 		}
-		ok, err := found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
+		ok, err = found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
 			name = COALESCE($2, name), display = COALESCE($3, display),
 			email_confirmed = CASE WHEN $6 THEN CASE WHEN email = '' THEN 0 ELSE 1 END WHEN $4 IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
 			email = COALESCE($4, email), email_key = COALESCE($5, email_key)
@@ -172,6 +176,13 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 		return live.Profile{}, err
 	}
 	return p, refused
+}
+
+// Profile returns what is told about an account, or ErrNotFound.
+func (s *Store) Profile(ctx context.Context, id exeunt.AccountID) (p live.Profile, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display FROM accounts WHERE id = $1`,
+		id.Bytes()).Scan(&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display)
+	return p, notFound("profile", err)
 }
 
 func keyOf(email *string) *string {
