@@ -134,7 +134,7 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	index := live.New(head)
+	index := live.New(head, live.Options{})
 	follow = feed.New(index)
 	policy := n.Config.SessionPolicy()
 	if err := n.Store.Tighten(ctx, policy); err != nil {

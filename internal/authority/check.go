@@ -15,7 +15,8 @@ type Answer = live.Answer
 
 // Check answers whether a token is usable now. For a token known to this node
 // it allocates nothing, writes nothing and never waits; the first sight of one
-// reads the store. It does not count as activity: see Touch.
+// reads the store, and so does finding one unused for too long that may have
+// been used elsewhere. It does not count as activity: see Touch.
 //
 // The states it returns are Usable, Ended, TimedOut, NoSuch and CannotKnow.
 // Once the reply to a sign-out has been sent, no later Check on this node says
@@ -29,10 +30,11 @@ func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 		return Answer{State: live.NoSuch}
 	}
 	h := t.Hash()
-	if ans := a.Live.Check(h, a.Now()); ans.State != live.Absent {
-		return ans
+	ans := a.Live.Check(h, a.Now())
+	if ans.State == live.Absent || ans.State == live.SeemsIdle {
+		return a.ask(ctx, t.Use(), h)
 	}
-	return a.firstSight(ctx, t.Use(), h)
+	return ans
 }
 
 // Touch counts as activity of the answer's session.
@@ -43,7 +45,8 @@ const (
 	loadPatience = 5 * time.Second // how long the store may take over a token
 )
 
-func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
+// ask answers for a token that memory alone cannot answer for.
+func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
 	if state, ok := a.lookups.known(h); ok {
 		return Answer{State: state}
 	}
@@ -77,12 +80,14 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 			}
 			continue // an event overtook the snapshot: read again, it will show
 		}
-		if ans := a.Live.Check(h, a.Now()); ans.State != live.Absent {
+		if sn.App != nil && sn.App.End != nil {
+			a.lookups.remember(h, live.Ended)
+			return Answer{State: live.Ended}
+		}
+		if ans := a.Live.Check(h, a.Now()); ans.State != live.Absent && ans.State != live.SeemsIdle {
 			return ans
 		}
-		// The session is there but this app session of it is not: it has ended.
-		a.lookups.remember(h, live.Ended)
-		return Answer{State: live.Ended}
+		// Forgotten again, or more time has passed: the next look tells.
 	}
 	return Answer{State: live.CannotKnow}
 }
@@ -90,7 +95,10 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) (live.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadPatience)
 	defer cancel()
-	return a.Store.Load(ctx, use, h)
+	epoch, asked := a.Live.Epoch(), a.Now() // before the snapshot is taken
+	sn, err := a.Store.Load(ctx, use, h)
+	sn.Epoch, sn.Asked = epoch, asked
+	return sn, err
 }
 
 // lookups bounds what unknown tokens may cost. The checksum in a token stops

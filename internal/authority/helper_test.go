@@ -98,7 +98,7 @@ func openNode(t tester, path string, c *clock) *node {
 	if err != nil {
 		t.Fatalf("head: %v", err)
 	}
-	index := live.New(head)
+	index := live.New(head, live.Options{})
 	f = feed.New(index)
 	return &node{t: t, path: path, clock: c, fault: fault, Authority: New(Config{
 		Store: s, Live: index, Feed: f, Policy: testPolicy, Clients: []exeunt.Client{chirp}, Now: c.Now, Log: log,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -81,6 +82,19 @@ func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeun
 	return err
 }
 
+// Profile returns what is told about the account of a token that is known. It
+// reads the store when memory does not have it; ErrUnavailable if that fails.
+func (a *Authority) Profile(ctx context.Context, ans Answer) (live.Profile, error) {
+	if p, ok := a.Live.Profile(ans); ok {
+		return p, nil
+	}
+	p, err := a.Store.Profile(ctx, ans.Account)
+	if err == nil {
+		a.Live.SetProfile(ans.Account, p)
+	}
+	return p, err
+}
+
 // AccountByHandle returns the account that a handle names, or ErrNotFound.
 func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.Account, error) {
 	h, ok := exeunt.ParseHandle(handle)
@@ -109,13 +123,13 @@ func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Sessio
 		return nil, nil, err
 	}
 	handles := map[exeunt.AccountID]string{}
-	live := list[:0]
+	current := list[:0]
 	for i := range list {
 		s := &list[i]
 		if a.refreshSeen(s); s.Overdue(a.Now()) != "" {
 			continue // its end is being recorded
 		}
-		live = append(live, *s)
+		current = append(current, *s)
 		if handles[s.Account] == "" {
 			acct, err := a.Store.Account(ctx, s.Account)
 			if err != nil {
@@ -124,5 +138,5 @@ func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Sessio
 			handles[s.Account] = acct.Handle
 		}
 	}
-	return live, handles, nil
+	return current, handles, nil
 }

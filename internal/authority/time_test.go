@@ -255,12 +255,15 @@ func TestChangedProfilesAreTold(t *testing.T) {
 	if err := n.ChangeProfile(ctx, personIn(s), s.Account, profileChange(&name)); err != nil {
 		t.Fatal(err)
 	}
-	if p := n.Check(ctx, token).Profile(); p.Name != name || p.Email != "" {
-		t.Errorf("the profile is %+v", p)
+	for range 2 {
+		a := n.Check(ctx, token)
+		if p, err := n.Profile(ctx, a); err != nil || p.Name != name || p.Email != "" || p.Version != a.ProfileVersion() {
+			t.Errorf("the profile is %+v, %v; the answer says version %d", p, err, a.ProfileVersion())
+		}
+		n.restart()
 	}
-	n.restart()
-	if p := n.Check(ctx, token).Profile(); p.Name != name {
-		t.Errorf("the profile is %+v", p)
+	if p, err := n.Profile(ctx, Answer{Account: s.Account}); err != nil || p.Name != name {
+		t.Errorf("read from the store, the profile is %+v, %v", p, err)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // Fail answers with the page for an error. It is the Fail of a web.Surface, for
 // what stands before the pages too.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err error) {
-	frame := p.frame(r, p.Browser.Visitor(r), "")
+	frame := p.frame(r, p.Browser.Introduced(r.Context(), p.Browser.Visitor(r)), "")
 	var view ui.View = &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status)}
 	if errors.Is(err, exeunt.ErrOtherAccount) {
 		view = &ui.OtherAccountView{Frame: frame}

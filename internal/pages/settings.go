@@ -46,7 +46,7 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visi
 }
 
 func (p *Pages) saveProfile(r *http.Request, v web.Visitor, name, email string) (err error) {
-	if name, err = signin.CleanName(name, v.Answer.Profile().Handle); err != nil {
+	if name, err = signin.CleanName(name, v.Profile.Handle); err != nil {
 		return err
 	}
 	if email, err = signin.CleanEmail(email); err != nil {

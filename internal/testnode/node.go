@@ -48,7 +48,7 @@ func New(t testing.TB, o Options) *Node {
 	}
 	n := &Node{Clock: &Clock{stands: o.Stands}, Path: filepath.Join(t.TempDir(), "exeunt.db")}
 	log := slog.New(slog.DiscardHandler)
-	index := live.New(0)
+	index := live.New(0, live.Options{})
 	follow := feed.New(index)
 	st, err := store.Open(t.Context(), store.Options{Path: n.Path, Committed: follow.Advance, Log: log})
 	must(t, err)
@@ -88,7 +88,7 @@ func (n *Node) Tend(t testing.TB) {
 }
 
 // Forget empties the memory, as a restart does.
-func (n *Node) Forget() { n.Live = live.New(0) }
+func (n *Node) Forget() { n.Live = live.New(0, live.Options{}) }
 
 func must(t testing.TB, err error) {
 	t.Helper()
