@@ -24,9 +24,9 @@ func (x *Index) Apply(events []exeunt.Event) error {
 		}
 		x.apply(e)
 		x.applied = e.Seq
-		x.ring[e.Seq%ringSize] = remembered(e)
+		x.ring[e.Seq%ringSize] = pastOf(e)
 	}
-	x.own = slices.DeleteFunc(x.own, func(e exeunt.Event) bool { return e.Seq <= x.applied })
+	x.own = slices.DeleteFunc(x.own, func(p past) bool { return p.seq <= x.applied })
 	return nil
 }
 
@@ -47,17 +47,29 @@ func (x *Index) ApplyOwn(events []exeunt.Event) {
 		if len(x.own) == ringSize {
 			// The log has not been followed for long. What is forgotten here can
 			// judge no snapshot any more, so older snapshots are refused.
-			x.ownLost = max(x.ownLost, x.own[0].Seq)
+			x.ownLost = max(x.ownLost, x.own[0].seq)
 			x.own = slices.Delete(x.own, 0, 1)
 		}
-		x.own = append(x.own, remembered(e))
+		x.own = append(x.own, pastOf(e))
 	}
 }
 
-// remembered is as much of an event as snapshots are judged by.
-func remembered(e *exeunt.Event) exeunt.Event {
-	r := exeunt.Revocation{Account: e.Account, Scope: e.Scope, Session: e.Session, AppSession: e.AppSession}
-	return exeunt.Event{Seq: e.Seq, Revocation: r, Generation: e.Generation}
+// past is as much of an event as snapshots are judged by.
+type past struct {
+	seq, generation int64
+	scope           exeunt.Scope
+	account         exeunt.AccountID
+	session         exeunt.SessionID
+	app             exeunt.AppSessionID
+}
+
+func pastOf(e *exeunt.Event) past {
+	return past{e.Seq, e.Generation, e.Scope, e.Account, e.Session, e.AppSession}
+}
+
+func (p *past) event() exeunt.Event {
+	r := exeunt.Revocation{Account: p.account, Scope: p.scope, Session: p.session, AppSession: p.app}
+	return exeunt.Event{Seq: p.seq, Revocation: r, Generation: p.generation}
 }
 
 func (x *Index) apply(e *exeunt.Event) {

@@ -12,7 +12,10 @@ type doubts map[exeunt.AccountID]map[exeunt.Revocation]int
 
 // Doubt says that a revocation may or may not have been recorded. What it
 // covers is answered with CannotKnow from now on, also what is inserted later,
-// until its event is applied or Settled is called.
+// until Settled is called as often as Doubt was. When an event ends the one
+// session in question, there is nothing left to doubt. An event that ends many
+// may be an older one, from before sessions that the doubt is about were
+// started, so it settles nothing by itself.
 func (x *Index) Doubt(rev exeunt.Revocation) { x.count(rev, 1) }
 
 // Settled says that what has become of a revocation is known, and that its
@@ -25,10 +28,9 @@ func (x *Index) count(rev exeunt.Revocation, by int) {
 	x.doubt(doubtOf(rev), func(n int) int { return n + by })
 }
 
-// settle is called with every event: it ends the same sessions as what is in
-// doubt, whoever asked for it.
+// settle is called with every event.
 func (x *Index) settle(e *exeunt.Event) {
-	if d := doubtOf(e.Revocation); (*x.doubts.Load())[e.Account][d] > 0 {
+	if d := doubtOf(e.Revocation); e.Scope == exeunt.ScopeSession && (*x.doubts.Load())[e.Account][d] > 0 {
 		x.doubt(d, func(int) int { return 0 })
 	}
 }

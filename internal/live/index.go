@@ -45,9 +45,9 @@ type Index struct {
 	mu      sync.Mutex
 	base    int64 // number of the last event before this index began
 	applied int64 // number of the last event applied in order
-	ring    [ringSize]exeunt.Event
-	own     []exeunt.Event // applied out of order, beyond applied
-	ownLost int64          // the highest number of one that was applied so and is not in own
+	ring    [ringSize]past
+	own     []past // applied out of order, beyond applied
+	ownLost int64  // the highest number of one that was applied so and is not in own
 
 	doubts   atomic.Pointer[doubts]
 	profiles profiles

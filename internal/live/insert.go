@@ -64,7 +64,7 @@ func (x *Index) unaffected(s *Snapshot) bool {
 		}
 	}
 	for i := range x.own {
-		if e := &x.own[i]; e.Seq > s.Seq && !s.survives(e) {
+		if p := &x.own[i]; p.seq > s.Seq && !s.survives(p) {
 			return false
 		}
 	}
@@ -73,7 +73,8 @@ func (x *Index) unaffected(s *Snapshot) bool {
 
 // survives reports whether the event has not ended what the snapshot shows. A
 // session that it kept is taken to be of its generation.
-func (s *Snapshot) survives(e *exeunt.Event) bool {
+func (s *Snapshot) survives(p *past) bool {
+	e := p.event()
 	if e.Covers(s.Session.Account, s.Session.ID, s.Session.Generation) || s.App != nil && e.CoversApp(s.App.ID) {
 		return false
 	}
