@@ -21,11 +21,11 @@ func (x *Index) Overdue() <-chan Overdue { return x.overdue }
 // markLate refuses a session from now on until the store has ruled: activity
 // that arrives afterwards must not revive it.
 func (x *Index) markLate(c *core, r ref, state uint64, o Overdue) {
-	e, p := c.at(r)
+	e, m := c.at(r)
 	if !e.change(state, flagLate, 0) {
 		return
 	}
-	p.late.set(uint32(r&localMask) % pageLen)
+	m.late.set(uint32(r&localMask) % pageLen)
 	select {
 	case x.overdue <- o:
 	default:
@@ -36,7 +36,7 @@ func (x *Index) markLate(c *core, r ref, state uint64, o Overdue) {
 // store has not ruled on yet.
 func (x *Index) Late(now time.Time) []Overdue {
 	var out []Overdue
-	x.marked(func(p *page) *bitmap { return &p.late }, func(a Answer, s standing) {
+	x.marked(func(m *marks) *bitmap { return &m.late }, func(a Answer, s standing) {
 		if s.state&flagLate == 0 || s.state&flagEnded != 0 || s.mark&(cohortEnded|cohortPassed) != 0 {
 			return
 		}
@@ -51,26 +51,28 @@ func (x *Index) Late(now time.Time) []Overdue {
 
 // marked calls f for the entries with a mark. It takes the lock for a shard at
 // a time, and looks at 64 entries at once.
-func (x *Index) marked(which func(*page) *bitmap, f func(Answer, standing)) {
+func (x *Index) marked(which func(*marks) *bitmap, f func(Answer, standing)) {
 	for shard := range uint32(shardCount) {
 		x.markedIn(shard, which, f)
 	}
 }
 
-func (x *Index) markedIn(shard uint32, which func(*page) *bitmap, f func(Answer, standing)) {
+func (x *Index) markedIn(shard uint32, which func(*marks) *bitmap, f func(Answer, standing)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
-	for n, p := range *c.shards[shard].pages.Load() {
-		for w := range which(&p) {
-			for word := which(&p)[w].Load(); word != 0; word &= word - 1 {
+	for n, m := range c.shards[shard].view.Load().marks {
+		for w := range which(m) {
+			for word := which(m)[w].Load(); word != 0; word &= word - 1 {
 				local := uint32(n*pageLen + w*64 + bits.TrailingZeros64(word))
 				r := ref(shard<<localBits | local)
 				e := c.entry(r)
 				if e.state.Load()&flagFree != 0 {
 					continue
 				}
-				if a, s, ok := c.answer(r, e); ok {
+				var a Answer
+				var s standing
+				if c.answer(r, e, &a, &s) {
 					f(a, s)
 				}
 			}
@@ -91,8 +93,8 @@ func (x *Index) StillGood(id exeunt.SessionID, seen time.Time) {
 	state := e.state.Load()
 	e.raise(state, seen.UnixMilli())
 	e.change(state, 0, flagLate|flagUnsure)
-	_, p := c.at(r)
-	p.late.clear(uint32(r&localMask) % pageLen)
+	_, m := c.at(r)
+	m.late.clear(uint32(r&localMask) % pageLen)
 }
 
 // Touch notes activity at now on the session of the answer, and on its app
@@ -122,13 +124,13 @@ func (x *Index) Touch(a Answer, now time.Time) {
 }
 
 func (c *core) touch(r ref, state uint64, ms int64) bool {
-	e, p := c.at(r)
+	e, m := c.at(r)
 	if !e.raise(state, ms) {
 		return false
 	}
 	// After the store into the entry: Flushed looks at them the other way round.
-	if i := uint32(r&localMask) % pageLen; !p.dirty.has(i) {
-		p.dirty.set(i)
+	if i := uint32(r&localMask) % pageLen; !m.dirty.has(i) {
+		m.dirty.set(i)
 	}
 	return true
 }
@@ -159,7 +161,7 @@ type Activity struct {
 // at a time may go through Unflushed and Flushed.
 func (x *Index) Unflushed() []Activity {
 	var out []Activity
-	x.marked(func(p *page) *bitmap { return &p.dirty }, func(a Answer, s standing) {
+	x.marked(func(m *marks) *bitmap { return &m.dirty }, func(a Answer, s standing) {
 		if s.own&flagEnded == 0 {
 			out = append(out, Activity{a.Account, a.Session, a.App, time.UnixMilli(int64(s.own & seenMask)), a.epoch, a.ref, a.state})
 		}
@@ -181,14 +183,14 @@ func (x *Index) flushed(a Activity) {
 	if a.epoch != c.epoch {
 		return
 	}
-	e, p := c.at(a.ref)
+	e, m := c.at(a.ref)
 	if e.state.Load()>>turnShift != a.state>>turnShift {
 		return
 	}
 	// Activity that comes between the two sets the mark itself.
 	i := uint32(a.ref&localMask) % pageLen
-	p.dirty.clear(i)
+	m.dirty.clear(i)
 	if e.state.Load()&seenMask > a.state&seenMask {
-		p.dirty.set(i)
+		m.dirty.set(i)
 	}
 }

@@ -46,33 +46,6 @@ type core struct {
 	hand  ref   // how far eviction has come
 }
 
-// shard is the entries whose tokens begin with the same byte. It exists so
-// that growing copies a small table, not a large one.
-type shard struct {
-	tokens atomic.Pointer[table]
-	pages  atomic.Pointer[[]page]
-	count  uint32 // entries ever made; numbers begin at 1
-	free   uint32
-}
-
-// page is entries and a bit each for what is searched for among many.
-type page struct {
-	entries *[pageLen]entry
-	*marks
-}
-
-type marks struct {
-	dirty bitmap // activity that the store does not know
-	used  bitmap // since eviction last came by
-	late  bitmap
-}
-
-type bitmap [pageLen / 64]atomic.Uint64
-
-func (b *bitmap) set(i uint32)      { b[i/64].Or(1 << (i % 64)) }
-func (b *bitmap) clear(i uint32)    { b[i/64].And(^uint64(1 << (i % 64))) }
-func (b *bitmap) has(i uint32) bool { return b[i/64].Load()&(1<<(i%64)) != 0 }
-
 // limits are what a kind of session may be used for. They come from the
 // policy, so that there are few; an entry has their number.
 type limits struct {
@@ -85,8 +58,7 @@ type siblings struct{ older, younger ref }
 func newCore(epoch int64) *core {
 	c := &core{epoch: epoch, youngest: map[ref]ref{}, siblings: map[ref]siblings{}}
 	for i := range shardCount {
-		c.shards[i].tokens.Store(newTable(localBits, 0))
-		c.shards[i].pages.Store(&[]page{})
+		c.shards[i].view.Store(&view{slots: make([]uint64, smallestTable)})
 		c.ids[i] = newTable(localBits+8, 0)
 		c.accounts[i] = newTable(cohortBits, 0)
 	}
@@ -96,16 +68,15 @@ func newCore(epoch int64) *core {
 	return c
 }
 
-// at returns an entry and its marks, or nil for a reference that was never
-// given out, see cohort.
-func (c *core) at(r ref) (*entry, *page) {
+// at returns an entry and its page's marks, or nil for a reference that was
+// never given out, see cohort.
+func (c *core) at(r ref) (*entry, *marks) {
 	local := uint32(r & localMask)
-	pages := *c.shards[r>>localBits%shardCount].pages.Load()
-	if local == 0 || int(local/pageLen) >= len(pages) {
+	v := c.shards[r>>localBits%shardCount].view.Load()
+	if local == 0 || int(local/pageLen) >= len(v.entries) {
 		return nil, nil
 	}
-	p := &pages[local/pageLen]
-	return &p.entries[local%pageLen], p
+	return &v.entries[local/pageLen][local%pageLen], v.marks[local/pageLen]
 }
 
 func (c *core) entry(r ref) *entry {
@@ -115,23 +86,24 @@ func (c *core) entry(r ref) *entry {
 
 // find is what every check begins with.
 func (c *core) find(k *key) (ref, *entry) {
-	s := &c.shards[k.shard]
-	t := s.tokens.Load()
-	slots := t.slots
-	for i := t.start(k.home); ; i++ {
-		if i == len(slots) {
+	v := c.shards[k.shard].view.Load()
+	for i := startOf(k.home, len(v.slots)); ; i++ {
+		if i == len(v.slots) {
 			i = 0
 		}
-		slot := atomic.LoadUint32(&slots[i])
+		slot := atomic.LoadUint64(&v.slots[i])
 		if slot == 0 {
 			return 0, nil
 		}
-		if slot>>localBits != k.tag || slot&localMask == 0 {
+		if uint32(slot>>slotTag) != k.tag || slot&localMask == 0 {
 			continue
 		}
-		r := ref(k.shard<<localBits | slot&localMask)
-		if e := c.entry(r); e.is(k) {
-			return r, e
+		if co := c.cohort(uint32(slot >> localBits & hintMask)); co != nil {
+			co.mark.Load() // so that it is on its way while the entry is
+		}
+		local := uint32(slot & localMask)
+		if e := &v.entries[local/pageLen][local%pageLen]; e.is(k) {
+			return ref(k.shard<<localBits | local), e
 		}
 	}
 }
@@ -159,7 +131,7 @@ func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uin
 		c.reused.Add(1)
 	}
 	r := ref(k.shard<<localBits | local)
-	e, p := c.at(r)
+	e, m := c.at(r)
 	if local == s.free {
 		s.free = uint32(e.key0.Load())
 	}
@@ -170,44 +142,33 @@ func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uin
 	e.id0.Store(id.a)
 	e.id1.Store(id.b)
 	e.place.Store(seconds<<32 | uint64(belongs))
-	p.dirty.clear(local % pageLen)
-	p.late.clear(local % pageLen)
-	p.used.set(local % pageLen)
+	m.dirty.clear(local % pageLen)
+	m.late.clear(local % pageLen)
+	m.used.set(local % pageLen)
 	e.state.Store(turn<<turnShift | kind | milli<<issuedMilli | clampSeen(seen))
-	c.name(r, k, id)
+	hint := belongs
+	if kind&flagApp != 0 {
+		hint = uint32(c.entry(ref(belongs)).place.Load())
+	}
+	c.name(r, k, id, hint)
 	c.count++
 	return r
 }
 
-func (s *shard) grow() {
-	s.count++
-	if pages := *s.pages.Load(); int(s.count/pageLen) >= len(pages) {
-		pages = append(slices.Clip(pages), page{new([pageLen]entry), new(marks)})
-		s.pages.Store(&pages)
-	}
-}
-
 // name lets an entry be found by its token and by its ID.
-func (c *core) name(r ref, k *key, id words) {
-	s := &c.shards[k.shard]
-	t := s.tokens.Load()
+func (c *core) name(r ref, k *key, id words, hint uint32) {
+	c.shards[k.shard].put(k.home, slotOf(uint32(r)&localMask, hint, k.tag))
+	t := c.ids[id.segment()]
 	if t.crowded() {
-		t = t.anew(func(local uint32) uint32 { return homeOf(c.entry(r&^localMask | ref(local)).key0.Load()) })
-		s.tokens.Store(t)
+		t = t.anew(func(r uint32) uint32 { return c.entry(ref(r)).id().home() })
+		c.ids[id.segment()] = t
 	}
-	t.add(k.home, k.tag<<localBits|uint32(r)&localMask)
-
-	byID := c.ids[id.segment()]
-	if byID.crowded() {
-		byID = byID.anew(func(r uint32) uint32 { return c.entry(ref(r)).id().home() })
-		c.ids[id.segment()] = byID
-	}
-	byID.add(id.home(), id.tag()<<byID.bits|uint32(r))
+	t.add(id.home(), id.tag()<<t.bits|uint32(r))
 }
 
 // drop frees an entry, and with a session its app sessions.
 func (c *core) drop(r ref) {
-	e, p := c.at(r)
+	e, m := c.at(r)
 	belongs := uint32(e.place.Load())
 	if e.state.Load()&flagApp != 0 {
 		c.disown(ref(belongs), r)
@@ -219,12 +180,12 @@ func (c *core) drop(r ref) {
 	}
 	local := uint32(r & localMask)
 	s := &c.shards[r>>localBits]
-	s.tokens.Load().remove(homeOf(e.key0.Load()), local)
+	s.remove(homeOf(e.key0.Load()), local)
 	id := e.id()
 	c.ids[id.segment()].remove(id.home(), uint32(r))
 	e.state.Store(e.state.Load()&^(1<<turnShift-1) | flagFree)
-	p.dirty.clear(local % pageLen)
-	p.late.clear(local % pageLen)
+	m.dirty.clear(local % pageLen)
+	m.late.clear(local % pageLen)
 	e.key0.Store(uint64(s.free))
 	s.free = local
 	c.count--
@@ -272,12 +233,12 @@ func number[T comparable](list *atomic.Pointer[[]T], v T) (uint16, bool) {
 }
 
 // each calls f for the entries of a shard that are in use.
-func (c *core) each(shard uint32, f func(r ref, e *entry, p *page)) {
+func (c *core) each(shard uint32, f func(r ref, e *entry, m *marks)) {
 	s := &c.shards[shard]
 	for local := uint32(1); local <= s.count; local++ {
 		r := ref(shard<<localBits | local)
-		if e, p := c.at(r); e.state.Load()&flagFree == 0 {
-			f(r, e, p)
+		if e, m := c.at(r); e.state.Load()&flagFree == 0 {
+			f(r, e, m)
 		}
 	}
 }

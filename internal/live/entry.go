@@ -50,8 +50,7 @@ const (
 // key is what is kept of a token's hash: 128 of its 256 bits. Whoever wants to
 // pass for one of the sessions needs a text whose SHA-256 agrees in those, a
 // second preimage, at 2^128 tries for one session. Of the 128, 8 choose the
-// shard, 8 stand in the slot's tag (with two that stand in the entry as well),
-// and 112 in the entry.
+// shard, 8 stand in the slot's tag alone, and 112 in the entry.
 type key struct {
 	shard, home, tag uint32
 	key0, key1       uint64
@@ -59,7 +58,7 @@ type key struct {
 
 func keyOf(h *exeunt.TokenHash) key {
 	a, b := binary.LittleEndian.Uint64(h[:8]), binary.LittleEndian.Uint64(h[8:16])
-	k := key{shard: uint32(a) % shardCount, tag: uint32(b >> 54), key0: a>>8 | b>>48<<56, key1: b & key1Mask}
+	k := key{shard: uint32(a) % shardCount, tag: uint32(b >> (64 - tagBits)), key0: a>>8 | b>>48<<56, key1: b & key1Mask}
 	k.home = homeOf(k.key0)
 	return k
 }

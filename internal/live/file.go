@@ -78,8 +78,8 @@ func (x *Index) Save(w io.Writer, caller []byte) error {
 	out.end()
 	for i := range c.shards {
 		s := &c.shards[i]
-		for _, p := range *s.pages.Load() {
-			out.words(wordsIn(p.entries[:]))
+		for _, p := range s.view.Load().entries {
+			out.words(wordsIn(p[:]))
 		}
 		out.end()
 		out.bytes(s.tags())
@@ -95,14 +95,16 @@ func (x *Index) Save(w io.Writer, caller []byte) error {
 // tags returns 8 bits of each entry's token that stand in the table alone.
 func (s *shard) tags() []byte {
 	tags := make([]byte, s.count+1)
-	for _, slot := range s.tokens.Load().slots {
-		tags[slot&localMask] = byte(slot >> localBits >> 2)
+	for _, slot := range s.view.Load().slots {
+		tags[slot&localMask] = byte(slot >> slotTag >> tagInKey)
 	}
 	return tags
 }
 
-// tag is the whole tag of an entry, of which 2 bits stand in the entry too.
-func (e *entry) tag(upper byte) uint32 { return uint32(upper)<<2 | uint32(e.key0.Load()>>62) }
+// tag is the whole tag of an entry.
+func (e *entry) tag(upper byte) uint32 {
+	return uint32(upper)<<tagInKey | uint32(e.key0.Load()>>(64-tagInKey))
+}
 
 // wordsIn is a slab's memory, which consists of nothing but 64-bit words.
 func wordsIn[T entry | cohort](slab []T) []uint64 {
@@ -267,11 +269,11 @@ func (c *core) load(in *fileReader, h header) error {
 		}
 		s := &c.shards[i]
 		s.count = count
-		list := make([]page, len(pages))
-		for n, p := range pages {
-			list[n] = page{p, new(marks)}
+		v := &view{slots: make([]uint64, slotsFor(int(count))), entries: pages}
+		for range pages {
+			v.marks = append(v.marks, new(marks))
 		}
-		s.pages.Store(&list)
+		s.view.Store(v)
 		tags[i] = make([]byte, count+1)
 		if err := in.bytes(tags[i]); err != nil {
 			return err
@@ -317,7 +319,6 @@ func (c *core) restore(tags [][]byte, total int) error {
 	}
 	for i := range uint32(shardCount) {
 		s := &c.shards[i]
-		s.tokens.Store(newTable(localBits, int(s.count)))
 		for local := s.count; local > 0; local-- {
 			r := ref(i<<localBits | local)
 			if err := c.restoreEntry(r, tags[i][local]); err != nil {
@@ -328,7 +329,7 @@ func (c *core) restore(tags [][]byte, total int) error {
 	// Apps after all sessions: a session may come after its apps.
 	for i := range uint32(shardCount) {
 		bad := false
-		c.each(i, func(r ref, e *entry, _ *page) {
+		c.each(i, func(r ref, e *entry, _ *marks) {
 			if e.state.Load()&flagApp == 0 {
 				return
 			}
@@ -349,8 +350,8 @@ func (c *core) restore(tags [][]byte, total int) error {
 }
 
 func (c *core) restoreEntry(r ref, tag byte) error {
-	e, p := c.at(r)
-	i, state := uint32(r&localMask), e.state.Load()
+	e, m := c.at(r)
+	i, state, hint := uint32(r&localMask), e.state.Load(), uint32(0)
 	if state&flagFree != 0 {
 		s := &c.shards[r>>localBits]
 		e.key0.Store(uint64(s.free))
@@ -367,6 +368,7 @@ func (c *core) restoreEntry(r ref, tag byte) error {
 			return errInconsistent
 		}
 		c.join(n)
+		hint = n
 		if c.cohort(n).mark.Load()&(cohortEnded|cohortPassed) != 0 {
 			c.stale++
 		}
@@ -376,10 +378,10 @@ func (c *core) restoreEntry(r ref, tag byte) error {
 		c.ended = append(c.ended, r)
 	}
 	if state&flagLate != 0 {
-		p.late.set(i % pageLen)
+		m.late.set(i % pageLen)
 	}
 	k := key{shard: uint32(r >> localBits), home: homeOf(e.key0.Load()), tag: e.tag(tag)}
-	c.name(r, &k, e.id())
+	c.name(r, &k, e.id(), hint)
 	c.count++
 	return nil
 }

@@ -51,8 +51,8 @@ func (x *Index) sweep(shard uint32) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
-	c.each(shard, func(r ref, e *entry, p *page) {
-		if e.state.Load()&flagApp == 0 && c.over(r, e, p) {
+	c.each(shard, func(r ref, e *entry, m *marks) {
+		if e.state.Load()&flagApp == 0 && c.over(r, e, m) {
 			c.drop(r)
 		}
 	})
@@ -61,19 +61,19 @@ func (x *Index) sweep(shard uint32) {
 // over reports whether a session is of no use any more where it is. One whose
 // cohort was passed may be the one that was kept, and is only dropped when no
 // activity goes with it.
-func (c *core) over(r ref, e *entry, p *page) bool {
+func (c *core) over(r ref, e *entry, m *marks) bool {
 	mark := c.cohort(uint32(e.place.Load())).mark.Load()
-	return mark&cohortEnded != 0 || mark&cohortPassed != 0 && !c.owes(r, p)
+	return mark&cohortEnded != 0 || mark&cohortPassed != 0 && !c.owes(r, m)
 }
 
 // owes reports whether the store is owed activity of a session or of one of
 // its app sessions.
-func (c *core) owes(r ref, p *page) bool {
-	if p.dirty.has(uint32(r&localMask) % pageLen) {
+func (c *core) owes(r ref, m *marks) bool {
+	if m.dirty.has(uint32(r&localMask) % pageLen) {
 		return true
 	}
 	for child := c.youngest[r]; child != 0; child = c.siblings[child].older {
-		if _, p := c.at(child); p.dirty.has(uint32(child&localMask) % pageLen) {
+		if _, m := c.at(child); m.dirty.has(uint32(child&localMask) % pageLen) {
 			return true
 		}
 	}
@@ -96,11 +96,11 @@ func (c *core) makeRoom(limit int) {
 			return
 		}
 		c.advance()
-		e, p := c.at(c.hand)
+		e, m := c.at(c.hand)
 		if e == nil || e.state.Load()&flagFree != 0 {
 			continue
 		}
-		if c.evictable(c.hand, e, p) {
+		if c.evictable(c.hand, e, m) {
 			c.drop(c.hand)
 		}
 	}
@@ -118,16 +118,16 @@ func (c *core) advance() {
 	}
 }
 
-func (c *core) evictable(r ref, e *entry, p *page) bool {
+func (c *core) evictable(r ref, e *entry, m *marks) bool {
 	i, state := uint32(r&localMask)%pageLen, e.state.Load()
 	switch {
 	case state&flagEnded != 0:
 		return true
 	case state&flagLate != 0: // it must stay refused until the store has ruled
 		return false
-	case p.used.has(i):
-		p.used.clear(i)
+	case m.used.has(i):
+		m.used.clear(i)
 		return false
 	}
-	return !c.owes(r, p)
+	return !c.owes(r, m)
 }

@@ -79,16 +79,17 @@ func (x *Index) Epoch() int64 { return x.core.Load().epoch }
 
 // Check answers for a token. It allocates nothing, writes nothing to the
 // session, and waits for nobody.
-func (x *Index) Check(h exeunt.TokenHash, now time.Time) Answer {
+func (x *Index) Check(h exeunt.TokenHash, now time.Time) (a Answer) {
 	c, k := x.core.Load(), keyOf(&h)
 	for {
 		reused := c.reused.Load()
 		r, e := c.find(&k)
 		if e == nil {
-			return Answer{State: Absent}
+			return a
 		}
-		a, s, ok := c.answer(r, e)
-		if !ok || c.reused.Load() != reused {
+		var s standing
+		if ok := c.answer(r, e, &a, &s); !ok || c.reused.Load() != reused {
+			a = Answer{}
 			continue
 		}
 		x.rule(c, &a, &s, now.UnixMilli())
@@ -106,7 +107,7 @@ type standing struct {
 
 // answer reads what is known of an entry and of its session. It is not ok when
 // they changed hands meanwhile.
-func (c *core) answer(r ref, e *entry) (a Answer, s standing, ok bool) {
+func (c *core) answer(r ref, e *entry, a *Answer, s *standing) (ok bool) {
 	s.session, s.own = r, e.state.Load()
 	p, place := e, e.place.Load()
 	a.issued = issuedOf(place, s.own)
@@ -114,11 +115,11 @@ func (c *core) answer(r ref, e *entry) (a Answer, s standing, ok bool) {
 	if s.own&flagApp != 0 {
 		s.app, s.session = r, ref(place)
 		if p = c.entry(s.session); p == nil {
-			return a, s, false
+			return false
 		}
 		n, clients := e.number(), *c.clients.Load()
 		if int(n) >= len(clients) {
-			return a, s, false
+			return false
 		}
 		a.Client = clients[n]
 		a.App.SetRaw(e.id().raw())
@@ -127,7 +128,7 @@ func (c *core) answer(r ref, e *entry) (a Answer, s standing, ok bool) {
 	co := c.cohort(uint32(place))
 	n, list := p.number(), *c.limits.Load()
 	if co == nil || int(n) >= len(list) {
-		return a, s, false
+		return false
 	}
 	s.limits = &list[n]
 	s.mark = co.mark.Load()
@@ -140,7 +141,7 @@ func (c *core) answer(r ref, e *entry) (a Answer, s standing, ok bool) {
 	a.epoch, a.ref, a.state = c.epoch, r, s.own
 	// A kept session moves to its account's next cohort before the old one
 	// ends. Had it moved before mark was read, it would be seen here.
-	return a, s, p.place.Load() == place
+	return p.place.Load() == place
 }
 
 func (x *Index) rule(c *core, a *Answer, s *standing, now int64) {
@@ -186,9 +187,9 @@ func (x *Index) timing(c *core, a *Answer, s *standing, now int64) State {
 
 // use notes that an entry was asked for.
 func (c *core) use(r ref) {
-	_, p := c.at(r)
-	if i := uint32(r&localMask) % pageLen; !p.used.has(i) {
-		p.used.set(i)
+	_, m := c.at(r)
+	if i := uint32(r&localMask) % pageLen; !m.used.has(i) {
+		m.used.set(i)
 	}
 }
 

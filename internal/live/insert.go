@@ -180,7 +180,9 @@ func (x *Index) judge(c *core, r ref, asked time.Time) {
 	if asked.IsZero() {
 		return
 	}
-	if a, s, ok := c.answer(r, c.entry(r)); ok && asked.UnixMilli() >= a.idleAt && a.idleAt < a.expires {
+	var a Answer
+	var s standing
+	if c.answer(r, c.entry(r), &a, &s) && asked.UnixMilli() >= a.idleAt && a.idleAt < a.expires {
 		x.markLate(c, r, s.state, Overdue{a.Account, a.Session, exeunt.ReasonIdle})
 	}
 }

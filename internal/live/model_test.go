@@ -332,7 +332,7 @@ func (m *model) sound(t *rapid.T) {
 	members, entries, stale := map[uint32]int{}, 0, 0
 	for shard := range uint32(shardCount) {
 		found := 0
-		c.each(shard, func(r ref, e *entry, _ *page) {
+		c.each(shard, func(r ref, e *entry, _ *marks) {
 			entries++
 			found++
 			if got, _ := c.byID(e.id()); got != r {
@@ -342,8 +342,8 @@ func (m *model) sound(t *rapid.T) {
 				members[uint32(e.place.Load())]++
 			}
 		})
-		if tokens := c.shards[shard].tokens.Load(); tokens.full != found {
-			t.Fatalf("%d tokens in a shard of %d", tokens.full, found)
+		if full := c.shards[shard].full; full != found {
+			t.Fatalf("%d tokens in a shard of %d", full, found)
 		}
 	}
 	for n, k := range members {

@@ -1,14 +1,9 @@
 package live
 
-import "sync/atomic"
-
 // table finds references by a hash: open addressing, one 32-bit slot each, of
 // which the lower bits are the reference and the rest a tag that spares most
-// looks at entries that are not meant.
-//
-// A reference never moves within a table, so that somebody who reads along
-// cannot miss it; deleting leaves a mark, and growing or getting rid of the
-// marks makes another table.
+// looks at entries that are not meant. Deleting leaves a mark; growing, or
+// getting rid of the marks, makes another table. It is for writers only.
 type table struct {
 	slots []uint32
 	bits  uint // of a slot that are the reference
@@ -19,13 +14,20 @@ type table struct {
 const smallestTable = 8
 
 func newTable(bits uint, room int) *table {
-	// At most 7 of 8 slots are ever taken. A new table is filled to less than
-	// 4 of 5, so growing takes one in nine more and copies each reference about
-	// nine times in its life; bytes are dearer here than copies.
-	return &table{slots: make([]uint32, max(smallestTable, (room+1)*9/7)), bits: bits}
+	return &table{slots: make([]uint32, slotsFor(room)), bits: bits}
 }
 
-func (t *table) start(home uint32) int { return int(uint64(home) * uint64(len(t.slots)) >> 32) }
+// slotsFor is how many slots a new table has. At most 7 of 8 are ever taken,
+// and at first less than 4 of 5, so growing takes an eighth more and copies
+// each reference about nine times in its life: bytes are dearer than copies.
+func slotsFor(room int) int { return max(smallestTable, (room+1)*9/7) }
+
+func isCrowded(taken, slots int) bool { return (taken+1)*8 > slots*7 }
+
+// startOf is where the search for a hash begins among so many slots.
+func startOf(home uint32, slots int) int { return int(uint64(home) * uint64(slots) >> 32) }
+
+func (t *table) start(home uint32) int { return startOf(home, len(t.slots)) }
 
 func (t *table) next(i int) int {
 	if i++; i == len(t.slots) {
@@ -38,7 +40,7 @@ func (t *table) next(i int) int {
 // 0.
 func (t *table) find(home, tag uint32, is func(ref uint32) bool) uint32 {
 	for i := t.start(home); ; i = t.next(i) {
-		slot := atomic.LoadUint32(&t.slots[i])
+		slot := t.slots[i]
 		if slot == 0 {
 			return 0
 		}
@@ -49,7 +51,7 @@ func (t *table) find(home, tag uint32, is func(ref uint32) bool) uint32 {
 }
 
 // crowded reports whether one more reference needs another table.
-func (t *table) crowded() bool { return (t.full+t.gone+1)*8 > len(t.slots)*7 }
+func (t *table) crowded() bool { return isCrowded(t.full+t.gone, len(t.slots)) }
 
 // add adds a reference that is not there. It must not be crowded.
 func (t *table) add(home, slot uint32) {
@@ -59,7 +61,7 @@ func (t *table) add(home, slot uint32) {
 				t.gone--
 			}
 			t.full++
-			atomic.StoreUint32(&t.slots[i], slot)
+			t.slots[i] = slot
 			return
 		}
 	}
@@ -70,7 +72,7 @@ func (t *table) remove(home, ref uint32) {
 	for i := t.start(home); ; i = t.next(i) {
 		if t.slots[i]&(1<<t.bits-1) == ref {
 			// A slot that names nothing and is not empty: the search goes on.
-			atomic.StoreUint32(&t.slots[i], 1<<t.bits)
+			t.slots[i] = 1 << t.bits
 			t.full--
 			t.gone++
 			return
