@@ -355,3 +355,37 @@ func TestCheckAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// Where other nodes share the store, this one asks it before it refuses a
+// session as idle, and is not asked again once it has.
+func TestActivityElsewhereCounts(t *testing.T) {
+	n := newNode(t)
+	n.Live = live.New(0, live.Options{SharedActivity: true})
+	token, s := n.signIn(n.account(), exeunt.KindKept) // idle 1 h
+	app, _ := n.appSession(s)
+	n.want(token, live.Usable)
+	n.want(app, live.Usable)
+	n.clock.add(40 * time.Minute)
+	elsewhere := []live.Activity{{Account: s.Account, Session: s.ID, Seen: n.Now()}}
+	if err := n.Store.SaveActivity(ctx, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	n.clock.add(40 * time.Minute)
+	n.want(app, live.Usable)
+	n.want(token, live.Usable)
+	n.clock.add(20*time.Minute - time.Millisecond)
+	n.want(token, live.Usable)
+	n.clock.add(time.Millisecond)
+	n.want(app, live.TimedOut)
+	n.want(token, live.TimedOut)
+	n.drain()
+	if e := n.endOf(s); e == nil || e.Reason != exeunt.ReasonIdle {
+		t.Errorf("its end is %+v", e)
+	}
+	// Nobody can tell while the store is away.
+	late, _ := n.signIn(s.Account, exeunt.KindKept)
+	n.want(late, live.Usable)
+	n.clock.add(time.Hour)
+	n.Store.Close()
+	n.want(late, live.CannotKnow)
+}

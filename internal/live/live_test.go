@@ -138,6 +138,11 @@ func TestLateSnapshots(t *testing.T) {
 		if state := x.Check(s.Hash, epoch).State; (state == Usable) != c.inserted {
 			t.Errorf("%s: it is %v", name, state)
 		}
+		// What was kept is of the same generation as whoever comes now.
+		if n := len(c.events); n > 0 && c.events[n-1].Scope == exeunt.ScopeOthers && c.inserted {
+			x.Insert(snapshot(x.Applied(), acc, c.events[n-1].Generation))
+			want(t, x, s.AppHash, epoch, Usable)
+		}
 	}
 	for name, spoil := range map[string]func(*Snapshot){
 		"ended":                 func(s *Snapshot) { s.Session.End = &exeunt.Ended{} },
@@ -211,6 +216,10 @@ func TestTheKeptSessionIsNeverInterrupted(t *testing.T) {
 		})
 	}
 	for seq := int64(1); seq <= 100_000; seq++ {
+		if seq%2 == 0 {
+			// One that is not kept: its cohort stays, and the next is a fresh one.
+			x.Insert(snapshot(seq-1, acc, seq))
+		}
 		if seq%4 == 0 {
 			ahead := kept
 			ahead.Seq, ahead.AccountGeneration, ahead.Session.Generation = seq, seq+1, seq+1
