@@ -120,7 +120,8 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 
 // openCore opens the store, and builds memory and log on what it holds. A
 // crash may have come between a commit and its being applied; memory starts
-// empty and from the log's head, so there is nothing to make up for.
+// from the log's head, empty or with what a run that stopped in order left at
+// that very head, so there is nothing to make up for.
 func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	var follow *feed.Feed
 	n.Store, err = store.Open(ctx, store.Options{
@@ -135,6 +136,9 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	index := live.New(head, live.Options{})
+	if err := n.loadKnown(ctx, index); err != nil {
+		return fmt.Errorf("known sessions: %w", err)
+	}
 	follow = feed.New(index)
 	policy := n.Config.SessionPolicy()
 	if err := n.Store.Tighten(ctx, policy); err != nil {
@@ -197,6 +201,12 @@ func (n *Node) Close() error {
 	}
 	var errs []error
 	if n.Store != nil {
+		if n.Authority != nil && !n.Store.Failed() {
+			// Without it the next start is slower, and nothing else.
+			if err := n.saveKnown(context.Background()); err != nil {
+				n.log.Warn("the next start will load sessions one by one", "err", err)
+			}
+		}
 		errs = append(errs, n.Store.Close())
 		n.Store = nil
 	}
