@@ -3,8 +3,11 @@ package live
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -149,4 +152,49 @@ func measure(b *testing.B, f func(i int)) {
 	if slices.Sort(times); len(times) > 0 {
 		b.ReportMetric(float64(times[len(times)/10].Nanoseconds())/run, "undisturbed-ns")
 	}
+}
+
+// BenchmarkFile saves the table and loads it, beside reading the file alone.
+func BenchmarkFile(b *testing.B) {
+	n := population()
+	x, _ := populate(b, n)
+	path := filepath.Join(b.TempDir(), "live.snapshot")
+	b.Run("save", func(b *testing.B) {
+		for b.Loop() {
+			f, err := os.Create(path)
+			if err == nil {
+				err = errors.Join(x.Save(f, nil), f.Close())
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	open := func(b *testing.B, use func(f *os.File) error) {
+		for b.Loop() {
+			f, err := os.Open(path)
+			if err == nil {
+				err = errors.Join(use(f), f.Close())
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Run("read", func(b *testing.B) {
+		buffer := make([]byte, 1<<20)
+		open(b, func(f *os.File) error {
+			for {
+				if _, err := f.Read(buffer); err != nil {
+					if err == io.EOF {
+						err = nil
+					}
+					return err
+				}
+			}
+		})
+	})
+	b.Run("load", func(b *testing.B) {
+		open(b, func(f *os.File) error { return New(0, Options{}).Load(f, anyMark) })
+	})
 }

@@ -293,6 +293,33 @@ func TestTouchingTheDeadDoesNothing(t *testing.T) {
 	}
 }
 
+// A request that was under way when its session was forgotten touches nobody
+// who has its place now.
+func TestTouchingAPlaceThatChangedHands(t *testing.T) {
+	x := New(0, Options{})
+	var places []Answer
+	for i := range int64(3) {
+		s := withApp(snapshot(i, exeunt.NewAccountID(), 1))
+		s.Hash[0], s.AppHash[0] = 0, 1
+		if !x.Insert(s) {
+			t.Fatal("not inserted")
+		}
+		a := x.Check(s.AppHash, epoch)
+		for _, before := range places {
+			x.Touch(before, epoch.Add(time.Minute))
+			if before.ref != a.ref {
+				t.Fatal("its place was not used again")
+			}
+		}
+		places = append(places, a)
+		if u := x.Unflushed(); len(u) != 0 || !x.Check(s.Hash, epoch).IdleAt().Equal(epoch.Add(time.Hour)) {
+			t.Errorf("touched by another: owed is %+v", u)
+		}
+		apply(t, x, event(i+1, exeunt.ScopeSession, s.Session.Account, s.Session.ID, 0))
+		x.Forget()
+	}
+}
+
 func TestFlushed(t *testing.T) {
 	s := snapshot(0, exeunt.NewAccountID(), 1)
 	x := New(0, Options{})
