@@ -185,6 +185,11 @@ func (x *Index) Load(r io.Reader, accept func(Mark) error) error {
 		return fmt.Errorf("%w: there are sessions in memory already", ErrFile)
 	}
 	x.base, x.applied = h.Seq, h.Seq
+	for account := range *x.doubts.Load() {
+		if n := c.current(wordsOf(account.Raw())); n != 0 {
+			c.cohort(n).flag(cohortDoubted, 0)
+		}
+	}
 	x.core.Store(c)
 	return nil
 }

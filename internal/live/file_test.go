@@ -68,6 +68,15 @@ func saved(t testing.TB) (x *Index, all map[exeunt.TokenHash]State, file []byte)
 func TestTheFileCarriesTheTable(t *testing.T) {
 	x, all, file := saved(t)
 	y := New(0, Options{})
+	var some Snapshot // which somebody wished to end, and nobody knows whether they did
+	for h, state := range all {
+		if a := x.Check(h, epoch); state == Usable && a.App.IsZero() {
+			some.Hash, some.Session.ID, some.Session.Account, some.Session.Generation = h, a.Session, a.Account, 1
+			break
+		}
+	}
+	doubt := exeunt.Revocation{Account: some.Session.Account, Scope: exeunt.ScopeSession, Session: some.Session.ID}
+	y.Doubt(doubt)
 	var mark Mark
 	if err := y.Load(bytes.NewReader(file), func(m Mark) error { mark = m; return nil }); err != nil {
 		t.Fatal(err)
@@ -75,6 +84,8 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 	if mark.Seq != x.Applied() || string(mark.Caller) != "who I am" || y.Applied() != x.Applied() || y.Len() != x.Len() {
 		t.Errorf("mark %+v, applied %d of %d, %d tokens of %d", mark, y.Applied(), x.Applied(), y.Len(), x.Len())
 	}
+	want(t, y, some.Hash, epoch, CannotKnow)
+	y.Settled(doubt)
 	check := func() {
 		t.Helper()
 		for h, state := range all {
@@ -92,15 +103,8 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 	}
 	// It goes on from there: events end what they cover, places are used again,
 	// snapshots from before are refused.
-	var some Snapshot
-	for h, state := range all {
-		if a := y.Check(h, epoch); state == Usable && a.App.IsZero() {
-			apply(t, y, event(y.Applied()+1, exeunt.ScopeAccount, a.Account, exeunt.SessionID{}, 5))
-			want(t, y, h, epoch, Ended)
-			some.Hash, some.Session.ID, some.Session.Account, some.Session.Generation = h, a.Session, a.Account, 1
-			break
-		}
-	}
+	apply(t, y, event(y.Applied()+1, exeunt.ScopeAccount, some.Session.Account, exeunt.SessionID{}, 5))
+	want(t, y, some.Hash, epoch, Ended)
 	if y.Insert(some) {
 		t.Error("a snapshot from before the file was inserted")
 	}
