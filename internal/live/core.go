@@ -158,6 +158,10 @@ func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uin
 // name lets an entry be found by its token and by its ID.
 func (c *core) name(r ref, k *key, id words, hint uint32) {
 	c.shards[k.shard].put(k.home, slotOf(uint32(r)&localMask, hint, k.tag))
+	c.nameID(r, id)
+}
+
+func (c *core) nameID(r ref, id words) {
 	t := c.ids[id.segment()]
 	if t.crowded() {
 		t = t.anew(func(r uint32) uint32 { return c.entry(ref(r)).id().home() })

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -316,51 +317,50 @@ var errInconsistent = errors.New("its parts do not fit together")
 // restore builds what finds the entries, and looks at every one of them: what
 // it refers to must be there.
 func (c *core) restore(tags [][]byte, total int) error {
-	if err := c.restoreCohorts(); err != nil {
+	roll, err := c.restoreCohorts()
+	if err != nil {
 		return err
 	}
+	var byID sync.WaitGroup
+	byID.Go(func() { c.restoreIDs(total) }) // which is half of the work
+	for i := range uint32(shardCount) {
+		for local := c.shards[i].count; local > 0 && err == nil; local-- {
+			err = c.restoreEntry(ref(i<<localBits|local), tags[i][local], roll)
+		}
+	}
+	byID.Wait()
+	if err != nil {
+		return err
+	}
+	for n, members := range roll {
+		if co := c.cohort(uint32(n)); co != nil && members != notThere {
+			co.birth.Store(co.birth.Load() | uint64(members))
+			if co.mark.Load()&(cohortEnded|cohortPassed) != 0 {
+				c.stale += int(members)
+			}
+		}
+	}
+	return c.restoreFamilies()
+}
+
+func (c *core) restoreIDs(total int) {
 	for i := range c.ids {
 		c.ids[i] = newTable(c.ids[i].bits, total/shardCount+total/shardCount/16)
 	}
 	for i := range uint32(shardCount) {
-		s := &c.shards[i]
-		for local := s.count; local > 0; local-- {
-			r := ref(i<<localBits | local)
-			if err := c.restoreEntry(r, tags[i][local]); err != nil {
-				return err
-			}
-		}
+		c.each(i, func(r ref, e *entry, _ *marks) { c.nameID(r, e.id()) })
 	}
-	// Apps after all sessions: a session may come after its apps.
-	for i := range uint32(shardCount) {
-		bad := false
-		c.each(i, func(r ref, e *entry, _ *marks) {
-			if e.state.Load()&flagApp == 0 {
-				return
-			}
-			parent := ref(e.place.Load())
-			p := c.entry(parent)
-			if p == nil || p.state.Load()&(flagFree|flagApp) != 0 || uint32(parent&localMask) > c.shards[parent>>localBits%shardCount].count {
-				bad = true
-				return
-			}
-			c.adopt(parent, r)
-		})
-		if bad {
-			return errInconsistent
-		}
-	}
-	c.freeEmptyCohorts()
-	return nil
 }
 
-func (c *core) restoreEntry(r ref, tag byte) error {
+// notThere stands in the roll of cohorts for one that is free.
+const notThere = 1<<32 - 1
+
+func (c *core) restoreEntry(r ref, tag byte, roll []uint32) error {
 	e, m := c.at(r)
-	i, state, hint := uint32(r&localMask), e.state.Load(), uint32(0)
+	s, local, state, hint := &c.shards[r>>localBits], uint32(r&localMask), e.state.Load(), uint32(0)
 	if state&flagFree != 0 {
-		s := &c.shards[r>>localBits]
 		e.key0.Store(uint64(s.free))
-		s.free = i
+		s.free = local
 		return nil
 	}
 	if state&flagApp != 0 {
@@ -368,30 +368,27 @@ func (c *core) restoreEntry(r ref, tag byte) error {
 			return errInconsistent
 		}
 	} else {
-		n := uint32(e.place.Load())
-		if int(e.number()) >= len(*c.limits.Load()) || n == 0 || n > c.cohortCount || c.cohort(n).mark.Load()&cohortFree != 0 {
+		hint = uint32(e.place.Load())
+		if int(e.number()) >= len(*c.limits.Load()) || hint == 0 || int(hint) >= len(roll) || roll[hint] == notThere {
 			return errInconsistent
 		}
-		c.join(n)
-		hint = n
-		if c.cohort(n).mark.Load()&(cohortEnded|cohortPassed) != 0 {
-			c.stale++
-		}
+		roll[hint]++
 		e.state.Store(state | flagUnsure)
 	}
 	if state&flagEnded != 0 {
 		c.ended = append(c.ended, r)
 	}
 	if state&flagLate != 0 {
-		m.late.set(i % pageLen)
+		m.late.set(local % pageLen)
 	}
-	k := key{shard: uint32(r >> localBits), home: homeOf(e.key0.Load()), tag: e.tag(tag)}
-	c.name(r, &k, e.id(), hint)
+	s.put(homeOf(e.key0.Load()), slotOf(local, hint, e.tag(tag)))
 	c.count++
 	return nil
 }
 
-func (c *core) restoreCohorts() error {
+// restoreCohorts returns the roll of them, on which nobody is counted yet.
+func (c *core) restoreCohorts() ([]uint32, error) {
+	roll := make([]uint32, c.cohortCount+1)
 	for i := range c.accounts {
 		c.accounts[i] = newTable(cohortBits, int(c.cohortCount)/shardCount+int(c.cohortCount)/shardCount/16)
 	}
@@ -399,18 +396,40 @@ func (c *core) restoreCohorts() error {
 		co := c.cohort(n)
 		if co.mark.Load()&cohortFree != 0 {
 			c.release(n)
+			roll[n] = notThere
 			continue
 		}
 		co.birth.Store(co.birth.Load() &^ lowHalf)
 		co.flag(0, cohortDoubted)
 		if co.mark.Load()&(cohortEnded|cohortPassed) == 0 {
 			if c.current(co.account()) != 0 {
-				return errInconsistent
+				return nil, errInconsistent
 			}
 			c.nameCohort(n, co.account())
 		}
 	}
-	return nil
+	return roll, nil
+}
+
+// restoreFamilies puts app sessions to their sessions, which may come after
+// them, and frees the cohorts that nobody is in.
+func (c *core) restoreFamilies() (err error) {
+	for i := range uint32(shardCount) {
+		c.each(i, func(r ref, e *entry, _ *marks) {
+			if e.state.Load()&flagApp == 0 {
+				return
+			}
+			parent := ref(e.place.Load())
+			p := c.entry(parent)
+			if p == nil || p.state.Load()&(flagFree|flagApp) != 0 || uint32(parent&localMask) > c.shards[parent>>localBits%shardCount].count {
+				err = errInconsistent
+				return
+			}
+			c.adopt(parent, r)
+		})
+	}
+	c.freeEmptyCohorts()
+	return err
 }
 
 // freeEmptyCohorts frees those that nothing refers to.

@@ -40,7 +40,7 @@ func saved(t testing.TB) (x *Index, all map[exeunt.TokenHash]State, file []byte)
 		}
 		return s
 	}
-	for range 600 {
+	for range 60 {
 		insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Usable, Usable)
 	}
 	gone := insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Absent, Absent)
@@ -187,7 +187,7 @@ func TestFilesThatDoNotFitTogether(t *testing.T) {
 	_, all, file := saved(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	loaded := 0
-	for range 400 {
+	for range 200 {
 		b := bytes.Clone(file)
 		for range 1 + r.IntN(40) {
 			at := headerEnd(b) + r.IntN(len(b)-headerEnd(b)-8)
