@@ -215,7 +215,7 @@ func TestTheKeptSessionIsNeverInterrupted(t *testing.T) {
 			}
 		})
 	}
-	for seq := int64(1); seq <= 100_000; seq++ {
+	for seq := int64(1); seq <= 30_000; seq++ {
 		if seq%2 == 0 {
 			// One that is not kept: its cohort stays, and the next is a fresh one.
 			x.Insert(snapshot(seq-1, acc, seq))

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,7 +35,7 @@ func TestChecksBesideChanges(t *testing.T) {
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	var usable atomic.Int64
-	for worker := range 4 {
+	for worker := range 2 {
 		wg.Go(func() {
 			for i := worker; !stop.Load(); i += 7 {
 				s := all[i%len(all)]
@@ -45,6 +46,7 @@ func TestChecksBesideChanges(t *testing.T) {
 				over := s.over.Load()
 				a := x.Check(h, epoch)
 				if a.State == Absent {
+					runtime.Gosched()
 					continue
 				}
 				if a.Session != s.Session.ID || a.Account != s.Session.Account || a.App != app || !a.IssuedAt().Equal(s.Session.Started) {
@@ -89,14 +91,14 @@ func TestChecksBesideChanges(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for round := range 40 {
+	for round := range each {
 		for i, s := range all {
 			if i%each == round && s.Session.ID != kept[s.Session.Account] {
 				do(event(0, exeunt.ScopeSession, s.Session.Account, s.Session.ID, 0))
 				s.over.Store(true)
 			}
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(time.Millisecond)
 	}
 	for acc, id := range kept {
 		do(event(0, exeunt.ScopeOthers, acc, id, 2))
@@ -106,7 +108,7 @@ func TestChecksBesideChanges(t *testing.T) {
 			s.over.Store(true)
 		}
 	}
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(20 * time.Millisecond)
 	stop.Store(true)
 	wg.Wait()
 	if usable.Load() == 0 {
@@ -118,7 +120,7 @@ func TestChecksBesideChanges(t *testing.T) {
 func TestGrowthHidesNobody(t *testing.T) {
 	x := New(0, Options{})
 	var known atomic.Int64
-	const n = 20_000
+	const n = 5_000
 	all := make([]Snapshot, n)
 	for i := range all {
 		all[i] = snapshot(0, exeunt.NewAccountID(), 1)
@@ -130,6 +132,7 @@ func TestGrowthHidesNobody(t *testing.T) {
 			for i := 0; known.Load() < n; i += 17 {
 				k := known.Load()
 				if k == 0 {
+					runtime.Gosched()
 					continue
 				}
 				if state := x.Check(all[int64(i)%k].Hash, epoch).State; state != Usable {
