@@ -20,7 +20,7 @@ type Actor struct {
 	Account AccountID    // of a person
 	Session SessionID    // of a person: the session it is done from
 	App     AppSessionID // of a person who acts through an app's session
-	Label   string       // of a person: that session's label; of an operator: a name for the audit
+	Label   string       // of an operator: a name for the audit; a person's is their session's, which the store knows
 	Address netip.Addr   // where the request came from, if it came over a network
 }
 

@@ -73,6 +73,12 @@ func (id ID[K]) Bytes() []byte {
 	return append([]byte(nil), id.raw[:]...)
 }
 
+// Raw returns the 16 bytes. Unlike Bytes it allocates nothing.
+func (id ID[K]) Raw() [16]byte { return id.raw }
+
+// SetRaw makes it the ID of the 16 bytes that Raw gave.
+func (id *ID[K]) SetRaw(raw [16]byte) { id.raw = raw }
+
 // IsZero reports whether the ID names nothing.
 func (id ID[K]) IsZero() bool { return id.raw == [16]byte{} }
 

@@ -38,7 +38,11 @@ func (a *API) exchange(ctx context.Context, in *exchangeInput) (*exchangeOutput,
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
+	account, err := a.account(ctx, who)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
 	return &exchangeOutput{client.CodeExchanged{
-		Token: client.Sent(token.Reveal()), App: *appRef(who), Session: a.sessionFor(who, s), Account: account(who),
+		Token: client.Sent(token.Reveal()), App: *appRef(who), Session: a.sessionFor(who, s), Account: account,
 	}}, nil
 }

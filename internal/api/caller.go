@@ -53,7 +53,7 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 func actorOf(ctx context.Context, ans authority.Answer) exeunt.Actor {
 	return exeunt.Actor{
 		Kind: exeunt.ActorPerson, Account: ans.Account, Session: ans.Session, App: ans.App,
-		Label: ans.Label, Address: addressOf(ctx),
+		Address: addressOf(ctx),
 	}
 }
 

@@ -34,7 +34,11 @@ func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, er
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return &currentOutput{client.Current{Session: a.sessionFor(who.Answer, s), Account: account(who.Answer), App: appRef(who.Answer)}}, nil
+	account, err := a.account(ctx, who.Answer)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &currentOutput{client.Current{Session: a.sessionFor(who.Answer, s), Account: account, App: appRef(who.Answer)}}, nil
 }
 
 type signOutInput struct {

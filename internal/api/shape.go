@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -56,9 +57,9 @@ func ended(e *exeunt.Ended) *client.Ended {
 	return &client.Ended{At: utc(e.At), Reason: string(e.Reason), By: string(e.By), ByLabel: e.ByLabel}
 }
 
-func account(who authority.Answer) client.Account {
-	p := who.Profile()
-	return client.Account{ID: who.Account.String(), Handle: p.Handle, Name: p.Name, Email: p.Email}
+func (a *API) account(ctx context.Context, who authority.Answer) (client.Account, error) {
+	p, err := a.Authority.Profile(ctx, who)
+	return client.Account{ID: who.Account.String(), Handle: p.Handle, Name: p.Name, Email: p.Email}, err
 }
 
 func appRef(who authority.Answer) *client.AppRef {

@@ -123,13 +123,14 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 
 // openCore opens the store, and builds memory and log on what it holds. A
 // crash may have come between a commit and its being applied; memory starts
-// empty and from the log's head, so there is nothing to make up for.
+// from the log's head, empty or with what a run that stopped in order left at
+// that very head, so there is nothing to make up for.
 func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	url := string(n.Config.Database)
 	if url == "" {
 		url = store.SQLiteURL(filepath.Join(n.Config.Data, DatabaseFile))
 	}
-	index := live.New(0)
+	index := live.New(0, live.Options{SharedActivity: store.Shared(url)})
 	if store.Shared(url) {
 		n.follower = &feed.Follower{
 			Open:      func(ctx context.Context) (feed.Source, error) { return n.Store.Follow(ctx) },
@@ -146,6 +147,9 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	index.Reset(head)
+	if err := n.loadKnown(ctx, index); err != nil {
+		return fmt.Errorf("known sessions: %w", err)
+	}
 	policy := n.Config.SessionPolicy()
 	if err := n.Store.Tighten(ctx, policy); err != nil {
 		return fmt.Errorf("apply the policy to existing sessions: %w", err)
@@ -207,6 +211,12 @@ func (n *Node) Close() error {
 	}
 	var errs []error
 	if n.Store != nil {
+		if n.Authority != nil && !n.Store.Failed() {
+			// Without it the next start is slower, and nothing else.
+			if err := n.saveKnown(context.Background()); err != nil {
+				n.log.Warn("the next start will load sessions one by one", "err", err)
+			}
+		}
 		errs = append(errs, n.Store.Close())
 		n.Store = nil
 	}

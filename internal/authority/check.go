@@ -15,7 +15,8 @@ type Answer = live.Answer
 
 // Check answers whether a token is usable now. For a token known to this node
 // it allocates nothing, writes nothing and never waits; the first sight of one
-// reads the store. It does not count as activity: see Touch.
+// reads the store, and so does finding one unused for too long that may have
+// been used elsewhere. It does not count as activity: see Touch.
 //
 // The states it returns are Usable, Ended, TimedOut, NoSuch and CannotKnow.
 // Once the reply to a sign-out has been sent, no later Check on this node says
@@ -32,13 +33,20 @@ func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 	if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
 		return ans
 	}
-	return a.find(ctx, t.Use(), h)
+	return a.ask(ctx, t.Use(), h)
 }
 
 // stands reports whether memory's answer may be given at this moment. An end is
-// final; anything else must come from a memory that is fresh.
+// final; anything else must come from a memory that is fresh, and some things only
+// the store can tell.
 func (a *Authority) stands(ans Answer) bool {
-	return ans.State == live.Ended || ans.State != live.Absent && a.Feed.Fresh()
+	switch ans.State {
+	case live.Ended:
+		return true
+	case live.Absent, live.SeemsIdle:
+		return false
+	}
+	return a.Feed.Fresh()
 }
 
 // Touch counts as activity of the answer's session.
@@ -51,9 +59,9 @@ const (
 	confirmPatience = 3 * time.Second
 )
 
-// find answers for a token that memory does not know, or does not know freshly
+// ask answers for a token that memory does not know, or does not know freshly
 // enough.
-func (a *Authority) find(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
+func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
 	if state, ok := a.lookups.known(h); ok {
 		return Answer{State: state}
 	}
@@ -72,12 +80,11 @@ func (a *Authority) find(ctx context.Context, use exeunt.TokenUse, h exeunt.Toke
 		if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
 			return ans
 		}
-		epoch, server := a.Live.Epoch(), a.Feed.Server()
+		server := a.Feed.Server()
 		sn, err := a.load(ctx, use, h)
 		if a.Feed.Server() != server || !a.Feed.Fresh() {
 			continue // who knows which server that was
 		}
-		sn.Epoch = epoch
 		switch {
 		case errors.Is(err, exeunt.ErrNotFound):
 			// A token is drawn at random, so one that is unknown now was never
@@ -98,15 +105,15 @@ func (a *Authority) find(ctx context.Context, use exeunt.TokenUse, h exeunt.Toke
 			}
 			continue // an event overtook the snapshot: read again, it will show
 		}
-		switch ans := a.Live.Check(h, a.Now()); {
-		case a.stands(ans):
-			return ans
-		case ans.State != live.Absent:
-			continue // memory is not fresh any more
+		if sn.App != nil && sn.App.End != nil {
+			a.lookups.remember(h, live.Ended)
+			return Answer{State: live.Ended}
 		}
-		// The session is there but this app session of it is not: it has ended.
-		a.lookups.remember(h, live.Ended)
-		return Answer{State: live.Ended}
+		if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
+			return ans
+		}
+		// Forgotten again, or not fresh any more, or more time has passed: the
+		// next look tells.
 	}
 	return Answer{State: live.CannotKnow}
 }
@@ -125,7 +132,10 @@ func (a *Authority) confirm(ctx context.Context) bool {
 func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) (live.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadPatience)
 	defer cancel()
-	return a.Store.Load(ctx, use, h)
+	epoch, asked := a.Live.Epoch(), a.Now() // before the snapshot is taken
+	sn, err := a.Store.Load(ctx, use, h)
+	sn.Epoch, sn.Asked = epoch, asked
+	return sn, err
 }
 
 // LookUp asks the store about a secret that anybody may present, within the

@@ -109,6 +109,19 @@ func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change fun
 	return p, err
 }
 
+// Profile returns what is told about the account of a token that is known. It
+// reads the store when memory does not have it; ErrUnavailable if that fails.
+func (a *Authority) Profile(ctx context.Context, ans Answer) (live.Profile, error) {
+	if p, ok := a.Live.Profile(ans); ok {
+		return p, nil
+	}
+	p, err := a.Store.Profile(ctx, ans.Account)
+	if err == nil {
+		a.Live.SetProfile(ans.Account, p)
+	}
+	return p, err
+}
+
 // AccountByHandle returns the account that a handle names, or ErrNotFound.
 func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.Account, error) {
 	h, ok := exeunt.ParseHandle(handle)

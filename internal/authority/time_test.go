@@ -255,12 +255,15 @@ func TestChangedProfilesAreTold(t *testing.T) {
 	if err := n.ChangeProfile(ctx, personIn(s), s.Account, profileChange(&name)); err != nil {
 		t.Fatal(err)
 	}
-	if p := n.Check(ctx, token).Profile(); p.Name != name || p.Email != "" {
-		t.Errorf("the profile is %+v", p)
+	for range 2 {
+		a := n.Check(ctx, token)
+		if p, err := n.Profile(ctx, a); err != nil || p.Name != name || p.Email != "" || p.Version != a.ProfileVersion() {
+			t.Errorf("the profile is %+v, %v; the answer says version %d", p, err, a.ProfileVersion())
+		}
+		n.restart()
 	}
-	n.restart()
-	if p := n.Check(ctx, token).Profile(); p.Name != name {
-		t.Errorf("the profile is %+v", p)
+	if p, err := n.Profile(ctx, Answer{Account: s.Account}); err != nil || p.Name != name {
+		t.Errorf("read from the store, the profile is %+v, %v", p, err)
 	}
 }
 
@@ -351,4 +354,38 @@ func TestCheckAllocatesNothing(t *testing.T) {
 			t.Errorf("a check allocates %v times", k)
 		}
 	}
+}
+
+// Where other nodes share the store, this one asks it before it refuses a
+// session as idle, and is not asked again once it has.
+func TestActivityElsewhereCounts(t *testing.T) {
+	n := newNode(t)
+	n.Live = live.New(0, live.Options{SharedActivity: true})
+	token, s := n.signIn(n.account(), exeunt.KindKept) // idle 1 h
+	app, _ := n.appSession(s)
+	n.want(token, live.Usable)
+	n.want(app, live.Usable)
+	n.clock.add(40 * time.Minute)
+	elsewhere := []live.Activity{{Account: s.Account, Session: s.ID, Seen: n.Now()}}
+	if err := n.Store.SaveActivity(ctx, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	n.clock.add(40 * time.Minute)
+	n.want(app, live.Usable)
+	n.want(token, live.Usable)
+	n.clock.add(20*time.Minute - time.Millisecond)
+	n.want(token, live.Usable)
+	n.clock.add(time.Millisecond)
+	n.want(app, live.TimedOut)
+	n.want(token, live.TimedOut)
+	n.drain()
+	if e := n.endOf(s); e == nil || e.Reason != exeunt.ReasonIdle {
+		t.Errorf("its end is %+v", e)
+	}
+	// Nobody can tell while the store is away.
+	late, _ := n.signIn(s.Account, exeunt.KindKept)
+	n.want(late, live.Usable)
+	n.clock.add(time.Hour)
+	n.Store.Close()
+	n.want(late, live.CannotKnow)
 }

@@ -17,7 +17,7 @@ func isAwake(l *Listener) bool {
 }
 
 func TestAdvanceAppliesThenWakes(t *testing.T) {
-	index := live.New(0)
+	index := live.New(0, live.Options{})
 	f := New(index, nil)
 	mine, theirs := exeunt.NewAccountID(), exeunt.NewAccountID()
 	a, b, other := f.Listen(mine), f.Listen(mine), f.Listen(theirs)
@@ -47,7 +47,7 @@ func TestAdvanceAppliesThenWakes(t *testing.T) {
 // Whoever wakes must find the new state: so a log that memory cannot follow
 // wakes nobody and is an error.
 func TestAGapWakesNobody(t *testing.T) {
-	f := New(live.New(0), nil)
+	f := New(live.New(0, live.Options{}), nil)
 	mine := exeunt.NewAccountID()
 	l := f.Listen(mine)
 	defer l.Close()

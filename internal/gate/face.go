@@ -16,7 +16,7 @@ import (
 // face is what the gate says of one session, ready to be put into a header.
 // It holds no verdict: that is asked for each time.
 type face struct {
-	profile                                          *live.Profile // it was made from
+	version                                          int64 // of the profile it was made from
 	user, name, email, account, session, app, client []string
 	last                                             atomic.Pointer[deadline]
 }
@@ -27,14 +27,13 @@ type deadline struct {
 	idle, warn []string
 }
 
-func newFace(ans authority.Answer) *face {
-	p := ans.Profile()
-	f := &face{profile: p, account: one(ans.Account.String()), session: one(ans.Session.String())}
-	if p != nil {
-		f.user, f.name = one(p.Handle), one(p.Name)
-		if p.Email != "" {
-			f.email = one(p.Email)
-		}
+func newFace(ans authority.Answer, p live.Profile) *face {
+	f := &face{
+		version: p.Version, user: one(p.Handle), name: one(p.Name),
+		account: one(ans.Account.String()), session: one(ans.Session.String()),
+	}
+	if p.Email != "" {
+		f.email = one(p.Email)
 	}
 	if !ans.App.IsZero() {
 		f.app, f.client = one(ans.App.String()), one(string(ans.Client))
@@ -81,8 +80,10 @@ type faceKey struct {
 
 const (
 	faceShards = 16
-	// facesPerShard bounds the memory: two generations of these.
-	facesPerShard = 4096
+	// facesPerShard bounds the memory: two generations of these, of some 700
+	// bytes each. As long as no more tokens than these in all are in use, none
+	// is ever written out anew.
+	facesPerShard = 8192
 )
 
 // faces keeps recent faces. Forgetting one costs making it again.
@@ -105,32 +106,49 @@ func newFaces() *faces {
 	return fs
 }
 
+// of returns the face of the answer's session, or nil if there is none that
+// shows the profile as it is now.
 func (fs *faces) of(ans authority.Answer) *face {
-	key := faceKey{ans.Session, ans.App}
-	s := &fs.shards[maphash.Comparable(fs.seed, key)%faceShards]
+	key, s := fs.shard(ans)
 	s.mu.RLock()
 	f := s.new[key]
 	s.mu.RUnlock()
-	// A changed profile is another Profile, so the pointer tells.
-	if f != nil && f.profile == ans.Profile() {
-		return f
+	if f == nil {
+		f = s.revive(key)
 	}
-	return s.make(key, ans)
+	if f == nil || f.version < ans.ProfileVersion() {
+		return nil
+	}
+	return f
 }
 
-func (s *faceShard) make(key faceKey, ans authority.Answer) *face {
+// keep keeps a face.
+func (fs *faces) keep(ans authority.Answer, f *face) {
+	key, s := fs.shard(ans)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.new[key]
-	if f == nil {
-		f = s.old[key]
+	s.put(key, f)
+}
+
+func (fs *faces) shard(ans authority.Answer) (faceKey, *faceShard) {
+	key := faceKey{ans.Session, ans.App}
+	return key, &fs.shards[maphash.Comparable(fs.seed, key)%faceShards]
+}
+
+// revive takes a face out of the older generation.
+func (s *faceShard) revive(key faceKey) *face {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.old[key]
+	if f != nil {
+		s.put(key, f)
 	}
-	if f == nil || f.profile != ans.Profile() {
-		f = newFace(ans)
-	}
+	return f
+}
+
+func (s *faceShard) put(key faceKey, f *face) {
 	if len(s.new) >= facesPerShard {
 		s.old, s.new = s.new, map[faceKey]*face{}
 	}
 	s.new[key] = f
-	return f
 }

@@ -10,6 +10,7 @@
 package gate
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -62,14 +63,17 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if isActivity(r) {
 			g.authority.Touch(ans)
 		}
-		g.admit(h, ans)
+		f, err := g.face(r.Context(), ans)
+		if err != nil {
+			cannotKnow(w)
+			return
+		}
+		g.admit(h, ans, f)
 		w.WriteHeader(http.StatusOK)
 	case ans.Usable():
 		refuse(w, unknown)
 	case ans.State == live.CannotKnow:
-		h[client.HeaderReason] = unavailable
-		h["Retry-After"] = oneSecond
-		w.WriteHeader(http.StatusServiceUnavailable)
+		cannotKnow(w)
 	default:
 		g.explain(w, r, token, ans)
 	}
@@ -83,9 +87,23 @@ func isMeant(h http.Header, ans authority.Answer) bool {
 	return len(named) == 0 || len(named) == 1 && named[0] == string(ans.Client)
 }
 
+// face returns what to say of a session, made anew if it is not known or has
+// changed.
+func (g *Gate) face(ctx context.Context, ans authority.Answer) (*face, error) {
+	if f := g.faces.of(ans); f != nil {
+		return f, nil
+	}
+	p, err := g.authority.Profile(ctx, ans)
+	if err != nil {
+		return nil, err
+	}
+	f := newFace(ans, p)
+	g.faces.keep(ans, f)
+	return f, nil
+}
+
 // admit sets the headers of whoever is signed in.
-func (g *Gate) admit(h http.Header, ans authority.Answer) {
-	f := g.faces.of(ans)
+func (g *Gate) admit(h http.Header, ans authority.Answer, f *face) {
 	d := f.deadline(ans.IdleAt(), g.authority.Policy.For(ans.Kind).Warning)
 	h[client.HeaderUser] = f.user
 	h[client.HeaderName] = f.name
@@ -116,6 +134,13 @@ func (g *Gate) explain(w http.ResponseWriter, r *http.Request, token exeunt.Toke
 	}
 	w.Header()[client.HeaderEndedAt] = []string{at.UTC().Format(time.RFC3339)}
 	refuse(w, []string{string(reason)})
+}
+
+func cannotKnow(w http.ResponseWriter) {
+	h := w.Header()
+	h[client.HeaderReason] = unavailable
+	h["Retry-After"] = oneSecond
+	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
 func refuse(w http.ResponseWriter, reason []string) {

@@ -11,6 +11,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -233,6 +234,57 @@ func TestGateAllocatesLittle(t *testing.T) {
 	}
 	if w.status != http.StatusOK {
 		t.Fatalf("status %d", w.status)
+	}
+}
+
+// A hundred thousand people at work at once are each written out once.
+func TestGateKnowsManyFaces(t *testing.T) {
+	fs := newFaces()
+	answers := make([]authority.Answer, 100_000)
+	for i := range answers {
+		answers[i] = authority.Answer{Session: exeunt.NewSessionID()}
+		fs.keep(answers[i], newFace(answers[i], live.Profile{Handle: "ada"}))
+	}
+	missed, i := 0, 0
+	if got := testing.AllocsPerRun(len(answers), func() {
+		if fs.of(answers[i%len(answers)]) == nil {
+			missed++
+		}
+		i++
+	}); got > 0 || missed > 0 {
+		t.Errorf("%v allocations for a face, %d were forgotten", got, missed)
+	}
+	// And many more do not fill the memory.
+	for range 4 * faceShards * facesPerShard {
+		fs.keep(authority.Answer{Session: exeunt.NewSessionID()}, &face{})
+	}
+	kept := 0
+	for i := range fs.shards {
+		kept += len(fs.shards[i].new) + len(fs.shards[i].old)
+	}
+	if kept > 2*faceShards*facesPerShard {
+		t.Errorf("%d faces are kept", kept)
+	}
+}
+
+// Who it is must be told, or nothing: without a profile nobody is admitted.
+func TestGateAdmitsNobodyWithoutAName(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	g := New(n.Authority)
+	token, _ := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
+	for range 2 {
+		if w := ask(g, withBearer(token)); w.Code != http.StatusOK || w.Header().Get(client.HeaderUser) != "ada" {
+			t.Fatalf("status %d, headers %v", w.Code, w.Header())
+		}
+		// Now only the session is in memory, not its profile or its face.
+		for range 10_000 {
+			n.Live.SetProfile(exeunt.NewAccountID(), live.Profile{Version: 1})
+		}
+		g = New(n.Authority)
+	}
+	n.Store.Close()
+	if w := ask(g, withBearer(token)); w.Code != http.StatusServiceUnavailable || w.Header().Get(client.HeaderReason) != "unavailable" || w.Header().Get(client.HeaderUser) != "" {
+		t.Errorf("without a store: status %d, headers %v", w.Code, w.Header())
 	}
 }
 

@@ -18,6 +18,9 @@ const (
 	Ended
 	// TimedOut: its time has run out; the end is being recorded.
 	TimedOut
+	// SeemsIdle: unused for too long as far as is known here, but the store may
+	// have heard of later activity from elsewhere: it must be asked.
+	SeemsIdle
 	// NoSuch: the store has no such token.
 	NoSuch
 	// CannotKnow: neither memory nor the store could tell, or an ending is in
@@ -27,7 +30,7 @@ const (
 
 // String names the state for logs and tests.
 func (s State) String() string {
-	return [...]string{"absent", "usable", "ended", "timed out", "no such", "cannot know"}[s]
+	return [...]string{"absent", "usable", "ended", "timed out", "seems idle", "no such", "cannot know"}[s]
 }
 
 // Answer is what a check returns: a verdict and, when the token is known, what
@@ -39,11 +42,14 @@ type Answer struct {
 	App     exeunt.AppSessionID // zero unless the token is an app session's
 	Client  exeunt.ClientID     // of the app session
 	Kind    exeunt.SessionKind
-	Label   string // the session's device or app name
 
 	issued, expires, idleAt int64
-	profile                 *Profile
-	entry                   *entry
+	profile                 int64
+
+	// Where it was found, for Touch.
+	epoch int64
+	ref   ref
+	state uint64
 }
 
 // Usable reports whether the token may be acted on.
@@ -58,15 +64,6 @@ func (a Answer) ExpiresAt() time.Time { return time.UnixMilli(a.expires) }
 // IdleAt is when the session ends if it stays unused.
 func (a Answer) IdleAt() time.Time { return time.UnixMilli(a.idleAt) }
 
-// Profile is the account's public face. It is nil when the token is unknown.
-// Its contents must not be changed.
-func (a Answer) Profile() *Profile { return a.profile }
-
-// Profile is what a check tells about the account.
-type Profile struct {
-	Version int64 // rises with every change; the newer one stays
-	Handle  string
-	Name    string
-	Email   string // only when confirmed
-	Display exeunt.Display
-}
+// ProfileVersion is the version of the account's profile, which rises when it
+// is changed. 0 when the token is unknown.
+func (a Answer) ProfileVersion() int64 { return a.profile }

@@ -3,14 +3,15 @@ package live
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/exeunt/exeunt"
 )
 
 // Apply applies events that have been committed. They must follow one another
 // and what was applied before without a gap: a gap would mean an end that this
-// node never learns of, so it is refused as an error and nothing is applied.
+// node never learns of, so it is refused as an error and what follows it is
+// not applied. So is another event than the one that ApplyOwn was given under
+// its number: this node's commit was lost, and what it did here must be too.
 func (x *Index) Apply(events []exeunt.Event) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -22,279 +23,134 @@ func (x *Index) Apply(events []exeunt.Event) error {
 		if e.Seq != x.applied+1 {
 			return fmt.Errorf("event %d follows %d: the log has a gap", e.Seq, x.applied)
 		}
+		if i := slices.IndexFunc(x.own, func(p past) bool { return p.seq == e.Seq }); i >= 0 && x.own[i] != pastOf(e) {
+			return fmt.Errorf("event %d is not the one that was committed here", e.Seq)
+		}
 		x.apply(e)
 		x.applied = e.Seq
-		x.ring[e.Seq%ringSize] = *e
+		x.ring[e.Seq%ringSize] = pastOf(e)
 	}
-	x.own = slices.DeleteFunc(x.own, func(e exeunt.Event) bool { return e.Seq <= x.applied })
+	x.own = slices.DeleteFunc(x.own, func(p past) bool { return p.seq <= x.applied })
 	return nil
 }
 
-// ApplyOwn applies events that this node has committed, before those that other
-// nodes have committed in between are read. What an event does is never undone
-// by an earlier one, so the order does not matter; Apply meets them again.
+// ApplyOwn applies events that this node has committed itself, while others
+// that come before them may not have been read yet. That is possible because
+// applying only ever ends sessions, and moves a kept one no further back than
+// it is: in any order and any number of times the outcome is the same. They
+// are applied again when Apply comes to them.
 func (x *Index) ApplyOwn(events []exeunt.Event) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i := range events {
-		if events[i].Seq > x.applied {
-			x.apply(&events[i])
-			x.own = append(x.own, events[i])
+		e := &events[i]
+		if e.Seq <= x.applied {
+			continue
 		}
+		x.apply(e)
+		if len(x.own) == ringSize {
+			// The log has not been followed for long. What is forgotten here can
+			// judge no snapshot any more, so older snapshots are refused.
+			x.ownLost = max(x.ownLost, x.own[0].seq)
+			x.own = slices.Delete(x.own, 0, 1)
+		}
+		x.own = append(x.own, pastOf(e))
 	}
 }
 
-// Reset forgets everything and begins anew after seq: history has diverged.
-func (x *Index) Reset(seq int64) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, e := range x.sessions {
-		x.drop(e)
-	}
-	for _, e := range x.apps {
-		x.drop(e)
-	}
-	clear(x.sessions)
-	clear(x.apps)
-	clear(x.accounts)
-	x.own, x.base, x.applied = nil, seq, seq
-	x.epoch++
+// past is as much of an event as snapshots are judged by.
+type past struct {
+	seq, generation int64
+	scope           exeunt.Scope
+	account         exeunt.AccountID
+	session         exeunt.SessionID
+	app             exeunt.AppSessionID
 }
 
-// Epoch counts the resets. A snapshot from another epoch is of another history.
-func (x *Index) Epoch() int64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.epoch
+func pastOf(e *exeunt.Event) past {
+	return past{e.Seq, e.Generation, e.Scope, e.Account, e.Session, e.AppSession}
+}
+
+func (p *past) event() exeunt.Event {
+	r := exeunt.Revocation{Account: p.account, Scope: p.scope, Session: p.session, AppSession: p.app}
+	return exeunt.Event{Seq: p.seq, Revocation: r, Generation: p.generation}
 }
 
 func (x *Index) apply(e *exeunt.Event) {
+	c := x.core.Load()
+	account := wordsOf(e.Account.Raw())
 	switch e.Scope {
 	case exeunt.ScopeSession:
-		target := x.sessions[e.Session]
+		target := wordsOf(e.Session.Raw())
 		if !e.AppSession.IsZero() {
-			target = x.apps[e.AppSession]
+			target = wordsOf(e.AppSession.Raw())
 		}
-		if target != nil {
-			target.ended.Store(true)
-		}
-	case exeunt.ScopeOthers, exeunt.ScopeAccount:
-		// One store ends them all, however many there are. The kept session is
-		// re-stamped first; see state for why the order matters.
-		if kept := x.sessions[e.Session]; kept != nil && e.Scope == exeunt.ScopeOthers {
-			atomicMax(&kept.generation, e.Generation)
-		}
-		if a := x.accounts[e.Account]; a != nil {
-			atomicMax(&a.generation, e.Generation)
+		c.endOne(target)
+	case exeunt.ScopeOthers:
+		c.endMany(account, e.Generation, wordsOf(e.Session.Raw()))
+	case exeunt.ScopeAccount:
+		c.endMany(account, e.Generation, words{})
+	default:
+		// From a newer program: what it has ended, only the store can tell.
+		if n := c.current(account); n != 0 {
+			c.endCohort(n, cohortPassed)
 		}
 	}
-	if a := x.accounts[e.Account]; a != nil {
-		a.arrived(e)
+	x.settle(e)
+}
+
+func (c *core) endOne(id words) {
+	if r, e := c.byID(id); e != nil && e.change(e.state.Load(), flagEnded, 0) {
+		c.ended = append(c.ended, r)
 	}
 }
 
-// Applied returns the number of the last event applied.
+// endMany ends the account's sessions born before the generation but the one
+// that is kept, with one store, however many they are.
+func (c *core) endMany(account words, generation int64, keep words) {
+	n := c.current(account)
+	if n == 0 || c.cohort(n).generation() >= generation {
+		// They have ended already. One that was not known to be kept then, is.
+		c.keep(keep, n, generation)
+		return
+	}
+	if r, e := c.byID(keep); e != nil && uint32(e.place.Load()) == n {
+		next := c.newCohort(account, generation, c.cohort(n).mark.Load()&cohortDoubted)
+		c.join(next)
+		c.move(r, next)
+		if c.cohort(n).mark.Load()&cohortFree == 0 {
+			c.finish(n, cohortEnded)
+		}
+		return
+	}
+	c.endCohort(n, cohortEnded)
+}
+
+// keep moves a kept session out of a cohort that was passed, into the one of
+// the generation that it was kept with.
+func (c *core) keep(id words, current uint32, generation int64) {
+	r, e := c.byID(id)
+	if e == nil || current == 0 || c.cohort(current).generation() != generation {
+		return
+	}
+	old := c.cohort(uint32(e.place.Load()))
+	if old.mark.Load()&cohortPassed != 0 && old.account() == c.cohort(current).account() && old.generation() < generation {
+		c.join(current)
+		c.move(r, current)
+	}
+}
+
+// move puts a session into another cohort, in which it has a place already.
+func (c *core) move(r ref, to uint32) {
+	e := c.entry(r)
+	place := e.place.Load()
+	e.place.Store(place&^lowHalf | uint64(to))
+	c.leave(uint32(place))
+}
+
+// Applied returns the number of the last event applied in order.
 func (x *Index) Applied() int64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.applied
-}
-
-// Snapshot is a session as one statement of the store saw it, and where in the
-// log that was.
-type Snapshot struct {
-	Epoch             int64 // of the index, before the snapshot was taken
-	Seq               int64 // the log's head at the moment of the snapshot
-	Hash              exeunt.TokenHash
-	Session           exeunt.Session
-	AccountGeneration int64
-	Profile           Profile
-	App               *exeunt.AppSession // with its own hash in AppHash; nil for a session alone
-	AppHash           exeunt.TokenHash
-}
-
-// Insert adds what a snapshot shows. It returns false, and adds nothing, if an
-// event after the snapshot has ended it, or if the snapshot is older than the
-// events remembered: then load again. A session that is already known stays as
-// it is, since what is known is never older than what was applied.
-func (x *Index) Insert(s Snapshot) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if s.Epoch != x.epoch || s.Session.End != nil || s.Session.Generation < s.AccountGeneration || !x.unaffected(&s) {
-		return false
-	}
-	acct := x.account(s.Session.Account)
-	acct.setProfile(s.Profile)
-	// A snapshot may be ahead of the events applied here. A session that is
-	// known already is re-stamped before its account's generation rises, as
-	// apply does, so that it is never seen as ended in between.
-	parent := x.insertSession(acct, &s)
-	atomicMax(&acct.generation, s.AccountGeneration)
-	if s.App != nil {
-		x.insertApp(parent, &s)
-	}
-	return true
-}
-
-// unaffected reports whether no event after the snapshot covers it.
-func (x *Index) unaffected(s *Snapshot) bool {
-	if x.applied-s.Seq > min(ringSize, x.applied-x.base) {
-		return false
-	}
-	later := func(yield func(*exeunt.Event) bool) {
-		for seq := s.Seq + 1; seq <= x.applied; seq++ {
-			if !yield(&x.ring[seq%ringSize]) {
-				return
-			}
-		}
-		for i := range x.own {
-			if x.own[i].Seq > s.Seq && !yield(&x.own[i]) {
-				return
-			}
-		}
-	}
-	for e := range later {
-		if e.Covers(s.Session.Account, s.Session.ID, s.Session.Generation) {
-			return false
-		}
-		if s.App != nil && e.CoversApp(s.App.ID) {
-			return false
-		}
-		if e.Scope == exeunt.ScopeOthers && e.Account == s.Session.Account && e.Session == s.Session.ID {
-			s.Session.Generation = max(s.Session.Generation, e.Generation) // it is the one that was kept
-		}
-	}
-	return true
-}
-
-func (x *Index) insertSession(acct *account, s *Snapshot) *entry {
-	if e := x.sessions[s.Session.ID]; e != nil {
-		atomicMax(&e.generation, s.Session.Generation)
-		return e
-	}
-	e := &entry{
-		hash: s.Hash, account: acct, session: s.Session.ID, kind: s.Session.Kind, label: s.Session.Label,
-		issued: s.Session.Started.UnixMilli(), expires: s.Session.ExpiresAt.UnixMilli(),
-		idle: s.Session.Idle.Milliseconds(), flushed: s.Session.Seen.UnixMilli(),
-	}
-	e.generation.Store(s.Session.Generation)
-	e.seen.Store(s.Session.Seen.UnixMilli())
-	x.sessions[e.session] = e
-	x.put(e)
-	return e
-}
-
-func (x *Index) insertApp(parent *entry, s *Snapshot) {
-	if s.App.End != nil || x.apps[s.App.ID] != nil {
-		return
-	}
-	e := &entry{
-		hash: s.AppHash, account: parent.account, parent: parent, session: parent.session, app: s.App.ID,
-		client: s.App.Client, issued: s.App.Started.UnixMilli(), flushed: s.App.Seen.UnixMilli(),
-	}
-	e.seen.Store(s.App.Seen.UnixMilli())
-	x.apps[e.app] = e
-	x.put(e)
-}
-
-func (x *Index) put(e *entry) {
-	s := x.shard(e.hash)
-	s.mu.Lock()
-	s.m[e.hash] = e
-	s.mu.Unlock()
-}
-
-// SetProfile replaces the account's profile unless a newer one is known. It
-// remembers the profile of an account without entries too, so that a load
-// already under way cannot bring the old one back.
-func (x *Index) SetProfile(id exeunt.AccountID, p Profile) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.account(id).setProfile(p)
-}
-
-// account is called with mu held.
-func (x *Index) account(id exeunt.AccountID) *account {
-	a := x.accounts[id]
-	if a == nil {
-		a = &account{id: id}
-		x.accounts[id] = a
-	}
-	return a
-}
-
-// setProfile is called with Index.mu held.
-func (a *account) setProfile(p Profile) {
-	if old := a.profile.Load(); old == nil || old.Version < p.Version {
-		a.profile.Store(&p)
-	}
-}
-
-// Activity is the last use of a session or app session, owed to the store.
-type Activity struct {
-	Account exeunt.AccountID
-	Session exeunt.SessionID
-	App     exeunt.AppSessionID
-	Seen    time.Time
-	entry   *entry
-}
-
-// Unflushed returns the activity the store does not know yet. Only one caller
-// at a time may go through Unflushed and Flushed.
-func (x *Index) Unflushed() []Activity {
-	var out []Activity
-	for i := range x.shards {
-		s := &x.shards[i]
-		s.mu.RLock()
-		for _, e := range s.m {
-			if seen := e.seen.Load(); seen > e.flushed && !e.ended.Load() {
-				out = append(out, Activity{e.account.id, e.session, e.app, time.UnixMilli(seen), e})
-			}
-		}
-		s.mu.RUnlock()
-	}
-	return out
-}
-
-// Flushed records that the store has committed these.
-func (x *Index) Flushed(done []Activity) {
-	for _, a := range done {
-		a.entry.flushed = a.Seen.UnixMilli()
-	}
-}
-
-// Forget drops entries that can never be usable again, and accounts without
-// entries or doubts. Their tokens are afterwards answered from the store.
-func (x *Index) Forget() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	inUse := map[exeunt.AccountID]bool{}
-	for id, e := range x.sessions {
-		if e.ended.Load() || e.generation.Load() < e.account.generation.Load() {
-			delete(x.sessions, id)
-			x.drop(e)
-			continue
-		}
-		inUse[e.account.id] = true
-	}
-	for id, e := range x.apps {
-		if e.ended.Load() || x.sessions[e.session] != e.parent {
-			delete(x.apps, id)
-			x.drop(e)
-		}
-	}
-	for id, a := range x.accounts {
-		if !inUse[id] && a.doubted() == nil {
-			delete(x.accounts, id)
-		}
-	}
-}
-
-func (x *Index) drop(e *entry) {
-	// An answer in flight may still hold the entry; make sure it stays ended.
-	e.ended.Store(true)
-	s := x.shard(e.hash)
-	s.mu.Lock()
-	delete(s.m, e.hash)
-	s.mu.Unlock()
 }

@@ -1,75 +1,78 @@
 package live
 
 import (
-	"slices"
+	"maps"
 
 	"github.com/exeunt/exeunt"
 )
 
-// Doubt says that nobody knows whether a revocation was recorded. Until its
-// event arrives or Settled is called, the sessions it would have ended answer
-// CannotKnow, those inserted meanwhile too: whoever asked for it has been told
-// "not confirmed", and must not find the session usable.
-func (x *Index) Doubt(rev exeunt.Revocation) {
+// doubts are the revocations whose outcome is unknown, and how often each. It
+// is copied when it changes: that is rare, and checks read it.
+type doubts map[exeunt.AccountID]map[exeunt.Revocation]int
+
+// Doubt says that a revocation may or may not have been recorded. What it
+// covers is answered with CannotKnow from now on, also what is inserted later,
+// until Settled is called as often as Doubt was. When an event ends the one
+// session in question, there is nothing left to doubt. An event that ends many
+// may be an older one, from before sessions that the doubt is about were
+// started, so it settles nothing by itself.
+func (x *Index) Doubt(rev exeunt.Revocation) { x.count(rev, 1) }
+
+// Settled says that what has become of a revocation is known, and that its
+// event has been applied if there is one.
+func (x *Index) Settled(rev exeunt.Revocation) { x.count(rev, -1) }
+
+func (x *Index) count(rev exeunt.Revocation, by int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	a := x.account(rev.Account)
-	list := append(slices.Clone(a.doubted()), rev)
-	a.doubts.Store(&list)
+	x.doubt(doubtOf(rev), func(n int) int { return n + by })
 }
 
-// Settled says that what became of a doubted revocation is known, and that its
-// event, if there is one, has been applied.
-func (x *Index) Settled(rev exeunt.Revocation) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if a := x.accounts[rev.Account]; a != nil {
-		i := slices.Index(a.doubted(), rev)
-		a.lift(func(j int, _ exeunt.Revocation) bool { return i == j })
+// settle is called with every event.
+func (x *Index) settle(e *exeunt.Event) {
+	if d := doubtOf(e.Revocation); e.Scope == exeunt.ScopeSession && (*x.doubts.Load())[e.Account][d] > 0 {
+		x.doubt(d, func(int) int { return 0 })
 	}
 }
 
-// arrived is called with mu held, after the event has been applied.
-func (a *account) arrived(e *exeunt.Event) {
-	a.lift(func(_ int, r exeunt.Revocation) bool { return r == e.Revocation })
+func (x *Index) doubt(d exeunt.Revocation, change func(int) int) {
+	all := maps.Clone(*x.doubts.Load())
+	of := maps.Clone(all[d.Account])
+	if of == nil {
+		of = map[exeunt.Revocation]int{}
+	}
+	if of[d] = change(of[d]); of[d] <= 0 {
+		delete(of, d)
+	}
+	if all[d.Account] = of; len(of) == 0 {
+		delete(all, d.Account)
+	}
+	x.doubts.Store(&all)
+	c := x.core.Load()
+	if n := c.current(wordsOf(d.Account.Raw())); n != 0 {
+		c.cohort(n).flag(x.doubtFlag(d.Account), cohortDoubted)
+	}
 }
 
-func (a *account) lift(which func(int, exeunt.Revocation) bool) {
-	var left []exeunt.Revocation
-	for i, r := range a.doubted() {
-		if !which(i, r) {
-			left = append(left, r)
-		}
+func (x *Index) doubtFlag(account exeunt.AccountID) uint64 {
+	if len((*x.doubts.Load())[account]) > 0 {
+		return cohortDoubted
 	}
-	if left == nil {
-		a.doubts.Store(nil)
-		return
-	}
-	a.doubts.Store(&left)
+	return 0
 }
 
-// doubted is not to be changed: checks read it without the lock.
-func (a *account) doubted() []exeunt.Revocation {
-	if list := a.doubts.Load(); list != nil {
-		return *list
-	}
-	return nil
+// doubtOf is what of a revocation says whom it covers.
+func doubtOf(r exeunt.Revocation) exeunt.Revocation {
+	return exeunt.Revocation{Account: r.Account, Scope: r.Scope, Session: r.Session, AppSession: r.AppSession}
 }
 
-// inDoubt reports whether one of the revocations would have ended the session,
-// or that app session of it.
-func inDoubt(list []exeunt.Revocation, session exeunt.SessionID, app exeunt.AppSessionID) bool {
-	for i := range list {
-		r, hit := &list[i], true
-		switch {
-		case r.Scope == exeunt.ScopeSession && !r.AppSession.IsZero():
-			hit = r.AppSession == app
-		case r.Scope == exeunt.ScopeSession:
-			hit = r.Session == session
-		case r.Scope == exeunt.ScopeOthers:
-			hit = r.Session != session
-		}
-		if hit {
+// cover reports whether any of the doubts is about the session or app session.
+func (d *doubts) cover(account exeunt.AccountID, session exeunt.SessionID, app exeunt.AppSessionID) bool {
+	for r := range (*d)[account] {
+		// An event of that revocation would have the next generation, so it
+		// would cover every session born so far.
+		e := exeunt.Event{Revocation: r, Generation: maxGeneration + 1}
+		if e.Covers(account, session, 0) || !app.IsZero() && e.CoversApp(app) {
 			return true
 		}
 	}

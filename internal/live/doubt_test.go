@@ -2,99 +2,85 @@ package live
 
 import (
 	"testing"
-	"time"
 
 	"github.com/exeunt/exeunt"
 )
 
-// An ending whose outcome is unknown is taken for neither: what it would have
-// ended is refused until the event arrives or somebody knows better.
-func TestEndingsInDoubt(t *testing.T) {
+func TestDoubt(t *testing.T) {
 	acc := exeunt.NewAccountID()
-	one, two, foreign := withApp(snapshot(0, acc, 1)), withApp(snapshot(0, acc, 1)), snapshot(0, exeunt.NewAccountID(), 1)
-	appEnd := event(1, exeunt.ScopeSession, acc, two.Session.ID, 0)
-	appEnd.AppSession = two.App.ID
-	type states struct{ one, onesApp, two, twosApp State }
-	all := func(s State) states { return states{s, s, s, s} }
+	one, two, foreign := snapshot(0, acc, 1), withApp(snapshot(0, acc, 1)), snapshot(0, exeunt.NewAccountID(), 1)
+	of := func(scope exeunt.Scope, s exeunt.SessionID, app exeunt.AppSessionID) exeunt.Revocation {
+		return exeunt.Revocation{Account: acc, Scope: scope, Session: s, AppSession: app, Reason: exeunt.ReasonSignedOut, Key: "k"}
+	}
 	for name, c := range map[string]struct {
-		event          exeunt.Event
-		doubted, ended states
+		rev               exeunt.Revocation
+		one, two, twosApp bool
 	}{
-		"session":                 {event(1, exeunt.ScopeSession, acc, two.Session.ID, 0), states{Usable, Usable, CannotKnow, CannotKnow}, states{Usable, Usable, Ended, Ended}},
-		"app":                     {appEnd, states{Usable, Usable, Usable, CannotKnow}, states{Usable, Usable, Usable, Ended}},
-		"others":                  {event(1, exeunt.ScopeOthers, acc, two.Session.ID, 2), states{CannotKnow, CannotKnow, Usable, Usable}, states{Ended, Ended, Usable, Usable}},
-		"account":                 {event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2), all(CannotKnow), all(Ended)},
-		"a newer program's scope": {event(1, "client", acc, exeunt.SessionID{}, 0), all(CannotKnow), all(Usable)},
+		"session": {of(exeunt.ScopeSession, two.Session.ID, exeunt.AppSessionID{}), false, true, true},
+		"app":     {of(exeunt.ScopeSession, two.Session.ID, two.App.ID), false, false, true},
+		"others":  {of(exeunt.ScopeOthers, two.Session.ID, exeunt.AppSessionID{}), true, false, false},
+		"account": {of(exeunt.ScopeAccount, exeunt.SessionID{}, exeunt.AppSessionID{}), true, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rev := c.event.Revocation
-			check := func(x *Index, when string, w states) {
+			x := New(0, Options{})
+			check := func(doubted bool) {
 				t.Helper()
-				for _, p := range []struct {
-					h    exeunt.TokenHash
-					want State
-				}{{one.Hash, w.one}, {one.AppHash, w.onesApp}, {two.Hash, w.two}, {two.AppHash, w.twosApp}, {foreign.Hash, Usable}} {
-					if got := x.Check(p.h, epoch).State; got != p.want {
-						t.Errorf("%s: %v, want %v", when, got, p.want)
+				for _, w := range []struct {
+					h       exeunt.TokenHash
+					covered bool
+				}{{one.Hash, c.one}, {two.Hash, c.two}, {two.AppHash, c.twosApp}, {foreign.Hash, false}} {
+					state := Usable
+					if doubted && w.covered {
+						state = CannotKnow
 					}
+					want(t, x, w.h, epoch, state)
 				}
 			}
-			fill := func(x *Index) {
+			fill := func(epoch int64) {
 				for _, s := range []Snapshot{one, two, foreign} {
-					if !x.Insert(s) {
+					if s.Epoch = epoch; !x.Insert(s) {
 						t.Fatal("not inserted")
 					}
 				}
 			}
-			x := New(0)
-			fill(x)
-			x.Doubt(rev)
-			check(x, "in doubt", c.doubted)
+			x.Doubt(c.rev) // nothing of it is known yet
+			fill(0)
+			check(true)
+			x.Doubt(c.rev) // twice, by two who asked for the same
+			x.Settled(c.rev)
+			check(true)
 			x.Forget()
-			check(x, "after a sweep", c.doubted)
-			x.Settled(rev)
-			check(x, "not recorded", all(Usable))
-			x.Settled(rev) // again changes nothing
-
-			x = New(0)
-			x.Doubt(rev)
-			x.Forget()
-			fill(x)
-			check(x, "inserted later", c.doubted)
-			apply(t, x, c.event)
-			check(x, "recorded", c.ended)
-			x.Settled(rev)
-			check(x, "recorded and settled", c.ended)
+			x.Reset(0)
+			fill(1)
+			check(true)
+			x.Settled(c.rev)
+			check(false)
+			x.Settled(c.rev) // once more changes nothing
+			x.Doubt(c.rev)
+			check(true)
 		})
 	}
 }
 
-// Two endings in doubt at once are settled each for itself, and an event lifts
-// the doubt about later sessions that it does not cover.
-func TestDoubtsAreSettledOneByOne(t *testing.T) {
+// An event that ends the session leaves nothing to doubt. One that ends many
+// may be older than what is in doubt.
+func TestWhatSettlesADoubt(t *testing.T) {
 	acc := exeunt.NewAccountID()
-	s := snapshot(0, acc, 1)
-	x := New(0)
+	s, born := snapshot(0, acc, 1), snapshot(1, acc, 2)
+	one := exeunt.Revocation{Account: acc, Scope: exeunt.ScopeSession, Session: s.Session.ID}
+	all := exeunt.Revocation{Account: acc, Scope: exeunt.ScopeAccount}
+	x := New(0, Options{})
 	x.Insert(s)
-	all := event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)
-	all.Key = "first"
-	second := all.Revocation
-	second.Key = "second"
-	x.Doubt(all.Revocation)
-	x.Doubt(second)
-	x.Settled(second)
+	x.Doubt(one)
 	want(t, x, s.Hash, epoch, CannotKnow)
-	x.Doubt(second)
-	later := snapshot(1, acc, 2)
-	apply(t, x, all)
-	x.Insert(later)
+	apply(t, x, event(1, exeunt.ScopeSession, acc, s.Session.ID, 0))
 	want(t, x, s.Hash, epoch, Ended)
-	want(t, x, later.Hash, epoch, CannotKnow)
-	x.Settled(second)
-	want(t, x, later.Hash, epoch, Usable)
-	x.Forget()
-	want(t, x, later.Hash, epoch.Add(time.Minute), Usable)
-	if n := testing.AllocsPerRun(100, func() { x.Check(later.Hash, epoch) }); n > 0 {
-		t.Errorf("a check allocates %v times", n)
+	if len(*x.doubts.Load()) != 0 {
+		t.Error("still in doubt")
 	}
+	x.Doubt(all)
+	x.Insert(born)
+	want(t, x, born.Hash, epoch, CannotKnow)
+	apply(t, x, event(2, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)) // which born came after
+	want(t, x, born.Hash, epoch, CannotKnow)
 }

@@ -2,9 +2,11 @@
 //
 // It owns the table of known tokens and the rule by which an entry may enter
 // it. It is changed only by Insert, with a snapshot that names its position in
-// the event log, and by Apply, with the events of that log in order. It never
-// reads or writes the store and starts nothing: whoever misses here asks the
-// store (authority does).
+// the event log, and by the events of that log: Apply takes them in order,
+// ApplyOwn those that this node has committed itself. It never reads or writes
+// the store and starts nothing: whoever misses here asks the store (authority
+// does). What a check need not know, an account's profile, is in a small cache
+// beside the table.
 package live
 
 import (
@@ -20,221 +22,180 @@ import (
 // than this is simply done again.
 const ringSize = 1 << 13
 
-const shardCount = 64
+// Options say how an index differs from the usual one.
+type Options struct {
+	// Limit is how many tokens are kept; 0 is any number. Beyond it those that
+	// were not asked for lately are forgotten, which costs loading them again.
+	// Those whose activity the store is owed stay, even beyond the limit.
+	Limit int
+	// SharedActivity: other nodes may know of later activity than this one, so
+	// that the store is asked before a session is taken to have run out.
+	SharedActivity bool
+}
 
 // Index is the table. The zero Index is not usable; call New.
+//
+// Checks and notes of activity take no lock at all. They read what a writer
+// may be changing, each word atomically, and read again when they may have
+// read of two sessions: see core.reused and cohort.
 type Index struct {
-	shards [shardCount]shard
+	opt  Options
+	core atomic.Pointer[core]
+	// mu serialises writers: Apply, Insert, Forget and so on.
+	mu      sync.Mutex
+	base    int64 // number of the last event before this index began
+	applied int64 // number of the last event applied in order
+	ring    [ringSize]past
+	own     []past // applied out of order, beyond applied
+	ownLost int64  // the highest number of one that was applied so and is not in own
 
-	// mu serialises writers: Apply, Insert and the sweeps. Checks take only
-	// their shard's read lock.
-	mu       sync.Mutex
-	accounts map[exeunt.AccountID]*account
-	sessions map[exeunt.SessionID]*entry
-	apps     map[exeunt.AppSessionID]*entry
-	base     int64 // number of the last event before this index began
-	applied  int64 // number of the last event applied
-	ring     [ringSize]exeunt.Event
-	own      []exeunt.Event // applied ahead of their turn
-	epoch    int64
-
-	overdue chan Overdue
-}
-
-type shard struct {
-	mu sync.RWMutex
-	m  map[exeunt.TokenHash]*entry
-}
-
-// account is shared by the entries of one account.
-type account struct {
-	id         exeunt.AccountID
-	generation atomic.Int64
-	profile    atomic.Pointer[Profile]
-	doubts     atomic.Pointer[[]exeunt.Revocation] // nil when there are none
-}
-
-// entry is a session, or with a parent an app session.
-type entry struct {
-	hash    exeunt.TokenHash
-	account *account
-	parent  *entry // of an app session
-	session exeunt.SessionID
-	app     exeunt.AppSessionID
-	client  exeunt.ClientID
-	kind    exeunt.SessionKind
-	label   string
-	issued  int64 // milliseconds since 1970, as all times here
-	expires int64
-	idle    int64
-
-	generation atomic.Int64
-	seen       atomic.Int64
-	flushed    int64 // the activity the store knows; only FlushActivity's caller touches it
-	ended      atomic.Bool
-	// late is set once time has run out, and stays until the store has ruled:
-	// activity that arrives afterwards must not revive the session.
-	late atomic.Bool
-}
-
-// Overdue names a session whose time has run out, to be declared ended.
-type Overdue struct {
-	Account exeunt.AccountID
-	Session exeunt.SessionID
-	Reason  exeunt.Reason
+	doubts   atomic.Pointer[doubts]
+	profiles profiles
+	overdue  chan Overdue
 }
 
 // New returns an empty index that has applied the log up to and including seq.
-func New(seq int64) *Index {
-	x := &Index{
-		accounts: map[exeunt.AccountID]*account{},
-		sessions: map[exeunt.SessionID]*entry{},
-		apps:     map[exeunt.AppSessionID]*entry{},
-		base:     seq,
-		applied:  seq,
-		overdue:  make(chan Overdue, 1024),
-	}
-	for i := range x.shards {
-		x.shards[i].m = map[exeunt.TokenHash]*entry{}
-	}
+func New(seq int64, opt Options) *Index {
+	x := &Index{opt: opt, base: seq, applied: seq, overdue: make(chan Overdue, 1024)}
+	x.core.Store(newCore(0))
+	x.doubts.Store(&doubts{})
 	return x
 }
 
-func (x *Index) shard(h exeunt.TokenHash) *shard { return &x.shards[h[0]%shardCount] }
-
-// Overdue delivers sessions whose time a check found to have run out. When
-// nobody reads, notices are dropped: the sweep finds the session, see Late.
-func (x *Index) Overdue() <-chan Overdue { return x.overdue }
-
-// Check answers for a token. It allocates nothing, writes nothing to the
-// session, and waits for nobody but an insertion into the same shard.
-func (x *Index) Check(h exeunt.TokenHash, now time.Time) Answer {
-	s := x.shard(h)
-	s.mu.RLock()
-	e := s.m[h]
-	s.mu.RUnlock()
-	if e == nil {
-		return Answer{State: Absent}
-	}
-	return x.answer(e, now.UnixMilli())
-}
-
-func (x *Index) answer(e *entry, now int64) Answer {
-	p := e
-	if e.parent != nil {
-		p = e.parent
-	}
-	return Answer{
-		State:   x.state(e, p, now),
-		Account: p.account.id, Session: p.session, App: e.app, Client: e.client,
-		Kind: p.kind, Label: p.label,
-		issued: p.issued, expires: p.expires, idleAt: p.seen.Load() + p.idle,
-		profile: p.account.profile.Load(), entry: e,
-	}
-}
-
-func (x *Index) state(e, p *entry, now int64) State {
-	// Doubts are read first: they are lifted after the end has been applied, so
-	// in this order an ending in doubt is never seen as neither.
-	doubted := p.account.doubted()
-	// The account's generation is read before the session's: Apply re-stamps a
-	// kept session before it raises the account's generation, so in this order
-	// a kept session is never seen as ended.
-	generation := p.account.generation.Load()
-	if e.ended.Load() || p.ended.Load() || p.generation.Load() < generation {
-		return Ended
-	}
-	if doubted != nil && inDoubt(doubted, p.session, e.app) {
-		return CannotKnow
-	}
-	switch idleAt := p.seen.Load() + p.idle; {
-	case now >= idleAt && idleAt < p.expires:
-		x.markLate(p, exeunt.ReasonIdle)
-	case now >= p.expires:
-		x.markLate(p, exeunt.ReasonAbsolute)
-	}
-	if p.late.Load() {
-		return TimedOut
-	}
-	return Usable
-}
-
-func (x *Index) markLate(p *entry, reason exeunt.Reason) {
-	if !p.late.CompareAndSwap(false, true) {
-		return
-	}
-	select {
-	case x.overdue <- Overdue{p.account.id, p.session, reason}:
-	default:
-	}
-}
-
-// Late returns the sessions that checks found to have run out and that the
-// store has not ruled on yet.
-func (x *Index) Late(now time.Time) []Overdue {
+// Reset forgets everything and begins again at seq: the history that this node
+// has followed is not the one that counts. Snapshots read before it are
+// refused afterwards. Doubts stay.
+func (x *Index) Reset(seq int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	var out []Overdue
-	for _, e := range x.sessions {
-		if !e.late.Load() || e.ended.Load() {
+	x.base, x.applied, x.own, x.ownLost = seq, seq, nil, 0
+	x.profiles.forget()
+	x.core.Store(newCore(x.core.Load().epoch + 1))
+}
+
+// Epoch changes with each Reset. A snapshot carries the epoch that it was read
+// in, so it must be asked for before the store is.
+func (x *Index) Epoch() int64 { return x.core.Load().epoch }
+
+// Check answers for a token. It allocates nothing, writes nothing to the
+// session, and waits for nobody.
+func (x *Index) Check(h exeunt.TokenHash, now time.Time) (a Answer) {
+	c, k := x.core.Load(), keyOf(&h)
+	for {
+		reused := c.reused.Load()
+		r, e := c.find(&k)
+		if e == nil {
+			return a
+		}
+		var s standing
+		if ok := c.answer(r, e, &a, &s); !ok || c.reused.Load() != reused {
+			a = Answer{}
 			continue
 		}
-		reason := exeunt.ReasonIdle
-		if now.UnixMilli() >= e.expires {
-			reason = exeunt.ReasonAbsolute
+		x.rule(c, &a, &s, now.UnixMilli())
+		return a
+	}
+}
+
+// standing is what the verdict is made from.
+type standing struct {
+	session, app ref
+	own, state   uint64 // of the entry asked for, and of its session
+	mark         uint64 // of the cohort
+	limits       *limits
+}
+
+// answer reads what is known of an entry and of its session. It is not ok when
+// they changed hands meanwhile.
+func (c *core) answer(r ref, e *entry, a *Answer, s *standing) (ok bool) {
+	s.session, s.own = r, e.state.Load()
+	p, place := e, e.place.Load()
+	a.issued = issuedOf(place, s.own)
+	s.state = s.own
+	if s.own&flagApp != 0 {
+		s.app, s.session = r, ref(place)
+		if p = c.entry(s.session); p == nil {
+			return false
 		}
-		out = append(out, Overdue{e.account.id, e.session, reason})
+		n, clients := e.number(), *c.clients.Load()
+		if int(n) >= len(clients) {
+			return false
+		}
+		a.Client = clients[n]
+		a.App.SetRaw(e.id().raw())
+		s.state, place = p.state.Load(), p.place.Load()
 	}
-	return out
+	co := c.cohort(uint32(place))
+	n, list := p.number(), *c.limits.Load()
+	if co == nil || int(n) >= len(list) {
+		return false
+	}
+	s.limits = &list[n]
+	s.mark = co.mark.Load()
+	a.Kind = s.limits.kind
+	a.Account.SetRaw(co.account().raw())
+	a.Session.SetRaw(p.id().raw())
+	a.expires = issuedOf(place, s.state) + s.limits.absolute
+	a.idleAt = int64(s.state&seenMask) + s.limits.idle
+	a.profile = int64(s.mark >> 32)
+	a.epoch, a.ref, a.state = c.epoch, r, s.own
+	// A kept session moves to its account's next cohort before the old one
+	// ends. Had it moved before mark was read, it would be seen here.
+	return p.place.Load() == place
 }
 
-// StillGood lifts the mark of a session that the store found not to have run
-// out after all, because it knew of later activity.
-func (x *Index) StillGood(id exeunt.SessionID, seen time.Time) {
-	x.mu.Lock()
-	e := x.sessions[id]
-	x.mu.Unlock()
-	if e != nil {
-		atomicMax(&e.seen, seen.UnixMilli())
-		e.late.Store(false)
-	}
-}
-
-// Touch notes activity at now on the session of the answer, and on its app
-// session. It is a store into memory; the store learns of it in batches.
-func (x *Index) Touch(a Answer, now time.Time) {
-	if a.entry == nil || a.State != Usable {
+func (x *Index) rule(c *core, a *Answer, s *standing, now int64) {
+	switch {
+	case (s.own|s.state)&flagFree != 0 || s.mark&cohortFree != 0:
+		*a = Answer{State: Absent}
+		return
+	case (s.own|s.state)&flagEnded != 0 || s.mark&cohortEnded != 0:
+		a.State = Ended
+		return
+	case s.mark&cohortPassed != 0:
+		*a = Answer{State: Absent} // the store knows whether it was kept
+		return
+	case s.mark&cohortDoubted != 0 && x.doubts.Load().cover(a.Account, a.Session, a.App):
+		a.State = CannotKnow
 		return
 	}
-	ms := now.UnixMilli()
-	atomicMax(&a.entry.seen, ms)
-	if a.entry.parent != nil {
-		atomicMax(&a.entry.parent.seen, ms)
-	}
-}
-
-func atomicMax(v *atomic.Int64, to int64) {
-	for old := v.Load(); old < to; old = v.Load() {
-		if v.CompareAndSwap(old, to) {
-			return
+	a.State = x.timing(c, a, s, now)
+	if x.opt.Limit > 0 {
+		c.use(s.session)
+		if s.app != 0 {
+			c.use(s.app)
 		}
 	}
 }
 
-// SeenAt returns the last activity known here of a session, if it is known.
-func (x *Index) SeenAt(id exeunt.SessionID) (time.Time, bool) {
-	x.mu.Lock()
-	e := x.sessions[id]
-	x.mu.Unlock()
-	if e == nil {
-		return time.Time{}, false
+// timing rules on a session that nobody has ended.
+func (x *Index) timing(c *core, a *Answer, s *standing, now int64) State {
+	idle := now >= a.idleAt && a.idleAt < a.expires
+	switch {
+	case s.state&flagLate != 0:
+	case idle && (x.opt.SharedActivity || s.state&flagUnsure != 0):
+		return SeemsIdle
+	case idle:
+		x.markLate(c, s.session, s.state, Overdue{a.Account, a.Session, exeunt.ReasonIdle})
+	case now >= a.expires:
+		x.markLate(c, s.session, s.state, Overdue{a.Account, a.Session, exeunt.ReasonAbsolute})
+	default:
+		return Usable
 	}
-	return time.UnixMilli(e.seen.Load()), true
+	return TimedOut
+}
+
+// use notes that an entry was asked for.
+func (c *core) use(r ref) {
+	_, m := c.at(r)
+	if i := uint32(r&localMask) % pageLen; !m.used.has(i) {
+		m.used.set(i)
+	}
 }
 
 // Len returns how many tokens are known.
 func (x *Index) Len() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.sessions) + len(x.apps)
+	return x.core.Load().count
 }

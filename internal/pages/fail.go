@@ -15,7 +15,7 @@ import (
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err error) {
 	// Not every error comes through Handler, and the page shows the account.
 	web.NoStore(w)
-	frame := p.frame(r, p.Browser.Visitor(r), "")
+	frame := p.frame(r, p.Browser.Introduced(r.Context(), p.Browser.Visitor(r)), "")
 	var view ui.View = &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status)}
 	if errors.Is(err, exeunt.ErrOtherAccount) {
 		view = &ui.OtherAccountView{Frame: frame}

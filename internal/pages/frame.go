@@ -22,13 +22,13 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	if !v.SignedIn() {
 		return f
 	}
-	f.Account, f.Display = chip(v.Answer.Profile()), v.Answer.Profile().Display
+	f.Account, f.Display = chip(v.Profile), v.Profile.Display
 	f.Session, f.Current = v.Answer.Session, current
 	f.WarnIn, f.IdleIn = p.states.TimeLeft(v.Answer)
 	return f
 }
 
-func chip(of *live.Profile) *ui.AccountChip {
+func chip(of live.Profile) *ui.AccountChip {
 	return &ui.AccountChip{Name: of.Name, Handle: of.Handle}
 }
 

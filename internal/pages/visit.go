@@ -19,7 +19,7 @@ func (p *Pages) visit(r *http.Request) web.Visitor {
 		p.Authority.Touch(v.Answer)
 		v.Answer = p.Authority.Check(r.Context(), v.Token) // its idle time counts from now
 	}
-	return v
+	return p.Browser.Introduced(r.Context(), v)
 }
 
 // unsure reports that there is a credential and nobody can tell what it is

@@ -135,11 +135,15 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
 		refused = nil
-		if ok, err := t.mayStillAct(by, exeunt.SessionID{}); err != nil || !ok {
+		label, ok, err := t.mayStillAct(by, exeunt.SessionID{})
+		if err != nil || !ok {
 			refused = exeunt.ErrSignedOut
 			return err
 		}
-		ok, err := found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
+		if by.Kind == exeunt.ActorPerson {
+			by.Label = label
+		}
+		ok, err = found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
 			name = COALESCE($2, name), display = COALESCE($3, display),
 			email_confirmed = CASE WHEN CAST($4 AS TEXT) IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
 			email = COALESCE($4, email), email_key = COALESCE($5, email_key)
@@ -202,6 +206,12 @@ func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email str
 		return live.Profile{}, err
 	}
 	return p, refused
+}
+
+// Profile returns what is told about an account, or ErrNotFound.
+func (s *Store) Profile(ctx context.Context, id exeunt.AccountID) (p live.Profile, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).Scan(profileDest(&p)...)
+	return p, notFound("profile", err)
 }
 
 func keyOf(email *string) *string {

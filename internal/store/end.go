@@ -90,17 +90,21 @@ func requestText(r exeunt.Revocation) string {
 
 // end is called for every ending there is, whatever its cause.
 func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (out Ending, refused, err error) {
-	if ok, err := t.mayStillAct(by, rev.Session); err != nil || !ok {
+	label, ok, err := t.mayStillAct(by, rev.Session)
+	if err != nil || !ok {
 		return out, exeunt.ErrSignedOut, err
+	}
+	if by.Kind == exeunt.ActorPerson {
+		by.Label = label
 	}
 	var generation int64
 	switch {
 	case rev.Scope == exeunt.ScopeSession && !rev.AppSession.IsZero():
-		out, refused, err = t.endApp(by, rev, now)
+		out, refused, err = t.endApp(&by, rev, now)
 	case rev.Scope == exeunt.ScopeSession:
-		out, refused, err = t.endSession(by, rev, now)
+		out, refused, err = t.endSession(&by, rev, now)
 	default:
-		out, generation, refused, err = t.endMany(rev, change, now)
+		out, generation, refused, err = t.endMany(&by, rev, change, now)
 	}
 	if err != nil || refused != nil || out.Already {
 		return out, refused, err
@@ -114,30 +118,35 @@ func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time
 
 // mayStillAct reports whether a person's own session has not ended by the time
 // their wish is carried out: a request that was on its way when they were
-// signed out must do nothing. Signing out itself may be repeated.
-func (t *tx) mayStillAct(by exeunt.Actor, target exeunt.SessionID) (ok bool, err error) {
+// signed out must do nothing. Signing out itself may be repeated. It returns
+// that session's label, by which lists and the audit name it; of the target
+// itself, whoever changes its row reads it there.
+func (t *tx) mayStillAct(by exeunt.Actor, target exeunt.SessionID) (label string, ok bool, err error) {
 	if by.Kind != exeunt.ActorPerson || by.Session == target {
-		return true, nil
+		return "", true, nil
 	}
-	return found(t.row(`SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.account_id = $1 AND s.id = $2 AND s.ended_at IS NULL AND s.generation >= a.generation`, by.Account.Bytes(), by.Session.Bytes()).Scan(new(int)))
+	ok, err = found(t.row(`SELECT s.label FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.account_id = $1 AND s.id = $2 AND s.ended_at IS NULL AND s.generation >= a.generation`, by.Account.Bytes(), by.Session.Bytes()).Scan(&label))
+	return label, ok, err
 }
 
-func (t *tx) endSession(by exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {
+// endSession ends one session. If it is the actor's own, it puts its label in.
+func (t *tx) endSession(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {
 	out.At = now
 	// Time alone ends a session only if the activity that has reached the
 	// database agrees; whoever asks has flushed what it knows beforehand.
 	// The row tells the moment from which the session was of no use, which was
 	// its limit, not when somebody noticed; the event tells when it was recorded.
-	n, err := t.exec(`UPDATE sessions SET ended_at = CASE $2 WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE $1 END, ended_reason = $2, ended_by = $3, ended_by_session = $4, ended_by_label = $5
+	ended, err := found(t.row(`UPDATE sessions SET ended_at = CASE $2 WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE $1 END, ended_reason = $2, ended_by = $3, ended_by_session = $4,
+		ended_by_label = CASE WHEN id = $4 THEN label ELSE $5 END
 		WHERE account_id = $6 AND id = $7 AND ended_at IS NULL
 		AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $6)
-		AND ($2 <> 'idle' OR seen + idle <= $1) AND ($2 <> 'absolute' OR expires <= $1)`,
-		ms(now), rev.Reason, by.Kind, by.Session.Bytes(), by.Label, rev.Account.Bytes(), rev.Session.Bytes())
+		AND ($2 <> 'idle' OR seen + idle <= $1) AND ($2 <> 'absolute' OR expires <= $1) RETURNING ended_by_label`,
+		ms(now), rev.Reason, by.Kind, by.Session.Bytes(), by.Label, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&by.Label))
 	if err != nil {
 		return out, nil, err
 	}
-	if n == 1 {
+	if ended {
 		out.Ended = 1
 		_, err = t.exec(`UPDATE accounts SET live_sessions = live_sessions - 1 WHERE id = $1`, rev.Account.Bytes())
 		return out, nil, err
@@ -157,14 +166,18 @@ func (t *tx) endSession(by exeunt.Actor, rev exeunt.Revocation, now time.Time) (
 	return out, nil, nil
 }
 
-func (t *tx) endApp(by exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {
+func (t *tx) endApp(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {
 	out.At = now
-	n, err := t.exec(`UPDATE app_sessions SET ended_at = $1, ended_reason = $2, ended_by = $3, ended_by_session = $4, ended_by_label = $5
-		WHERE account_id = $6 AND id = $7 AND session_id = $8 AND ended_at IS NULL`,
-		ms(now), rev.Reason, by.Kind, by.Session.Bytes(), by.Label, rev.Account.Bytes(), rev.AppSession.Bytes(), rev.Session.Bytes())
-	if err != nil || n == 1 {
-		out.Ended = n
+	ended, err := found(t.row(`UPDATE app_sessions SET ended_at = $1, ended_reason = $2, ended_by = $3, ended_by_session = $4,
+		ended_by_label = CASE WHEN session_id = $4 THEN (SELECT label FROM sessions WHERE account_id = $6 AND sessions.id = $4) ELSE $5 END
+		WHERE account_id = $6 AND id = $7 AND session_id = $8 AND ended_at IS NULL RETURNING ended_by_label`,
+		ms(now), rev.Reason, by.Kind, by.Session.Bytes(), by.Label, rev.Account.Bytes(), rev.AppSession.Bytes(), rev.Session.Bytes()).Scan(&by.Label))
+	if err != nil {
 		return out, nil, err
+	}
+	if ended {
+		out.Ended = 1
+		return out, nil, nil
 	}
 	var there int
 	ok, err := found(t.row(`SELECT 1 FROM app_sessions WHERE account_id = $1 AND id = $2 AND session_id = $3`,
@@ -178,21 +191,25 @@ func (t *tx) endApp(by exeunt.Actor, rev exeunt.Revocation, now time.Time) (out 
 
 // endMany raises the account's generation: one row changes, however many
 // sessions there are. Their own rows are written later, by SettleEnded.
-func (t *tx) endMany(rev exeunt.Revocation, change Change, now time.Time) (out Ending, generation int64, refused, err error) {
+func (t *tx) endMany(by *exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (out Ending, generation int64, refused, err error) {
 	out.At = now
 	kept := int64(0)
 	if rev.Scope == exeunt.ScopeOthers {
-		kept, err = t.exec(`UPDATE sessions SET generation = (SELECT generation + 1 FROM accounts WHERE accounts.id = $1)
+		label := ""
+		ok, err := found(t.row(`UPDATE sessions SET generation = (SELECT generation + 1 FROM accounts WHERE accounts.id = $1)
 			WHERE account_id = $1 AND id = $2 AND ended_at IS NULL
 			AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $1)
-			AND ($3 = '' OR EXISTS (SELECT 1 FROM accounts WHERE accounts.id = $1 AND credential_version = $4))`,
-			rev.Account.Bytes(), rev.Session.Bytes(), change.PasswordHash, change.Credential)
+			AND ($3 = '' OR EXISTS (SELECT 1 FROM accounts WHERE accounts.id = $1 AND credential_version = $4)) RETURNING label`,
+			rev.Account.Bytes(), rev.Session.Bytes(), change.PasswordHash, change.Credential).Scan(&label))
 		if err != nil {
 			return out, 0, nil, err
 		}
-		if kept == 0 {
+		if !ok {
 			refused, err = t.whyNotKept(rev)
 			return out, 0, refused, err
+		}
+		if kept = 1; by.Session == rev.Session {
+			by.Label = label
 		}
 	}
 	ok, err := found(t.row(`UPDATE accounts SET generation = generation + 1, last_ended = live_sessions - $2, live_sessions = $2,

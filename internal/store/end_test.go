@@ -386,23 +386,50 @@ func purgeKeepsWhatExplains(t *testing.T, s *testStore) {
 	}
 }
 
-// An ending and a list keep a person's address, label and session apart from
-// those of whoever was ended.
+// An ending and a list keep a person's label and session apart from those of
+// whoever was ended. The label is that of the session it was done from, whatever
+// the actor says, also when that is the session that ends or is kept.
 func TestTheAuditSaysWho(t *testing.T) { onEachEngine(t, theAuditSaysWho) }
 
 func theAuditSaysWho(t *testing.T, s *testStore) {
 	a := s.account()
-	keep, v := s.session(a.ID), s.session(a.ID)
-	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: keep.ID, Label: "Firefox on Linux"}
-	if _, err := s.End(t.Context(), by, endOne(v), Change{}, epoch); err != nil {
-		t.Fatal(err)
+	start := func(label string) exeunt.Session {
+		n := newSession(s.proof(a.ID), epoch)
+		n.Session.Label = label
+		if _, err := s.StartSession(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		return n.Session
 	}
+	keep, v := start("Firefox on Linux"), start("Safari on iPhone")
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: keep.ID, Label: "made up"}
+	said := func(scope string) {
+		t.Helper()
+		list, err := s.Audit(t.Context(), a.ID, 1)
+		if err != nil || len(list) != 1 || list[0].Action != exeunt.AuditEnd || list[0].By.Session != keep.ID || list[0].By.Label != "Firefox on Linux" || list[0].Detail != scope+" signed_out" {
+			t.Errorf("the audit says %+v, %v", list, err)
+		}
+		events, err := s.Events(t.Context(), 0, 10)
+		if e := events[len(events)-1]; err != nil || e.By.Label != "Firefox on Linux" || string(e.Scope) != scope {
+			t.Errorf("the log says %+v, %v", e, err)
+		}
+	}
+	end := func(rev exeunt.Revocation) {
+		t.Helper()
+		if _, err := s.End(t.Context(), by, rev, Change{}, epoch); err != nil {
+			t.Fatal(err)
+		}
+		said(string(rev.Scope))
+	}
+	end(endOne(v))
 	got, _ := s.Session(t.Context(), a.ID, v.ID)
-	if e := got.End; e == nil || e.By != exeunt.ActorPerson || e.BySession != keep.ID || e.ByLabel != by.Label || !e.At.Equal(epoch) {
+	if e := got.End; e == nil || e.By != exeunt.ActorPerson || e.BySession != keep.ID || e.ByLabel != "Firefox on Linux" || !e.At.Equal(epoch) {
 		t.Errorf("ended by %+v", e)
 	}
-	list, err := s.Audit(t.Context(), a.ID, 1)
-	if err != nil || len(list) != 1 || list[0].Action != exeunt.AuditEnd || list[0].Session != v.ID || list[0].By.Session != keep.ID || list[0].Detail != "session signed_out" {
-		t.Errorf("the audit says %+v, %v", list, err)
+	end(exeunt.Revocation{Account: a.ID, Scope: exeunt.ScopeOthers, Session: keep.ID, Reason: exeunt.ReasonSignedOut})
+	end(endOne(keep))
+	got, _ = s.Session(t.Context(), a.ID, keep.ID)
+	if e := got.End; e == nil || e.ByLabel != "Firefox on Linux" {
+		t.Errorf("ended by %+v", e)
 	}
 }

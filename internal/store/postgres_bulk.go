@@ -14,26 +14,26 @@ const bulkEnd = `WITH wish AS (
 		WITH ORDINALITY AS w(account, session, reason, by_kind, by_account, by_session, by_label, by_address, now, actor, key, request, ord)
 ), ended AS (
 	UPDATE sessions s SET ended_at = CASE w.reason WHEN 'idle' THEN s.seen + s.idle WHEN 'absolute' THEN s.expires ELSE w.now END,
-		ended_reason = w.reason, ended_by = w.by_kind, ended_by_session = w.by_session, ended_by_label = w.by_label
+		ended_reason = w.reason, ended_by = w.by_kind, ended_by_session = w.by_session, ended_by_label = CASE WHEN s.id = w.by_session THEN s.label ELSE w.by_label END
 	FROM wish w, accounts a
 	WHERE s.account_id = w.account AND s.id = w.session AND a.id = w.account AND s.ended_at IS NULL AND s.generation >= a.generation
 	AND (w.reason <> 'idle' OR s.seen + s.idle <= w.now) AND (w.reason <> 'absolute' OR s.expires <= w.now)
 	AND (w.key = '' OR NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key))
-	RETURNING w.ord
+	RETURNING w.ord, s.ended_by_label AS label
 ), done AS (
-	SELECT w.*, $1 + row_number() OVER (ORDER BY w.ord) AS seq FROM ended JOIN wish w USING (ord)
+	SELECT w.*, e.label, $1 + row_number() OVER (ORDER BY w.ord) AS seq FROM ended e JOIN wish w ON w.ord = e.ord
 ), logged AS (
 	INSERT INTO events (seq, at, account_id, scope, session_id, generation, reason, by_kind, by_account, by_session, by_label)
-	SELECT seq, now, account, 'session', session, 0, reason, by_kind, by_account, by_session, by_label FROM done
+	SELECT seq, now, account, 'session', session, 0, reason, by_kind, by_account, by_session, label FROM done
 ), audited AS (
 	INSERT INTO audit (account_id, at, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail)
-	SELECT account, now, 'end', session, by_kind, by_account, by_session, by_label, by_address, 'session ' || reason FROM done ORDER BY seq
+	SELECT account, now, 'end', session, by_kind, by_account, by_session, label, by_address, 'session ' || reason FROM done ORDER BY seq
 ), remembered AS (
 	INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT actor, key, request, seq, 1, now FROM done WHERE key <> ''
 ), counted AS (
 	UPDATE accounts a SET live_sessions = live_sessions - c.n FROM (SELECT account, count(*) AS n FROM done GROUP BY account) c WHERE a.id = c.account
 )
-SELECT ord, seq FROM done ORDER BY seq`
+SELECT ord, seq, label FROM done ORDER BY seq`
 
 func (*postgresEngine) end(t *tx, list []*ending) error {
 	n := len(list)
@@ -52,10 +52,12 @@ func (*postgresEngine) end(t *tx, list []*ending) error {
 	defer rows.Close()
 	for rows.Next() {
 		var ord, seq int64
-		if err := rows.Scan(&ord, &seq); err != nil {
+		var label string
+		if err := rows.Scan(&ord, &seq, &label); err != nil {
 			return err
 		}
 		e := list[ord-1]
+		e.by.Label = label
 		*e.out = Ending{Seq: seq, At: e.now, Ended: 1}
 		t.seq = seq
 		t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})

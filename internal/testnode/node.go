@@ -53,7 +53,7 @@ func New(t testing.TB, o Options) *Node {
 	}
 	n := &Node{Clock: &Clock{stands: o.Stands}, Path: filepath.Join(t.TempDir(), "exeunt.db")}
 	log := slog.New(slog.DiscardHandler)
-	index := live.New(0)
+	index := live.New(0, live.Options{SharedActivity: o.Database != ""})
 	st, follow := open(t, o, n, index, log)
 	n.Authority = authority.New(authority.Config{
 		Store: st, Live: index, Feed: follow, Policy: o.Policy, Retention: Retention, Clients: o.Clients, Now: n.Clock.Now, Log: log,
@@ -119,7 +119,7 @@ func (n *Node) Tend(t testing.TB) {
 }
 
 // Forget empties the memory, as a restart does.
-func (n *Node) Forget() { n.Live = live.New(0) }
+func (n *Node) Forget() { n.Live = live.New(0, live.Options{}) }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -14,6 +15,7 @@ type Visitor struct {
 	Presented Presented
 	Token     exeunt.Token // zero unless a pair or a half was presented
 	Answer    authority.Answer
+	Profile   live.Profile // of who is signed in, once Introduced
 }
 
 // SignedIn reports whether the request may act for the account.
@@ -30,7 +32,7 @@ func (v Visitor) Nobody() bool { return v.Presented == PresentedNothing }
 
 // Actor returns the visitor as an actor.
 func (v Visitor) Actor(r *http.Request, p Peers) exeunt.Actor {
-	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: v.Answer.Account, Session: v.Answer.Session, Label: v.Answer.Label, Address: p.Address(r)}
+	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: v.Answer.Account, Session: v.Answer.Session, Address: p.Address(r)}
 }
 
 // Browser tells visitors apart.
@@ -61,6 +63,19 @@ func (b Browser) Visitor(r *http.Request) Visitor {
 	}
 	if v.Presented == PresentedHalf && v.Answer.Usable() && b.Now().Sub(v.Answer.IssuedAt()) > halfGrace {
 		b.Authority.EndSoon(exeunt.Revocation{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session, Reason: exeunt.ReasonHalfPair})
+	}
+	return v
+}
+
+// Introduced is the visitor with their profile. Somebody whose profile can
+// neither be found in memory nor read is somebody whom nobody can tell.
+func (b Browser) Introduced(ctx context.Context, v Visitor) Visitor {
+	if !v.SignedIn() {
+		return v
+	}
+	var err error
+	if v.Profile, err = b.Authority.Profile(ctx, v.Answer); err != nil {
+		v.Answer = authority.Answer{State: live.CannotKnow}
 	}
 	return v
 }

@@ -79,7 +79,7 @@ func TestVisitorsWhoHaveSignedOut(t *testing.T) {
 	_, session, pair := s.signIn(exeunt.KindKept)
 	v := s.Visitor(request(pair...))
 	actor := v.Actor(request(), Peers{})
-	if actor.Kind != exeunt.ActorPerson || actor.Account != session.Account || actor.Session != session.ID || !actor.App.IsZero() || actor.Label != session.Label || !actor.Address.IsValid() {
+	if actor.Kind != exeunt.ActorPerson || actor.Account != session.Account || actor.Session != session.ID || !actor.App.IsZero() || !actor.Address.IsValid() {
 		t.Errorf("the actor is %+v", actor)
 	}
 	if _, err := s.Authority.End(context.Background(), actor, exeunt.Revocation{Account: session.Account, Scope: exeunt.ScopeSession, Session: session.ID, Reason: exeunt.ReasonSignedOut}); err != nil {

@@ -1,0 +1,248 @@
+package live
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/exeunt/exeunt"
+)
+
+// ref names an entry: its shard, and its place there from 1. 0 names none.
+type ref uint32
+
+const (
+	shardCount = 256
+	localBits  = 22 // 4 million entries a shard, a billion in all
+	localMask  = 1<<localBits - 1
+	pageLen    = 256
+)
+
+// core is the table: all that Reset throws away at once. It is changed with
+// Index.mu held and read without.
+type core struct {
+	epoch  int64
+	shards [shardCount]shard
+	// reused counts how often what had been freed was about to be used anew.
+	// Whoever read without the lock and finds it changed afterwards may have
+	// read of two sessions, and reads again.
+	reused atomic.Uint64
+
+	cohorts     atomic.Pointer[[]*[cohortPage]cohort]
+	cohortCount uint32
+	freeCohort  uint32
+
+	ids      [shardCount]*table // of sessions and app sessions
+	accounts [shardCount]*table // their current cohorts
+
+	limits  atomic.Pointer[[]limits] // by number, as entries have them
+	clients atomic.Pointer[[]exeunt.ClientID]
+
+	youngest map[ref]ref // of a session: the last of its app sessions
+	siblings map[ref]siblings
+
+	count int   // entries in use
+	ended []ref // ended one by one since the last Forget
+	stale int   // entries in cohorts that have ended or were passed
+	hand  ref   // how far eviction has come
+}
+
+// limits are what a kind of session may be used for. They come from the
+// policy, so that there are few; an entry has their number.
+type limits struct {
+	kind           exeunt.SessionKind
+	idle, absolute int64 // milliseconds
+}
+
+type siblings struct{ older, younger ref }
+
+func newCore(epoch int64) *core {
+	c := &core{epoch: epoch, youngest: map[ref]ref{}, siblings: map[ref]siblings{}}
+	for i := range shardCount {
+		c.shards[i].view.Store(&view{slots: make([]uint64, smallestTable)})
+		c.ids[i] = newTable(localBits+8, 0)
+		c.accounts[i] = newTable(cohortBits, 0)
+	}
+	c.cohorts.Store(&[]*[cohortPage]cohort{})
+	c.limits.Store(&[]limits{})
+	c.clients.Store(&[]exeunt.ClientID{})
+	return c
+}
+
+// at returns an entry and its page's marks, or nil for a reference that was
+// never given out, see cohort.
+func (c *core) at(r ref) (*entry, *marks) {
+	local := uint32(r & localMask)
+	v := c.shards[r>>localBits%shardCount].view.Load()
+	if local == 0 || int(local/pageLen) >= len(v.entries) {
+		return nil, nil
+	}
+	return &v.entries[local/pageLen][local%pageLen], v.marks[local/pageLen]
+}
+
+func (c *core) entry(r ref) *entry {
+	e, _ := c.at(r)
+	return e
+}
+
+// find is what every check begins with.
+func (c *core) find(k *key) (ref, *entry) {
+	v := c.shards[k.shard].view.Load()
+	for i := startOf(k.home, len(v.slots)); ; i++ {
+		if i == len(v.slots) {
+			i = 0
+		}
+		slot := atomic.LoadUint64(&v.slots[i])
+		if slot == 0 {
+			return 0, nil
+		}
+		if uint32(slot>>slotTag) != k.tag || slot&localMask == 0 {
+			continue
+		}
+		if co := c.cohort(uint32(slot >> localBits & hintMask)); co != nil {
+			co.mark.Load() // so that it is on its way while the entry is
+		}
+		local := uint32(slot & localMask)
+		if e := &v.entries[local/pageLen][local%pageLen]; e.is(k) {
+			return ref(k.shard<<localBits | local), e
+		}
+	}
+}
+
+// byID finds a session or app session.
+func (c *core) byID(id words) (ref, *entry) {
+	r := ref(c.ids[id.segment()].find(id.home(), id.tag(), func(r uint32) bool { return c.entry(ref(r)).has(id) }))
+	if r == 0 {
+		return 0, nil
+	}
+	return r, c.entry(r)
+}
+
+// add gives an entry to a token. It returns 0 when the shard is full.
+func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uint64, belongs uint32) ref {
+	s := &c.shards[k.shard]
+	local := s.free
+	if local == 0 {
+		if s.count >= localMask {
+			return 0
+		}
+		s.grow()
+		local = s.count
+	} else {
+		c.reused.Add(1)
+	}
+	r := ref(k.shard<<localBits | local)
+	e, m := c.at(r)
+	if local == s.free {
+		s.free = uint32(e.key0.Load())
+	}
+	seconds, milli := issuedParts(issued)
+	turn := e.state.Load()>>turnShift + 1
+	e.key0.Store(k.key0)
+	e.key1.Store(k.key1 | uint64(number)<<key1Bits)
+	e.id0.Store(id.a)
+	e.id1.Store(id.b)
+	e.place.Store(seconds<<32 | uint64(belongs))
+	m.dirty.clear(local % pageLen)
+	m.late.clear(local % pageLen)
+	m.used.set(local % pageLen)
+	e.state.Store(turn<<turnShift | kind | milli<<issuedMilli | clampSeen(seen))
+	hint := belongs
+	if kind&flagApp != 0 {
+		hint = uint32(c.entry(ref(belongs)).place.Load())
+	}
+	c.name(r, k, id, hint)
+	c.count++
+	return r
+}
+
+// name lets an entry be found by its token and by its ID.
+func (c *core) name(r ref, k *key, id words, hint uint32) {
+	c.shards[k.shard].put(k.home, slotOf(uint32(r)&localMask, hint, k.tag))
+	c.nameID(r, id)
+}
+
+func (c *core) nameID(r ref, id words) {
+	t := c.ids[id.segment()]
+	if t.crowded() {
+		t = t.anew(func(r uint32) uint32 { return c.entry(ref(r)).id().home() })
+		c.ids[id.segment()] = t
+	}
+	t.add(id.home(), id.tag()<<t.bits|uint32(r))
+}
+
+// drop frees an entry, and with a session its app sessions.
+func (c *core) drop(r ref) {
+	e, m := c.at(r)
+	belongs := uint32(e.place.Load())
+	if e.state.Load()&flagApp != 0 {
+		c.disown(ref(belongs), r)
+	} else {
+		for child := c.youngest[r]; child != 0; child = c.youngest[r] {
+			c.drop(child)
+		}
+		c.leave(belongs)
+	}
+	local := uint32(r & localMask)
+	s := &c.shards[r>>localBits]
+	s.remove(homeOf(e.key0.Load()), local)
+	id := e.id()
+	c.ids[id.segment()].remove(id.home(), uint32(r))
+	e.state.Store(e.state.Load()&^(1<<turnShift-1) | flagFree)
+	m.dirty.clear(local % pageLen)
+	m.late.clear(local % pageLen)
+	e.key0.Store(uint64(s.free))
+	s.free = local
+	c.count--
+}
+
+// adopt and disown keep the list of a session's app sessions.
+func (c *core) adopt(parent, child ref) {
+	older := c.youngest[parent]
+	c.siblings[child] = siblings{older: older}
+	if older != 0 {
+		c.siblings[older] = siblings{older: c.siblings[older].older, younger: child}
+	}
+	c.youngest[parent] = child
+}
+
+func (c *core) disown(parent, child ref) {
+	s := c.siblings[child]
+	delete(c.siblings, child)
+	if s.older != 0 {
+		c.siblings[s.older] = siblings{older: c.siblings[s.older].older, younger: s.younger}
+	}
+	switch {
+	case s.younger != 0:
+		c.siblings[s.younger] = siblings{older: s.older, younger: c.siblings[s.younger].younger}
+	case s.older != 0:
+		c.youngest[parent] = s.older
+	default:
+		delete(c.youngest, parent)
+	}
+}
+
+// number returns the number of a value, which it gets when it is new. There is
+// none when 65,536 others have been seen.
+func number[T comparable](list *atomic.Pointer[[]T], v T) (uint16, bool) {
+	known := *list.Load()
+	if i := slices.Index(known, v); i >= 0 {
+		return uint16(i), true
+	}
+	if len(known) > 1<<16-1 {
+		return 0, false
+	}
+	known = append(slices.Clip(known), v)
+	list.Store(&known)
+	return uint16(len(known) - 1), true
+}
+
+// each calls f for the entries of a shard that are in use.
+func (c *core) each(shard uint32, f func(r ref, e *entry, m *marks)) {
+	s := &c.shards[shard]
+	for local := uint32(1); local <= s.count; local++ {
+		r := ref(shard<<localBits | local)
+		if e, m := c.at(r); e.state.Load()&flagFree == 0 {
+			f(r, e, m)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package live
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+
+	"github.com/exeunt/exeunt"
+)
+
+// entry is a session or an app session in 48 bytes without a pointer, so that
+// the garbage collector passes over millions of them. All of it is read and
+// written atomically, because checks read while it is changed.
+type entry struct {
+	// The token: see key. A free entry keeps in key0 the next free one.
+	key0 atomic.Uint64
+	// The lower 48 bits are the token's, the upper 16 the number of the
+	// session's limits or of the app session's client.
+	key1     atomic.Uint64
+	id0, id1 atomic.Uint64
+	state    atomic.Uint64
+	// The upper half is when it was issued, in seconds; the lower one the
+	// session's cohort, or the app session's parent.
+	place atomic.Uint64
+}
+
+// The state's parts: the last activity in milliseconds since 1970, the
+// milliseconds of the time of issue, and flags. The uppermost bits count how
+// often the slot was given to another session, so that a note of activity that
+// comes late finds that it is not meant.
+const (
+	seenBits           = 44
+	seenMask    uint64 = 1<<seenBits - 1
+	issuedMilli        = seenBits
+	milliMask   uint64 = 1<<10 - 1
+
+	flagEnded  uint64 = 1 << 54
+	flagLate   uint64 = 1 << 55 // its time had run out; only the store may say otherwise
+	flagUnsure uint64 = 1 << 56 // its activity is from a file: the store may know of later
+	flagApp    uint64 = 1 << 57
+	flagFree   uint64 = 1 << 58
+
+	turnShift = 59
+)
+
+const (
+	key1Bits        = 48
+	key1Mask uint64 = 1<<key1Bits - 1
+)
+
+// key is what is kept of a token's hash: 128 of its 256 bits. Whoever wants to
+// pass for one of the sessions needs a text whose SHA-256 agrees in those, a
+// second preimage, at 2^128 tries for one session. Of the 128, 8 choose the
+// shard, 8 stand in the slot's tag alone, and 112 in the entry.
+type key struct {
+	shard, home, tag uint32
+	key0, key1       uint64
+}
+
+func keyOf(h *exeunt.TokenHash) key {
+	a, b := binary.LittleEndian.Uint64(h[:8]), binary.LittleEndian.Uint64(h[8:16])
+	k := key{shard: uint32(a) % shardCount, tag: uint32(b >> (64 - tagBits)), key0: a>>8 | b>>48<<56, key1: b & key1Mask}
+	k.home = homeOf(k.key0)
+	return k
+}
+
+// homeOf is where the search for an entry's token begins.
+func homeOf(key0 uint64) uint32 { return uint32(key0 >> 24) }
+
+func (e *entry) is(k *key) bool { return e.key0.Load() == k.key0 && e.key1.Load()&key1Mask == k.key1 }
+
+func (e *entry) number() uint16 { return uint16(e.key1.Load() >> key1Bits) }
+
+func (e *entry) has(id words) bool { return e.id0.Load() == id.a && e.id1.Load() == id.b }
+
+func (e *entry) id() words { return words{e.id0.Load(), e.id1.Load()} }
+
+// change sets and clears flags, unless the slot has gone to another session
+// since the given state was read.
+func (e *entry) change(of, set, clear uint64) bool {
+	for {
+		old := e.state.Load()
+		if old>>turnShift != of>>turnShift || old&flagFree != 0 {
+			return false
+		}
+		next := old&^clear | set
+		if next == old {
+			return false
+		}
+		if e.state.CompareAndSwap(old, next) {
+			return true
+		}
+	}
+}
+
+// raise moves the last activity forward, under the same condition, and reports
+// whether it did.
+func (e *entry) raise(of uint64, seen int64) bool {
+	to := clampSeen(seen)
+	for {
+		old := e.state.Load()
+		if old>>turnShift != of>>turnShift || old&(flagFree|flagEnded) != 0 || old&seenMask >= to {
+			return false
+		}
+		if e.state.CompareAndSwap(old, old&^seenMask|to) {
+			return true
+		}
+	}
+}
+
+func clampSeen(ms int64) uint64 { return uint64(min(max(ms, 0), int64(seenMask))) }
+
+// issuedParts splits a time of issue over place and state. Before 1970 and
+// after 2106 it is the nearest that can be written.
+func issuedParts(ms int64) (seconds, milli uint64) {
+	ms = min(max(ms, 0), (1<<32-1)*1000)
+	return uint64(ms / 1000), uint64(ms % 1000)
+}
+
+func issuedOf(place, state uint64) int64 {
+	return int64(place>>32)*1000 + int64(state>>issuedMilli&milliMask)
+}
+
+// words is an ID as two words.
+type words struct{ a, b uint64 }
+
+func wordsOf(raw [16]byte) words {
+	return words{binary.LittleEndian.Uint64(raw[:8]), binary.LittleEndian.Uint64(raw[8:])}
+}
+
+func (w words) raw() (raw [16]byte) {
+	binary.LittleEndian.PutUint64(raw[:8], w.a)
+	binary.LittleEndian.PutUint64(raw[8:], w.b)
+	return raw
+}
+
+// IDs are drawn at random, so their bits serve as their hash.
+func (w words) segment() uint32 { return uint32(w.a) % shardCount }
+func (w words) home() uint32    { return uint32(w.a >> 32) }
+func (w words) tag() uint32     { return uint32(w.b >> 62) }

@@ -1,0 +1,288 @@
+package live
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+func anyMark(Mark) error { return nil }
+
+// saved is an index with something of everything, and its file.
+func saved(t testing.TB) (x *Index, all map[exeunt.TokenHash]State, file []byte) {
+	t.Helper()
+	x, all = New(7, Options{}), map[exeunt.TokenHash]State{}
+	seq := int64(7)
+	do := func(scope exeunt.Scope, s Snapshot, app exeunt.AppSessionID, generation int64) {
+		seq++
+		e := event(seq, scope, s.Session.Account, s.Session.ID, generation)
+		e.AppSession = app
+		if err := x.Apply([]exeunt.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert := func(s Snapshot, parent, app State) Snapshot {
+		s.Seq = seq
+		if !x.Insert(s) {
+			t.Fatal("not inserted")
+		}
+		all[s.Hash] = parent
+		if s.App != nil {
+			all[s.AppHash] = app
+		}
+		return s
+	}
+	for range 60 {
+		insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Usable, Usable)
+	}
+	gone := insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Absent, Absent)
+	do(exeunt.ScopeSession, gone, exeunt.AppSessionID{}, 0)
+	x.Forget() // leaves free places and a free cohort
+	ended := insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Ended, Ended)
+	do(exeunt.ScopeSession, ended, exeunt.AppSessionID{}, 0)
+	half := insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Usable, Ended)
+	do(exeunt.ScopeSession, half, half.App.ID, 0)
+	acc := exeunt.NewAccountID()
+	insert(withApp(snapshot(seq, acc, 1)), Ended, Ended)
+	keep := insert(withApp(snapshot(seq, acc, 1)), Usable, Usable)
+	do(exeunt.ScopeOthers, keep, exeunt.AppSessionID{}, 2)
+	late := snapshot(seq, exeunt.NewAccountID(), 1)
+	late.Session.Kind, late.Session.Idle = exeunt.KindShared, time.Minute
+	insert(late, TimedOut, Absent)
+	want(t.(*testing.T), x, late.Hash, epoch.Add(time.Minute), TimedOut)
+	var out bytes.Buffer
+	if err := x.Save(&out, []byte("who I am")); err != nil {
+		t.Fatal(err)
+	}
+	return x, all, out.Bytes()
+}
+
+func TestTheFileCarriesTheTable(t *testing.T) {
+	x, all, file := saved(t)
+	y := New(0, Options{})
+	var some Snapshot // which somebody wished to end, and nobody knows whether they did
+	for h, state := range all {
+		if a := x.Check(h, epoch); state == Usable && a.App.IsZero() {
+			some.Hash, some.Session.ID, some.Session.Account, some.Session.Generation = h, a.Session, a.Account, 1
+			break
+		}
+	}
+	doubt := exeunt.Revocation{Account: some.Session.Account, Scope: exeunt.ScopeSession, Session: some.Session.ID}
+	y.Doubt(doubt)
+	var mark Mark
+	if err := y.Load(bytes.NewReader(file), func(m Mark) error { mark = m; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if mark.Seq != x.Applied() || string(mark.Caller) != "who I am" || y.Applied() != x.Applied() || y.Len() != x.Len() {
+		t.Errorf("mark %+v, applied %d of %d, %d tokens of %d", mark, y.Applied(), x.Applied(), y.Len(), x.Len())
+	}
+	want(t, y, some.Hash, epoch, CannotKnow)
+	y.Settled(doubt)
+	check := func() {
+		t.Helper()
+		for h, state := range all {
+			want(t, y, h, epoch, state)
+			a, b := x.Check(h, epoch), y.Check(h, epoch)
+			if a.Session != b.Session || a.App != b.App || a.Account != b.Account || a.Client != b.Client || a.Kind != b.Kind ||
+				a.issued != b.issued || a.expires != b.expires || a.idleAt != b.idleAt || a.profile != b.profile {
+				t.Errorf("saved %+v, loaded %+v", a, b)
+			}
+		}
+	}
+	check()
+	if l := y.Late(epoch.Add(time.Minute)); len(l) != 1 || l[0].Reason != exeunt.ReasonIdle {
+		t.Errorf("late: %+v", l)
+	}
+	// It goes on from there: events end what they cover, places are used again,
+	// snapshots from before are refused.
+	apply(t, y, event(y.Applied()+1, exeunt.ScopeAccount, some.Session.Account, exeunt.SessionID{}, 5))
+	want(t, y, some.Hash, epoch, Ended)
+	// What was read before the file was written may be covered by events that
+	// this index has never seen.
+	for _, s := range []Snapshot{some, snapshot(x.Applied()-1, exeunt.NewAccountID(), 1)} {
+		if y.Insert(s) {
+			t.Error("a snapshot from before the file was inserted")
+		}
+	}
+	if !y.Insert(snapshot(x.Applied(), exeunt.NewAccountID(), 1)) {
+		t.Error("a snapshot as old as the file was refused")
+	}
+	before := y.Len()
+	y.Forget()
+	if n := y.Len(); n >= before {
+		t.Errorf("%d tokens after forgetting the dead of %d", n, before)
+	}
+	if err := y.Load(bytes.NewReader(file), anyMark); !errors.Is(err, ErrFile) {
+		t.Errorf("loaded over what is there: %v", err)
+	}
+}
+
+// What was used since the file was written only the store knows.
+func TestLoadedSessionsAreAskedForBeforeTheyAreIdle(t *testing.T) {
+	s, _, file := snapshot(0, exeunt.NewAccountID(), 1), 0, bytes.Buffer{}
+	x := New(0, Options{})
+	x.Insert(s)
+	if err := x.Save(&file, nil); err != nil {
+		t.Fatal(err)
+	}
+	x = New(0, Options{})
+	if err := x.Load(&file, anyMark); err != nil {
+		t.Fatal(err)
+	}
+	want(t, x, s.Hash, epoch.Add(time.Hour-time.Millisecond), Usable)
+	want(t, x, s.Hash, epoch.Add(time.Hour), SeemsIdle)
+	s.Session.Seen, s.Asked = epoch.Add(10*time.Minute), epoch.Add(time.Hour)
+	x.Insert(s)
+	want(t, x, s.Hash, epoch.Add(time.Hour), Usable)
+	want(t, x, s.Hash, epoch.Add(70*time.Minute), TimedOut) // nobody but this node touches it any more
+}
+
+// Damage at any place is found, and leaves the index empty.
+func TestDamagedFiles(t *testing.T) {
+	_, _, file := saved(t)
+	refused := func(what string, b []byte) {
+		t.Helper()
+		x := New(0, Options{})
+		err := x.Load(bytes.NewReader(b), anyMark)
+		if !errors.Is(err, ErrFile) || x.Len() != 0 || x.Applied() != 0 {
+			t.Errorf("%s: %v, %d tokens, applied %d", what, err, x.Len(), x.Applied())
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		b := bytes.Clone(file)
+		at := r.IntN(len(b))
+		b[at] ^= 1 << r.IntN(8)
+		refused("a flipped bit", b)
+		refused("cut short", file[:r.IntN(len(file))])
+	}
+	for at := range 600 { // the first lines, byte by byte
+		b := bytes.Clone(file)
+		b[at] ^= 0x10
+		refused("a flipped bit in front", b)
+	}
+	refused("nothing", nil)
+	refused("something else", []byte(strings.Repeat("-----BEGIN", 100)))
+	foreign := New(0, Options{})
+	other := errors.New("another installation")
+	if err := foreign.Load(bytes.NewReader(file), func(Mark) error { return other }); !errors.Is(err, other) || foreign.Len() != 0 {
+		t.Errorf("foreign: %v", err)
+	}
+	newer := bytes.Clone(file)
+	newer[len(fileMagic)]++
+	if err := New(0, Options{}).Load(bytes.NewReader(newer), anyMark); err == nil || !strings.Contains(err.Error(), "version 2") {
+		t.Errorf("a newer version: %v", err)
+	}
+	turned := bytes.Clone(file)
+	binary.BigEndian.PutUint32(turned[len(fileMagic)+4:], fileOrder)
+	if err := New(0, Options{}).Load(bytes.NewReader(turned), anyMark); err == nil || !strings.Contains(err.Error(), "kind of machine") {
+		t.Errorf("of another machine: %v", err)
+	}
+}
+
+// Whatever the words of a file say, as long as its checksums are right, the
+// table it makes is one that can be asked, or it is refused.
+func TestFilesThatDoNotFitTogether(t *testing.T) {
+	_, all, file := saved(t)
+	r := rand.New(rand.NewPCG(3, 4))
+	loaded := 0
+	for range 200 {
+		b := bytes.Clone(file)
+		for range 1 + r.IntN(40) {
+			at := headerEnd(b) + r.IntN(len(b)-headerEnd(b)-8)
+			binary.LittleEndian.PutUint64(b[at&^7:], r.Uint64()>>r.IntN(64))
+		}
+		x := New(0, Options{})
+		if err := x.Load(bytes.NewReader(resum(b)), anyMark); err != nil {
+			if !errors.Is(err, ErrFile) || x.Len() != 0 {
+				t.Fatalf("%v, %d tokens", err, x.Len())
+			}
+			continue
+		}
+		loaded++
+		exercise(x, all)
+	}
+	if loaded == 0 {
+		t.Error("all were refused, so that nothing was tried")
+	}
+}
+
+func exercise(x *Index, all map[exeunt.TokenHash]State) {
+	for h := range all {
+		x.Touch(x.Check(h, epoch), epoch.Add(time.Second))
+	}
+	x.Flushed(x.Unflushed())
+	x.Late(epoch)
+	x.Forget()
+	x.Insert(withApp(snapshot(x.Applied(), exeunt.NewAccountID(), 1)))
+	_ = x.Save(io.Discard, nil)
+}
+
+func headerEnd(file []byte) int {
+	fixed := len(fileMagic) + 12
+	return fixed + int(binary.LittleEndian.Uint32(file[len(fileMagic)+8:])) + 4
+}
+
+// resum writes the checksums that a file's parts would have.
+func resum(file []byte) []byte {
+	in := &fileReader{r: bytes.NewReader(file)}
+	h, err := in.header()
+	if err != nil {
+		return file
+	}
+	at := headerEnd(file)
+	part := func(n int) {
+		if at+n+4 <= len(file) {
+			binary.LittleEndian.PutUint32(file[at+n:], crc32.Checksum(file[at:at+n], castagnoli))
+		}
+		at += n + 4
+	}
+	slab := func(count uint32, page, size int) {
+		pages := 0
+		if count > 0 {
+			pages = int(count)/page + 1
+		}
+		part(pages * page * size)
+	}
+	for _, n := range h.Entries {
+		slab(n, pageLen, 48)
+		part(int(n) + 1)
+	}
+	slab(h.Cohorts, cohortPage, 32)
+	return file
+}
+
+// FuzzLoad: a file may be anything at all.
+func FuzzLoad(f *testing.F) {
+	x := New(0, Options{})
+	s := withApp(snapshot(0, exeunt.NewAccountID(), 1))
+	x.Insert(s)
+	var file bytes.Buffer
+	if err := x.Save(&file, []byte("mark")); err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte{}, false)
+	f.Add(file.Bytes(), false)
+	f.Add(file.Bytes(), true)
+	f.Add(file.Bytes()[:200], true)
+	all := map[exeunt.TokenHash]State{s.Hash: Usable, s.AppHash: Usable}
+	f.Fuzz(func(t *testing.T, b []byte, sums bool) {
+		if sums {
+			b = resum(bytes.Clone(b))
+		}
+		x := New(0, Options{})
+		if err := x.Load(bytes.NewReader(b), anyMark); err == nil {
+			exercise(x, all)
+		} else if !errors.Is(err, ErrFile) || x.Len() != 0 {
+			t.Fatalf("%v, %d tokens", err, x.Len())
+		}
+	})
+}

@@ -1,0 +1,373 @@
+package live
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/exeunt/exeunt"
+)
+
+// The plain model of the table, and the store behind it: maps of what was
+// started and what has become of it.
+type modelSession struct {
+	snapshot Snapshot
+	ended    bool // says the store
+	told     bool // and memory has heard of it
+	apps     []*modelApp
+}
+
+type modelApp struct {
+	app   exeunt.AppSession
+	hash  exeunt.TokenHash
+	ended bool
+	told  bool
+}
+
+// committed is an event and what it ended.
+type committed struct {
+	event exeunt.Event
+	ends  []*bool
+}
+
+type model struct {
+	x           *Index
+	limit       int
+	crowded     bool // all in one shard, so that tables grow and get full of marks
+	seq         int64
+	now         time.Time
+	generations map[exeunt.AccountID]int64
+	accounts    []exeunt.AccountID
+	sessions    []*modelSession
+	held        []committed // and not yet given to Apply
+	doubts      map[exeunt.Revocation]bool
+	old         []Snapshot // taken some time ago, and not inserted yet
+}
+
+func newModel(t *rapid.T) *model {
+	m := &model{now: epoch, generations: map[exeunt.AccountID]int64{}, doubts: map[exeunt.Revocation]bool{}}
+	m.crowded = rapid.Bool().Draw(t, "crowded")
+	m.limit = rapid.SampledFrom([]int{0, 0, 12}).Draw(t, "limit")
+	m.x = New(0, Options{Limit: m.limit})
+	for range 4 {
+		id := exeunt.NewAccountID()
+		m.accounts, m.generations[id] = append(m.accounts, id), 1
+	}
+	return m
+}
+
+func (m *model) account(t *rapid.T) exeunt.AccountID {
+	return rapid.SampledFrom(m.accounts).Draw(t, "account")
+}
+
+func (m *model) pick(t *rapid.T) *modelSession {
+	if len(m.sessions) == 0 {
+		t.Skip("no session yet")
+	}
+	return rapid.SampledFrom(m.sessions).Draw(t, "session")
+}
+
+// snapshot is what the store would show now.
+func (m *model) snapshot(v *modelSession, p *modelApp) Snapshot {
+	s := v.snapshot
+	s.Seq, s.Epoch, s.AccountGeneration = m.seq, m.x.Epoch(), m.generations[s.Session.Account]
+	if v.ended {
+		s.Session.End = &exeunt.Ended{}
+	}
+	if p != nil {
+		app := p.app
+		if p.ended {
+			app.End = &exeunt.Ended{}
+		}
+		s.App, s.AppHash = &app, p.hash
+	}
+	return s
+}
+
+// Start starts a few sessions: many in all, so that tables grow.
+func (m *model) Start(t *rapid.T) {
+	id := m.account(t)
+	for range rapid.IntRange(1, 12).Draw(t, "how many") {
+		s := snapshot(0, id, m.generations[id])
+		if m.crowded {
+			raw := s.Session.ID.Raw()
+			raw[0], s.Hash[0] = 0, 0
+			s.Session.ID.SetRaw(raw)
+		}
+		m.sessions = append(m.sessions, &modelSession{snapshot: s})
+	}
+}
+
+func (m *model) StartApp(t *rapid.T) {
+	v := m.pick(t)
+	s := withApp(v.snapshot)
+	v.apps = append(v.apps, &modelApp{app: *s.App, hash: s.AppHash})
+}
+
+// TakeSnapshot reads the store, to be inserted when other things have happened.
+func (m *model) TakeSnapshot(t *rapid.T) {
+	v := m.pick(t)
+	var p *modelApp
+	if len(v.apps) > 0 && rapid.Bool().Draw(t, "of an app") {
+		p = rapid.SampledFrom(v.apps).Draw(t, "app")
+	}
+	m.old = append(m.old, m.snapshot(v, p))
+}
+
+func (m *model) InsertOld(t *rapid.T) {
+	if len(m.old) == 0 {
+		t.Skip("none")
+	}
+	i := rapid.IntRange(0, len(m.old)-1).Draw(t, "which")
+	m.x.Insert(m.old[i])
+	m.old = append(m.old[:i], m.old[i+1:]...)
+}
+
+func (m *model) record(t *rapid.T, e exeunt.Event, ends ...*bool) {
+	m.seq++
+	e.Seq = m.seq
+	m.held = append(m.held, committed{e, ends})
+	if rapid.Bool().Draw(t, "committed here") {
+		m.x.ApplyOwn([]exeunt.Event{e})
+		tell(ends)
+	}
+}
+
+func tell(all []*bool) {
+	for _, told := range all {
+		*told = true
+	}
+}
+
+func (m *model) EndSession(t *rapid.T) {
+	v := m.pick(t)
+	v.ended = true
+	m.record(t, event(0, exeunt.ScopeSession, v.snapshot.Session.Account, v.snapshot.Session.ID, 0), &v.told)
+}
+
+func (m *model) EndApp(t *rapid.T) {
+	v := m.pick(t)
+	if len(v.apps) == 0 {
+		t.Skip("no app")
+	}
+	p := rapid.SampledFrom(v.apps).Draw(t, "app")
+	p.ended = true
+	e := event(0, exeunt.ScopeSession, v.snapshot.Session.Account, v.snapshot.Session.ID, 0)
+	e.AppSession = p.app.ID
+	m.record(t, e, &p.told)
+}
+
+func (m *model) EndMany(t *rapid.T) {
+	id := m.account(t)
+	m.generations[id]++
+	var keep *modelSession
+	if rapid.Bool().Draw(t, "all but one") {
+		for _, v := range m.sessions {
+			if v.snapshot.Session.Account == id && !v.ended {
+				keep = v
+			}
+		}
+	}
+	var ends []*bool
+	for _, v := range m.sessions {
+		if v.snapshot.Session.Account == id && v != keep {
+			v.ended = true
+			ends = append(ends, &v.told)
+		}
+	}
+	if keep == nil {
+		m.record(t, event(0, exeunt.ScopeAccount, id, exeunt.SessionID{}, m.generations[id]), ends...)
+		return
+	}
+	keep.snapshot.Session.Generation = m.generations[id]
+	m.record(t, event(0, exeunt.ScopeOthers, id, keep.snapshot.Session.ID, m.generations[id]), ends...)
+}
+
+// Follow reads some of the log.
+func (m *model) Follow(t *rapid.T) {
+	n := rapid.IntRange(0, len(m.held)).Draw(t, "events")
+	for _, c := range m.held[:n] {
+		if err := m.x.Apply([]exeunt.Event{c.event}); err != nil {
+			t.Fatal(err)
+		}
+		tell(c.ends)
+	}
+	m.held = m.held[n:]
+}
+
+func (m *model) Use(t *rapid.T) {
+	v := m.pick(t)
+	m.now = m.now.Add(time.Second)
+	a := m.x.Check(v.snapshot.Hash, m.now)
+	if m.x.Touch(a, m.now); a.Usable() {
+		v.snapshot.Session.Seen = m.now
+	}
+}
+
+func (m *model) Flush(t *rapid.T) {
+	m.x.Flushed(m.x.Unflushed())
+	if owed := m.x.Unflushed(); len(owed) != 0 {
+		t.Fatalf("owed after a flush: %+v", owed)
+	}
+}
+
+func (m *model) Doubt(t *rapid.T) {
+	v := m.pick(t)
+	s := v.snapshot.Session
+	r := rapid.SampledFrom([]exeunt.Revocation{
+		{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID},
+		{Account: s.Account, Scope: exeunt.ScopeOthers, Session: s.ID},
+		{Account: s.Account, Scope: exeunt.ScopeAccount},
+	}).Draw(t, "doubt")
+	if len(v.apps) > 0 && rapid.Bool().Draw(t, "of an app") {
+		r = exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, AppSession: v.apps[0].app.ID}
+	}
+	if m.doubts[r] {
+		m.x.Settled(r)
+		delete(m.doubts, r)
+		return
+	}
+	m.x.Doubt(r)
+	m.doubts[r] = true
+}
+
+func (m *model) Forget(*rapid.T) { m.x.Forget() }
+
+func (m *model) Reset(t *rapid.T) {
+	if rapid.IntRange(0, 9).Draw(t, "rarely") > 0 {
+		t.Skip("not now")
+	}
+	m.x.Reset(m.seq)
+	m.held = nil
+	for _, s := range m.old {
+		if m.x.Insert(s) {
+			t.Fatal("a snapshot from before the reset was inserted")
+		}
+	}
+}
+
+// Reload carries the table over to another index by a file.
+func (m *model) Reload(t *rapid.T) {
+	if rapid.IntRange(0, 9).Draw(t, "rarely") > 0 || len(m.held) > 0 || len(m.doubts) > 0 {
+		t.Skip("not now")
+	}
+	m.Flush(t)
+	var file bytes.Buffer
+	if err := m.x.Save(&file, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.x = New(0, Options{Limit: m.limit})
+	if err := m.x.Load(&file, func(Mark) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	m.old = nil
+}
+
+func (m *model) doubted(v *modelSession, p *modelApp) bool {
+	s := v.snapshot.Session
+	for r := range m.doubts {
+		switch {
+		case r.Account != s.Account:
+		case r.Scope == exeunt.ScopeAccount, r.Scope == exeunt.ScopeOthers && r.Session != s.ID,
+			r.Scope == exeunt.ScopeSession && r.Session == s.ID && (r.AppSession.IsZero() || p != nil && r.AppSession == p.app.ID):
+			return true
+		}
+	}
+	return false
+}
+
+// Check holds memory against the model: what is in it may lag behind events
+// that nobody has told it of, and never lets in what it has been told has
+// ended. Asked for, it knows everything that lives.
+func (m *model) Check(t *rapid.T) {
+	if m.limit > 0 && m.x.Len() > m.limit && len(m.x.Unflushed()) == 0 {
+		t.Fatalf("%d tokens are kept, the limit is %d", m.x.Len(), m.limit)
+	}
+	for _, v := range m.sessions {
+		m.agreeOn(t, v, nil)
+		for _, p := range v.apps {
+			m.agreeOn(t, v, p)
+		}
+	}
+	m.sound(t)
+}
+
+func (m *model) agreeOn(t *rapid.T, v *modelSession, p *modelApp) {
+	h, over, told := v.snapshot.Hash, v.ended, v.told
+	if p != nil {
+		h, over, told = p.hash, over || p.ended, told || p.told
+	}
+	a := m.x.Check(h, m.now)
+	asked := false
+	if a.State == Absent {
+		asked = true
+		if m.x.Insert(m.snapshot(v, p)) {
+			a = m.x.Check(h, m.now)
+		} else if !over {
+			t.Fatal("what the store shows to be live was not inserted")
+		}
+	}
+	switch {
+	case over && a.Usable() && (asked || told):
+		t.Fatal("an ended session is usable")
+	case over:
+	case m.doubted(v, p) != (a.State == CannotKnow):
+		t.Fatalf("a session in doubt (%v) is %v", m.doubted(v, p), a.State)
+	case a.State != Usable && a.State != CannotKnow:
+		t.Fatalf("a live session is %v", a.State)
+	case a.Session != v.snapshot.Session.ID || a.Account != v.snapshot.Session.Account || !a.ExpiresAt().Equal(v.snapshot.Session.ExpiresAt) || a.Kind != v.snapshot.Session.Kind:
+		t.Fatalf("the answer is about something else: %+v", a)
+	case p == nil && !a.IdleAt().Equal(v.snapshot.Session.Seen.Add(v.snapshot.Session.Idle)):
+		t.Fatalf("idle at %v, seen %v", a.IdleAt(), v.snapshot.Session.Seen)
+	case p != nil && (a.App != p.app.ID || a.Client != p.app.Client):
+		t.Fatalf("the answer is about another app: %+v", a)
+	}
+}
+
+// sound counts what the table says of itself anew.
+func (m *model) sound(t *rapid.T) {
+	c := m.x.core.Load()
+	members, entries, stale := map[uint32]int{}, 0, 0
+	for shard := range uint32(shardCount) {
+		found := 0
+		c.each(shard, func(r ref, e *entry, _ *marks) {
+			entries++
+			found++
+			if got, _ := c.byID(e.id()); got != r {
+				t.Fatalf("entry %x is found by its ID as %x", r, got)
+			}
+			if e.state.Load()&flagApp == 0 {
+				members[uint32(e.place.Load())]++
+			}
+		})
+		if full := c.shards[shard].full; full != found {
+			t.Fatalf("%d tokens in a shard of %d", full, found)
+		}
+	}
+	for n, k := range members {
+		co := c.cohort(n)
+		if mark := co.mark.Load(); mark&cohortFree != 0 || int(co.birth.Load()&lowHalf) != k {
+			t.Fatalf("a cohort of %d says %d, marks %x", k, co.birth.Load()&lowHalf, mark)
+		} else if mark&(cohortEnded|cohortPassed) != 0 {
+			stale += k
+		} else if c.current(co.account()) != n {
+			t.Fatal("a cohort that has not ended is not its account's")
+		}
+	}
+	named := 0
+	for i := range c.accounts {
+		named += c.accounts[i].full
+	}
+	if entries != c.count || stale != c.stale || named > len(members) {
+		t.Fatalf("%d entries, counted %d; %d stale, counted %d; %d accounts of %d", entries, c.count, stale, c.stale, named, len(members))
+	}
+}
+
+// Whatever happens in whatever order, the table answers as the model does.
+func TestTheTableAgreesWithTheModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		t.Repeat(rapid.StateMachineActions(newModel(t)))
+	})
+}
