@@ -42,6 +42,7 @@ type Answer struct {
 	Label   string // the session's device or app name
 
 	issued, expires, idleAt int64
+	generation, idle        int64
 	profile                 *Profile
 	entry                   *entry
 }
@@ -57,6 +58,13 @@ func (a Answer) ExpiresAt() time.Time { return time.UnixMilli(a.expires) }
 
 // IdleAt is when the session ends if it stays unused.
 func (a Answer) IdleAt() time.Time { return time.UnixMilli(a.idleAt) }
+
+// Generation is the account's generation that the session was born in or
+// re-stamped with.
+func (a Answer) Generation() int64 { return a.generation }
+
+// Idle is how long the session may stay unused.
+func (a Answer) Idle() time.Duration { return time.Duration(a.idle) * time.Millisecond }
 
 // Profile is the account's public face. It is nil when the token is unknown.
 // Its contents must not be changed.

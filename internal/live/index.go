@@ -126,6 +126,7 @@ func (x *Index) answer(e *entry, now int64) Answer {
 		Account: p.account.id, Session: p.session, App: e.app, Client: e.client,
 		Kind: p.kind, Label: p.label,
 		issued: p.issued, expires: p.expires, idleAt: p.seen.Load() + p.idle,
+		generation: p.generation.Load(), idle: p.idle,
 		profile: p.account.profile.Load(), entry: e,
 	}
 }
