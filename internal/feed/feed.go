@@ -2,8 +2,9 @@
 // memory and wakes whoever waits for news of an account.
 //
 // It owns the order "apply, then wake": a listener that wakes always finds the
-// new state already answered by live. It does not keep events and delivers
-// none: a wake-up says "look again", so a slow listener misses nothing.
+// new state already answered by live. A wake-up carries no event, it says
+// "look again", so a slow listener misses nothing. The latest events are kept
+// for readers who follow the whole log by its numbers (tail.go).
 package feed
 
 import (
@@ -16,6 +17,7 @@ import (
 // Feed connects the log to one node's memory and listeners.
 type Feed struct {
 	index *live.Index
+	tail  *tail
 
 	mu        sync.Mutex
 	listeners map[exeunt.AccountID]map[*Listener]struct{}
@@ -23,7 +25,7 @@ type Feed struct {
 
 // New returns a feed for the index.
 func New(index *live.Index) *Feed {
-	return &Feed{index: index, listeners: map[exeunt.AccountID]map[*Listener]struct{}{}}
+	return &Feed{index: index, tail: newTail(index.Applied()), listeners: map[exeunt.AccountID]map[*Listener]struct{}{}}
 }
 
 // Advance applies committed events and wakes the listeners of their accounts.
@@ -33,6 +35,7 @@ func (f *Feed) Advance(events []exeunt.Event) error {
 	if err := f.index.Apply(events); err != nil {
 		return err
 	}
+	f.tail.add(events)
 	for i := range events {
 		f.Wake(events[i].Account)
 	}
