@@ -44,7 +44,7 @@ const (
 )
 
 func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
-	if state, ok := a.lookups.known(h); ok {
+	if state, ok := a.lookups.known(sight{use, h}); ok {
 		return Answer{State: state}
 	}
 	// Not by the request's own context: a sign-out whose sender has gone must
@@ -61,7 +61,7 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 		case errors.Is(err, exeunt.ErrNotFound):
 			// A token is drawn at random, so one that is unknown now was never
 			// handed out and, but for a chance of 2^-256, never will be.
-			a.lookups.remember(h, live.NoSuch)
+			a.lookups.remember(sight{use, h}, live.NoSuch)
 			return Answer{State: live.NoSuch}
 		case err != nil:
 			a.Log.Warn("a token could not be looked up", "err", err)
@@ -72,7 +72,7 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 		}
 		if !a.Live.Insert(sn) {
 			if sn.Session.End != nil || sn.Session.Generation < sn.AccountGeneration {
-				a.lookups.remember(h, live.Ended)
+				a.lookups.remember(sight{use, h}, live.Ended)
 				return Answer{State: live.Ended}
 			}
 			continue // an event overtook the snapshot: read again, it will show
@@ -81,7 +81,7 @@ func (a *Authority) firstSight(ctx context.Context, use exeunt.TokenUse, h exeun
 			return ans
 		}
 		// The session is there but this app session of it is not: it has ended.
-		a.lookups.remember(h, live.Ended)
+		a.lookups.remember(sight{use, h}, live.Ended)
 		return Answer{State: live.Ended}
 	}
 	return Answer{State: live.CannotKnow}
@@ -99,7 +99,14 @@ type lookups struct {
 	places chan struct{}
 
 	mu       sync.Mutex
-	old, new map[exeunt.TokenHash]live.State // the dead, forgotten by generations
+	old, new map[sight]live.State // the dead, forgotten by generations
+}
+
+// sight is what was looked up: a hash that is no app session's may well be a
+// session's.
+type sight struct {
+	use  exeunt.TokenUse
+	hash exeunt.TokenHash
 }
 
 const (
@@ -109,7 +116,7 @@ const (
 )
 
 func newLookups() *lookups {
-	return &lookups{places: make(chan struct{}, maxLookups), old: map[exeunt.TokenHash]live.State{}, new: map[exeunt.TokenHash]live.State{}}
+	return &lookups{places: make(chan struct{}, maxLookups), old: map[sight]live.State{}, new: map[sight]live.State{}}
 }
 
 // enter waits a little for a place; beyond it the answer is "cannot know".
@@ -132,7 +139,7 @@ func (l *lookups) enter(ctx context.Context) (release func(), ok bool) {
 }
 
 // known answers from memory for tokens that can never be usable again.
-func (l *lookups) known(h exeunt.TokenHash) (live.State, bool) {
+func (l *lookups) known(h sight) (live.State, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s, ok := l.new[h]; ok {
@@ -142,11 +149,11 @@ func (l *lookups) known(h exeunt.TokenHash) (live.State, bool) {
 	return s, ok
 }
 
-func (l *lookups) remember(h exeunt.TokenHash, s live.State) {
+func (l *lookups) remember(h sight, s live.State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.new) >= deadPerHalf {
-		l.old, l.new = l.new, map[exeunt.TokenHash]live.State{}
+		l.old, l.new = l.new, map[sight]live.State{}
 	}
 	l.new[h] = s
 }
