@@ -27,11 +27,11 @@ var rooms = map[string][]string{
 	"internal/signin":    {"", "internal/authority", "internal/store"},
 	"internal/config":    {""},
 
-	"internal/web":     {"", "client", "internal/authority", "internal/live", "internal/keys"},
+	"internal/web":     {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/keys"},
 	"internal/ui":      {"", "js"},
 	"internal/pages":   {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/ui", "internal/web"},
 	"internal/api":     {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/web"},
-	"internal/gate":    {"", "client", "internal/authority", "internal/live", "internal/web"},
+	"internal/gate":    {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/web"},
 	"internal/control": {"", "internal/authority", "internal/signin", "internal/web"},
 	"internal/app": {"", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
