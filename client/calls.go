@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 )
@@ -70,4 +71,22 @@ func (c *Client) Exchange(ctx context.Context, in CodeExchange) (Secret, CodeExc
 	token := out.Token.Secret()
 	out.Token = ""
 	return token, out, err
+}
+
+// echo asks how far the event log is, with an app's key.
+func (c *Client) echo(ctx context.Context, key Secret, nonce string) (Position, error) {
+	var out Position
+	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/events/echo", token: key, in: Echo{Nonce: nonce}, out: &out})
+	if err == nil && out.Nonce != nonce {
+		return out, fmt.Errorf("%w: it answered another question", ErrUnavailable)
+	}
+	return out, err
+}
+
+// noteActivity tells when people were last at work, with an app's key, and
+// returns which of the tokens are dead.
+func (c *Client) noteActivity(ctx context.Context, key Secret, seen []SeenAt) ([]string, error) {
+	var out ActivityNoted
+	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/activity", token: key, in: ActivityNote{Seen: seen}, out: &out})
+	return out.Dead, err
 }

@@ -15,7 +15,6 @@ import (
 type keeper struct {
 	id       exeunt.ClientID
 	position feed.Position
-	now      int64
 }
 
 // keeper returns who wants to keep the answer, by its key; ok is false for a
@@ -35,7 +34,7 @@ func (g *Gate) keeper(r *http.Request) (k keeper, ok bool) {
 		return k, false
 	}
 	// A node that has lost its log answers the check itself with 503.
-	k.id, k.now = c.ID, g.authority.Now().UnixMilli()
+	k.id = c.ID
 	k.position, _ = g.authority.Position()
 	return k, true
 }
@@ -56,7 +55,6 @@ func (k keeper) tell(h http.Header, ans authority.Answer) {
 	h[client.HeaderGeneration] = number(ans.Generation())
 	h[client.HeaderIdle] = number(ans.Idle().Milliseconds())
 	h[client.HeaderExpiresAt] = number(ans.ExpiresAt().UnixMilli())
-	h[client.HeaderNow] = number(k.now)
 }
 
 func number(n int64) []string { return []string{strconv.FormatInt(n, 10)} }

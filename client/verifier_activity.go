@@ -1,0 +1,139 @@
+package client
+
+import (
+	"context"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// owed lists the sessions whose activity the authority does not know yet.
+type owed struct {
+	mu   sync.Mutex
+	list []*kept
+	wake chan struct{}
+}
+
+const (
+	latestHandIn  = 5 * time.Second
+	mostInOneNote = 500 // as ActivityNote allows
+)
+
+// handInEvery is how long activity may wait, in sessions that may stay unused
+// for idle milliseconds. What a crash loses of it only ends a session earlier.
+func handInEvery(idle int64) time.Duration {
+	return min(latestHandIn, time.Duration(idle)*time.Millisecond/10)
+}
+
+func newOwed() owed { return owed{wake: make(chan struct{}, 1)} }
+
+// touch notes activity.
+func (k *kept) touch(at int64) { atLeast(&k.seen, at) }
+
+// add puts a session on the list, once.
+func (o *owed) add(k *kept) {
+	if k.owed.Load() || !k.owed.CompareAndSwap(false, true) {
+		return
+	}
+	o.mu.Lock()
+	o.list = append(o.list, k)
+	o.mu.Unlock()
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take takes up to most of the list. Activity from now on lists a session anew.
+func (o *owed) take(most int) []*kept {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := min(most, len(o.list))
+	out := o.list[:n:n]
+	if o.list = o.list[n:]; len(o.list) == 0 {
+		o.list = nil
+	}
+	for _, k := range out {
+		k.owed.Store(false)
+	}
+	return out
+}
+
+// wait is how long the list may wait: as the most impatient session on it. ok
+// is false when it is empty, having been handed in with what came before.
+func (o *owed) wait() (d time.Duration, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	d = latestHandIn
+	for _, k := range o.list {
+		d = min(d, handInEvery(k.facts.Load().idle))
+	}
+	return d, len(o.list) > 0
+}
+
+// handIn tells the authority of activity in batches, and once more at the end.
+func (v *Verifier) handIn(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-v.owed.wake:
+			if d, ok := v.owed.wait(); ok && sleep(ctx, d) == nil {
+				v.handInAll(ctx)
+			}
+		case <-ctx.Done():
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), latestHandIn)
+	defer cancel()
+	v.handInAll(last)
+}
+
+// handInAll tells what there is. What cannot be told is told later.
+func (v *Verifier) handInAll(ctx context.Context) {
+	for {
+		batch := v.owed.take(mostInOneNote)
+		if len(batch) == 0 {
+			return
+		}
+		seen := make([]SeenAt, len(batch))
+		for i, k := range batch {
+			seen[i] = SeenAt{Token: hex.EncodeToString(k.hash[:]), At: k.seen.Load()}
+		}
+		dead, err := v.Client.noteActivity(ctx, v.Key, seen)
+		if err != nil {
+			if ctx.Err() == nil {
+				v.Log.Warn("activity could not be handed in; trying again", "sessions", len(batch), "err", err)
+			}
+			for _, k := range batch {
+				v.owed.add(k)
+			}
+			return
+		}
+		v.handedIn(batch, seen, dead)
+	}
+}
+
+// handedIn lets the sessions live on as the authority does, and forgets those
+// that it calls dead.
+func (v *Verifier) handedIn(batch []*kept, seen []SeenAt, dead []string) {
+	gone := map[string]bool{}
+	for _, token := range dead {
+		gone[token] = true
+	}
+	for i, k := range batch {
+		if gone[seen[i].Token] {
+			v.forget(k.hash)
+			continue
+		}
+		atLeast(&k.idleAt, seen[i].At+k.facts.Load().idle)
+	}
+}
+
+// atLeast raises v to n, unless it is there already.
+func atLeast(v *atomic.Int64, n int64) {
+	for old := v.Load(); old < n; old = v.Load() {
+		if v.CompareAndSwap(old, n) {
+			return
+		}
+	}
+}
