@@ -128,14 +128,14 @@ func (v *Verifier) Check(ctx context.Context, token Secret, activity bool) (Pers
 	if !ok {
 		return Person{}, &EndedError{} // too long to be a token
 	}
-	if p, ok := v.recall(hash, activity); ok {
+	if p, ok := v.recall(&hash, activity); ok {
 		return p, nil
 	}
 	return v.ask(ctx, token, hash, activity)
 }
 
 // recall answers from memory, if that may be done.
-func (v *Verifier) recall(hash tokenHash, activity bool) (Person, bool) {
+func (v *Verifier) recall(hash *tokenHash, activity bool) (Person, bool) {
 	// The window is taken before looking and held against the clock after it.
 	// The other way round, whoever was stopped in between would answer with
 	// what he saw before by a window that was opened since.
@@ -212,7 +212,7 @@ func (v *Verifier) Forget(token Secret) {
 func (v *Verifier) forget(hash tokenHash) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if k := v.table.find(hash); k != nil {
+	if k := v.table.find(&hash); k != nil {
 		v.table.drop(k)
 	}
 }

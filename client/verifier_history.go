@@ -95,10 +95,11 @@ func (v *Verifier) apply(e EndEvent) error {
 		return errDiverged
 	}
 	v.table.each(e.Account, func(k *kept) {
+		p := &k.facts.Load().person
 		switch {
-		case e.covers(e.Account, k.session, k.app, k.generation):
+		case e.covers(e.Account, p.Session, p.AppSession, k.generation):
 			v.table.drop(k)
-		case e.keeps(e.Account, k.session):
+		case e.keeps(e.Account, p.Session):
 			k.generation = max(k.generation, e.Generation)
 		}
 	})
@@ -158,9 +159,9 @@ func (v *Verifier) keep(hash tokenHash, p Person, s snapshot, asked instant) boo
 // remember is called with mu held.
 func (v *Verifier) remember(hash tokenHash, p Person, s snapshot, asked instant) {
 	f := &facts{person: p, asked: asked.steady, idle: s.idle, warning: p.IdleAt.Sub(p.WarnAt).Milliseconds(), expires: s.expires}
-	k := v.table.find(hash)
+	k := v.table.find(&hash)
 	if k == nil {
-		k = &kept{hash: hash, session: p.Session, app: p.AppSession, generation: s.generation}
+		k = &kept{hash: hash, generation: s.generation}
 		k.facts.Store(f)
 		k.idleAt.Store(p.IdleAt.UnixMilli())
 		v.table.put(p.Account, k)

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/binary"
 	"net/http"
 	"strconv"
 	"sync"
@@ -18,29 +19,32 @@ type table struct {
 
 const tableShards = 64
 
+// tableShard finds sessions by the first bytes of their hash: most of a check's
+// time goes to fetching memory, and a shorter key is less of it.
 type tableShard struct {
 	mu sync.RWMutex
-	m  map[tokenHash]*kept
+	m  map[uint64]*kept
 	_  [32]byte // so that shards do not share a cache line
 }
 
 // keptAccount lists the sessions of an account that are in the table.
 type keptAccount struct{ list []*kept }
 
-// kept is a session as the gate told of it.
+// kept is a session as the gate told of it. What a check reads comes first and
+// fills one cache line.
 type kept struct {
-	hash       tokenHash
-	account    *keptAccount
-	at         int    // in the account's list
-	session    string // its parent
-	app        string
-	generation int64 // guarded by the verifier's lock, as all above it
-
+	hash   tokenHash
 	facts  atomic.Pointer[facts]
 	idleAt atomic.Int64 // as the authority knows it, in milliseconds since 1970
 	seen   atomic.Int64 // last activity here, 0 for none
 	ended  atomic.Bool
 	owed   atomic.Bool // its activity waits to be handed in
+
+	// The rest is guarded by the verifier's lock.
+	account    *keptAccount
+	at         int // in the account's list
+	generation int64
+	_          [40]byte // up to a size that the allocator aligns to cache lines
 }
 
 // facts are what the gate said; they are replaced, never changed. Times are
@@ -67,25 +71,33 @@ func (f *facts) personAt(now, idleAt int64) Person {
 func newTable(most int) *table {
 	t := &table{most: (most + tableShards - 1) / tableShards, accounts: map[string]*keptAccount{}}
 	for i := range t.shards {
-		t.shards[i].m = map[tokenHash]*kept{}
+		t.shards[i].m = map[uint64]*kept{}
 	}
 	return t
 }
 
-func (t *table) shard(h tokenHash) *tableShard { return &t.shards[h[0]%tableShards] }
+func (t *table) shard(h *tokenHash) *tableShard { return &t.shards[h[8]%tableShards] }
 
-func (t *table) find(h tokenHash) *kept {
+func keyOf(h *tokenHash) uint64 { return binary.LittleEndian.Uint64(h[:8]) }
+
+func (t *table) find(h *tokenHash) *kept {
 	s := t.shard(h)
 	s.mu.RLock()
-	k := s.m[h]
+	k := s.m[keyOf(h)]
 	s.mu.RUnlock()
+	if k == nil || k.hash != *h {
+		return nil
+	}
 	return k
 }
 
 // put adds a session, and when there is no room takes one out for it: any, since
 // to forget costs no more than to ask again.
 func (t *table) put(account string, k *kept) {
-	s := t.shard(k.hash)
+	s := t.shard(&k.hash)
+	if double := s.m[keyOf(&k.hash)]; double != nil {
+		t.drop(double)
+	}
 	if len(s.m) >= t.most {
 		for _, other := range s.m {
 			t.drop(other)
@@ -100,7 +112,7 @@ func (t *table) put(account string, k *kept) {
 	k.account, k.at = a, len(a.list)
 	a.list = append(a.list, k)
 	s.mu.Lock()
-	s.m[k.hash] = k
+	s.m[keyOf(&k.hash)] = k
 	s.mu.Unlock()
 }
 
@@ -108,9 +120,9 @@ func (t *table) put(account string, k *kept) {
 func (t *table) drop(k *kept) {
 	// A check that has found it already must find it ended.
 	k.ended.Store(true)
-	s := t.shard(k.hash)
+	s := t.shard(&k.hash)
 	s.mu.Lock()
-	delete(s.m, k.hash)
+	delete(s.m, keyOf(&k.hash))
 	s.mu.Unlock()
 	list := k.account.list
 	last := list[len(list)-1]
