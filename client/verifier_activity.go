@@ -45,15 +45,12 @@ func (o *owed) add(k *kept) {
 	}
 }
 
-// take takes up to most of the list. Activity from now on lists a session anew.
-func (o *owed) take(most int) []*kept {
+// take takes the list. Activity from now on lists a session anew.
+func (o *owed) take() []*kept {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := min(most, len(o.list))
-	out := o.list[:n:n]
-	if o.list = o.list[n:]; len(o.list) == 0 {
-		o.list = nil
-	}
+	out := o.list
+	o.list = nil
 	for _, k := range out {
 		k.owed.Store(false)
 	}
@@ -88,13 +85,11 @@ func (v *Verifier) handIn(ctx context.Context) {
 	v.handInAll(last)
 }
 
-// handInAll tells what there is. What cannot be told is told later.
+// handInAll tells what there is by now. What cannot be told is told later.
 func (v *Verifier) handInAll(ctx context.Context) {
-	for {
-		batch := v.owed.take(mostInOneNote)
-		if len(batch) == 0 {
-			return
-		}
+	list := v.owed.take()
+	for len(list) > 0 {
+		batch := list[:min(len(list), mostInOneNote)]
 		seen := make([]SeenAt, len(batch))
 		for i, k := range batch {
 			seen[i] = SeenAt{Token: hex.EncodeToString(k.hash[:]), At: k.seen.Load()}
@@ -102,14 +97,15 @@ func (v *Verifier) handInAll(ctx context.Context) {
 		dead, err := v.Client.noteActivity(ctx, v.Key, seen)
 		if err != nil {
 			if ctx.Err() == nil {
-				v.Log.Warn("activity could not be handed in; trying again", "sessions", len(batch), "err", err)
+				v.Log.Warn("activity could not be handed in; trying again", "sessions", len(list), "err", err)
 			}
-			for _, k := range batch {
+			for _, k := range list {
 				v.owed.add(k)
 			}
 			return
 		}
 		v.handedIn(batch, seen, dead)
+		list = list[len(batch):]
 	}
 }
 
