@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},
 
 	"internal/demo":     {"", "client", "examples/chirp", "internal/app", "internal/authority", "internal/config", "internal/signin"},
-	"cmd/exeunt":        {"internal/app", "internal/config", "internal/control", "internal/demo"},
+	"cmd/exeunt":        {"", "internal/app", "internal/config", "internal/control", "internal/demo"},
 	"e2e/node":          {"", "internal/app", "internal/config", "internal/demo", "internal/signin"},
 	"bench":             {"", "internal/app", "internal/authority", "internal/config", "internal/signin"},
 	"internal/ui/build": {"internal/ui", "js"},

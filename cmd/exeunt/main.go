@@ -18,6 +18,7 @@ type commands struct {
 	Status   statusCommand   `cmd:"" help:"Show how the running node is."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
 	Accounts accountsCommand `cmd:"" help:"List, add, disable and enable accounts."`
+	Clients  clientsCommand  `cmd:"" help:"Make secret keys for apps."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
