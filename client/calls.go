@@ -83,10 +83,9 @@ func (c *Client) echo(ctx context.Context, key Secret, nonce string) (Position, 
 	return out, err
 }
 
-// noteActivity tells when people were last at work, with an app's key, and
-// returns which of the tokens are dead.
-func (c *Client) noteActivity(ctx context.Context, key Secret, seen []SeenAt) ([]string, error) {
+// noteActivity tells when people were last at work, with an app's key.
+func (c *Client) noteActivity(ctx context.Context, key Secret, seen []SeenAt) (ActivityNoted, error) {
 	var out ActivityNoted
 	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/activity", token: key, in: ActivityNote{Seen: seen}, out: &out})
-	return out.Dead, err
+	return out, err
 }

@@ -35,7 +35,7 @@ type fake struct {
 	asked    int      // questions at the gate
 	echoes   int      // "how far is the log?"
 	opened   []string // "after" of each stream
-	noted    []SeenAt
+	noted    []notedAt
 	notes    int
 	noteErr  bool
 
@@ -46,6 +46,12 @@ type fakePerson struct {
 	Person
 	generation, idle, expires int64
 	ended                     bool
+}
+
+// notedAt is activity as it was handed in.
+type notedAt struct {
+	token string
+	at    time.Time
 }
 
 type fakeStream struct {
@@ -134,7 +140,7 @@ func (f *fake) asks() int {
 }
 
 // seen is what was handed in so far, and in how many notes.
-func (f *fake) seen() (notes int, seen []SeenAt) {
+func (f *fake) seen() (notes int, seen []notedAt) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.notes, slices.Clone(f.noted)
@@ -188,8 +194,10 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 			resp.StatusCode, resp.Status = 503, "503 Service Unavailable"
 			return resp, nil
 		}
-		f.noted = append(f.noted, in.Seen...)
-		out := ActivityNoted{Dead: []string{}}
+		for _, s := range in.Seen {
+			f.noted = append(f.noted, notedAt{s.Token, time.Now().Add(-time.Duration(s.Ago) * time.Millisecond)})
+		}
+		out := ActivityNoted{Now: msNow(), Dead: []string{}}
 		for _, s := range in.Seen {
 			for token, p := range f.people {
 				if h, _ := hashOf(NewSecret(token)); fmt.Sprintf("%x", h) == s.Token && p.ended {

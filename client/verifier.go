@@ -156,11 +156,14 @@ func (v *Verifier) recall(hash *tokenHash, activity bool) (Person, bool) {
 		return Person{}, false
 	}
 	if activity {
-		seen = server
-		k.touch(seen)
+		seen = int64(now.steady)
+		atLeast(&k.seen, seen)
 		v.owed.add(k)
 	}
-	return f.personAt(server, max(idleAt, seen+f.idle)), true
+	if seen > 0 {
+		idleAt = max(idleAt, server-(now.steady-time.Duration(seen)).Milliseconds()+f.idle)
+	}
+	return f.personAt(server, idleAt), true
 }
 
 // maxReasks is how often an answer may be overtaken by events.

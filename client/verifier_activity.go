@@ -28,9 +28,6 @@ func handInEvery(idle int64) time.Duration {
 
 func newOwed() owed { return owed{wake: make(chan struct{}, 1)} }
 
-// touch notes activity.
-func (k *kept) touch(at int64) { atLeast(&k.seen, at) }
-
 // add puts a session on the list, once.
 func (o *owed) add(k *kept) {
 	if k.owed.Load() || !k.owed.CompareAndSwap(false, true) {
@@ -69,20 +66,23 @@ func (o *owed) wait() (d time.Duration, ok bool) {
 	return d, len(o.list) > 0
 }
 
-// handIn tells the authority of activity in batches, and once more at the end.
+// handIn tells the authority of activity: at once after a quiet time, then in
+// batches, and once more at the end.
 func (v *Verifier) handIn(ctx context.Context) {
+	last := -latestHandIn
 	for ctx.Err() == nil {
 		select {
 		case <-v.owed.wake:
-			if d, ok := v.owed.wait(); ok && sleep(ctx, d) == nil {
+			if d, ok := v.owed.wait(); ok && sleep(ctx, last+d-v.now().steady) == nil {
+				last = v.now().steady
 				v.handInAll(ctx)
 			}
 		case <-ctx.Done():
 		}
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), latestHandIn)
+	final, cancel := context.WithTimeout(context.WithoutCancel(ctx), latestHandIn)
 	defer cancel()
-	v.handInAll(last)
+	v.handInAll(final)
 }
 
 // handInAll tells what there is by now. What cannot be told is told later.
@@ -92,9 +92,11 @@ func (v *Verifier) handInAll(ctx context.Context) {
 		batch := list[:min(len(list), mostInOneNote)]
 		seen := make([]SeenAt, len(batch))
 		for i, k := range batch {
-			seen[i] = SeenAt{Token: hex.EncodeToString(k.hash[:]), At: k.seen.Load()}
+			// How long ago, not when: the two clocks need not agree.
+			ago := v.now().steady - time.Duration(k.seen.Load())
+			seen[i] = SeenAt{Token: hex.EncodeToString(k.hash[:]), Ago: ago.Milliseconds()}
 		}
-		dead, err := v.Client.noteActivity(ctx, v.Key, seen)
+		noted, err := v.Client.noteActivity(ctx, v.Key, seen)
 		if err != nil {
 			if ctx.Err() == nil {
 				v.Log.Warn("activity could not be handed in; trying again", "sessions", len(list), "err", err)
@@ -104,16 +106,16 @@ func (v *Verifier) handInAll(ctx context.Context) {
 			}
 			return
 		}
-		v.handedIn(batch, seen, dead)
+		v.handedIn(batch, seen, noted)
 		list = list[len(batch):]
 	}
 }
 
 // handedIn lets the sessions live on as the authority does, and forgets those
 // that it calls dead.
-func (v *Verifier) handedIn(batch []*kept, seen []SeenAt, dead []string) {
+func (v *Verifier) handedIn(batch []*kept, seen []SeenAt, noted ActivityNoted) {
 	gone := map[string]bool{}
-	for _, token := range dead {
+	for _, token := range noted.Dead {
 		gone[token] = true
 	}
 	for i, k := range batch {
@@ -121,7 +123,7 @@ func (v *Verifier) handedIn(batch []*kept, seen []SeenAt, dead []string) {
 			v.forget(k.hash)
 			continue
 		}
-		atLeast(&k.idleAt, seen[i].At+k.facts.Load().idle)
+		atLeast(&k.idleAt, noted.Now-seen[i].Ago+k.facts.Load().idle)
 	}
 }
 

@@ -27,12 +27,14 @@ func TestActivityIsHandedInInBatches(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		notes, noted := f.seen()
-		if f.asks() != 0 || notes != 2 || len(noted) != 4 {
+		// At once, after five seconds, and after ten; the first time perhaps
+		// before the second session was used.
+		if f.asks() != 0 || notes != 3 || len(noted) < 5 || len(noted) > 6 {
 			t.Errorf("%d notes with %d sessions", notes, len(noted))
 		}
-		for i, s := range noted {
-			if at := time.UnixMilli(s.At); at.Sub(begun) < time.Duration(i/2)*5*time.Second || at.After(time.Now().Add(time.Second)) {
-				t.Errorf("seen %v after the beginning", at.Sub(begun))
+		for i, s := range noted[len(noted)-4:] {
+			if d := s.at.Sub(begun); d > time.Duration(i/2+1)*5*time.Second || d < time.Duration(i/2+1)*5*time.Second-200*time.Millisecond {
+				t.Errorf("seen %v after the beginning", d)
 			}
 		}
 	})
@@ -63,15 +65,15 @@ func TestActivityIsHandedInInTime(t *testing.T) {
 func TestActivityThatCannotBeHandedInWaits(t *testing.T) {
 	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
 		ada, gone := f.person("ada", "1"), f.person("grace", "2")
+		f.set(func() { f.noteErr = true })
 		for _, token := range []Secret{ada, gone} {
 			f.expect(t, v, token, "valid", 1)
 			if _, err := v.Check(t.Context(), token, true); err != nil {
 				t.Fatal(err)
 			}
 		}
-		f.set(func() { f.noteErr = true })
 		time.Sleep(11 * time.Second)
-		if notes, noted := f.seen(); notes != 2 || len(noted) != 0 {
+		if notes, noted := f.seen(); notes != 3 || len(noted) != 0 {
 			t.Errorf("%d notes, %d taken", notes, len(noted))
 		}
 		f.set(func() { f.noteErr = false; f.people[gone.Reveal()].ended = true }) // and no event told
@@ -88,11 +90,14 @@ func TestActivityIsHandedInAtTheEnd(t *testing.T) {
 	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
 		ada := f.person("ada", "1")
 		f.expect(t, v, ada, "valid", 1)
-		if _, err := v.Check(t.Context(), ada, true); err != nil {
-			t.Fatal(err)
+		for range 2 { // one handed in at once, one owed
+			if _, err := v.Check(t.Context(), ada, true); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
 		}
 		t.Cleanup(func() { // the verifier has stopped
-			if _, noted := f.seen(); len(noted) != 1 {
+			if _, noted := f.seen(); len(noted) != 2 {
 				t.Errorf("%d sessions were handed in", len(noted))
 			}
 		})

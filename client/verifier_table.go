@@ -36,7 +36,7 @@ type kept struct {
 	hash   tokenHash
 	facts  atomic.Pointer[facts]
 	idleAt atomic.Int64 // as the authority knows it, in milliseconds since 1970
-	seen   atomic.Int64 // last activity here, 0 for none
+	seen   atomic.Int64 // last activity here, by the verifier's own clock; 0 for none
 	ended  atomic.Bool
 	owed   atomic.Bool // its activity waits to be handed in
 

@@ -140,11 +140,12 @@ type ActivityNote struct {
 // SeenAt is the last activity in one app session.
 type SeenAt struct {
 	Token string `json:"token_sha256" minLength:"64" maxLength:"64" doc:"SHA-256 of the app session's token, in hex"`
-	At    int64  `json:"at" doc:"Milliseconds since 1970, by the authority's time"`
+	Ago   int64  `json:"ago" minimum:"0" doc:"How many milliseconds before the note was sent"`
 }
 
 // ActivityNoted is the answer to ActivityNote.
 type ActivityNoted struct {
+	Now  int64    `json:"now" doc:"The time that ago was taken from, in milliseconds since 1970"`
 	Dead []string `json:"dead" nullable:"false" doc:"Those of the tokens that are not usable, or not this client's"`
 }
 

@@ -14,13 +14,16 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
+// longestAgo, in milliseconds, is longer than anything is owed.
+const longestAgo = 1 << 40
+
 func (a *API) verifierCalls(h huma.API) {
 	op := byKey(operation(http.MethodPost, "/api/v1/events/echo", tagVerifiers, "echo", "How far the event log is now", http.StatusOK, 401))
 	op.Description = "What a verifier may answer from memory, it may until S - age after it *sent* this question, where S is its longest staleness, " +
 		"and only once it has applied every event up to seq. Ask again every S/4."
 	huma.Register(h, op, a.echo)
 	op = byKey(operation(http.MethodPost, "/api/v1/activity", tagVerifiers, "note-activity", "Note when people were last at work", http.StatusOK, 401))
-	op.Description = "For sessions that the app checks in its own process. Only the client's own app sessions count; a time in the future counts as now. " +
+	op.Description = "For sessions that the app checks in its own process. Only the client's own app sessions count. " +
 		"Send one batch at most every five seconds, or every tenth of the idle time if that is less."
 	huma.Register(h, op, a.noteActivity)
 }
@@ -64,14 +67,15 @@ func (a *API) noteActivity(ctx context.Context, in *activityInput) (*activityOut
 	if err != nil {
 		return nil, err
 	}
-	out := &activityOutput{client.ActivityNoted{Dead: []string{}}}
+	now := a.Authority.Now()
+	out := &activityOutput{client.ActivityNoted{Now: now.UnixMilli(), Dead: []string{}}}
 	for _, s := range in.Body.Seen {
 		var h exeunt.TokenHash
 		b, err := hex.DecodeString(s.Token)
 		if err != nil || copy(h[:], b) != len(h) {
 			return nil, a.problem(ctx, exeunt.ErrBadRequest)
 		}
-		switch a.Authority.NoteActivity(ctx, c.ID, h, time.UnixMilli(s.At)) {
+		switch a.Authority.NoteActivity(ctx, c.ID, h, now.Add(-min(time.Duration(s.Ago), longestAgo)*time.Millisecond)) {
 		case live.Usable:
 		case live.CannotKnow:
 			return nil, a.problem(ctx, exeunt.ErrUnavailable)

@@ -28,7 +28,7 @@ func TestVerifierCallsNeedAKey(t *testing.T) {
 	phone, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	for _, token := range []string{"", phone.Reveal(), exeunt.NewToken(exeunt.UseClient).Reveal()} {
 		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/events/echo", token, `{"nonce":"n"}`)
-		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/activity", token, note(t, client.SeenAt{Token: phone.Hash().String(), At: 1}))
+		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/activity", token, note(t, client.SeenAt{Token: phone.Hash().String()}))
 	}
 	// And a key is no credential of a person.
 	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", s.Keys[testnode.Chirp].Reveal(), "")
@@ -60,7 +60,7 @@ func TestNotedActivityKeepsASessionAwake(t *testing.T) {
 		var out client.ActivityNoted
 		var seen []client.SeenAt
 		for _, tok := range []exeunt.Token{token, foreign, phone, dead, exeunt.NewToken(exeunt.UseApp)} {
-			seen = append(seen, client.SeenAt{Token: tok.Hash().String(), At: at.UnixMilli()})
+			seen = append(seen, client.SeenAt{Token: tok.Hash().String(), Ago: s.Now().Sub(at).Milliseconds()})
 		}
 		s.call(t, http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(), note(t, seen...), &out)
 		return out
@@ -74,9 +74,13 @@ func TestNotedActivityKeepsASessionAwake(t *testing.T) {
 	if got := s.Check(t.Context(), phone).IdleAt(); got.Before(begun.Add(30*24*time.Hour-time.Minute)) || got.After(begun.Add(30*24*time.Hour+time.Minute)) {
 		t.Errorf("the phone's session was kept awake by an app: %v", got)
 	}
-	tell(s.Now().Add(time.Hour)) // a clock that is ahead
-	if got := s.Check(t.Context(), token).IdleAt(); got.After(s.Now().Add(15 * time.Minute)) {
-		t.Errorf("activity in the future counts as such: %v", got)
+	for _, ago := range []int64{-1, -1 << 62} {
+		s.problem(t, 422, "bad_request", http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(), note(t, client.SeenAt{Token: token.Hash().String(), Ago: ago}))
+	}
+	var out client.ActivityNoted
+	s.call(t, http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(), note(t, client.SeenAt{Token: token.Hash().String(), Ago: 1<<63 - 1}), &out)
+	if got := s.Check(t.Context(), token).IdleAt(); got.Sub(at.Add(15*time.Minute)).Abs() > time.Second || len(out.Dead) != 0 {
+		t.Errorf("idle at %v after activity long ago", got)
 	}
 	s.Clock.Pass(16 * time.Minute)
 	if out := tell(s.Now()); len(out.Dead) != 5 || s.Check(t.Context(), token).Usable() {

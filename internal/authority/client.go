@@ -35,14 +35,13 @@ func (a *Authority) Position() (feed.Position, error) {
 }
 
 // NoteActivity counts activity that a client saw at its own end on one of its
-// app sessions. What it returns is the state of the token with that hash:
+// app sessions, at a time that has passed. What it returns is the state of the token with that hash:
 // activity counts only on a usable one, and NoSuch stands for another client's.
 func (a *Authority) NoteActivity(ctx context.Context, c exeunt.ClientID, h exeunt.TokenHash, at time.Time) live.State {
 	if a.Store.Failed() {
 		return live.CannotKnow
 	}
-	now := a.Now()
-	ans := a.Live.Check(h, now)
+	ans := a.Live.Check(h, a.Now())
 	if ans.State == live.Absent {
 		ans = a.firstSight(ctx, exeunt.UseApp, h)
 	}
@@ -53,15 +52,7 @@ func (a *Authority) NoteActivity(ctx context.Context, c exeunt.ClientID, h exeun
 		return ans.State
 	}
 	if ans.Usable() {
-		// A clock that is ahead must not keep a session awake beforehand.
-		a.Live.Touch(ans, earlier(at, now))
+		a.Live.Touch(ans, at)
 	}
 	return ans.State
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
