@@ -32,9 +32,10 @@ type fake struct {
 	noEcho   bool
 	age      int64
 	slowGate time.Duration
-	asked    int      // questions at the gate
-	echoes   int      // "how far is the log?"
-	opened   []string // "after" of each stream
+	slowEcho time.Duration // by which its answers are held back
+	asked    int           // questions at the gate
+	echoes   int           // "how far is the log?"
+	opened   []string      // "after" of each stream
 	noted    []notedAt
 	notes    int
 	noteErr  bool
@@ -139,6 +140,13 @@ func (f *fake) asks() int {
 	return n
 }
 
+// questions is how often it was asked how far the log is.
+func (f *fake) questions() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.echoes
+}
+
 // seen is what was handed in so far, and in how many notes.
 func (f *fake) seen() (notes int, seen []notedAt) {
 	f.mu.Lock()
@@ -184,6 +192,14 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		p := f.position()
 		p.Nonce = in.Nonce
+		if d := f.slowEcho; d > 0 {
+			f.mu.Unlock()
+			err := sleep(r.Context(), d)
+			f.mu.Lock()
+			if err != nil {
+				return nil, err
+			}
+		}
 		body, _ := json.Marshal(p)
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 	case "/api/v1/activity":

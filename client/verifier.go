@@ -68,7 +68,8 @@ type Verifier struct {
 	connected bool               // guarded by mu
 	why       error              // what went wrong last; guarded by mu
 
-	afterAsk func() // a pause between the gate's answer and its insertion, in tests only
+	afterAsk  func() // a pause between the gate's answer and its insertion, in tests only
+	afterLook func() // a pause between the look into the table and the clock, in tests only
 }
 
 // maxAsking bounds how many questions are under way at the gate.
@@ -145,6 +146,9 @@ func (v *Verifier) recall(hash *tokenHash, activity bool) (Person, bool) {
 		return Person{}, false
 	}
 	f, idleAt, seen := k.facts.Load(), k.idleAt.Load(), k.seen.Load()
+	if v.afterLook != nil {
+		v.afterLook()
+	}
 	now := v.now()
 	if !w.open(now) || now.steady-f.asked >= v.MaxAge {
 		return Person{}, false

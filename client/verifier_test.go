@@ -101,6 +101,16 @@ func TestAnAnswerIsKeptBesideOtherEvents(t *testing.T) {
 	})
 }
 
+// An answer by the numbers of another history is good for this once.
+func TestAnAnswerOfAnotherHistoryIsNotKept(t *testing.T) {
+	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
+		ada := f.person("ada", "1")
+		f.set(func() { f.epoch = "e2" })
+		f.expect(t, v, ada, "valid", 1)
+		f.expect(t, v, ada, "valid", 1)
+	})
+}
+
 // An answer that more events have overtaken than are remembered is asked for
 // again, and given up in the end.
 func TestAnAnswerOlderThanWhatIsRemembered(t *testing.T) {
@@ -149,6 +159,45 @@ func TestAHeldStreamMakesStale(t *testing.T) {
 		f.set(func() { f.held = false })
 		time.Sleep(v.MaxStaleness)
 		f.expect(t, v, grace, "valid", 0)
+	})
+}
+
+// An answer to "how far is the log?" that is held back opens no longer window
+// for that: it counts from the question.
+func TestTheWindowCountsFromTheQuestion(t *testing.T) {
+	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
+		ada := f.person("ada", "1")
+		f.expect(t, v, ada, "valid", 1)
+		f.set(func() { f.slowEcho = v.MaxStaleness / 2 })
+		n := f.questions()
+		for f.questions() == n {
+			time.Sleep(time.Millisecond)
+		}
+		// The answer is made and on its way; now the session ends, and nothing
+		// else arrives any more.
+		f.set(func() { f.held = true })
+		f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+		ended := time.Now()
+		for valid(t, v, ada) == "valid" {
+			time.Sleep(time.Millisecond)
+		}
+		if d := time.Since(ended); d > v.MaxStaleness {
+			t.Errorf("valid for %v after the end", d)
+		}
+	})
+}
+
+// Whoever looked, was stopped, and goes on when the verifier has long heard of
+// the end must not answer by what it has confirmed since.
+func TestAPauseAfterLooking(t *testing.T) {
+	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
+		ada := f.person("ada", "1")
+		f.expect(t, v, ada, "valid", 1)
+		v.afterLook = func() {
+			f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+			time.Sleep(10 * v.MaxStaleness)
+		}
+		f.expect(t, v, ada, "ended", 1)
 	})
 }
 
