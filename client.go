@@ -1,6 +1,7 @@
 package exeunt
 
 import (
+	"crypto/subtle"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -13,6 +14,9 @@ type Client struct {
 	Name         string   // shown to people
 	HomeURL      string   // where its front page is
 	RedirectURIs []string // where a code may be sent; compared exactly
+	// Keys are the hashes of its secret keys: none for a client that only
+	// signs people in, two while one key takes over from another.
+	Keys []TokenHash
 }
 
 var clientShape = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
@@ -35,6 +39,16 @@ func (c Client) Validate() error {
 		}
 	}
 	return nil
+}
+
+// HasKey reports whether the key of that hash is the client's. It takes the
+// same time whichever key it is.
+func (c Client) HasKey(h TokenHash) bool {
+	found := 0
+	for i := range c.Keys {
+		found |= subtle.ConstantTimeCompare(c.Keys[i][:], h[:])
+	}
+	return found == 1
 }
 
 // MayRedirectTo reports whether uri is registered. The comparison is exact

@@ -35,6 +35,7 @@ var (
 	ErrCodeSpent        = &Error{"code_spent", "This sign-in code has been used or has run out. Start again from the app."}
 	ErrKeyReused        = &Error{"key_reused", "This idempotency key was used before for something else. Use a new key; nothing was changed."}
 	ErrOtherAccount     = &Error{"other_account", "This tab belongs to another sign-in than the one active now. Nothing was changed."}
+	ErrClientKey        = &Error{"client_key", "This needs the secret key of an app that is registered here. Nothing was done."}
 	ErrDisabled         = &Error{"account_disabled", "This account is disabled."}
 )
 

@@ -27,11 +27,11 @@ var rooms = map[string][]string{
 	"internal/signin":    {"", "internal/authority", "internal/store"},
 	"internal/config":    {""},
 
-	"internal/web":     {"", "client", "internal/authority", "internal/live", "internal/keys"},
+	"internal/web":     {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/keys"},
 	"internal/ui":      {"", "js"},
 	"internal/pages":   {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/ui", "internal/web"},
 	"internal/api":     {"", "client", "internal/authority", "internal/live", "internal/signin", "internal/web"},
-	"internal/gate":    {"", "client", "internal/authority", "internal/live", "internal/web"},
+	"internal/gate":    {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/web"},
 	"internal/control": {"", "internal/authority", "internal/signin", "internal/web"},
 	"internal/app": {"", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
@@ -45,7 +45,7 @@ var rooms = map[string][]string{
 	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},
 
 	"internal/demo":     {"", "client", "examples/chirp", "internal/app", "internal/authority", "internal/config", "internal/signin"},
-	"cmd/exeunt":        {"internal/app", "internal/config", "internal/control", "internal/demo"},
+	"cmd/exeunt":        {"", "internal/app", "internal/config", "internal/control", "internal/demo"},
 	"e2e/node":          {"", "internal/app", "internal/config", "internal/demo", "internal/signin"},
 	"bench":             {"", "internal/app", "internal/authority", "internal/config", "internal/signin"},
 	"internal/ui/build": {"internal/ui", "js"},

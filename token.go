@@ -3,6 +3,7 @@ package exeunt
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"hash/crc32"
 )
@@ -31,6 +32,8 @@ const (
 	UseCode TokenUse = "exc_"
 	// UseInvite: a single-use link that creates an account.
 	UseInvite TokenUse = "exi_"
+	// UseClient: the secret key by which a client's back end says who it is.
+	UseClient TokenUse = "exk_"
 )
 
 // ErrMalformedToken says that a text is no token at all: wrong length, prefix,
@@ -43,6 +46,9 @@ type Token struct{ text string }
 
 // TokenHash is the SHA-256 of a token's text: all that is ever stored.
 type TokenHash [sha256.Size]byte
+
+// String is the hash in hex, as configurations write it.
+func (h TokenHash) String() string { return hex.EncodeToString(h[:]) }
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -94,7 +100,7 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, ErrMalformedToken
 	}
 	switch TokenUse(s[:tokenPrefixLen]) {
-	case UseSession, UseApp, UseCode, UseInvite:
+	case UseSession, UseApp, UseCode, UseInvite, UseClient:
 	default:
 		return Token{}, ErrMalformedToken
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestTokensAreDistinctAndReadBack(t *testing.T) {
 	seen := map[string]bool{}
-	for _, use := range []TokenUse{UseSession, UseApp, UseCode, UseInvite} {
+	for _, use := range []TokenUse{UseSession, UseApp, UseCode, UseInvite, UseClient} {
 		for range 200 {
 			tok := NewToken(use)
 			text := tok.Reveal()

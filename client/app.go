@@ -13,6 +13,11 @@ import (
 // AppConfig is what an App is made of.
 type AppConfig struct {
 	Client *Client
+	// Verifier answers for pages that are only read; nil asks the authority
+	// about those too. Whatever changes something asks in any case: a post must
+	// be refused from the moment that the sign-out was answered, not some
+	// milliseconds later. Its Run is the app's own affair.
+	Verifier *Verifier
 	// ID of this app at the authority. It names the cookie: __Host-<ID>.
 	ID string
 	// Name of the app, for people.

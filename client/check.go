@@ -24,6 +24,16 @@ const (
 	HeaderReason     = "Exeunt-Reason"
 	HeaderEndedAt    = "Exeunt-Ended-At"
 	HeaderActivity   = "Exeunt-Activity"
+
+	// HeaderClientKey carries the secret key of the app that asks. To its own
+	// app sessions the gate then adds the five below, which are what it takes to
+	// keep the answer and judge later events by it.
+	HeaderClientKey  = "Exeunt-Client-Key"
+	HeaderEpoch      = "Exeunt-Epoch"      // the history that the log's numbers count in
+	HeaderSeq        = "Exeunt-Seq"        // the answer holds every event up to this number
+	HeaderGeneration = "Exeunt-Generation" // of the account, that the session was born in
+	HeaderIdle       = "Exeunt-Idle"       // milliseconds that the session may stay unused
+	HeaderExpiresAt  = "Exeunt-Expires-At" // it ends then in any case
 )
 
 // Person is who is signed in, as the authority said when it was asked.
@@ -48,46 +58,62 @@ type Person struct {
 //   - ErrUnavailable: it cannot be known now. Refuse, but do not treat the
 //     person as signed out: the credential may be good.
 func (c *Client) Check(ctx context.Context, token Secret, activity bool) (Person, error) {
+	h, err := c.askGate(ctx, token, activity, Secret{})
+	if err != nil {
+		return Person{}, err
+	}
+	return personOf(h), nil
+}
+
+// askGate returns the headers of an answer that says "signed in".
+func (c *Client) askGate(ctx context.Context, token Secret, activity bool, key Secret) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.CheckTimeout)
 	defer cancel()
 	r, err := c.newRequest(ctx, request{method: http.MethodGet, path: "/gate", token: token})
 	if err != nil {
-		return Person{}, err
+		return nil, err
 	}
 	r.Header.Set(HeaderActivity, yesNo(activity))
+	if !key.IsZero() {
+		r.Header.Set(HeaderClientKey, key.Reveal())
+	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return Person{}, unreachable(err)
+		return nil, unreachable(err)
 	}
 	defer resp.Body.Close()
 	io.CopyN(io.Discard, resp.Body, maxBody) // so that the connection is used again
-	return verdict(resp)
+	return resp.Header, verdict(resp)
 }
 
 // verdict reads the gate's answer. An answer without the gate's own headers is
 // from something in between, and says nothing about the session.
-func verdict(resp *http.Response) (Person, error) {
+func verdict(resp *http.Response) error {
 	h := resp.Header
 	switch {
 	case resp.StatusCode == http.StatusOK && h.Get(HeaderAccount) != "":
-		asked, err := http.ParseTime(h.Get("Date"))
-		if err != nil {
-			asked = time.Now()
-		}
-		return Person{
-			AskedAt: asked, Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
-			Session: h.Get(HeaderSession), AppSession: h.Get(HeaderAppSession), Client: h.Get(HeaderClient),
-			IdleAt: unixMilli(h.Get(HeaderIdleAt)), WarnAt: unixMilli(h.Get(HeaderWarnAt)),
-		}, nil
+		return nil
 	case resp.StatusCode == http.StatusUnauthorized && h.Get(HeaderReason) != "":
 		e := &EndedError{Ended{Reason: h.Get(HeaderReason)}}
 		if e.Reason == "unknown" {
 			e.Reason = ""
 		}
 		e.At, _ = time.Parse(time.RFC3339, h.Get(HeaderEndedAt))
-		return Person{}, e
+		return e
 	}
-	return Person{}, fmt.Errorf("%w: the gate answered %s", ErrUnavailable, resp.Status)
+	return fmt.Errorf("%w: the gate answered %s", ErrUnavailable, resp.Status)
+}
+
+func personOf(h http.Header) Person {
+	asked, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		asked = time.Now()
+	}
+	return Person{
+		AskedAt: asked, Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
+		Session: h.Get(HeaderSession), AppSession: h.Get(HeaderAppSession), Client: h.Get(HeaderClient),
+		IdleAt: unixMilli(h.Get(HeaderIdleAt)), WarnAt: unixMilli(h.Get(HeaderWarnAt)),
+	}
 }
 
 // State asks what a page may show, and for how long. It never counts as

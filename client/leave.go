@@ -32,7 +32,7 @@ func (a *App) signOutApp(w http.ResponseWriter, r *http.Request) {
 		a.notice(w, r, Notice{Kind: NoticeOtherSession})
 		return
 	}
-	if err := a.Client.End(r.Context(), token); err != nil {
+	if err := a.end(r.Context(), token); err != nil {
 		a.Log.Warn("a sign-out could not be confirmed", "err", err)
 		a.notice(w, r, Notice{Kind: NoticeNotConfirmed})
 		return

@@ -19,8 +19,9 @@ const (
 	HeaderRenderedFor = "Rendered-For-Session"
 )
 
-// Middleware asks the authority about each request and serves the addresses
-// below /exeunt/. A handler behind it finds the person with Who; without one,
+// Middleware checks the cookie of each request, with the authority or, where
+// nothing changes, with the app's Verifier, and serves the addresses below
+// /exeunt/. A handler behind it finds the person with Who; without one,
 // nobody is signed in. What never reaches the handler:
 //   - a request for another host: 421;
 //   - a request that may change something and does not come from this app's
@@ -71,7 +72,11 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	person, err := a.check(r.Context(), token, isActivity(r))
+	check := a.check
+	if safeMethod(r.Method) {
+		check = a.glance
+	}
+	person, err := check(r.Context(), token, isActivity(r))
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -83,17 +88,46 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), personKey{}, person)))
 }
 
-// check asks about this app's cookie. Another app's token in it is as good as
-// none.
+// checker is Client.Check or Verifier.Check.
+type checker func(ctx context.Context, token Secret, activity bool) (Person, error)
+
+// check asks the authority about this app's cookie.
 func (a *App) check(ctx context.Context, token Secret, activity bool) (Person, error) {
-	if token.IsZero() {
-		return Person{}, &EndedError{} // damaged
-	}
-	p, err := a.Client.Check(ctx, token, activity)
-	if err == nil && (p.Client != a.ID || p.AppSession == "") {
-		return Person{}, &EndedError{}
+	p, err := a.own(a.Client.Check)(ctx, token, activity)
+	if a.Verifier != nil && errors.Is(err, ErrSignedOut) {
+		a.Verifier.Forget(token) // what has been said once is not taken back
 	}
 	return p, err
+}
+
+// glance checks this app's cookie for somebody who only reads.
+func (a *App) glance(ctx context.Context, token Secret, activity bool) (Person, error) {
+	if a.Verifier == nil {
+		return a.check(ctx, token, activity)
+	}
+	return a.own(a.Verifier.Check)(ctx, token, activity)
+}
+
+// own takes another app's token for what it is worth here: none.
+func (a *App) own(check checker) checker {
+	return func(ctx context.Context, token Secret, activity bool) (Person, error) {
+		if token.IsZero() {
+			return Person{}, &EndedError{} // damaged
+		}
+		p, err := check(ctx, token, activity)
+		if err == nil && (p.Client != a.ID || p.AppSession == "") {
+			return Person{}, &EndedError{}
+		}
+		return p, err
+	}
+}
+
+// end ends the token's app session, here too.
+func (a *App) end(ctx context.Context, token Secret) error {
+	if a.Verifier != nil {
+		defer a.Verifier.Forget(token)
+	}
+	return a.Client.End(ctx, token)
 }
 
 // refuse answers a request whose cookie was not accepted.

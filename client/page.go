@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -77,6 +78,29 @@ func (e *Events) State(s State) error {
 
 // Changed tells that the account's list of sessions is another now.
 func (e *Events) Changed() error { return e.write("event: changed\ndata: {}\n\n") }
+
+// Position tells a reader of the event log where the node is, in a message of
+// that name: hello, beat or reload. The reader goes on from p.Seq.
+func (e *Events) Position(name string, p Position) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return e.write(fmt.Sprintf("event: %s\ndata: %s\n\n", name, data))
+}
+
+// Ends tells entries of the event log, in one write.
+func (e *Events) Ends(list []EndEvent) error {
+	var text strings.Builder
+	for _, v := range list {
+		data, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "id: %d\nevent: end\ndata: %s\n\n", v.Seq, data)
+	}
+	return e.write(text.String())
+}
 
 // Beat tells that the stream is still there.
 func (e *Events) Beat() error { return e.write(":\n\n") }

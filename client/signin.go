@@ -84,7 +84,7 @@ func (a *App) endReplaced(r *http.Request, by Secret) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
-	if err := a.Client.End(ctx, old); err != nil {
+	if err := a.end(ctx, old); err != nil {
 		a.Log.Warn("a replaced app session could not be ended; it ends with its browser's", "err", err)
 	}
 }

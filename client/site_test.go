@@ -17,6 +17,7 @@ import (
 	"github.com/exeunt/exeunt/internal/gate"
 	"github.com/exeunt/exeunt/internal/stream"
 	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // site is a real authority behind real HTTP, under a name that only the SDK's
@@ -27,7 +28,8 @@ type site struct {
 	client  *client.Client
 	streams atomic.Int32 // upstream streams, all told
 	opened  chan struct{}
-	away    atomic.Bool // the authority does not answer
+	away    atomic.Bool  // the authority does not answer
+	gates   atomic.Int32 // questions at the gate
 }
 
 func localhost(s *httptest.Server, name string) string {
@@ -43,9 +45,10 @@ func newSite(t *testing.T, redirectURI string) *site {
 	}})
 	done := make(chan struct{})
 	mux := http.NewServeMux()
-	mux.Handle("/gate", gate.New(s.Authority))
+	door := gate.New(s.Authority)
+	mux.HandleFunc("/gate", func(w http.ResponseWriter, r *http.Request) { s.gates.Add(1); door.ServeHTTP(w, r) })
 	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, Log: s.Log}).Mount(mux)
-	streams := stream.New(stream.Deps{Authority: s.Authority, Now: s.Now, Done: done})
+	streams := stream.New(stream.Deps{Authority: s.Authority, Now: s.Now, Done: done, Surface: web.Surface{Fail: api.Fail, Log: s.Log}})
 	streams.MountBearer(mux)
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.away.Load() {

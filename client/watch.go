@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +17,6 @@ const (
 	quietTooLong = 35 * time.Second
 	firstPause   = 200 * time.Millisecond
 	longestPause = 5 * time.Second
-	maxEventLine = 64 << 10
 )
 
 // Watch follows a session until it ends, and calls told with its state at once
@@ -55,8 +53,6 @@ func (c *Client) Watch(ctx context.Context, token Secret, told func(State)) erro
 	}
 }
 
-var errStreamEnded = errors.New("the stream ended without saying that the session did")
-
 // follow opens one stream and reads it to its end.
 func (c *Client) follow(ctx context.Context, token Secret, told func(State)) (over bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -85,36 +81,23 @@ func (c *Client) follow(ctx context.Context, token Secret, told func(State)) (ov
 	return readStates(resp.Body, func() { watchdog.Reset(quietTooLong) }, told)
 }
 
-// readStates reads server-sent events (WHATWG HTML section 9.2.6) and reports
-// those named "state". Others are for pages that list sessions.
+// readStates reports the messages named "state". Others are for pages that
+// list sessions.
 func readStates(body io.Reader, alive func(), told func(State)) (over bool, err error) {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(make([]byte, 0, 4096), maxEventLine)
-	var event, data string
-	for lines.Scan() {
-		alive()
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case name == "event":
-			event = value
-		case name == "data":
-			data += value
-		case lines.Text() == "":
-			s, ok := stateEvent(event, data)
-			event, data = "", ""
-			if ok {
-				told(s)
-			}
-			if ok && s.State == Over {
-				return true, nil
-			}
+	err = readMessages(body, alive, func(m message) error {
+		s, ok := stateEvent(m.event, m.data)
+		if ok {
+			told(s)
 		}
+		if ok && s.State == Over {
+			return errEnough
+		}
+		return nil
+	})
+	if err == errEnough {
+		return true, nil
 	}
-	if err := lines.Err(); err != nil {
-		return false, unreachable(err)
-	}
-	return false, errStreamEnded
+	return false, err
 }
 
 func stateEvent(event, data string) (s State, ok bool) {

@@ -103,6 +103,52 @@ type CodeExchanged struct {
 	Account Account `json:"account"`
 }
 
+// Position is how far a node has come in the event log: the answer to
+// POST /api/v1/events/echo, and the data of the stream's messages hello, beat
+// and reload.
+type Position struct {
+	Epoch string `json:"epoch" doc:"Names the history that the numbers count in; another epoch means other events, so whoever kept anything forgets it"`
+	Seq   int64  `json:"seq" doc:"Number of the last event that the node answers by"`
+	Age   int64  `json:"age" doc:"Milliseconds since the node last made sure that the log had no more; 0 where it writes the log itself"`
+	Now   int64  `json:"now" doc:"The node's time, in milliseconds since 1970"`
+	Nonce string `json:"nonce,omitempty" doc:"What the question carried"`
+}
+
+// Echo is the body of POST /api/v1/events/echo.
+type Echo struct {
+	Nonce string `json:"nonce" minLength:"1" maxLength:"64" doc:"Comes back in the answer, so that an old answer is not taken for a new one"`
+}
+
+// EndEvent is an entry of the event log, as much of it as somebody needs who
+// keeps copies of sessions: the data of the stream's message end.
+type EndEvent struct {
+	Seq        int64     `json:"seq"`
+	At         time.Time `json:"at"`
+	Scope      string    `json:"scope" enum:"session,others,account"`
+	Account    string    `json:"account"`
+	Session    string    `json:"session,omitempty" doc:"With session the one that ended, with others the one that was kept"`
+	AppSession string    `json:"app_session,omitempty" doc:"With session: only this app session of it ended"`
+	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions born before it have ended"`
+}
+
+// ActivityNote is the body of POST /api/v1/activity: when people were last at
+// work in sessions that an app checks in its own process.
+type ActivityNote struct {
+	Seen []SeenAt `json:"seen" minItems:"1" maxItems:"500" nullable:"false"`
+}
+
+// SeenAt is the last activity in one app session.
+type SeenAt struct {
+	Token string `json:"token_sha256" minLength:"64" maxLength:"64" doc:"SHA-256 of the app session's token, in hex"`
+	Ago   int64  `json:"ago" minimum:"0" doc:"How many milliseconds before the note was sent"`
+}
+
+// ActivityNoted is the answer to ActivityNote.
+type ActivityNoted struct {
+	Now  int64    `json:"now" doc:"The time that ago was taken from, in milliseconds since 1970"`
+	Dead []string `json:"dead" nullable:"false" doc:"Those of the tokens that are not usable, or not this client's"`
+}
+
 // Liveness is what is known about a session.
 type Liveness string
 

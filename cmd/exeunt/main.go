@@ -18,6 +18,7 @@ type commands struct {
 	Status   statusCommand   `cmd:"" help:"Show how the running node is."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
 	Accounts accountsCommand `cmd:"" help:"List, add, disable and enable accounts."`
+	Clients  clientsCommand  `cmd:"" help:"Make secret keys for apps."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 			"listen": listen, "ready": cert.ready, "web": cert.web, "api": cert.api,
 			"stream": cert.stream, "stream-over": streamOver,
 			"database": database, "database-stop": databaseStop, "database-start": databaseStart,
-			"gate": cert.gate,
+			"gate":  cert.gate,
 			"first": first, "field": field, "mode": mode, "until": until, "term": term,
 		},
 	})

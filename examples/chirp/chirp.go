@@ -15,9 +15,12 @@ type Config struct {
 	Authority string // address of the session authority
 	URL       string // address that people reach Chirp at
 	ClientID  string // as registered at the authority; "chirp" when empty
-	Database  string // file of Chirp's own data
-	Log       *slog.Logger
-	Now       func() time.Time // nil is the system's clock
+	// Key is Chirp's secret key at the authority. With it Chirp checks sessions
+	// in its own process; without it, it asks the authority about each request.
+	Key      client.Secret
+	Database string // file of Chirp's own data
+	Log      *slog.Logger
+	Now      func() time.Time // nil is the system's clock
 }
 
 // App is Chirp. Serve it, then Close it.
@@ -28,6 +31,7 @@ type App struct {
 	views *views
 	now   func() time.Time
 	log   *slog.Logger
+	stop  func() // the verifier
 }
 
 // New opens the database and builds the handler.
@@ -41,7 +45,7 @@ func New(c Config) (*App, error) {
 	if c.ClientID == "" {
 		c.ClientID = "chirp"
 	}
-	a := &App{now: c.Now, log: c.Log}
+	a := &App{now: c.Now, log: c.Log, stop: func() {}}
 	var err error
 	if a.views, err = newViews(); err != nil {
 		return nil, err
@@ -50,8 +54,12 @@ func New(c Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	verifier, err := newVerifier(c, authority)
+	if err != nil {
+		return nil, err
+	}
 	a.gate, err = client.NewApp(client.AppConfig{
-		Client: authority, ID: c.ClientID, Name: "Chirp", URL: c.URL, Render: a.notice, MaxBody: maxBody, Log: c.Log,
+		Client: authority, Verifier: verifier, ID: c.ClientID, Name: "Chirp", URL: c.URL, Render: a.notice, MaxBody: maxBody, Log: c.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -60,6 +68,9 @@ func New(c Config) (*App, error) {
 		return nil, fmt.Errorf("chirp's database %s: %w", c.Database, err)
 	}
 	a.Handler = a.routes()
+	if verifier != nil {
+		a.stop = run(verifier)
+	}
 	return a, nil
 }
 
@@ -115,6 +126,7 @@ func (a *App) Shutdown() { a.gate.Close() }
 // Close closes the database. Call it after the server has stopped.
 func (a *App) Close() error {
 	a.gate.Close()
+	a.stop()
 	return a.data.close()
 }
 

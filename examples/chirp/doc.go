@@ -3,5 +3,6 @@
 // and out is package client, which stands in front of its handlers.
 //
 // It owns posts, drafts and messages in its own database. It keeps no session
-// and no credential: the authority does.
+// and no credential: the authority does, and what Chirp remembers of its answers
+// (verifier.go) is the SDK's own affair.
 package chirp

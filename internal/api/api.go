@@ -43,6 +43,7 @@ const (
 	tagSessions  = "Sessions"
 	tagApps      = "Apps"
 	tagState     = "State"
+	tagVerifiers = "Apps that check in their own process"
 )
 
 // Mount registers the calls, and the description at /api/openapi.json.
@@ -53,6 +54,7 @@ func (a *API) Mount(m *http.ServeMux) {
 	a.currentCalls(h)
 	a.listCalls(h)
 	a.appCalls(h)
+	a.verifierCalls(h)
 	describeStreams(h.OpenAPI())
 	m.HandleFunc("/api/", nothingHere)
 }
@@ -66,6 +68,7 @@ func (a *API) config() huma.Config {
 	c.Transformers = []huma.Transformer{problems}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", Description: "An app's session token (exs_…) or an app session's token (exa_…)"},
+		"key":    {Type: "http", Scheme: "bearer", Description: "The secret key of a registered client (exk_…). It hears of the ends of everybody's sessions, so it is for first-party apps"},
 	}
 	return c
 }
@@ -73,6 +76,7 @@ func (a *API) config() huma.Config {
 type (
 	addressKey struct{}
 	tokenKey   struct{}
+	clientKey  struct{}
 )
 
 // around does for every call what no handler should have to remember.
@@ -82,6 +86,9 @@ func (a *API) around(ctx huma.Context, next func(huma.Context)) {
 	ctx = huma.WithValue(ctx, addressKey{}, a.Peers.Address(r))
 	if token, ok := web.Bearer(r); ok {
 		ctx = huma.WithValue(ctx, tokenKey{}, token)
+	}
+	if key, ok := web.ClientKey(r); ok {
+		ctx = huma.WithValue(ctx, clientKey{}, key)
 	}
 	next(ctx)
 }
@@ -104,6 +111,11 @@ func operation(method, path, tag, id, summary string, status int, errors ...int)
 		Security:     []map[string][]string{{"bearer": {}}},
 		MaxBodyBytes: maxBody, BodyReadTimeout: bodyPatience,
 	}
+}
+
+func byKey(op huma.Operation) huma.Operation {
+	op.Security = []map[string][]string{{"key": {}}}
+	return op
 }
 
 func public(op huma.Operation) huma.Operation {

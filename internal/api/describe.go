@@ -2,8 +2,11 @@ package api
 
 import (
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/exeunt/exeunt/client"
 )
 
 // describeStreams describes the calls that another room serves beside this
@@ -24,6 +27,26 @@ func describeStreams(o *huma.OpenAPI) {
 		"401": state.Responses["401"],
 		"503": state.Responses["503"],
 	}
+	log := byKey(operation(http.MethodGet, "/api/v1/events", tagVerifiers, "follow-events", "Follow the event log", 0))
+	log.Description = "Server-sent events, for apps that keep checked sessions in their own memory. hello comes first: a Position. " +
+		"end: an EndEvent, its number as the id, in order and without gaps; without a number to begin after, from the hello's position on. " +
+		"beat: a Position, at least every `beat` milliseconds, after all events up to it. " +
+		"reload: a Position, when what follows the number is no longer kept: forget what was kept and go on from there. " +
+		"A reader that stops reading is cut off, and resumes by number."
+	log.Parameters = []*huma.Param{
+		{Name: "after", In: "query", Description: "Number of the last event known", Schema: &huma.Schema{Type: huma.TypeInteger}},
+		{Name: "Last-Event-ID", In: "header", Description: "The same; after wins", Schema: &huma.Schema{Type: huma.TypeInteger}},
+		{Name: "beat", In: "query", Description: "100 to 15000; 500 without it", Schema: &huma.Schema{Type: huma.TypeInteger}},
+	}
+	refs := o.Components.Schemas
+	log.Responses = map[string]*huma.Response{
+		"200": {Description: "events without end", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{OneOf: []*huma.Schema{
+			refs.Schema(reflect.TypeFor[client.Position](), true, ""), refs.Schema(reflect.TypeFor[client.EndEvent](), true, ""),
+		}}}}},
+		"401": {Description: "no client's key"},
+		"503": {Description: "stopping, or too many readers"},
+	}
+	o.AddOperation(&log)
 	o.AddOperation(&state)
 	o.AddOperation(&follow)
 }

@@ -146,9 +146,11 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	index.Reset(head)
-	if err := n.loadKnown(ctx, index); err != nil {
-		return fmt.Errorf("known sessions: %w", err)
+	follow.Begin(head)
+	if n.follower == nil { // with others, too much happens while a node is away
+		if err := n.loadKnown(ctx, index); err != nil {
+			return fmt.Errorf("known sessions: %w", err)
+		}
 	}
 	policy := n.Config.SessionPolicy()
 	if err := n.Store.Tighten(ctx, policy); err != nil {
@@ -211,7 +213,7 @@ func (n *Node) Close() error {
 	}
 	var errs []error
 	if n.Store != nil {
-		if n.Authority != nil && !n.Store.Failed() {
+		if n.Authority != nil && n.follower == nil && !n.Store.Failed() {
 			// Without it the next start is slower, and nothing else.
 			if err := n.saveKnown(context.Background()); err != nil {
 				n.log.Warn("the next start will load sessions one by one", "err", err)

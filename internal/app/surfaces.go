@@ -34,7 +34,8 @@ func (n *Node) openSurfaces() error {
 		Authority: n.Authority, SignIn: n.SignIn, Browser: n.browser, Peers: n.peers, UI: faces, Agents: useragent.NewParser(),
 		Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
 	})
-	streams := stream.New(stream.Deps{Authority: n.Authority, Browser: n.browser, Now: n.now, Done: n.draining})
+	calls := web.Surface{Fail: api.Fail, Log: n.log}
+	streams := stream.New(stream.Deps{Authority: n.Authority, Browser: n.browser, Now: n.now, Done: n.draining, Surface: calls})
 	pageSurface := web.Surface{Fail: page.Fail, Log: n.log}
 
 	forPages := http.NewServeMux()
@@ -46,7 +47,7 @@ func (n *Node) openSurfaces() error {
 	streams.MountBearer(forApps)
 
 	named := http.NewServeMux()
-	named.Handle("/api/", web.NotCrossOrigin(web.Surface{Fail: api.Fail, Log: n.log}, n.Config.URL, forApps))
+	named.Handle("/api/", web.NotCrossOrigin(calls, n.Config.URL, forApps))
 	named.Handle("/", web.SameOrigin(pageSurface, n.Config.URL, forPages))
 	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), named))))
 

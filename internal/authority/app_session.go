@@ -104,7 +104,7 @@ func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.To
 
 func (a *Authority) codeMatters(ctx context.Context, x store.Exchange) error {
 	matters := false
-	err := a.LookUp(ctx, x.Code, exeunt.ErrNotFound, func(ctx context.Context) (err error) {
+	err := a.LookUp(ctx, exeunt.UseCode, x.Code, exeunt.ErrNotFound, func(ctx context.Context) (err error) {
 		matters, err = a.Store.CodeMatters(ctx, x, a.Now())
 		return err
 	})

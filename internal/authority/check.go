@@ -62,7 +62,7 @@ const (
 // ask answers for a token that memory does not know, or does not know freshly
 // enough.
 func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
-	if state, ok := a.lookups.known(h); ok {
+	if state, ok := a.lookups.known(sight{use, h}); ok {
 		return Answer{State: state}
 	}
 	// Not by the request's own context: a sign-out whose sender has gone must
@@ -89,7 +89,7 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 		case errors.Is(err, exeunt.ErrNotFound):
 			// A token is drawn at random, so one that is unknown now was never
 			// handed out and, but for a chance of 2^-256, never will be.
-			a.lookups.remember(h, live.NoSuch)
+			a.lookups.remember(sight{use, h}, live.NoSuch)
 			return Answer{State: live.NoSuch}
 		case err != nil:
 			a.Log.Warn("a token could not be looked up", "err", err)
@@ -100,13 +100,13 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 		}
 		if !a.Live.Insert(sn) {
 			if sn.Session.End != nil || sn.Session.Generation < sn.AccountGeneration {
-				a.lookups.remember(h, live.Ended)
+				a.lookups.remember(sight{use, h}, live.Ended)
 				return Answer{State: live.Ended}
 			}
 			continue // an event overtook the snapshot: read again, it will show
 		}
 		if sn.App != nil && sn.App.End != nil {
-			a.lookups.remember(h, live.Ended)
+			a.lookups.remember(sight{use, h}, live.Ended)
 			return Answer{State: live.Ended}
 		}
 		if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
@@ -142,8 +142,8 @@ func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.Toke
 // bounds that apply to tokens: ErrUnavailable beyond them. dead is the error by
 // which find says that the secret is good for nothing and never will be again;
 // that is remembered.
-func (a *Authority) LookUp(ctx context.Context, h exeunt.TokenHash, dead error, find func(context.Context) error) error {
-	if _, ok := a.lookups.known(h); ok {
+func (a *Authority) LookUp(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash, dead error, find func(context.Context) error) error {
+	if _, ok := a.lookups.known(sight{use, h}); ok {
 		return dead
 	}
 	release, ok := a.lookups.enter(ctx)
@@ -155,7 +155,7 @@ func (a *Authority) LookUp(ctx context.Context, h exeunt.TokenHash, dead error, 
 	defer cancel()
 	err := find(ctx)
 	if errors.Is(err, dead) {
-		a.lookups.remember(h, live.NoSuch)
+		a.lookups.remember(sight{use, h}, live.NoSuch)
 	}
 	return err
 }
@@ -166,7 +166,14 @@ type lookups struct {
 	places chan struct{}
 
 	mu       sync.Mutex
-	old, new map[exeunt.TokenHash]live.State // the dead, forgotten by generations
+	old, new map[sight]live.State // the dead, forgotten by generations
+}
+
+// sight is what was looked up: a hash that is no app session's may well be a
+// session's.
+type sight struct {
+	use  exeunt.TokenUse
+	hash exeunt.TokenHash
 }
 
 const (
@@ -176,7 +183,7 @@ const (
 )
 
 func newLookups() *lookups {
-	return &lookups{places: make(chan struct{}, maxLookups), old: map[exeunt.TokenHash]live.State{}, new: map[exeunt.TokenHash]live.State{}}
+	return &lookups{places: make(chan struct{}, maxLookups), old: map[sight]live.State{}, new: map[sight]live.State{}}
 }
 
 // enter waits a little for a place; beyond it the answer is "cannot know".
@@ -199,7 +206,7 @@ func (l *lookups) enter(ctx context.Context) (release func(), ok bool) {
 }
 
 // known answers from memory for tokens that can never be usable again.
-func (l *lookups) known(h exeunt.TokenHash) (live.State, bool) {
+func (l *lookups) known(h sight) (live.State, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s, ok := l.new[h]; ok {
@@ -209,11 +216,11 @@ func (l *lookups) known(h exeunt.TokenHash) (live.State, bool) {
 	return s, ok
 }
 
-func (l *lookups) remember(h exeunt.TokenHash, s live.State) {
+func (l *lookups) remember(h sight, s live.State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.new) >= deadPerHalf {
-		l.old, l.new = l.new, map[exeunt.TokenHash]live.State{}
+		l.old, l.new = l.new, map[sight]live.State{}
 	}
 	l.new[h] = s
 }

@@ -6,6 +6,7 @@
 package config
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -79,6 +80,22 @@ type Client struct {
 	Name         string   `koanf:"name"`
 	HomeURL      string   `koanf:"home_url"`
 	RedirectURIs []string `koanf:"redirect_uris"`
+	// KeySHA256 is the SHA-256 of its secret key in hex, as "exeunt clients
+	// new-key" prints it; a list of two while one key takes over from another.
+	KeySHA256 []string `koanf:"key_sha256"`
+}
+
+// keys returns the hashes of the client's keys.
+func (c *Client) keys() (out []exeunt.TokenHash, err error) {
+	for _, text := range c.KeySHA256 {
+		var h exeunt.TokenHash
+		b, err := hex.DecodeString(text)
+		if err != nil || copy(h[:], b) != len(h) || len(b) != len(h) {
+			return nil, fmt.Errorf("client %s: key_sha256 must be 64 hexadecimal digits, as exeunt clients new-key prints them, and never the key itself", c.ID)
+		}
+		out = append(out, h)
+	}
+	return out, nil
 }
 
 // Log says what is written to standard error.
@@ -135,7 +152,8 @@ func (l Limits) limits() exeunt.Limits {
 func (c *Config) RegisteredClients() []exeunt.Client {
 	var out []exeunt.Client
 	for _, cl := range c.Clients {
-		out = append(out, exeunt.Client{ID: exeunt.ClientID(cl.ID), Name: cl.Name, HomeURL: cl.HomeURL, RedirectURIs: cl.RedirectURIs})
+		keys, _ := cl.keys() // validated
+		out = append(out, exeunt.Client{ID: exeunt.ClientID(cl.ID), Name: cl.Name, HomeURL: cl.HomeURL, RedirectURIs: cl.RedirectURIs, Keys: keys})
 	}
 	return out
 }
@@ -190,6 +208,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Retention.Ended < time.Minute || c.Retention.Audit < time.Minute {
 		fail("retention.ended and retention.audit must be at least 1m")
+	}
+	for _, cl := range c.Clients {
+		if _, err := cl.keys(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	seen := map[string]bool{}
 	for _, cl := range c.RegisteredClients() {

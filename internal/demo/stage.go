@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/examples/chirp"
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
@@ -38,6 +40,7 @@ type Stage struct {
 	Chirp     *chirp.App
 
 	opt      Options
+	key      exeunt.Token // Chirp's, for as long as it is up
 	exeunt   net.Listener
 	app      net.Listener
 	appError chan error
@@ -52,7 +55,7 @@ const (
 
 // Open opens both on their addresses. Requests are answered once Serve runs.
 func Open(ctx context.Context, opt Options) (*Stage, error) {
-	s := &Stage{opt: opt, appError: make(chan error, 1)}
+	s := &Stage{opt: opt, key: exeunt.NewToken(exeunt.UseClient), appError: make(chan error, 1)}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -76,13 +79,15 @@ func (s *Stage) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.Chirp, err = chirp.New(chirp.Config{
-		Authority: s.ExeuntURL, URL: s.ChirpURL, ClientID: chirpID, Database: filepath.Join(s.opt.Data, chirpFile), Log: s.opt.Log, Now: s.opt.Now,
+		Authority: s.ExeuntURL, URL: s.ChirpURL, ClientID: chirpID, Key: client.NewSecret(s.key.Reveal()), Database: filepath.Join(s.opt.Data, chirpFile), Log: s.opt.Log, Now: s.opt.Now,
 	})
 	return err
 }
 
 func (s *Stage) config() config.Config {
-	return stageConfig(s.opt, s.exeunt.Addr().String(), s.ExeuntURL, s.ChirpURL)
+	c := stageConfig(s.opt, s.exeunt.Addr().String(), s.ExeuntURL, s.ChirpURL)
+	c.Clients[0].KeySHA256 = []string{s.key.Hash().String()}
+	return c
 }
 
 func stageConfig(opt Options, addr, exeuntURL, chirpURL string) config.Config {

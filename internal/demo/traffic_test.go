@@ -11,12 +11,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt/client"
 )
 
 // Wherever a credential is accepted, one that is checked without pause while it
-// is signed out is never valid once the sign-out has been answered. (Programs
+// is signed out is never valid once the sign-out has been answered; where Chirp
+// reads by what it remembers, once it has heard of it. (Programs
 // that read a session on each check and write it back bring it to life again.)
 func TestSignOutUnderTraffic(t *testing.T) {
 	rounds := 300
@@ -311,9 +313,30 @@ func (tr *traffic) gateCookie(t *testing.T, round int) attempt {
 func (tr *traffic) chirpPage(t *testing.T, round int) attempt {
 	b, form := tr.inChirp(t)
 	path := []string{"/messages", "/drafts", "/"}[round%3]
-	return attempt{
-		try: tr.tries(http.MethodGet, tr.s.ChirpURL+path, b.header(chirpHost, ""), nil, http.StatusOK, http.StatusUnauthorized),
-		end: tr.chirpEnd(t, b, form, round),
+	try := tr.tries(http.MethodGet, tr.s.ChirpURL+path, b.header(chirpHost, ""), nil, http.StatusOK, http.StatusUnauthorized)
+	return attempt{try: try, end: arrives(tr.chirpEnd(t, b, form, round), try)}
+}
+
+// arrivalLimit is for how long an app that checks in its own process may take
+// to hear of an end: the longest staleness of Chirp's verifier.
+const arrivalLimit = 2 * time.Second
+
+// arrives carries out an end, and waits until it is known where it is tried.
+func arrives(end func(context.Context) error, try func(context.Context) (bool, error)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := end(ctx); err != nil {
+			return err
+		}
+		for answered := time.Now(); ; {
+			begun := time.Now()
+			valid, err := try(ctx)
+			if err != nil || !valid {
+				return err
+			}
+			if begun.Sub(answered) > arrivalLimit {
+				return fmt.Errorf("valid %v after the sign-out had been answered", begun.Sub(answered))
+			}
+		}
 	}
 }
 

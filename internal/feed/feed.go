@@ -4,8 +4,9 @@
 //
 // It owns the order "apply, then wake": a listener that wakes always finds the
 // new state already answered by live. It owns the rule of freshness: until when
-// memory may be believed. It does not keep events and delivers none: a wake-up
-// says "look again", so a slow listener misses nothing.
+// memory may be believed. A wake-up carries no event, it says "look again", so a
+// slow listener misses nothing. The latest events are kept for readers who
+// follow the whole log by its numbers (tail.go).
 package feed
 
 import (
@@ -21,6 +22,7 @@ import (
 // Feed connects the log to one node's memory and listeners.
 type Feed struct {
 	index *live.Index
+	tail  *tail
 	// follower is nil when this process is the log's only writer: then memory
 	// is never behind.
 	follower *Follower
@@ -38,11 +40,17 @@ type Feed struct {
 // New returns a feed for the index. With a follower, which must be Run, memory
 // is believed only as long as it is known to be fresh.
 func New(index *live.Index, follower *Follower) *Feed {
-	f := &Feed{index: index, follower: follower, start: time.Now(), listeners: map[exeunt.AccountID]map[*Listener]struct{}{}, ask: make(chan struct{}, 1)}
+	f := &Feed{index: index, tail: newTail(index.Applied()), follower: follower, start: time.Now(), listeners: map[exeunt.AccountID]map[*Listener]struct{}{}, ask: make(chan struct{}, 1)}
 	if follower != nil {
 		follower.feed = f
 	}
 	return f
+}
+
+// Begin has memory and the log's end begin after the event with that number.
+func (f *Feed) Begin(seq int64) {
+	f.index.Reset(seq)
+	f.tail.restart(seq)
 }
 
 // Fresh reports whether memory may be believed at this moment. Ask it after
@@ -95,6 +103,7 @@ func (f *Feed) advance(events []exeunt.Event) error {
 	if err := f.index.Apply(events); err != nil {
 		return err
 	}
+	f.tail.add(events)
 	f.wake(events)
 	return nil
 }

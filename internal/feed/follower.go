@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -139,6 +140,7 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 		return err
 	}
 	f.feed.server.Store(src.Server())
+	f.feed.tail.named(strconv.FormatInt(src.Server(), 36))
 	f.feed.freshUntil.Store(int64(t0 + f.Staleness))
 	if f.lost {
 		f.Log.Info("the event log is followed again")
@@ -200,7 +202,7 @@ func (f *Follower) restart(ctx context.Context, src Source, cause error) error {
 	}
 	f.Log.Warn("what this node remembered is dropped; every token is looked up again", "cause", cause, "head", head)
 	f.feed.freshUntil.Store(0)
-	f.feed.index.Reset(head)
+	f.feed.Begin(head)
 	f.last = nil
 	f.feed.wakeAll()
 	return nil

@@ -39,17 +39,26 @@ var (
 	unknown     = []string{"unknown"}
 	unavailable = []string{"unavailable"}
 	otherClient = []string{"other_client"}
+	clientKey   = []string{"client_key"}
 	oneSecond   = []string{"1"}
 	bearer      = []string{`Bearer`}
 )
 
-// ServeHTTP answers 200 with who it is, 401 with why not, or 503.
+// ServeHTTP answers 200 with who it is, 401 with why not, or 503; 403 to a
+// client key that is nobody's.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Cache-Control"] = noStore
 	// The authority's own time, so that whoever asks can tell how far off its
 	// deadlines are by whatever clock it has itself.
 	h["Date"] = g.clock.date(g.authority.Now())
+	keeper, ok := g.keeper(r)
+	if !ok {
+		// Not 401: it says nothing about the person.
+		h[client.HeaderReason] = clientKey
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
 	token, ok := tokenOf(r)
 	if !ok {
 		refuse(w, unknown)
@@ -57,6 +66,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ans := g.authority.Check(r.Context(), token)
 	switch {
+	case ans.Usable() && !keeper.mayKeep(ans):
+		refuse(w, otherClient)
 	case ans.Usable() && !isMeant(r.Header, ans):
 		refuse(w, otherClient)
 	case ans.Usable() && !web.OnlyAsPair(ans):
@@ -69,6 +80,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		g.admit(h, ans, f)
+		keeper.tell(h, ans)
 		w.WriteHeader(http.StatusOK)
 	case ans.Usable():
 		refuse(w, unknown)

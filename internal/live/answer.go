@@ -44,6 +44,7 @@ type Answer struct {
 	Kind    exeunt.SessionKind
 
 	issued, expires, idleAt int64
+	generation, idle        int64
 	profile                 int64
 
 	// Where it was found, for Touch.
@@ -67,3 +68,10 @@ func (a Answer) IdleAt() time.Time { return time.UnixMilli(a.idleAt) }
 // ProfileVersion is the version of the account's profile, which rises when it
 // is changed. 0 when the token is unknown.
 func (a Answer) ProfileVersion() int64 { return a.profile }
+
+// Generation is the account's generation that the session was born in or
+// re-stamped with.
+func (a Answer) Generation() int64 { return a.generation }
+
+// Idle is how long the session may stay unused.
+func (a Answer) Idle() time.Duration { return time.Duration(a.idle) * time.Millisecond }

@@ -8,7 +8,7 @@ import "sync/atomic"
 type cohort struct {
 	id0, id1 atomic.Uint64 // the account
 	// The upper half is the generation, the lower one how many sessions; of a
-	// free cohort the lower half is the next free one. No check reads it.
+	// free cohort the lower half is the next free one.
 	birth atomic.Uint64
 	mark  atomic.Uint64 // the upper half is the profile's version, the lower one flags
 }

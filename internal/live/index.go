@@ -136,7 +136,8 @@ func (c *core) answer(r ref, e *entry, a *Answer, s *standing) (ok bool) {
 	a.Account.SetRaw(co.account().raw())
 	a.Session.SetRaw(p.id().raw())
 	a.expires = issuedOf(place, s.state) + s.limits.absolute
-	a.idleAt = int64(s.state&seenMask) + s.limits.idle
+	a.idle, a.generation = s.limits.idle, co.generation()
+	a.idleAt = int64(s.state&seenMask) + a.idle
 	a.profile = int64(s.mark >> 32)
 	a.epoch, a.ref, a.state = c.epoch, r, s.own
 	// A kept session moves to its account's next cohort before the old one

@@ -279,7 +279,7 @@ func TestRedeemingAnInvite(t *testing.T) {
 	_, err = d.LookAtInvite(t.Context(), dead)
 	wantErr(t, err, exeunt.ErrInviteSpent)
 	asked := false
-	err = d.Authority.LookUp(t.Context(), dead.Hash(), exeunt.ErrInviteSpent, func(context.Context) error { asked = true; return nil })
+	err = d.Authority.LookUp(t.Context(), exeunt.UseInvite, dead.Hash(), exeunt.ErrInviteSpent, func(context.Context) error { asked = true; return nil })
 	if wantErr(t, err, exeunt.ErrInviteSpent); asked {
 		t.Error("the store is asked again")
 	}

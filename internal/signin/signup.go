@@ -106,7 +106,7 @@ func (s *Service) LookAtInvite(ctx context.Context, t exeunt.Token) (Invitation,
 		return Invitation{}, exeunt.ErrInviteSpent
 	}
 	var v Invitation
-	err := s.Authority.LookUp(ctx, t.Hash(), exeunt.ErrInviteSpent, func(ctx context.Context) (err error) {
+	err := s.Authority.LookUp(ctx, exeunt.UseInvite, t.Hash(), exeunt.ErrInviteSpent, func(ctx context.Context) (err error) {
 		v, err = s.Store.Invite(ctx, t.Hash(), s.Now())
 		return err
 	})

@@ -23,7 +23,7 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 			web.WriteState(w, s.states.Of(r.Context(), t, ans))
 			return
 		}
-		leave, ok := s.enter(ans)
+		leave, ok := s.enter(holder{session: ans.Session, app: ans.App}, maxOpen)
 		if !ok {
 			web.WriteState(w, client.State{State: client.Unknown})
 			return

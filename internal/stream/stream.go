@@ -1,5 +1,6 @@
 // Package stream tells open pages and apps how their session fares: at once
-// when they ask, and as server-sent events until the session ends.
+// when they ask, and as server-sent events until the session ends. Apps that
+// check sessions in their own process follow the event log itself (events.go).
 //
 // It owns the shape and the manners of those answers. It decides nothing: each
 // time it is woken it asks the authority again, so a lost wake-up costs time
@@ -24,6 +25,8 @@ type Deps struct {
 	Now       func() time.Time
 	// Done closes when the server begins to stop: open streams then end.
 	Done <-chan struct{}
+	// Surface is how calls of programs fail.
+	Surface web.Surface
 }
 
 // Stream serves states and streams.
@@ -38,11 +41,16 @@ type Stream struct {
 type holder struct {
 	session exeunt.SessionID
 	app     exeunt.AppSessionID
+	client  exeunt.ClientID // of the event log
 }
 
-// maxOpen bounds the streams of one holder. Browsers share one between tabs,
-// apps one between pages.
-const maxOpen = 16
+const (
+	// maxOpen bounds the streams of one session. Browsers share one between
+	// tabs, apps one between pages.
+	maxOpen = 16
+	// maxReaders bounds those of one client, which has one for each process.
+	maxReaders = 256
+)
 
 // New returns a Stream.
 func New(d Deps) *Stream {
@@ -59,6 +67,7 @@ func (s *Stream) MountBrowser(m *http.ServeMux) {
 func (s *Stream) MountBearer(m *http.ServeMux) {
 	m.HandleFunc("GET /api/v1/session/state", s.answer(s.fromBearer))
 	m.HandleFunc("GET /api/v1/session/stream", s.follow(s.fromBearer))
+	m.Handle("GET /api/v1/events", s.Surface.Handle(s.events))
 }
 
 // asker is who asks, as one kind of caller shows it. The zero token means that
@@ -94,11 +103,10 @@ func (s *Stream) answer(who asker) http.HandlerFunc {
 }
 
 // enter counts a stream in, unless its holder has too many.
-func (s *Stream) enter(ans authority.Answer) (leave func(), ok bool) {
-	h := holder{ans.Session, ans.App}
+func (s *Stream) enter(h holder, most int) (leave func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[h] >= maxOpen {
+	if s.open[h] >= most {
 		return nil, false
 	}
 	s.open[h]++

@@ -14,6 +14,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // site serves the streams of a node.
@@ -26,7 +27,7 @@ type site struct {
 func newSite(t *testing.T, policy exeunt.Policy) *site {
 	t.Helper()
 	s := &site{Node: testnode.New(t, testnode.Options{Policy: policy}), done: make(chan struct{})}
-	streams := New(Deps{Authority: s.Authority, Browser: s.Browser, Now: s.Now, Done: s.done})
+	streams := New(Deps{Authority: s.Authority, Browser: s.Browser, Now: s.Now, Done: s.done, Surface: web.Surface{Fail: func(w http.ResponseWriter, _ *http.Request, status int, _ error) { w.WriteHeader(status) }, Log: s.Log}})
 	m := http.NewServeMux()
 	streams.MountBrowser(m)
 	streams.MountBearer(m)

@@ -39,7 +39,8 @@ type Node struct {
 	SignIn  *signin.Service
 	Browser web.Browser // the browser's side: pairs of cookies
 	Clock   *Clock
-	Path    string // of the database
+	Keys    map[exeunt.ClientID]exeunt.Token // a secret key of each client
+	Path    string                           // of the database
 }
 
 // New builds a node that goes away with its test.
@@ -51,7 +52,13 @@ func New(t testing.TB, o Options) *Node {
 	if o.Clients == nil {
 		o.Clients = []exeunt.Client{ClientAt(Chirp, ChirpRedirect), ClientAt(Other, "http://other.localhost:8082/exeunt/callback")}
 	}
-	n := &Node{Clock: &Clock{stands: o.Stands}, Path: filepath.Join(t.TempDir(), "exeunt.db")}
+	keys := map[exeunt.ClientID]exeunt.Token{}
+	for i := range o.Clients {
+		key := exeunt.NewToken(exeunt.UseClient)
+		keys[o.Clients[i].ID] = key
+		o.Clients[i].Keys = []exeunt.TokenHash{key.Hash()}
+	}
+	n := &Node{Clock: &Clock{stands: o.Stands}, Keys: keys, Path: filepath.Join(t.TempDir(), "exeunt.db")}
 	log := slog.New(slog.DiscardHandler)
 	index := live.New(0, live.Options{SharedActivity: o.Database != ""})
 	st, follow := open(t, o, n, index, log)

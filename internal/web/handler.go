@@ -73,6 +73,7 @@ var statuses = []struct {
 	{exeunt.ErrDisabled, http.StatusForbidden},
 	{exeunt.ErrSignUpClosed, http.StatusForbidden},
 	{exeunt.ErrSignedOut, http.StatusUnauthorized},
+	{exeunt.ErrClientKey, http.StatusUnauthorized},
 	{exeunt.ErrWrongCredentials, http.StatusUnauthorized},
 	{exeunt.ErrSignInAgain, http.StatusConflict},
 	{exeunt.ErrOtherAccount, http.StatusConflict},

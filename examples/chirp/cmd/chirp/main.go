@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/examples/chirp"
 )
 
@@ -31,6 +32,8 @@ func run() error {
 	flag.StringVar(&c.ClientID, "client", "chirp", "client ID that the authority knows Chirp by")
 	flag.StringVar(&c.Database, "database", "chirp.db", "file of Chirp's data")
 	flag.Parse()
+	// Not a flag: those can be read in the list of processes.
+	c.Key = client.NewSecret(os.Getenv("CHIRP_KEY"))
 
 	app, err := chirp.New(c)
 	if err != nil {

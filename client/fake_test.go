@@ -1,0 +1,385 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fake stands for the authority on the other side of the network, so that a
+// test decides what arrives, when, and how wrong it is.
+type fake struct {
+	mu       sync.Mutex
+	epoch    string
+	log      []EndEvent
+	people   map[string]*fakePerson // by token
+	streams  []*fakeStream
+	held     bool // streams deliver nothing
+	away     bool // nothing answers
+	noEcho   bool
+	age      int64
+	slowGate time.Duration
+	slowEcho time.Duration // by which its answers are held back
+	asked    int           // questions at the gate
+	echoes   int           // "how far is the log?"
+	opened   []string      // "after" of each stream
+	noted    []notedAt
+	notes    int
+	noteErr  bool
+
+	slept atomic.Int64 // by how much the wall's clock is ahead of the steady one
+}
+
+type fakePerson struct {
+	Person
+	generation, idle, expires int64
+	ended                     bool
+}
+
+// notedAt is activity as it was handed in.
+type notedAt struct {
+	token string
+	at    time.Time
+}
+
+type fakeStream struct {
+	in   chan []byte
+	sent int
+}
+
+func newFake() *fake { return &fake{epoch: "e1", people: map[string]*fakePerson{}} }
+
+func msNow() int64 { return time.Now().UnixMilli() }
+
+// person signs somebody in and returns the app session's token.
+func (f *fake) person(account, session string) Secret {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.people)
+	token := fmt.Sprintf("exa_%049d", n)
+	f.people[token] = &fakePerson{
+		Person:     Person{Account: "acc_" + account, Session: "ses_" + session, AppSession: fmt.Sprintf("app_%d", n), Handle: account, Client: "chirp", IdleAt: time.Now().Add(15 * time.Minute)},
+		generation: 1, idle: (15 * time.Minute).Milliseconds(), expires: time.Now().Add(4 * time.Hour).UnixMilli(),
+	}
+	return NewSecret(token)
+}
+
+// end records an event, and what it does to people, and delivers it.
+func (f *fake) end(e EndEvent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e.Seq, e.At = int64(len(f.log)+1), time.Now()
+	f.log = append(f.log, e)
+	for _, p := range f.people {
+		switch {
+		case e.covers(p.Account, p.Session, p.AppSession, p.generation):
+			p.ended = true
+		case e.keeps(p.Account, p.Session):
+			p.generation = e.Generation
+		}
+	}
+	f.deliver()
+}
+
+// deliver tells the streams what they have not been told. Called with mu held.
+func (f *fake) deliver() {
+	for _, s := range f.streams {
+		for ; !f.held && s.sent < len(f.log); s.sent++ {
+			e := f.log[s.sent]
+			data, _ := json.Marshal(e)
+			fmt.Fprintf(s, "id: %d\nevent: end\ndata: %s\n\n", e.Seq, data)
+		}
+	}
+}
+
+// raw puts text on the streams.
+func (f *fake) raw(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.streams {
+		io.WriteString(s, text)
+	}
+}
+
+func (f *fake) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+	f.deliver()
+}
+
+// breakStreams ends every stream, as a lost connection does.
+func (f *fake) breakStreams() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.streams {
+		s.in <- nil
+	}
+	f.streams = nil
+}
+
+// asks returns how often the gate was asked since the last call.
+func (f *fake) asks() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.asked
+	f.asked = 0
+	return n
+}
+
+// questions is how often it was asked how far the log is.
+func (f *fake) questions() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.echoes
+}
+
+// seen is what was handed in so far, and in how many notes.
+func (f *fake) seen() (notes int, seen []notedAt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.notes, slices.Clone(f.noted)
+}
+
+// places are the numbers after which streams were asked for, "" for none.
+func (f *fake) places() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.opened)
+}
+
+func (f *fake) position() Position {
+	return Position{Epoch: f.epoch, Seq: int64(len(f.log)), Age: f.age, Now: msNow()}
+}
+
+const fakeKey = "exk_fake"
+
+// RoundTrip answers as the authority would.
+func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp := &http.Response{StatusCode: 200, Status: "200 OK", Header: http.Header{}, Body: http.NoBody, Request: r}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.away {
+		return nil, errors.New("no route to host")
+	}
+	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if r.URL.Path != "/gate" && bearer != fakeKey {
+		resp.StatusCode, resp.Status = 401, "401 Unauthorized"
+		return resp, nil
+	}
+	switch r.URL.Path {
+	case "/gate":
+		return f.gate(r, resp, bearer)
+	case "/api/v1/events/echo":
+		f.echoes++
+		var in Echo
+		json.NewDecoder(r.Body).Decode(&in)
+		if f.noEcho {
+			return nil, errors.New("no route to host")
+		}
+		p := f.position()
+		p.Nonce = in.Nonce
+		if d := f.slowEcho; d > 0 {
+			f.mu.Unlock()
+			err := sleep(r.Context(), d)
+			f.mu.Lock()
+			if err != nil {
+				return nil, err
+			}
+		}
+		body, _ := json.Marshal(p)
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+	case "/api/v1/activity":
+		var in ActivityNote
+		json.NewDecoder(r.Body).Decode(&in)
+		f.notes++
+		if f.noteErr {
+			resp.StatusCode, resp.Status = 503, "503 Service Unavailable"
+			return resp, nil
+		}
+		for _, s := range in.Seen {
+			f.noted = append(f.noted, notedAt{s.Token, time.Now().Add(-time.Duration(s.Ago) * time.Millisecond)})
+		}
+		out := ActivityNoted{Now: msNow(), Dead: []string{}}
+		for _, s := range in.Seen {
+			for token, p := range f.people {
+				if h, _ := hashOf(NewSecret(token)); fmt.Sprintf("%x", h) == s.Token && p.ended {
+					out.Dead = append(out.Dead, s.Token)
+				}
+			}
+		}
+		body, _ := json.Marshal(out)
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+	case "/api/v1/events":
+		return f.open(r, resp)
+	}
+	return resp, nil
+}
+
+func (f *fake) gate(r *http.Request, resp *http.Response, token string) (*http.Response, error) {
+	f.asked++
+	h := resp.Header
+	if r.Header.Get(HeaderClientKey) != fakeKey {
+		resp.StatusCode, resp.Status = 403, "403 Forbidden"
+		h.Set(HeaderReason, "client_key")
+		return resp, nil
+	}
+	p := f.people[token]
+	if p == nil || p.ended {
+		resp.StatusCode, resp.Status = 401, "401 Unauthorized"
+		h.Set(HeaderReason, "signed_out")
+		return resp, nil
+	}
+	if r.Header.Get(HeaderActivity) == "yes" {
+		p.IdleAt = time.Now().Add(time.Duration(p.idle) * time.Millisecond)
+	}
+	for name, v := range map[string]string{
+		HeaderAccount: p.Account, HeaderSession: p.Session, HeaderAppSession: p.AppSession, HeaderUser: p.Handle, HeaderClient: p.Client,
+		HeaderEpoch: f.epoch, HeaderSeq: strconv.Itoa(len(f.log)), HeaderGeneration: strconv.FormatInt(p.generation, 10),
+		HeaderIdle: strconv.FormatInt(p.idle, 10), HeaderExpiresAt: strconv.FormatInt(p.expires, 10),
+		HeaderIdleAt: strconv.FormatInt(p.IdleAt.UnixMilli(), 10), HeaderWarnAt: strconv.FormatInt(p.IdleAt.Add(-2*time.Minute).UnixMilli(), 10),
+	} {
+		h.Set(name, v)
+	}
+	if f.slowGate > 0 { // the answer is made, and held back
+		f.mu.Unlock()
+		err := sleep(r.Context(), f.slowGate)
+		f.mu.Lock()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return resp, nil
+}
+
+func (f *fake) open(r *http.Request, resp *http.Response) (*http.Response, error) {
+	after := r.URL.Query().Get("after")
+	f.opened = append(f.opened, after)
+	pr, pw := io.Pipe()
+	s := &fakeStream{in: make(chan []byte, 1<<14), sent: len(f.log)}
+	go s.run(r.Context(), pw)
+	if n, err := strconv.Atoi(after); err == nil && n <= len(f.log) {
+		s.sent = n
+	}
+	hello, _ := json.Marshal(f.position())
+	fmt.Fprintf(s, "event: hello\ndata: %s\n\n", hello)
+	f.streams = append(f.streams, s)
+	f.deliver()
+	resp.Header.Set("Content-Type", "text/event-stream")
+	resp.Body = pr
+	return resp, nil
+}
+
+// Write stands for the network's own buffers: it never waits.
+func (s *fakeStream) Write(p []byte) (int, error) {
+	s.in <- bytes.Clone(p)
+	return len(p), nil
+}
+
+// run carries what is written to the reader, until either has gone.
+func (s *fakeStream) run(ctx context.Context, w *io.PipeWriter) {
+	for {
+		select {
+		case p := <-s.in:
+			if len(p) == 0 {
+				w.CloseWithError(io.ErrUnexpectedEOF)
+				return
+			}
+			if _, err := w.Write(p); err != nil {
+				return
+			}
+		case <-ctx.Done():
+			w.CloseWithError(ctx.Err())
+			return
+		}
+	}
+}
+
+func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func (f *fake) verifier(t testing.TB, change ...func(*VerifierOptions)) *Verifier {
+	t.Helper()
+	c, err := New("http://exeunt.localhost", Options{Transport: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := VerifierOptions{Client: c, Key: NewSecret(fakeKey), Log: quietLog()}
+	for _, f := range change {
+		f(&o)
+	}
+	v, err := NewVerifier(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// verifying runs a test inside a bubble of fake time, with a verifier that has
+// become fresh.
+func verifying(t *testing.T, test func(t *testing.T, f *fake, v *Verifier), change ...func(*VerifierOptions)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		v := f.verifier(t, change...)
+		real := v.now
+		v.now = func() instant {
+			i := real()
+			i.wall += time.Duration(f.slept.Load())
+			return i
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { v.Run(ctx) })
+		time.Sleep(v.MaxStaleness/4 + time.Millisecond)
+		if !v.Fresh() {
+			t.Error("not fresh to begin with")
+		} else {
+			test(t, f, v)
+		}
+		stop()
+		done.Wait()
+		f.breakStreams()
+		synctest.Wait()
+	})
+}
+
+// valid checks and says what came out in a word.
+func valid(t *testing.T, v *Verifier, token Secret) string {
+	t.Helper()
+	_, err := v.Check(context.Background(), token, false)
+	switch {
+	case err == nil:
+		return "valid"
+	case errors.Is(err, ErrSignedOut):
+		return "ended"
+	case errors.Is(err, ErrUnavailable):
+		return "unavailable"
+	}
+	t.Fatalf("an outcome that is not in the contract: %v", err)
+	return ""
+}
+
+// expect fails unless checking says so, after so many questions.
+func (f *fake) expect(t *testing.T, v *Verifier, token Secret, want string, questions int) {
+	t.Helper()
+	f.asks()
+	if got := valid(t, v, token); got != want {
+		t.Errorf("it says %s, not %s", got, want)
+	}
+	if n := f.asks(); n != questions {
+		t.Errorf("it asked the gate %d times, not %d", n, questions)
+	}
+}

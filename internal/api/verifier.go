@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// longestAgo, in milliseconds, is longer than anything is owed.
+const longestAgo = 1 << 40
+
+func (a *API) verifierCalls(h huma.API) {
+	op := byKey(operation(http.MethodPost, "/api/v1/events/echo", tagVerifiers, "echo", "How far the event log is now", http.StatusOK, 401))
+	op.Description = "What a verifier may answer from memory, it may until S - age after it *sent* this question, where S is its longest staleness, " +
+		"and only once it has applied every event up to seq. Ask again every S/4."
+	huma.Register(h, op, a.echo)
+	op = byKey(operation(http.MethodPost, "/api/v1/activity", tagVerifiers, "note-activity", "Note when people were last at work", http.StatusOK, 401))
+	op.Description = "For sessions that the app checks in its own process. Only the client's own app sessions count. " +
+		"Send one batch at most every five seconds, or every tenth of the idle time if that is less."
+	huma.Register(h, op, a.noteActivity)
+}
+
+// client returns the client whose key the call carries, or the problem to
+// answer with.
+func (a *API) client(ctx context.Context) (exeunt.Client, error) {
+	key, _ := ctx.Value(clientKey{}).(exeunt.Token)
+	c, ok := a.Authority.ClientByKey(key)
+	if !ok {
+		return c, a.problem(ctx, exeunt.ErrClientKey)
+	}
+	return c, nil
+}
+
+type echoInput struct{ Body client.Echo }
+
+type echoOutput struct{ Body client.Position }
+
+func (a *API) echo(ctx context.Context, in *echoInput) (*echoOutput, error) {
+	if _, err := a.client(ctx); err != nil {
+		return nil, err
+	}
+	at, err := a.Authority.Position()
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	p := web.Position(at, a.Authority.Now())
+	p.Nonce = in.Body.Nonce
+	return &echoOutput{p}, nil
+}
+
+type activityInput struct{ Body client.ActivityNote }
+
+type activityOutput struct{ Body client.ActivityNoted }
+
+// noteActivity takes all or answers 503, after which the same may be sent
+// again: only the latest activity of a session counts.
+func (a *API) noteActivity(ctx context.Context, in *activityInput) (*activityOutput, error) {
+	c, err := a.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := a.Authority.Now()
+	out := &activityOutput{client.ActivityNoted{Now: now.UnixMilli(), Dead: []string{}}}
+	for _, s := range in.Body.Seen {
+		var h exeunt.TokenHash
+		b, err := hex.DecodeString(s.Token)
+		if err != nil || copy(h[:], b) != len(h) {
+			return nil, a.problem(ctx, exeunt.ErrBadRequest)
+		}
+		switch a.Authority.NoteActivity(ctx, c.ID, h, now.Add(-min(time.Duration(s.Ago), longestAgo)*time.Millisecond)) {
+		case live.Usable:
+		case live.CannotKnow:
+			return nil, a.problem(ctx, exeunt.ErrUnavailable)
+		default:
+			out.Body.Dead = append(out.Body.Dead, s.Token)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,58 @@
+package authority
+
+import (
+	"context"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// ClientByKey returns the client whose secret key it is.
+func (a *Authority) ClientByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
+	if key.Use() != exeunt.UseClient {
+		return found, false
+	}
+	h := key.Hash()
+	for _, c := range a.Clients {
+		if c.HasKey(h) {
+			found, ok = c, true
+		}
+	}
+	return found, ok
+}
+
+// Position returns how far this node has come in the log: a check that begins
+// afterwards answers by every event up to it. ErrUnavailable when the node no
+// longer knows what has been recorded.
+func (a *Authority) Position() (feed.Position, error) {
+	p := a.Feed.Position()
+	if a.Store.Failed() || !a.Feed.Fresh() {
+		return feed.Position{}, exeunt.ErrUnavailable
+	}
+	return p, nil
+}
+
+// NoteActivity counts activity that a client saw at its own end on one of its
+// app sessions, at a time that has passed. What it returns is the state of the token with that hash:
+// activity counts only on a usable one, and NoSuch stands for another client's.
+func (a *Authority) NoteActivity(ctx context.Context, c exeunt.ClientID, h exeunt.TokenHash, at time.Time) live.State {
+	if a.Store.Failed() {
+		return live.CannotKnow
+	}
+	ans := a.Live.Check(h, a.Now())
+	if !a.stands(ans) {
+		ans = a.ask(ctx, exeunt.UseApp, h)
+	}
+	if ans.Client != c {
+		if ans.Usable() {
+			return live.NoSuch
+		}
+		return ans.State
+	}
+	if ans.Usable() {
+		a.Live.Touch(ans, at)
+	}
+	return ans.State
+}

@@ -1,0 +1,160 @@
+package stream
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+const (
+	// eventsPerWrite bounds what one write may ask of a slow reader.
+	eventsPerWrite = 256
+	usualBeat      = 500 * time.Millisecond
+	shortestBeat   = 100 * time.Millisecond
+)
+
+// events tells the whole event log to an app that checks sessions in its own
+// process. Each reader has its own place in the log and is given what follows;
+// nothing is kept for it here. One that stops reading is cut off by the write's
+// deadline and comes back with the number of the last event it has.
+func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
+	key, _ := web.ClientKey(r)
+	c, ok := s.Authority.ClientByKey(key)
+	if !ok {
+		return exeunt.ErrClientKey
+	}
+	v := reader{Stream: s, beat: beatOf(r)}
+	after, resumes, err := placeOf(r)
+	if err != nil {
+		return err
+	}
+	p, err := v.position()
+	if err != nil {
+		return err
+	}
+	leave, ok := s.enter(holder{client: c.ID}, maxReaders)
+	if !ok {
+		return exeunt.ErrUnavailable
+	}
+	defer leave()
+	if v.at = p.Seq; resumes {
+		v.at = after
+	}
+	v.out = client.NewEvents(w)
+	if v.out.Position("hello", p) == nil {
+		v.run(r.Context())
+	}
+	return nil
+}
+
+// placeOf returns the number after which the reader wants to go on, if it has one.
+func placeOf(r *http.Request) (after int64, resumes bool, err error) {
+	text := r.URL.Query().Get("after")
+	if text == "" {
+		text = r.Header.Get("Last-Event-ID")
+	}
+	if text == "" {
+		return 0, false, nil
+	}
+	after, err = strconv.ParseInt(text, 10, 64)
+	if err != nil || after < 0 {
+		return 0, false, exeunt.ErrBadRequest
+	}
+	return after, true, nil
+}
+
+// beatOf is how often the reader wants to hear that nothing has happened.
+func beatOf(r *http.Request) time.Duration {
+	ms, err := strconv.Atoi(r.URL.Query().Get("beat"))
+	if err != nil {
+		return usualBeat
+	}
+	return min(max(time.Duration(ms)*time.Millisecond, shortestBeat), client.Beat)
+}
+
+// reader is one open stream of the log.
+type reader struct {
+	*Stream
+	out  *client.Events
+	at   int64 // number of the last event told
+	beat time.Duration
+}
+
+func (v *reader) position() (client.Position, error) {
+	p, err := v.Authority.Position()
+	return web.Position(p, v.Now()), err
+}
+
+func (v *reader) run(ctx context.Context) {
+	tick := time.NewTicker(v.beat)
+	defer tick.Stop()
+	for {
+		more, err := v.catchUp()
+		if err != nil {
+			return // the reader has gone, or has stopped reading
+		}
+		select {
+		case <-more:
+		case <-tick.C:
+			// Silence is the honest answer of a node that has lost its log.
+			p, err := v.position()
+			if err != nil {
+				return
+			}
+			p.Seq = v.at // never a number whose events have not been told
+			if v.out.Position("beat", p) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		case <-v.Done:
+			return
+		}
+	}
+}
+
+// catchUp tells what there is, and returns what closes when there is more.
+func (v *reader) catchUp() (more <-chan struct{}, err error) {
+	for {
+		list, more, ok := v.Authority.Feed.Since(v.at, eventsPerWrite)
+		if !ok {
+			if err := v.reload(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if len(list) == 0 {
+			return more, nil
+		}
+		if err := v.out.Ends(told(list)); err != nil {
+			return nil, err
+		}
+		v.at = list[len(list)-1].Seq
+	}
+}
+
+func (v *reader) reload() error {
+	p, err := v.position()
+	if err != nil {
+		return err
+	}
+	v.at = p.Seq
+	return v.out.Position("reload", p)
+}
+
+// told leaves out all that a verifier does not need: who did it and why.
+func told(list []exeunt.Event) []client.EndEvent {
+	out := make([]client.EndEvent, len(list))
+	for i, e := range list {
+		out[i] = client.EndEvent{
+			Seq: e.Seq, At: e.At.UTC(), Scope: string(e.Scope), Account: e.Account.String(),
+			Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation,
+		}
+	}
+	return out
+}

@@ -1,0 +1,255 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/testnode"
+)
+
+func (s *site) asChirp() http.Header {
+	return http.Header{"Authorization": {"Bearer " + s.Keys[testnode.Chirp].Reveal()}}
+}
+
+// message waits for a message of a name, passing over beats, and decodes it.
+func message[T any](t *testing.T, in <-chan event, name string) (v T) {
+	t.Helper()
+	for {
+		e, ok := testnode.Receive(t, in, name)
+		if !ok {
+			t.Fatalf("the stream ended before %s", name)
+		}
+		if e.name == "beat" && name != "beat" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(e.data), &v); e.name != name || err != nil {
+			t.Fatalf("%s %s instead of %s: %v", e.name, e.data, name, err)
+		}
+		return v
+	}
+}
+
+func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
+	s := newSite(t, exeunt.Policy{})
+	proof := s.NewAccount(t, "ada")
+	in := eventsOf(s.get(t, "/api/v1/events", s.asChirp()))
+	hello := message[client.Position](t, in, "hello")
+	if hello.Seq != 0 || hello.Epoch != s.Feed.Position().Epoch || hello.Age != 0 {
+		t.Errorf("%+v", hello)
+	}
+	_, one := s.NewSession(t, proof, exeunt.KindKept)
+	_, two := s.NewSession(t, proof, exeunt.KindKept)
+	app, ans := s.NewAppSession(t, two, testnode.Chirp)
+	_ = app
+	s.SignOut(t, one)
+	if _, err := s.End(t.Context(), testnode.PersonIn(two), exeunt.Revocation{Account: two.Account, Scope: exeunt.ScopeOthers, Session: two.ID, Reason: exeunt.ReasonSignedOut}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.End(t.Context(), exeunt.System(), exeunt.Revocation{Account: two.Account, Scope: exeunt.ScopeSession, Session: two.ID, AppSession: ans.App}); err != nil {
+		t.Fatal(err)
+	}
+	s.SignOutEverywhere(t, two)
+	want := []client.EndEvent{
+		{Seq: 1, Scope: "session", Session: one.ID.String()},
+		{Seq: 2, Scope: "others", Session: two.ID.String(), Generation: proof.Generation + 1},
+		{Seq: 3, Scope: "session", Session: two.ID.String(), AppSession: ans.App.String()},
+		{Seq: 4, Scope: "account", Generation: proof.Generation + 2},
+	}
+	check := func(in <-chan event, want []client.EndEvent) {
+		t.Helper()
+		for _, w := range want {
+			got := message[client.EndEvent](t, in, "end")
+			if got.At.IsZero() {
+				t.Errorf("%d has no time", got.Seq)
+			}
+			w.Account, w.At = proof.Account.String(), got.At
+			if got != w {
+				t.Errorf("%+v, want %+v", got, w)
+			}
+		}
+	}
+	check(in, want)
+	if beat := message[client.Position](t, in, "beat"); beat.Seq != 4 {
+		t.Errorf("%+v", beat)
+	}
+	again := eventsOf(s.get(t, "/api/v1/events?after=2&beat=100", s.asChirp()))
+	if hello := message[client.Position](t, again, "hello"); hello.Seq != 4 {
+		t.Errorf("%+v", hello)
+	}
+	check(again, want[2:])
+	last := s.asChirp()
+	last.Set("Last-Event-ID", "3")
+	resumed := eventsOf(s.get(t, "/api/v1/events", last))
+	message[client.Position](t, resumed, "hello")
+	check(resumed, want[3:])
+	ahead := eventsOf(s.get(t, "/api/v1/events?after=5", s.asChirp()))
+	message[client.Position](t, ahead, "hello")
+	if p := message[client.Position](t, ahead, "reload"); p.Seq != 4 {
+		t.Errorf("%+v", p)
+	}
+	close(s.done)
+	for range in {
+	}
+}
+
+// No name, label or address goes out with an event: its readers check sessions,
+// they do not watch people.
+func TestEventsNameNobody(t *testing.T) {
+	s := newSite(t, exeunt.Policy{})
+	_, session := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindKept)
+	in := eventsOf(s.get(t, "/api/v1/events?after=0", s.asChirp()))
+	s.SignOut(t, session)
+	for {
+		e, ok := testnode.Receive(t, in, "an end")
+		if !ok {
+			t.Fatal("the stream ended")
+		}
+		if e.name == "end" {
+			if strings.Contains(e.data, "ada") || strings.Contains(e.data, session.Label) || strings.Contains(e.data, "signed_out") {
+				t.Errorf("%s", e.data)
+			}
+			return
+		}
+	}
+}
+
+func TestEventsNeedAKey(t *testing.T) {
+	s := newSite(t, exeunt.Policy{})
+	phone, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
+	for _, token := range []string{"", "x", phone.Reveal(), exeunt.NewToken(exeunt.UseClient).Reveal(), s.Keys[testnode.Chirp].Reveal() + "x"} {
+		h := http.Header{"Authorization": {"Bearer " + token}}
+		if token == "" {
+			h = http.Header{}
+		}
+		if resp := s.get(t, "/api/v1/events", h); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%q: %s", token, resp.Status)
+		}
+	}
+	for _, after := range []string{"x", "-1", "1e3", "99999999999999999999"} {
+		if resp := s.get(t, "/api/v1/events?after="+after, s.asChirp()); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("after %q: %s", after, resp.Status)
+		}
+	}
+}
+
+// pipes is a listener whose connections hold nothing between their two ends, so
+// that a reader who does not read stops the writer at once.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+func (pipes) Close() error   { return nil }
+func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A reader that stops reading is cut off, holds up nobody, and misses nothing
+// when it comes back with its number; one that was away too long is told so.
+func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := testnode.New(t, testnode.Options{})
+		done := make(chan struct{})
+		m := http.NewServeMux()
+		New(Deps{Authority: n.Authority, Now: n.Now, Done: done}).MountBearer(m)
+		listener := make(pipes)
+		server := &http.Server{Handler: m}
+		go server.Serve(listener)
+		open := func(after int64) (<-chan event, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(t.Context())
+			c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				listener <- theirs
+				return ours, nil
+			}}}
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://exeunt/api/v1/events?after=%d", after), nil)
+			r.Header.Set("Authorization", "Bearer "+n.Keys[testnode.Chirp].Reveal())
+			resp, err := c.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := make(chan event) // holds nothing either
+			go func() {
+				defer close(out)
+				for e := range eventsOf(resp) {
+					select {
+					case out <- e:
+					case <-ctx.Done():
+					}
+				}
+			}()
+			return out, func() { cancel(); c.CloseIdleConnections() }
+		}
+		next := int64(0)
+		end := func(many int) {
+			var list []exeunt.Event
+			for range many {
+				next++
+				list = append(list, exeunt.Event{Seq: next, Revocation: exeunt.Revocation{Scope: exeunt.ScopeAccount, Account: exeunt.NewAccountID()}, Generation: 2})
+			}
+			if err := n.Feed.Own(list); err != nil {
+				t.Fatal(err)
+			}
+		}
+		in, cancel := open(0)
+		end(3000)
+		began := time.Now()
+		time.Sleep(time.Minute) // it does not read
+		end(1)
+		if d := time.Since(began); d != time.Minute {
+			t.Errorf("the log waited %v for a reader", d-time.Minute)
+		}
+		at, reload := int64(0), false
+		read := func(in <-chan event) {
+			for e := range in {
+				var v client.EndEvent
+				if err := json.Unmarshal([]byte(e.data), &v); err != nil {
+					t.Fatal(err)
+				}
+				switch e.name {
+				case "reload":
+					at, reload = v.Seq, true
+				case "end":
+					if at++; v.Seq != at {
+						t.Fatalf("%d follows %d", v.Seq, at-1)
+					}
+				}
+				if at == next {
+					return
+				}
+			}
+		}
+		read(in)
+		cancel()
+		if at == next || at == 0 {
+			t.Fatalf("it was not cut off: it read %d of %d", at, next)
+		}
+		in, cancel = open(at)
+		read(in)
+		cancel()
+		if at != next || reload {
+			t.Errorf("resumed up to %d of %d, reload %v", at, next, reload)
+		}
+		end(9000)
+		in, cancel = open(at)
+		read(in)
+		cancel()
+		if !reload || at != next {
+			t.Errorf("after %d lost events: up to %d, reload %v", 9000, at, reload)
+		}
+		close(done)
+		close(listener)
+		server.Close()
+	})
+}

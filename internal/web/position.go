@@ -1,0 +1,16 @@
+package web
+
+import (
+	"time"
+
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/feed"
+)
+
+// Position is a node's place in the log as verifiers are told of it. The age is
+// rounded up: whoever reckons with it must never take the node for fresher than
+// it is.
+func Position(p feed.Position, now time.Time) client.Position {
+	age := (p.Age + time.Millisecond - 1) / time.Millisecond
+	return client.Position{Epoch: p.Epoch, Seq: p.Seq, Age: int64(age), Now: now.UnixMilli()}
+}
