@@ -42,7 +42,7 @@ func (n *Node) openSurfaces() error {
 	forPages.Handle("/", page.Handler())
 
 	forApps := http.NewServeMux()
-	api.New(api.Deps{Authority: n.Authority, SignIn: n.SignIn, Peers: n.peers, Log: n.log}).Mount(forApps)
+	api.New(api.Deps{Authority: n.Authority, SignIn: n.SignIn, Peers: n.peers, URL: n.Config.URL, Log: n.log}).Mount(forApps)
 	streams.MountBearer(forApps)
 
 	named := http.NewServeMux()
