@@ -4,6 +4,7 @@ import (
 	"errors"
 	"html/template"
 	"strings"
+	"time"
 
 	"github.com/exeunt/exeunt"
 )
@@ -21,7 +22,7 @@ func (w *words) problem(err error) (template.HTML, error) {
 	}
 	var throttled *exeunt.ThrottledError
 	if errors.As(err, &throttled) {
-		wait, err := w.duration(coarse(max(throttled.RetryAfter, 1e9)))
+		wait, err := w.duration(atLeast(max(throttled.RetryAfter, time.Second)))
 		if err != nil {
 			return "", err
 		}
