@@ -91,7 +91,7 @@ async function lastPages(page, node, look) {
   await signIn(page, node, node.ada, 'shared');
   await page.goto(`${node.exeunt}/sessions`);
   await look('sessions on a shared computer');
-  const stale = await page.locator('#main form[action="/sessions/end"] input[name=session]').first().inputValue();
+  const stale = await page.locator('#main form[action^="/sessions/"] input[name=session]').first().inputValue();
   await page.goto(`${node.exeunt}/signout`);
   await submit(page, 'main form', 'button.danger');
   await look('signed out of a shared computer');

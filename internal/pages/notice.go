@@ -16,6 +16,7 @@ const (
 	noticeSignedOut = "signed_out"
 	noticeProfile   = "profile"
 	noticePassword  = "password"
+	noticeEnded     = "ended" // other sessions, from a list
 )
 
 func (p *Pages) leaveNotice(w http.ResponseWriter, what string, v url.Values) {

@@ -280,3 +280,13 @@ func TestNewAccountsPrintWithoutTheirPasswords(t *testing.T) {
 		}
 	}
 }
+
+func TestASignUpIsToldEverythingThatIsWrong(t *testing.T) {
+	d := newDesk(t)
+	_, err := d.SignUp(t.Context(), NewAccount{Handle: "a b", Email: "bob", Password: "short"}, home)
+	for _, want := range []string{"A handle has", "not an e-mail address", "shorter than 8"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}

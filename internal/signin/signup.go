@@ -125,17 +125,13 @@ func (s *Service) Redeem(ctx context.Context, t exeunt.Token, n NewAccount, from
 
 func (s *Service) create(ctx context.Context, n NewAccount, emailConfirmed bool, invite *exeunt.TokenHash, by exeunt.Actor) (exeunt.Proof, error) {
 	a := exeunt.Account{ID: exeunt.NewAccountID(), EmailConfirmed: emailConfirmed && n.Email != "", Created: s.Now()}
-	var err error
-	if a.Handle, err = cleanHandle(n.Handle); err != nil {
-		return exeunt.Proof{}, err
-	}
-	if a.Name, err = CleanName(n.Name, a.Handle); err != nil {
-		return exeunt.Proof{}, err
-	}
-	if a.Email, err = CleanEmail(n.Email); err != nil {
-		return exeunt.Proof{}, err
-	}
-	if err := checkPassword(n.Password, a.Handle, a.Name, a.Email); err != nil {
+	// Everything that is wrong is told at once, as joined FieldErrors.
+	var wrong [4]error
+	a.Handle, wrong[0] = cleanHandle(n.Handle)
+	a.Name, wrong[1] = CleanName(n.Name, a.Handle)
+	a.Email, wrong[2] = CleanEmail(n.Email)
+	wrong[3] = checkPassword(n.Password, n.Handle, n.Name, n.Email)
+	if err := errors.Join(wrong[:]...); err != nil {
 		return exeunt.Proof{}, err
 	}
 	hash, err := s.hasher.hash(ctx, normal(n.Password))

@@ -128,6 +128,11 @@ func states() map[string]View {
 		"home-one":             &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},
 		"home-alone-shared":    &HomeView{Frame: in(NavHome), This: shared, Clients: testClients},
 		"sessions":             &SessionsView{Frame: in(NavSessions), This: this(), Others: others(), Just: just(), EndedCount: 12, Clients: testClients},
+		"home-many":            &HomeView{Frame: in(NavHome), This: this(), Others: append(others(), session(7, exeunt.KindKept, "Safari on macOS", day, day)), Just: just(), Clients: testClients},
+		"home-just-alone":      &HomeView{Frame: in(NavHome), This: this(), Just: just(), Clients: testClients},
+		"sessions-done":        &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{Ended: 3}, EndedCount: 3, Clients: testClients},
+		"sessions-done-one":    &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{Ended: 1}, EndedCount: 3, Clients: testClients},
+		"sessions-done-none":   &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{}, Clients: testClients},
 		"sessions-one":         &SessionsView{Frame: in(NavSessions), This: shared, Others: others()[1:2], EndedCount: 1, Clients: testClients},
 		"sessions-alone":       &SessionsView{Frame: in(NavSessions), This: fresh, Clients: testClients},
 		"sessions-ended":       &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions(), LiveCount: 5, KeptFor: 90 * day, Clients: testClients},
@@ -154,26 +159,29 @@ func states() map[string]View {
 		"signed-out-all-alone": &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 1}},
 		"signed-out-nobody":    &SignedOutView{Frame: out()},
 		"ended-damaged":        &EndedView{Frame: out(), Damaged: true},
-		"ended-unknown":        &EndedView{Frame: out(), Return: "/sessions"},
-		"menu":                 &MenuView{Frame: in(NavSessions), Return: "/sessions"},
-		"menu-plain":           &MenuView{Frame: in(NavSettings)},
-		"settings":             &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy, This: this()},
-		"settings-saved":       &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
-		"settings-wrong":       &SettingsView{Frame: in(NavSettings), Err: exeunt.ErrNotConfirmed, Policy: policy, This: this()},
-		"security":             &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-400 * day), Others: 4},
-		"security-alone":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-4 * time.Minute)},
-		"security-wrong":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-25 * time.Hour), Others: 1, Err: &exeunt.FieldError{Field: "current", Code: "wrong", Err: exeunt.ErrWrongCredentials}},
-		"security-changed":     &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{Ended: 3}},
-		"security-changed-0":   &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{}},
-		"help":                 &HelpView{Frame: in(NavHelp), Policy: policy},
-		"help-shared":          &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
-		"help-signed-out":      &HelpView{Frame: out(), Policy: policy},
-		"authorize":            &AuthorizeView{Frame: in(""), Client: chirp, Hidden: []Hidden{{"client", "chirp"}, {"state", `"><b>`}}},
-		"authorize-shared":     &AuthorizeView{Frame: in(""), Client: chirp, Shared: true},
-		"error":                &ErrorView{Frame: in(""), Status: 503, Err: exeunt.ErrNotConfirmed, Retry: "/sessions"},
-		"error-foreign":        &ErrorView{Frame: out(), Status: 500, Err: errors.New("dial tcp 10.0.0.1: secret")},
-		"other-account":        &OtherAccountView{Frame: in("")},
-		"other-nobody":         &OtherAccountView{Frame: out()},
+		"ended-nobody":         &EndedView{Frame: out(), Nobody: true, Return: "/sessions"},
+		"sign-up-all-wrong": &SignUpView{Frame: out(), Policy: policy, Err: errors.Join(
+			&exeunt.FieldError{Field: "handle", Code: "shape", Err: exeunt.ErrBadRequest}, &exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest})},
+		"ended-unknown":      &EndedView{Frame: out(), Return: "/sessions"},
+		"menu":               &MenuView{Frame: in(NavSessions), Return: "/sessions"},
+		"menu-plain":         &MenuView{Frame: in(NavSettings)},
+		"settings":           &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy, This: this()},
+		"settings-saved":     &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
+		"settings-wrong":     &SettingsView{Frame: in(NavSettings), Err: exeunt.ErrNotConfirmed, Policy: policy, This: this()},
+		"security":           &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-400 * day), Others: 4},
+		"security-alone":     &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-4 * time.Minute)},
+		"security-wrong":     &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-25 * time.Hour), Others: 1, Err: &exeunt.FieldError{Field: "current", Code: "wrong", Err: exeunt.ErrWrongCredentials}},
+		"security-changed":   &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{Ended: 3}},
+		"security-changed-0": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{}},
+		"help":               &HelpView{Frame: in(NavHelp), Policy: policy},
+		"help-shared":        &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
+		"help-signed-out":    &HelpView{Frame: out(), Policy: policy},
+		"authorize":          &AuthorizeView{Frame: in(""), Client: chirp, Hidden: []Hidden{{"client", "chirp"}, {"state", `"><b>`}}},
+		"authorize-shared":   &AuthorizeView{Frame: in(""), Client: chirp, Shared: true},
+		"error":              &ErrorView{Frame: in(""), Status: 503, Err: exeunt.ErrNotConfirmed, Retry: "/sessions"},
+		"error-foreign":      &ErrorView{Frame: out(), Status: 500, Err: errors.New("dial tcp 10.0.0.1: secret")},
+		"other-account":      &OtherAccountView{Frame: in("")},
+		"other-nobody":       &OtherAccountView{Frame: out()},
 	}
 	for _, status := range []int{400, 401, 403, 404, 405, 409, 418, 422, 429, 500, 502, 503} {
 		all[fmt.Sprintf("error-%d", status)] = &ErrorView{Frame: out(), Status: status}
@@ -182,6 +190,7 @@ func states() map[string]View {
 		all["ended-"+string(s.End.Reason)] = &EndedView{Frame: out(), Ended: s.End}
 	}
 	for i, err := range problems {
+		all[fmt.Sprintf("error-problem-%d", i)] = &ErrorView{Frame: out(), Status: 400 + i%5, Err: err}
 		all[fmt.Sprintf("sign-in-problem-%d", i)] = &SignInView{Frame: out(), Policy: policy, Err: err}
 	}
 	for field, codes := range fields {

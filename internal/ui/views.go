@@ -11,27 +11,33 @@ import (
 type Clients map[exeunt.ClientID]exeunt.Client
 
 // HomeView is "/": this browser, and the other places.
+//
+// Its forms: POST /sessions/{id}/end with session, key, from=home.
 type HomeView struct {
 	Frame
 	This    exeunt.Session
 	Others  []exeunt.Session // live, in any order
+	Just    []exeunt.Session // as in SessionsView
 	Clients Clients
 }
 
 // SessionsView is "/sessions".
 //
-// Its forms: POST /sessions/{id}/end with session, key; POST /sessions/end
-// with session, key, scope=others.
+// Its forms: POST /sessions/{id}/end with session, key.
 type SessionsView struct {
 	Frame
 	This   exeunt.Session
 	Others []exeunt.Session // live, in any order
-	// Just are sessions ended moments ago: they stay in their place, with who
-	// ended them, instead of vanishing under the reader's eyes.
+	// Just is what the reader has just ended from this page: it stays in its
+	// place, with who ended it, instead of vanishing under their eyes.
 	Just       []exeunt.Session
-	EndedCount int // of the other tab
+	Done       *SessionsEnded // they have just ended many
+	EndedCount int            // of the other tab
 	Clients    Clients
 }
+
+// SessionsEnded tells what "Sign out everywhere else" did.
+type SessionsEnded struct{ Ended int }
 
 // EndedSessionsView is "/sessions/ended".
 type EndedSessionsView struct {
@@ -114,7 +120,9 @@ type EndedView struct {
 	Ended *exeunt.Ended // nil when the credential was no sign-in we know
 	// Damaged: the cookies were no credential at all (cut, changed, foreign).
 	Damaged bool
-	Return  string
+	// Nobody: the browser held nothing at all, so nothing is claimed to have ended.
+	Nobody bool
+	Return string
 }
 
 // MenuView is "/menu": the drawer as a page, for a phone without script.
