@@ -48,7 +48,11 @@ func (n *Node) openSurfaces() error {
 	named := http.NewServeMux()
 	named.Handle("/api/", web.NotCrossOrigin(web.Surface{Fail: api.Fail, Log: n.log}, n.Config.URL, forApps))
 	named.Handle("/", web.SameOrigin(pageSurface, n.Config.URL, forPages))
-	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), named))))
+	home := ""
+	if n.Config.Development {
+		home = n.Config.URL
+	}
+	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), home, named))))
 
 	door := gate.New(n.Authority)
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +71,7 @@ func (n *Node) openSurfaces() error {
 	if !n.Config.Secure() || n.Config.TLS.Cert != "" {
 		return nil // development on loopback, or TLS is ours: no proxy stands before us
 	}
-	n.handler = n.peers.Only(n.handler)
+	n.handler = n.peers.Only(n.log, n.handler)
 	return nil
 }
 
