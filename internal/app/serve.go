@@ -135,7 +135,7 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 		}
 		return "", nil
 	}
-	t, err := n.SignIn.Invite(ctx, signin.Invitation{Expires: n.now().Add(signin.FirstInviteLife)})
+	t, _, err := n.SignIn.Invite(ctx, signin.Invitation{Expires: n.now().Add(signin.FirstInviteLife)})
 	if err != nil {
 		return "", err
 	}
@@ -150,6 +150,7 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 }
 
 func (n *Node) inviteLink(t exeunt.Token) string { return n.Config.URL + "/setup/" + t.Reveal() }
+func (n *Node) resetLink(t exeunt.Token) string  { return n.Config.URL + "/reset/" + t.Reveal() }
 
 // HasAccount reports whether an account has that handle.
 func (n *Node) HasAccount(ctx context.Context, handle string) (bool, error) {

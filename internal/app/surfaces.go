@@ -109,7 +109,7 @@ func plain(w http.ResponseWriter, ok bool, yes, no string) {
 func (n *Node) controlHandler() http.Handler {
 	s := &control.Server{
 		Authority: n.Authority, SignIn: n.SignIn, Surface: web.Surface{Fail: control.Fail, Log: n.log},
-		Status: n.status, Link: n.inviteLink, Now: n.now,
+		Status: n.status, Link: n.inviteLink, ResetLink: n.resetLink, Now: n.now,
 	}
 	return s.Handler()
 }

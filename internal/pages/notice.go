@@ -16,6 +16,7 @@ const (
 	noticeSignedOut = "signed_out"
 	noticeProfile   = "profile"
 	noticePassword  = "password"
+	noticeReset     = "reset" // a new password, by a one-time link
 	noticeEnded     = "ended" // other sessions, from a list
 )
 

@@ -151,7 +151,7 @@ func TestSignUpClosed(t *testing.T) {
 
 func TestSetupLink(t *testing.T) {
 	n := newNode(t)
-	token, err := n.SignIn.Invite(t.Context(), signin.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.Now().Add(time.Hour)})
+	token, _, err := n.SignIn.Invite(t.Context(), signin.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.Now().Add(time.Hour)})
 	n.must(err)
 	link := "/setup/" + token.Reveal()
 	b := newBrowser(n)

@@ -247,7 +247,7 @@ func TestSignUpsFromOneAddressAreCounted(t *testing.T) {
 
 func TestRedeemingAnInvite(t *testing.T) {
 	d := newDesk(t)
-	token, err := d.Invite(t.Context(), Invitation{Handle: "ada", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)})
+	token, _, err := d.Invite(t.Context(), Invitation{Handle: "ada", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func TestInvites(t *testing.T) {
 	}
 	invite := func() exeunt.TokenHash {
 		h := exeunt.NewToken(exeunt.UseInvite).Hash()
-		if err := s.AddInvite(t.Context(), h, Invite{Handle: "eve", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)}); err != nil {
+		if _, err := s.AddInvite(t.Context(), h, Invite{Handle: "eve", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)}, epoch); err != nil {
 			t.Fatal(err)
 		}
 		return h
@@ -148,7 +148,7 @@ func TestTheFirstInvite(t *testing.T) {
 	s := newStore(t)
 	older, newer := exeunt.NewToken(exeunt.UseInvite).Hash(), exeunt.NewToken(exeunt.UseInvite).Hash()
 	for _, h := range []exeunt.TokenHash{older, newer} {
-		if err := s.AddInvite(t.Context(), h, Invite{Expires: epoch.Add(time.Hour)}); err != nil {
+		if _, err := s.AddInvite(t.Context(), h, Invite{Expires: epoch.Add(time.Hour)}, epoch); err != nil {
 			t.Fatal(err)
 		}
 	}

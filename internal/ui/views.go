@@ -62,6 +62,7 @@ type SignInView struct {
 	Client     *exeunt.Client // the app that sent the person here, if one did
 	Policy     exeunt.Policy
 	SignUpOpen bool
+	Reset      bool // a new password has just been set by a one-time link
 }
 
 // SignUpView is "/signup" and, for the first account or an invitation, the
@@ -78,6 +79,16 @@ type SignUpView struct {
 	Return              string
 	Err                 error
 	Policy              exeunt.Policy
+}
+
+// ResetView is the page of a one-time link that sets a new password. The form
+// posts to its own address, so that the link's secret never stands in the page.
+//
+// Its form: password.
+type ResetView struct {
+	Frame
+	Handle string
+	Err    error
 }
 
 // SignOutView is "/signout": what will end, before it does. The script shows
@@ -208,6 +219,7 @@ func (*SessionsView) page() string      { return "sessions" }
 func (*EndedSessionsView) page() string { return "sessions_ended" }
 func (*SignInView) page() string        { return "sign_in" }
 func (*SignUpView) page() string        { return "sign_up" }
+func (*ResetView) page() string         { return "reset" }
 func (*SignOutView) page() string       { return "sign_out" }
 func (*SignedOutView) page() string     { return "signed_out" }
 func (*EndedView) page() string         { return "ended" }
