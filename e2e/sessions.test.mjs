@@ -24,6 +24,13 @@ const sessionOf = (page) => page.locator('body').getAttribute('data-session');
 const state = async (header) => (await request(`${s.node.exeunt}/session/state`, { headers: { Cookie: header } })).status;
 const holds = (page) => cookieHeader(page.context(), s.node.exeunt);
 
+/** Ends every other session from the list, through the question that comes first. */
+async function everywhereElse(page) {
+  await page.getByRole('link', { name: 'Sign out everywhere else' }).locator('visible=true').click();
+  await page.locator('form[action="/sessions/end"] button.danger').locator('visible=true').click();
+  await page.getByText('Signed out everywhere else.').waitFor();
+}
+
 /** All that the server has written to its data folder, as one buffer. */
 async function stored() {
   const names = await readdir(s.node.data, { recursive: true, withFileTypes: true });
@@ -205,9 +212,8 @@ both(test, '[R5.1] each scope is one action with its scope in its label; the def
   await page.goto(list);
   assert.equal(await page.locator('section.here .actions a').innerText(), 'Sign out of this browser');
 
-  // All others: one press.
-  await page.getByRole('button', { name: 'Sign out everywhere else' }).click();
-  await page.locator(`[data-row="${ids.near}"][data-state=ended]`).waitFor();
+  // All others: one press and its confirmation.
+  await everywhereElse(page);
   assert.deepEqual(await lives(), { page: true, near: false, far: false });
   await page.goto(list);
   assert.match(await page.locator('main').innerText(), /Ends this one and any that starts meanwhile/);
@@ -309,10 +315,9 @@ const endings = {
   },
   'everywhere else': {
     words: /You signed out from Chrome on Android/,
-    async end({ watch, id }) {
+    async end({ watch }) {
       await watch.goto(`${s.node.exeunt}/sessions`);
-      await watch.getByRole('button', { name: 'Sign out everywhere else' }).click();
-      await watch.locator(`[data-row="${id}"][data-state=ended]`).waitFor();
+      await everywhereElse(watch);
     },
   },
   replaced: {
