@@ -425,3 +425,27 @@ test('[R3.4] clearing cookies or closing a private window leaves nobody signed i
   await mine.goto(`${s.node.exeunt}/sessions/ended`);
   for (const id of orphans) assert.match(await mine.locator(`[data-row="${id}"]`).innerText(), /Ended after 30 days without activity/);
 });
+
+both(test, '[R4.4] a forgotten password: the operator\'s link sets a new one, once, and every session ends', async (t, script) => {
+  const account = s.node.grace;
+  const open = await signedIn(t, { account });
+  const { link } = await s.node.call('reset', { handle: 'grace' });
+  const page = await s.visit(t, { ...desktop, javaScriptEnabled: script });
+  await page.goto(`${s.node.exeunt}/signin`);
+  await page.getByRole('link', { name: 'I forgot my password' }).click();
+  await page.waitForURL('**/help#forgot');
+  assert.match(await page.locator('section[aria-labelledby=forgot]').innerText(), /Ask whoever runs this site/);
+  await page.goto(link);
+  assert.match(await page.locator('main').innerText(), /Set a new password[\s\S]*@grace[\s\S]*ends every session/);
+  assert.equal((await s.node.sessions('grace')).active.length > 0, true, 'looking ends nothing');
+  account.password = `quite-another-${account.password}`;
+  await page.fill('input[name=password]', account.password);
+  await Promise.all([page.waitForURL('**/signin'), page.click('main form button.primary')]);
+  await page.getByText('The new password is set').waitFor();
+  assert.deepEqual((await s.node.sessions('grace')).active, []);
+  await open.waitForURL('**/ended*');
+  assert.match(await open.locator('main').innerText(), /The password was changed/);
+  await signIn(page, s.node, account);
+  await page.goto(link);
+  assert.match(await page.locator('main').innerText(), /This link no longer works/);
+});

@@ -44,6 +44,12 @@ async function strangersPages(page, node, look) {
   await look('sign-up refused');
   await page.goto(`${node.exeunt}/setup/spent-or-never-made`);
   await look('a spent link');
+  const { link } = await node.call('reset', { handle: 'grace' });
+  await page.goto(link);
+  await look('a new password');
+  await page.fill('input[name=password]', 'short');
+  await submit(page, 'main form');
+  await look('a new password refused');
   await page.goto(`${node.exeunt}/no-such-page`);
   await look('outside not found');
 }
