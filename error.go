@@ -29,6 +29,7 @@ var (
 	ErrUnavailable      = &Error{"unavailable", "The server cannot do this right now. Nothing was changed; try again in a moment."}
 	ErrHandleTaken      = &Error{"handle_taken", "That handle is taken. Choose another; nothing was changed."}
 	ErrEmailTaken       = &Error{"email_taken", "Another account has confirmed that e-mail address. Nothing was changed."}
+	ErrOtherEmail       = &Error{"other_email", "That is not the e-mail address of this account. Nothing was confirmed; look at the account again."}
 	ErrSignUpClosed     = &Error{"sign_up_closed", "New accounts are made by invitation here. Ask whoever runs this site."}
 	ErrInviteSpent      = &Error{"invite_spent", "This link has been used or has run out. Ask for a new one."}
 	ErrBadChallenge     = &Error{"bad_challenge", "The app asked to sign in without a valid PKCE challenge (code_challenge, method S256). Nothing was changed; tell whoever runs the app."}

@@ -82,6 +82,7 @@ type request struct {
 	token        Secret
 	key          string // idempotency key; "" for none
 	in, out      any    // bodies; nil for none
+	status       int    // the one that says done
 }
 
 func (c *Client) call(ctx context.Context, q request) error {
@@ -100,8 +101,13 @@ func (c *Client) call(ctx context.Context, q request) error {
 	if err != nil {
 		return unreachable(err)
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	switch {
+	case resp.StatusCode == q.status:
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return problemOf(resp, body)
+	default:
+		// A captive portal answers 200 to everything: that is no sign-out.
+		return fmt.Errorf("%w: it answered %s to %s %s, not %d", ErrUnavailable, resp.Status, q.method, q.path, q.status)
 	}
 	if q.out == nil {
 		return nil

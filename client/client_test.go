@@ -130,13 +130,64 @@ func TestAnswersFromInBetween(t *testing.T) {
 			t.Errorf("%s: State: %+v %v", name, st, err)
 		}
 	}
-	answer(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"token":"exs_secret",`) })
+	answer(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, `{"token":"exs_secret",`)
+	})
 	if _, _, err := c.SignIn(t.Context(), client.SignIn{}); !errors.Is(err, client.ErrUnavailable) || strings.Contains(err.Error(), "exs_") {
 		t.Errorf("half an answer: %v", err)
 	}
 	answer(func(w http.ResponseWriter, r *http.Request) { w.Write(bytes.Repeat([]byte(" "), 2<<20)) })
 	if _, err := c.Current(t.Context(), client.NewSecret("x")); !errors.Is(err, client.ErrUnavailable) {
 		t.Errorf("an endless answer: %v", err)
+	}
+}
+
+// Only the authority's own answer confirms a sign-out.
+func TestNoAnswerFromInBetweenConfirmsASignOut(t *testing.T) {
+	status, kind, body := 0, "", ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	defer server.Close()
+	c, err := client.New(server.URL, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, in := range map[string]struct {
+		status     int
+		kind, body string
+	}{
+		"a portal's page":      {200, "text/html", "<html>Welcome to the train"},
+		"a portal's JSON":      {200, "application/json", "{}"},
+		"an empty 200":         {200, "", ""},
+		"a queue's 202":        {202, "application/json", `{"queued":true}`},
+		"a rewritten 205":      {205, "", ""},
+		"a proxy's 401":        {401, "application/json", `{"code":"signed_out"}`},
+		"a proxy's 404":        {404, "text/html", "not here"},
+		"a redirect elsewhere": {302, "text/html", ""},
+	} {
+		status, kind, body = in.status, in.kind, in.body
+		kept := client.TokenFile{Dir: t.TempDir()}
+		if err := kept.Save(client.NewSecret("exs_00000000000000000000")); err != nil {
+			t.Fatal(err)
+		}
+		_, many := c.EndSessions(t.Context(), client.NewSecret("x"), client.Everywhere, "")
+		for what, err := range map[string]error{
+			"End": c.End(t.Context(), client.NewSecret("x")), "EndSession": c.EndSession(t.Context(), client.NewSecret("x"), "ses_x", ""), "EndSessions": many,
+		} {
+			if err == nil {
+				t.Errorf("%s: %s takes it for a sign-out", name, what)
+			}
+			if in.status < 400 && !errors.Is(err, client.ErrUnavailable) {
+				t.Errorf("%s: %s: %v", name, what, err)
+			}
+		}
+		if err := c.SignOut(t.Context(), kept); !errors.Is(err, client.ErrPending) {
+			t.Errorf("%s: SignOut: %v", name, err)
+		}
 	}
 }
 

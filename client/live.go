@@ -64,7 +64,13 @@ func (a *App) stream(w http.ResponseWriter, r *http.Request) {
 		WriteState(w, State{State: Over})
 		return
 	}
-	// Listening comes first and asking second, so that nothing falls between.
+	// Asked before listening: any twenty characters look like a token, and each
+	// would begin a stream to the authority.
+	if s := a.stateNow(r); s.State != Live {
+		WriteState(w, s)
+		return
+	}
+	// And again once it listens, so that nothing falls between.
 	p, leave, ok := a.hub.join(token)
 	if !ok {
 		WriteState(w, State{State: Unknown})

@@ -38,16 +38,17 @@ func WriteState(w http.ResponseWriter, s State) {
 const (
 	// Beat is how often an open stream says that it is still there.
 	Beat = 15 * time.Second
-	// patience is how long a reader may take to receive a few bytes.
-	patience = 10 * time.Second
+	// eventPatience is how long a reader may take to receive a few bytes.
+	eventPatience = 10 * time.Second
 )
 
 // Events writes states as server-sent events (WHATWG HTML section 9.2). Each
 // write has its own deadline, so that a reader who stopped reading holds
 // nothing; after an error the reader has gone.
 type Events struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration
 }
 
 // NewEvents begins the answer.
@@ -58,7 +59,7 @@ func NewEvents(w http.ResponseWriter) *Events {
 	// its back-forward cache.
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
-	e := &Events{w, http.NewResponseController(w)}
+	e := &Events{w, http.NewResponseController(w), eventPatience}
 	// A server's limit on reading a request would otherwise cut the stream. One
 	// that does not support this has no such limit.
 	e.control.SetReadDeadline(time.Time{})
@@ -81,13 +82,26 @@ func (e *Events) Changed() error { return e.write("event: changed\ndata: {}\n\n"
 func (e *Events) Beat() error { return e.write(":\n\n") }
 
 func (e *Events) write(text string) error {
-	if err := e.control.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := e.until(time.Now().Add(e.patience)); err != nil {
 		return err
 	}
 	if _, err := e.w.Write([]byte(text)); err != nil {
 		return err
 	}
-	return e.control.Flush()
+	if err := e.control.Flush(); err != nil {
+		return err
+	}
+	// Over HTTP/2 a deadline is a timer that resets the stream when it fires,
+	// also while there is nothing to write; and until the next event there is
+	// nothing. It lifts the server's own limit as well.
+	return e.until(time.Time{})
+}
+
+func (e *Events) until(deadline time.Time) error {
+	if err := e.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }
 
 // maxIdleSeconds is ten years, longer than any browser leaves a page open.

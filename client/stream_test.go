@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -98,6 +99,23 @@ func TestAppPagesAreUnknownWhileTheAuthorityIsLost(t *testing.T) {
 	c.away.Store(false)
 	if last := expect(t, tab, client.Over); last.Reason != "signed_out" {
 		t.Errorf("%+v", last)
+	}
+}
+
+// What only looks like a token begins no stream to the authority.
+func TestAppAsksBeforeItFollows(t *testing.T) {
+	c := newChirp(t)
+	b := c.browser(t)
+	for i := range 5 {
+		b.cookies["__Host-chirp"] = fmt.Sprintf("exa_only_looks_like_a_token_%d", i)
+		if a := b.get("/exeunt/stream"); a.status != http.StatusUnauthorized {
+			t.Errorf("status %d", a.status)
+		}
+	}
+	select {
+	case <-c.opened:
+		t.Error("a stream to the authority was begun")
+	case <-time.After(300 * time.Millisecond):
 	}
 }
 

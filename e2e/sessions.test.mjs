@@ -23,6 +23,11 @@ const cookie = async (page, name) => (await page.context().cookies()).find((one)
 const sessionOf = (page) => page.locator('body').getAttribute('data-session');
 const state = async (header) => (await request(`${s.node.exeunt}/session/state`, { headers: { Cookie: header } })).status;
 const holds = (page) => cookieHeader(page.context(), s.node.exeunt);
+// note is what an open page sends when somebody is at work in it.
+const note = (jar, session) => request(`${s.node.exeunt}/session/activity`, {
+  method: 'POST', body: `session=${session}`,
+  headers: { Cookie: jar, Origin: s.node.exeunt, 'Sec-Fetch-Site': 'same-origin', 'Content-Type': 'application/x-www-form-urlencoded' },
+});
 
 /** Ends every other session from the list, through the question that comes first. */
 async function everywhereElse(page) {
@@ -144,6 +149,7 @@ for (const kind of ['kept', 'shared']) {
 
 both(test, '[R3.3 R4.1] signing out revokes on the server and clears the browser; old cookies are refused everywhere at once', async (t, script) => {
   const page = await signedIn(t, { script });
+  const session = await sessionOf(page);
   await enterChirp(page, s.node);
   const { exeunt, chirp } = s.node;
   const [old, oldChirp] = [await holds(page), await cookieHeader(page.context(), chirp)];
@@ -152,7 +158,7 @@ both(test, '[R3.3 R4.1] signing out revokes on the server and clears the browser
     'a page': () => request(`${exeunt}/sessions`, { headers: { Cookie: old } }),
     'the state': () => request(`${exeunt}/session/state`, { headers: { Cookie: old } }),
     'the stream': () => request(`${exeunt}/session/stream`, { headers: { Cookie: old } }),
-    activity: () => request(`${exeunt}/session/activity`, { method: 'POST', headers: { Cookie: old, Origin: exeunt, 'Sec-Fetch-Site': 'same-origin' } }),
+    activity: () => note(old, session),
     'the gate, by the app\'s cookie': () => request(`${exeunt}/gate`, { headers: { Cookie: oldChirp } }),
     'the gate, by a bearer token': () => request(`${exeunt}/gate`, { headers: bearer }),
     'the API': () => request(`${exeunt}/api/v1/session`, { headers: bearer }),
@@ -357,11 +363,11 @@ const endings = {
   'as long as a sign-in lasts': {
     kind: 'shared', words: /Ended after 4 hours, as long as a sign-in lasts here/,
     async end({ page }) {
-      const jar = await holds(page);
+      const [jar, session] = [await holds(page), await sessionOf(page)];
       await page.goto('about:blank');
       for (let minutes = 0; minutes < 4 * 60; minutes += 12) {
         assert.equal(await state(jar), 200, `alive after ${minutes} minutes`);
-        await request(`${s.node.exeunt}/session/activity`, { method: 'POST', headers: { Cookie: jar, Origin: s.node.exeunt, 'Sec-Fetch-Site': 'same-origin' } });
+        assert.equal((await note(jar, session)).status, 204);
         await s.node.advance(12 * 60);
       }
       assert.equal(await state(jar), 401, 'activity does not help for ever');

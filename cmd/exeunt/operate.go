@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/exeunt/exeunt/internal/control"
 )
@@ -31,9 +33,25 @@ func (o *operate) show(v any, rows func(io.Writer)) error {
 		e.SetIndent("", "  ")
 		return e.Encode(v)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	var table bytes.Buffer
+	w := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
 	rows(w)
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := os.Stdout.WriteString(forTerminal(table.String()))
+	return err
+}
+
+// forTerminal leaves out what people's names and programs could make a terminal
+// do: control and direction characters.
+func forTerminal(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, s)
 }
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
@@ -342,12 +360,17 @@ func (c *auditCommand) Run(ctx context.Context) error {
 
 type confirmEmailCommand struct {
 	operate
-	Handle string `arg:""`
+	Handle  string `arg:""`
+	Address string `arg:"" help:"The address that is known to be the owner's. It is refused if the account has another."`
 }
 
 // Run confirms an e-mail address.
 func (c *confirmEmailCommand) Run(ctx context.Context) error {
-	return c.done(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/confirm-email", "Confirmed the address of @"+c.Handle)
+	var done control.EmailOf
+	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/confirm-email", control.EmailOf{Email: c.Address}, &done); err != nil {
+		return err
+	}
+	return c.show(done, func(w io.Writer) { fmt.Fprintf(w, "Confirmed %s as the address of @%s\n", done.Email, done.Handle) })
 }
 
 func (o *operate) done(ctx context.Context, path, text string) error {

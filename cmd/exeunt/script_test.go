@@ -321,3 +321,10 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s has mode %s, not %s", args[1], got, args[0])
 	}
 }
+
+// What is in the database from before must not command a terminal either.
+func TestTablesCommandNoTerminal(t *testing.T) {
+	if got := forTerminal("@ada  A\x1b[2Jda\u202e\u009b\n@bob  Bø\r\n"); got != "@ada  A[2Jda\n@bob  Bø\n" {
+		t.Errorf("%q", got)
+	}
+}

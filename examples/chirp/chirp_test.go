@@ -2,6 +2,9 @@ package chirp
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -191,6 +194,43 @@ func TestPagesCarryTheirRules(t *testing.T) {
 	for _, name := range []string{"", "exeunt/", "nothing.js"} {
 		if got := ada.get(s.views.static + name); got.status != http.StatusNotFound {
 			t.Errorf("%q: %d", name, got.status)
+		}
+	}
+}
+
+// A page's address to itself stays on this host, however it was asked for.
+func TestPagesLeadToNoOtherHost(t *testing.T) {
+	s := newStage(t)
+	ada := s.signIn(t, "acc_a", "ada", "Ada")
+	for _, path := range []string{"/%2Fevil.example/", "/%5Cevil.example/", "//evil.example/", "/%2F%2Fevil.example/"} {
+		got := ada.get(path)
+		if regexp.MustCompile(`href="[/\\]{2}`).MatchString(got.body) {
+			t.Errorf("%s leads elsewhere: %s", path, got.body)
+		}
+	}
+	for path, want := range map[string]string{"/%2Fevil.example/": "/%2Fevil.example/", "//evil.example/": "/evil.example/", "/drafts": "/drafts"} {
+		r := httptest.NewRequest(http.MethodGet, "http://chirp.example"+path, nil)
+		if got := here(r); got != want {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}
+
+// Messages and drafts are for the eyes of whoever runs Chirp alone.
+func TestTheDatabaseIsForItsOwnerAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chirp.db")
+	d, err := openData(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if st, err := os.Stat(f); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", f, st.Mode(), err)
 		}
 	}
 }

@@ -34,14 +34,20 @@ type page struct {
 }
 
 func (a *App) page(r *http.Request, data any) page {
-	p := page{Static: strings.TrimSuffix(a.views.static, "/"), Here: r.URL.Path, Data: data, now: a.now()}
-	if r.Method != http.MethodGet {
-		p.Here = "/" // a form's address shows nothing by itself
-	}
+	p := page{Static: strings.TrimSuffix(a.views.static, "/"), Here: here(r), Data: data, now: a.now()}
 	if me, ok := client.Who(r.Context()); ok {
 		p.Me = &me
 	}
 	return p
+}
+
+// here is the request's path as an address to load again, on this host: two
+// slashes at its begin would name another.
+func here(r *http.Request) string {
+	if r.Method != http.MethodGet {
+		return "/" // a form's address shows nothing by itself
+	}
+	return "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
 }
 
 // Ago says a time as people do.

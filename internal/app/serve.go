@@ -20,10 +20,15 @@ import (
 	"github.com/exeunt/exeunt/internal/signin"
 )
 
-// Limits of a connection. A stream sets its own deadlines.
+// Limits of a connection. Streams lift those of a request for themselves and
+// set a deadline for each event instead.
 const (
-	headerLimit   = 10 * time.Second
-	requestLimit  = 30 * time.Second // headers and body; streams lift it for themselves
+	headerLimit  = 10 * time.Second
+	requestLimit = 30 * time.Second // headers and body
+	// answerLimit runs from the end of the headers, over HTTP/2 from the
+	// request's begin: a slow upload and the patience of an ending fit in. A
+	// reader who takes nothing would otherwise hold its handler for good.
+	answerLimit   = time.Minute
 	idleLimit     = 2 * time.Minute
 	maxHeader     = 32 << 10 // a browser with 4 kB of junk in a cookie must still be answered
 	shutdownLimit = 20 * time.Second
@@ -63,11 +68,7 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	operators := &http.Server{Handler: n.controlHandler(), ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelWarn)}
-	public := &http.Server{
-		Handler: n.Handler(), ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
-	}
+	operators, public := server(n.controlHandler(), n.log, slog.LevelWarn), server(n.Handler(), n.log, slog.LevelDebug)
 	if n.certificate != nil {
 		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*n.certificate}, MinVersion: tls.VersionTLS12}
 	}
@@ -90,6 +91,15 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 		err = fmt.Errorf("%w; start again to find out what was recorded", err)
 	}
 	return errors.Join(err, n.shutdown(public, operators))
+}
+
+// server returns a server with the limits of a connection. What goes wrong with
+// connections is logged at the given level.
+func server(h http.Handler, log *slog.Logger, level slog.Level) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, WriteTimeout: answerLimit, IdleTimeout: idleLimit,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), level),
+	}
 }
 
 // shutdown lets requests finish. Streams would never, so they are told first.

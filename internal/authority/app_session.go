@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,7 +70,9 @@ type CodeExchange struct {
 
 // ExchangeCode spends a code for an app session and returns its credential.
 // Whatever is wrong with the code is ErrCodeSpent: the difference would only
-// help whoever stole it. ErrUnavailable and ErrNotConfirmed are the store's;
+// help whoever stole it. What could change nothing is not given to the
+// committing goroutine: anybody may call this, and each commit waits for the
+// disk. ErrUnavailable and ErrNotConfirmed are the store's;
 // after ErrNotConfirmed the code may be spent, and presenting it again ends
 // what it gave.
 func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.Token, Answer, error) {
@@ -78,11 +81,14 @@ func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.To
 	}
 	sum := sha256.Sum256([]byte(x.Verifier))
 	token, app := exeunt.NewToken(exeunt.UseApp), exeunt.NewAppSessionID()
-	err := a.Store.ExchangeCode(ctx, store.Exchange{
+	ex := store.Exchange{
 		Code: x.Code.Hash(), Client: x.Client, RedirectURI: x.RedirectURI,
 		Challenge: base64.RawURLEncoding.EncodeToString(sum[:]), App: app, Hash: token.Hash(),
-	}, a.Now())
-	if err != nil {
+	}
+	if err := a.codeMatters(ctx, ex); err != nil {
+		return exeunt.Token{}, Answer{}, err
+	}
+	if err := a.Store.ExchangeCode(ctx, ex, a.Now()); err != nil {
 		return exeunt.Token{}, Answer{}, err
 	}
 	ans := a.Check(ctx, token)
@@ -94,4 +100,16 @@ func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.To
 	}
 	a.Feed.Wake(ans.Account)
 	return token, ans, nil
+}
+
+func (a *Authority) codeMatters(ctx context.Context, x store.Exchange) error {
+	matters := false
+	err := a.LookUp(ctx, x.Code, exeunt.ErrNotFound, func(ctx context.Context) (err error) {
+		matters, err = a.Store.CodeMatters(ctx, x, a.Now())
+		return err
+	})
+	if errors.Is(err, exeunt.ErrNotFound) || err == nil && !matters {
+		return exeunt.ErrCodeSpent
+	}
+	return err
 }

@@ -37,15 +37,18 @@ type Authority struct {
 	clients map[exeunt.ClientID]exeunt.Client
 	lookups *lookups
 	queue   chan queuedEnd
+	doubts  doubts
 
-	flushing sync.Mutex // one saver of activity at a time
+	patience time.Duration // commitPatience, but in tests
+	flushing sync.Mutex    // one saver of activity at a time
 
 	afterLoad func() // a pause between reading a snapshot and inserting it, in tests only
 }
 
 // New returns an authority. Call Run to let it tend its sessions.
 func New(c Config) *Authority {
-	a := &Authority{Config: c, clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), queue: make(chan queuedEnd, 1024)}
+	a := &Authority{Config: c, clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), queue: make(chan queuedEnd, 1024), patience: commitPatience}
+	a.doubts.added = make(chan struct{}, 1)
 	for _, cl := range c.Clients {
 		a.clients[cl.ID] = cl
 	}

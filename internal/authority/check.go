@@ -93,6 +93,28 @@ func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.Toke
 	return a.Store.Load(ctx, use, h)
 }
 
+// LookUp asks the store about a secret that anybody may present, within the
+// bounds that apply to tokens: ErrUnavailable beyond them. dead is the error by
+// which find says that the secret is good for nothing and never will be again;
+// that is remembered.
+func (a *Authority) LookUp(ctx context.Context, h exeunt.TokenHash, dead error, find func(context.Context) error) error {
+	if _, ok := a.lookups.known(h); ok {
+		return dead
+	}
+	release, ok := a.lookups.enter(ctx)
+	if !ok {
+		return exeunt.ErrUnavailable
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, loadPatience)
+	defer cancel()
+	err := find(ctx)
+	if errors.Is(err, dead) {
+		a.lookups.remember(h, live.NoSuch)
+	}
+	return err
+}
+
 // lookups bounds what unknown tokens may cost. The checksum in a token stops
 // accidents, not attackers, who can make as many well-formed ones as they like.
 type lookups struct {

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -22,7 +23,8 @@ type Ending = store.Ending
 //   - ErrSignedOut: with ScopeOthers, the session to keep has itself ended.
 //   - ErrKeyReused: the revocation's key was used for another request.
 //   - ErrUnavailable: nothing was changed. ErrNotConfirmed: it may or may not
-//     have been recorded; repeating it with the same key is harmless.
+//     have been recorded; repeating it with the same key is harmless. Until the
+//     authority has found out, what it would have ended is refused.
 func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation) (Ending, error) {
 	return a.end(ctx, by, rev, store.Change{})
 }
@@ -71,11 +73,19 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 		}
 		return Ending{}, exeunt.ErrForbidden
 	}
+	if rev.Key == "" && rev.Scope != exeunt.ScopeSession {
+		// Ending many is not the same when it is done twice. Should the outcome
+		// become unknown, it is found by this key; see settle.
+		rev.Key = rand.Text()
+	}
 	// Somebody who signs out and closes the window has still signed out: a
 	// request that has arrived whole is carried out, whoever waits for the answer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
 	out, err := a.Store.End(ctx, by, rev, change, a.Now())
+	if errors.Is(err, exeunt.ErrNotConfirmed) {
+		a.doubt(unsettled{by: by, rev: rev, change: change != store.Change{}})
+	}
 	if err != nil {
 		return out, fmt.Errorf("end %s: %w", rev.Scope, err)
 	}
@@ -85,9 +95,9 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	return out, nil
 }
 
-// endPatience is how long an ending may take before its outcome is called
-// unknown.
-const endPatience = 10 * time.Second
+// commitPatience is how long an ending may take, or another change, before its
+// outcome is called unknown.
+const commitPatience = 10 * time.Second
 
 type queuedEnd struct {
 	by  exeunt.Actor
@@ -140,7 +150,7 @@ func (a *Authority) WhyEnded(ctx context.Context, t exeunt.Token) (at time.Time,
 	if err != nil {
 		return at, "", false, err
 	}
-	if sn.Session.End == nil {
+	if a.refreshSeen(&sn.Session); sn.Session.End == nil {
 		if reason := sn.Session.Overdue(a.Now()); reason != "" {
 			// Found by this very request; record it, so that what is said is so.
 			if err := a.declare(ctx, sn.Session.Account, sn.Session.ID, reason); err != nil {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,7 +72,9 @@ type node struct {
 	t     tester
 	path  string
 	clock *clock
-	fault *atomic.Bool // memory cannot follow the log any more
+	fault *atomic.Bool  // memory cannot follow the log any more
+	held  *sync.Mutex   // while it is locked, no commit is told of
+	done  *atomic.Int64 // how many commits there have been
 }
 
 func newNode(t testing.TB) *node {
@@ -84,8 +87,11 @@ func openNode(t tester, path string, c *clock) *node {
 	t.Helper()
 	var f *feed.Feed
 	log := slog.New(slog.DiscardHandler)
-	fault := &atomic.Bool{}
+	fault, held, done := &atomic.Bool{}, &sync.Mutex{}, &atomic.Int64{}
 	s, err := store.Open(ctx, store.Options{Path: path, Log: log, Committed: func(list []exeunt.Event) error {
+		done.Add(1)
+		held.Lock()
+		defer held.Unlock()
 		if fault.Load() {
 			return errors.New("memory is lost")
 		}
@@ -100,7 +106,7 @@ func openNode(t tester, path string, c *clock) *node {
 	}
 	index := live.New(head)
 	f = feed.New(index)
-	return &node{t: t, path: path, clock: c, fault: fault, Authority: New(Config{
+	return &node{t: t, path: path, clock: c, fault: fault, held: held, done: done, Authority: New(Config{
 		Store: s, Live: index, Feed: f, Policy: testPolicy, Clients: []exeunt.Client{chirp}, Now: c.Now, Log: log,
 		Retention: store.Retention{Ended: 1000 * time.Hour, Audit: 1000 * time.Hour},
 	})}

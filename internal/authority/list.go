@@ -3,8 +3,10 @@ package authority
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -25,6 +27,7 @@ func (a *Authority) Sessions(ctx context.Context, account exeunt.AccountID, ende
 	for i := range list {
 		a.refreshSeen(&list[i])
 	}
+	slices.SortStableFunc(list, func(x, y exeunt.Session) int { return y.Seen.Compare(x.Seen) })
 	return list, nil
 }
 
@@ -50,10 +53,10 @@ func (a *Authority) CountEnded(ctx context.Context, account exeunt.AccountID) (i
 	return a.Store.CountEnded(ctx, account)
 }
 
+// declareOverdue asks before it saves any activity, so that a list waits for
+// no commit. What the store takes for overdue because it does not know the
+// latest activity yet, declare finds to be good.
 func (a *Authority) declareOverdue(ctx context.Context, account exeunt.AccountID) error {
-	if err := a.FlushActivity(ctx); err != nil {
-		return err
-	}
 	overdue, err := a.Store.OverdueOf(ctx, account, a.Now(), listLimit)
 	if err != nil {
 		return err
@@ -71,14 +74,39 @@ type ProfileChange = store.ProfileChange
 
 // ChangeProfile changes an account's profile, in the store and in memory.
 func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, c ProfileChange) error {
-	if by.Kind == exeunt.ActorPerson && (by.Account != id || c.ConfirmEmail) {
+	if by.Kind == exeunt.ActorPerson && by.Account != id {
 		return exeunt.ErrForbidden
 	}
-	p, err := a.Store.ChangeProfile(ctx, id, c, by, a.Now())
+	_, err := a.profile(ctx, id, func(ctx context.Context) (live.Profile, error) {
+		return a.Store.ChangeProfile(ctx, id, c, by, a.Now())
+	})
+	return err
+}
+
+// ConfirmEmail confirms, on an operator's word, that an address is the account's
+// owner's, and returns the address as it stands in the account. ErrOtherEmail
+// when the account has another.
+func (a *Authority) ConfirmEmail(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, email string) (string, error) {
+	if by.Kind != exeunt.ActorOperator {
+		return "", exeunt.ErrForbidden
+	}
+	p, err := a.profile(ctx, id, func(ctx context.Context) (live.Profile, error) {
+		return a.Store.ConfirmEmail(ctx, id, email, by, a.Now())
+	})
+	return p.Email, err
+}
+
+// profile changes a profile in the store, then in memory. Whoever goes away
+// while it is being committed has changed it all the same, and memory must
+// follow.
+func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change func(context.Context) (live.Profile, error)) (live.Profile, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
+	defer cancel()
+	p, err := change(ctx)
 	if err == nil {
 		a.Live.SetProfile(id, p)
 	}
-	return err
+	return p, err
 }
 
 // AccountByHandle returns the account that a handle names, or ErrNotFound.
@@ -114,13 +142,13 @@ func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Sessio
 		return nil, nil, err
 	}
 	handles := map[exeunt.AccountID]string{}
-	live := list[:0]
+	alive := list[:0]
 	for i := range list {
 		s := &list[i]
 		if a.refreshSeen(s); s.Overdue(a.Now()) != "" {
 			continue // its end is being recorded
 		}
-		live = append(live, *s)
+		alive = append(alive, *s)
 		if handles[s.Account] == "" {
 			acct, err := a.Store.Account(ctx, s.Account)
 			if err != nil {
@@ -129,5 +157,5 @@ func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Sessio
 			handles[s.Account] = acct.Handle
 		}
 	}
-	return live, handles, nil
+	return alive, handles, nil
 }

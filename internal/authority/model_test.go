@@ -1,6 +1,8 @@
 package authority
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // The model: what a person would say is true after each step.
@@ -37,7 +40,25 @@ type modelSession struct {
 type modelApp struct {
 	token exeunt.Token
 	id    exeunt.AppSessionID
+	since time.Time
 	ended exeunt.Reason
+}
+
+// addApp adds an app session; the oldest beyond the limit ends with it.
+func (v *modelSession) addApp(p *modelApp) {
+	var others []*modelApp
+	for _, old := range v.apps {
+		if old.ended == "" {
+			others = append(others, old)
+		}
+	}
+	slices.SortFunc(others, func(a, b *modelApp) int {
+		return cmp.Or(b.since.Compare(a.since), bytes.Compare(a.id.Bytes(), b.id.Bytes()))
+	})
+	for _, old := range others[min(len(others), store.MaxAppSessions-1):] {
+		old.ended = exeunt.ReasonReplaced
+	}
+	v.apps = append(v.apps, p)
 }
 
 type machine struct {
@@ -139,7 +160,7 @@ func (m *machine) exchangeLater(t *rapid.T) {
 		t.Fatalf("a code whose session is %q: %v", v.ended, err)
 	}
 	if err == nil {
-		v.apps = append(v.apps, &modelApp{token: token, id: ans.App})
+		v.addApp(&modelApp{token: token, id: ans.App, since: m.n.Now()})
 	}
 }
 
@@ -233,7 +254,7 @@ func (m *machine) exchangeApp(t *rapid.T) {
 		t.Skip("it has ended")
 	}
 	token, id := m.n.appSession(v.s)
-	v.apps = append(v.apps, &modelApp{token: token, id: id})
+	v.addApp(&modelApp{token: token, id: id, since: m.n.Now()})
 }
 
 func (m *machine) use(t *rapid.T) {
@@ -360,7 +381,7 @@ func TestSessionsFollowTheModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"": m.agree, "sign in": m.signIn, "sign in again": m.signIn, "sign in over": m.signInOver, "sign in late": m.signInStale,
 			"prove": m.takeProof, "exchange late": m.exchangeLater, "end": m.endSession, "end app": m.endAppSession, "others": m.endOthers,
-			"account": m.endAccount, "password": m.changePassword, "disable": m.disable, "enable": m.enable, "app": m.exchangeApp,
+			"account": m.endAccount, "password": m.changePassword, "disable": m.disable, "enable": m.enable, "app": m.exchangeApp, "app again": m.exchangeApp,
 			"use": m.use, "use again": m.use, "wait": m.wait, "sweep": m.sweep, "restart": m.restart,
 		})
 	})

@@ -53,21 +53,30 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 
 // CleanLabel makes what an app or browser calls itself fit to be shown.
 func CleanLabel(s string) string {
-	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || unicode.IsSpace(r) {
-			return r
-		}
-		return -1
-	}, strings.ToValidUTF8(s, ""))), " ")
+	s = strings.Join(strings.Fields(printable(s)), " ")
 	if r := []rune(s); len(r) > exeunt.MaxLabelLen {
 		s = string(r[:exeunt.MaxLabelLen])
 	}
 	return s
 }
 
+// printable leaves out what is not text, as the sequences by which a terminal
+// takes commands. White space becomes spaces.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return -1
+	}, strings.ToValidUTF8(s, ""))
+}
+
 func cut(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
+	if s = printable(s); len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "")
 	}
-	return strings.ToValidUTF8(s, "")
+	return s
 }

@@ -21,6 +21,7 @@ const sweepEvery = 5 * time.Second
 func (a *Authority) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.endQueued(ctx) })
+	wg.Go(func() { a.settleDoubts(ctx) })
 	wg.Go(func() {
 		every(ctx, min(maxFlushEvery, a.Policy.ShortestIdle()/10), func() { a.logged("save activity", a.FlushActivity(ctx)) })
 	})

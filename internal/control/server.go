@@ -113,6 +113,13 @@ func reply(w http.ResponseWriter, v any) error {
 	return json.NewEncoder(w).Encode(v)
 }
 
+func readBody(w http.ResponseWriter, r *http.Request, into any) error {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(into); err != nil {
+		return fmt.Errorf("%w (%w)", exeunt.ErrBadRequest, err)
+	}
+	return nil
+}
+
 // operator names whoever runs this node's system account: the socket lets in
 // nobody else.
 func operator() exeunt.Actor {
@@ -246,8 +253,8 @@ const inviteLife = 7 * 24 * time.Hour
 
 func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 	var n NewAccount
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&n); err != nil {
-		return fmt.Errorf("%w (%w)", exeunt.ErrBadRequest, err)
+	if err := readBody(w, r, &n); err != nil {
+		return err
 	}
 	if n.Password != "" {
 		id, err := s.SignIn.AddAccount(r.Context(), operator(), signin.NewAccount{Handle: n.Handle, Name: n.Name, Email: n.Email, Password: n.Password}, n.EmailConfirmed)
@@ -364,10 +371,17 @@ func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Authority.ChangeProfile(r.Context(), operator(), a.ID, authority.ProfileChange{ConfirmEmail: true}); err != nil {
+	var in EmailOf
+	if err := readBody(w, r, &in); err != nil {
 		return err
 	}
-	return reply(w, Ending{})
+	if in.Email, err = signin.CleanEmail(in.Email); err != nil {
+		return err
+	}
+	if in.Email, err = s.Authority.ConfirmEmail(r.Context(), operator(), a.ID, in.Email); err != nil {
+		return err
+	}
+	return reply(w, EmailOf{Handle: a.Handle, Email: in.Email})
 }
 
 func (s *Server) wire(v *exeunt.Session, handle string) Session {

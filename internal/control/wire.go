@@ -99,6 +99,13 @@ type AuditEntry struct {
 	Detail  string    `json:"detail,omitempty"`
 }
 
+// EmailOf names an account's e-mail address: the one to confirm, and the one
+// that was confirmed.
+type EmailOf struct {
+	Handle string `json:"handle,omitempty"`
+	Email  string `json:"email"`
+}
+
 // Ending is the outcome of ending sessions.
 type Ending struct {
 	Ended   int64 `json:"ended"`

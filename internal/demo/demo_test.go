@@ -179,6 +179,27 @@ func TestTakenPortIsNamed(t *testing.T) {
 	}
 }
 
+// Databases that the demo has not made are left alone, each by itself.
+func TestOthersDataIsLeftAlone(t *testing.T) {
+	for _, name := range []string{"exeunt.db", "chirp.db"} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, _, err := Start(t.Context(), testOptions(dir))
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "holds data that is not the demo's; name another folder (there is a "+name+")") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
+			t.Errorf("%s is %q now, %v", name, b, err)
+		}
+	}
+}
+
 func TestDamagedCredentialsAreNamed(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, demoFile), []byte("{"), 0o600); err != nil {

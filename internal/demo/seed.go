@@ -47,8 +47,10 @@ func readDemo(dir string) (a Accounts, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, demoFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Stat(filepath.Join(dir, app.DatabaseFile)); err == nil {
-			return a, fmt.Errorf("%s holds data that is not the demo's; name another folder", dir)
+		for _, name := range []string{app.DatabaseFile, chirpFile} {
+			if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+				return a, fmt.Errorf("%s holds data that is not the demo's; name another folder (there is a %s)", dir, name)
+			}
 		}
 	case err != nil:
 		return a, err

@@ -159,8 +159,10 @@ func first(h http.Header, name string) string {
 
 // tokenOf returns the request's token: the bearer token or, without an
 // Authorization header, the one app session's token among the cookies. The
-// name of an app's cookie is the app's own affair; two different tokens are
-// refused, because nobody can say which of them is meant.
+// name of an app's cookie is the app's own affair but for the prefix __Host-:
+// one without it may have been planted by a neighbouring host (RFC 6265bis
+// section 4.1.3.2), to sign somebody in as somebody else. Two different tokens
+// are refused, because nobody can say which of them is meant.
 func tokenOf(r *http.Request) (exeunt.Token, bool) {
 	if len(r.Header["Authorization"]) > 0 {
 		return web.Bearer(r)
@@ -173,7 +175,10 @@ func cookieToken(lines []string) (found exeunt.Token, ok bool) {
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
-			_, value, _ := strings.Cut(pair, "=")
+			name, value, _ := strings.Cut(pair, "=")
+			if !strings.HasPrefix(strings.Trim(name, " \t"), "__Host-") {
+				continue
+			}
 			t, err := exeunt.ParseToken(strings.Trim(value, " \t\""))
 			if err != nil || t.Use() != exeunt.UseApp {
 				continue

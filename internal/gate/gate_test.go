@@ -35,13 +35,16 @@ func TestGateAdmits(t *testing.T) {
 	g := New(n.Authority)
 	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	token, who := n.NewAppSession(t, browser, testnode.Chirp)
+	_, mallory := n.NewSession(t, n.NewAccount(t, "mallory"), exeunt.KindKept)
+	planted, _ := n.NewAppSession(t, mallory, testnode.Chirp)
 	for name, set := range map[string]func(http.Header){
-		"bearer":           withBearer(token),
-		"bearer, any case": func(h http.Header) { h.Set("Authorization", "bEARER "+token.Reveal()) },
-		"cookie":           withCookie("__Host-chirp=" + token.Reveal()),
-		"cookie of others": withCookie("theme=dark; x=; __Host-chirp=" + token.Reveal() + "; last"),
-		"named by a proxy": func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderClient, "chirp") },
-		"the same twice":   withCookie("a=" + token.Reveal() + ";b=" + token.Reveal()),
+		"bearer":               withBearer(token),
+		"bearer, any case":     func(h http.Header) { h.Set("Authorization", "bEARER "+token.Reveal()) },
+		"cookie":               withCookie("__Host-chirp=" + token.Reveal()),
+		"cookie of others":     withCookie("theme=dark; x=; __Host-chirp=" + token.Reveal() + "; last"),
+		"named by a proxy":     func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderClient, "chirp") },
+		"the same twice":       withCookie("__Host-a=" + token.Reveal() + ";__Host-b=" + token.Reveal()),
+		"beside a planted one": withCookie("a=" + planted.Reveal() + "; __Host-chirp=" + token.Reveal() + "; chirp=" + planted.Reveal()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := ask(g, set)
@@ -96,9 +99,12 @@ func TestGateRefuses(t *testing.T) {
 		"two authorizations": func(h http.Header) {
 			h["Authorization"] = []string{"Bearer " + app1.Reveal(), "Bearer " + app1.Reveal()}
 		},
-		"two apps' cookies": withCookie("a=" + app1.Reveal() + "; b=" + app2.Reveal()),
+		"two apps' cookies":              withCookie("__Host-a=" + app1.Reveal() + "; __Host-b=" + app2.Reveal()),
+		"a cookie that could be planted": withCookie("chirp=" + app1.Reveal()),
+		"one with a similar name":        withCookie("__host-chirp=" + app1.Reveal() + "; x__Host-chirp=" + app1.Reveal() + "; __Secure-chirp=" + app1.Reveal()),
+		"one without a name":             withCookie(app1.Reveal() + "; =" + app1.Reveal()),
 		"a good cookie beside a bad bearer": func(h http.Header) {
-			h.Set("Cookie", "a="+app1.Reveal())
+			h.Set("Cookie", "__Host-a="+app1.Reveal())
 			h.Set("Authorization", "Bearer x")
 		},
 		"never handed out": withBearer(exeunt.NewToken(exeunt.UseApp)),
@@ -249,8 +255,8 @@ func FuzzGateRequest(f *testing.F) {
 	token, _ := n.NewAppSession(f, browser, testnode.Chirp)
 	good := token.Reveal()
 	for _, seed := range [][2]string{
-		{"", ""}, {"Bearer " + good, ""}, {"", "__Host-chirp=" + good}, {"", "a=" + good + "; a=" + good[:20]},
-		{"Bearer", "="}, {"Bearer  ", ";;;=;"}, {"bearer " + good + " ", "\"" + good + "\""}, {"", "a=\"" + good + "\" ; b"},
+		{"", ""}, {"Bearer " + good, ""}, {"", "__Host-chirp=" + good}, {"", "__Host-a=" + good + "; __Host-a=" + good[:20]}, {"", "chirp=" + good},
+		{"Bearer", "="}, {"Bearer  ", ";;;=;"}, {"bearer " + good + " ", "\"" + good + "\""}, {"", " \t__Host-a =\"" + good + "\" ; b"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

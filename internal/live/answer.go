@@ -20,8 +20,8 @@ const (
 	TimedOut
 	// NoSuch: the store has no such token.
 	NoSuch
-	// CannotKnow: neither memory nor the store could tell. Refuse, and say
-	// that this is not the same as being signed out.
+	// CannotKnow: neither memory nor the store could tell, or an ending is in
+	// doubt. Refuse, and say that this is not the same as being signed out.
 	CannotKnow
 )
 

@@ -48,6 +48,9 @@ func (x *Index) apply(e *exeunt.Event) {
 			atomicMax(&a.generation, e.Generation)
 		}
 	}
+	if a := x.accounts[e.Account]; a != nil {
+		a.arrived(e)
+	}
 }
 
 // Applied returns the number of the last event applied.
@@ -209,7 +212,7 @@ func (x *Index) Flushed(done []Activity) {
 }
 
 // Forget drops entries that can never be usable again, and accounts without
-// entries. Their tokens are afterwards answered from the store.
+// entries or doubts. Their tokens are afterwards answered from the store.
 func (x *Index) Forget() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -228,8 +231,8 @@ func (x *Index) Forget() {
 			x.drop(e)
 		}
 	}
-	for id := range x.accounts {
-		if !inUse[id] {
+	for id, a := range x.accounts {
+		if !inUse[id] && a.doubted() == nil {
 			delete(x.accounts, id)
 		}
 	}

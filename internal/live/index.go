@@ -49,6 +49,7 @@ type account struct {
 	id         exeunt.AccountID
 	generation atomic.Int64
 	profile    atomic.Pointer[Profile]
+	doubts     atomic.Pointer[[]exeunt.Revocation] // nil when there are none
 }
 
 // entry is a session, or with a parent an app session.
@@ -131,12 +132,18 @@ func (x *Index) answer(e *entry, now int64) Answer {
 }
 
 func (x *Index) state(e, p *entry, now int64) State {
+	// Doubts are read first: they are lifted after the end has been applied, so
+	// in this order an ending in doubt is never seen as neither.
+	doubted := p.account.doubted()
 	// The account's generation is read before the session's: Apply re-stamps a
 	// kept session before it raises the account's generation, so in this order
 	// a kept session is never seen as ended.
 	generation := p.account.generation.Load()
 	if e.ended.Load() || p.ended.Load() || p.generation.Load() < generation {
 		return Ended
+	}
+	if doubted != nil && inDoubt(doubted, p.session, e.app) {
+		return CannotKnow
 	}
 	switch idleAt := p.seen.Load() + p.idle; {
 	case now >= idleAt && idleAt < p.expires:

@@ -39,7 +39,7 @@ func TestSettings(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	a := b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada L"}, "email": {"ada@example.com"}}).leadsTo("/settings")
+	a := b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada L"}, "email": {"ada@example.com"}, "current": {password}}).leadsTo("/settings")
 	page := b.follow(a).says("Saved.", "Not confirmed", "Ada L")
 	if !strings.Contains(page.body, `value="ada@example.com"`) {
 		t.Error("the new address is not shown")
@@ -57,6 +57,50 @@ func TestSettings(t *testing.T) {
 	b.submit("/settings", "/settings/display", url.Values{"display": {"<b>"}}).leadsTo("/settings")
 	if page := b.get("/"); strings.Contains(page.body, "data-theme") {
 		t.Error("an unknown display was kept")
+	}
+}
+
+// An address can become a way to sign in, so another one needs the password.
+// Name and display do not.
+func TestAnotherAddressNeedsThePassword(t *testing.T) {
+	n := newNode(t)
+	id := n.account("ada")
+	b := n.signedIn("ada")
+	change := func(name, email, current string) *answer {
+		return b.submit("/settings", "/settings/profile", url.Values{"name": {name}, "email": {email}, "current": {current}})
+	}
+	email := func() string {
+		a, err := n.Account(t.Context(), id)
+		n.must(err)
+		return a.Name + " " + a.Email
+	}
+	change("Ada", "ada@example.com", password).leadsTo("/settings")
+	before := n.recorded()
+	a := change("Mallory", "mallory@example.com", "").is(http.StatusUnprocessableEntity).says("type your current password as well")
+	if !strings.Contains(a.body, `aria-invalid="true"`) || !strings.Contains(a.body, `value="mallory@example.com"`) {
+		t.Error("the field is not marked, or what was typed is lost")
+	}
+	change("Mallory", "mallory@example.com", "wrong horse").is(http.StatusUnprocessableEntity).says("That is not the current password").hides("wrong horse")
+	change("Mallory", "", "").is(http.StatusUnprocessableEntity)
+	if n.recorded() != before || email() != "Ada ada@example.com" {
+		t.Errorf("refused, and yet %s", email())
+	}
+	change("Ada L", "ada@example.com", "").leadsTo("/settings")
+	change("Ada M", "ada@example.com", "not looked at").leadsTo("/settings")
+	b.submit("/settings", "/settings/display", url.Values{"display": {"dark"}}).leadsTo("/settings")
+	change("Ada M", "new@example.com", password).leadsTo("/settings")
+	if email() != "Ada M new@example.com" {
+		t.Errorf("saved as %s", email())
+	}
+	// Guesses here count like guesses at the door.
+	for i := 0; ; i++ {
+		if a := change("Ada M", "x@example.com", "a guess"); a.StatusCode == http.StatusTooManyRequests {
+			a.says("There were too many failed sign-ins")
+			break
+		}
+		if i > 20 {
+			t.Fatal("guessing is not slowed down")
+		}
 	}
 }
 

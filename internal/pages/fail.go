@@ -7,11 +7,14 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // Fail answers with the page for an error. It is the Fail of a web.Surface, for
 // what stands before the pages too.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err error) {
+	// Not every error comes through Handler, and the page shows the account.
+	web.NoStore(w)
 	frame := p.frame(r, p.Browser.Visitor(r), "")
 	var view ui.View = &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status)}
 	if errors.Is(err, exeunt.ErrOtherAccount) {

@@ -29,7 +29,11 @@ func localPath(s string) string {
 		return "/"
 	}
 	u.Fragment, u.RawFragment = "", ""
-	return u.RequestURI()
+	// Written out anew it may have grown, up to threefold.
+	if out := u.RequestURI(); len(out) <= maxReturn {
+		return out
+	}
+	return "/"
 }
 
 func plainPath(p string) bool {

@@ -223,3 +223,16 @@ func FuzzForm(f *testing.F) {
 		}
 	})
 }
+
+// What is refused before it reaches a page is answered with a page all the
+// same, which shows the account: no cache may keep it.
+func TestPagesOfRefusalsAreNotStored(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	b.site, b.origin = "cross-site", "https://evil.example"
+	a := b.post("/settings/profile", url.Values{"name": {"Mallory"}}).is(http.StatusForbidden).says("@ada")
+	if got := a.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control is %q", got)
+	}
+}

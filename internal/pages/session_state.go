@@ -16,17 +16,15 @@ func (p *Pages) sessionState(w http.ResponseWriter, r *http.Request) error {
 }
 
 // sessionActivity takes an open page's word that somebody is there. The page
-// may name its session; a tab of another sign-in keeps nothing alive.
+// names its session; a tab of another sign-in keeps nothing alive.
 func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
 	v := p.Browser.Visitor(r)
 	if !v.SignedIn() {
 		web.WriteState(w, p.stateOf(r, v))
 		return nil
 	}
-	if r.PostForm.Has("session") {
-		if err := v.FormSession(r); err != nil {
-			return err
-		}
+	if err := v.FormSession(r); err != nil {
+		return err
 	}
 	p.Authority.Touch(v.Answer)
 	w.WriteHeader(http.StatusNoContent)

@@ -174,7 +174,7 @@ func TestActivity(t *testing.T) {
 		{"the page's note", func() {
 			b.fetch(http.MethodPost, "/session/activity", "session="+b.session().String()).is(http.StatusNoContent).leavesCookies()
 		}, true},
-		{"a bare note", func() { b.fetch(http.MethodPost, "/session/activity", "").is(http.StatusNoContent) }, true},
+		{"a note that names no session", func() { b.fetch(http.MethodPost, "/session/activity", "").is(http.StatusConflict) }, false},
 		{"a tab of another sign-in", func() {
 			b.fetch(http.MethodPost, "/session/activity", "session="+exeunt.NewSessionID().String()).is(http.StatusConflict)
 		}, false},

@@ -35,34 +35,22 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 	return p.show(w, status, view)
 }
 
-// changeProfile saves name and e-mail address. A new address identifies nobody
-// until it is confirmed.
+// changeProfile saves name and e-mail address; another address needs the current
+// password.
 func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	err := p.saveProfile(r, v, r.PostFormValue("name"), r.PostFormValue("email"))
+	in := signin.Profile{Name: r.PostFormValue("name"), Email: r.PostFormValue("email"), Current: r.PostFormValue("current")}
+	err := p.SignIn.ChangeProfile(r.Context(), v.Actor(r, p.Peers), in)
 	if status := refusal(w, err); status != 0 {
-		return p.showSettings(w, r, v, status, &ui.SettingsView{Name: r.PostFormValue("name"), Email: r.PostFormValue("email"), Err: err})
+		return p.showSettings(w, r, v, status, &ui.SettingsView{Name: in.Name, Email: in.Email, Err: err})
 	}
 	return p.saved(w, err)
-}
-
-func (p *Pages) saveProfile(r *http.Request, v web.Visitor, name, email string) (err error) {
-	if name, err = signin.CleanName(name, v.Answer.Profile().Handle); err != nil {
-		return err
-	}
-	if email, err = signin.CleanEmail(email); err != nil {
-		return err
-	}
-	return p.change(r, v, authority.ProfileChange{Name: &name, Email: &email})
 }
 
 // changeDisplay saves the choice of light or dark.
 func (p *Pages) changeDisplay(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	display := exeunt.ParseDisplay(r.PostFormValue("display"))
-	return p.saved(w, p.change(r, v, authority.ProfileChange{Display: &display}))
-}
-
-func (p *Pages) change(r *http.Request, v web.Visitor, c authority.ProfileChange) error {
-	return p.Authority.ChangeProfile(r.Context(), v.Actor(r, p.Peers), v.Answer.Account, c)
+	change := authority.ProfileChange{Display: &display}
+	return p.saved(w, p.Authority.ChangeProfile(r.Context(), v.Actor(r, p.Peers), v.Answer.Account, change))
 }
 
 func (p *Pages) saved(w http.ResponseWriter, err error) error {

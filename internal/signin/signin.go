@@ -74,9 +74,9 @@ func (s *Service) Password(ctx context.Context, identifier, password string, fro
 		attempt.refund()
 		return exeunt.Proof{}, err
 	case !ok || unknown:
-		return exeunt.Proof{}, exeunt.ErrWrongCredentials
+		return exeunt.Proof{}, attempt.failed()
 	}
-	attempt.refund() // only failures count
+	attempt.succeeded()
 	if account.Status != exeunt.AccountActive {
 		return exeunt.Proof{}, exeunt.ErrDisabled
 	}
@@ -104,23 +104,10 @@ func (s *Service) rehash(ctx context.Context, a exeunt.Account, password string)
 // ReplacePassword say: a FieldError for the new password or, as "wrong", for
 // the current one.
 func (s *Service) ChangePassword(ctx context.Context, by exeunt.Actor, current, next string) (authority.Ending, error) {
-	account, credential, err := s.Store.Credential(ctx, by.Account)
+	account, err := s.current(ctx, by, current)
 	if err != nil {
 		return authority.Ending{}, err
 	}
-	attempt, err := s.attempt(account.Handle, by.Address)
-	if err != nil {
-		return authority.Ending{}, err
-	}
-	ok, _, err := s.hasher.check(ctx, normal(current), credential.PasswordHash)
-	if err != nil {
-		attempt.refund()
-		return authority.Ending{}, err
-	}
-	if !ok {
-		return authority.Ending{}, &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
-	}
-	attempt.refund()
 	if err := checkPassword(next, account.Handle, account.Name, account.Email); err != nil {
 		return authority.Ending{}, err
 	}
@@ -130,5 +117,71 @@ func (s *Service) ChangePassword(ctx context.Context, by exeunt.Actor, current, 
 	}
 	return s.Authority.ReplacePassword(ctx, by, by.Session, hash, account.CredentialVersion)
 }
+
+// Profile is what somebody changes of their own profile in one step.
+type Profile struct {
+	Name, Email string
+	Current     string // their password, needed when the address becomes another
+}
+
+// String leaves the password out of whatever prints it.
+func (p Profile) String() string { return "signin.Profile" }
+
+// GoString does so for %#v.
+func (p Profile) GoString() string { return p.String() }
+
+// ChangeProfile saves name and e-mail address. An address can become a way to
+// sign in, so another one needs the current password, like a new password
+// (OWASP ASVS 5.0, 7.5.1). A new address identifies nobody until it is
+// confirmed. What might happen besides what the authority's ChangeProfile says:
+// a FieldError, ThrottledError, ErrUnavailable; then nothing has changed.
+func (s *Service) ChangeProfile(ctx context.Context, by exeunt.Actor, p Profile) error {
+	account, err := s.Store.Account(ctx, by.Account)
+	if err != nil {
+		return err
+	}
+	if p.Name, err = CleanName(p.Name, account.Handle); err != nil {
+		return err
+	}
+	if p.Email, err = CleanEmail(p.Email); err != nil {
+		return err
+	}
+	change := authority.ProfileChange{Name: &p.Name}
+	if p.Email != account.Email {
+		if p.Current == "" {
+			return &exeunt.FieldError{Field: "current", Code: "needed", Err: errCurrentNeeded}
+		}
+		if _, err := s.current(ctx, by, p.Current); err != nil {
+			return err
+		}
+		change.Email = &p.Email
+	}
+	return s.Authority.ChangeProfile(ctx, by, by.Account, change)
+}
+
+// current checks the current password of the actor's account, counted like a
+// guess at the door, and returns the account as it was before.
+func (s *Service) current(ctx context.Context, by exeunt.Actor, password string) (exeunt.Account, error) {
+	account, credential, err := s.Store.Credential(ctx, by.Account)
+	if err != nil {
+		return account, err
+	}
+	attempt, err := s.attempt(account.Handle, by.Address)
+	if err != nil {
+		return account, err
+	}
+	ok, _, err := s.hasher.check(ctx, normal(password), credential.PasswordHash)
+	switch {
+	case err != nil:
+		attempt.refund()
+		return account, err
+	case !ok:
+		return account, &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
+	}
+	attempt.succeeded()
+	return account, nil
+}
+
+var errCurrentNeeded = &exeunt.Error{Code: "needed", Message: "To change the e-mail address, type your current password as well. Nothing was changed."}
 
 var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the current password. Nothing was changed."}

@@ -175,7 +175,7 @@ func TestChangingThePassword(t *testing.T) {
 		t.Error(err)
 	}
 	// Guesses at the current password count like guesses at the door.
-	for range perAccount.burst + perReserve.burst {
+	for range perAccount.burst + perReserve.near.burst {
 		d.ChangePassword(t.Context(), by, "a guess", otherPassword)
 	}
 	if _, err := d.ChangePassword(t.Context(), by, "a guess", otherPassword); !throttled(err) {
@@ -211,6 +211,14 @@ func TestSigningUp(t *testing.T) {
 		"two addresses": {NewAccount{Handle: "bob", Email: "a@b.example, c@d.example", Password: goodPassword}, "email", "shape"},
 		"named address": {NewAccount{Handle: "bob", Email: "Bob <bob@b.example>", Password: goodPassword}, "email", "shape"},
 		"header":        {NewAccount{Handle: "bob", Email: "a@b.example\r\nBcc: x@y.example", Password: goodPassword}, "email", "shape"},
+		"zero width":    {NewAccount{Handle: "bob", Email: "a\u200bda@example.com"}, "email", "shape"},
+		"joiner":        {NewAccount{Handle: "bob", Email: "a\u034fda@example.com"}, "email", "shape"},
+		"filler":        {NewAccount{Handle: "bob", Email: "a\u3164da@example.com"}, "email", "shape"},
+		"selector":      {NewAccount{Handle: "bob", Email: "ada\ufe0f@example.com"}, "email", "shape"},
+		"soft hyphen":   {NewAccount{Handle: "bob", Email: "ada@exam\u00adple.com"}, "email", "shape"},
+		"bidi address":  {NewAccount{Handle: "bob", Email: "\u202emoc.elpmaxe@ada"}, "email", "shape"},
+		"escape":        {NewAccount{Handle: "bob", Email: "\u009b2Jada@example.com"}, "email", "shape"},
+		"no-break":      {NewAccount{Handle: "bob", Email: "a\u00a0b@example.com"}, "email", "shape"},
 		"password":      {NewAccount{Handle: "bob", Password: "bob bob bob"}, "password", "weak_personal"},
 	} {
 		d.pass(time.Hour)
@@ -233,7 +241,7 @@ func TestSigningUp(t *testing.T) {
 
 func TestSignUpsFromOneAddressAreCounted(t *testing.T) {
 	d := newDesk(t)
-	for range perSignUp.burst {
+	for range perSignUp.near.burst {
 		_, err := d.SignUp(t.Context(), NewAccount{Handle: "!"}, stranger)
 		wantField(t, err, "handle", "shape")
 	}
@@ -264,6 +272,16 @@ func TestRedeemingAnInvite(t *testing.T) {
 	}
 	if a, err := d.Store.Account(t.Context(), p.Account); err != nil || a.Handle != "ada" || a.Email != "ada@example.com" || !a.EmailConfirmed {
 		t.Errorf("what the invite fills in cannot be chosen: %+v, %v", a, err)
+	}
+	// Links are looked up like any other secret that anybody may present: one
+	// that is dead is not asked for again.
+	dead := exeunt.NewToken(exeunt.UseInvite)
+	_, err = d.LookAtInvite(t.Context(), dead)
+	wantErr(t, err, exeunt.ErrInviteSpent)
+	asked := false
+	err = d.Authority.LookUp(t.Context(), dead.Hash(), exeunt.ErrInviteSpent, func(context.Context) error { asked = true; return nil })
+	if wantErr(t, err, exeunt.ErrInviteSpent); asked {
+		t.Error("the store is asked again")
 	}
 	for name, x := range map[string]exeunt.Token{"spent": token, "unknown": exeunt.NewToken(exeunt.UseInvite), "no invite": exeunt.NewToken(exeunt.UseSession), "nothing": {}} {
 		if _, err := d.Redeem(t.Context(), x, NewAccount{Handle: "bob", Password: goodPassword}, home); !errors.Is(err, exeunt.ErrInviteSpent) {

@@ -41,8 +41,8 @@ func (s *Service) SignUp(ctx context.Context, n NewAccount, from netip.Addr) (ex
 	if !s.SignUpOpen {
 		return exeunt.Proof{}, exeunt.ErrSignUpClosed
 	}
-	if wait := s.throttle.take("sign-up "+network(from).String(), perSignUp); wait > 0 {
-		return exeunt.Proof{}, &exeunt.ThrottledError{RetryAfter: wait}
+	if err := s.from(from).takeTwice("sign-up", perSignUp); err != nil {
+		return exeunt.Proof{}, err
 	}
 	return s.create(ctx, n, false, nil, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})
 }
@@ -130,7 +130,11 @@ func (s *Service) look(ctx context.Context, t exeunt.Token, reset bool) (Invitat
 	if t.Use() != exeunt.UseInvite {
 		return Invitation{}, exeunt.ErrInviteSpent
 	}
-	v, err := s.Store.Invite(ctx, t.Hash(), s.Now())
+	var v Invitation
+	err := s.Authority.LookUp(ctx, t.Hash(), exeunt.ErrInviteSpent, func(ctx context.Context) (err error) {
+		v, err = s.Store.Invite(ctx, t.Hash(), s.Now())
+		return err
+	})
 	if err == nil && reset == v.Account.IsZero() {
 		return Invitation{}, exeunt.ErrInviteSpent
 	}
@@ -196,17 +200,25 @@ func CleanName(name, fallback string) (string, error) {
 	return name, nil
 }
 
-// CleanEmail returns a plain address. "" is allowed and stays.
+// CleanEmail returns a plain address, of characters that show. "" is allowed and
+// stays.
 func CleanEmail(email string) (string, error) {
 	email = strings.TrimSpace(email)
 	if email == "" {
 		return "", nil
 	}
 	parsed, err := mail.ParseAddress(email)
-	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen || strings.ContainsAny(email, "\r\n") {
+	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen || strings.ContainsFunc(email, invisible) {
 		return "", fieldError("email", "shape", "That is not an e-mail address like name@example.com.")
 	}
 	return email, nil
+}
+
+// invisible reports whether a character does not show, or changes how others
+// show: controls, directions, zero widths and fillers. Two addresses that look
+// alike must not be two.
+func invisible(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // FirstInviteLife is how long the link for the first account can be used.

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -14,16 +15,16 @@ import (
 func TestSuccessesAreRefunded(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
-	for range 3 * perAddress.burst {
+	for range 3 * perAddress.near.burst {
 		if err := d.try("ada", goodPassword, home); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for range perAccount.burst + perReserve.burst {
+	for range perAccount.burst + perReserve.near.burst {
 		wantErr(t, d.try("ada", otherPassword, home), exeunt.ErrWrongCredentials)
 	}
 	if err := d.try("ada", goodPassword, home); !throttled(err) {
-		t.Errorf("after %d failures: %v", perAccount.burst+perReserve.burst, err)
+		t.Errorf("after %d failures: %v", perAccount.burst+perReserve.near.burst, err)
 	}
 	d.pass(perAccount.every - time.Millisecond)
 	if err := d.try("ada", goodPassword, home); !throttled(err) {
@@ -63,7 +64,7 @@ func TestGuessingDoesNotLockTheOwnerOut(t *testing.T) {
 		for !throttled(d.try("ada", otherPassword, from)) {
 			n++
 		}
-		if n > perReserve.burst+1 { // one of the account's own places may have come back
+		if n > perReserve.near.burst+1 { // one of the account's own places may have come back
 			t.Errorf("%d guesses from %v", n, from)
 		}
 	}
@@ -74,7 +75,7 @@ func TestGuessingDoesNotLockTheOwnerOut(t *testing.T) {
 func TestNeighboursDoNotLockTheOwnerOut(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
-	for i := range perAddress.burst {
+	for i := range perAddress.near.burst {
 		wantErr(t, d.try(fmt.Sprintf("nobody%d", i), "x", home), exeunt.ErrWrongCredentials)
 	}
 	if err := d.try("somebody", "x", home); !throttled(err) {
@@ -83,7 +84,7 @@ func TestNeighboursDoNotLockTheOwnerOut(t *testing.T) {
 	if err := d.try("ada", goodPassword, stranger); err != nil {
 		t.Errorf("the owner, elsewhere: %v", err)
 	}
-	d.pass(perAddress.every)
+	d.pass(perAddress.near.every)
 	if err := d.try("ada", goodPassword, home); err != nil {
 		t.Errorf("the owner, there: %v", err)
 	}
@@ -93,7 +94,7 @@ func TestNeighboursDoNotLockTheOwnerOut(t *testing.T) {
 func TestOneNetworkIsOneAddress(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
-	for i := range perAccount.burst + perReserve.burst {
+	for i := range perAccount.burst + perReserve.near.burst {
 		d.try("ada", otherPassword, netip.MustParseAddr(fmt.Sprintf("2001:db8:1:2::%x", i+1)))
 	}
 	if err := d.try("ada", goodPassword, netip.MustParseAddr("2001:db8:1:2:bbbb::9")); !throttled(err) {
@@ -102,7 +103,7 @@ func TestOneNetworkIsOneAddress(t *testing.T) {
 	if err := d.try("ada", goodPassword, netip.MustParseAddr("2001:db8:1:3::1")); err != nil {
 		t.Errorf("the next customer's: %v", err)
 	}
-	for i := range perAddress.burst {
+	for i := range perAddress.near.burst {
 		d.try(fmt.Sprintf("nobody%d", i), "x", netip.MustParseAddr(fmt.Sprintf("2001:db8:9:9::%x", i+1)))
 	}
 	if err := d.try("another", "x", netip.MustParseAddr("2001:db8:9:9:ffff::1")); !throttled(err) {
@@ -139,29 +140,160 @@ func TestThrottlingDoesNotTellWhoIsThere(t *testing.T) {
 func TestTheThrottlesMemoryIsBounded(t *testing.T) {
 	now := epoch
 	th := newThrottle(func() time.Time { return now })
-	for i := range maxBuckets + 10 {
-		th.take(fmt.Sprint(i), perAccount)
+	from := func(i int) netip.Prefix {
+		return network(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
 	}
-	if len(th.tat) > maxBuckets {
-		t.Errorf("%d counts are kept", len(th.tat))
+	for i := range maxBuckets + 10 {
+		th.take(fmt.Sprint(i), perAccount, from(i))
+	}
+	if n := len(th.buckets); n > maxBuckets || n < maxBuckets/4*3 {
+		t.Errorf("%d counts are kept", n)
 	}
 	if k := canonical(strings.Repeat("x@", 1<<20)); len(k) > exeunt.MaxEmailLen {
 		t.Errorf("a count is kept under %d bytes", len(k))
 	}
 	now = now.Add(time.Hour)
 	for i := range maxBuckets {
-		th.take(fmt.Sprint("later ", i), perAccount)
+		th.take(fmt.Sprint("later ", i), perAccount, from(i))
 	}
-	if _, ok := th.tat["later 0"]; !ok || len(th.tat) > maxBuckets {
-		t.Errorf("what is over is not dropped first: %d", len(th.tat))
+	if _, ok := th.buckets["later 0"]; !ok || len(th.buckets) > maxBuckets {
+		t.Errorf("what is over is not dropped first: %d", len(th.buckets))
+	}
+	for i := range 3 * regularsPerHalf {
+		th.remember(regular{fmt.Sprint(i), from(i)})
+	}
+	if n := len(th.regulars) + len(th.regularsBefore); n > 2*regularsPerHalf {
+		t.Errorf("%d regulars are remembered", n)
+	}
+	// What has been given back is not kept.
+	th = newThrottle(func() time.Time { return now })
+	if th.take("for a moment", perAccount, from(0)); len(th.buckets) != 1 {
+		t.Error("not counted")
+	}
+	if th.giveBack("for a moment", perAccount); len(th.buckets) != 0 {
+		t.Error("kept though nothing is owed")
+	}
+}
+
+// One network that makes counts without end has its own forgotten, not those of
+// everybody else.
+func TestOneNetworkHasNobodyElsesCountsForgotten(t *testing.T) {
+	th := newThrottle(func() time.Time { return epoch })
+	others := map[string]netip.Prefix{}
+	for i := range 1000 {
+		key := fmt.Sprint("account somebody", i)
+		others[key] = network(netip.AddrFrom4([4]byte{198, 51, byte(i / 250), byte(i)}))
+		th.take(key, perAccount, others[key])
+	}
+	attacker := wideNetwork(netip.MustParseAddr("2001:db8:1::1"))
+	for i := range maxBuckets + maxBuckets/4 {
+		th.take(fmt.Sprint("account nobody", i), perAccount, attacker)
+	}
+	for key := range others {
+		if _, ok := th.buckets[key]; !ok {
+			t.Fatalf("%s is forgotten", key)
+		}
+	}
+}
+
+// Whoever has an IPv6 network usually has 65,536 of them, and is not as many
+// customers.
+func TestOneWideNetworkIsNotManyCustomers(t *testing.T) {
+	d := newDesk(t)
+	d.add("ada", "", false)
+	in := func(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8:1:%x::1", i)) }
+	guesses := 0
+	for i := range 200 {
+		if !throttled(d.try("ada", otherPassword, in(i))) {
+			guesses++
+		}
+	}
+	if most := perAccount.burst + perReserve.wide.burst; guesses != most {
+		t.Errorf("%d guesses at one account from one /48, not %d", guesses, most)
+	}
+	if err := d.try("ada", goodPassword, netip.MustParseAddr("2001:db8:2:1::1")); err != nil {
+		t.Errorf("the owner, from another /48: %v", err)
+	}
+	d.pass(24 * time.Hour)
+	tried := 0
+	for i := range 2 * perAddress.wide.burst {
+		if !throttled(d.try(fmt.Sprintf("nobody%d", i), "x", in(i))) {
+			tried++
+		}
+	}
+	if tried != perAddress.wide.burst {
+		t.Errorf("%d names from one /48, not %d", tried, perAddress.wide.burst)
+	}
+	d.pass(24 * time.Hour)
+	signUps := 0
+	for i := range 2 * perSignUp.wide.burst {
+		if _, err := d.SignUp(t.Context(), NewAccount{Handle: "!"}, in(i)); !throttled(err) {
+			signUps++
+		}
+	}
+	if signUps != perSignUp.wide.burst {
+		t.Errorf("%d sign-ups from one /48, not %d", signUps, perSignUp.wide.burst)
+	}
+}
+
+// Neighbours who fail without pause under ever new names do not keep those out
+// who sign in there usually. To everybody else, and to a wrong password, the
+// answer is the same, so that it does not tell who they are; and what it lets
+// through is little.
+func TestSteadyFailuresDoNotLockTheRegularsOut(t *testing.T) {
+	d := newDesk(t)
+	for _, handle := range []string{"ada", "bob", "newcomer"} {
+		d.add(handle, "", false)
+	}
+	for _, handle := range []string{"ada", "bob"} {
+		if err := d.try(handle, goodPassword, home); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := 0
+	useUp := func() {
+		for {
+			if name++; throttled(d.try(fmt.Sprintf("nobody%d", name), "x", home)) {
+				return
+			}
+		}
+	}
+	for minute := range 60 {
+		useUp()
+		if err := d.try("ada", goodPassword, home); err != nil {
+			t.Fatalf("ada, after %d minutes: %v", minute, err)
+		}
+		d.pass(time.Minute)
+	}
+	useUp()
+	for _, handle := range []string{"newcomer", "nobody", "ada"} {
+		var e *exeunt.ThrottledError
+		if err := d.try(handle, otherPassword, home); !errors.As(err, &e) || e.RetryAfter != perAddress.near.every {
+			t.Errorf("a wrong password of %s: %v", handle, err)
+		}
+	}
+	for range perRegular.burst {
+		d.try("bob", otherPassword, home)
+	}
+	if err := d.try("bob", goodPassword, home); !throttled(err) {
+		t.Errorf("after %d guesses at a regular: %v", perRegular.burst, err)
+	}
+	if err := d.try("ada", goodPassword, home); err != nil {
+		t.Errorf("another regular: %v", err)
+	}
+	if err := d.try("bob", goodPassword, stranger); err != nil {
+		t.Errorf("elsewhere: %v", err)
 	}
 }
 
 func TestNetworks(t *testing.T) {
-	for in, want := range map[string]string{"198.51.100.7": "198.51.100.7/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64"} {
+	for in, want := range map[string]string{"198.51.100.7": "198.51.100.7/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "::ffff:198.51.100.7": "198.51.100.7/32"} {
 		if got := network(netip.MustParseAddr(in)).String(); got != want {
 			t.Errorf("%s: %s", in, got)
 		}
+	}
+	if got := wideNetwork(netip.MustParseAddr("2001:db8:1:2:3:4:5:6")).String(); got != "2001:db8:1::/48" || wideNetwork(home) != network(home) {
+		t.Errorf("the wide network is %s", got)
 	}
 	if n := network(netip.Addr{}); n.IsValid() || n.Contains(home) {
 		t.Errorf("of no address: %v", n)

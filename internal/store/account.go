@@ -128,8 +128,6 @@ type ProfileChange struct {
 	Name    *string
 	Email   *string
 	Display *exeunt.Display
-	// ConfirmEmail marks the address as confirmed. Only an operator's word sets it.
-	ConfirmEmail bool
 }
 
 // ChangeProfile changes an account's profile and returns what it is then.
@@ -142,23 +140,12 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 			refused = exeunt.ErrSignedOut
 			return err
 		}
-		if c.ConfirmEmail {
-			var taken bool
-			if err := t.row(`SELECT EXISTS (SELECT 1 FROM accounts o, accounts a WHERE a.id = $1 AND o.id <> a.id
-				AND o.email_confirmed = 1 AND o.email_key = COALESCE($2, a.email_key))`, id.Bytes(), keyOf(c.Email)).Scan(&taken); err != nil {
-				return err
-			}
-			if taken {
-				refused = exeunt.ErrEmailTaken
-				return nil
-			}
-		}
 		ok, err := found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
 			name = COALESCE($2, name), display = COALESCE($3, display),
-			email_confirmed = CASE WHEN $6 THEN CASE WHEN email = '' THEN 0 ELSE 1 END WHEN $4 IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
+			email_confirmed = CASE WHEN $4 IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
 			email = COALESCE($4, email), email_key = COALESCE($5, email_key)
-			WHERE id = $1 RETURNING profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`,
-			id.Bytes(), c.Name, c.Display, c.Email, keyOf(c.Email), c.ConfirmEmail).Scan(&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display))
+			WHERE id = $1 RETURNING `+profileColumns,
+			id.Bytes(), c.Name, c.Display, c.Email, keyOf(c.Email)).Scan(profileDest(&p)...))
 		if err != nil {
 			return err
 		}
@@ -167,6 +154,50 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 			return nil
 		}
 		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditProfile, By: by})
+	})
+	if err != nil {
+		return live.Profile{}, err
+	}
+	return p, refused
+}
+
+const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`
+
+func profileDest(p *live.Profile) []any {
+	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display}
+}
+
+// ConfirmEmail marks an account's address as confirmed, if it is the given one,
+// and returns what the profile is then. What might happen: nil; ErrNotFound;
+// ErrOtherEmail, when the account has another address or none, as after its
+// owner has changed it; ErrEmailTaken; ErrUnavailable, ErrNotConfirmed.
+func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email string, by exeunt.Actor, now time.Time) (live.Profile, error) {
+	var p live.Profile
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		refused = nil
+		var has, taken bool
+		ok, err := found(t.row(`SELECT email <> '' AND email_key = $2,
+			EXISTS (SELECT 1 FROM accounts o WHERE o.id <> a.id AND o.email_confirmed = 1 AND o.email_key = $2)
+			FROM accounts a WHERE id = $1`, id.Bytes(), EmailKey(email)).Scan(&has, &taken))
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			refused = exeunt.ErrNotFound
+		case !has:
+			refused = exeunt.ErrOtherEmail
+		case taken:
+			refused = exeunt.ErrEmailTaken
+		}
+		if refused != nil {
+			return nil
+		}
+		if err := t.row(`UPDATE accounts SET profile_version = profile_version + 1, email_confirmed = 1 WHERE id = $1 RETURNING `+profileColumns, id.Bytes()).
+			Scan(profileDest(&p)...); err != nil {
+			return err
+		}
+		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditProfile, By: by, Detail: "email_confirmed"})
 	})
 	if err != nil {
 		return live.Profile{}, err

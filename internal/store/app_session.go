@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -50,9 +52,21 @@ type Exchange struct {
 	Hash        exeunt.TokenHash // of the app session's token
 }
 
+// CodeMatters reports whether presenting a code would change anything: it can
+// be exchanged so, or what it gave has not ended. It is ErrNotFound for a code
+// that was never given.
+func (s *Store) CodeMatters(ctx context.Context, x Exchange, now time.Time) (matters bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT CASE WHEN c.spent_at IS NULL
+			THEN c.expires > $2 AND c.client_id = $3 AND c.redirect_uri = $4 AND c.challenge = $5
+			ELSE EXISTS (SELECT 1 FROM app_sessions p WHERE p.account_id = c.account_id AND p.id = c.app_session_id AND p.ended_at IS NULL) END
+		FROM codes c WHERE c.hash = $1`, x.Code[:], ms(now), x.Client, x.RedirectURI, x.Challenge).Scan(&matters)
+	return matters, notFound("code", err)
+}
+
 // ExchangeCode spends a code and starts the app session, if the code is unspent
 // and bound to the same client, address and verifier, and its session has not
-// ended. A second use of a spent code is a sign that it was stolen: the app
+// ended. Of the session's app sessions on that client only the newest
+// MaxAppSessions stay. A second use of a spent code is a sign that it was stolen: the app
 // session it gave is ended (RFC 9700 section 2.1.1, RFC 6749 section 4.1.2).
 // What might happen: nil; ErrCodeSpent for whatever is wrong with the code;
 // ErrUnavailable, ErrNotConfirmed.
@@ -79,6 +93,9 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 			account.Bytes(), x.App.Bytes(), session.Bytes(), x.Client, x.Hash[:], ms(now)); err != nil {
 			return err
 		}
+		if err := t.endOldest(account, session, x, now); err != nil {
+			return err
+		}
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: account, Session: session}
 		return t.audit(exeunt.AuditEntry{At: now, Account: account, Action: exeunt.AuditAppSignIn, Session: session, By: by, Detail: string(x.Client)})
 	})
@@ -86,6 +103,32 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 		err = refused
 	}
 	return err
+}
+
+// MaxAppSessions is how many app sessions of one client a session may have at a
+// time. An app keeps one for each browser; a few more are sign-ins whose cookie
+// was lost.
+const MaxAppSessions = 8
+
+// endOldestStep bounds how many one exchange ends: there are more only where
+// they were made before there was a limit.
+const endOldestStep = 16
+
+// endOldest ends the oldest app sessions on the client beyond those that may
+// stay beside the new one.
+func (t *tx) endOldest(account exeunt.AccountID, session exeunt.SessionID, x Exchange, now time.Time) error {
+	rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeSession, Session: session, Reason: exeunt.ReasonReplaced}
+	for range endOldestStep {
+		more, err := found(t.row(`SELECT id FROM app_sessions WHERE account_id = $1 AND session_id = $2 AND client_id = $3 AND ended_at IS NULL AND id <> $4
+			ORDER BY started DESC, id LIMIT 1 OFFSET $5`, account.Bytes(), session.Bytes(), x.Client, x.App.Bytes(), MaxAppSessions-1).Scan(&rev.AppSession))
+		if err != nil || !more {
+			return err
+		}
+		if _, _, err := t.end(exeunt.System(), rev, Change{}, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) punishReuse(x Exchange, now time.Time) error {
@@ -119,12 +162,25 @@ func (a *appScan) value() exeunt.AppSession {
 	return a.app
 }
 
+// maxApps bounds how many app sessions are listed with a session: those that
+// have not ended come first, then the newest.
+const maxApps = 100
+
 // addApps fills in the app sessions of the sessions listed.
 func (s *Store) addApps(ctx context.Context, account exeunt.AccountID, list []exeunt.Session) error {
 	if len(list) == 0 {
 		return nil
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM app_sessions p WHERE p.account_id = $1 ORDER BY p.started, p.id`, account.Bytes())
+	args := []any{account.Bytes(), maxApps}
+	var in strings.Builder
+	for i := range list {
+		args = append(args, list[i].ID.Bytes())
+		fmt.Fprintf(&in, ", $%d", len(args))
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM (SELECT *,
+			row_number() OVER (PARTITION BY session_id ORDER BY ended_at IS NOT NULL, started DESC, id) AS place
+			FROM app_sessions WHERE account_id = $1 AND session_id IN (`+in.String()[2:]+`)) p
+		WHERE p.place <= $2 ORDER BY p.started, p.id`, args...)
 	apps, err := collect(rows, err, "app sessions", func(r *sql.Rows) (exeunt.AppSession, error) {
 		var a appScan
 		err := r.Scan(a.dest()...)

@@ -67,6 +67,13 @@ func (s *Store) commit(ctx context.Context, run func(*tx) error) error {
 	}
 }
 
+// CatchUp returns nil when it is decided what became of everything queued
+// before, and memory has the events of it: members are run in the order in which
+// they came, and this is a member that does nothing.
+func (s *Store) CatchUp(ctx context.Context) error {
+	return s.commit(ctx, func(*tx) error { return nil })
+}
+
 func (s *Store) commitLoop() {
 	defer close(s.stopped)
 	t := &tx{conn: s.conn, stmts: map[string]*sql.Stmt{}}

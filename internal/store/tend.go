@@ -103,7 +103,7 @@ func (t *tx) settledUpTo(seq int64) error {
 
 // Retention says how long what is over is kept.
 type Retention struct {
-	Ended time.Duration // ended sessions, and the events that ended them
+	Ended time.Duration // ended sessions and app sessions, and the events that ended them
 	Audit time.Duration // audit entries
 }
 
@@ -115,6 +115,7 @@ var stale = []struct {
 	before           func(Retention, time.Time) time.Time
 }{
 	{"sessions", "(account_id, id)", `SELECT account_id, id FROM sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`, Retention.ended},
+	{"app_sessions", "(account_id, id)", `SELECT account_id, id FROM app_sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`, Retention.ended},
 	{"codes", "hash", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore},
 	{"invites", "hash", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore},
 	{"outcomes", "(actor, key)", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore},

@@ -114,12 +114,12 @@ func states() map[string]View {
 	short := exeunt.Policy{Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute}, Shared: exeunt.Limits{Idle: 25 * time.Hour, Absolute: 26 * time.Hour}}
 	problems := []error{
 		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut, exeunt.ErrWrongCredentials,
-		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken, exeunt.ErrEmailTaken,
+		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken, exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
 		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
 		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
 	}
 	fields := map[string]string{
-		"handle": "taken shape", "name": "too_long shape", "email": "shape", "current": "wrong",
+		"handle": "taken shape", "name": "too_long shape", "email": "shape", "current": "wrong needed",
 		"password": "too_short too_long weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
 	}
 
@@ -170,6 +170,7 @@ func states() map[string]View {
 		"menu-plain":         &MenuView{Frame: in(NavSettings)},
 		"settings":           &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy, This: this()},
 		"settings-saved":     &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
+		"settings-needed":    &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "new@example.com", Policy: policy, This: this(), Err: &exeunt.FieldError{Field: "current", Code: "needed", Err: exeunt.ErrWrongCredentials}},
 		"settings-wrong":     &SettingsView{Frame: in(NavSettings), Err: exeunt.ErrNotConfirmed, Policy: policy, This: this()},
 		"security":           &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-400 * day), Others: 4},
 		"security-alone":     &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-4 * time.Minute)},

@@ -144,8 +144,9 @@ type MenuView struct {
 
 // SettingsView is "/settings".
 //
-// Its forms: POST /settings/profile with session, name, email; POST
-// /settings/display with session, display (system, light or dark).
+// Its forms: POST /settings/profile with session, name, email and, when the
+// address becomes another, current; POST /settings/display with session, display
+// (system, light or dark).
 type SettingsView struct {
 	Frame
 	Name, Email    string

@@ -78,6 +78,7 @@ var statuses = []struct {
 	{exeunt.ErrOtherAccount, http.StatusConflict},
 	{exeunt.ErrHandleTaken, http.StatusConflict},
 	{exeunt.ErrEmailTaken, http.StatusConflict},
+	{exeunt.ErrOtherEmail, http.StatusConflict},
 	{exeunt.ErrInviteSpent, http.StatusGone},
 	{exeunt.ErrCodeSpent, http.StatusBadRequest},
 	{exeunt.ErrBadChallenge, http.StatusBadRequest},

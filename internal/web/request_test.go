@@ -188,7 +188,7 @@ func TestOnlyThroughTheProxy(t *testing.T) {
 // its text stays in the log.
 func TestStatuses(t *testing.T) {
 	for _, err := range []error{exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut, exeunt.ErrWrongCredentials,
-		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken, exeunt.ErrEmailTaken, exeunt.ErrSignUpClosed,
+		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken, exeunt.ErrEmailTaken, exeunt.ErrOtherEmail, exeunt.ErrSignUpClosed,
 		exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused, exeunt.ErrOtherAccount, exeunt.ErrDisabled,
 		&exeunt.ThrottledError{}, &exeunt.FieldError{Err: exeunt.ErrHandleTaken}, &http.MaxBytesError{}} {
 		wrapped := fmt.Errorf("something %s: %w", "of ours", err)

@@ -1,0 +1,144 @@
+package authority
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// A sign-out that could not be confirmed in time is taken for none by nobody:
+// what it would have ended is refused at once, and for good as soon as it is
+// known to be recorded. It is recorded once.
+func TestASignOutInDoubt(t *testing.T) {
+	t.Parallel()
+	type people struct {
+		n          *node
+		here, away exeunt.Session
+		app        exeunt.AppSessionID
+	}
+	for name, c := range map[string]struct {
+		end                func(people) error
+		here, hisApp, away bool // which it ends
+		password, status   bool // which it changes
+		generation         int64
+	}{
+		"session": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endOne(p.here)); return err },
+			here: true, hisApp: true, generation: 1},
+		"app session": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endApp(p.here, p.app)); return err },
+			hisApp: true, generation: 1},
+		"another session": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endOne(p.away)); return err },
+			away: true, generation: 1},
+		"others": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endOthers(p.here)); return err },
+			away: true, generation: 2},
+		"account": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endAll(p.here.Account)); return err },
+			here: true, hisApp: true, away: true, generation: 2},
+		"account, with a key": {end: func(p people) error {
+			rev := endAll(p.here.Account)
+			rev.Key = "a form's key"
+			_, err := p.n.End(ctx, personIn(p.here), rev)
+			return err
+		}, here: true, hisApp: true, away: true, generation: 2},
+		"password": {end: func(p people) error {
+			_, err := p.n.ReplacePassword(ctx, personIn(p.here), p.here.ID, "another hash", 1)
+			return err
+		}, away: true, generation: 2, password: true},
+		"disabled": {end: func(p people) error { _, err := p.n.Disable(ctx, operator, p.here.Account); return err },
+			here: true, hisApp: true, away: true, generation: 2, status: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.patience = 50 * time.Millisecond
+			id := n.account()
+			hereToken, here := n.signIn(id, exeunt.KindKept)
+			appToken, app := n.appSession(here)
+			awayToken, away := n.signIn(id, exeunt.KindKept) // not seen before it is in doubt
+			n.want(hereToken, live.Usable)
+			tend, stop := context.WithCancel(ctx)
+			done := make(chan struct{})
+			go func() { defer close(done); n.Run(tend) }()
+			defer func() { stop(); <-done }()
+
+			n.held.Lock() // of the commit before, so that this one is not even begun
+			before, commits := make(chan error, 1), n.done.Load()
+			go func() { before <- n.Store.CatchUp(ctx) }()
+			for n.done.Load() == commits {
+				time.Sleep(time.Millisecond)
+			}
+			wantErr(t, c.end(people{n, here, away, app}), exeunt.ErrNotConfirmed)
+			check := func(when string, then live.State) {
+				t.Helper()
+				for who, x := range map[string]struct {
+					token exeunt.Token
+					hit   bool
+				}{"here": {hereToken, c.here}, "its app": {appToken, c.hisApp}, "away": {awayToken, c.away}} {
+					want := live.Usable
+					if x.hit {
+						want = then
+					}
+					if got := n.Check(ctx, x.token).State; got != want {
+						t.Errorf("%s: %s is %v, want %v", when, who, got, want)
+					}
+				}
+			}
+			check("in doubt", live.CannotKnow)
+			n.Live.Forget()
+			check("after a sweep of memory", live.CannotKnow)
+			time.Sleep(2 * n.patience) // and it is tried again
+			check("still in doubt", live.CannotKnow)
+			n.held.Unlock()
+			if err := <-before; err != nil {
+				t.Fatal(err)
+			}
+			for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+				if _, waiting := n.doubts.oldest(); !waiting || time.Now().After(until) {
+					break
+				}
+			}
+			check("settled", live.Ended)
+			events, err := n.Store.Events(ctx, 0, 10)
+			if err != nil || len(events) != 1 {
+				t.Errorf("%d events, %v", len(events), err)
+			}
+			a, credential, err := n.Store.Credential(ctx, id)
+			if err != nil || a.Generation != c.generation || (credential.PasswordHash == "another hash") != c.password ||
+				(a.CredentialVersion == 2) != c.password || a.CredentialVersion > 2 || (a.Status == exeunt.AccountDisabled) != c.status {
+				t.Errorf("%+v, %v", a, err)
+			}
+			if c.status {
+				return
+			}
+			// Whoever signs in afterwards is in no doubt.
+			token, _ := n.signIn(id, exeunt.KindKept)
+			n.want(token, live.Usable)
+		})
+	}
+}
+
+// What was not recorded after all is usable again, once that is known.
+func TestADoubtThatWasNone(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	n.want(token, live.Usable)
+	u := unsettled{by: personIn(s), rev: endOthers(s), change: true}
+	u.rev.Session = exeunt.NewSessionID() // of another sign-in, say
+	n.doubt(u)
+	n.want(token, live.CannotKnow)
+	if !n.settle(ctx, u) {
+		t.Fatal("not settled")
+	}
+	n.want(token, live.Usable)
+	if a, err := n.Account(ctx, s.Account); err != nil || a.Generation != 1 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	// While the store cannot tell, nobody is let in.
+	n.doubt(u)
+	n.Store.Close()
+	if n.settle(ctx, u) {
+		t.Error("settled by a store that is closed")
+	}
+	n.want(token, live.CannotKnow)
+}

@@ -1,0 +1,64 @@
+package authority
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// A list shows the activity that the store has not been told of, in its order,
+// and waits for no commit.
+func TestListsWaitForNoCommit(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	old, first := n.signIn(id, exeunt.KindKept)
+	n.clock.add(time.Minute)
+	_, second := n.signIn(id, exeunt.KindKept)
+	n.clock.add(time.Minute)
+	n.Touch(n.Check(ctx, old))
+	before := n.done.Load()
+	list, err := n.Sessions(ctx, id, false)
+	if err != nil || len(list) != 2 || list[0].ID != first.ID || list[1].ID != second.ID || !list[0].Seen.Equal(n.Now()) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if _, err := n.Sessions(ctx, id, true); err != nil {
+		t.Error(err)
+	}
+	if got := n.done.Load() - before; got != 0 {
+		t.Errorf("%d commits for looking at two lists", got)
+	}
+	// What the store alone would take for overdue is good, and stays.
+	n.clock.add(59*time.Minute + 30*time.Second)
+	if list, err := n.Sessions(ctx, id, false); err != nil || len(list) != 1 || list[0].ID != first.ID {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if e := n.endOf(second); e == nil || e.Reason != exeunt.ReasonIdle {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Whoever goes away while their change is being committed has made it, here as
+// in the store.
+func TestAProfileChangesForThoseWhoHaveGone(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	n.Check(ctx, token)
+	gone, cancel := context.WithCancel(ctx)
+	name, result := "Countess", make(chan error, 1)
+	n.held.Lock()
+	go func() { result <- n.ChangeProfile(gone, personIn(s), s.Account, ProfileChange{Name: &name}) }()
+	for a, _ := n.Account(ctx, s.Account); a.Name != name; a, _ = n.Account(ctx, s.Account) {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	time.Sleep(10 * time.Millisecond)
+	n.held.Unlock()
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	if got := n.Check(ctx, token).Profile().Name; got != name {
+		t.Errorf("memory still says %q", got)
+	}
+}
