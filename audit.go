@@ -24,6 +24,8 @@ const (
 	AuditAppSignIn AuditAction = "app_sign_in"
 	// AuditEnd: sessions were ended; the detail is the scope and the reason.
 	AuditEnd AuditAction = "end"
+	// AuditResetLink: an operator made a link with which a new password is set.
+	AuditResetLink AuditAction = "reset_link"
 	// AuditProfile: name, e-mail or display changed.
 	AuditProfile AuditAction = "profile_change"
 	// AuditStatus: the account was enabled again. (Disabling is an AuditEnd.)

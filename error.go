@@ -2,6 +2,7 @@ package exeunt
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -36,14 +37,26 @@ var (
 	ErrKeyReused        = &Error{"key_reused", "This idempotency key was used before for something else. Use a new key; nothing was changed."}
 	ErrOtherAccount     = &Error{"other_account", "This tab belongs to another sign-in than the one active now. Nothing was changed."}
 	ErrClientKey        = &Error{"client_key", "This needs the secret key of an app that is registered here. Nothing was done."}
-	ErrDisabled         = &Error{"account_disabled", "This account is disabled."}
+	ErrDisabled         = &Error{"account_disabled", "This account is disabled. Nothing was changed; ask whoever runs this server."}
 )
 
 // ThrottledError says that there were too many failed sign-ins.
 type ThrottledError struct{ RetryAfter time.Duration }
 
 func (e *ThrottledError) Error() string {
-	return "Too many failed sign-ins. Wait a little, then try again; nothing was changed."
+	return "Too many failed sign-ins. Wait " + inWords(e.RetryAfter) + ", then try again; nothing was changed."
+}
+
+// inWords says how long to wait, never less than it is.
+func inWords(d time.Duration) string {
+	unit, n := "second", max(1, (d+time.Second-1)/time.Second)
+	if n > 60 {
+		unit, n = "minute", (d+time.Minute-1)/time.Minute
+	}
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
 }
 
 // FieldError says what is wrong with one field of a form, by a stable code

@@ -3,6 +3,7 @@ package exeunt
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -184,6 +185,18 @@ func TestCodeOf(t *testing.T) {
 	} {
 		if got := CodeOf(err); got != want {
 			t.Errorf("CodeOf(%v) = %q, want %q", err, got, want)
+		}
+	}
+}
+
+// A wait that is said is never shorter than the one that is meant.
+func TestThrottledSaysHowLong(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"Wait 1 second,": 0, "Wait 2 seconds,": 1500 * time.Millisecond, "Wait 60 seconds,": time.Minute,
+		"Wait 2 minutes,": time.Minute + time.Millisecond, "Wait 5 minutes,": 5*time.Minute - time.Millisecond,
+	} {
+		if got := (&ThrottledError{RetryAfter: d}).Error(); !strings.Contains(got, want) {
+			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }

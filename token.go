@@ -30,7 +30,7 @@ const (
 	UseApp TokenUse = "exa_"
 	// UseCode: a single-use code that an app exchanges for an app session.
 	UseCode TokenUse = "exc_"
-	// UseInvite: a single-use link that creates an account.
+	// UseInvite: a single-use link that creates an account, or sets its new password.
 	UseInvite TokenUse = "exi_"
 	// UseClient: the secret key by which a client's back end says who it is.
 	UseClient TokenUse = "exk_"

@@ -44,6 +44,8 @@ both(test, '[R1.2] More opens "Settings and support", and neither it nor Setting
   await page.click('.panel .also > summary');
   const more = page.locator('.panel .also .box');
   assert.ok(await more.getByText('Settings and support').isVisible());
+  assert.deepEqual((await more.innerText()).trim().split(/\s*\n\s*/), ['Settings and support', 'Settings and privacy', 'Help', 'Display', 'Sign out'],
+    'the heading heads its list, and "Sign out" comes last');
   await more.getByRole('link', { name: 'Settings and privacy' }).click();
   await page.waitForURL('**/settings');
   assert.equal(await page.locator('h1').innerText(), 'Settings and privacy');
@@ -187,4 +189,56 @@ both(test, '[R1.5 R5.2] after signing out everywhere the page says how many ende
   assert.match(main, /^Signed out everywhere$/m);
   assert.match(main, active.length === 1 ? /One session has ended/ : new RegExp(`${active.length} sessions have ended`));
   await until('nobody is signed in', async () => (await s.node.sessions('grace')).active.length === 0);
+});
+
+both(test, '[R5.1] "Sign out everywhere else" asks first, names what ends, and says how many have ended', async (t, script) => {
+  const other = await signedIn(t);
+  const id = await other.locator('body').getAttribute('data-session');
+  await other.goto('about:blank');
+  const page = await signedIn(t, script);
+  const before = await live();
+  await page.goto(`${s.node.exeunt}/sessions`);
+  await page.click('#main a[href="/signout?scope=others"]');
+  const box = page.locator(script ? 'dialog#ask' : 'main');
+  await box.getByText('You stay signed in on this browser.').waitFor();
+  assert.match(await box.innerText(), /Sign out everywhere else\?[\s\S]*Chrome on Linux/);
+  assert.deepEqual(await live(), before);
+  await box.getByText('Cancel').click();
+  await cancelled(page, script, before);
+  await page.click('#main a[href="/signout?scope=others"]');
+  await Promise.all([page.waitForURL('**/sessions'), box.locator('button.danger').click()]);
+  await page.getByText(/Signed out everywhere else\. .* ended\./).waitFor();
+  assert.deepEqual(await live(), [await page.locator('body').getAttribute('data-session')]);
+  assert.equal(await page.locator(`[data-row="${id}"]`).count(), 0, 'what has ended is not among what is signed in');
+  await page.reload();
+  assert.equal(await page.getByText('Signed out everywhere else.').count(), 0, 'it is said once');
+});
+
+async function cancelled(page, script, before) {
+  if (script) await dialogClosed(page, 'ask');
+  else await page.waitForURL('**/sessions');
+  assert.deepEqual(await live(), before, 'nothing has ended');
+}
+
+both(test, '[R5.1] the button of this browser keeps to one line in a wide font and leaves room for the words', async (t, script) => {
+  const page = await signedIn(t, script);
+  for (const path of ['/', '/sessions']) {
+    for (const width of [1280, 1130, 1119, 900, 720, 719, 390, 320]) {
+      await page.setViewportSize({ width, height: 800 });
+      await page.goto(s.node.exeunt + path);
+      await page.evaluate(() => { document.body.style.letterSpacing = '.04em'; });
+      const at = `${path} at ${width}`;
+      const [button, words] = await page.evaluate(() => {
+        const row = document.querySelector('.here .row');
+        const text = row.querySelector('.btn');
+        const range = document.createRange();
+        range.selectNodeContents(text);
+        return [{ lines: new Set([...range.getClientRects()].map((r) => r.top)).size, right: text.getBoundingClientRect().right }, row.querySelector('div').getBoundingClientRect().width];
+      });
+      if (width > 320) assert.equal(button.lines, 1, `${at}: one line`);
+      assert.ok(button.right <= width, `${at}: it is on the page`);
+      assert.ok(words >= 200, `${at}: the words beside it have ${words} px`);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${at}: nothing sticks out`);
+    }
+  }
 });

@@ -57,7 +57,8 @@ test('[R6.6 R5.1] ending another session, all others, and everywhere work too', 
   assert.equal(now.active.length, before - 1);
   assert.ok(now.ended.some((s) => s.id === other));
   await page.goto(`${node.exeunt}/sessions`);
-  await Promise.all([page.waitForEvent('load'), page.click('form[action="/sessions/end"] button')]);
+  await page.goto(`${node.exeunt}/signout?scope=others`);
+  await Promise.all([page.waitForEvent('load'), page.click('main form[action="/sessions/end"] button.danger')]);
   assert.equal((await node.sessions('ada')).active.length, 1);
   await page.goto(`${node.exeunt}/signout?scope=account`);
   await Promise.all([page.waitForURL('**/signed-out*'), page.click('main form[action="/signout"] button.danger')]);

@@ -29,6 +29,13 @@ const note = (jar, session) => request(`${s.node.exeunt}/session/activity`, {
   headers: { Cookie: jar, Origin: s.node.exeunt, 'Sec-Fetch-Site': 'same-origin', 'Content-Type': 'application/x-www-form-urlencoded' },
 });
 
+/** Ends every other session from the list, through the question that comes first. */
+async function everywhereElse(page) {
+  await page.getByRole('link', { name: 'Sign out everywhere else' }).locator('visible=true').click();
+  await page.locator('form[action="/sessions/end"] button.danger').locator('visible=true').click();
+  await page.getByText('Signed out everywhere else.').waitFor();
+}
+
 /** All that the server has written to its data folder, as one buffer. */
 async function stored() {
   const names = await readdir(s.node.data, { recursive: true, withFileTypes: true });
@@ -211,9 +218,8 @@ both(test, '[R5.1] each scope is one action with its scope in its label; the def
   await page.goto(list);
   assert.equal(await page.locator('section.here .actions a').innerText(), 'Sign out of this browser');
 
-  // All others: one press.
-  await page.getByRole('button', { name: 'Sign out everywhere else' }).click();
-  await page.locator(`[data-row="${ids.near}"][data-state=ended]`).waitFor();
+  // All others: one press and its confirmation.
+  await everywhereElse(page);
   assert.deepEqual(await lives(), { page: true, near: false, far: false });
   await page.goto(list);
   assert.match(await page.locator('main').innerText(), /Ends this one and any that starts meanwhile/);
@@ -315,10 +321,9 @@ const endings = {
   },
   'everywhere else': {
     words: /You signed out from Chrome on Android/,
-    async end({ watch, id }) {
+    async end({ watch }) {
       await watch.goto(`${s.node.exeunt}/sessions`);
-      await watch.getByRole('button', { name: 'Sign out everywhere else' }).click();
-      await watch.locator(`[data-row="${id}"][data-state=ended]`).waitFor();
+      await everywhereElse(watch);
     },
   },
   replaced: {
@@ -425,4 +430,28 @@ test('[R3.4] clearing cookies or closing a private window leaves nobody signed i
   await s.node.advance(10 * day + 60);
   await mine.goto(`${s.node.exeunt}/sessions/ended`);
   for (const id of orphans) assert.match(await mine.locator(`[data-row="${id}"]`).innerText(), /Ended after 30 days without activity/);
+});
+
+both(test, '[R4.4] a forgotten password: the operator\'s link sets a new one, once, and every session ends', async (t, script) => {
+  const account = s.node.grace;
+  const open = await signedIn(t, { account });
+  const { link } = await s.node.call('reset', { handle: 'grace' });
+  const page = await s.visit(t, { ...desktop, javaScriptEnabled: script });
+  await page.goto(`${s.node.exeunt}/signin`);
+  await page.getByRole('link', { name: 'I forgot my password' }).click();
+  await page.waitForURL('**/help#forgot');
+  assert.match(await page.locator('section[aria-labelledby=forgot]').innerText(), /Ask whoever runs this site/);
+  await page.goto(link);
+  assert.match(await page.locator('main').innerText(), /Set a new password[\s\S]*@grace[\s\S]*ends every session/);
+  assert.equal((await s.node.sessions('grace')).active.length > 0, true, 'looking ends nothing');
+  account.password = `quite-another-${account.password}`;
+  await page.fill('input[name=password]', account.password);
+  await Promise.all([page.waitForURL('**/signin'), page.click('main form button.primary')]);
+  await page.getByText('The new password is set').waitFor();
+  assert.deepEqual((await s.node.sessions('grace')).active, []);
+  await open.waitForURL('**/ended*');
+  assert.match(await open.locator('main').innerText(), /The password was changed/);
+  await signIn(page, s.node, account);
+  await page.goto(link);
+  assert.match(await page.locator('main').innerText(), /This link no longer works/);
 });

@@ -60,6 +60,11 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 		fmt.Fprintln(words, "Not every step held.")
 	}
 	if c.Once {
+		if c.JSON {
+			if err := c.announce(words, stage, accounts, dir); err != nil {
+				return err
+			}
+		}
 		stop()
 		if err := <-served; err != nil {
 			return err
@@ -96,6 +101,10 @@ func (c *demoCommand) announce(words io.Writer, s *demo.Stage, a demo.Accounts, 
 	for _, account := range a.Accounts {
 		fmt.Fprintf(words, "    %-6s password %s\n", account.Handle, account.Password)
 	}
-	_, err := fmt.Fprintf(words, "\nData is in %s. Stop with Ctrl-C.\n", dir)
+	stays := "and is deleted on exit; --data DIR keeps it"
+	if c.Data != "" {
+		stays = "and stays there"
+	}
+	_, err := fmt.Fprintf(words, "\nData is in %s %s. Stop with Ctrl-C.\n", dir, stays)
 	return err
 }

@@ -3,10 +3,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -17,26 +20,54 @@ type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample app Chirp beside it, and play a tour."`
 	Status   statusCommand   `cmd:"" help:"Show how the running node is."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
-	Accounts accountsCommand `cmd:"" help:"List, add, disable and enable accounts."`
+	Accounts accountsCommand `cmd:"" help:"List, add, disable and enable accounts; make links for new passwords."`
 	Clients  clientsCommand  `cmd:"" help:"Make secret keys for apps."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
-	k := kong.Must(&c, kong.Name("exeunt"), kong.UsageOnError(),
+	k := kong.Must(&c, kong.Name("exeunt"),
 		kong.Description("A session authority: when somebody signs out, they are signed out."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)))
-	parsed, err := k.Parse(os.Args[1:])
-	k.FatalIfErrorf(err)
+	parsed, err := k.Parse(plainArguments(os.Args[1:]))
+	if err != nil {
+		// One line and where to read on: the whole usage would bury it.
+		fmt.Fprintf(os.Stderr, "exeunt: %v\nexeunt: `%s --help` says what there is\n", err, commandOf(err))
+		os.Exit(2)
+	}
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "exeunt:", err)
 		os.Exit(1)
 	}
+}
+
+// plainArguments lets people ask in the ways they are used to: `help`, `help
+// serve`, `--version`.
+func plainArguments(args []string) []string {
+	switch {
+	case len(args) == 0 || args[0] == "help":
+		return append(slices.Clone(args[min(1, len(args)):]), "--help")
+	case args[0] == "--version" || args[0] == "-V":
+		return []string{"version"}
+	}
+	return args
+}
+
+// commandOf names the command that was understood before the error.
+func commandOf(err error) string {
+	name := "exeunt"
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Command() != "" {
+		name += " " + strings.Join(slices.DeleteFunc(strings.Fields(wrong.Context.Command()), func(part string) bool {
+			return strings.HasPrefix(part, "<")
+		}), " ")
+	}
+	return name
 }
 
 type versionCommand struct{}

@@ -54,7 +54,7 @@ func forTerminal(s string) string {
 	}, s)
 }
 
-func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 type statusCommand struct{ operate }
 
@@ -65,7 +65,8 @@ func (c *statusCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return c.show(s, func(w io.Writer) {
-		fmt.Fprintf(w, "address\t%s\nversion\t%s\nstarted\t%s\nready\t%v\naccounts\t%d\nsessions\t%d\nin memory\t%d\nlast event\t%d\n",
+		fmt.Fprintf(w, "address\t%s\nversion\t%s\nstarted\t%s\nready\t%v\naccounts\t%d\tdisabled ones included\nsessions\t%d\tthat have not ended\n"+
+			"in memory\t%d\ttokens that are answered without the database\nlast event\t%d\tnumber of the last recorded ending\n",
 			s.URL, s.Version, when(s.Started), s.Ready, s.Accounts, s.Sessions, s.InMemory, s.LogHead)
 	})
 }
@@ -165,6 +166,10 @@ type accountsCommand struct {
 	Add          addAccountCommand     `cmd:"" help:"Add an account: print a one-time link for its owner, or read its password from standard input."`
 	Disable      disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
 	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
+	Reset        resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password; using it ends every session of the account."`
+	Invites      invitesCommand        `cmd:"" help:"List one-time links that have not been used."`
+	Uninvite     uninviteCommand       `cmd:"" help:"Withdraw the one-time links for a handle."`
+	Audit        auditCommand          `cmd:"" help:"Show what was done to an account, latest first."`
 	ConfirmEmail confirmEmailCommand   `cmd:"" help:"Confirm that an account's e-mail address is its owner's, so that it can be used to sign in."`
 }
 
@@ -201,7 +206,7 @@ func (c *listAccountsCommand) Run(ctx context.Context) error {
 
 type addAccountCommand struct {
 	operate
-	Handle         string `arg:"" help:"The handle, 2 to 30 of a-z, 0-9 and _."`
+	Handle         string `arg:"" help:"The handle: 2 to 30 of a-z, 0-9 and _, beginning with a letter. It cannot be changed later."`
 	Name           string `help:"Display name."`
 	Email          string `help:"E-mail address."`
 	EmailConfirmed bool   `help:"The address is known to be its owner's."`
@@ -226,7 +231,10 @@ func (c *addAccountCommand) Run(ctx context.Context) error {
 	}
 	return c.show(added, func(w io.Writer) {
 		if added.Link != "" {
-			fmt.Fprintf(w, "Give this link to @%s. It works once, for seven days:\n%s\n", c.Handle, added.Link)
+			if added.Replaced {
+				fmt.Fprintln(w, "A link for that handle or e-mail address had not been used; it no longer works. This one takes its place.")
+			}
+			fmt.Fprintf(w, "Give this link to @%s. It works once, for seven days:\n%s\n", strings.TrimPrefix(c.Handle, "@"), added.Link)
 			return
 		}
 		fmt.Fprintf(w, "Added @%s\n", c.Handle)
@@ -240,7 +248,7 @@ type disableAccountCommand struct {
 
 // Run disables an account.
 func (c *disableAccountCommand) Run(ctx context.Context) error {
-	return c.ending(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/disable")
+	return c.switching(ctx, c.Handle, "disable", "disabled")
 }
 
 type enableAccountCommand struct {
@@ -250,7 +258,104 @@ type enableAccountCommand struct {
 
 // Run enables an account.
 func (c *enableAccountCommand) Run(ctx context.Context) error {
-	return c.done(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/enable", "Enabled @"+c.Handle)
+	return c.switching(ctx, c.Handle, "enable", "enabled")
+}
+
+// switching disables or enables an account and says what that did.
+func (o *operate) switching(ctx context.Context, handle, verb, done string) error {
+	var e control.Ending
+	if err := o.node().Post(ctx, "/accounts/"+url.PathEscape(handle)+"/"+verb, nil, &e); err != nil {
+		return err
+	}
+	handle = strings.TrimPrefix(handle, "@")
+	return o.show(e, func(w io.Writer) {
+		switch {
+		case e.Already:
+			fmt.Fprintf(w, "@%s was %s already.\n", handle, done)
+		case verb == "disable":
+			fmt.Fprintf(w, "Disabled @%s. Ended: %d.\n", handle, e.Ended)
+		default:
+			fmt.Fprintf(w, "Enabled @%s. No session came back; they sign in again.\n", handle)
+		}
+	})
+}
+
+type resetAccountCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run makes a link for a new password.
+func (c *resetAccountCommand) Run(ctx context.Context) error {
+	var made control.Added
+	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/reset", nil, &made); err != nil {
+		return err
+	}
+	return c.show(made, func(w io.Writer) {
+		fmt.Fprintf(w, "Give this link to @%s and nobody else: whoever opens it sets the password. It works once, for a day. Using it ends every session of the account; an earlier link no longer works:\n%s\n",
+			strings.TrimPrefix(c.Handle, "@"), made.Link)
+	})
+}
+
+type invitesCommand struct{ operate }
+
+// Run lists links that have not been used.
+func (c *invitesCommand) Run(ctx context.Context) error {
+	var list []control.Invite
+	if err := c.node().Get(ctx, "/invites", nil, &list); err != nil {
+		return err
+	}
+	return c.show(list, func(w io.Writer) {
+		fmt.Fprintln(w, "HANDLE\tFOR\tNAME\tE-MAIL\tRUNS OUT")
+		for _, i := range list {
+			handle := "(chosen by its user)"
+			if i.Handle != "" {
+				handle = "@" + i.Handle
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", handle, i.For, i.Name, i.Email, when(i.Expires))
+		}
+	})
+}
+
+type uninviteCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run withdraws links.
+func (c *uninviteCommand) Run(ctx context.Context) error {
+	var e control.Ending
+	if err := c.node().Post(ctx, "/invites/"+url.PathEscape(c.Handle)+"/withdraw", nil, &e); err != nil {
+		return err
+	}
+	return c.show(struct {
+		Withdrawn int64 `json:"withdrawn"`
+	}{e.Ended}, func(w io.Writer) {
+		fmt.Fprintf(w, "Withdrawn: %d. What was given to @%s no longer works.\n", e.Ended, strings.TrimPrefix(c.Handle, "@"))
+	})
+}
+
+type auditCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run shows what was done to an account.
+func (c *auditCommand) Run(ctx context.Context) error {
+	var list []control.AuditEntry
+	if err := c.node().Get(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/audit", nil, &list); err != nil {
+		return err
+	}
+	return c.show(list, func(w io.Writer) {
+		fmt.Fprintln(w, "WHEN\tACTION\tDETAIL\tBY\tFROM\tSESSION")
+		for _, e := range list {
+			by := e.By
+			if e.ByLabel != "" {
+				by += " (" + e.ByLabel + ")"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", when(e.At), e.Action, e.Detail, by, e.Address, e.Session)
+		}
+	})
 }
 
 type confirmEmailCommand struct {

@@ -72,6 +72,7 @@ const host = "id.example.com"
 
 type certificate struct {
 	cert, key []byte // PEM
+	other     []byte // a key that is not the certificate's
 	roots     *x509.CertPool
 }
 
@@ -94,7 +95,16 @@ func newCertificate(t *testing.T) *certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherSecret, err := x509.MarshalPKCS8PrivateKey(stranger)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := &certificate{
+		other: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: otherSecret}),
 		cert:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
 		roots: x509.NewCertPool(),
@@ -121,7 +131,7 @@ func (c *certificate) setUp(env *testscript.Env) error {
 	env.Setenv("TAKEN", taken.Addr().String())
 	env.Setenv("HOST", host)
 	env.Setenv("URL", "https://"+host)
-	for name, value := range map[string][]byte{"cert.pem": c.cert, "key.pem": c.key} {
+	for name, value := range map[string][]byte{"cert.pem": c.cert, "key.pem": c.key, "other.pem": c.other} {
 		if err := os.WriteFile(filepath.Join(env.WorkDir, name), value, 0o600); err != nil {
 			return err
 		}

@@ -44,6 +44,12 @@ async function strangersPages(page, node, look) {
   await look('sign-up refused');
   await page.goto(`${node.exeunt}/setup/spent-or-never-made`);
   await look('a spent link');
+  const { link } = await node.call('reset', { handle: 'grace' });
+  await page.goto(link);
+  await look('a new password');
+  await page.fill('input[name=password]', 'short');
+  await submit(page, 'main form');
+  await look('a new password refused');
   await page.goto(`${node.exeunt}/no-such-page`);
   await look('outside not found');
 }
@@ -91,7 +97,7 @@ async function lastPages(page, node, look) {
   await signIn(page, node, node.ada, 'shared');
   await page.goto(`${node.exeunt}/sessions`);
   await look('sessions on a shared computer');
-  const stale = await page.locator('#main form[action="/sessions/end"] input[name=session]').first().inputValue();
+  const stale = await page.locator('#main form[action^="/sessions/"] input[name=session]').first().inputValue();
   await page.goto(`${node.exeunt}/signout`);
   await submit(page, 'main form', 'button.danger');
   await look('signed out of a shared computer');

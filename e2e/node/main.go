@@ -125,6 +125,14 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, answer map[
 		return c.sessions(ctx, n, answer)
 	case "end": // as an operator
 		return c.end(ctx, n)
+	case "reset": // a link for a new password, as an operator makes it
+		a, err := n.Authority.AccountByHandle(ctx, c.Handle)
+		if err != nil {
+			return err
+		}
+		link, err := n.SignIn.OfferReset(ctx, exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}, a)
+		answer["link"] = n.Config.URL + "/reset/" + link.Reveal()
+		return err
 	case "head":
 		head, err := n.Store.Head(ctx)
 		answer["head"] = head

@@ -92,6 +92,13 @@ func TestDraftsAreTheirOwners(t *testing.T) {
 		t.Errorf("%s", got.body)
 	}
 	ada.post("/drafts", "text", "another")
+	// A draft can be begun and deleted on the page that lists them.
+	if page := ada.get("/drafts").body; !strings.Contains(page, `action="/drafts"`) || !strings.Contains(page, `action="/drafts/2/delete"`) {
+		t.Errorf("%s", page)
+	}
+	if got := ada.post("/drafts", "text", " ", "from", "drafts"); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "<h1>Drafts</h1>") || !strings.Contains(got.body, "another") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
 	if got := ada.post("/drafts/2/delete"); got.status != http.StatusSeeOther || strings.Contains(ada.get("/drafts").body, "another") {
 		t.Errorf("%d", got.status)
 	}

@@ -10,12 +10,21 @@ type draftView struct {
 	Problem string
 }
 
+type draftsView struct {
+	Drafts  []draft
+	Text    string // typed, and not kept
+	Problem string
+}
+
 func (a *App) draftList(w http.ResponseWriter, r *http.Request, m member) error {
-	list, err := a.data.drafts(r.Context(), m.id)
-	if err != nil {
+	return a.showDrafts(w, r, m, http.StatusOK, draftsView{})
+}
+
+func (a *App) showDrafts(w http.ResponseWriter, r *http.Request, m member, status int, v draftsView) (err error) {
+	if v.Drafts, err = a.data.drafts(r.Context(), m.id); err != nil {
 		return err
 	}
-	a.views.show(w, http.StatusOK, "drafts", a.page(r, list))
+	a.views.show(w, status, "drafts", a.page(r, v))
 	return nil
 }
 
@@ -23,7 +32,10 @@ func (a *App) draftList(w http.ResponseWriter, r *http.Request, m member) error 
 // the browser, where it would outlive the sign-out.
 func (a *App) draftAdd(w http.ResponseWriter, r *http.Request, m member) error {
 	s, problem := text(r)
-	if problem != "" {
+	switch {
+	case problem != "" && r.PostFormValue("from") == "drafts":
+		return a.showDrafts(w, r, m, http.StatusUnprocessableEntity, draftsView{Text: s, Problem: problem})
+	case problem != "":
 		return a.showTimeline(w, r, m, http.StatusUnprocessableEntity, timelineView{Text: s, Problem: problem})
 	}
 	if err := a.data.addDraft(r.Context(), m.id, s, a.now()); err != nil {

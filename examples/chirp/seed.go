@@ -59,3 +59,9 @@ func insert(ctx context.Context, tx *sql.Tx, query string, rows [][]any) error {
 	}
 	return nil
 }
+
+// DeletePosts deletes everything that somebody has posted, for the demo.
+func (a *App) DeletePosts(ctx context.Context, handle string) error {
+	_, err := a.data.db.ExecContext(ctx, `DELETE FROM posts WHERE author IN (SELECT id FROM people WHERE handle = ?)`, handle)
+	return err
+}

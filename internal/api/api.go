@@ -27,6 +27,7 @@ type Deps struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service
 	Peers     web.Peers // tells where a request comes from
+	URL       string    // the address programs reach us by, for the description
 	Log       *slog.Logger
 }
 
@@ -44,6 +45,7 @@ const (
 	tagApps      = "Apps"
 	tagState     = "State"
 	tagVerifiers = "Apps that check in their own process"
+	tagGate      = "Gate"
 )
 
 // Mount registers the calls, and the description at /api/openapi.json.
@@ -55,20 +57,23 @@ func (a *API) Mount(m *http.ServeMux) {
 	a.listCalls(h)
 	a.appCalls(h)
 	a.verifierCalls(h)
-	describeStreams(h.OpenAPI())
+	a.describe(h.OpenAPI())
+	refuseOtherMethods(m, h.OpenAPI())
 	m.HandleFunc("/api/", nothingHere)
 }
 
 func (a *API) config() huma.Config {
 	c := huma.DefaultConfig("Exeunt", "1")
-	c.Info.Description = "Sessions of one account: start one, see them, end them. Errors are problem documents with a stable code. " +
+	c.Info.Description = "Sessions of one account: start one, see them, end them. Errors are problem documents (RFC 9457) with a stable code. " +
+		"Another method than the ones described is answered 405 with Allow; a request for another host than this server's name is answered 421, as plain text. " +
 		"A reply that says something has ended is sent only after the end is on stable storage."
 	c.OpenAPIPath = "/api/openapi"
 	c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", nil // no page from elsewhere, no $schema in bodies
 	c.Transformers = []huma.Transformer{problems}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer": {Type: "http", Scheme: "bearer", Description: "An app's session token (exs_…) or an app session's token (exa_…)"},
-		"key":    {Type: "http", Scheme: "bearer", Description: "The secret key of a registered client (exk_…). It hears of the ends of everybody's sessions, so it is for first-party apps"},
+		"bearer":    {Type: "http", Scheme: "bearer", Description: "An app's session token (exs_…) or an app session's token (exa_…)"},
+		"appCookie": {Type: "apiKey", In: "cookie", Name: "__Host-app", Description: "An app session's token in the app's own cookie, whatever its name; for /gate only"},
+		"key":       {Type: "http", Scheme: "bearer", Description: "The secret key of a registered client (exk_…). It hears of the ends of everybody's sessions, so it is for first-party apps"},
 	}
 	return c
 }
@@ -81,11 +86,16 @@ type (
 
 // around does for every call what no handler should have to remember.
 func (a *API) around(ctx huma.Context, next func(huma.Context)) {
-	r, _ := humago.Unwrap(ctx)
+	r, w := humago.Unwrap(ctx)
 	ctx.SetHeader("Cache-Control", "no-store")
 	ctx = huma.WithValue(ctx, addressKey{}, a.Peers.Address(r))
 	if token, ok := web.Bearer(r); ok {
 		ctx = huma.WithValue(ctx, tokenKey{}, token)
+	} else if needsToken(ctx.Operation()) {
+		// Before the rest of the request is looked at: what is wrong with it is
+		// no matter for somebody who may not make it.
+		write(w, noToken(r))
+		return
 	}
 	if key, ok := web.ClientKey(r); ok {
 		ctx = huma.WithValue(ctx, clientKey{}, key)
@@ -98,18 +108,20 @@ func addressOf(ctx context.Context) netip.Addr {
 	return addr
 }
 
-func bearerOf(ctx context.Context) (exeunt.Token, bool) {
-	token, ok := ctx.Value(tokenKey{}).(exeunt.Token)
-	return token, ok
+// bearerOf returns the token of a call that needs one; around has seen to it.
+func bearerOf(ctx context.Context) exeunt.Token {
+	token, _ := ctx.Value(tokenKey{}).(exeunt.Token)
+	return token
 }
 
-// operation fills in what calls have in common.
-func operation(method, path, tag, id, summary string, status int, errors ...int) huma.Operation {
+// operation fills in what calls have in common. The problems each may answer
+// with stand in statusesOf.
+func operation(method, path, tag, id, summary string, status int) huma.Operation {
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag},
-		DefaultStatus: status, Errors: append(errors, http.StatusServiceUnavailable),
-		Security:     []map[string][]string{{"bearer": {}}},
-		MaxBodyBytes: maxBody, BodyReadTimeout: bodyPatience,
+		DefaultStatus: status,
+		Security:      []map[string][]string{{"bearer": {}}},
+		MaxBodyBytes:  maxBody, BodyReadTimeout: bodyPatience,
 	}
 }
 
@@ -121,4 +133,12 @@ func byKey(op huma.Operation) huma.Operation {
 func public(op huma.Operation) huma.Operation {
 	op.Security = []map[string][]string{{}}
 	return op
+}
+
+func needsToken(op *huma.Operation) bool {
+	if len(op.Security) == 0 {
+		return false
+	}
+	_, needs := op.Security[0]["bearer"]
+	return needs
 }

@@ -13,7 +13,7 @@ import (
 
 func (a *API) appCalls(h huma.API) {
 	op := operation(http.MethodPost, "/api/v1/app-sessions", tagApps, "start-app-session",
-		"Exchange a sign-in code for an app session", http.StatusCreated, 400)
+		"Exchange a sign-in code for an app session", http.StatusCreated)
 	op.Description = "The code came to the app's redirect address through the person's browser. It is good once, for a minute, " +
 		"and only with the address and the PKCE verifier it was asked for with (RFC 7636). A second use ends the app session it was used for."
 	huma.Register(h, public(op), a.exchange)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -79,20 +81,74 @@ func problems(_ huma.Context, _ string, v any) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	p := &client.Problem{
-		Type: "about:blank", Status: m.Status, Title: http.StatusText(m.Status), Code: exeunt.ErrBadRequest.Code,
-		Detail: exeunt.ErrBadRequest.Message,
-	}
-	if m.Status >= 500 {
+	p := &client.Problem{Type: "about:blank", Status: m.Status, Title: http.StatusText(m.Status), Code: exeunt.ErrBadRequest.Code}
+	switch {
+	case m.Status >= 500:
 		p.Code, p.Detail = "internal", detailOf(nil)
-	}
-	for _, d := range m.Errors {
-		if d != nil && d.Location != "" {
-			_, field, _ := strings.Cut(d.Location, ".")
-			p.Fields = append(p.Fields, client.FieldProblem{Field: field, Code: "invalid", Detail: d.Message})
+	case m.Status == http.StatusUnsupportedMediaType:
+		p.Detail = "The body is of a type that is not read here: send JSON, with Content-Type: application/json. Nothing was changed."
+	case m.Status == http.StatusRequestEntityTooLarge:
+		p.Detail = fmt.Sprintf("The body is longer than %d bytes. Nothing was changed.", maxBody)
+	case m.Status == http.StatusRequestTimeout:
+		p.Detail = "The body did not arrive in time. Nothing was changed; send it again."
+	case m.Status == http.StatusBadRequest:
+		p.Detail = "The body must be a JSON object, with Content-Type: application/json; this one is empty or cannot be read as JSON. Nothing was changed."
+	default:
+		p.Fields = fieldsOf(m.Errors)
+		p.Detail = "The request has something that cannot be. Nothing was changed."
+		if len(p.Fields) > 0 {
+			p.Detail = "Not accepted: " + namesOf(p.Fields) + ". Nothing was changed."
 		}
 	}
 	return problem{p}, nil
+}
+
+// fieldsOf names what huma found wrong, by property or parameter. It tells of
+// a missing property at the object that misses it.
+func fieldsOf(found []*huma.ErrorDetail) (out []client.FieldProblem) {
+	for _, d := range found {
+		if d == nil || d.Location == "" {
+			continue
+		}
+		_, field, _ := strings.Cut(d.Location, ".")
+		f := client.FieldProblem{Field: field, Code: "invalid", Detail: d.Message}
+		if m := missing.FindStringSubmatch(d.Message); m != nil {
+			f.Field, f.Code, f.Detail = strings.TrimPrefix(field+"."+m[1], "."), "missing", "required"
+		} else if strings.HasPrefix(d.Message, "required ") {
+			f.Code = "missing"
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+var missing = regexp.MustCompile(`^expected required property (\S+) to be present$`)
+
+func namesOf(fields []client.FieldProblem) string {
+	var out []string
+	for _, f := range fields {
+		name := f.Field
+		if name == "" {
+			name = "the body"
+		}
+		out = append(out, name+" ("+f.Detail+")")
+	}
+	return strings.Join(out, ", ")
+}
+
+// noToken is the 401 of a call without a token that could be one.
+func noToken(r *http.Request) problem {
+	p := problemOf(http.StatusUnauthorized, exeunt.ErrSignedOut)
+	p.Detail = "No token was sent: this call needs the header Authorization: Bearer, with a session's token. Nothing was changed."
+	if r.Header.Get("Authorization") != "" {
+		p.Detail = "The Authorization header holds no token of this server: send Bearer, a space, and the token that began with exs_ or exa_, once. Nothing was changed."
+	}
+	return p
+}
+
+// errOtherMethod says what an address answers to.
+func errOtherMethod(allow string) error {
+	return &exeunt.Error{Code: "method_not_allowed", Message: "This address answers only to " + allow + ". Nothing was changed."}
 }
 
 // nothingHere answers for addresses that are no call.
@@ -102,7 +158,10 @@ func nothingHere(w http.ResponseWriter, r *http.Request) {
 
 // Fail answers with a problem document, for what stands in front of the API.
 func Fail(w http.ResponseWriter, _ *http.Request, status int, err error) {
-	p := problemOf(status, err)
+	write(w, problemOf(status, err))
+}
+
+func write(w http.ResponseWriter, p problem) {
 	body, err := json.Marshal(p)
 	if err != nil {
 		body = []byte(`{}`)
@@ -112,6 +171,6 @@ func Fail(w http.ResponseWriter, _ *http.Request, status int, err error) {
 	}
 	w.Header().Set("Content-Type", problemType)
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
+	w.WriteHeader(p.Status)
 	w.Write(body)
 }

@@ -12,10 +12,10 @@ import (
 
 func (a *API) listCalls(h huma.API) {
 	huma.Register(h, operation(http.MethodGet, "/api/v1/sessions", tagSessions, "list-sessions",
-		"The account's sessions", http.StatusOK, 401, 403), a.list)
+		"The account's sessions", http.StatusOK), a.list)
 	huma.Register(h, operation(http.MethodDelete, "/api/v1/sessions/{id}", tagSessions, "end-session",
-		"End one session of the account", http.StatusNoContent, 401, 403, 404), a.endOne)
-	op := operation(http.MethodDelete, "/api/v1/sessions", tagSessions, "end-sessions", "End many sessions in one step", http.StatusOK, 401, 403)
+		"End one session of the account", http.StatusNoContent), a.endOne)
+	op := operation(http.MethodDelete, "/api/v1/sessions", tagSessions, "end-sessions", "End many sessions in one step", http.StatusOK)
 	op.Description = "One step however many sessions there are; they end together, with the apps signed in through them."
 	huma.Register(h, op, a.endMany)
 }

@@ -18,11 +18,11 @@ import (
 const longestAgo = 1 << 40
 
 func (a *API) verifierCalls(h huma.API) {
-	op := byKey(operation(http.MethodPost, "/api/v1/events/echo", tagVerifiers, "echo", "How far the event log is now", http.StatusOK, 401))
+	op := byKey(operation(http.MethodPost, "/api/v1/events/echo", tagVerifiers, "echo", "How far the event log is now", http.StatusOK))
 	op.Description = "What a verifier may answer from memory, it may until S - age after it *sent* this question, where S is its longest staleness, " +
 		"and only once it has applied every event up to seq. Ask again every S/4."
 	huma.Register(h, op, a.echo)
-	op = byKey(operation(http.MethodPost, "/api/v1/activity", tagVerifiers, "note-activity", "Note when people were last at work", http.StatusOK, 401))
+	op = byKey(operation(http.MethodPost, "/api/v1/activity", tagVerifiers, "note-activity", "Note when people were last at work", http.StatusOK))
 	op.Description = "For sessions that the app checks in its own process. Only the client's own app sessions count. " +
 		"Send one batch at most every five seconds, or every tenth of the idle time if that is less."
 	huma.Register(h, op, a.noteActivity)

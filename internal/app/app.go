@@ -7,6 +7,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,8 @@ type Options struct {
 	Now func() time.Time
 	// Hashing is the cost of password hashes; zero means signin.DefaultHashing.
 	Hashing signin.Hashing
+	// NewKeys makes new keys in place of those that cannot be opened any more.
+	NewKeys bool
 }
 
 // Node is an open installation. Serve it, then Close it.
@@ -55,6 +58,8 @@ type Node struct {
 	started  time.Time
 	version  string
 	handler  http.Handler
+
+	certificate *tls.Certificate // nil unless TLS is ours
 
 	tending  context.CancelFunc
 	tended   sync.WaitGroup
@@ -78,6 +83,14 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 		opt.Hashing = signin.DefaultHashing()
 	}
 	n := &Node{Config: c, log: opt.Log, now: opt.Now, draining: make(chan struct{}), started: opt.Now(), version: opt.Version}
+	// Before anything is made or announced.
+	if c.TLS.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
+		if err != nil {
+			return nil, fmt.Errorf("tls.cert and tls.key: %w", err)
+		}
+		n.certificate = &pair
+	}
 	if err := n.open(ctx, opt); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -97,7 +110,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := n.openCore(ctx, opt); err != nil {
 		return err
 	}
-	if err := n.openKeys(ctx); err != nil {
+	if err := n.openKeys(ctx, opt.NewKeys); err != nil {
 		return err
 	}
 	n.browser = web.Browser{Authority: n.Authority, Cookies: web.Cookies{Pairs: n.pairs, Notices: n.notices}, Now: n.now}
@@ -163,7 +176,49 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	return nil
 }
 
-func (n *Node) openKeys(ctx context.Context) error {
+// openKeys opens the keys, and makes them on the first start. Where there are
+// keys already it makes none in their place, which would sign every browser out
+// because a file was mislaid, unless it is told to.
+func (n *Node) openKeys(ctx context.Context, renew bool) error {
+	sealed, err := n.Store.AnyKey(ctx)
+	if err != nil {
+		return err
+	}
+	if renew && !sealed {
+		return errNotNeeded
+	}
+	if sealed && n.Config.MasterKey == "" && !keys.HasMaster(n.Config.Data) {
+		if !renew {
+			return fmt.Errorf("the master key is missing: the database holds keys sealed with it, and it was expected in %s. Put the file back from your backup; or %s",
+				filepath.Join(n.Config.Data, keys.MasterFile), howToRenew)
+		}
+		return n.renewKeys(ctx)
+	}
+	err = n.openRings(ctx)
+	switch {
+	case errors.Is(err, keys.ErrWrongMaster) && renew:
+		return n.renewKeys(ctx)
+	case errors.Is(err, keys.ErrWrongMaster):
+		return fmt.Errorf("%w. Give back the original one; or %s", err, howToRenew)
+	case err == nil && renew:
+		return errNotNeeded
+	}
+	return err
+}
+
+func (n *Node) renewKeys(ctx context.Context) error {
+	if err := n.Store.DropKeys(ctx); err != nil {
+		return err
+	}
+	n.log.Warn("making new keys: every browser must sign in again")
+	return n.openRings(ctx)
+}
+
+const howToRenew = "start once with --new-keys, after which every browser must sign in again"
+
+var errNotNeeded = errors.New("--new-keys is for keys that cannot be opened, and nothing is wrong with these; start without it")
+
+func (n *Node) openRings(ctx context.Context) error {
 	master, err := n.masterKey()
 	if err != nil {
 		return err

@@ -45,32 +45,23 @@ func Logger(w io.Writer, c config.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opt))
 }
 
-// Listen opens an address and says in plain words when it is taken.
-func Listen(addr string) (net.Listener, error) {
+// Listen opens an address and says in plain words when it is taken. flag is the
+// one that names another.
+func Listen(addr, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is taken by another program; stop that one, or choose another address", addr)
+		return nil, fmt.Errorf("%s is taken by another program; stop that one, or choose another address with %s", addr, flag)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s may not be opened by this user; choose a port above 1023", addr)
+		return nil, fmt.Errorf("%s may not be opened by this user; choose a port above 1023 with %s", addr, flag)
 	case err != nil:
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		return nil, fmt.Errorf("listen on %s (%s): %w", addr, flag, err)
 	}
 	return l, nil
 }
 
-// ListenAndServe serves on the configured address until ctx is done, or until
-// the database can no longer be relied on.
-func (n *Node) ListenAndServe(ctx context.Context) error {
-	l, err := Listen(n.Config.Addr)
-	if err != nil {
-		return err
-	}
-	return n.Serve(ctx, l)
-}
-
-// Serve serves on a listener, which it closes, and answers operators on the
-// control socket.
+// Serve serves on a listener, which it closes, until ctx is done or the database
+// can no longer be relied on, and answers operators on the control socket.
 func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	defer l.Close()
 	socket, err := control.Listen(n.Config.Data)
@@ -78,12 +69,8 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	operators, public := server(n.controlHandler(), n.log, slog.LevelWarn), server(n.Handler(), n.log, slog.LevelDebug)
-	if n.Config.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(n.Config.TLS.Cert, n.Config.TLS.Key)
-		if err != nil {
-			return errors.Join(fmt.Errorf("tls.cert and tls.key: %w", err), socket.Close())
-		}
-		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if n.certificate != nil {
+		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*n.certificate}, MinVersion: tls.VersionTLS12}
 	}
 	failed := make(chan error, 2)
 	go func() { failed <- operators.Serve(socket) }()
@@ -145,7 +132,7 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 		}
 		return "", nil
 	}
-	t, err := n.SignIn.Invite(ctx, signin.Invitation{Expires: n.now().Add(signin.FirstInviteLife)})
+	t, _, err := n.SignIn.Invite(ctx, signin.Invitation{Expires: n.now().Add(signin.FirstInviteLife)})
 	if err != nil {
 		return "", err
 	}
@@ -160,6 +147,7 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 }
 
 func (n *Node) inviteLink(t exeunt.Token) string { return n.Config.URL + "/setup/" + t.Reveal() }
+func (n *Node) resetLink(t exeunt.Token) string  { return n.Config.URL + "/reset/" + t.Reveal() }
 
 // HasAccount reports whether an account has that handle.
 func (n *Node) HasAccount(ctx context.Context, handle string) (bool, error) {

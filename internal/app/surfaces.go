@@ -43,13 +43,17 @@ func (n *Node) openSurfaces() error {
 	forPages.Handle("/", page.Handler())
 
 	forApps := http.NewServeMux()
-	api.New(api.Deps{Authority: n.Authority, SignIn: n.SignIn, Peers: n.peers, Log: n.log}).Mount(forApps)
+	api.New(api.Deps{Authority: n.Authority, SignIn: n.SignIn, Peers: n.peers, URL: n.Config.URL, Log: n.log}).Mount(forApps)
 	streams.MountBearer(forApps)
 
 	named := http.NewServeMux()
 	named.Handle("/api/", web.NotCrossOrigin(calls, n.Config.URL, forApps))
 	named.Handle("/", web.SameOrigin(pageSurface, n.Config.URL, forPages))
-	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), named))))
+	home := ""
+	if n.Config.Development {
+		home = n.Config.URL
+	}
+	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), home, named))))
 
 	door := gate.New(n.Authority)
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -68,7 +72,7 @@ func (n *Node) openSurfaces() error {
 	if !n.Config.Secure() || n.Config.TLS.Cert != "" {
 		return nil // development on loopback, or TLS is ours: no proxy stands before us
 	}
-	n.handler = n.peers.Only(n.handler)
+	n.handler = n.peers.Only(n.log, n.handler)
 	return nil
 }
 
@@ -110,7 +114,7 @@ func plain(w http.ResponseWriter, ok bool, yes, no string) {
 func (n *Node) controlHandler() http.Handler {
 	s := &control.Server{
 		Authority: n.Authority, SignIn: n.SignIn, Surface: web.Surface{Fail: control.Fail, Log: n.log},
-		Status: n.status, Link: n.inviteLink, Now: n.now,
+		Status: n.status, Link: n.inviteLink, ResetLink: n.resetLink, Now: n.now,
 	}
 	return s.Handler()
 }

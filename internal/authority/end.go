@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -34,6 +35,17 @@ func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 func (a *Authority) ReplacePassword(ctx context.Context, by exeunt.Actor, keep exeunt.SessionID, hash string, credential int64) (Ending, error) {
 	rev := exeunt.Revocation{Account: by.Account, Scope: exeunt.ScopeOthers, Session: keep, Reason: exeunt.ReasonPasswordChange}
 	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential})
+}
+
+// ResetPassword sets a new password hash by a one-time link that an operator
+// made, spends the link, and ends every session of the account, in one
+// transaction. It is the operator's word that ends them. credential is the
+// version of the password when the link was looked at. ErrInviteSpent when the
+// link cannot be used (any more).
+func (a *Authority) ResetPassword(ctx context.Context, account exeunt.AccountID, link exeunt.TokenHash, hash string, credential int64, from netip.Addr) (Ending, error) {
+	by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "one-time link", Address: from}
+	rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonPasswordChange}
+	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential, Link: &link})
 }
 
 // Disable stops an account from signing in and ends all its sessions, in one

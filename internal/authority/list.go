@@ -132,6 +132,11 @@ func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.
 	return acct, err
 }
 
+// Audit returns what was done to an account, latest first.
+func (a *Authority) Audit(ctx context.Context, account exeunt.AccountID, limit int) ([]exeunt.AuditEntry, error) {
+	return a.Store.Audit(ctx, account, limit)
+}
+
 // Accounts returns accounts in the order of their handles, after the given one.
 func (a *Authority) Accounts(ctx context.Context, after string, limit int) ([]exeunt.Account, error) {
 	return a.Store.Accounts(ctx, after, limit)

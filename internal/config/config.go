@@ -249,6 +249,9 @@ func (c *Config) validateDatabase() error {
 // that come over plain HTTP without a word, and passwords would travel in the
 // clear (OWASP ASVS 5.0, 12.2.1).
 func (c *Config) validateTransport() error {
+	if c.URL == "" {
+		return errors.New("url is not set: name the address browsers use, like https://id.example.com")
+	}
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return fmt.Errorf("url is %q; it must be the address browsers use and nothing more, like https://id.example.com", c.URL)

@@ -133,3 +133,40 @@ func TestDevelopmentIsForLoopbackOnly(t *testing.T) {
 		}
 	}
 }
+
+// Whoever misspells something is told where.
+func TestMistakesAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"url = \"https://id.example.com\"\nsign_upp = \"open\"\n":        ":2: there is no setting \"sign_upp\"",
+		"[policy.shared]\nidle = \"5m\"\n\n[policy.kept]\nidel = \"1d\"": ":5: there is no setting \"policy.kept.idel\"",
+		"url = https://id.example.com\n":                                 ":1:",
+		"[tls]\ncert = \"a\"\ncert = \"b\"\n":                            "cert is already defined",
+		"[policy.shared]\nidle = 5\n":                                    "policy.shared.idle",
+		"[[clients]]\nid = \"x\"\nnme = \"X\"\n":                         "nme",
+	} {
+		path := write(t, text)
+		_, err := Load(Sources{File: path, Getenv: env(nil)})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.HasPrefix(want, ":") && !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want %q in one line", text, err, want)
+		}
+	}
+	if _, err := Load(Sources{File: "/nowhere/at-all.toml", Getenv: env(nil)}); err == nil || err.Error() != "there is no configuration file /nowhere/at-all.toml" {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := Load(Sources{Getenv: env(nil)}); err == nil || !strings.Contains(err.Error(), "url is not set") {
+		t.Errorf("no address: %v", err)
+	}
+}
+
+func TestUnknownVariablesAreRefused(t *testing.T) {
+	for name, refused := range map[string]bool{
+		"EXEUNT_SIGNUP": true, "EXEUNT_DEVELOPMENT": true, "EXEUNT_POLICY_SHARED_IDEL": true,
+		"EXEUNT_SIGN_UP": false, "EXEUNT_MASTER_KEY_FILE": false, "EXEUNT_CONFIG": false, "HOME": false, "NOT_EXEUNT_X": false,
+		"EXEUNT_SERVICE_HOST": false, "EXEUNT_PORT_8443_TCP_ADDR": false, "EXEUNT_PORT": false, // set by Kubernetes
+	} {
+		err := checkEnviron([]string{"PATH=/bin", name + "=x"})
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

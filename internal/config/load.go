@@ -3,8 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,24 +14,30 @@ import (
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/toml/v2"
-	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+	gotoml "github.com/pelletier/go-toml/v2"
 )
 
 // Sources are where settings come from.
 type Sources struct {
 	File   string                           // "" for none
 	Getenv func(name string) (string, bool) // os.LookupEnv
-	Flags  map[string]string                // by setting name, as "policy.kept.idle"
+	// Environ are all variables, as NAME=value: an EXEUNT_ one that means
+	// nothing is refused, because its writer believes that it does.
+	Environ []string
+	Flags   map[string]string // by setting name, as "policy.kept.idle"
 }
 
 // Load reads and validates the configuration.
 func Load(s Sources) (Config, error) {
 	k := koanf.New(".")
 	if s.File != "" {
-		if err := k.Load(file.Provider(s.File), toml.Parser()); err != nil {
-			return Config{}, fmt.Errorf("configuration file %s: %w", s.File, err)
+		if err := loadFile(k, s.File); err != nil {
+			return Config{}, err
 		}
+	}
+	if err := checkEnviron(s.Environ); err != nil {
+		return Config{}, err
 	}
 	if err := setFromEnv(k, s.Getenv); err != nil {
 		return Config{}, err
@@ -48,10 +56,97 @@ func Load(s Sources) (Config, error) {
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(durationHook, mapstructure.StringToSliceHookFunc(",")),
 	}})
 	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
+		return Config{}, fmt.Errorf("configuration: %s", oneLine(err))
 	}
 	return c, c.Validate()
 }
+
+// loadFile reads a configuration file. What is wrong in it is named with the
+// file, the line and the key.
+func loadFile(k *koanf.Koanf, path string) error {
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no configuration file %s", path)
+	case err != nil:
+		return fmt.Errorf("configuration file: %w", err)
+	}
+	err = k.Load(rawbytes(text), toml.Parser())
+	var wrong *gotoml.DecodeError
+	if errors.As(err, &wrong) {
+		line, column := wrong.Position()
+		at := ""
+		if key := strings.Join(wrong.Key(), "."); key != "" {
+			at = ", at " + key
+		}
+		return fmt.Errorf("%s:%d:%d%s: %s", path, line, column, at, strings.TrimPrefix(wrong.Error(), "toml: "))
+	}
+	if err != nil {
+		return fmt.Errorf("configuration file %s: %w", path, err)
+	}
+	for _, key := range k.Keys() {
+		if !slices.Contains(Names(), key) && key != "clients" {
+			return fmt.Errorf("%s:%d: there is no setting %q; there are %s, and clients", path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
+		}
+	}
+	return nil
+}
+
+// rawbytes is a koanf provider of what has been read already.
+type rawbytes []byte
+
+func (b rawbytes) ReadBytes() ([]byte, error) { return b, nil }
+func (rawbytes) Read() (map[string]any, error) {
+	return nil, errors.New("a configuration file is text")
+}
+
+// lineOf finds the line on which a key, or the inline table it stands in, is set.
+func lineOf(text, key string) int {
+	table := ""
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			table = strings.Trim(line, "[] ")
+			continue
+		}
+		name, _, set := strings.Cut(line, "=")
+		full := strings.TrimPrefix(table+"."+strings.Trim(strings.TrimSpace(name), `"`), ".")
+		if set && (full == key || strings.HasPrefix(key, full+".")) {
+			return i + 1
+		}
+	}
+	return 1
+}
+
+// oneLine takes the heading and the line breaks out of mapstructure's errors.
+func oneLine(err error) string {
+	var out []string
+	for _, line := range strings.Split(err.Error(), "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "decoding failed") {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// checkEnviron refuses EXEUNT_ variables that mean nothing. Kubernetes sets
+// some by itself for a service that is called exeunt, and our tests have theirs.
+func checkEnviron(environ []string) error {
+	known := []string{"EXEUNT_CONFIG", "EXEUNT_BIN", "EXEUNT_E2E_NODE", "EXEUNT_SCREENSHOT"}
+	for _, name := range Names() {
+		known = append(known, EnvName(name), EnvName(name)+"_FILE")
+	}
+	for _, variable := range environ {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "EXEUNT_") || slices.Contains(known, name) || notOurs.MatchString(name) {
+			continue
+		}
+		return fmt.Errorf("there is no variable %s; settings are EXEUNT_ADDR, EXEUNT_POLICY_SHARED_IDLE and so on, or the same with _FILE", name)
+	}
+	return nil
+}
+
+var notOurs = regexp.MustCompile(`^EXEUNT_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_(TCP|UDP).*)?)$`)
 
 // Names lists the settings that a variable or a flag can set: all but clients,
 // which are a list of tables.

@@ -2,12 +2,14 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -22,7 +24,8 @@ type Server struct {
 	SignIn    *signin.Service
 	Surface   web.Surface // its Fail is Server.Fail
 	Status    func(*http.Request) (Status, error)
-	Link      func(exeunt.Token) string // the address of a one-time link
+	Link      func(exeunt.Token) string // the address of a link that makes an account
+	ResetLink func(exeunt.Token) string // the address of a link that sets a new password
 	Now       func() time.Time
 }
 
@@ -87,6 +90,10 @@ func (s *Server) Handler() http.Handler {
 		"POST /accounts/{handle}/enable":        s.enable,
 		"POST /accounts/{handle}/end-sessions":  s.endAccount,
 		"POST /accounts/{handle}/confirm-email": s.confirmEmail,
+		"POST /accounts/{handle}/reset":         s.reset,
+		"GET /accounts/{handle}/audit":          s.audit,
+		"GET /invites":                          s.invites,
+		"POST /invites/{handle}/withdraw":       s.uninvite,
 	} {
 		mux.Handle(pattern, s.Surface.Handle(h))
 	}
@@ -162,9 +169,12 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) find(r *http.Request) (exeunt.Session, exeunt.Account, error) {
 	id, err := exeunt.ParseSessionID(r.PathValue("id"))
 	if err != nil {
-		return exeunt.Session{}, exeunt.Account{}, fmt.Errorf("session %q: %w", r.PathValue("id"), exeunt.ErrNotFound)
+		return exeunt.Session{}, exeunt.Account{}, noSuch("there is no session " + r.PathValue("id") + "; a session is named like ses_…, see `exeunt sessions list`")
 	}
 	account, err := s.Authority.AccountOf(r.Context(), id)
+	if errors.Is(err, exeunt.ErrNotFound) {
+		err = noSuch("there is no session " + r.PathValue("id"))
+	}
 	if err != nil {
 		return exeunt.Session{}, exeunt.Account{}, err
 	}
@@ -211,8 +221,18 @@ func (s *Server) endAccount(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) account(r *http.Request, handle string) (exeunt.Account, error) {
-	return s.Authority.AccountByHandle(r.Context(), handle)
+	a, err := s.Authority.AccountByHandle(r.Context(), handle)
+	if errors.Is(err, exeunt.ErrNotFound) {
+		err = noSuch("there is no account @" + strings.TrimPrefix(handle, "@"))
+	}
+	return a, err
 }
+
+// noSuch is ErrNotFound in words that repeat what was asked for.
+type noSuch string
+
+func (e noSuch) Error() string { return string(e) }
+func (noSuch) Unwrap() error   { return exeunt.ErrNotFound }
 
 func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {
 	list, err := s.Authority.Accounts(r.Context(), r.FormValue("after"), listLimit)
@@ -243,19 +263,87 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 		}
 		return reply(w, Added{ID: id.String()})
 	}
-	t, err := s.SignIn.Invite(r.Context(), signin.Invitation{
+	t, replaced, err := s.SignIn.Invite(r.Context(), signin.Invitation{
 		Handle: n.Handle, Name: n.Name, Email: n.Email, EmailConfirmed: n.EmailConfirmed, Expires: s.Now().Add(inviteLife),
 	})
 	if err != nil {
 		return err
 	}
-	return reply(w, Added{Link: s.Link(t)})
+	return reply(w, Added{Link: s.Link(t), Replaced: replaced})
+}
+
+// reset makes a link with which the account's owner sets a new password.
+func (s *Server) reset(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.account(r, r.PathValue("handle"))
+	if err != nil {
+		return err
+	}
+	t, err := s.SignIn.OfferReset(r.Context(), operator(), a)
+	if err != nil {
+		return err
+	}
+	return reply(w, Added{ID: a.ID.String(), Link: s.ResetLink(t)})
+}
+
+func (s *Server) invites(w http.ResponseWriter, r *http.Request) error {
+	list, err := s.SignIn.Invites(r.Context())
+	if err != nil {
+		return err
+	}
+	out := []Invite{}
+	for _, v := range list {
+		i := Invite{For: "account", Handle: v.Handle, Name: v.Name, Email: v.Email, Expires: v.Expires}
+		switch {
+		case !v.Account.IsZero():
+			i.For = "password"
+		case v.Handle == "":
+			i.For = "first account"
+		}
+		out = append(out, i)
+	}
+	return reply(w, out)
+}
+
+func (s *Server) uninvite(w http.ResponseWriter, r *http.Request) error {
+	handle := r.PathValue("handle")
+	n, err := s.SignIn.Uninvite(r.Context(), handle)
+	if errors.Is(err, exeunt.ErrNotFound) {
+		err = noSuch("no link is open for @" + strings.TrimPrefix(handle, "@"))
+	}
+	if err != nil {
+		return err
+	}
+	return reply(w, Ending{Ended: n})
+}
+
+// audit tells what was done to an account, latest first.
+func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.account(r, r.PathValue("handle"))
+	if err != nil {
+		return err
+	}
+	list, err := s.Authority.Audit(r.Context(), a.ID, listLimit)
+	if err != nil {
+		return err
+	}
+	out := []AuditEntry{}
+	for _, e := range list {
+		line := AuditEntry{At: e.At, Action: string(e.Action), Session: e.Session.String(), By: string(e.By.Kind), ByLabel: e.By.Label, Detail: e.Detail}
+		if e.By.Address.IsValid() {
+			line.Address = e.By.Address.String()
+		}
+		out = append(out, line)
+	}
+	return reply(w, out)
 }
 
 func (s *Server) disable(w http.ResponseWriter, r *http.Request) error {
 	a, err := s.account(r, r.PathValue("handle"))
 	if err != nil {
 		return err
+	}
+	if a.Status == exeunt.AccountDisabled {
+		return reply(w, Ending{Already: true})
 	}
 	out, err := s.Authority.Disable(r.Context(), operator(), a.ID)
 	if err != nil {
@@ -268,6 +356,9 @@ func (s *Server) enable(w http.ResponseWriter, r *http.Request) error {
 	a, err := s.account(r, r.PathValue("handle"))
 	if err != nil {
 		return err
+	}
+	if a.Status == exeunt.AccountActive {
+		return reply(w, Ending{Already: true})
 	}
 	if err := s.Authority.Enable(r.Context(), operator(), a.ID); err != nil {
 		return err

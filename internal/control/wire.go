@@ -73,6 +73,30 @@ func (n NewAccount) GoString() string { return n.String() }
 type Added struct {
 	ID   string `json:"id,omitempty"`   // of the account, when it exists already
 	Link string `json:"link,omitempty"` // to be given to the person, once
+	// Replaced: a link for the same handle or e-mail address was still good, and
+	// is so no more.
+	Replaced bool `json:"replaced,omitempty"`
+}
+
+// Invite is a one-time link that has not been used yet. The link itself cannot
+// be shown again: only its hash is kept.
+type Invite struct {
+	For     string    `json:"for"` // "account", "first account" or "password"
+	Handle  string    `json:"handle,omitempty"`
+	Name    string    `json:"name,omitempty"`
+	Email   string    `json:"email,omitempty"`
+	Expires time.Time `json:"expires"`
+}
+
+// AuditEntry is one line of what was done to an account.
+type AuditEntry struct {
+	At      time.Time `json:"at"`
+	Action  string    `json:"action"`
+	Session string    `json:"session,omitempty"` // it was done to
+	By      string    `json:"by"`                // person, operator or system
+	ByLabel string    `json:"by_label,omitempty"`
+	Address string    `json:"address,omitempty"`
+	Detail  string    `json:"detail,omitempty"`
 }
 
 // EmailOf names an account's e-mail address: the one to confirm, and the one

@@ -26,7 +26,7 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 		s, err := Open(ctx, opt)
 		return s, accounts, err
 	}
-	if err := checkFree(opt.Addr, opt.AppAddr); err != nil {
+	if err := errors.Join(checkFree(opt.Addr, "--addr"), checkFree(opt.AppAddr, "--app-addr")); err != nil {
 		return nil, accounts, err
 	}
 	// Written first: a seeding that is interrupted is recognised by it.
@@ -53,15 +53,12 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 }
 
 // checkFree says that an address is taken before time is spent on seeding.
-func checkFree(addrs ...string) error {
-	for _, addr := range addrs {
-		l, err := app.Listen(addr)
-		if err != nil {
-			return err
-		}
-		l.Close()
+func checkFree(addr, flag string) error {
+	l, err := app.Listen(addr, flag)
+	if err != nil {
+		return err
 	}
-	return nil
+	return l.Close()
 }
 
 // Tour plays the tour and writes a line for each step. It reports whether
@@ -70,6 +67,12 @@ func (s *Stage) Tour(ctx context.Context, a Accounts, out io.Writer) (held bool,
 	exists, err := s.Node.HasAccount(ctx, a.Tour.Handle)
 	if err != nil {
 		return false, err
+	}
+	if exists {
+		// What the last tour posted; it would pile up with every start.
+		if err := s.Chirp.DeletePosts(ctx, a.Tour.Handle); err != nil {
+			return false, err
+		}
 	}
 	t := &tour{exeunt: s.ExeuntURL, chirp: s.ChirpURL, handle: a.Tour.Handle, password: a.Tour.Password, newAccount: !exists, out: out}
 	return t.play(ctx)

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"database/sql"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,7 +13,8 @@ import (
 )
 
 func TestTourHolds(t *testing.T) {
-	s, accounts, _ := perform(t, t.TempDir())
+	dir := t.TempDir()
+	s, accounts, _ := perform(t, dir)
 	for round := range 2 { // the second on what the first left
 		var out bytes.Buffer
 		held, err := s.Tour(t.Context(), accounts, &out)
@@ -28,6 +30,15 @@ func TestTourHolds(t *testing.T) {
 				t.Errorf("a line does not say what was verified and how long it took: %q", line)
 			}
 		}
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, chirpFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var posts int
+	if err := db.QueryRow(`SELECT count(*) FROM posts WHERE text LIKE '%tour%'`).Scan(&posts); err != nil || posts != 1 {
+		t.Errorf("two tours left %d posts, %v", posts, err)
 	}
 }
 

@@ -63,10 +63,10 @@ func Open(ctx context.Context, opt Options) (*Stage, error) {
 }
 
 func (s *Stage) open(ctx context.Context) (err error) {
-	if s.exeunt, err = app.Listen(s.opt.Addr); err != nil {
+	if s.exeunt, err = app.Listen(s.opt.Addr, "--addr"); err != nil {
 		return err
 	}
-	if s.app, err = app.Listen(s.opt.AppAddr); err != nil {
+	if s.app, err = app.Listen(s.opt.AppAddr, "--app-addr"); err != nil {
 		return err
 	}
 	for _, l := range []net.Listener{s.exeunt, s.app} {

@@ -189,8 +189,8 @@ func (Master) String() string { return "keys.Master(…)" }
 // GoString does so for %#v.
 func (Master) GoString() string { return "keys.Master(…)" }
 
-// errWrongMaster says that the master key is not the one the keys were sealed with.
-var errWrongMaster = errors.New("the master key is not the one this installation's keys were sealed with; give back the original master key file, or everybody must sign in again with new keys")
+// ErrWrongMaster says that the master key is not the one the keys were sealed with.
+var ErrWrongMaster = errors.New("the master key is not the one that this installation's keys were sealed with")
 
 func (m Master) aead() (cipher.AEAD, error) {
 	if m.key == nil {
@@ -218,7 +218,7 @@ func (m Master) open(sealed []byte, purpose string) ([]byte, error) {
 	}
 	key, err := a.Open(nil, nil, sealed, []byte(purpose))
 	if err != nil {
-		return nil, errWrongMaster
+		return nil, ErrWrongMaster
 	}
 	return key, nil
 }

@@ -172,7 +172,7 @@ func TestTheWrongMasterKeyIsNamed(t *testing.T) {
 	s := newStore(t)
 	open(t, s, newMaster(t), "pair", epoch)
 	_, err := Open(t.Context(), s, newMaster(t), "pair", overlap, epoch)
-	if !errors.Is(err, errWrongMaster) || !strings.Contains(err.Error(), "original master key") {
+	if !errors.Is(err, ErrWrongMaster) || !strings.Contains(err.Error(), "master key is not the one") {
 		t.Errorf("%v", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestTamperedKeysAreRefused(t *testing.T) {
 		"unsealed":          func(k *store.SealedKey) { k.Sealed = make([]byte, keyLen) },
 		"another purpose's": func(k *store.SealedKey) { k.Sealed = notice[0].Sealed },
 	} {
-		if _, err := Open(t.Context(), tampered{s, change}, m, "pair", overlap, epoch); !errors.Is(err, errWrongMaster) {
+		if _, err := Open(t.Context(), tampered{s, change}, m, "pair", overlap, epoch); !errors.Is(err, ErrWrongMaster) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

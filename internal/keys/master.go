@@ -24,6 +24,13 @@ func ParseMaster(text string) (m Master, err error) {
 	return m, nil
 }
 
+// HasMaster reports whether a data folder has a master key. It is true also
+// when that cannot be told: LoadMaster then says why.
+func HasMaster(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, MasterFile))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // LoadMaster reads the master key of a data folder, and makes it on the first
 // start. A key that others can read is refused: it may be known already.
 func LoadMaster(dir string) (Master, error) {

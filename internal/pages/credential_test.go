@@ -125,7 +125,7 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 		t.Errorf("left over: %v", b.cookies)
 	}
 	b.get("/security").says("Sign in").hides("administrator")
-	b.get("/ended").is(http.StatusOK).leavesCookies().says("Nobody is signed in on this browser")
+	b.get("/ended").is(http.StatusOK).leavesCookies().says("Nobody is signed in here").hides("no longer", "has been removed")
 	// Signing in works with the dead credential still there, and clears nothing twice.
 	dead.signIn("ada", "kept")
 	dead.send(http.MethodGet, "/ended?return=/security", nil).leadsTo("/security")

@@ -26,7 +26,7 @@ func (p *Pages) ended(w http.ResponseWriter, r *http.Request) error {
 		if _, ok := p.notice(r, noticeSignedOut); ok { // another tab of this browser signed out: say that
 			return redirect(w, "/signed-out")
 		}
-		return p.show(w, http.StatusOK, &ui.EndedView{Frame: p.outside(r), Return: notFront(back)})
+		return p.show(w, http.StatusOK, &ui.EndedView{Frame: p.outside(r), Nobody: true, Return: notFront(back)})
 	case p.halfway(v):
 		return exeunt.ErrSignedOut
 	}

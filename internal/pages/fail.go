@@ -38,7 +38,7 @@ func retry(r *http.Request, status int) string {
 // loaded again: for a form's post, the page the form stands on. A one-time
 // link is none: its secret must not travel further.
 func pagePath(r *http.Request) string {
-	if strings.HasPrefix(r.URL.Path, "/setup/") {
+	if isOneTimeLink(r.URL.Path) {
 		return "/"
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {

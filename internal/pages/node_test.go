@@ -45,7 +45,7 @@ func newNode(t testing.TB) *node {
 		Policy: n.Policy, Retention: n.Retention.Ended, Now: n.Now, Log: n.Log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}
-	n.web = s.Recover(web.WithRequestID(web.Secure(false, web.OnlyHost(testHost, web.SameOrigin(s, testOrigin, n.pages.Handler())))))
+	n.web = s.Recover(web.WithRequestID(web.Secure(false, web.OnlyHost(testHost, "", web.SameOrigin(s, testOrigin, n.pages.Handler())))))
 	return n
 }
 

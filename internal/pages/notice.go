@@ -16,6 +16,8 @@ const (
 	noticeSignedOut = "signed_out"
 	noticeProfile   = "profile"
 	noticePassword  = "password"
+	noticeReset     = "reset" // a new password, by a one-time link
+	noticeEnded     = "ended" // other sessions, from a list
 )
 
 func (p *Pages) leaveNotice(w http.ResponseWriter, what string, v url.Values) {

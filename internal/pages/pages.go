@@ -75,6 +75,7 @@ func (p *Pages) routes() []route {
 		{path: "/signin", get: p.signInForm, post: p.signIn},
 		{path: "/signup", get: p.signUpForm, post: p.signUp},
 		{path: "/setup/{token}", get: p.setupForm, post: p.setup},
+		{path: "/reset/{token}", get: p.resetForm, post: p.reset},
 		{path: "/sessions", get: p.signedIn(p.sessionList)},
 		{path: "/sessions/ended", get: p.signedIn(p.endedSessionList)},
 		{path: "/sessions/end", post: p.form(p.endOthers)},

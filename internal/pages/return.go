@@ -52,10 +52,15 @@ func returnPath(s string) string {
 	switch path, _, _ := strings.Cut(to, "?"); {
 	case slices.Contains(nowhere, path):
 		return "/"
-	case strings.HasPrefix(path, "/setup/"), strings.HasPrefix(path, "/session/"), strings.HasPrefix(path, "/assets/"):
+	case isOneTimeLink(path), strings.HasPrefix(path, "/session/"), strings.HasPrefix(path, "/assets/"):
 		return "/"
 	}
 	return to
+}
+
+// isOneTimeLink reports whether a path holds the secret of a one-time link.
+func isOneTimeLink(path string) bool {
+	return strings.HasPrefix(path, "/setup/") || strings.HasPrefix(path, "/reset/")
 }
 
 // nowhere are the pages around signing in and out, and what is no page.

@@ -49,6 +49,7 @@ func TestReturnAddresses(t *testing.T) {
 		"/signed-out":                        "/",
 		"/ended?return=/x":                   "/",
 		"/setup/secret":                      "/",
+		"/reset/secret":                      "/",
 		"/session/state":                     "/",
 		"/assets/app.css":                    "/",
 		"/authorize?client_id=x":             "/authorize?client_id=x",

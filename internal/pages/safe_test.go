@@ -26,7 +26,7 @@ func TestGetChangesNothing(t *testing.T) {
 	n.account("ada")
 	b := n.signedIn("ada")
 	n.app("ada", "Chirp on Pixel 8")
-	invite, err := n.SignIn.Invite(t.Context(), signin.Invitation{Expires: n.Now().Add(1 << 40)})
+	invite, _, err := n.SignIn.Invite(t.Context(), signin.Invitation{Expires: n.Now().Add(1 << 40)})
 	n.must(err)
 	get, post := addresses(n)
 	get = append(get, "/setup/"+invite.Reveal(), "/signout?scope=account", "/signout?scope=others&session="+b.session().String(),
@@ -56,7 +56,7 @@ func TestForgedPosts(t *testing.T) {
 	n.account("ada")
 	b := n.signedIn("ada")
 	n.app("ada", "Chirp on Pixel 8")
-	invite, err := n.SignIn.Invite(t.Context(), signin.Invitation{Expires: n.Now().Add(1 << 40)})
+	invite, _, err := n.SignIn.Invite(t.Context(), signin.Invitation{Expires: n.Now().Add(1 << 40)})
 	n.must(err)
 	_, post := addresses(n)
 	form := b.fields(appQuery("s"))
@@ -92,7 +92,7 @@ func TestFormsOfAnotherSession(t *testing.T) {
 	before := n.recorded()
 	for _, rt := range n.pages.routes() {
 		switch {
-		case rt.post == nil, rt.path == "/setup/{token}": // a link's form is for whoever holds the link
+		case rt.post == nil, rt.path == "/setup/{token}", rt.path == "/reset/{token}": // a link's form is for whoever holds the link
 			continue
 		}
 		to := strings.ReplaceAll(rt.path, "{id}", b.session().String())

@@ -3,6 +3,8 @@ package pages
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/web"
@@ -33,8 +35,17 @@ func (p *Pages) endElsewhere(w http.ResponseWriter, r *http.Request, v web.Visit
 		return err
 	}
 	rev.Account, rev.Reason = v.Answer.Account, exeunt.ReasonSignedOut
-	if _, err = p.Authority.End(r.Context(), v.Actor(r, p.Peers), rev); err != nil {
+	done, err := p.Authority.End(r.Context(), v.Actor(r, p.Peers), rev)
+	if err != nil {
 		return err
+	}
+	what := url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}}
+	if rev.Scope == exeunt.ScopeSession {
+		what.Set("session", rev.Session.String())
+	}
+	p.leaveNotice(w, noticeEnded, what)
+	if r.PostFormValue("from") == "home" {
+		return redirect(w, "/")
 	}
 	return redirect(w, "/sessions")
 }

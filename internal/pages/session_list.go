@@ -2,43 +2,65 @@ package pages
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"time"
+	"strconv"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// justEnded is how long an ended session keeps its place in the list, so that
-// it does not vanish under the reader's eyes.
-const justEnded = time.Minute
-
 func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	this, others, err := p.liveSessions(r.Context(), v)
 	if err != nil {
 		return err
 	}
-	count, just, err := p.justEnded(r.Context(), v)
+	count, err := p.Authority.CountEnded(r.Context(), v.Answer.Account)
+	if err != nil {
+		return err
+	}
+	just, done, err := p.justEnded(w, r, v)
 	if err != nil {
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.SessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, EndedCount: count, Clients: p.clients,
+		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, Done: done, EndedCount: count, Clients: p.clients,
 	})
 }
 
-// justEnded returns how many ended sessions are kept, and the latest of them.
-func (p *Pages) justEnded(ctx context.Context, v web.Visitor) (count int, just []exeunt.Session, err error) {
-	count, err = p.Authority.CountEnded(ctx, v.Answer.Account)
-	if count == 0 || err != nil {
-		return count, nil, err
+// justEnded returns what the reader's own last step on this page ended, once:
+// the session whose row they pressed, which keeps its place until the page is
+// loaded again, or how many. A page that a script fetches to compare itself
+// with takes nothing: that is for the page the reader sees.
+func (p *Pages) justEnded(w http.ResponseWriter, r *http.Request, v web.Visitor) (just []exeunt.Session, done *ui.SessionsEnded, err error) {
+	if !web.IsActivity(r) {
+		return nil, nil, nil
 	}
-	ended, err := p.Authority.Sessions(ctx, v.Answer.Account, true)
-	for _, s := range ended {
-		if p.Now().Sub(s.End.At) < justEnded {
-			just = append(just, s)
-		}
+	n, ok := p.takeNotice(w, r, noticeEnded)
+	if !ok {
+		return nil, nil, nil
 	}
-	return count, just, err
+	if n.Get("session") == "" {
+		done = &ui.SessionsEnded{}
+		done.Ended, _ = strconv.Atoi(n.Get("ended"))
+		return nil, done, nil
+	}
+	just, err = p.oneEnded(r.Context(), v, n.Get("session"))
+	return just, nil, err
+}
+
+func (p *Pages) oneEnded(ctx context.Context, v web.Visitor, name string) ([]exeunt.Session, error) {
+	id, err := exeunt.ParseSessionID(name)
+	if err != nil {
+		return nil, nil
+	}
+	s, err := p.Authority.Session(ctx, v.Answer.Account, id)
+	switch {
+	case errors.Is(err, exeunt.ErrNotFound):
+		return nil, nil // another account is signed in by now
+	case err != nil || s.End == nil:
+		return nil, err
+	}
+	return []exeunt.Session{s}, nil
 }

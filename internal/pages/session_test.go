@@ -22,14 +22,43 @@ func TestSessionList(t *testing.T) {
 	_, phone := n.app("ada", "Chirp on Pixel 8")
 	form := b.get("/sessions").says("Chirp on Pixel 8").form("/sessions/" + phone.String() + "/end")
 	b.post("/sessions/"+phone.String()+"/end", form).leadsTo("/sessions").leavesCookies()
-	b.get("/sessions").says("Chirp on Pixel 8", "Signed out just now")
+	b.get("/sessions").says("Chirp on Pixel 8", "You signed out from Firefox on Linux")
+	b.get("/sessions").hides("Chirp on Pixel 8")                          // loaded again
 	b.post("/sessions/"+phone.String()+"/end", form).leadsTo("/sessions") // the same form again
 	if got := n.ends(); len(got) != 1 {
 		t.Errorf("sending a form twice ended %q", got)
 	}
-	n.Clock.Pass(2 * time.Minute)
-	b.get("/sessions").hides("Chirp on Pixel 8")
+	b.get("/")
 	b.get("/sessions/ended").says("Chirp on Pixel 8", "You signed out from Firefox on Linux", "Ended sessions stay listed for 30 days")
+}
+
+// What was ended from elsewhere is not listed as signed in, not for a moment.
+func TestNoGhostsOfOthersDoing(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b, other := n.signedIn("ada"), n.signedIn("ada")
+	_, phone := n.app("ada", "Chirp on Pixel 8")
+	other.post("/sessions/"+phone.String()+"/end", other.fields(nil)).leadsTo("/sessions")
+	b.get("/sessions").hides("Chirp on Pixel 8")
+	b.get("/").hides("Chirp on Pixel 8")
+}
+
+func TestHomeEndsSessions(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	b.get("/").says("You are signed in only here")
+	names := []string{"Phone", "Tablet", "Watch", "Car"}
+	ids := map[string]exeunt.SessionID{}
+	for _, name := range names {
+		n.Clock.Pass(time.Second)
+		_, ids[name] = n.app("ada", name)
+	}
+	page := b.get("/").says("Other places you are signed in: 4", "The three used last:", "Car", "Watch", "Tablet", "See all 5 sessions").hides("Phone")
+	form := page.form("/sessions/" + ids["Watch"].String() + "/end")
+	b.post("/sessions/"+ids["Watch"].String()+"/end", form).leadsTo("/")
+	b.get("/").says("Other places you are signed in: 3", "Watch", "You signed out from Firefox on Linux").hides("The three used last")
+	b.get("/").says("Phone", "Tablet", "Car").hides("Watch")
 }
 
 func TestEndingAForeignSession(t *testing.T) {

@@ -17,7 +17,9 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 		return exeunt.ErrUnavailable
 	}
 	q := r.URL.Query()
-	return p.showSignIn(w, r, v, http.StatusOK, &ui.SignInView{Return: notFront(returnPath(q.Get("return"))), Shared: q.Get("shared") == "1"})
+	view := &ui.SignInView{Return: notFront(returnPath(q.Get("return"))), Shared: q.Get("shared") == "1"}
+	_, view.Reset = p.notice(r, noticeReset)
+	return p.showSignIn(w, r, v, http.StatusOK, view)
 }
 
 // showSignIn fills in what every showing of the form has. Somebody who is

@@ -151,7 +151,7 @@ func TestSignUpClosed(t *testing.T) {
 
 func TestSetupLink(t *testing.T) {
 	n := newNode(t)
-	token, err := n.SignIn.Invite(t.Context(), signin.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.Now().Add(time.Hour)})
+	token, _, err := n.SignIn.Invite(t.Context(), signin.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.Now().Add(time.Hour)})
 	n.must(err)
 	link := "/setup/" + token.Reveal()
 	b := newBrowser(n)
@@ -174,7 +174,7 @@ func TestSetupLink(t *testing.T) {
 	fill.Set("password", password)
 	b.submit(link, link, fill).leadsTo("/")
 	b.get("/settings").says("Your handle is @grace", "Confirmed")
-	newBrowser(n).get(link).is(http.StatusGone).says("has been used or has run out")
+	newBrowser(n).get(link).is(http.StatusGone).says("It has been used, has run out")
 	newBrowser(n).post(link, fill).is(http.StatusGone).leavesCookies()
 	for _, wrong := range []string{"/setup/x", "/setup/" + exeunt.NewToken(exeunt.UseInvite).Reveal(), "/setup/" + exeunt.NewToken(exeunt.UseSession).Reveal()} {
 		newBrowser(n).get(wrong).is(http.StatusGone)

@@ -255,7 +255,7 @@ func TestSignUpsFromOneAddressAreCounted(t *testing.T) {
 
 func TestRedeemingAnInvite(t *testing.T) {
 	d := newDesk(t)
-	token, err := d.Invite(t.Context(), Invitation{Handle: "ada", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)})
+	token, _, err := d.Invite(t.Context(), Invitation{Handle: "ada", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,6 +295,16 @@ func TestNewAccountsPrintWithoutTheirPasswords(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		if s := fmt.Sprintf(verb, n); strings.Contains(s, goodPassword) || !strings.Contains(s, "ada") {
 			t.Errorf("%s prints %s", verb, s)
+		}
+	}
+}
+
+func TestASignUpIsToldEverythingThatIsWrong(t *testing.T) {
+	d := newDesk(t)
+	_, err := d.SignUp(t.Context(), NewAccount{Handle: "a b", Email: "bob", Password: "short"}, home)
+	for _, want := range []string{"A handle has", "not an e-mail address", "shorter than 8"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
 		}
 	}
 }

@@ -60,13 +60,33 @@ type Invitation = store.Invite
 // Invite makes a single-use link's token. What v fills in stands; the rest is
 // chosen by whoever uses it. What could never become an account is refused
 // here, not to the person who comes with the link: as a FieldError.
-func (s *Service) Invite(ctx context.Context, v Invitation) (exeunt.Token, error) {
-	v, err := s.cleanInvitation(ctx, v)
-	if err != nil {
-		return exeunt.Token{}, err
+// A link that is still good for the same handle or e-mail address dies with it,
+// which replaced tells.
+func (s *Service) Invite(ctx context.Context, v Invitation) (t exeunt.Token, replaced bool, err error) {
+	if v, err = s.cleanInvitation(ctx, v); err != nil {
+		return t, false, err
 	}
-	t := exeunt.NewToken(exeunt.UseInvite)
-	return t, s.Store.AddInvite(ctx, t.Hash(), v)
+	t = exeunt.NewToken(exeunt.UseInvite)
+	replaced, err = s.Store.AddInvite(ctx, t.Hash(), v, s.Now())
+	return t, replaced, err
+}
+
+// Invites returns the links that can still be used.
+func (s *Service) Invites(ctx context.Context) ([]Invitation, error) {
+	return s.Store.Invites(ctx, s.Now())
+}
+
+// Uninvite withdraws the links for a handle; ErrNotFound when there is none.
+func (s *Service) Uninvite(ctx context.Context, handle string) (int64, error) {
+	h, ok := exeunt.ParseHandle(handle)
+	if !ok {
+		return 0, fmt.Errorf("link for %q: %w", handle, exeunt.ErrNotFound)
+	}
+	n, err := s.Store.DropInvites(ctx, h, s.Now())
+	if err == nil && n == 0 {
+		err = fmt.Errorf("link for @%s: %w", h, exeunt.ErrNotFound)
+	}
+	return n, err
 }
 
 func (s *Service) cleanInvitation(ctx context.Context, v Invitation) (Invitation, error) {
@@ -99,9 +119,14 @@ func cleanHandle(text string) (string, error) {
 	return handle, nil
 }
 
-// LookAtInvite returns an invite that can still be used, or ErrInviteSpent. It
-// spends nothing.
+// LookAtInvite returns an invitation that can still be used, or ErrInviteSpent.
+// It spends nothing.
 func (s *Service) LookAtInvite(ctx context.Context, t exeunt.Token) (Invitation, error) {
+	return s.look(ctx, t, false)
+}
+
+// look returns a link that can still be used for what it is meant for.
+func (s *Service) look(ctx context.Context, t exeunt.Token, reset bool) (Invitation, error) {
 	if t.Use() != exeunt.UseInvite {
 		return Invitation{}, exeunt.ErrInviteSpent
 	}
@@ -110,6 +135,9 @@ func (s *Service) LookAtInvite(ctx context.Context, t exeunt.Token) (Invitation,
 		v, err = s.Store.Invite(ctx, t.Hash(), s.Now())
 		return err
 	})
+	if err == nil && reset == v.Account.IsZero() {
+		return Invitation{}, exeunt.ErrInviteSpent
+	}
 	return v, err
 }
 
@@ -130,17 +158,13 @@ func (s *Service) Redeem(ctx context.Context, t exeunt.Token, n NewAccount, from
 
 func (s *Service) create(ctx context.Context, n NewAccount, emailConfirmed bool, invite *exeunt.TokenHash, by exeunt.Actor) (exeunt.Proof, error) {
 	a := exeunt.Account{ID: exeunt.NewAccountID(), EmailConfirmed: emailConfirmed && n.Email != "", Created: s.Now()}
-	var err error
-	if a.Handle, err = cleanHandle(n.Handle); err != nil {
-		return exeunt.Proof{}, err
-	}
-	if a.Name, err = CleanName(n.Name, a.Handle); err != nil {
-		return exeunt.Proof{}, err
-	}
-	if a.Email, err = CleanEmail(n.Email); err != nil {
-		return exeunt.Proof{}, err
-	}
-	if err := checkPassword(n.Password, a.Handle, a.Name, a.Email); err != nil {
+	// Everything that is wrong is told at once, as joined FieldErrors.
+	var wrong [4]error
+	a.Handle, wrong[0] = cleanHandle(n.Handle)
+	a.Name, wrong[1] = CleanName(n.Name, a.Handle)
+	a.Email, wrong[2] = CleanEmail(n.Email)
+	wrong[3] = checkPassword(n.Password, n.Handle, n.Name, n.Email)
+	if err := errors.Join(wrong[:]...); err != nil {
 		return exeunt.Proof{}, err
 	}
 	hash, err := s.hasher.hash(ctx, normal(n.Password))

@@ -82,7 +82,7 @@ func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, 
 			return err
 		}
 		if invite != nil {
-			n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires > $1
+			n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires > $1 AND account_id IS NULL
 				AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`, ms(a.Created), invite[:])
 			if err != nil {
 				return err

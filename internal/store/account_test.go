@@ -126,7 +126,7 @@ func invites(t *testing.T, s *testStore) {
 	}
 	invite := func() exeunt.TokenHash {
 		h := exeunt.NewToken(exeunt.UseInvite).Hash()
-		if err := s.AddInvite(t.Context(), h, Invite{Handle: "eve", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)}); err != nil {
+		if _, err := s.AddInvite(t.Context(), h, Invite{Handle: "eve", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)}, epoch); err != nil {
 			t.Fatal(err)
 		}
 		return h
@@ -171,7 +171,7 @@ func TestTheFirstInvite(t *testing.T) { onEachEngine(t, theFirstInvite) }
 func theFirstInvite(t *testing.T, s *testStore) {
 	older, newer := exeunt.NewToken(exeunt.UseInvite).Hash(), exeunt.NewToken(exeunt.UseInvite).Hash()
 	for _, h := range []exeunt.TokenHash{older, newer} {
-		if err := s.AddInvite(t.Context(), h, Invite{Expires: epoch.Add(time.Hour)}); err != nil {
+		if _, err := s.AddInvite(t.Context(), h, Invite{Expires: epoch.Add(time.Hour)}, epoch); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -26,6 +26,8 @@ type Change struct {
 	PasswordHash string               // "" leaves it; needs CredentialVersion
 	Credential   int64                // the version the new password is based on
 	Status       exeunt.AccountStatus // "" leaves it
+	// Link is the one-time link by which the password is set, spent with it.
+	Link *exeunt.TokenHash
 }
 
 // End records a revocation: it marks the session or raises the account's
@@ -35,6 +37,7 @@ type Change struct {
 //   - ErrNotFound: no such account, session or app session.
 //   - ErrSignedOut: the person's own session has ended meanwhile.
 //   - ErrSignInAgain: with a new password, somebody else changed it first.
+//   - ErrInviteSpent: the link for the new password cannot be used.
 //   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not run out.
 //   - ErrKeyReused: the key was used for another request.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
@@ -97,6 +100,12 @@ func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time
 	if by.Kind == exeunt.ActorPerson {
 		by.Label = label
 	}
+	if change.Link != nil {
+		// Before anything is changed: a refusal commits.
+		if ok, err := t.spendReset(*change.Link, rev.Account, now); err != nil || !ok {
+			return out, exeunt.ErrInviteSpent, err
+		}
+	}
 	var generation int64
 	switch {
 	case rev.Scope == exeunt.ScopeSession && !rev.AppSession.IsZero():
@@ -108,6 +117,11 @@ func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time
 	}
 	if err != nil || refused != nil || out.Already {
 		return out, refused, err
+	}
+	if change.PasswordHash != "" {
+		if err := t.dropResets(rev.Account); err != nil {
+			return out, nil, err
+		}
 	}
 	if out.Seq, err = t.appendEvent(by, rev, generation, now); err != nil {
 		return out, nil, err

@@ -2,77 +2,131 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/exeunt/exeunt"
 )
 
-// Invite is a single-use link that creates an account. What is filled in
-// cannot be chosen by whoever uses it. One without a handle is for the first
-// account: there is one such at a time, good only while there is no account.
+// Invite is a single-use link that creates an account, or sets a new password
+// of one that is there. What is filled in cannot be chosen by whoever uses it.
+// One without a handle is for the first account: there is one such at a time,
+// good only while there is no account.
 type Invite struct {
 	Handle, Name, Email string
 	EmailConfirmed      bool
 	Expires             time.Time
+	// Account is the one whose password the link sets; zero when it makes one.
+	Account exeunt.AccountID
 }
 
-// AddInvite stores an invite under the hash of its token.
-func (s *Store) AddInvite(ctx context.Context, hash exeunt.TokenHash, v Invite) error {
-	return s.commit(ctx, func(t *tx) error {
-		if v.Handle == "" {
-			if _, err := t.exec(`DELETE FROM invites WHERE handle = '' AND spent_at IS NULL`); err != nil {
-				return err
-			}
+// AddInvite stores an invite under the hash of its token, in place of any that
+// is for the same handle or e-mail address. replaced reports whether one of
+// those could still have been used.
+func (s *Store) AddInvite(ctx context.Context, hash exeunt.TokenHash, v Invite, now time.Time) (replaced bool, err error) {
+	err = s.commit(ctx, func(t *tx) error {
+		err := t.row(`SELECT EXISTS (SELECT 1 FROM invites WHERE `+sameInvite+` AND expires > $3)`, v.Handle, EmailKey(v.Email), ms(now)).Scan(&replaced)
+		if err != nil {
+			return err
 		}
-		_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_confirmed, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
-			hash[:], v.Handle, v.Name, v.Email, flag(v.EmailConfirmed), ms(v.Expires))
-		return err
+		if _, err := t.exec(`DELETE FROM invites WHERE `+sameInvite, v.Handle, EmailKey(v.Email)); err != nil {
+			return err
+		}
+		return t.insertInvite(hash, v)
 	})
+	return replaced, err
 }
+
+// sameInvite are the unused invites for handle $1 or e-mail address $2.
+const sameInvite = `spent_at IS NULL AND account_id IS NULL AND (handle = $1 OR $2 <> '' AND lower(email) = $2)`
+
+func (t *tx) insertInvite(hash exeunt.TokenHash, v Invite) error {
+	_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_confirmed, expires, account_id) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		hash[:], v.Handle, v.Name, v.Email, flag(v.EmailConfirmed), ms(v.Expires), v.Account.Bytes())
+	return err
+}
+
+// AddReset stores a link that sets a new password of v.Account, in place of any
+// other such link. What might happen: nil; ErrNotFound; ErrDisabled;
+// ErrUnavailable, ErrNotConfirmed.
+func (s *Store) AddReset(ctx context.Context, hash exeunt.TokenHash, v Invite, by exeunt.Actor, now time.Time) error {
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		refused = nil
+		var status exeunt.AccountStatus
+		ok, err := found(t.row(`SELECT status FROM accounts WHERE id = $1`, v.Account.Bytes()).Scan(&status))
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			refused = exeunt.ErrNotFound
+			return nil
+		case status != exeunt.AccountActive:
+			refused = exeunt.ErrDisabled
+			return nil
+		}
+		if err := t.dropResets(v.Account); err != nil {
+			return err
+		}
+		if err := t.insertInvite(hash, v); err != nil {
+			return err
+		}
+		return t.audit(exeunt.AuditEntry{At: now, Account: v.Account, Action: exeunt.AuditResetLink, By: by})
+	})
+	return errors.Join(err, refused)
+}
+
+// dropResets deletes the account's links for a new password: a newer link or
+// another password has taken their place.
+func (t *tx) dropResets(id exeunt.AccountID) error {
+	_, err := t.exec(`DELETE FROM invites WHERE account_id = $1 AND spent_at IS NULL`, id.Bytes())
+	return err
+}
+
+// spendReset spends a link for a new password of the account. It reports false
+// when it cannot be used.
+func (t *tx) spendReset(hash exeunt.TokenHash, id exeunt.AccountID, now time.Time) (bool, error) {
+	n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND account_id = $3 AND spent_at IS NULL AND expires > $1
+		AND EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND status = 'active')`, ms(now), hash[:], id.Bytes())
+	return n == 1, err
+}
+
+const inviteColumns = `handle, name, email, email_confirmed, expires, account_id`
+
+func scanInvite(row rowScanner) (v Invite, err error) {
+	var expires int64
+	err = row.Scan(&v.Handle, &v.Name, &v.Email, &v.EmailConfirmed, &expires, &v.Account)
+	v.Expires = at(expires)
+	return v, err
+}
+
+// usableInvite are the invites that can still be used at $1.
+const usableInvite = `spent_at IS NULL AND expires > $1 AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`
 
 // Invite returns an invite that can still be used, or ErrInviteSpent. Looking
 // spends nothing.
-func (s *Store) Invite(ctx context.Context, hash exeunt.TokenHash, now time.Time) (v Invite, err error) {
-	var expires int64
-	ok, err := found(s.read.QueryRowContext(ctx, `SELECT handle, name, email, email_confirmed, expires FROM invites WHERE hash = $1 AND spent_at IS NULL AND expires > $2
-		AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`,
-		hash[:], ms(now)).Scan(&v.Handle, &v.Name, &v.Email, &v.EmailConfirmed, &expires))
-	v.Expires = at(expires)
+func (s *Store) Invite(ctx context.Context, hash exeunt.TokenHash, now time.Time) (Invite, error) {
+	v, err := scanInvite(s.read.QueryRowContext(ctx, `SELECT `+inviteColumns+` FROM invites WHERE `+usableInvite+` AND hash = $2`, ms(now), hash[:]))
+	ok, err := found(err)
 	if err == nil && !ok {
 		return v, exeunt.ErrInviteSpent
 	}
 	return v, unavailable("invite", err)
 }
 
-// SealedKey is a key as the database keeps it: useless without the master key.
-type SealedKey struct {
-	Purpose string
-	Sealed  []byte
-	Created time.Time
+// Invites returns the invites that can still be used, those that run out first
+// before the others.
+func (s *Store) Invites(ctx context.Context, now time.Time) ([]Invite, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT `+inviteColumns+` FROM invites WHERE `+usableInvite+` ORDER BY expires, handle`, ms(now))
+	return collect(rows, err, "invites", scanInvite)
 }
 
-// Keys returns the sealed keys of a purpose, newest first.
-func (s *Store) Keys(ctx context.Context, purpose string) ([]SealedKey, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT purpose, sealed, created FROM sealed_keys WHERE purpose = $1 ORDER BY created DESC, id DESC`, purpose)
-	return collect(rows, err, "keys", func(r rowScanner) (k SealedKey, err error) {
-		var created int64
-		err = r.Scan(&k.Purpose, &k.Sealed, &created)
-		k.Created = at(created)
-		return k, err
-	})
-}
-
-// AddKey stores a sealed key and deletes those of its purpose created before
-// the given time. It does nothing if there is a newer one already than the
-// newest that the caller knows: another node was first.
-func (s *Store) AddKey(ctx context.Context, k SealedKey, newest, deleteBefore time.Time) error {
-	return s.commit(ctx, func(t *tx) error {
-		if _, err := t.exec(`INSERT INTO sealed_keys (purpose, sealed, created)
-			SELECT CAST($1 AS TEXT), $2, $3 WHERE NOT EXISTS (SELECT 1 FROM sealed_keys WHERE purpose = $1 AND created > $4)`,
-			k.Purpose, k.Sealed, ms(k.Created), ms(newest)); err != nil {
-			return err
-		}
-		_, err := t.exec(`DELETE FROM sealed_keys WHERE purpose = $1 AND created < $2`, k.Purpose, ms(deleteBefore))
+// DropInvites deletes what can still be used of the links for a handle, and
+// returns how many there were.
+func (s *Store) DropInvites(ctx context.Context, handle string, now time.Time) (n int64, err error) {
+	err = s.commit(ctx, func(t *tx) (err error) {
+		n, err = t.exec(`DELETE FROM invites WHERE handle = $1 AND handle <> '' AND spent_at IS NULL AND expires > $2`, handle, ms(now))
 		return err
 	})
+	return n, err
 }

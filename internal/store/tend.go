@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -158,12 +159,14 @@ func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (int64, e
 
 // Audit returns the account's audit entries, newest first.
 func (s *Store) Audit(ctx context.Context, account exeunt.AccountID, limit int) ([]exeunt.AuditEntry, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session, by_label, detail
+	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail
 		FROM audit WHERE account_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, account.Bytes(), limit)
 	return collect(rows, err, "audit", func(r rowScanner) (e exeunt.AuditEntry, err error) {
 		var when int64
-		err = r.Scan(&when, &e.Account, &e.Action, &e.Session, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label, &e.Detail)
+		var address string
+		err = r.Scan(&when, &e.Account, &e.Action, &e.Session, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label, &address, &e.Detail)
 		e.At = at(when)
+		e.By.Address, _ = netip.ParseAddr(address) // "" is the zero address
 		return e, err
 	})
 }

@@ -16,7 +16,7 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 		"why": w.why, "whyBriefly": w.whyBriefly,
 		"problem": w.problem, "problemIn": problemIn, "problemWhole": problemWhole,
 		"row": newRow, "field": newField, "choice": newChoice, "drawer": newDrawer,
-		"link": w.link, "emailNote": (*SettingsView).emailNote, "sharedPage": sharedPage, "errorKey": errorKey,
+		"link": w.link, "emailNote": (*SettingsView).emailNote, "sharedPage": sharedPage, "errorKey": errorKey, "failure": w.failure,
 		"bdi": bdi, "at": at, "face": face,
 		"icon": assets.icon, "asset": assets.path,
 		"lang": func() string { return w.tag.String() },

@@ -14,6 +14,7 @@ type rowPart struct {
 	S       exeunt.Session
 	Clients Clients
 	This    bool
+	Home    bool // on the front page, which is come back to
 }
 
 // lister is a view whose page lists sessions.
@@ -28,7 +29,8 @@ func (v *EndedSessionsView) clients() Clients { return v.Clients }
 func (v *SignOutView) clients() Clients       { return v.Clients }
 
 func newRow(v lister, s exeunt.Session) rowPart {
-	return rowPart{View: v.frame(), S: s, Clients: v.clients(), This: s.ID == v.frame().Session}
+	_, home := v.(*HomeView)
+	return rowPart{View: v.frame(), S: s, Clients: v.clients(), This: s.ID == v.frame().Session, Home: home}
 }
 
 // State is the row's state as styles and scripts know it.
@@ -101,8 +103,17 @@ func (v *SessionsView) LiveCount() int { return len(v.Others) + 1 }
 // LiveCount counts this browser too.
 func (v *HomeView) LiveCount() int { return len(v.Others) + 1 }
 
-// Newest is the other session that was used last.
-func (v *HomeView) Newest() exeunt.Session { return byActivity(v.Others)[0] }
+// homeRows is how many other sessions the front page shows.
+const homeRows = 3
+
+// Newest are the other sessions used last, those just ended from here among them.
+func (v *HomeView) Newest() []exeunt.Session {
+	live := byActivity(v.Others)
+	return byActivity(slices.Concat(live[:min(len(live), homeRows)], v.Just))
+}
+
+// All reports whether the page shows every other session.
+func (v *HomeView) All() bool { return len(v.Others) <= homeRows }
 
 // Newest first: the one with the latest end is what people come to read.
 func (v *EndedSessionsView) Newest() []exeunt.Session {

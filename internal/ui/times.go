@@ -60,6 +60,18 @@ func coarse(d time.Duration) time.Duration {
 	return d.Truncate(time.Second)
 }
 
+// atLeast is coarse for a wait: whoever waits that long has waited long enough.
+func atLeast(d time.Duration) time.Duration {
+	unit := time.Second
+	switch {
+	case d >= 2*time.Hour:
+		unit = time.Hour
+	case d > time.Minute:
+		unit = time.Minute
+	}
+	return (d + unit - 1).Truncate(unit)
+}
+
 // on gives the date alone: "9 November".
 func (w *words) on(now, at time.Time) (template.HTML, error) {
 	return w.element(at, func() (template.HTML, error) { return w.date(now, at) })

@@ -298,3 +298,16 @@ func checkReferences(t *testing.T, page string, ids map[string]bool) {
 		t.Error("the policy blocks inline scripts and styles")
 	}
 }
+
+// Everything that is wrong with a form stands beside its field, at once.
+func TestAllProblemsOfAFormAreShown(t *testing.T) {
+	page := rendered(t, newUI(t), states()["sign-up-all-wrong"])
+	for _, want := range []string{"A handle has 2 to 30 letters", "This password is shorter than 8 characters"} {
+		if strings.Count(page, want) != 1 {
+			t.Errorf("the page says %q %d times", want, strings.Count(page, want))
+		}
+	}
+	if strings.Contains(page, `role="alert"`) {
+		t.Error("they stand above the form, too")
+	}
+}

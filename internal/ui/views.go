@@ -11,27 +11,33 @@ import (
 type Clients map[exeunt.ClientID]exeunt.Client
 
 // HomeView is "/": this browser, and the other places.
+//
+// Its forms: POST /sessions/{id}/end with session, key, from=home.
 type HomeView struct {
 	Frame
 	This    exeunt.Session
 	Others  []exeunt.Session // live, in any order
+	Just    []exeunt.Session // as in SessionsView
 	Clients Clients
 }
 
 // SessionsView is "/sessions".
 //
-// Its forms: POST /sessions/{id}/end with session, key; POST /sessions/end
-// with session, key, scope=others.
+// Its forms: POST /sessions/{id}/end with session, key.
 type SessionsView struct {
 	Frame
 	This   exeunt.Session
 	Others []exeunt.Session // live, in any order
-	// Just are sessions ended moments ago: they stay in their place, with who
-	// ended them, instead of vanishing under the reader's eyes.
+	// Just is what the reader has just ended from this page: it stays in its
+	// place, with who ended it, instead of vanishing under their eyes.
 	Just       []exeunt.Session
-	EndedCount int // of the other tab
+	Done       *SessionsEnded // they have just ended many
+	EndedCount int            // of the other tab
 	Clients    Clients
 }
+
+// SessionsEnded tells what "Sign out everywhere else" did.
+type SessionsEnded struct{ Ended int }
 
 // EndedSessionsView is "/sessions/ended".
 type EndedSessionsView struct {
@@ -56,6 +62,7 @@ type SignInView struct {
 	Client     *exeunt.Client // the app that sent the person here, if one did
 	Policy     exeunt.Policy
 	SignUpOpen bool
+	Reset      bool // a new password has just been set by a one-time link
 }
 
 // SignUpView is "/signup" and, for the first account or an invitation, the
@@ -72,6 +79,16 @@ type SignUpView struct {
 	Return              string
 	Err                 error
 	Policy              exeunt.Policy
+}
+
+// ResetView is the page of a one-time link that sets a new password. The form
+// posts to its own address, so that the link's secret never stands in the page.
+//
+// Its form: password.
+type ResetView struct {
+	Frame
+	Handle string
+	Err    error
 }
 
 // SignOutView is "/signout": what will end, before it does. The script shows
@@ -114,7 +131,9 @@ type EndedView struct {
 	Ended *exeunt.Ended // nil when the credential was no sign-in we know
 	// Damaged: the cookies were no credential at all (cut, changed, foreign).
 	Damaged bool
-	Return  string
+	// Nobody: the browser held nothing at all, so nothing is claimed to have ended.
+	Nobody bool
+	Return string
 }
 
 // MenuView is "/menu": the drawer as a page, for a phone without script.
@@ -201,6 +220,7 @@ func (*SessionsView) page() string      { return "sessions" }
 func (*EndedSessionsView) page() string { return "sessions_ended" }
 func (*SignInView) page() string        { return "sign_in" }
 func (*SignUpView) page() string        { return "sign_up" }
+func (*ResetView) page() string         { return "reset" }
 func (*SignOutView) page() string       { return "sign_out" }
 func (*SignedOutView) page() string     { return "signed_out" }
 func (*EndedView) page() string         { return "ended" }

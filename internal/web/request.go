@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync"
 
 	"github.com/exeunt/exeunt"
 )
@@ -110,10 +112,26 @@ func (p Peers) trusts(a netip.Addr) bool {
 }
 
 // Only refuses requests without TLS that do not come through a trusted proxy:
-// their cookies and passwords would travel in the clear.
-func (p Peers) Only(next http.Handler) http.Handler {
+// their cookies and passwords would travel in the clear. Each address that is
+// refused is logged once, up to maxRefused of them: one may be the very proxy
+// that the configuration should have named.
+func (p Peers) Only(log *slog.Logger, next http.Handler) http.Handler {
+	var mu sync.Mutex
+	seen := map[netip.Addr]bool{}
+	first := func(a netip.Addr) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if seen[a] || len(seen) >= maxRefused {
+			return false
+		}
+		seen[a] = true
+		return true
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS == nil && !p.trusts(remoteAddr(r)) {
+		if peer := remoteAddr(r); r.TLS == nil && !p.trusts(peer) {
+			if first(peer) {
+				log.Warn("refused a request that came without TLS and through no trusted proxy; if this is the proxy, add it to trusted_proxies", "address", peer)
+			}
 			http.Error(w, "This address answers only through its own proxy. Nothing was done.", http.StatusForbidden)
 			return
 		}
@@ -121,13 +139,20 @@ func (p Peers) Only(next http.Handler) http.Handler {
 	})
 }
 
+const maxRefused = 100
+
 // OnlyHost answers 421 (RFC 9110 section 15.5.20) to requests for another host
 // than ours. A page of another name that has been pointed at this address must
-// not be able to speak to us as if it were us.
-func OnlyHost(host string, next http.Handler) http.Handler {
+// not be able to speak to us as if it were us. home is our address if it may be
+// told to somebody on this very machine, as in development; "" tells nobody.
+func OnlyHost(host, home string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.EqualFold(r.Host, host) {
-			http.Error(w, "There is no such site at this address. Check the address; nothing was done.", http.StatusMisdirectedRequest)
+			text := "There is no such site at this address. Check the address; nothing was done."
+			if home != "" && remoteAddr(r).IsLoopback() {
+				text = "This site answers only at " + home + "/ and under no other name, because browsers keep its cookies by name. Open that address; nothing was done."
+			}
+			http.Error(w, text, http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

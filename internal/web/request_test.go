@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func TestSameOrigin(t *testing.T) {
 }
 
 func TestOnlyHost(t *testing.T) {
-	h := OnlyHost("exeunt.example:8080", answered)
+	h := OnlyHost("exeunt.example:8080", "", answered)
 	for host, status := range map[string]int{"exeunt.example:8080": 204, "EXEUNT.example:8080": 204, "exeunt.example": 421, "evil.example:8080": 421,
 		"127.0.0.1:8080": 421, "exeunt.example:8080.evil.example": 421, "": 421} {
 		r := httptest.NewRequest("GET", "/", nil)
@@ -83,6 +84,47 @@ func TestOnlyHost(t *testing.T) {
 		if h.ServeHTTP(w, r); w.Code != status {
 			t.Errorf("%q: %d", host, w.Code)
 		}
+	}
+}
+
+// In development somebody on this machine is told the right address; nobody
+// else ever is, nor anybody when there is none to tell.
+func TestTheRightAddressIsToldAtHomeOnly(t *testing.T) {
+	const home = "http://exeunt.localhost:8080"
+	for _, c := range []struct {
+		home, remote string
+		told         bool
+	}{{home, "127.0.0.1:5", true}, {home, "[::1]:5", true}, {home, "192.0.2.7:5", false}, {home, "@", false}, {"", "127.0.0.1:5", false}} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host, r.RemoteAddr = "localhost:8080", c.remote
+		w := httptest.NewRecorder()
+		OnlyHost("exeunt.localhost:8080", c.home, answered).ServeHTTP(w, r)
+		if told := strings.Contains(w.Body.String(), "exeunt.localhost"); w.Code != 421 || told != c.told {
+			t.Errorf("%+v: %d %s", c, w.Code, w.Body)
+		}
+	}
+}
+
+func TestARefusedPeerIsLoggedOnce(t *testing.T) {
+	var logs bytes.Buffer
+	h := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}.Only(slog.New(slog.NewTextHandler(&logs, nil)), answered)
+	ask := func(remote string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = remote
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	for range 3 {
+		ask("10.0.0.2:1")
+		ask("10.0.0.1:1")
+	}
+	if text := logs.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") || !strings.Contains(text, "address=10.0.0.2") || !strings.Contains(text, "trusted_proxies") {
+		t.Errorf("logged %q", text)
+	}
+	for i := range 1000 {
+		ask(fmt.Sprintf("10.1.%d.%d:1", i/250, i%250))
+	}
+	if n := strings.Count(logs.String(), "\n"); n != maxRefused {
+		t.Errorf("%d lines", n)
 	}
 }
 
@@ -123,7 +165,7 @@ func TestWhoseWordAboutTheAddressIsTaken(t *testing.T) {
 }
 
 func TestOnlyThroughTheProxy(t *testing.T) {
-	h := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}.Only(answered)
+	h := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}.Only(slog.New(slog.DiscardHandler), answered)
 	for name, c := range map[string]struct {
 		remote string
 		tls    bool

@@ -1,0 +1,40 @@
+package pages
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/ui"
+)
+
+// resetForm shows what a one-time link sets. Looking spends nothing: mail
+// programs and messengers fetch links by themselves.
+func (p *Pages) resetForm(w http.ResponseWriter, r *http.Request) error {
+	return p.showReset(w, r, http.StatusOK, nil)
+}
+
+func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wrong error) error {
+	w.Header().Set("Referrer-Policy", "no-referrer") // the address is a secret
+	a, err := p.SignIn.LookAtReset(r.Context(), inviteToken(r))
+	if err != nil {
+		return err
+	}
+	return p.show(w, status, &ui.ResetView{Frame: p.outside(r), Handle: a.Handle, Err: wrong})
+}
+
+// reset sets the new password, which ends every session of the account. Nobody
+// is signed in by it: whoever has set it shows that they know it.
+func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	_, err := p.SignIn.Reset(r.Context(), inviteToken(r), r.PostFormValue("password"), p.Peers.Address(r))
+	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
+		return p.showReset(w, r, status, err)
+	}
+	if err != nil {
+		return err
+	}
+	p.leaveNotice(w, noticeReset, url.Values{})
+	return redirect(w, "/signin")
+}
