@@ -47,17 +47,18 @@ type Node struct {
 	SignIn    *signin.Service
 	Store     *store.Store
 
-	log      *slog.Logger
-	now      func() time.Time
-	lock     *folderLock
-	follower *feed.Follower // nil when nobody else writes the log
-	browser  web.Browser
-	pairs    *keys.Ring
-	notices  *keys.Ring
-	peers    web.Peers
-	started  time.Time
-	version  string
-	handler  http.Handler
+	log        *slog.Logger
+	now        func() time.Time
+	givenClock bool
+	lock       *folderLock
+	follower   *feed.Follower // nil when nobody else writes the log
+	browser    web.Browser
+	pairs      *keys.Ring
+	notices    *keys.Ring
+	peers      web.Peers
+	started    time.Time
+	version    string
+	handler    http.Handler
 
 	certificate *tls.Certificate // nil unless TLS is ours
 
@@ -76,13 +77,14 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	givenClock := opt.Now != nil
 	if opt.Now == nil {
 		opt.Now = Clock()
 	}
 	if opt.Hashing == (signin.Hashing{}) {
 		opt.Hashing = signin.DefaultHashing()
 	}
-	n := &Node{Config: c, log: opt.Log, now: opt.Now, draining: make(chan struct{}), started: opt.Now(), version: opt.Version}
+	n := &Node{givenClock: givenClock, Config: c, log: opt.Log, now: opt.Now, draining: make(chan struct{}), started: opt.Now(), version: opt.Version}
 	// Before anything is made or announced.
 	if c.TLS.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
@@ -147,7 +149,10 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	if store.Shared(url) {
 		n.follower = &feed.Follower{
 			Open:      func(ctx context.Context) (feed.Source, error) { return n.Store.Follow(ctx) },
-			Staleness: n.Config.MaxStaleness, Now: n.now, Log: n.log,
+			Staleness: n.Config.MaxStaleness, Log: n.log,
+		}
+		if !n.givenClock { // a caller's own may tell any time
+			n.follower.Now = n.now
 		}
 	}
 	follow := feed.New(index, n.follower)

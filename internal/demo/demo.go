@@ -22,6 +22,7 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 	if err != nil {
 		return nil, accounts, err
 	}
+	opt.masterKey = accounts.MasterKey
 	if accounts.Seeded {
 		s, err := Open(ctx, opt)
 		return s, accounts, err
@@ -35,6 +36,9 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 	}
 	c := stageConfig(opt, "127.0.0.1:0", "http://exeunt.localhost", "http://chirp.localhost")
 	if err := seed(ctx, c, app.Options{Log: opt.Log, Hashing: opt.Hashing}, accounts); err != nil {
+		if opt.Database != "" {
+			err = fmt.Errorf("%w (if the database is not empty, name one that is)", err)
+		}
 		return nil, accounts, err
 	}
 	s, err := Open(ctx, opt)
@@ -74,6 +78,13 @@ func (s *Stage) Tour(ctx context.Context, a Accounts, out io.Writer) (held bool,
 			return false, err
 		}
 	}
-	t := &tour{exeunt: s.ExeuntURL, chirp: s.ChirpURL, handle: a.Tour.Handle, password: a.Tour.Password, newAccount: !exists, out: out}
+	var nodes []string
+	for _, o := range s.others {
+		nodes = append(nodes, o.l.Addr().String())
+	}
+	if len(nodes) > 0 {
+		nodes = append(nodes, s.exeunt.Addr().String())
+	}
+	t := &tour{nodes: nodes, staleness: s.Node.Config.MaxStaleness, exeunt: s.ExeuntURL, chirp: s.ChirpURL, handle: a.Tour.Handle, password: a.Tour.Password, newAccount: !exists, out: out}
 	return t.play(ctx)
 }

@@ -95,8 +95,13 @@ func serveChild(dir string) error {
 // the returned function is called.
 func perform(t *testing.T, dir string) (*Stage, Accounts, func()) {
 	t.Helper()
+	return performWith(t, testOptions(dir))
+}
+
+func performWith(t *testing.T, opt Options) (*Stage, Accounts, func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s, accounts, err := Start(ctx, testOptions(dir))
+	s, accounts, err := Start(ctx, opt)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -29,6 +29,8 @@ type Accounts struct {
 	// Seeded: the accounts and their history are all there. It is false only
 	// while they are being made.
 	Seeded bool `json:"seeded"`
+	// MasterKey is what nodes on one database share.
+	MasterKey string `json:"master_key,omitempty"`
 }
 
 // Account is a handle and its password.
@@ -67,7 +69,7 @@ func readDemo(dir string) (a Accounts, err error) {
 	}
 	return Accounts{
 		Accounts: []Account{{"ada", "Ada Quill", newPassword()}, {"grace", "Grace Wren", newPassword()}},
-		Tour:     Account{"tour", "On tour", newPassword()},
+		Tour:     Account{"tour", "On tour", newPassword()}, MasterKey: newMasterKey(),
 	}, nil
 }
 

@@ -30,6 +30,12 @@ type Options struct {
 	Version string
 	Now     func() time.Time // nil is the real clock
 	Hashing signin.Hashing   // zero is the default
+	// Nodes, if above 1, all on Database, an empty PostgreSQL database or the
+	// demo's own.
+	Nodes    int
+	Database config.Secret
+
+	masterKey string // that nodes on one database share
 }
 
 // Stage is the authority and Chirp, open side by side.
@@ -40,6 +46,7 @@ type Stage struct {
 	Chirp     *chirp.App
 
 	opt      Options
+	others   []another
 	key      exeunt.Token // Chirp's, for as long as it is up
 	exeunt   net.Listener
 	app      net.Listener
@@ -78,6 +85,9 @@ func (s *Stage) open(ctx context.Context) (err error) {
 	if s.Node, err = app.New(ctx, s.config(), app.Options{Log: s.opt.Log, Version: s.opt.Version, Now: s.opt.Now, Hashing: s.opt.Hashing}); err != nil {
 		return err
 	}
+	if err := s.openOthers(ctx); err != nil {
+		return err
+	}
 	s.Chirp, err = chirp.New(chirp.Config{
 		Authority: s.ExeuntURL, URL: s.ChirpURL, ClientID: chirpID, Key: client.NewSecret(s.key.Reveal()), Database: filepath.Join(s.opt.Data, chirpFile), Log: s.opt.Log, Now: s.opt.Now,
 	})
@@ -94,6 +104,9 @@ func stageConfig(opt Options, addr, exeuntURL, chirpURL string) config.Config {
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = addr, exeuntURL, opt.Data, true
 	c.SignUp = opt.SignUp
+	if c.Database = opt.Database; c.Database != "" {
+		c.MasterKey = config.Secret(opt.masterKey)
+	}
 	if opt.Policy != (config.Policy{}) {
 		c.Policy = opt.Policy
 	}
@@ -121,11 +134,20 @@ func (s *Stage) Serve(ctx context.Context) error {
 			stop()
 		}
 	})
+	elsewhere := make([]error, len(s.others))
+	for i, o := range s.others {
+		wg.Go(func() {
+			defer stop()
+			elsewhere[i] = o.node.Serve(inner, o.l)
+		})
+	}
 	err := s.Node.Serve(inner, s.exeunt)
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err = errors.Join(err, s.server.Shutdown(limit))
+	stop()
 	wg.Wait()
+	err = errors.Join(err, errors.Join(elsewhere...))
 	select {
 	case failed := <-s.appError:
 		err = errors.Join(err, failed)
@@ -144,6 +166,10 @@ func (s *Stage) Close() error {
 	}
 	if s.Chirp != nil {
 		errs = append(errs, s.Chirp.Close())
+	}
+	for _, o := range s.others {
+		o.l.Close()
+		errs = append(errs, o.node.Close())
 	}
 	if s.Node != nil {
 		errs = append(errs, s.Node.Close())

@@ -22,6 +22,8 @@ type tour struct {
 	handle        string
 	password      string
 	newAccount    bool
+	nodes         []string      // addresses of all nodes, when there are several
+	staleness     time.Duration // and for how long they may disagree at most
 	out           io.Writer
 
 	api     *client.Client
@@ -44,10 +46,11 @@ func (t *tour) play(ctx context.Context) (held bool, err error) {
 	t.laptop, t.library = newBrowser(laptopAgent), newBrowser(libraryAgent)
 	t.before = map[string]*browser{}
 	held = true
-	for _, step := range []struct {
+	type step struct {
 		what string
 		do   func(context.Context) (verified string, err error)
-	}{
+	}
+	steps := []step{
 		{"Sign in on a laptop, in a phone app and on a library computer", t.signIn},
 		{"List the sessions", t.list},
 		{"Sign in to Chirp from the laptop and post", t.enterChirp},
@@ -56,7 +59,11 @@ func (t *tour) play(ctx context.Context) (held bool, err error) {
 		{"Replay every old credential", t.replay},
 		{"Sign out under traffic", t.underTraffic},
 		{"Sign out everywhere", t.everywhere},
-	} {
+	}
+	if len(t.nodes) > 0 {
+		steps = append(steps, step{"Sign out on one node, ask the others", t.across})
+	}
+	for _, step := range steps {
 		start := time.Now()
 		verified, err := step.do(ctx)
 		took := time.Since(start).Round(time.Millisecond)

@@ -33,7 +33,7 @@ type Source interface {
 type Follower struct {
 	Open      func(ctx context.Context) (Source, error)
 	Staleness time.Duration
-	Now       func() time.Time // this node's clock, to be compared with the source's
+	Now       func() time.Time // this node's clock, to be compared with the source's; nil is not compared
 	Log       *slog.Logger
 
 	feed *Feed
@@ -133,7 +133,7 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 	if err != nil {
 		return err
 	}
-	if off := f.Now().Sub(clock); off.Abs() > clockLeeway {
+	if off := f.off(clock); off.Abs() > clockLeeway {
 		return fmt.Errorf("this node's clock is %v off the database's; set it right: idle and absolute timeouts depend on it", off.Round(time.Millisecond))
 	}
 	if err := f.catchUp(ctx, src, 0); err != nil {
@@ -147,6 +147,14 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 		f.lost = false
 	}
 	return nil
+}
+
+// off is by how much this node's clock is ahead.
+func (f *Follower) off(clock time.Time) time.Duration {
+	if f.Now == nil {
+		return 0
+	}
+	return f.Now().Sub(clock)
 }
 
 // catchUp applies everything up to the log's end. Each reading begins with the
