@@ -13,6 +13,9 @@ const (
 	ScopeOthers Scope = "others"
 	// ScopeAccount: every session of the account.
 	ScopeAccount Scope = "account"
+	// ScopeProfile: none. The account's profile has changed, which every node's
+	// checks tell of, so it stands in the log with the endings.
+	ScopeProfile Scope = "profile"
 )
 
 // Reason says why a session ended.
@@ -64,6 +67,8 @@ type Event struct {
 	// Generation is what the account's generation became with ScopeOthers and
 	// ScopeAccount; 0 with ScopeSession.
 	Generation int64
+	// Version is what the profile's version became with ScopeProfile.
+	Version int64
 }
 
 // Covers reports whether the event ended a session of that account, identity
@@ -80,6 +85,8 @@ func (e *Event) Covers(account AccountID, session SessionID, generation int64) b
 		return e.Session != session && generation < e.Generation
 	case ScopeAccount:
 		return generation < e.Generation
+	case ScopeProfile:
+		return false
 	}
 	return true // an unknown scope comes from a newer program: refuse rather than guess
 }
@@ -94,5 +101,5 @@ func (e *Event) CoversApp(app AppSessionID) bool {
 // the same event.
 func (e *Event) Same(o *Event) bool {
 	return e.Seq == o.Seq && e.At.Equal(o.At) && e.Account == o.Account && e.Scope == o.Scope && e.Session == o.Session &&
-		e.AppSession == o.AppSession && e.Generation == o.Generation && e.Reason == o.Reason
+		e.AppSession == o.AppSession && e.Generation == o.Generation && e.Version == o.Version && e.Reason == o.Reason
 }

@@ -31,6 +31,7 @@ func TestEventCovers(t *testing.T) {
 		{"account: born before", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 4, true},
 		{"account: born after", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 5, false},
 		{"another account", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), other, ses, 1, false},
+		{"a changed profile", event(ScopeProfile, SessionID{}, AppSessionID{}, 0), acc, ses, 0, false},
 		{"a scope of a newer program", event("client", SessionID{}, AppSessionID{}, 0), acc, ses, 9, true},
 		{"a newer scope, another account", event("client", SessionID{}, AppSessionID{}, 0), other, ses, 9, false},
 	} {

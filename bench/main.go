@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -51,7 +52,11 @@ func run(ctx context.Context, rounds int, dir string) error {
 			return err
 		}
 	}
-	return nil
+	c, err := newCluster(ctx, dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.signOuts(ctx, dir, rounds), c.spread(ctx), c.close())
 }
 
 // bench is a node with an account to sign in to.
@@ -69,13 +74,18 @@ func newBench(ctx context.Context, dir string) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{node: node, dir: dir}
+	b.proof, err = newAccount(ctx, node)
+	return b, err
+}
+
+// newAccount makes an account and signs in to it.
+func newAccount(ctx context.Context, node *app.Node) (exeunt.Proof, error) {
 	password := exeunt.NewToken(exeunt.UseInvite).Reveal()
 	operator := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "bench"}
 	if _, err := node.SignIn.AddAccount(ctx, operator, signin.NewAccount{Handle: "bench", Password: password}, false); err != nil {
-		return nil, err
+		return exeunt.Proof{}, err
 	}
-	b.proof, err = node.SignIn.Password(ctx, "bench", password, operator.Address)
-	return b, err
+	return node.SignIn.Password(ctx, "bench", password, operator.Address)
 }
 
 // start starts a session of an app.

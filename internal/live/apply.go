@@ -90,6 +90,11 @@ func (x *Index) apply(e *exeunt.Event) {
 		c.endMany(account, e.Generation, wordsOf(e.Session.Raw()))
 	case exeunt.ScopeAccount:
 		c.endMany(account, e.Generation, words{})
+	case exeunt.ScopeProfile:
+		// What is kept of an older version is not believed any more.
+		if n := c.current(account); n != 0 {
+			c.cohort(n).setProfile(e.Version)
+		}
 	default:
 		// From a newer program: what it has ended, only the store can tell.
 		if n := c.current(account); n != 0 {

@@ -156,12 +156,20 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 			refused = exeunt.ErrNotFound
 			return nil
 		}
-		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditProfile, By: by})
+		return t.profileChanged(id, p.Version, by, "", now)
 	})
 	if err != nil {
 		return live.Profile{}, err
 	}
 	return p, refused
+}
+
+// profileChanged tells the log, by which other nodes learn of it, and the audit.
+func (t *tx) profileChanged(id exeunt.AccountID, version int64, by exeunt.Actor, detail string, now time.Time) error {
+	if _, err := t.appendEvent(by, exeunt.Revocation{Account: id, Scope: exeunt.ScopeProfile}, 0, version, now); err != nil {
+		return err
+	}
+	return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditProfile, By: by, Detail: detail})
 }
 
 const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`
@@ -200,7 +208,7 @@ func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email str
 			Scan(profileDest(&p)...); err != nil {
 			return err
 		}
-		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditProfile, By: by, Detail: "email_confirmed"})
+		return t.profileChanged(id, p.Version, by, "email_confirmed", now)
 	})
 	if err != nil {
 		return live.Profile{}, err

@@ -123,7 +123,7 @@ func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time
 			return out, nil, err
 		}
 	}
-	if out.Seq, err = t.appendEvent(by, rev, generation, now); err != nil {
+	if out.Seq, err = t.appendEvent(by, rev, generation, 0, now); err != nil {
 		return out, nil, err
 	}
 	detail := string(rev.Scope) + " " + string(rev.Reason)
@@ -254,17 +254,17 @@ func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 	return exeunt.ErrSignedOut, nil
 }
 
-func (t *tx) appendEvent(by exeunt.Actor, rev exeunt.Revocation, generation int64, now time.Time) (int64, error) {
+func (t *tx) appendEvent(by exeunt.Actor, rev exeunt.Revocation, generation, version int64, now time.Time) (int64, error) {
 	seq := t.seq + 1
-	_, err := t.exec(`INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		seq, ms(now), rev.Account.Bytes(), rev.Scope, rev.Session.Bytes(), rev.AppSession.Bytes(), generation, rev.Reason,
+	_, err := t.exec(`INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, version, reason, by_kind, by_account, by_session, by_label)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		seq, ms(now), rev.Account.Bytes(), rev.Scope, rev.Session.Bytes(), rev.AppSession.Bytes(), generation, version, rev.Reason,
 		by.Kind, by.Account.Bytes(), by.Session.Bytes(), by.Label)
 	if err != nil {
 		return 0, err
 	}
 	t.seq = seq
-	t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(now)), Revocation: rev, By: by, Generation: generation})
+	t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(now)), Revocation: rev, By: by, Generation: generation, Version: version})
 	return seq, nil
 }
 

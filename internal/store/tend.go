@@ -177,11 +177,11 @@ func (s *Store) Events(ctx context.Context, after int64, limit int) ([]exeunt.Ev
 	return collect(rows, err, "events", scanEvent)
 }
 
-const eventColumns = `seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label`
+const eventColumns = `seq, at, account_id, scope, session_id, app_session_id, generation, version, reason, by_kind, by_account, by_session, by_label`
 
 func scanEvent(r rowScanner) (e exeunt.Event, err error) {
 	var when int64
-	err = r.Scan(&e.Seq, &when, &e.Account, &e.Scope, &e.Session, &e.AppSession, &e.Generation, &e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label)
+	err = r.Scan(&e.Seq, &when, &e.Account, &e.Scope, &e.Session, &e.AppSession, &e.Generation, &e.Version, &e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label)
 	e.At = at(when)
 	return e, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/testpg"
@@ -203,5 +204,29 @@ func endIt(t *testing.T, n *testnode.Node, s exeunt.Session) {
 	_, err := n.End(context.Background(), testnode.PersonIn(s), exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// What a check tells of an account is the same on every node, soon after it was
+// changed on one.
+func TestAChangedProfileIsOneOnAllNodes(t *testing.T) {
+	cluster := nodes(t, testpg.NewDatabase(t), 2)
+	token, session := cluster[0].NewSession(t, cluster[0].NewAccount(t, "ada"), exeunt.KindKept)
+	until(t, cluster[1], token, live.Usable)
+	name := "Countess"
+	if err := cluster[0].ChangeProfile(t.Context(), testnode.PersonIn(session), session.Account, authority.ProfileChange{Name: &name}); err != nil {
+		t.Fatal(err)
+	}
+	for limit := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
+		p, err := cluster[1].Profile(t.Context(), cluster[1].Check(t.Context(), token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Name == name {
+			return
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("the other node goes on saying %q", p.Name)
+		}
 	}
 }

@@ -9,5 +9,9 @@ CREATE TABLE nodes (
   at   INTEGER NOT NULL
 );
 
+-- Of events that tell of a changed profile.
+ALTER TABLE events ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+
 -- +goose Down
+ALTER TABLE events DROP COLUMN version;
 DROP TABLE nodes;
