@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/live"
 )
 
@@ -30,7 +31,8 @@ func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 		return Answer{State: live.NoSuch}
 	}
 	h := t.Hash()
-	if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
+	w := a.Feed.Window() // before memory is looked into, see feed.Window
+	if ans := a.Live.Check(h, a.Now()); stands(ans, w) {
 		return ans
 	}
 	return a.ask(ctx, t.Use(), h)
@@ -39,14 +41,14 @@ func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 // stands reports whether memory's answer may be given at this moment. An end is
 // final; anything else must come from a memory that is fresh, and some things only
 // the store can tell.
-func (a *Authority) stands(ans Answer) bool {
+func stands(ans Answer, w feed.Window) bool {
 	switch ans.State {
 	case live.Ended:
 		return true
 	case live.Absent, live.SeemsIdle:
 		return false
 	}
-	return a.Feed.Fresh()
+	return w.Open()
 }
 
 // Touch counts as activity of the answer's session.
@@ -74,15 +76,19 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 	}
 	defer release()
 	for range maxReloads {
-		if !a.Feed.Fresh() && !a.confirm(ctx) {
-			return Answer{State: live.CannotKnow}
+		w := a.Feed.Window()
+		if !w.Open() {
+			if !a.confirm(ctx) {
+				return Answer{State: live.CannotKnow}
+			}
+			w = a.Feed.Window()
 		}
-		if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
+		if ans := a.Live.Check(h, a.Now()); stands(ans, w) {
 			return ans
 		}
 		server := a.Feed.Server()
 		sn, err := a.load(ctx, use, h)
-		if a.Feed.Server() != server || !a.Feed.Fresh() {
+		if a.Feed.Server() != server || !w.Open() {
 			continue // who knows which server that was
 		}
 		switch {
@@ -109,7 +115,7 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 			a.lookups.remember(sight{use, h}, live.Ended)
 			return Answer{State: live.Ended}
 		}
-		if ans := a.Live.Check(h, a.Now()); a.stands(ans) {
+		if ans := a.Live.Check(h, a.Now()); stands(ans, w) {
 			return ans
 		}
 		// Forgotten again, or not fresh any more, or more time has passed: the

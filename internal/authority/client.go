@@ -41,8 +41,9 @@ func (a *Authority) NoteActivity(ctx context.Context, c exeunt.ClientID, h exeun
 	if a.Store.Failed() {
 		return live.CannotKnow
 	}
+	w := a.Feed.Window()
 	ans := a.Live.Check(h, a.Now())
-	if !a.stands(ans) {
+	if !stands(ans, w) {
 		ans = a.ask(ctx, exeunt.UseApp, h)
 	}
 	if ans.Client != c {

@@ -11,6 +11,7 @@ package feed
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,11 +54,31 @@ func (f *Feed) Begin(seq int64) {
 	f.tail.restart(seq)
 }
 
-// Fresh reports whether memory may be believed at this moment. Ask it after
-// looking into memory: an answer counts from when it is given.
-func (f *Feed) Fresh() bool {
-	return f.follower == nil || int64(time.Since(f.start)) < f.freshUntil.Load()
+// Window is for how long memory may be believed. The order in which it is used
+// is what the bound rests on: it is taken first, then memory is looked into, and
+// then it is asked whether it is still open. Had it been taken after the look, a
+// look from long ago could pass by a heartbeat that came since.
+type Window struct {
+	feed  *Feed
+	until int64
 }
+
+// Window returns the present one.
+func (f *Feed) Window() Window {
+	if f.follower == nil {
+		return Window{f, math.MaxInt64}
+	}
+	return Window{f, f.freshUntil.Load()}
+}
+
+// Open reports whether what memory has said since the window was taken may be
+// answered at this moment.
+func (w Window) Open() bool {
+	return w.until == math.MaxInt64 || int64(time.Since(w.feed.start)) < w.until
+}
+
+// Fresh reports whether memory could be believed now.
+func (f *Feed) Fresh() bool { return f.Window().Open() }
 
 // Server is the database server that memory follows; a snapshot that was read
 // from another one must not enter it. It is 0 without a follower.
@@ -90,6 +111,7 @@ func (f *Feed) Confirm(ctx context.Context) error {
 // each commit, before anybody is told that the commit happened.
 func (f *Feed) Own(events []exeunt.Event) error {
 	if f.follower != nil {
+		f.follower.committed(events)
 		f.index.ApplyOwn(events)
 		f.wake(events)
 		return nil

@@ -39,6 +39,8 @@ type Follower struct {
 	feed *Feed
 	last *exeunt.Event // the last event applied, nil when it has not been seen
 	lost bool          // it has been said that the log is out of reach
+
+	own own
 }
 
 const (
@@ -104,7 +106,12 @@ func (f *Follower) connected(ctx context.Context) error {
 			}
 		}
 		wait := min(pollEvery, max(time.Until(next), 0))
-		if err := f.catchUp(ctx, src, wait); err != nil {
+		switch err := f.catchUp(ctx, src, wait); {
+		case errors.Is(err, errDiverged):
+			// Only what is read after a confirmed heartbeat may replace memory: a
+			// server that counts no more has another history too.
+			next = time.Now()
+		case err != nil:
 			return err
 		}
 	}
@@ -136,8 +143,15 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 	if off := f.off(clock); off.Abs() > clockLeeway {
 		return fmt.Errorf("this node's clock is %v off the database's; set it right: idle and absolute timeouts depend on it", off.Round(time.Millisecond))
 	}
-	if err := f.catchUp(ctx, src, 0); err != nil {
+	switch err := f.catchUp(ctx, src, 0); {
+	case errors.Is(err, errDiverged):
+		if err := f.restart(ctx, src, t0, err); err != nil {
+			return err
+		}
+	case err != nil:
 		return err
+	default:
+		f.own.settle(f.feed.index, t0)
 	}
 	f.feed.server.Store(src.Server())
 	f.feed.tail.named(strconv.FormatInt(src.Server(), 36))
@@ -159,7 +173,8 @@ func (f *Follower) off(clock time.Time) time.Duration {
 
 // catchUp applies everything up to the log's end. Each reading begins with the
 // last event that is known already: if it is not there, or is another, history
-// has changed under us, as when a server takes over that had not got everything.
+// has changed under us, as when a server takes over that had not got everything:
+// errDiverged.
 func (f *Follower) catchUp(ctx context.Context, src Source, wait time.Duration) error {
 	ctx, cancel := f.limit(ctx)
 	defer cancel()
@@ -171,12 +186,12 @@ func (f *Follower) catchUp(ctx context.Context, src Source, wait time.Duration) 
 		}
 		switch fresh, err := f.continuation(applied, events); {
 		case err != nil:
-			return f.restart(ctx, src, err)
+			return err
 		case len(fresh) == 0:
 			return nil
 		default:
 			if err := f.feed.advance(fresh); err != nil {
-				return f.restart(ctx, src, err)
+				return fmt.Errorf("%w: %w", errDiverged, err)
 			}
 			f.last = &fresh[len(fresh)-1]
 		}
@@ -202,18 +217,27 @@ func (f *Follower) continuation(applied int64, events []exeunt.Event) ([]exeunt.
 	return events[1:], nil
 }
 
-// restart forgets what memory holds and begins at the log's end.
-func (f *Follower) restart(ctx context.Context, src Source, cause error) error {
+// restart forgets what memory holds and begins at the log's end. The server that
+// has just confirmed may have been deposed since, and this node may have ended
+// sessions on the one that took its place: those are refused until a heartbeat
+// is confirmed that began after them.
+func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, cause error) error {
 	head, err := src.Head(ctx)
 	if err != nil {
 		return err
 	}
 	f.Log.Warn("what this node remembered is dropped; every token is looked up again", "cause", cause, "head", head)
 	f.feed.freshUntil.Store(0)
+	f.own.doubt(f.feed.index, t0)
 	f.feed.Begin(head)
 	f.last = nil
 	f.feed.wakeAll()
 	return nil
+}
+
+// committed notes what this node has just ended itself.
+func (f *Follower) committed(events []exeunt.Event) {
+	f.own.add(f.feed.index, events, time.Since(f.feed.start))
 }
 
 // taken returns who waits for a confirmation, all of whom came before this call.

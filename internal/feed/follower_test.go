@@ -1,0 +1,158 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// server is a log as a test wants it to be seen.
+type server struct {
+	events  []exeunt.Event
+	confirm error
+	asked   int
+}
+
+func (s *server) Confirm(context.Context) (time.Time, error) {
+	s.asked++
+	return time.Time{}, s.confirm
+}
+
+func (s *server) Next(_ context.Context, seq int64, limit int, _ time.Duration) (out []exeunt.Event, err error) {
+	for _, e := range s.events {
+		if e.Seq >= seq && len(out) < limit {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+func (s *server) Head(context.Context) (int64, error) { return int64(len(s.events)), nil }
+func (s *server) Server() int64                       { return 1 }
+func (s *server) Close()                              {}
+
+func ends(seq int64) exeunt.Event {
+	return exeunt.Event{Seq: seq, Revocation: exeunt.Revocation{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeSession, Session: exeunt.NewSessionID()}}
+}
+
+func newFollower() (*Follower, *live.Index) {
+	f := &Follower{Staleness: time.Hour, Log: slog.New(slog.DiscardHandler)}
+	index := live.New(0, live.Options{})
+	New(index, f)
+	return f, index
+}
+
+// Memory was looked into, the process stood still, a heartbeat came: what was
+// seen before it must not be answered by its leave.
+func TestAWindowIsNotOpenedByALaterHeartbeat(t *testing.T) {
+	f, _ := newFollower()
+	f.Staleness = time.Millisecond
+	if err := f.beat(t.Context(), &server{}); err != nil {
+		t.Fatal(err)
+	}
+	w := f.feed.Window()
+	for w.Open() {
+	}
+	f.Staleness = time.Hour
+	if err := f.beat(t.Context(), &server{}); err != nil {
+		t.Fatal(err)
+	}
+	if w.Open() || !f.feed.Fresh() {
+		t.Errorf("the old window is open: %v; memory is fresh: %v", w.Open(), f.feed.Fresh())
+	}
+}
+
+func TestOnlyAConfirmedHeartbeatMakesFresh(t *testing.T) {
+	f, index := newFollower()
+	src := &server{events: []exeunt.Event{ends(1), ends(2)}, confirm: errors.New("the wait for the standby was cancelled")}
+	if err := f.beat(t.Context(), src); err == nil || f.feed.Fresh() {
+		t.Errorf("%v, fresh %v", err, f.feed.Fresh())
+	}
+	// Reading on makes nothing fresh either.
+	if err := f.catchUp(t.Context(), src, 0); err != nil || index.Applied() != 2 || f.feed.Fresh() {
+		t.Errorf("%v, applied %d, fresh %v", err, index.Applied(), f.feed.Fresh())
+	}
+	src.confirm = nil
+	if err := f.beat(t.Context(), src); err != nil || !f.feed.Fresh() {
+		t.Errorf("%v, fresh %v", err, f.feed.Fresh())
+	}
+}
+
+// A server that counts no more has another history too, so finding one without
+// a confirmed heartbeat changes nothing.
+func TestAnotherHistoryCountsOnlyOnceConfirmed(t *testing.T) {
+	f, index := newFollower()
+	log := []exeunt.Event{ends(1), ends(2), ends(3)}
+	if err := f.beat(t.Context(), &server{events: log}); err != nil {
+		t.Fatal(err)
+	}
+	for name, other := range map[string][]exeunt.Event{
+		"another event": {log[0], log[1], ends(3), ends(4)}, "a shorter one": log[:2], "a hole": {log[0], log[1], log[2], ends(5)},
+	} {
+		epoch := index.Epoch()
+		src := &server{events: other}
+		if err := f.catchUp(t.Context(), src, 0); !errors.Is(err, errDiverged) || index.Epoch() != epoch {
+			t.Errorf("%s: %v, epoch %d → %d", name, err, epoch, index.Epoch())
+		}
+		if err := f.beat(t.Context(), src); err != nil || index.Epoch() == epoch || index.Applied() != int64(len(other)) || !f.feed.Fresh() {
+			t.Errorf("%s, confirmed: %v, epoch %d → %d, applied %d", name, err, epoch, index.Epoch(), index.Applied())
+		}
+		f.feed.Begin(0)
+		if f.last = nil; f.beat(t.Context(), &server{events: log}) != nil {
+			t.Fatal("the first history again")
+		}
+	}
+}
+
+// The server that has confirmed may be deposed by then, and this node may have
+// ended a session on its successor: what it reads of that session afterwards
+// must not make it usable.
+func TestOwnEndingsOutliveAReplacedHistory(t *testing.T) {
+	f, index := newFollower()
+	old := []exeunt.Event{ends(1), ends(2)}
+	if err := f.beat(t.Context(), &server{events: old}); err != nil {
+		t.Fatal(err)
+	}
+	s := live.Snapshot{Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Session: exeunt.Session{
+		ID: exeunt.NewSessionID(), Account: exeunt.NewAccountID(), Started: time.Now(), Seen: time.Now(), Idle: time.Hour, ExpiresAt: time.Now().Add(time.Hour)}}
+	insert := func(seq int64) live.State {
+		s.Seq, s.Epoch = seq, index.Epoch()
+		index.Insert(s)
+		return index.Check(s.Hash, time.Now()).State
+	}
+	other := &late{server{events: []exeunt.Event{old[0], ends(2), ends(3), ends(4)}}, func() {
+		mine := ends(3)
+		mine.Account, mine.Session = s.Session.Account, s.Session.ID
+		if err := f.feed.Own([]exeunt.Event{mine}); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	if err := f.beat(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if got := insert(4); got != live.CannotKnow {
+		t.Errorf("a session that this node has just ended is %v", got)
+	}
+	if err := f.beat(t.Context(), &other.server); err != nil {
+		t.Fatal(err)
+	}
+	if got := insert(4); got == live.CannotKnow {
+		t.Error("the doubt is never lifted")
+	}
+}
+
+// late is a server during whose confirmation something happens.
+type late struct {
+	server
+	meanwhile func()
+}
+
+func (l *late) Confirm(ctx context.Context) (time.Time, error) {
+	l.meanwhile()
+	return l.server.Confirm(ctx)
+}
