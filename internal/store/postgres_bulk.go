@@ -7,6 +7,10 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
+// The subqueries are scalar on purpose: joins would let the planner, which knows
+// nothing of the wishes, read all sessions of an account for each, or all
+// outcomes.
+//
 // A duplicate within the batch is joined once, and so is left to the
 // statements for one, which find that it has ended already.
 const bulkEnd = `WITH wish AS (
@@ -15,10 +19,11 @@ const bulkEnd = `WITH wish AS (
 ), ended AS (
 	UPDATE sessions s SET ended_at = CASE w.reason WHEN 'idle' THEN s.seen + s.idle WHEN 'absolute' THEN s.expires ELSE w.now END,
 		ended_reason = w.reason, ended_by = w.by_kind, ended_by_session = w.by_session, ended_by_label = CASE WHEN s.id = w.by_session THEN s.label ELSE w.by_label END
-	FROM wish w, accounts a
-	WHERE s.account_id = w.account AND s.id = w.session AND a.id = w.account AND s.ended_at IS NULL AND s.generation >= a.generation
+	FROM wish w
+	WHERE s.account_id = w.account AND s.id = w.session AND s.ended_at IS NULL
+	AND s.generation >= (SELECT a.generation FROM accounts a WHERE a.id = s.account_id)
 	AND (w.reason <> 'idle' OR s.seen + s.idle <= w.now) AND (w.reason <> 'absolute' OR s.expires <= w.now)
-	AND (w.key = '' OR NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key))
+	AND (w.key = '' OR (SELECT count(*) FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key) = 0)
 	RETURNING w.ord, s.ended_by_label AS label
 ), done AS (
 	SELECT w.*, e.label, $1 + row_number() OVER (ORDER BY w.ord) AS seq FROM ended e JOIN wish w ON w.ord = e.ord
