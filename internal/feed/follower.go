@@ -184,6 +184,12 @@ func (f *Follower) catchUp(ctx context.Context, src Source, wait time.Duration) 
 		if err != nil {
 			return err
 		}
+		if len(events) == 0 && applied > 0 {
+			// A program before this one may have deleted the last event too.
+			if head, err := src.Head(ctx); err != nil || head == applied {
+				return err
+			}
+		}
 		switch fresh, err := f.continuation(applied, events); {
 		case err != nil:
 			return err

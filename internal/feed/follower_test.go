@@ -14,6 +14,7 @@ import (
 // server is a log as a test wants it to be seen.
 type server struct {
 	events  []exeunt.Event
+	before  int64 // events deleted because they were old
 	confirm error
 	asked   int
 }
@@ -32,7 +33,7 @@ func (s *server) Next(_ context.Context, seq int64, limit int, _ time.Duration) 
 	return out, nil
 }
 
-func (s *server) Head(context.Context) (int64, error) { return int64(len(s.events)), nil }
+func (s *server) Head(context.Context) (int64, error) { return s.before + int64(len(s.events)), nil }
 func (s *server) Server() int64                       { return 1 }
 func (s *server) Close()                              {}
 
@@ -105,6 +106,21 @@ func TestAnotherHistoryCountsOnlyOnceConfirmed(t *testing.T) {
 		f.feed.Begin(0)
 		if f.last = nil; f.beat(t.Context(), &server{events: log}) != nil {
 			t.Fatal("the first history again")
+		}
+	}
+}
+
+// In a quiet place the whole log may have been deleted for its age.
+func TestALogThatWasDeletedForItsAgeIsNoOther(t *testing.T) {
+	f, index := newFollower()
+	log := []exeunt.Event{ends(1), ends(2)}
+	if err := f.beat(t.Context(), &server{events: log}); err != nil {
+		t.Fatal(err)
+	}
+	epoch := index.Epoch()
+	for _, src := range []*server{{before: 2}, {before: 2, events: []exeunt.Event{}}} {
+		if err := f.beat(t.Context(), src); err != nil || index.Epoch() != epoch || !f.feed.Fresh() {
+			t.Errorf("%v, epoch %d → %d", err, epoch, index.Epoch())
 		}
 	}
 }

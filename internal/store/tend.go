@@ -123,8 +123,10 @@ var stale = []struct {
 	{"outcomes", "(actor, key)", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore},
 	{"nodes", "id", `SELECT id FROM nodes WHERE at < $1 LIMIT $2`, dayBefore},
 	{"audit", "id", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) AS oldest WHERE at < $1`, Retention.audit},
-	// An event outlives the sessions it explains.
-	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1 AND seq <= (SELECT settled FROM log_head WHERE id = 1)`, Retention.ended},
+	// An event outlives the sessions it explains, and the last one stays: by it
+	// other nodes tell whether the log is still the one that they follow.
+	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1
+		AND seq <= (SELECT settled FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.ended},
 }
 
 func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
