@@ -45,9 +45,16 @@ async function backTo(page, happens) {
   await paint(page);
   const seen = await film(page);
   await page.waitForFunction(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(() => done(true))); }));
-  await until(() => seen.frames > 0);
-  const before = await seen.stop();
-  assert.ok(before.private > 0, 'the camera does not see the private page while it is open');
+  // The first frame may be of before the page was coloured, and without a change
+  // there is no second: so the page is moved a little.
+  let moved = 0;
+  await until(async () => {
+    if (seen.sees) return true;
+    moved = 1 - moved;
+    await page.evaluate((px) => { document.documentElement.style.paddingTop = `${px}px`; }, moved);
+    return false;
+  }, 'a frame of the private page while it is open');
+  await seen.stop();
   await page.goto(`${other.url}/`);
   await happens();
   const camera = await film(page);

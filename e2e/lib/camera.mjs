@@ -25,6 +25,8 @@ export async function film(page) {
   await cdp.send('Page.startScreencast', { format: 'png', everyNthFrame: 1, maxWidth: 640, maxHeight: 430 });
   return {
     get frames() { return frames.length; },
+    /** Whether the latest frame shows something private. */
+    get sees() { return frames.length > 0 && shows(Buffer.from(frames.at(-1), 'base64')); },
     async stop() {
       await cdp.send('Page.stopScreencast').catch(() => {});
       await cdp.detach().catch(() => {});
