@@ -119,14 +119,16 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-// Shutdown ends the open event streams, so that a server can stop. Give it to
-// http.Server.RegisterOnShutdown.
-func (a *App) Shutdown() { a.gate.Close() }
+// Shutdown ends the open event streams, so that a server can stop, and takes
+// leave of the authority. Give it to http.Server.RegisterOnShutdown.
+func (a *App) Shutdown() {
+	a.gate.Close()
+	a.stop()
+}
 
 // Close closes the database. Call it after the server has stopped.
 func (a *App) Close() error {
-	a.gate.Close()
-	a.stop()
+	a.Shutdown()
 	return a.data.close()
 }
 

@@ -141,7 +141,15 @@ func (s *Stage) Serve(ctx context.Context) error {
 			elsewhere[i] = o.node.Serve(inner, o.l)
 		})
 	}
-	err := s.Node.Serve(inner, s.exeunt)
+	// Chirp takes its leave first: to its verifier a node that goes away is worth
+	// a warning.
+	node, stopNode := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopNode()
+	defer context.AfterFunc(inner, func() {
+		s.Chirp.Shutdown()
+		stopNode()
+	})()
+	err := s.Node.Serve(node, s.exeunt)
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err = errors.Join(err, s.server.Shutdown(limit))
