@@ -21,12 +21,13 @@ function readGo(file) {
     if (e.Test) tests.set(key, e.Action);
     else packages.push({ name: e.Package ?? e.ImportPath, action: e.Action, key, elapsed: e.Elapsed ?? 0 });
   }
+  const ended = new Set(tests.keys());
   // A test with subtests is counted by those.
   for (const key of [...tests.keys()]) {
     const parent = key.slice(0, key.lastIndexOf('/'));
     if (key.includes('/', key.indexOf(' ')) && tests.has(parent) && tests.get(parent) === 'pass') tests.delete(parent);
   }
-  return { tests, output, packages };
+  return { tests, ended, output, packages };
 }
 
 function count(states) {
@@ -36,7 +37,7 @@ function count(states) {
 }
 
 function go(file, errFile) {
-  const { tests, output, packages } = readGo(file);
+  const { tests, ended, output, packages } = readGo(file);
   const err = readFileSync(errFile, 'utf8').split('\n').filter((l) => l && !l.startsWith('go: downloading')).join('\n');
   if (err) console.log(err);
   let bad = false;
@@ -45,6 +46,10 @@ function go(file, errFile) {
       bad = true;
       console.log(`FAIL ${p.name}`);
       if (output.has(p.key)) console.log(output.get(p.key));
+      // A program that died did so in a test that never ended: what it said last is the reason.
+      for (const [key, said] of output) {
+        if (key !== p.key && key.startsWith(`${p.name} `) && !ended.has(key)) console.log(`--- DIED IN ${key}\n${said}`);
+      }
     }
   }
   for (const [key, action] of tests) {

@@ -102,6 +102,11 @@ func (c *core) find(k *key) (ref, *entry) {
 			co.mark.Load() // so that it is on its way while the entry is
 		}
 		local := uint32(slot & localMask)
+		if int(local/pageLen) >= len(v.entries) {
+			// Views share their slots: this one was filled after the view was
+			// read, and after the view with its entry had come.
+			return c.find(k)
+		}
 		if e := &v.entries[local/pageLen][local%pageLen]; e.is(k) {
 			return ref(k.shard<<localBits | local), e
 		}

@@ -148,3 +148,32 @@ func TestGrowthHidesNobody(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Whoever asks for a token while it comes in as the first of its shard may hold
+// a view without entries whose slots name one all the same.
+func TestChecksBesideTheFirstOfAShard(t *testing.T) {
+	for range 40 {
+		x := New(0, Options{})
+		var asked atomic.Pointer[exeunt.TokenHash]
+		var wg sync.WaitGroup
+		var stop atomic.Bool
+		for range 2 {
+			wg.Go(func() {
+				for !stop.Load() {
+					if h := asked.Load(); h != nil {
+						x.Check(*h, epoch)
+					}
+				}
+			})
+		}
+		for shard := range shardCount {
+			s := snapshot(0, exeunt.NewAccountID(), 1)
+			s.Hash[0] = byte(shard)
+			asked.Store(&s.Hash)
+			x.Insert(s)
+			want(t, x, s.Hash, epoch, Usable)
+		}
+		stop.Store(true)
+		wg.Wait()
+	}
+}
