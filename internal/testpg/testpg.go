@@ -248,7 +248,20 @@ func (s *Server) Signal(sig syscall.Signal) error {
 // open and nothing answers. The function it returns lets them go on.
 func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	t.Helper()
-	pids := s.pids(t)
+	thaw, err := s.Pause()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(thaw)
+	return thaw
+}
+
+// Pause is Freeze for what is no test.
+func (s *Server) Pause() (resume func(), err error) {
+	pids, err := s.pids()
+	if err != nil {
+		return nil, err
+	}
 	send := func(sig syscall.Signal) {
 		for _, pid := range pids {
 			_ = syscall.Kill(pid, sig) // one may have ended meanwhile
@@ -256,21 +269,18 @@ func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	}
 	send(syscall.SIGSTOP)
 	var once sync.Once
-	thaw = func() { once.Do(func() { send(syscall.SIGCONT) }) }
-	t.Cleanup(thaw)
-	return thaw
+	return func() { once.Do(func() { send(syscall.SIGCONT) }) }, nil
 }
 
 // pids are the server's processes: the postmaster and its children.
-func (s *Server) pids(t testing.TB) []int {
-	t.Helper()
+func (s *Server) pids() ([]int, error) {
 	postmaster, err := s.Pid()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	pids := []int{postmaster}
 	for _, path := range stats {
@@ -287,7 +297,7 @@ func (s *Server) pids(t testing.TB) []int {
 			}
 		}
 	}
-	return pids
+	return pids, nil
 }
 
 // Close stops the server and removes its files.
@@ -312,7 +322,11 @@ func (s *Server) URL(name string, others ...*Server) string {
 // Kill ends every process of the server at once, as a power cut does.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
-	for _, pid := range s.pids(t) {
+	pids, err := s.pids()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	<-s.exited
