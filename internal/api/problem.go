@@ -43,7 +43,7 @@ func headersOf(p *client.Problem) http.Header {
 func (a *API) problem(ctx context.Context, err error) problem {
 	p := problemOf(web.StatusOf(err), err)
 	if p.Status >= 500 {
-		a.Log.Error("call failed", "request", web.RequestID(ctx), "status", p.Status, "err", err)
+		a.Log.Log(ctx, web.LogLevel(p.Status), "call failed", "request", web.RequestID(ctx), "status", p.Status, "err", err)
 	}
 	return p
 }

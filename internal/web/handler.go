@@ -35,7 +35,7 @@ func (s Surface) Handle(h Handler) http.Handler {
 func (s Surface) Answer(w http.ResponseWriter, r *http.Request, err error) {
 	status := StatusOf(err)
 	if status >= 500 {
-		s.Log.Error("request failed", "request", RequestID(r.Context()), "method", r.Method, "route", r.Pattern, "status", status, "err", err)
+		s.Log.Log(r.Context(), LogLevel(status), "request failed", "request", RequestID(r.Context()), "method", r.Method, "route", r.Pattern, "status", status, "err", err)
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
@@ -44,6 +44,15 @@ func (s Surface) Answer(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
 	s.Fail(w, r, status, err)
+}
+
+// LogLevel is the level at which a failure is logged: that the store is away is
+// said once where it is noticed, and is no fault of each request that meets it.
+func LogLevel(status int) slog.Level {
+	if status == http.StatusServiceUnavailable {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
 }
 
 // RetryAfter returns for how many seconds an error asks its reader to wait, and
