@@ -23,6 +23,7 @@ import (
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/demo"
 	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 func main() {
@@ -47,6 +48,7 @@ func run(ctx context.Context, stop func()) error {
 	flag.StringVar(&opt.AppAddr, "app-addr", "127.0.0.1:0", "Chirp's address")
 	flag.DurationVar(&kept, "kept-idle", 30*24*time.Hour, "idle timeout of kept sessions")
 	flag.DurationVar(&shared, "shared-idle", 15*time.Minute, "idle timeout of shared sessions")
+	postgres := flag.Bool("postgres", false, "on a PostgreSQL server of its own instead of a file")
 	level := flag.String("log", "error", "log level")
 	flag.Parse()
 	c := &clock{}
@@ -55,6 +57,14 @@ func run(ctx context.Context, stop func()) error {
 	opt.Hashing = signin.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 4} // the tests sign in hundreds of times
 	opt.Policy = config.Default().Policy
 	opt.Policy.Kept.Idle, opt.Policy.Shared.Idle = kept, shared
+	var db database
+	if *postgres {
+		if err := db.open(); err != nil {
+			return err
+		}
+		defer db.Close()
+		opt.Database = config.Secret(db.URL("postgres"))
+	}
 	stage, accounts, err := demo.Start(ctx, opt)
 	if err != nil {
 		return err
@@ -70,7 +80,7 @@ func run(ctx context.Context, stop func()) error {
 		answer := map[string]any{}
 		if err := json.Unmarshal(line, &cmd); err != nil {
 			answer["error"] = err.Error()
-		} else if err := cmd.do(ctx, stage.Node, c, answer); err != nil {
+		} else if err := cmd.do(ctx, stage.Node, c, &db, answer); err != nil {
 			answer["error"] = err.Error()
 		}
 		if err := out.Encode(answer); err != nil {
@@ -105,16 +115,46 @@ func commands(ctx context.Context) iter.Seq[[]byte] {
 	}
 }
 
+// database is the server that a test takes away and brings back.
+type database struct {
+	*testpg.Server
+	resume func()
+}
+
+func (d *database) open() (err error) {
+	d.Server, err = testpg.Start()
+	return err
+}
+
+func (d *database) put(state string) (err error) {
+	switch state {
+	case "down": // at once, as in a crash
+		return d.Signal(syscall.SIGQUIT)
+	case "up":
+		return d.Up()
+	case "frozen": // its connections stay, and nothing answers
+		d.resume, err = d.Pause()
+		return err
+	case "thawed":
+		d.resume()
+		return nil
+	}
+	return fmt.Errorf("a database cannot be %q", state)
+}
+
 // command is what a test wants: one of the verbs.
 type command struct {
 	Do      string `json:"do"`
 	Handle  string `json:"handle"`
 	Seconds int    `json:"seconds"`
 	Session string `json:"session"`
+	State   string `json:"state"`
 }
 
-func (c *command) do(ctx context.Context, n *app.Node, clock *clock, answer map[string]any) error {
+func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *database, answer map[string]any) error {
 	switch c.Do {
+	case "database":
+		return db.put(c.State)
 	case "advance": // move the clock and do what is due then
 		clock.offset.Add(int64(time.Duration(c.Seconds) * time.Second))
 		return n.Authority.Sweep(ctx)
