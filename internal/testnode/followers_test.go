@@ -103,10 +103,60 @@ func cutter(t *testing.T, server *testpg.Server) (stop func() int) {
 	return func() int { close(done); cutting.Wait(); return cut }
 }
 
-// stubborn repeats what is harmless to repeat until its outcome is known.
-func stubborn(do func() error) error {
+// caller is somebody with an account of their own, so that an ending of many is
+// theirs alone.
+type caller struct {
+	node         *testnode.Node
+	sessions     []exeunt.Session
+	tokens       []exeunt.Token
+	ended, alive []exeunt.Token
+}
+
+func (c *caller) signIn(times int) error {
+	ctx := context.Background()
+	a := exeunt.Account{ID: exeunt.NewAccountID(), Name: "Somebody", Created: c.node.Now(), Generation: 1, CredentialVersion: 1}
+	a.Handle = "h" + a.ID.String()[4:]
+	if err := c.node.Store.AddAccount(ctx, a, store.Credential{PasswordHash: "none"}, nil, exeunt.System()); err != nil {
+		return err
+	}
+	p := exeunt.Proof{Account: a.ID, Method: exeunt.MethodPassword, Generation: 1, CredentialVersion: 1}
+	for range times {
+		token, s, err := c.node.Start(ctx, authority.SignIn{Proof: p, Kind: exeunt.KindApp, Label: "one"})
+		if err != nil {
+			return err
+		}
+		c.tokens, c.sessions = append(c.tokens, token), append(c.sessions, s)
+	}
+	return nil
+}
+
+// signOut ends the sessions one by one; of the last three, some together.
+func (c *caller) signOut(told func(exeunt.Token)) error {
+	ones := len(c.sessions) - 3
+	for i, s := range c.sessions[:ones] {
+		if err := c.end(s, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: s.ID}); err != nil {
+			return err
+		}
+		told(c.tokens[i])
+	}
+	c.ended, c.alive = c.tokens[:ones], c.tokens[ones:]
+	last := c.sessions[ones+2]
+	switch rand.IntN(3) {
+	case 0:
+		c.ended, c.alive = c.tokens[:ones+2], c.tokens[ones+2:]
+		return c.end(last, exeunt.Revocation{Scope: exeunt.ScopeOthers, Session: last.ID})
+	case 1:
+		c.ended, c.alive = c.tokens, nil
+		return c.end(last, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+	}
+	return nil
+}
+
+// end repeats what is harmless to repeat until its outcome is known.
+func (c *caller) end(by exeunt.Session, rev exeunt.Revocation) error {
+	rev.Account, rev.Reason, rev.Key = by.Account, exeunt.ReasonSignedOut, by.ID.String()
 	for limit := time.Now().Add(time.Minute); ; {
-		err := do()
+		_, err := c.node.End(context.Background(), testnode.PersonIn(by), rev)
 		if !errors.Is(err, exeunt.ErrUnavailable) && !errors.Is(err, exeunt.ErrNotConfirmed) || time.Now().After(limit) {
 			return err
 		}
@@ -123,7 +173,7 @@ func TestFollowersMissNothing(t *testing.T) {
 	}
 	t.Cleanup(server.Close)
 	url := server.NewDatabase(t)
-	const writers, followers, callers = 3, 3, 128
+	const writers, followers, callers = 3, 3, 256
 	records := make([]*record, writers+followers)
 	cluster := make([]*testnode.Node, len(records))
 	for i := range cluster {
@@ -132,11 +182,11 @@ func TestFollowersMissNothing(t *testing.T) {
 		cluster[i] = testnode.New(t, testnode.Options{Database: url, Staleness: staleness, Source: func(s feed.Source) feed.Source { return recorder{s, r} }})
 		cluster[i].Tend(t)
 	}
-	// Accounts of their own, so that ending all of an account's sessions is an
-	// event of one caller.
-	perCaller := (*endings+*endings/10)/(writers*callers) + 1
-	type book struct{ ended, alive []exeunt.Token }
-	books := make([]book, writers*callers)
+	perCaller := *endings/(writers*callers) + 3
+	var people []*caller
+	for i := range writers * callers {
+		people = append(people, &caller{node: cluster[i%writers]})
+	}
 	var sampled atomic.Pointer[exeunt.Token] // of a session that was ended more than the bound ago
 	looked, stopLooking := atomic.Int64{}, make(chan struct{})
 	var looking sync.WaitGroup
@@ -160,68 +210,28 @@ func TestFollowersMissNothing(t *testing.T) {
 			}
 		})
 	}
+	all := func(do func(*caller) error) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for _, c := range people {
+			wg.Go(func() {
+				if err := do(c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	all(func(c *caller) error { return c.signIn(perCaller) })
 	stop := cutter(t, server)
 	begun := time.Now()
-	var writing sync.WaitGroup
-	for i := range books {
-		n, b, random := cluster[i%writers], &books[i], rand.New(rand.NewPCG(1, uint64(i)))
-		writing.Go(func() {
-			ctx := context.Background()
-			var account exeunt.Account
-			if err := stubborn(func() error {
-				account = exeunt.Account{ID: exeunt.NewAccountID(), Handle: "h" + exeunt.NewToken(exeunt.UseInvite).Hash().String()[:20], Name: "Somebody", Created: n.Now(), Generation: 1, CredentialVersion: 1}
-				return n.Store.AddAccount(ctx, account, store.Credential{PasswordHash: "none"}, nil, exeunt.System())
-			}); err != nil {
-				t.Errorf("new account: %v", err)
-				return
-			}
-			proof := exeunt.Proof{Account: account.ID, Method: exeunt.MethodPassword, Generation: 1, CredentialVersion: 1}
-			start := func() (token exeunt.Token, s exeunt.Session, err error) {
-				err = stubborn(func() error {
-					token, s, err = n.Start(ctx, authority.SignIn{Proof: proof, Kind: exeunt.KindApp, Label: "one"})
-					return err
-				})
-				return token, s, err
-			}
-			end := func(rev exeunt.Revocation, by exeunt.Session) error {
-				rev.Account, rev.Reason, rev.Key = account.ID, exeunt.ReasonSignedOut, exeunt.NewToken(exeunt.UseInvite).Hash().String()
-				return stubborn(func() error {
-					_, err := n.End(ctx, testnode.PersonIn(by), rev)
-					if err == nil && rev.Scope != exeunt.ScopeSession {
-						proof.Generation++
-					}
-					return err
-				})
-			}
-			for range perCaller {
-				token, session, err := start()
-				if err == nil {
-					switch random.IntN(20) {
-					case 0: // the one stays, what was alive goes
-						if err = end(exeunt.Revocation{Scope: exeunt.ScopeOthers, Session: session.ID}, session); err == nil {
-							b.ended, b.alive = append(b.ended, b.alive...), []exeunt.Token{token}
-						}
-						continue
-					case 1: // the whole account
-						if err = end(exeunt.Revocation{Scope: exeunt.ScopeAccount}, session); err == nil {
-							b.ended, b.alive = append(append(b.ended, b.alive...), token), nil
-						}
-						continue
-					}
-					err = end(exeunt.Revocation{Scope: exeunt.ScopeSession, Session: session.ID}, session)
-				}
-				if err != nil {
-					t.Errorf("write: %v", err)
-					return
-				}
-				b.ended = append(b.ended, token)
-				if i == 0 {
-					time.AfterFunc(staleness, func() { sampled.Store(&token) })
-				}
+	all(func(c *caller) error {
+		return c.signOut(func(token exeunt.Token) {
+			if c == people[0] {
+				time.AfterFunc(staleness, func() { sampled.Store(&token) })
 			}
 		})
-	}
-	writing.Wait()
+	})
 	took := time.Since(begun)
 	cut := stop()
 	close(stopLooking)
@@ -245,8 +255,8 @@ func TestFollowersMissNothing(t *testing.T) {
 		records[i].compare(t, i, log)
 	}
 	var ended, alive []exeunt.Token
-	for _, b := range books {
-		ended, alive = append(ended, b.ended...), append(alive, b.alive...)
+	for _, c := range people {
+		ended, alive = append(ended, c.ended...), append(alive, c.alive...)
 	}
 	for _, n := range cluster {
 		for _, token := range sample(ended) {
