@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 
 	// For tests: no room may import them.
 	"internal/testpg":   {},
+	"internal/fault":    {},
 	"internal/testnode": {"", "internal/authority", "internal/feed", "internal/keys", "internal/live", "internal/signin", "internal/store", "internal/web"},
 
 	"examples/chirp":           {"client", "js"},

@@ -131,7 +131,11 @@ func (s *Store) gather(first *member) []*member {
 
 func (s *Store) runBatch(batch []*member) {
 	err := s.attempt(batch)
-	if err != nil && len(batch) > 1 && !errors.Is(err, exeunt.ErrNotConfirmed) && s.tx.begun {
+	if err != nil && !errors.Is(err, exeunt.ErrNotConfirmed) && s.tx.begun && s.tx.conn == nil {
+		// The connection broke, which is nobody's fault: all together once more.
+		err = s.attempt(batch)
+	}
+	if err != nil && len(batch) > 1 && !errors.Is(err, exeunt.ErrNotConfirmed) && s.tx.begun && s.tx.conn != nil {
 		// Somebody's statement failed and undid everybody's. Alone, only the
 		// one at fault fails.
 		for _, m := range batch {

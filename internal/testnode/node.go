@@ -28,6 +28,9 @@ type Options struct {
 	// Database is the URL of one to share with other nodes; "": a file of its own.
 	Database  string
 	Staleness time.Duration // of a shared database; zero: 2 s
+	// Source stands between a shared database's log and the node, to see what it
+	// is given. nil: nothing does.
+	Source func(feed.Source) feed.Source
 }
 
 // Retention is how long a node keeps what has ended.
@@ -84,7 +87,13 @@ func open(t testing.TB, o Options, n *Node, index *live.Index, log *slog.Logger)
 	var follower *feed.Follower
 	if store.Shared(url) {
 		follower = &feed.Follower{
-			Open:      func(ctx context.Context) (feed.Source, error) { return st.Follow(ctx) },
+			Open: func(ctx context.Context) (feed.Source, error) {
+				src, err := st.Follow(ctx)
+				if err != nil || o.Source == nil {
+					return src, err
+				}
+				return o.Source(src), nil
+			},
 			Staleness: cmp.Or(o.Staleness, 2*time.Second), Now: n.Clock.Now, Log: log,
 		}
 	}

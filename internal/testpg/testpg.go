@@ -39,7 +39,8 @@ type Server struct {
 	process  *exec.Cmd
 	stdin    interface{ Close() error }
 	exited   chan struct{}
-	log      bytes.Buffer
+	log      log
+	under    []string // what the server is run by
 	made     atomic.Int64
 }
 
@@ -181,13 +182,40 @@ func (s *Server) gone(err error) error {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
+// log is what the server has said.
+type log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+// Log returns what the server has said so far.
+func (s *Server) Log() string {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return s.log.buf.String()
+}
+
+// UpUnder is Up with the server run by another program, as one that makes its
+// disk fail.
+func (s *Server) UpUnder(command ...string) error {
+	s.under = command
+	defer func() { s.under = nil }()
+	return s.Up()
+}
+
 // Up starts the server and waits until it answers.
 func (s *Server) Up() error {
 	// The shell ends the server when the tests are gone, however they went: its
 	// standard input closes then.
-	s.process = exec.Command("/bin/sh", "-c", `exec 3<&0; "$@" 3<&- </dev/null & pid=$!
-		(cat <&3; kill -INT $pid) >/dev/null 2>&1 & exec 3<&-; wait $pid`, "sh",
-		filepath.Join(s.bin, "postgres"), "-D", s.data())
+	args := append(slices.Clone(s.under), filepath.Join(s.bin, "postgres"), "-D", s.data())
+	s.process = exec.Command("/bin/sh", append([]string{"-c", `exec 3<&0; "$@" 3<&- </dev/null & pid=$!
+		(cat <&3; kill -INT $pid) >/dev/null 2>&1 & exec 3<&-; wait $pid`, "sh"}, args...)...)
 	s.process.Dir, s.process.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: s.cred, Setpgid: true}
 	s.process.Stdout, s.process.Stderr = &s.log, &s.log
 	in, err := s.process.StdinPipe()
@@ -210,7 +238,7 @@ func (s *Server) Up() error {
 		}
 		select {
 		case <-s.exited:
-			return fmt.Errorf("postgres ended at once: %s", s.log.String())
+			return fmt.Errorf("postgres ended at once: %s", s.Log())
 		case <-limit.C:
 			return fmt.Errorf("postgres does not answer: %w", err)
 		case <-time.After(20 * time.Millisecond):
@@ -352,6 +380,19 @@ func (s *Server) Exec(t testing.TB, database, q string) {
 	if _, err := c.Exec(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Try runs a statement that may fail, as on a server that has a fault.
+func (s *Server) Try(q string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)
+	_, err = c.Exec(ctx, q)
+	return err
 }
 
 func (s *Server) run(name string, args ...string) error {

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"database/sql"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/exeunt/exeunt"
+)
+
+func TestANewerSchemaIsRefused(t *testing.T) { onEachEngine(t, aNewerSchemaIsRefused) }
+
+// Nothing is touched, and the program that it is from goes on with it.
+func aNewerSchemaIsRefused(t *testing.T, s *testStore) {
+	a := s.account()
+	s.exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, $1)`, s.yes())
+	s.Close()
+	refusedOpening(t, s.url, "version 9999", "run the newer program")
+	s.exec(`DELETE FROM goose_db_version WHERE version_id = 9999`)
+	s = openStore(t, s.url)
+	if _, err := s.Account(t.Context(), a.ID); err != nil {
+		t.Errorf("after the refusal: %v", err)
+	}
+}
+
+func TestAnOlderSchemaIsBroughtUpToDate(t *testing.T) {
+	onEachEngine(t, anOlderSchemaIsBroughtUpToDate)
+}
+
+// The first schema of all, with people in it: they stay, and so does the log.
+func anOlderSchemaIsBroughtUpToDate(t *testing.T, s *testStore) {
+	a := s.account()
+	stays, goes := s.session(a.ID), s.session(a.ID)
+	s.end(endOne(goes))
+	s.Close()
+	db, dialect, spelling := s.outside()
+	defer db.Close()
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(dialect, db, spelled{dir, spelling}, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.DownTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, s.url)
+	for _, v := range []exeunt.Session{stays, goes} {
+		got, err := s.Session(t.Context(), a.ID, v.ID)
+		if err != nil || (got.End != nil) != (v.ID == goes.ID) {
+			t.Errorf("a session after the schema was brought up to date: %+v, %v", got, err)
+		}
+	}
+	if out := s.end(endOne(stays)); out.Ended != 1 || out.Seq != 2 {
+		t.Errorf("the next end: %+v", out)
+	}
+	s.announced = nil // not by this store
+	s.checkLog()
+}
+
+// A password that is wrong is not told, and neither is it guessed at: the node
+// says what the server says.
+func TestAWrongPassword(t *testing.T) {
+	server := startServer(t)
+	url := server.NewDatabase(t)
+	with := func(password string) string {
+		return "postgres://exeunt:" + password + url[len("postgres://exeunt"):]
+	}
+	server.Exec(t, "postgres", `ALTER USER exeunt PASSWORD 'right'`)
+	server.Exec(t, "postgres", `DO $$ BEGIN EXECUTE format('COPY (VALUES (%L)) TO %L', 'host all all 127.0.0.1/32 scram-sha-256', current_setting('hba_file')); END $$`)
+	server.Exec(t, "postgres", `SELECT pg_reload_conf()`)
+	for server.Try(`SELECT 1`) == nil { // until it asks for a password
+	}
+	refusedOpening(t, with("hunter2"), "password authentication failed", `user "exeunt"`)
+	s := openStore(t, with("right"))
+	s.account()
+}
+
+// outside opens the database beside the store.
+func (s *testStore) outside() (*sql.DB, goose.Dialect, *strings.Replacer) {
+	s.t.Helper()
+	driver, source, dialect, spelling := "sqlite", "", goose.DialectSQLite3, sqliteSpelling
+	if Shared(s.url) {
+		driver, source, dialect, spelling = "pgx", s.url, goose.DialectPostgres, postgresTypes
+	} else {
+		source = filePath(s)
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return db, dialect, spelling
+}
+
+func (s *testStore) exec(q string, args ...any) {
+	s.t.Helper()
+	db, _, _ := s.outside()
+	defer db.Close()
+	if _, err := db.Exec(q, args...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// yes is how goose's own table spells it.
+func (s *testStore) yes() any {
+	if Shared(s.url) {
+		return true
+	}
+	return 1
+}

@@ -1,0 +1,62 @@
+package testnode_test
+
+import (
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/testpg"
+)
+
+// An entry of the log that cannot be read stops the log, not the truth: nobody
+// is let in by memory that may lack an end, and nobody is called signed out.
+func TestAnEntryThatCannotBeRead(t *testing.T) {
+	server, err := testpg.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	n := nodes(t, server.NewDatabase(t), 1)[0]
+	p := n.NewAccount(t, "ada")
+	stays, _ := n.NewSession(t, p, exeunt.KindKept)
+	goes, s := n.NewSession(t, p, exeunt.KindKept)
+	until(t, n, stays, live.Usable)
+	until(t, n, goes, live.Usable)
+	// Entry 1 is nonsense; entry 2, behind it, ends a session.
+	server.Exec(t, "test1", `BEGIN;
+		UPDATE log_head SET seq = 1, touched = touched + 1;
+		INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label)
+			SELECT 1, 1, account_id, 'session', '\x010203', '\x00000000000000000000000000000000', 0, 'signed_out', 'system', account_id, id, '' FROM sessions LIMIT 1;
+		COMMIT`)
+	until(t, n, stays, live.CannotKnow)
+	n.SignOut(t, s)
+	until(t, n, goes, live.Ended)
+	until(t, n, stays, live.CannotKnow)
+	server.Exec(t, "test1", `UPDATE events SET session_id = '\x01020304050607080910111213141516' WHERE seq = 1`)
+	until(t, n, stays, live.Usable)
+	until(t, n, goes, live.Ended)
+}
+
+// An entry of a kind that only a newer program knows: what it has ended, the
+// store is asked.
+func TestAnEntryFromANewerProgram(t *testing.T) {
+	server, err := testpg.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	n := nodes(t, server.NewDatabase(t), 1)[0]
+	p := n.NewAccount(t, "ada")
+	stays, _ := n.NewSession(t, p, exeunt.KindKept)
+	goes, _ := n.NewSession(t, p, exeunt.KindShared)
+	until(t, n, stays, live.Usable)
+	until(t, n, goes, live.Usable)
+	server.Exec(t, "test1", `BEGIN;
+		UPDATE log_head SET seq = 1, touched = touched + 1;
+		UPDATE sessions SET ended_at = 1, ended_reason = 'signed_out', ended_by = 'operator', ended_by_label = '' WHERE kind = 'shared';
+		INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label)
+			SELECT 1, 1, account_id, 'shared_ones', id, '\x00000000000000000000000000000000', 0, 'signed_out', 'system', account_id, id, '' FROM sessions LIMIT 1;
+		COMMIT`)
+	until(t, n, goes, live.Ended)
+	until(t, n, stays, live.Usable)
+}
