@@ -85,6 +85,6 @@ func (s *Stage) Tour(ctx context.Context, a Accounts, out io.Writer) (held bool,
 	if len(nodes) > 0 {
 		nodes = append(nodes, s.exeunt.Addr().String())
 	}
-	t := &tour{nodes: nodes, staleness: s.Node.Config.MaxStaleness, exeunt: s.ExeuntURL, chirp: s.ChirpURL, handle: a.Tour.Handle, password: a.Tour.Password, newAccount: !exists, out: out}
-	return t.play(ctx)
+	place := Place{Exeunt: s.ExeuntURL, Chirp: s.ChirpURL, Nodes: nodes, Staleness: s.Node.Config.MaxStaleness}
+	return Tour(ctx, place, a.Tour, !exists, out)
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt/client"
@@ -56,8 +57,10 @@ const acrossRounds = 20
 // milliseconds.
 func (t *tour) across(ctx context.Context) (string, error) {
 	var apis []*client.Client
-	for _, addr := range t.nodes {
-		c, err := client.New(t.exeunt, client.Options{Transport: &http.Transport{
+	// A node behind a proxy that terminates TLS is reached without it.
+	plain := strings.Replace(t.Exeunt, "https://", "http://", 1)
+	for _, addr := range t.Nodes {
+		c, err := client.New(plain, client.Options{Transport: &http.Transport{
 			MaxIdleConnsPerHost: 4,
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, addr)
@@ -93,7 +96,7 @@ func (t *tour) across(ctx context.Context) (string, error) {
 				if errors.Is(err, client.ErrSignedOut) {
 					break
 				}
-				if took := time.Since(answered); took > t.staleness {
+				if took := time.Since(answered); took > t.Staleness {
 					return "", fmt.Errorf("another node still answered after %v: %v", took, err)
 				}
 			}
@@ -102,5 +105,5 @@ func (t *tour) across(ctx context.Context) (string, error) {
 	}
 	slices.Sort(late)
 	return fmt.Sprintf("%d times on %d nodes, known on all after %v in the middle and %v at most; the bound is %v", acrossRounds, len(apis),
-		late[len(late)/2].Round(100*time.Microsecond), late[len(late)-1].Round(100*time.Microsecond), t.staleness), nil
+		late[len(late)/2].Round(100*time.Microsecond), late[len(late)-1].Round(100*time.Microsecond), t.Staleness), nil
 }

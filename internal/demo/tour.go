@@ -15,16 +15,40 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// tour plays a person with a laptop, a phone app and a library computer over
-// real HTTP, and verifies after each step what the step promises.
+// Place is where a tour is played: an authority and a Chirp that are up.
+type Place struct {
+	Exeunt, Chirp string        // as browsers reach them
+	Nodes         []string      // addresses, host:port, of all nodes, when there are several
+	Staleness     time.Duration // for how long those may disagree at most
+	// Balanced: Exeunt leads to any of the nodes, so that one may be asked that has
+	// not heard yet what another has answered.
+	Balanced bool
+}
+
+// lag is how long after an answer a request by the address of all may still be
+// answered as things were before.
+func (p Place) lag() time.Duration {
+	if p.Balanced {
+		return p.Staleness
+	}
+	return 0
+}
+
+// Tour plays a person with a laptop, a phone app and a library computer over
+// real HTTP, verifies after each step what the step promises, and writes a line
+// for it. newAccount: the person has none yet and signs up. It reports whether
+// every step held.
+func Tour(ctx context.Context, p Place, a Account, newAccount bool, out io.Writer) (held bool, err error) {
+	t := &tour{Place: p, handle: a.Handle, password: a.Password, newAccount: newAccount, out: out}
+	return t.play(ctx)
+}
+
 type tour struct {
-	exeunt, chirp string // addresses
-	handle        string
-	password      string
-	newAccount    bool
-	nodes         []string      // addresses of all nodes, when there are several
-	staleness     time.Duration // and for how long they may disagree at most
-	out           io.Writer
+	Place
+	handle     string
+	password   string
+	newAccount bool
+	out        io.Writer
 
 	api     *client.Client
 	laptop  *browser
@@ -40,7 +64,7 @@ const (
 
 // play runs the steps and reports whether every one held.
 func (t *tour) play(ctx context.Context) (held bool, err error) {
-	if t.api, err = client.New(t.exeunt, client.Options{}); err != nil {
+	if t.api, err = client.New(t.Exeunt, client.Options{}); err != nil {
 		return false, err
 	}
 	t.laptop, t.library = newBrowser(laptopAgent), newBrowser(libraryAgent)
@@ -60,7 +84,7 @@ func (t *tour) play(ctx context.Context) (held bool, err error) {
 		{"Sign out under traffic", t.underTraffic},
 		{"Sign out everywhere", t.everywhere},
 	}
-	if len(t.nodes) > 0 {
+	if len(t.Nodes) > 0 {
 		steps = append(steps, step{"Sign out on one node, ask the others", t.across})
 	}
 	for _, step := range steps {
@@ -82,7 +106,7 @@ func (t *tour) play(ctx context.Context) (held bool, err error) {
 
 func (t *tour) signIn(ctx context.Context) (string, error) {
 	if t.newAccount {
-		p, err := t.laptop.post(ctx, t.exeunt+"/signup", url.Values{"handle": {t.handle}, "name": {"On tour"}, "password": {t.password}, "kind": {"kept"}})
+		p, err := t.laptop.post(ctx, t.Exeunt+"/signup", url.Values{"handle": {t.handle}, "name": {"On tour"}, "password": {t.password}, "kind": {"kept"}})
 		if err != nil || p.status != http.StatusOK {
 			return "", unexpected("sign up", p, err)
 		}
@@ -101,7 +125,7 @@ func (t *tour) signIn(ctx context.Context) (string, error) {
 }
 
 func (t *tour) signInOn(ctx context.Context, b *browser, kind string) error {
-	p, err := b.post(ctx, t.exeunt+"/signin", url.Values{"identifier": {t.handle}, "password": {t.password}, "kind": {kind}})
+	p, err := b.post(ctx, t.Exeunt+"/signin", url.Values{"identifier": {t.handle}, "password": {t.password}, "kind": {kind}})
 	if err != nil || p.status != http.StatusOK {
 		return unexpected("sign in", p, err)
 	}
@@ -139,7 +163,7 @@ func (t *tour) list(ctx context.Context) (string, error) {
 }
 
 func (t *tour) enterChirp(ctx context.Context) (string, error) {
-	if err := t.laptop.enterChirp(ctx, t.exeunt, t.chirp); err != nil {
+	if err := t.laptop.enterChirp(ctx, t.Exeunt, t.Chirp); err != nil {
 		return "", err
 	}
 	p, err := t.chirpPost(ctx, t.laptop, "Hello from the tour")
@@ -151,13 +175,13 @@ func (t *tour) enterChirp(ctx context.Context) (string, error) {
 
 // chirpPost fills in Chirp's form and sends it.
 func (t *tour) chirpPost(ctx context.Context, b *browser, text string) (*page, error) {
-	form, err := b.form(ctx, t.chirp+"/", "/posts")
+	form, err := b.form(ctx, t.Chirp+"/", "/posts")
 	if err != nil {
 		return nil, err
 	}
 	form.Set("text", text)
 	t.before["form"] = b.copyCookies()
-	return b.post(ctx, t.chirp+"/posts", form)
+	return b.post(ctx, t.Chirp+"/posts", form)
 }
 
 func (t *tour) endLibrary(ctx context.Context) (string, error) {
@@ -173,22 +197,27 @@ func (t *tour) endLibrary(ctx context.Context) (string, error) {
 		if err := t.api.EndSession(ctx, t.phone, s.ID, ""); err != nil {
 			return "", err
 		}
-		p, err := t.library.once(ctx, http.MethodGet, t.exeunt+"/sessions", nil)
-		if err != nil || p.status == http.StatusOK {
-			return "", unexpected("the library computer's next request", p, err)
+		for answered := time.Now(); ; {
+			asked := time.Now()
+			p, err := t.library.once(ctx, http.MethodGet, t.Exeunt+"/sessions", nil)
+			if err != nil || p.status == http.StatusOK && asked.Sub(answered) >= t.lag() {
+				return "", unexpected("the library computer's next request", p, err)
+			}
+			if p.status != http.StatusOK {
+				return "its next request is refused", nil
+			}
 		}
-		return "its next request is refused", nil
 	}
 	return "", errors.New("the library computer is not listed")
 }
 
 func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
 	t.before["laptop"] = t.laptop.copyCookies()
-	form, err := t.laptop.form(ctx, t.exeunt+"/signout", "/signout")
+	form, err := t.laptop.form(ctx, t.Exeunt+"/signout", "/signout")
 	if err != nil {
 		return "", err
 	}
-	p, err := t.laptop.once(ctx, http.MethodPost, t.exeunt+"/signout", form)
+	p, err := t.laptop.once(ctx, http.MethodPost, t.Exeunt+"/signout", form)
 	if err != nil || p.status != http.StatusSeeOther {
 		return "", unexpected("sign out", p, err)
 	}
@@ -206,12 +235,12 @@ func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
 func (t *tour) replay(ctx context.Context) (string, error) {
 	n := 0
 	for who, b := range t.before {
-		p, err := b.once(ctx, http.MethodGet, t.exeunt+"/sessions", nil)
+		p, err := b.once(ctx, http.MethodGet, t.Exeunt+"/sessions", nil)
 		if err != nil || p.status == http.StatusOK {
 			return "", unexpected("replay of the "+who, p, err)
 		}
 		if len(b.cookies) > 1 { // it has Chirp's cookie too
-			p, err := b.once(ctx, http.MethodPost, t.chirp+"/posts", url.Values{"text": {"from beyond"}})
+			p, err := b.once(ctx, http.MethodPost, t.Chirp+"/posts", url.Values{"text": {"from beyond"}})
 			if err != nil || p.status < 400 {
 				return "", unexpected("replay at Chirp of the "+who, p, err)
 			}
@@ -229,29 +258,33 @@ const (
 // underTraffic signs out while eight workers use the session without pause: a
 // check that writes the session back would bring it to life again.
 func (t *tour) underTraffic(ctx context.Context) (string, error) {
-	var checks, undone atomic.Int64
+	var checks, undone, late atomic.Int64
 	for range trafficRounds {
 		token, _, err := t.api.SignIn(ctx, client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: "Traffic"})
 		if err != nil {
 			return "", err
 		}
-		var ended atomic.Bool
+		var ended atomic.Pointer[time.Time]
 		var wg sync.WaitGroup
 		busy := make(chan struct{}, trafficWorkers)
 		for range trafficWorkers {
 			wg.Go(func() {
-				for i := 0; ; i++ {
-					over := ended.Load() // read before the check: the reply to the sign-out has been received
+				for i := 0; ctx.Err() == nil; i++ {
+					over, asked := ended.Load(), time.Now() // read before the check: the reply to the sign-out has been received
 					_, err := t.api.Check(ctx, token, true)
 					checks.Add(1)
 					if i == 0 {
 						busy <- struct{}{}
 					}
-					if over && err == nil {
-						undone.Add(1)
-					}
-					if over || ctx.Err() != nil {
+					switch {
+					case over == nil:
+					case err != nil:
 						return
+					case asked.Sub(*over) >= t.lag():
+						undone.Add(1)
+						return
+					default:
+						late.Add(1)
 					}
 				}
 			})
@@ -260,7 +293,8 @@ func (t *tour) underTraffic(ctx context.Context) (string, error) {
 			<-busy
 		}
 		err = t.api.End(ctx, token)
-		ended.Store(true)
+		answered := time.Now()
+		ended.Store(&answered)
 		wg.Wait()
 		if err != nil {
 			return "", err
@@ -268,6 +302,9 @@ func (t *tour) underTraffic(ctx context.Context) (string, error) {
 	}
 	if n := undone.Load(); n > 0 {
 		return "", fmt.Errorf("still valid afterwards %d times", n)
+	}
+	if t.Balanced {
+		return fmt.Sprintf("%d times with %d workers, %d checks, valid on another node %d times afterwards and then never again", trafficRounds, trafficWorkers, checks.Load(), late.Load()), nil
 	}
 	return fmt.Sprintf("%d times with %d workers, %d checks, never valid afterwards", trafficRounds, trafficWorkers, checks.Load()), nil
 }
@@ -290,9 +327,17 @@ func (t *tour) everywhere(ctx context.Context) (string, error) {
 	if n != crowd+1 {
 		return "", fmt.Errorf("%d sessions ended, not %d", n, crowd+1)
 	}
+	answered := time.Now()
 	for _, token := range append(tokens, t.phone) {
-		if _, err := t.api.Check(ctx, token, false); !errors.Is(err, client.ErrSignedOut) {
-			return "", fmt.Errorf("a session was not refused afterwards: %v", err)
+		for {
+			asked := time.Now()
+			_, err := t.api.Check(ctx, token, false)
+			if errors.Is(err, client.ErrSignedOut) {
+				break
+			}
+			if err != nil || asked.Sub(answered) >= t.lag() {
+				return "", fmt.Errorf("a session was not refused afterwards: %v", err)
+			}
 		}
 	}
 	return fmt.Sprintf("%d sessions in one step, all refused", n), nil
