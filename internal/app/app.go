@@ -130,6 +130,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.tending = cancel
 	n.tended.Go(func() { n.Authority.Run(tend) })
 	n.tended.Go(func() { n.rotateKeys(tend) })
+	n.tended.Go(func() { n.keepKnown(tend) })
 	if n.follower != nil {
 		n.tended.Go(func() { n.follower.Run(tend) })
 	}
@@ -138,14 +139,14 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 
 // openCore opens the store, and builds memory and log on what it holds. A
 // crash may have come between a commit and its being applied; memory starts
-// from the log's head, empty or with what a run that stopped in order left at
-// that very head, so there is nothing to make up for.
+// from the log's head, empty or with what the last run left, brought up to that
+// head by the log.
 func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	url := string(n.Config.Database)
 	if url == "" {
 		url = store.SQLiteURL(filepath.Join(n.Config.Data, DatabaseFile))
 	}
-	index := live.New(0, live.Options{SharedActivity: store.Shared(url)})
+	index := live.New(0, live.Options{Limit: n.Config.MaxTokens, SharedActivity: store.Shared(url)})
 	if store.Shared(url) {
 		n.follower = &feed.Follower{
 			Open:      func(ctx context.Context) (feed.Source, error) { return n.Store.Follow(ctx) },
@@ -165,10 +166,8 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	follow.Begin(head)
-	if n.follower == nil { // with others, too much happens while a node is away
-		if err := n.loadKnown(ctx, index); err != nil {
-			return fmt.Errorf("known sessions: %w", err)
-		}
+	if err := n.loadKnown(ctx, index, head); err != nil {
+		return fmt.Errorf("known sessions: %w", err)
 	}
 	policy := n.Config.SessionPolicy()
 	if err := n.Store.Tighten(ctx, policy); err != nil {
@@ -219,6 +218,9 @@ func (n *Node) renewKeys(ctx context.Context) error {
 	return n.openRings(ctx)
 }
 
+// pairKeys is the purpose of the keys that make second halves of credentials.
+const pairKeys = "pair"
+
 const howToRenew = "start once with --new-keys, after which every browser must sign in again"
 
 var errNotNeeded = errors.New("--new-keys is for keys that cannot be opened, and nothing is wrong with these; start without it")
@@ -228,7 +230,7 @@ func (n *Node) openRings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.pairs, err = keys.Open(ctx, n.Store, master, "pair", n.Config.SessionPolicy().LongestAbsolute(), n.now()); err != nil {
+	if n.pairs, err = keys.Open(ctx, n.Store, master, pairKeys, n.Config.SessionPolicy().LongestAbsolute(), n.now()); err != nil {
 		return err
 	}
 	n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now())
@@ -273,7 +275,7 @@ func (n *Node) Close() error {
 	}
 	var errs []error
 	if n.Store != nil {
-		if n.Authority != nil && n.follower == nil && !n.Store.Failed() {
+		if n.SignIn != nil && !n.Store.Failed() {
 			// Without it the next start is slower, and nothing else.
 			if err := n.saveKnown(context.Background()); err != nil {
 				n.log.Warn("the next start will load sessions one by one", "err", err)

@@ -1,50 +1,167 @@
 package app
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// knownFile is the name of the file, in a data folder, in which a node that
-// stops leaves what it knows of its sessions. It only makes the next start
-// quicker: without it each session is loaded when its token is first seen.
-const knownFile = "live.snapshot"
+const (
+	// knownFile is the name of the file, in a data folder, in which a node leaves
+	// what it knows of its sessions, every few minutes and when it stops. It only
+	// makes the next start quicker: without it each session is loaded when its
+	// token is first seen.
+	knownFile  = "live.snapshot"
+	knownEvery = 5 * time.Minute
+	// knownStep is how much is written between two calls that have the disk take
+	// it: a sign-out's own call does not wait long behind so little.
+	knownStep = 4 << 20
+	// replayMost is how many events a start applies to the file before it rather
+	// begins with an empty memory, and replayStep how many it reads at once.
+	replayMost, replayStep = 1_000_000, 10_000
+)
 
-// moment is what must be as it was for the file to be good: the very database,
-// and nothing written to it since. Then no end, no activity and no change of a
-// profile can be missing.
+// moment tells whether a file goes with the database, and from where in the log
+// on it must be brought up to date. Whatever changes a session's answer is an
+// event, but for three things: a later activity, for which live asks the store;
+// the policy, by which limits are shortened at a start; and a session that was
+// never there, as in a database that is another or an older one put back.
 type moment struct {
-	Position store.Position
-	Last     []exeunt.Event
-	Policy   exeunt.Policy // the limits of sessions follow it at each start
+	// Installation is taken from a key that was drawn at its first start.
+	Installation string
+	// Touched is how many transactions the database had seen when the file was
+	// made: one that has seen fewer is an older one.
+	Touched int64
+	Last    *exeunt.Event // the one at the file's number; nil before the first
+	Policy  exeunt.Policy
 }
 
-func (n *Node) moment(ctx context.Context) ([]byte, error) {
-	p, err := n.Store.Position(ctx)
+// saveKnown leaves the file. It appears whole or not at all.
+func (n *Node) saveKnown(ctx context.Context) error {
+	path := filepath.Join(n.Config.Data, knownFile)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = n.Authority.Live.Save(&steadyFile{File: f}, func(seq int64) ([]byte, error) { return n.moment(ctx, seq) })
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("save the known sessions: %w", errors.Join(err, os.Remove(path+".new")))
+	}
+	return syncFolder(n.Config.Data)
+}
+
+// moment is asked for after the sessions are written: none of them may be
+// younger than it says.
+func (n *Node) moment(ctx context.Context, seq int64) ([]byte, error) {
+	keys, err := n.installation(ctx)
 	if err != nil {
 		return nil, err
 	}
-	last, err := n.Store.Events(ctx, p.Seq-1, 1)
+	if len(keys) == 0 {
+		return nil, errors.New("this installation has no keys yet")
+	}
+	at, err := n.Store.Position(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(moment{p, last, n.Config.SessionPolicy()})
+	m := moment{Installation: keys[0], Touched: at.Touched, Policy: n.Config.SessionPolicy()}
+	if m.Last, err = n.eventAt(ctx, seq); err != nil {
+		return nil, err
+	}
+	return json.Marshal(m)
 }
 
-// loadKnown fills the memory from the file that the last run left, if it is
-// good. The file is good once: a run that crashes leaves none.
-func (n *Node) loadKnown(ctx context.Context, index *live.Index) error {
+// installation returns what identifies it: there is more than one name while
+// one key takes over from another.
+func (n *Node) installation(ctx context.Context) (names []string, err error) {
+	keys, err := n.Store.Keys(ctx, pairKeys)
+	for _, k := range keys {
+		sum := sha256.Sum256(k.Sealed)
+		names = append(names, hex.EncodeToString(sum[:]))
+	}
+	return names, err
+}
+
+// eventAt returns an event by its number; nil is that of 0.
+func (n *Node) eventAt(ctx context.Context, seq int64) (*exeunt.Event, error) {
+	if seq == 0 {
+		return nil, nil
+	}
+	events, err := n.Store.Events(ctx, seq-1, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) == 0 || events[0].Seq != seq {
+		return nil, fmt.Errorf("the log does not hold event %d any more", seq)
+	}
+	return &events[0], nil
+}
+
+// steadyFile is a file that is on the disk step by step.
+type steadyFile struct {
+	*os.File
+	loose int
+}
+
+func (f *steadyFile) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	if f.loose += n; err == nil && f.loose >= knownStep {
+		f.loose, err = 0, f.Sync()
+	}
+	return n, err
+}
+
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// keepKnown leaves the file from time to time, if sessions came or ended.
+func (n *Node) keepKnown(ctx context.Context) {
+	t := time.NewTicker(knownEvery)
+	defer t.Stop()
+	for saved := n.Authority.Live.Changes(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := n.Authority.Live.Changes()
+		if now == saved || n.Store.Failed() {
+			continue
+		}
+		if err := n.saveKnown(ctx); err != nil {
+			n.log.Warn("known sessions were not saved; the last file stays good, trying again later", "err", err)
+			continue
+		}
+		saved = now
+	}
+}
+
+// loadKnown fills the memory, which has begun at the log's head, from the file
+// that the last run left, and applies what has happened since. A file that
+// cannot be used is removed, so that it does not seem to be usable later: what
+// makes it unusable may pass.
+func (n *Node) loadKnown(ctx context.Context, index *live.Index, head int64) error {
 	path := filepath.Join(n.Config.Data, knownFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,45 +171,107 @@ func (n *Node) loadKnown(ctx context.Context, index *live.Index) error {
 		return err
 	}
 	defer f.Close()
-	if err := os.Remove(path); err != nil {
-		return err
-	}
-	now, err := n.moment(ctx)
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	err = index.Load(f, func(m live.Mark) error {
-		if !bytes.Equal(m.Caller, now) {
-			return errors.New("the database or the policy has changed since it was written")
+	replay := &replay{ctx: ctx, store: n.Store, to: head}
+	err = index.Load(f, info.Size(), func(m live.Mark) error {
+		last, err := n.goesWith(ctx, m, head)
+		if err == nil {
+			replay.from, replay.last = m.Seq, last
+			replay.begin()
 		}
-		return nil
+		return err
 	})
-	if err != nil {
-		n.log.Info("sessions are loaded one by one, as they are seen", "file", path, "because", err)
-		return nil
+	if err == nil {
+		err = replay.into(index)
 	}
-	n.log.Info("sessions are known from the last run", "tokens", index.Len())
+	if err != nil {
+		index.Reset(head)
+		n.log.Info("sessions are loaded one by one, as they are seen", "file", path, "because", err)
+		return os.Remove(path)
+	}
+	if n.follower != nil {
+		n.follower.GoOn(replay.last)
+	}
+	n.log.Info("sessions are known from the last run", "tokens", index.Len(), "events_since", head-replay.from)
 	return nil
 }
 
-// saveKnown leaves the file for the next run. It appears whole or not at all.
-func (n *Node) saveKnown(ctx context.Context) error {
-	at, err := n.moment(ctx)
+// goesWith says what is in the way of using a file, and otherwise returns the
+// event from which on it is to be brought up to date.
+func (n *Node) goesWith(ctx context.Context, mark live.Mark, head int64) (*exeunt.Event, error) {
+	var was moment
+	if err := json.Unmarshal(mark.Caller, &was); err != nil {
+		return nil, err
+	}
+	names, err := n.installation(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	path := filepath.Join(n.Config.Data, knownFile)
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	at, err := n.Store.Position(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w := bufio.NewWriterSize(f, 1<<16)
-	err = errors.Join(n.Authority.Live.Save(w, at), w.Flush(), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(path+".new", path)
+	switch {
+	case !slices.Contains(names, was.Installation):
+		return nil, errors.New("it is of another installation")
+	case was.Policy != n.Config.SessionPolicy():
+		return nil, errors.New("the policy has changed since it was written")
+	case mark.Seq > head || was.Touched > at.Touched:
+		return nil, errors.New("the database is an older one than it was written from")
+	case head-mark.Seq > replayMost:
+		return nil, fmt.Errorf("%d events have been recorded since it was written", head-mark.Seq)
 	}
+	last, err := n.eventAt(ctx, mark.Seq)
 	if err != nil {
-		return fmt.Errorf("save the known sessions: %w", errors.Join(err, os.Remove(path+".new")))
+		return nil, err
 	}
-	return nil
+	if (last == nil) != (was.Last == nil) || last != nil && !last.Same(was.Last) {
+		return nil, fmt.Errorf("event %d of the log is another than when it was written", mark.Seq)
+	}
+	return last, nil
+}
+
+// replay reads the events since a file was written, while that is loaded.
+type replay struct {
+	ctx      context.Context
+	store    *store.Store
+	from, to int64
+	last     *exeunt.Event // the last one read, or the one before the first
+
+	read chan []exeunt.Event
+	err  error
+}
+
+func (r *replay) begin() {
+	r.read = make(chan []exeunt.Event, replayMost/replayStep+1) // room for all
+	go func() {
+		defer close(r.read)
+		for at := r.from; at < r.to; {
+			events, err := r.store.Events(r.ctx, at, int(min(replayStep, r.to-at)))
+			if err != nil {
+				r.err = err
+				return
+			}
+			if len(events) == 0 {
+				r.err = fmt.Errorf("the log ends at event %d, before its head", at)
+				return
+			}
+			at = events[len(events)-1].Seq
+			r.read <- events
+		}
+	}()
+}
+
+// into applies them. Of a gap, where old events have been deleted, Apply tells.
+func (r *replay) into(index *live.Index) error {
+	for events := range r.read {
+		if err := index.Apply(events); err != nil {
+			return err
+		}
+		r.last = &events[len(events)-1]
+	}
+	return r.err
 }

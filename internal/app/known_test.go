@@ -1,17 +1,22 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // run is a node on a data folder, without its servers.
@@ -22,12 +27,20 @@ type run struct {
 
 func start(t *testing.T, c config.Config) run {
 	t.Helper()
-	n, err := New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler), Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
+	r, _ := startLoud(t, c)
+	return r
+}
+
+// startLoud returns what the node has to say, too.
+func startLoud(t *testing.T, c config.Config) (run, *bytes.Buffer) {
+	t.Helper()
+	said := &bytes.Buffer{}
+	n, err := New(context.Background(), c, Options{Log: slog.New(slog.NewTextHandler(said, nil)), Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Close() })
-	return run{n, t}
+	return run{n, t}, said
 }
 
 func (r run) stop() {
@@ -68,73 +81,212 @@ func (r run) end(s exeunt.Session) {
 	}
 }
 
-// A run begins with the sessions that the last one knew, if nothing can have
-// happened in between; otherwise with none. What has ended stays ended.
-func TestSessionsAreKnownFromTheLastRun(t *testing.T) {
+// site is the configuration of a node of its own, with ada's account.
+func site(t *testing.T) config.Config {
+	t.Helper()
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", filepath.Join(t.TempDir(), "node"), true
+	r := start(t, c)
+	r.addAda()
+	r.stop()
+	return c
+}
+
+func (r run) addAda() {
+	r.t.Helper()
+	if _, err := r.SignIn.AddAccount(r.t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, signin.NewAccount{Handle: "ada", Password: password}, false); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// A run begins with the sessions that the last one knew, brought up to date by
+// the log, whether that stopped in order or was killed after it had left its file.
+func TestSessionsAreKnownFromTheLastRun(t *testing.T) {
+	c := site(t)
 	path := filepath.Join(c.Data, knownFile)
 	r := start(t, c)
-	if _, err := r.SignIn.AddAccount(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, signin.NewAccount{Handle: "ada", Password: password}, false); err != nil {
+	living, _ := r.signIn()
+	dead, d := r.signIn()
+	later, l := r.signIn()
+	r.end(d)
+	if err := r.saveKnown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	living, l := r.signIn()
+	early := read(t, path)
+	r.end(l)
+	r.stop()
+
+	for name, file := range map[string][]byte{"the last file": read(t, path), "one from before an end": early} {
+		write(t, path, file)
+		r = start(t, c)
+		if n := r.Authority.Live.Len(); n < 2 {
+			t.Errorf("%s: %d tokens are known", name, n)
+		}
+		for token, state := range map[exeunt.Token]live.State{living: live.Usable, dead: live.Ended, later: live.Ended} {
+			if got := r.Authority.Live.Check(token.Hash(), time.Now()).State; got != state && got != live.Absent || got == live.Absent && state == live.Usable {
+				t.Errorf("%s: in memory a token is %v, want %v", name, got, state)
+			}
+			r.want(token, state)
+		}
+		r.stop()
+	}
+}
+
+// What cannot be used is said, and removed; nothing is lost with it.
+func TestFilesThatAreNotUsed(t *testing.T) {
+	c := site(t)
+	path := filepath.Join(c.Data, knownFile)
+	r := start(t, c)
+	living, _ := r.signIn()
 	dead, d := r.signIn()
 	r.end(d)
 	r.stop()
-
-	r = start(t, c)
-	if n := r.Authority.Live.Len(); n == 0 {
-		t.Error("nothing is known")
-	}
-	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("the file can be used again: %v", err)
-	}
-	r.want(living, live.Usable)
-	r.want(dead, live.Ended)
-	r.stop()
-
-	for name, change := range map[string]func(c *config.Config, file []byte) []byte{
-		"a stricter policy": func(c *config.Config, file []byte) []byte { c.Policy.Kept.Absolute /= 2; return file },
-		"a damaged file":    func(_ *config.Config, file []byte) []byte { return file[:len(file)-1] },
-		"an empty file":     func(*config.Config, []byte) []byte { return nil },
+	foreign := read(t, filepath.Join(site(t).Data, knownFile))
+	for name, unusable := range map[string]struct {
+		change  func(c *config.Config, file []byte) []byte
+		because string
+	}{
+		"a stricter policy":           {func(c *config.Config, file []byte) []byte { c.Policy.Kept.Absolute /= 2; return file }, "policy has changed"},
+		"a damaged file":              {func(_ *config.Config, file []byte) []byte { file[1000] ^= 1; return file }, "damaged"},
+		"a file that was cut":         {func(_ *config.Config, file []byte) []byte { return file[:len(file)-1] }, "cut short"},
+		"an empty file":               {func(*config.Config, []byte) []byte { return nil }, "cut short"},
+		"another version":             {func(_ *config.Config, file []byte) []byte { file[12]++; return file }, "knows only"},
+		"one of another installation": {func(*config.Config, []byte) []byte { return foreign }, "another installation"},
+		"something else altogether":   {func(*config.Config, []byte) []byte { return bytes.Repeat([]byte("SQLite format 3"), 20) }, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := leave(t, c)
+			start(t, c).stop()
 			changed := c
-			if err := os.WriteFile(path, change(&changed, file), 0o600); err != nil {
-				t.Fatal(err)
+			write(t, path, unusable.change(&changed, read(t, path)))
+			r, said := startLoud(t, changed)
+			if n := r.Authority.Live.Len(); n != 0 || !strings.Contains(said.String(), unusable.because) {
+				t.Errorf("%d tokens are known; it was said:\n%s", n, said)
 			}
-			r := start(t, changed)
-			if n := r.Authority.Live.Len(); n != 0 {
-				t.Errorf("%d tokens are known", n)
+			if _, err := os.Stat(path); !os.IsNotExist(err) {
+				t.Errorf("the file is still there: %v", err)
 			}
 			r.want(living, live.Usable)
 			r.want(dead, live.Ended)
 			r.stop()
 		})
 	}
+}
 
-	// A file from before the session was ended, as a copy put back would be.
-	before := leave(t, c)
-	r = start(t, c)
-	r.end(l)
+// A database that was put back from a copy is older than the file beside it,
+// and where it has gone on since, another.
+func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
+	c := site(t)
+	path, database := filepath.Join(c.Data, knownFile), filepath.Join(c.Data, DatabaseFile)
+	copied := read(t, database)
+	r := start(t, c)
+	living, _ := r.signIn()
+	_, d := r.signIn()
+	r.end(d)
 	r.stop()
-	if err := os.WriteFile(path, before, 0o600); err != nil {
-		t.Fatal(err)
+	file := read(t, path)
+
+	write(t, database, copied)
+	r, said := startLoud(t, c)
+	r.want(living, live.NoSuch)
+	if !strings.Contains(said.String(), "older one") {
+		t.Error(said)
 	}
-	r = start(t, c)
-	r.want(living, live.Ended)
+	for range 3 {
+		_, d := r.signIn()
+		r.end(d)
+	}
+	r.stop()
+
+	write(t, path, file)
+	r, said = startLoud(t, c)
+	r.want(living, live.NoSuch)
+	if !strings.Contains(said.String(), "is another than") {
+		t.Error(said)
+	}
 	r.stop()
 }
 
-// leave returns the file that a run leaves.
-func leave(t *testing.T, c config.Config) []byte {
-	t.Helper()
-	start(t, c).stop()
-	file, err := os.ReadFile(filepath.Join(c.Data, knownFile))
+// Events that the log does not hold any more cannot be made up for.
+func TestAFileFromBeforeTheLogsFloorIsNotUsed(t *testing.T) {
+	c := site(t)
+	path := filepath.Join(c.Data, knownFile)
+	r := start(t, c)
+	living, _ := r.signIn()
+	ended, one := r.signIn()
+	_, two := r.signIn()
+	if err := r.saveKnown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file := read(t, path)
+	r.end(one)
+	r.end(two)
+	if err := r.Authority.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	everything := store.Retention{Ended: time.Nanosecond, Audit: time.Hour}
+	if _, err := r.Store.Purge(t.Context(), everything, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	write(t, path, file)
+	r, said := startLoud(t, c)
+	if r.Authority.Live.Len() != 0 || !strings.Contains(said.String(), "gap") && !strings.Contains(said.String(), "does not hold") {
+		t.Error(said)
+	}
+	r.want(living, live.Usable)
+	r.want(ended, live.NoSuch) // its row went with the event
+	r.stop()
+}
+
+// The setting bounds what is kept; nobody is signed out by it.
+func TestMaxTokens(t *testing.T) {
+	c := site(t)
+	c.MaxTokens = 1000
+	r := start(t, c)
+	var tokens []exeunt.Token
+	proof, err := r.SignIn.Password(t.Context(), "ada", password, exeunt.System().Address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return file
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for range 12 {
+		wg.Go(func() {
+			for range 100 {
+				token, _, err := r.Authority.Start(t.Context(), authority.SignIn{Proof: proof, Kind: exeunt.KindApp})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Authority.Check(t.Context(), token)
+				mu.Lock()
+				tokens = append(tokens, token)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for _, token := range tokens {
+		r.want(token, live.Usable)
+	}
+	if n := r.Authority.Live.Len(); n > 1000 {
+		t.Errorf("%d tokens are kept", n)
+	}
+	r.stop()
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

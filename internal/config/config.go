@@ -25,6 +25,7 @@ type Config struct {
 	Data           string        `koanf:"data"`            // the data folder
 	Database       Secret        `koanf:"database"`        // URL; "" is a file in the data folder
 	MaxStaleness   time.Duration `koanf:"max_staleness"`   // for how long memory is believed without word from a shared database
+	MaxTokens      int           `koanf:"max_tokens"`      // how many tokens are kept in memory; 0 is any number
 	SignUp         SignUp        `koanf:"sign_up"`         // open or closed
 	TLS            TLS           `koanf:"tls"`             // certificate and key, when we terminate TLS
 	TrustedProxies []string      `koanf:"trusted_proxies"` // addresses or prefixes of proxies that terminate TLS before us
@@ -199,6 +200,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.validateDatabase(); err != nil {
 		errs = append(errs, err)
+	}
+	if c.MaxTokens != 0 && c.MaxTokens < 1000 {
+		fail("max_tokens is %d; it must be at least 1000, or 0 to keep any number", c.MaxTokens)
 	}
 	if c.SignUp != SignUpOpen && c.SignUp != SignUpClosed {
 		fail("sign_up is %q; it must be open or closed", c.SignUp)

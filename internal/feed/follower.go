@@ -54,6 +54,11 @@ const (
 // errDiverged says that the log is not the one that was followed so far.
 var errDiverged = errors.New("the log's history has changed")
 
+// GoOn says that memory begins with what an earlier run left, brought up to this
+// event (nil before the first). It is called before Run: if the log that is
+// followed then has another event there, memory is dropped.
+func (f *Follower) GoOn(last *exeunt.Event) { f.last = last }
+
 // Run follows until ctx is done.
 func (f *Follower) Run(ctx context.Context) {
 	pause := firstPause

@@ -77,6 +77,7 @@ func (p *past) event() exeunt.Event {
 }
 
 func (x *Index) apply(e *exeunt.Event) {
+	x.changes++
 	c := x.core.Load()
 	account := wordsOf(e.Account.Raw())
 	switch e.Scope {
@@ -151,6 +152,9 @@ func (c *core) move(r ref, to uint32) {
 	place := e.place.Load()
 	e.place.Store(place&^lowHalf | uint64(to))
 	c.leave(uint32(place))
+	if c.saving {
+		c.moved = append(c.moved, r)
+	}
 }
 
 // Applied returns the number of the last event applied in order.

@@ -163,7 +163,7 @@ func BenchmarkFile(b *testing.B) {
 		for b.Loop() {
 			f, err := os.Create(path)
 			if err == nil {
-				err = errors.Join(x.Save(f, nil), f.Close())
+				err = errors.Join(x.Save(f, noCaller), f.Close())
 			}
 			if err != nil {
 				b.Fatal(err)
@@ -195,6 +195,9 @@ func BenchmarkFile(b *testing.B) {
 		})
 	})
 	b.Run("load", func(b *testing.B) {
-		open(b, func(f *os.File) error { return New(0, Options{}).Load(f, anyMark) })
+		open(b, func(f *os.File) error {
+			info, err := f.Stat()
+			return errors.Join(err, New(0, Options{}).Load(f, info.Size(), anyMark))
+		})
 	})
 }

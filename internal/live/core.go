@@ -44,6 +44,10 @@ type core struct {
 	ended []ref // ended one by one since the last Forget
 	stale int   // entries in cohorts that have ended or were passed
 	hand  ref   // how far eviction has come
+
+	// While the table is being saved: see Save.
+	saving       bool
+	added, moved []ref
 }
 
 // limits are what a kind of session may be used for. They come from the
@@ -157,6 +161,9 @@ func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uin
 	}
 	c.name(r, k, id, hint)
 	c.count++
+	if c.saving {
+		c.added = append(c.added, r)
+	}
 	return r
 }
 
@@ -175,9 +182,10 @@ func (c *core) nameID(r ref, id words) {
 	t.add(id.home(), id.tag()<<t.bits|uint32(r))
 }
 
-// drop frees an entry, and with a session its app sessions.
+// drop frees an entry, and with a session its app sessions. It must not be
+// called during a save.
 func (c *core) drop(r ref) {
-	e, m := c.at(r)
+	e, _ := c.at(r)
 	belongs := uint32(e.place.Load())
 	if e.state.Load()&flagApp != 0 {
 		c.disown(ref(belongs), r)
@@ -187,6 +195,12 @@ func (c *core) drop(r ref) {
 		}
 		c.leave(belongs)
 	}
+	c.vacate(r)
+}
+
+// vacate frees an entry that belongs to nothing any more.
+func (c *core) vacate(r ref) {
+	e, m := c.at(r)
 	local := uint32(r & localMask)
 	s := &c.shards[r>>localBits]
 	s.remove(homeOf(e.key0.Load()), local)

@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -15,6 +16,22 @@ import (
 )
 
 func anyMark(Mark) error { return nil }
+
+func noCaller(int64) ([]byte, error) { return nil, nil }
+
+// save returns the file of an index.
+func save(t testing.TB, x *Index, caller string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := x.Save(&out, func(int64) ([]byte, error) { return []byte(caller), nil }); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func (x *Index) loadBytes(file []byte, accept func(Mark) error) error {
+	return x.Load(bytes.NewReader(file), int64(len(file)), accept)
+}
 
 // saved is an index with something of everything, and its file.
 func saved(t testing.TB) (x *Index, all map[exeunt.TokenHash]State, file []byte) {
@@ -58,11 +75,7 @@ func saved(t testing.TB) (x *Index, all map[exeunt.TokenHash]State, file []byte)
 	late.Session.Kind, late.Session.Idle = exeunt.KindShared, time.Minute
 	insert(late, TimedOut, Absent)
 	want(t.(*testing.T), x, late.Hash, epoch.Add(time.Minute), TimedOut)
-	var out bytes.Buffer
-	if err := x.Save(&out, []byte("who I am")); err != nil {
-		t.Fatal(err)
-	}
-	return x, all, out.Bytes()
+	return x, all, save(t, x, "who I am")
 }
 
 func TestTheFileCarriesTheTable(t *testing.T) {
@@ -78,7 +91,7 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 	doubt := exeunt.Revocation{Account: some.Session.Account, Scope: exeunt.ScopeSession, Session: some.Session.ID}
 	y.Doubt(doubt)
 	var mark Mark
-	if err := y.Load(bytes.NewReader(file), func(m Mark) error { mark = m; return nil }); err != nil {
+	if err := y.loadBytes(file, func(m Mark) error { mark = m; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if mark.Seq != x.Applied() || string(mark.Caller) != "who I am" || y.Applied() != x.Applied() || y.Len() != x.Len() {
@@ -120,21 +133,19 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 	if n := y.Len(); n >= before {
 		t.Errorf("%d tokens after forgetting the dead of %d", n, before)
 	}
-	if err := y.Load(bytes.NewReader(file), anyMark); !errors.Is(err, ErrFile) {
+	if err := y.loadBytes(file, anyMark); !errors.Is(err, ErrFile) {
 		t.Errorf("loaded over what is there: %v", err)
 	}
 }
 
 // What was used since the file was written only the store knows.
 func TestLoadedSessionsAreAskedForBeforeTheyAreIdle(t *testing.T) {
-	s, _, file := snapshot(0, exeunt.NewAccountID(), 1), 0, bytes.Buffer{}
+	s := snapshot(0, exeunt.NewAccountID(), 1)
 	x := New(0, Options{})
 	x.Insert(s)
-	if err := x.Save(&file, nil); err != nil {
-		t.Fatal(err)
-	}
+	file := save(t, x, "")
 	x = New(0, Options{})
-	if err := x.Load(&file, anyMark); err != nil {
+	if err := x.loadBytes(file, anyMark); err != nil {
 		t.Fatal(err)
 	}
 	want(t, x, s.Hash, epoch.Add(time.Hour-time.Millisecond), Usable)
@@ -151,7 +162,7 @@ func TestDamagedFiles(t *testing.T) {
 	refused := func(what string, b []byte) {
 		t.Helper()
 		x := New(0, Options{})
-		err := x.Load(bytes.NewReader(b), anyMark)
+		err := x.loadBytes(b, anyMark)
 		if !errors.Is(err, ErrFile) || x.Len() != 0 || x.Applied() != 0 {
 			t.Errorf("%s: %v, %d tokens, applied %d", what, err, x.Len(), x.Applied())
 		}
@@ -173,17 +184,17 @@ func TestDamagedFiles(t *testing.T) {
 	refused("something else", []byte(strings.Repeat("-----BEGIN", 100)))
 	foreign := New(0, Options{})
 	other := errors.New("another installation")
-	if err := foreign.Load(bytes.NewReader(file), func(Mark) error { return other }); !errors.Is(err, other) || foreign.Len() != 0 {
+	if err := foreign.loadBytes(file, func(Mark) error { return other }); !errors.Is(err, other) || foreign.Len() != 0 {
 		t.Errorf("foreign: %v", err)
 	}
 	newer := bytes.Clone(file)
 	newer[len(fileMagic)]++
-	if err := New(0, Options{}).Load(bytes.NewReader(newer), anyMark); err == nil || !strings.Contains(err.Error(), "version 2") {
+	if err := New(0, Options{}).loadBytes(newer, anyMark); err == nil || !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("a newer version: %v", err)
 	}
 	turned := bytes.Clone(file)
 	binary.BigEndian.PutUint32(turned[len(fileMagic)+4:], fileOrder)
-	if err := New(0, Options{}).Load(bytes.NewReader(turned), anyMark); err == nil || !strings.Contains(err.Error(), "kind of machine") {
+	if err := New(0, Options{}).loadBytes(turned, anyMark); err == nil || !strings.Contains(err.Error(), "kind of machine") {
 		t.Errorf("of another machine: %v", err)
 	}
 }
@@ -197,11 +208,11 @@ func TestFilesThatDoNotFitTogether(t *testing.T) {
 	for range 200 {
 		b := bytes.Clone(file)
 		for range 1 + r.IntN(40) {
-			at := headerEnd(b) + r.IntN(len(b)-headerEnd(b)-8)
+			at := fileHead + r.IntN(int(binary.LittleEndian.Uint64(b[len(b)-fileEnd:]))-fileHead-8)
 			binary.LittleEndian.PutUint64(b[at&^7:], r.Uint64()>>r.IntN(64))
 		}
 		x := New(0, Options{})
-		if err := x.Load(bytes.NewReader(resum(b)), anyMark); err != nil {
+		if err := x.loadBytes(resum(b), anyMark); err != nil {
 			if !errors.Is(err, ErrFile) || x.Len() != 0 {
 				t.Fatalf("%v, %d tokens", err, x.Len())
 			}
@@ -223,41 +234,38 @@ func exercise(x *Index, all map[exeunt.TokenHash]State) {
 	x.Late(epoch)
 	x.Forget()
 	x.Insert(withApp(snapshot(x.Applied(), exeunt.NewAccountID(), 1)))
-	_ = x.Save(io.Discard, nil)
-}
-
-func headerEnd(file []byte) int {
-	fixed := len(fileMagic) + 12
-	return fixed + int(binary.LittleEndian.Uint32(file[len(fileMagic)+8:])) + 4
+	_ = x.Save(io.Discard, noCaller)
 }
 
 // resum writes the checksums that a file's parts would have.
 func resum(file []byte) []byte {
-	in := &fileReader{r: bytes.NewReader(file)}
-	h, err := in.header()
+	d, err := readDirectory(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		return file
 	}
-	at := headerEnd(file)
-	part := func(n int) {
-		if at+n+4 <= len(file) {
-			binary.LittleEndian.PutUint32(file[at+n:], crc32.Checksum(file[at:at+n], castagnoli))
-		}
-		at += n + 4
+	sum := func(p *filePart) { p.Sum = crc32.Checksum(file[p.At:p.At+p.Len], castagnoli) }
+	for i := range shardCount {
+		sum(&d.Shards[i].Entries)
+		sum(&d.Shards[i].Slots)
+		sum(&d.IDs[i])
 	}
-	slab := func(count uint32, page, size int) {
-		pages := 0
-		if count > 0 {
-			pages = int(count)/page + 1
-		}
-		part(pages * page * size)
+	for i := range d.Cohorts {
+		sum(&d.Cohorts[i])
 	}
-	for _, n := range h.Entries {
-		slab(n, pageLen, 48)
-		part(int(n) + 1)
+	return withDirectory(file, d)
+}
+
+// withDirectory puts another directory into a file.
+func withDirectory(file []byte, d directory) []byte {
+	text, err := json.Marshal(d)
+	if err != nil {
+		panic(err)
 	}
-	slab(h.Cohorts, cohortPage, 32)
-	return file
+	at := binary.LittleEndian.Uint64(file[len(file)-fileEnd:])
+	out := append(bytes.Clone(file[:at]), text...)
+	out = binary.LittleEndian.AppendUint64(out, at)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(text)))
+	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(text, castagnoli))
 }
 
 // FuzzLoad: a file may be anything at all.
@@ -265,24 +273,40 @@ func FuzzLoad(f *testing.F) {
 	x := New(0, Options{})
 	s := withApp(snapshot(0, exeunt.NewAccountID(), 1))
 	x.Insert(s)
-	var file bytes.Buffer
-	if err := x.Save(&file, []byte("mark")); err != nil {
-		f.Fatal(err)
-	}
+	file := save(f, x, "mark")
 	f.Add([]byte{}, false)
-	f.Add(file.Bytes(), false)
-	f.Add(file.Bytes(), true)
-	f.Add(file.Bytes()[:200], true)
+	f.Add(file, false)
+	f.Add(file, true)
+	f.Add(file[:200], true)
 	all := map[exeunt.TokenHash]State{s.Hash: Usable, s.AppHash: Usable}
 	f.Fuzz(func(t *testing.T, b []byte, sums bool) {
 		if sums {
 			b = resum(bytes.Clone(b))
 		}
 		x := New(0, Options{})
-		if err := x.Load(bytes.NewReader(b), anyMark); err == nil {
+		if err := x.loadBytes(b, anyMark); err == nil {
 			exercise(x, all)
 		} else if !errors.Is(err, ErrFile) || x.Len() != 0 {
 			t.Fatalf("%v, %d tokens", err, x.Len())
 		}
 	})
+}
+
+// The pages of cohorts are copied one after the other. When an account's cohort
+// is taken over by another in between, the file has both as if they were current.
+func TestOfTwoCohortsTheYoungerIsCurrent(t *testing.T) {
+	for _, generations := range [][2]int64{{1, 2}, {2, 1}} {
+		c, account := newCore(0), words{1, 2}
+		for _, g := range generations {
+			c.newCohort(account, g, 0)
+		}
+		l := &loader{c: c, roll: []uint32{0, 1, 1}}
+		if err := l.cohorts(); err != nil {
+			t.Fatal(err)
+		}
+		current := c.current(account)
+		if g := c.cohort(current).generation(); g != 2 || c.cohort(3-current).mark.Load() != cohortPassed || c.stale != 1 {
+			t.Errorf("generations %v: current is %d, the other's marks %x, %d stale", generations, g, c.cohort(3-current).mark.Load(), c.stale)
+		}
+	}
 }

@@ -3,7 +3,7 @@ package live
 // Forget drops entries that can never be usable again. Their tokens are
 // afterwards answered from the store. Sessions that ended together are looked
 // for only when they have become a good part of the whole, as all entries must
-// be looked at for that.
+// be looked at for that. During a save nothing is dropped.
 func (x *Index) Forget() {
 	for x.forgetEnded() {
 	}
@@ -22,6 +22,9 @@ func (x *Index) forgetEnded() (more bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
+	if c.saving {
+		return false
+	}
 	step := c.ended[max(0, len(c.ended)-forgetStep):]
 	for _, r := range step {
 		// Its session may have taken it along already.
@@ -44,13 +47,16 @@ func (x *Index) worthSweeping() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
-	return c.stale*staleShare > c.count
+	return !c.saving && c.stale*staleShare > c.count
 }
 
 func (x *Index) sweep(shard uint32) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
+	if c.saving {
+		return
+	}
 	c.each(shard, func(r ref, e *entry, m *marks) {
 		if e.state.Load()&flagApp == 0 && c.over(r, e, m) {
 			c.drop(r)
@@ -81,14 +87,15 @@ func (c *core) owes(r ref, m *marks) bool {
 }
 
 // evictPatience is how many entries one insertion looks at to find one to
-// evict; when all of them are needed the limit is passed for now.
+// evict; when all of them are needed, or while the table is saved, the limit is
+// passed for now.
 const evictPatience = 1024
 
 // makeRoom evicts entries that nobody has asked for since it last came by, so
 // that a session and an app session fit under the limit. Evicting one forgets
 // nothing that the store does not know.
 func (c *core) makeRoom(limit int) {
-	if limit <= 0 {
+	if limit <= 0 || c.saving {
 		return
 	}
 	for range evictPatience {

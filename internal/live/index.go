@@ -45,6 +45,7 @@ type Index struct {
 	mu      sync.Mutex
 	base    int64 // number of the last event before this index began
 	applied int64 // number of the last event applied in order
+	changes int64 // tokens that came and events
 	ring    [ringSize]past
 	own     []past // applied out of order, beyond applied
 	ownLost int64  // the highest number of one that was applied so and is not in own
@@ -192,6 +193,13 @@ func (c *core) use(r ref) {
 	if i := uint32(r&localMask) % pageLen; !m.used.has(i) {
 		m.used.set(i)
 	}
+}
+
+// Changes grows with every token that comes and every event.
+func (x *Index) Changes() int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.changes
 }
 
 // Len returns how many tokens are known.

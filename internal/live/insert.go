@@ -39,6 +39,7 @@ func (x *Index) Insert(s Snapshot) bool {
 	if s.Session.Generation < 0 || s.Session.Generation > maxGeneration {
 		return false
 	}
+	x.changes++
 	c.makeRoom(x.opt.Limit)
 	x.profiles.put(s.Session.Account, s.Profile)
 	parent, ok := x.insertSession(c, &s)

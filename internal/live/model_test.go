@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type model struct {
 	generations map[exeunt.AccountID]int64
 	accounts    []exeunt.AccountID
 	sessions    []*modelSession
+	log         []exeunt.Event
 	held        []committed // and not yet given to Apply
 	doubts      map[exeunt.Revocation]bool
 	old         []Snapshot // taken some time ago, and not inserted yet
@@ -128,6 +130,7 @@ func (m *model) InsertOld(t *rapid.T) {
 func (m *model) record(t *rapid.T, e exeunt.Event, ends ...*bool) {
 	m.seq++
 	e.Seq = m.seq
+	m.log = append(m.log, e)
 	m.held = append(m.held, committed{e, ends})
 	if rapid.Bool().Draw(t, "committed here") {
 		m.x.ApplyOwn([]exeunt.Event{e})
@@ -248,21 +251,74 @@ func (m *model) Reset(t *rapid.T) {
 	}
 }
 
-// Reload carries the table over to another index by a file.
+// Reload carries the table over to another index by a file, while other things
+// happen. What has happened since is in the log.
 func (m *model) Reload(t *rapid.T) {
-	if rapid.IntRange(0, 9).Draw(t, "rarely") > 0 || len(m.held) > 0 || len(m.doubts) > 0 {
+	if rapid.IntRange(0, 9).Draw(t, "rarely") > 0 || len(m.doubts) > 0 {
 		t.Skip("not now")
 	}
+	m.reload(t, rapid.IntRange(0, 4).Draw(t, "disturbances"))
+}
+
+func (m *model) reload(t *rapid.T, disturbances int) {
 	m.Flush(t)
-	var file bytes.Buffer
-	if err := m.x.Save(&file, nil); err != nil {
+	d := &disturbed{at: map[int]bool{}, do: func() { m.meanwhile(t) }}
+	where := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "before which parts"), 0)) // evenly, which rapid does not
+	for range disturbances {
+		d.at[where.IntN(3*shardCount+4)] = true
+	}
+	if err := m.x.Save(d, noCaller); err != nil {
 		t.Fatal(err)
 	}
 	m.x = New(0, Options{Limit: m.limit})
-	if err := m.x.Load(&file, func(Mark) error { return nil }); err != nil {
+	if err := m.x.loadBytes(d.file.Bytes(), anyMark); err != nil {
 		t.Fatal(err)
 	}
-	m.old = nil
+	m.sound(t)
+	if err := m.x.Apply(m.log[m.x.Applied():]); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range m.held {
+		tell(c.ends)
+	}
+	m.held, m.old = nil, nil
+	m.x.core.Load().makeRoom(m.limit) // which nothing has had during the save
+}
+
+// disturbed is a file during whose writing things happen.
+type disturbed struct {
+	file bytes.Buffer
+	n    int
+	at   map[int]bool
+	do   func()
+}
+
+func (d *disturbed) Write(b []byte) (int, error) {
+	if d.n++; d.at[d.n] {
+		d.do()
+	}
+	return d.file.Write(b)
+}
+
+func (m *model) meanwhile(t *rapid.T) {
+	for range rapid.IntRange(1, 6).Draw(t, "things") {
+		do := []func(*rapid.T){m.Start, m.Follow, m.Forget, m.LookUp}
+		if len(m.sessions) > 0 {
+			do = append(do, m.EndSession, m.EndMany, m.EndMany, m.StartApp)
+		}
+		rapid.SampledFrom(do).Draw(t, "meanwhile")(t)
+	}
+	m.LookUp(t)
+}
+
+// LookUp asks for every token.
+func (m *model) LookUp(t *rapid.T) {
+	for _, v := range m.sessions {
+		m.agreeOn(t, v, nil)
+		for _, p := range v.apps {
+			m.agreeOn(t, v, p)
+		}
+	}
 }
 
 func (m *model) doubted(v *modelSession, p *modelApp) bool {
@@ -285,12 +341,7 @@ func (m *model) Check(t *rapid.T) {
 	if m.limit > 0 && m.x.Len() > m.limit && len(m.x.Unflushed()) == 0 {
 		t.Fatalf("%d tokens are kept, the limit is %d", m.x.Len(), m.limit)
 	}
-	for _, v := range m.sessions {
-		m.agreeOn(t, v, nil)
-		for _, p := range v.apps {
-			m.agreeOn(t, v, p)
-		}
-	}
+	m.LookUp(t)
 	m.sound(t)
 }
 
@@ -369,5 +420,16 @@ func (m *model) sound(t *rapid.T) {
 func TestTheTableAgreesWithTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		t.Repeat(rapid.StateMachineActions(newModel(t)))
+	})
+}
+
+// A file that was written while everything changed is as good as one that was
+// written at rest.
+func TestSavingBesideChanges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel(t)
+		m.meanwhile(t)
+		m.reload(t, rapid.IntRange(1, 6).Draw(t, "disturbances"))
+		m.Check(t)
 	})
 }

@@ -70,6 +70,9 @@ func (t *table) add(home, slot uint32) {
 // remove deletes a reference that is there.
 func (t *table) remove(home, ref uint32) {
 	for i := t.start(home); ; i = t.next(i) {
+		if t.slots[i] == 0 {
+			return // see shard.remove
+		}
 		if t.slots[i]&(1<<t.bits-1) == ref {
 			// A slot that names nothing and is not empty: the search goes on.
 			t.slots[i] = 1 << t.bits
