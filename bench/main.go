@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -36,15 +37,35 @@ var parts = []struct {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == loadArgument {
+		if err := loadOverStdin(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: load:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	rounds := flag.Int("rounds", 21, "interleaved rounds of each measurement")
+	profile := flag.String("profile", "", "file to write a CPU profile to")
 	dir := flag.String("dir", "", "folder on the disk to measure; default a temporary one")
 	only := flag.String("only", "", "the parts to run, with commas between; default all: "+strings.Join(partNames(), ","))
 	write := flag.String("write", "", "file to write the figures to; only with all parts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	if err := run(ctx, *rounds, *dir, *only, *write); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
+		pprof.StopCPUProfile()
 		os.Exit(1)
 	}
 }
