@@ -1,128 +1,145 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/app"
 )
 
 const (
-	gateTokens      = 256
-	gateConnections = 16
-	gateRound       = 400 * time.Millisecond
+	gateTokens = 100_000
+	gateRound  = 400 * time.Millisecond
 )
 
-// gate measures /gate as it is served, with its middlewares and headers,
-// beside an empty handler behind the same server, with the same requests.
+// gate measures /gate as it is served, with all that stands before it, beside
+// an empty handler behind the same server, with the same requests.
 func (b *bench) gate(ctx context.Context, rounds int) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	tokens, err := b.startMany(ctx, gateTokens)
 	if err != nil {
 		return err
 	}
-	node := b.node.Handler()
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/none" {
-			return
-		}
-		node.ServeHTTP(w, r)
-	})}
-	go server.Serve(l)
-	defer server.Close()
-	tokens := make([]exeunt.Token, gateTokens)
-	for i := range tokens {
-		if tokens[i], _, err = b.start(ctx); err != nil {
-			return err
+	requests := make([][]byte, len(tokens))
+	for i, t := range tokens {
+		requests[i] = []byte("GET /gate HTTP/1.1\r\nHost: exeunt.localhost\r\nUser-Agent: bench\r\nSec-Fetch-Mode: cors\r\nAuthorization: Bearer " + t.Reveal() + "\r\n\r\n")
+	}
+	l, err := newLoader()
+	if err != nil {
+		return err
+	}
+	s, err := serveBoth(b.node.Handler())
+	if err != nil {
+		return errors.Join(err, l.close())
+	}
+	defer s.Close()
+	err = l.send(requests)
+	for _, c := range []struct {
+		row         string
+		connections int
+	}{{rowGate16, 16}, {rowGate64, 64}} {
+		if err == nil {
+			err = b.gateBeside(l, s, c.row, c.connections, rounds)
 		}
 	}
-	var gate, none, ratio []float64
-	for i := range rounds + 2 {
-		g, err := hammer(l.Addr().String(), "/gate", tokens, true)
+	return errors.Join(err, l.close())
+}
+
+func (b *bench) gateBeside(l *loader, s *switched, row string, connections, rounds int) error {
+	var gate, none, ratio, gate99, none99, share []float64
+	measure := func(empty bool) (tally, error) {
+		s.empty.Store(empty)
+		if empty {
+			return l.round(order{Addr: s.addr, Connections: connections, For: gateRound, Holds: "HTTP/1.1 200 OK\r\n", Lacks: "Remote-User"})
+		}
+		return l.round(order{Addr: s.addr, Connections: connections, For: gateRound, Holds: "Remote-User: bench\r\n"})
+	}
+	// Every token's first sight is before the rounds.
+	for seen := 0; seen < gateTokens; {
+		t, err := measure(false)
 		if err != nil {
 			return err
 		}
-		e, err := hammer(l.Addr().String(), "/none", tokens, false)
+		seen += t.Answers
+	}
+	for i := range max(rounds, 20) + gateWarmUp {
+		// The first of a pair alternates, so that neither always comes after
+		// the other.
+		a, err := measure(i%2 == 0)
 		if err != nil {
 			return err
 		}
-		if i < 2 {
-			continue // warming up
+		z, err := measure(i%2 != 0)
+		if err != nil {
+			return err
 		}
-		gate, none, ratio = append(gate, g), append(none, e), append(ratio, g/e)
+		g, e := z, a
+		if i%2 != 0 {
+			g, e = a, z
+		}
+		if i < gateWarmUp {
+			continue
+		}
+		gate, none, ratio = append(gate, g.rate()), append(none, e.rate()), append(ratio, g.rate()/e.rate())
+		gate99, none99 = append(gate99, millis(g.P99)), append(none99, millis(e.P99))
+		share = append(share, g.share())
 	}
-	fmt.Printf("gate               %.0f/s over %d connections, an empty handler behind the same server %.0f/s, ratio %.2f (aim: 0.85, %s)\n",
-		median(gate), gateConnections, median(none), median(ratio), verdict(median(ratio) >= 0.85))
+	low, high := interval(ratio)
+	b.add(figure{
+		row: row, value: thousands(median(gate)) + "/s", limit: thousands(median(none)) + "/s",
+		judged: median(ratio), low: low, high: high,
+		note: fmt.Sprintf("p99 %.2f ms, of the empty handler %.2f ms; the load generator took %.0f %% of the CPU", median(gate99), median(none99), 100*median(share)),
+	})
 	return nil
 }
 
-// hammer sends requests over kept connections, each after the answer to the
-// one before, and returns how many were answered in a second. It is a plain
-// reader of sockets, so that the client takes as little of the machine as it can.
-func hammer(addr, path string, tokens []exeunt.Token, named bool) (float64, error) {
+// gateWarmUp is how many pairs of rounds are not counted.
+const gateWarmUp = 2
+
+func millis(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
+
+// switched is a server as a node's own that answers by a handler, or by an
+// empty one.
+type switched struct {
+	*http.Server
+	addr  string
+	empty atomic.Bool
+}
+
+func serveBoth(h http.Handler) (*switched, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &switched{addr: l.Addr().String()}
+	s.Server = app.Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.empty.Load() {
+			h.ServeHTTP(w, r)
+		}
+	}), slog.New(slog.DiscardHandler), slog.LevelDebug)
+	go s.Serve(l)
+	return s, nil
+}
+
+// startMany starts sessions, many at once so that they share commits.
+func (b *bench) startMany(ctx context.Context, n int) ([]exeunt.Token, error) {
+	const callers = 256
+	tokens, errs := make([]exeunt.Token, n), make([]error, callers)
 	var wg sync.WaitGroup
-	counts := make([]int, gateConnections)
-	errs := make([]error, gateConnections)
-	start := time.Now()
-	for c := range gateConnections {
-		wg.Go(func() { counts[c], errs[c] = converse(addr, path, tokens, c, named, start.Add(gateRound)) })
+	for c := range callers {
+		wg.Go(func() {
+			for i := c; i < n && errs[c] == nil; i += callers {
+				tokens[i], _, errs[c] = b.start(ctx)
+			}
+		})
 	}
 	wg.Wait()
-	n := 0
-	for _, k := range counts {
-		n += k
-	}
-	return perSecond(n, time.Since(start)), errors.Join(errs...)
-}
-
-func converse(addr, path string, tokens []exeunt.Token, first int, named bool, until time.Time) (n int, err error) {
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	requests := make([]string, len(tokens))
-	for i, t := range tokens {
-		requests[i] = "GET " + path + " HTTP/1.1\r\nHost: exeunt.localhost\r\nUser-Agent: bench\r\nAuthorization: Bearer " + t.Reveal() + "\r\n\r\n"
-	}
-	in := bufio.NewReader(conn)
-	for i := first; time.Now().Before(until); i++ {
-		if _, err := conn.Write([]byte(requests[i%len(requests)])); err != nil {
-			return n, err
-		}
-		if err := answer(in, named); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
-}
-
-// answer reads one answer without a body.
-func answer(in *bufio.Reader, named bool) error {
-	status, user := false, false
-	for {
-		line, err := in.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		text := string(line)
-		switch {
-		case strings.HasPrefix(text, "HTTP/1.1 200"):
-			status = true
-		case strings.HasPrefix(text, "Remote-User: bench"):
-			user = true
-		case text == "\r\n":
-			if !status || named != user {
-				return errors.New("an answer was not what it should be")
-			}
-			return nil
-		}
-	}
+	return tokens, errors.Join(errs...)
 }

@@ -1,5 +1,6 @@
 // Command bench measures what the design promises to be fast, each figure as a
 // ratio to a limit taken in the same run, since machines differ and are noisy.
+// With --write it writes what it measured to a document.
 package main
 
 import (
@@ -10,9 +11,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
-	"runtime"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -22,17 +25,64 @@ import (
 	"github.com/exeunt/exeunt/internal/signin"
 )
 
+// parts are the measurements that can be chosen, in the order they run.
+var parts = []struct {
+	name    string
+	measure func(*bench, context.Context, int) error
+}{
+	{"check", onNode((*bench).check)},
+	{"signout", onNode((*bench).signOuts)},
+	{"gate", onNode((*bench).gate)},
+	{"postgres", onCluster},
+}
+
 func main() {
-	rounds := flag.Int("rounds", 15, "interleaved rounds of each measurement")
+	if len(os.Args) == 2 && os.Args[1] == loadArgument {
+		if err := loadOverStdin(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: load:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	rounds := flag.Int("rounds", 21, "interleaved rounds of each measurement")
+	profile := flag.String("profile", "", "file to write a CPU profile to")
 	dir := flag.String("dir", "", "folder on the disk to measure; default a temporary one")
+	only := flag.String("only", "", "the parts to run, with commas between; default all: "+strings.Join(partNames(), ","))
+	write := flag.String("write", "", "file to write the figures to; only with all parts")
 	flag.Parse()
-	if err := run(context.Background(), *rounds, *dir); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
+	if err := run(ctx, *rounds, *dir, *only, *write); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
+		pprof.StopCPUProfile()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, rounds int, dir string) error {
+func run(ctx context.Context, rounds int, dir, only, write string) error {
+	chosen := partNames()
+	if only != "" {
+		chosen = strings.Split(only, ",")
+	}
+	for _, name := range chosen {
+		if !slices.Contains(partNames(), name) {
+			return fmt.Errorf("there is no part %q; there are %s", name, strings.Join(partNames(), ", "))
+		}
+	}
+	if write != "" && only != "" {
+		return errors.New("--write takes the figures of one whole run; leave --only away")
+	}
 	if dir == "" {
 		temporary, err := os.MkdirTemp("", "exeunt-bench-")
 		if err != nil {
@@ -41,41 +91,67 @@ func run(ctx context.Context, rounds int, dir string) error {
 		defer os.RemoveAll(temporary)
 		dir = temporary
 	}
-	b, err := newBench(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer b.node.Close()
-	fmt.Printf("%s, %d processors, %s/%s, %d rounds\n\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH, rounds)
-	for _, measure := range []func(context.Context, int) error{b.check, b.signOuts, b.gate} {
-		if err := measure(ctx, rounds); err != nil {
+	r := &report{machine: thisMachine(), rounds: rounds, began: time.Now()}
+	fmt.Printf("%s, %s, %s, %d rounds\n\n", r.machine.goVersion, r.machine.cpu, r.machine.kernel, rounds)
+	for _, p := range parts {
+		if !slices.Contains(chosen, p.name) {
+			continue
+		}
+		b := &bench{report: r, dir: filepath.Join(dir, p.name)}
+		if err := os.Mkdir(b.dir, 0o700); err != nil {
 			return err
 		}
+		if err := p.measure(b, ctx, rounds); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
-	c, err := newCluster(ctx, dir)
-	if err != nil {
-		return err
+	if write == "" {
+		return nil
 	}
-	return errors.Join(c.signOuts(ctx, dir, rounds), c.spread(ctx), c.close())
+	return r.writeTo(write)
 }
 
-// bench is a node with an account to sign in to.
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// bench is where a part measures: a folder of its own and, for most, a node
+// with an account to sign in to.
 type bench struct {
-	node  *app.Node
+	*report
 	dir   string
+	node  *app.Node
 	proof exeunt.Proof
 }
 
-func newBench(ctx context.Context, dir string) (*bench, error) {
-	c := config.Default()
-	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", filepath.Join(dir, "node"), true
-	node, err := app.New(ctx, c, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: signin.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})
-	if err != nil {
-		return nil, err
+// onNode opens a new node for a part, so that none measures what another has
+// left behind.
+func onNode(measure func(*bench, context.Context, int) error) func(*bench, context.Context, int) error {
+	return func(b *bench, ctx context.Context, rounds int) (err error) {
+		c := config.Default()
+		c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", filepath.Join(b.dir, "node"), true
+		b.node, err = app.New(ctx, c, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: signin.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})
+		if err != nil {
+			return err
+		}
+		if b.proof, err = newAccount(ctx, b.node); err == nil {
+			err = measure(b, ctx, rounds)
+		}
+		return errors.Join(err, b.node.Close())
 	}
-	b := &bench{node: node, dir: dir}
-	b.proof, err = newAccount(ctx, node)
-	return b, err
+}
+
+// onCluster measures several nodes on one PostgreSQL server.
+func onCluster(b *bench, ctx context.Context, rounds int) error {
+	c, err := newCluster(ctx, b.dir)
+	if err != nil {
+		return err
+	}
+	c.report = b.report
+	return errors.Join(c.signOuts(ctx, b.dir, rounds), c.spread(ctx), c.close())
 }
 
 // newAccount makes an account and signs in to it.

@@ -32,6 +32,7 @@ const (
 
 // cluster is several nodes on one PostgreSQL server, all on this machine.
 type cluster struct {
+	*report
 	server *testpg.Server
 	nodes  []*app.Node
 	proof  exeunt.Proof

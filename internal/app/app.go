@@ -295,16 +295,23 @@ func (n *Node) Close() error {
 // must not live longer because somebody set the clock. It follows the wall
 // clock forwards, and when that is behind goes on by the monotonic one from the
 // latest time it has told.
-func Clock() func() time.Time { return clockOf(time.Now, time.Since) }
+func Clock() func() time.Time {
+	start := time.Now()
+	return clockOf(start, func() (time.Time, time.Duration) {
+		now := time.Now() // reads both clocks
+		return now, now.Sub(start)
+	})
+}
 
-// clockOf is Clock with its two sources.
-func clockOf(wall func() time.Time, since func(time.Time) time.Duration) func() time.Time {
-	start := wall()
+// clockOf is Clock with its source: the wall clock, and how long it has been
+// since the start by the monotonic one.
+func clockOf(start time.Time, read func() (wall time.Time, since time.Duration)) func() time.Time {
 	first := start.Round(0)
 	var ahead atomic.Int64 // how far the wall clock has been ahead of the monotonic one at most
 	return func() time.Time {
-		steady := first.Add(since(start))
-		lead := wall().Round(0).Sub(steady)
+		wall, since := read()
+		steady := first.Add(since)
+		lead := wall.Round(0).Sub(steady)
 		for {
 			most := ahead.Load()
 			if int64(lead) <= most {

@@ -9,7 +9,7 @@ import (
 func TestClockNeverGoesBack(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
 	var set, ran time.Duration // what the wall clock was set by, and how long it has run
-	now := clockOf(func() time.Time { return begin.Add(set + ran) }, func(time.Time) time.Duration { return ran })
+	now := clockOf(begin, func() (time.Time, time.Duration) { return begin.Add(set + ran), ran })
 	want := func(what string, d time.Duration) {
 		t.Helper()
 		if got := now().Sub(begin); got != d {

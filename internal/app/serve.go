@@ -68,7 +68,7 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	operators, public := server(n.controlHandler(), n.log, slog.LevelWarn), server(n.Handler(), n.log, slog.LevelDebug)
+	operators, public := Server(n.controlHandler(), n.log, slog.LevelWarn), Server(n.Handler(), n.log, slog.LevelDebug)
 	if n.certificate != nil {
 		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*n.certificate}, MinVersion: tls.VersionTLS12}
 	}
@@ -93,9 +93,9 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(err, n.shutdown(public, operators))
 }
 
-// server returns a server with the limits of a connection. What goes wrong with
+// Server returns a server with the limits of a connection. What goes wrong with
 // connections is logged at the given level.
-func server(h http.Handler, log *slog.Logger, level slog.Level) *http.Server {
+func Server(h http.Handler, log *slog.Logger, level slog.Level) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, WriteTimeout: answerLimit, IdleTimeout: idleLimit,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), level),

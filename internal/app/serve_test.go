@@ -17,7 +17,7 @@ import (
 func serveOver(t *testing.T, version int, limit time.Duration, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
-	s.Config = server(h, slog.New(slog.DiscardHandler), slog.LevelDebug)
+	s.Config = Server(h, slog.New(slog.DiscardHandler), slog.LevelDebug)
 	if s.Config.WriteTimeout < requestLimit+10*time.Second || s.Config.WriteTimeout > 2*time.Minute {
 		t.Errorf("an answer may take %v", s.Config.WriteTimeout)
 	}

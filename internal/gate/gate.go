@@ -110,25 +110,25 @@ func (g *Gate) face(ctx context.Context, ans authority.Answer) (*face, error) {
 		return nil, err
 	}
 	f := newFace(ans, p)
-	g.faces.keep(ans, f)
+	g.faces.keep(f)
 	return f, nil
 }
 
 // admit sets the headers of whoever is signed in.
 func (g *Gate) admit(h http.Header, ans authority.Answer, f *face) {
 	d := f.deadline(ans.IdleAt(), g.authority.Policy.For(ans.Kind).Warning)
-	h[client.HeaderUser] = f.user
-	h[client.HeaderName] = f.name
-	h[client.HeaderAccount] = f.account
-	h[client.HeaderSession] = f.session
-	h[client.HeaderIdleAt] = d.idle
-	h[client.HeaderWarnAt] = d.warn
-	if f.email != nil {
-		h[client.HeaderEmail] = f.email
+	h[client.HeaderUser] = f.value(faceUser)
+	h[client.HeaderName] = f.value(faceName)
+	h[client.HeaderAccount] = f.value(faceAccount)
+	h[client.HeaderSession] = f.value(faceSession)
+	h[client.HeaderIdleAt] = d.idle[:]
+	h[client.HeaderWarnAt] = d.warn[:]
+	if f.values[faceEmail] != "" {
+		h[client.HeaderEmail] = f.value(faceEmail)
 	}
-	if f.app != nil {
-		h[client.HeaderAppSession] = f.app
-		h[client.HeaderClient] = f.client
+	if !ans.App.IsZero() {
+		h[client.HeaderAppSession] = f.value(faceApp)
+		h[client.HeaderClient] = f.value(faceClient)
 	}
 }
 

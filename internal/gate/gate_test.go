@@ -237,33 +237,48 @@ func TestGateAllocatesLittle(t *testing.T) {
 	}
 }
 
-// A hundred thousand people at work at once are each written out once.
+// A hundred thousand people at work at once are each written out once, but for
+// the few whose set is crowded.
 func TestGateKnowsManyFaces(t *testing.T) {
 	fs := newFaces()
 	answers := make([]authority.Answer, 100_000)
 	for i := range answers {
 		answers[i] = authority.Answer{Session: exeunt.NewSessionID()}
-		fs.keep(answers[i], newFace(answers[i], live.Profile{Handle: "ada"}))
+		fs.keep(&face{key: keyOf(answers[i])})
 	}
 	missed, i := 0, 0
 	if got := testing.AllocsPerRun(len(answers), func() {
-		if fs.of(answers[i%len(answers)]) == nil {
+		f := fs.of(answers[i%len(answers)])
+		switch {
+		case f == nil:
 			missed++
+		case f.key.session != answers[i%len(answers)].Session:
+			t.Error("somebody else's face")
 		}
 		i++
-	}); got > 0 || missed > 0 {
+	}); got > 0 || missed > len(answers)/50 {
 		t.Errorf("%v allocations for a face, %d were forgotten", got, missed)
 	}
-	// And many more do not fill the memory.
-	for range 4 * faceShards * facesPerShard {
-		fs.keep(authority.Answer{Session: exeunt.NewSessionID()}, &face{})
+}
+
+// A full set forgets whom it has kept longest, and a face that is made anew
+// takes the old one's place.
+func TestGateForgetsFaces(t *testing.T) {
+	fs := newFaces()
+	answers := make([]authority.Answer, faceWays+2)
+	for i := range answers {
+		answers[i].Session.SetRaw([16]byte{7: byte(i / 2), 15: byte(i)}) // all in one set, two to a tag
+		fs.keep(newFace(answers[i], live.Profile{Version: 1, Handle: "ada"}))
 	}
-	kept := 0
-	for i := range fs.shards {
-		kept += len(fs.shards[i].new) + len(fs.shards[i].old)
+	last := answers[len(answers)-1]
+	fs.keep(newFace(last, live.Profile{Version: 2, Handle: "lovelace"}))
+	for i, a := range answers {
+		if got, want := fs.of(a) != nil, i >= 2; got != want {
+			t.Errorf("face %d is known: %v", i, got)
+		}
 	}
-	if kept > 2*faceShards*facesPerShard {
-		t.Errorf("%d faces are kept", kept)
+	if f := fs.of(last); f == nil || f.values[faceUser] != "lovelace" {
+		t.Errorf("the face made anew is %v", f)
 	}
 }
 

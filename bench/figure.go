@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// row is a line of the document: what is measured, how, and what is asked of
+// it. Rows without a floor are there to compare.
+type row struct {
+	name       string
+	how        string // a sentence; rows that share it are explained together
+	unit       string // of what is judged: "" for a ratio, "ms", "bytes"
+	floor, aim float64
+	fewer      bool // is better
+}
+
+// figure is what one run measured for a row.
+type figure struct {
+	row          string // its name
+	value, limit string // what was measured and beside what, with their units
+	judged       float64
+	low, high    float64 // where the median lies with 95 % confidence; both 0 if not told
+	note         string
+	// noLimit says why there is nothing to compare with: then only value counts.
+	noLimit string
+}
+
+// report gathers the figures of a run.
+type report struct {
+	machine machine
+	rounds  int
+	began   time.Time
+	figures []figure
+}
+
+// add prints a figure and keeps it for the document.
+func (r *report) add(f figure) {
+	i := slices.IndexFunc(rows, func(w row) bool { return w.name == f.row })
+	if i < 0 {
+		panic("bench: no row is called " + f.row)
+	}
+	r.figures = append(r.figures, f)
+	w := rows[i]
+	fmt.Printf("%-58s %s", w.name, f.value)
+	if f.limit != "" {
+		fmt.Printf(", beside %s", f.limit)
+	}
+	fmt.Printf(": %s", f.judgement(w))
+	if w.floor != 0 {
+		fmt.Printf(" (floor %s, aim %s: %s)", w.number(w.floor), w.number(w.aim), f.verdict(w))
+	}
+	if f.note != "" {
+		fmt.Printf("; %s", f.note)
+	}
+	fmt.Println()
+}
+
+// missing are the rows for which nothing was measured.
+func (r *report) missing() error {
+	var errs []error
+	for _, w := range rows {
+		if !slices.ContainsFunc(r.figures, func(f figure) bool { return f.row == w.name }) {
+			errs = append(errs, fmt.Errorf("nothing was measured for %q", w.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// number writes out what is judged.
+func (w row) number(v float64) string {
+	text := strconv.FormatFloat(v, 'g', 3, 64)
+	switch {
+	case v == math.Trunc(v) && v < 1e6:
+		text = strconv.FormatFloat(v, 'f', 0, 64)
+	case v < 1000:
+		text = strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	if w.unit != "" {
+		text += " " + w.unit
+	}
+	return text
+}
+
+// judgement writes out the figure with its confidence interval.
+func (f figure) judgement(w row) string {
+	switch {
+	case f.noLimit != "":
+		return f.noLimit
+	case f.judged == 0 && w.floor == 0:
+		return "–"
+	case f.low == 0 && f.high == 0:
+		return w.number(f.judged)
+	}
+	return fmt.Sprintf("%s [%s, %s]", w.number(f.judged), row{}.number(f.low), row{}.number(f.high))
+}
+
+func (f figure) verdict(w row) string {
+	reaches := func(mark float64) bool {
+		if w.fewer {
+			return f.judged <= mark
+		}
+		return f.judged >= mark
+	}
+	switch {
+	case w.floor == 0 || f.noLimit != "":
+		return "–"
+	case reaches(w.aim):
+		return "aim reached"
+	case reaches(w.floor):
+		return "aim missed, floor reached"
+	}
+	return "floor missed"
+}
+
+// interval returns where the median of the population lies with at least 95 %
+// confidence: between two order statistics, whatever the distribution (the
+// number below the median is binomial). With fewer than 6 figures there is no
+// such pair, and it returns the extremes.
+func interval(v []float64) (low, high float64) {
+	v = slices.Clone(v)
+	slices.Sort(v)
+	n := len(v)
+	outside, p := 0.0, math.Pow(0.5, float64(n)) // the chance of k below the median, k = 0
+	k := 0
+	for ; k < n/2; k++ {
+		if outside+p > 0.025 {
+			break
+		}
+		outside += p
+		p = p * float64(n-k) / float64(k+1)
+	}
+	k = max(k-1, 0)
+	return v[k], v[n-1-k]
+}
+
+// thousands writes a whole number with commas.
+func thousands(v float64) string {
+	s := strconv.FormatFloat(math.Round(v), 'f', 0, 64)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,70 @@
+package main
+
+// Names of rows that more than one place speaks of are constants, so that a
+// part cannot report under a name that the document does not have.
+const (
+	rowGate16       = "`/gate`, 16 connections"
+	rowGate64       = "`/gate`, 64 connections"
+	rowCheck1M      = "check in process, 1 million sessions"
+	rowCheck10M     = "check in process, 10 million sessions"
+	rowVerifier     = "check by the Verifier in an app"
+	rowBytes1M      = "heap per session, 1 million"
+	rowBytes10M     = "heap per session, 10 million"
+	rowEnd1         = "SQLite sign-outs, 1 caller"
+	rowEnd256       = "SQLite sign-outs, 256 callers"
+	rowEndPostgres  = "PostgreSQL sign-outs, 3 nodes × 512 callers"
+	rowSpread50     = "commit to applied elsewhere, p50"
+	rowSpread99     = "commit to applied elsewhere, p99"
+	rowAccount      = "signing out an account with 1 million sessions"
+	rowStartClean   = "start with 10 million sessions, after a stop in order"
+	rowStartCrash   = "start with 10 million sessions, after kill -9"
+	rowCheckUnder   = "check p99 during 10,000 sign-outs/s"
+	rowScsGate      = "scs beside it: Exeunt's `/gate`"
+	rowScsMemory    = "scs, memory"
+	rowScsRedis     = "scs, Redis"
+	rowScsPostgres  = "scs, PostgreSQL"
+	rowUndone       = "undone by traffic: Exeunt"
+	rowUndoneMemory = "undone by traffic: scs, memory"
+	rowUndoneRedis  = "undone by traffic: scs, Redis"
+	rowUndonePG     = "undone by traffic: scs, PostgreSQL"
+)
+
+const (
+	howGate   = "Requests a second answered by `/gate`, for 100,000 sessions whose tokens are drawn at random, ÷ those answered by an empty handler behind the same `http.Server`; the requests are the same bytes, the server tells by a switch which of the two it is. Rounds alternate."
+	howCheck  = "Time of one `authority.Check` over random tokens ÷ time of the SHA-256 of the same tokens."
+	howBytes  = "Heap that the index takes, per session, with three sessions to an account, after growth and deletions; bytes."
+	howEnd    = "Sign-outs a second through `authority.End`, each durable before it is answered, ÷ raw fdatasync a second on the same disk: overwrites of 4 KiB in a preallocated file, in turn with the measured rounds. Every row that the design writes is in the measured transaction."
+	howSpread = "Time from the answer to a sign-out on one node until another refuses the token, at 100 sign-outs a second on PostgreSQL."
+	howStart  = "Time from opening the data folder until 10,000 random tokens have been answered from memory ÷ time to read the snapshot file; after kill -9 there are 100,000 events to replay."
+)
+
+// rows are the lines of the document, in its order.
+var rows = []row{
+	{rowGate16, howGate, "", 0.90, 0.95, false},
+	{rowGate64, howGate, "", 0.90, 0.95, false},
+	{rowCheck1M, howCheck, "", 5, 3.5, true},
+	{rowCheck10M, howCheck, "", 7, 5, true},
+	{rowVerifier, "Time of one check by `client.Verifier`, answered from its memory ÷ time of the SHA-256 of the token.", "", 6, 4, true},
+	{rowBytes1M, howBytes, "bytes", 96, 65, true},
+	{rowBytes10M, howBytes, "bytes", 96, 65, true},
+	{rowEnd1, howEnd, "", 0.4, 0.7, false},
+	{rowEnd256, howEnd, "", 5, 8, false},
+	{rowEndPostgres, howEnd, "", 5, 8, false},
+	{rowSpread50, howSpread, "ms", 1, 0.5, true},
+	{rowSpread99, howSpread, "ms", 5, 3, true},
+	{rowAccount, "Time of one sign-out of scope account with 1 million sessions ÷ with 1.", "", 2, 1.2, true},
+	{rowStartClean, howStart, "", 10, 3, true},
+	{rowStartCrash, howStart, "", 10, 3, true},
+	{rowCheckUnder, "99th percentile of a check's time in process during 10,000 sign-outs a second ÷ without them.", "", 3, 1.5, true},
+}
+
+// documentBeside introduces the rows that are there to compare.
+const documentBeside = `
+## Beside a session library
+
+[scs](https://github.com/alexedwards/scs) is a good library for sessions within one Go program. The same requests come over
+the same connections to the same server; what the two do for a request is not the same, and is said below.
+
+| figure | requests a second | sign-outs a second | |
+|---|---|---|---|
+`
