@@ -43,7 +43,7 @@ func Copy(ctx context.Context, from, to string, told func(Copied)) (err error) {
 		return errors.Join(fmt.Errorf("database %s: %w", printable(to), err), dst.close())
 	}
 	defer func() { err = errors.Join(err, read.Close(), dst.close()) }()
-	conn, err := pgx.ConnectConfig(ctx, dst.with(nil))
+	conn, err := dial(ctx, dst.with(nil))
 	if err != nil {
 		return err
 	}

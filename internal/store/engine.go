@@ -28,6 +28,13 @@ type engine interface {
 	close() error
 }
 
+// mover is an engine whose database can move to another server.
+type mover interface {
+	// stale reports that a connection leads to where the database was before; it
+	// is of no more use.
+	stale(*sql.Conn) bool
+}
+
 // outcome is what is known about a transaction once COMMIT has answered.
 type outcome uint8
 

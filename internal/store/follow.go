@@ -46,7 +46,7 @@ func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
 	c := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
 	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteCut(f.cut, n) }
 	var err error
-	if f.conn, err = pgx.ConnectConfig(ctx, c); err != nil {
+	if f.conn, err = dial(ctx, c); err != nil {
 		return nil, err
 	}
 	if err = mustBeDurable(ctx, f.conn); err == nil {

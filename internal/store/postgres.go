@@ -81,7 +81,9 @@ func (*postgresEngine) traits() traits {
 func (e *postgresEngine) open(ctx context.Context) (*sql.DB, error) {
 	w := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
 	w.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteCut(&e.cut, n) }
-	e.write = stdlib.OpenDB(*w, stdlib.OptionAfterConnect(mustBeDurable))
+	e.write = openDB(w, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		return errors.Join(mustBeDurable(ctx, c), note(ctx, c))
+	}))
 	e.write.SetMaxOpenConns(2) // the committer's, and one for migrations
 	e.write.SetMaxIdleConns(0)
 	locker, err := lock.NewPostgresSessionLocker()
@@ -91,9 +93,9 @@ func (e *postgresEngine) open(ctx context.Context) (*sql.DB, error) {
 	if err := migrate(ctx, goose.DialectPostgres, e.write, postgresTypes, goose.WithSessionLocker(locker)); err != nil {
 		return nil, err
 	}
-	e.bell = stdlib.OpenDB(*e.with(map[string]string{"synchronous_commit": "off", "statement_timeout": readPatience}))
+	e.bell = openDB(e.with(map[string]string{"synchronous_commit": "off", "statement_timeout": readPatience}))
 	e.bell.SetMaxOpenConns(1)
-	read := stdlib.OpenDB(*e.with(map[string]string{"default_transaction_read_only": "on", "statement_timeout": readPatience}),
+	read := openDB(e.with(map[string]string{"default_transaction_read_only": "on", "statement_timeout": readPatience}),
 		stdlib.OptionAfterConnect(e.recognise), stdlib.OptionResetSession(e.mustCount))
 	read.SetMaxOpenConns(8)
 	read.SetMaxIdleConns(8)
@@ -175,25 +177,53 @@ const serverIdentity = `CAST(extract(epoch FROM pg_postmaster_start_time()) * 10
 
 const serverKey = "exeunt server"
 
-// recognise notes which server a connection leads to.
-func (e *postgresEngine) recognise(ctx context.Context, c *pgx.Conn) error {
+// note notes which server a connection leads to.
+func note(ctx context.Context, c *pgx.Conn) error {
 	var id int64
 	if err := c.QueryRow(ctx, `SELECT `+serverIdentity).Scan(&id); err != nil {
 		return err
 	}
 	c.PgConn().CustomData()[serverKey] = id
-	if counts := e.server(); counts != 0 && counts != id {
+	return nil
+}
+
+// counts reports whether a connection leads to the server that confirmed the last
+// heartbeat, if any has: not to one that was the primary before.
+func (e *postgresEngine) counts(c *pgx.Conn) bool {
+	server := e.server()
+	return server == 0 || c.PgConn().CustomData()[serverKey] == server
+}
+
+// recognise refuses a connection to a server that does not count.
+func (e *postgresEngine) recognise(ctx context.Context, c *pgx.Conn) error {
+	if err := note(ctx, c); err != nil {
+		return err
+	}
+	if !e.counts(c) {
 		return errors.New("this server has not confirmed a heartbeat; another has")
 	}
 	return nil
 }
 
 // mustCount gives up a connection that is closed at the other end, or leads to a
-// server that counts no more, as one that was the primary and has not noticed
-// that another is.
+// server that does not count.
 func (e *postgresEngine) mustCount(_ context.Context, c *pgx.Conn) error {
-	if counts := e.server(); counts != 0 && c.PgConn().CustomData()[serverKey] != counts || c.PgConn().CheckConn() != nil {
+	if !e.counts(c) || c.PgConn().CheckConn() != nil {
 		return driver.ErrBadConn
 	}
 	return nil
+}
+
+// stale hangs up on a server that counts no more. One that has fallen silent
+// would keep the next transaction waiting for all of its patience, and whoever
+// is in it.
+func (e *postgresEngine) stale(conn *sql.Conn) (is bool) {
+	_ = conn.Raw(func(driver any) error {
+		if c := driver.(*stdlib.Conn).Conn(); !e.counts(c) {
+			is = true
+			c.PgConn().Conn().Close() // nothing more is said to it
+		}
+		return nil
+	})
+	return is
 }

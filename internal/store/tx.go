@@ -45,6 +45,9 @@ func (t *tx) limit() func() {
 
 func (t *tx) begin() error {
 	t.events, t.begun = nil, false
+	if m, ok := t.engine.(mover); ok && t.conn != nil && m.stale(t.conn) {
+		t.drop()
+	}
 	reused := t.conn != nil
 	err := t.open()
 	if err != nil && reused && !t.traits.exits {

@@ -121,6 +121,23 @@ func TestANodeThatHasLostTouchRefuses(t *testing.T) {
 	}
 }
 
+// The primary falls silent and a standby takes over. Once a heartbeat is confirmed
+// there, the first sign-out goes there too: it does not first wait for the old
+// server, to which the connection that commits still leads.
+func TestTheFirstSignOutAfterAFailoverGoesToTheNewServer(t *testing.T) {
+	primary, standby := servers(t)
+	n := nodes(t, primary.URL("test1", standby), 1)[0]
+	p := n.NewAccount(t, "ada")
+	token, session := n.NewSession(t, p, exeunt.KindKept)
+	until(t, n, token, live.Usable)
+	primary.Freeze(t)
+	standby.Promote(t)
+	until(t, n, token, live.CannotKnow)
+	until(t, n, token, live.Usable)
+	n.SignOut(t, session)
+	until(t, n, token, live.Ended)
+}
+
 // Another server takes over that has not got everything: what was remembered of
 // the lost history is dropped, and the database is asked anew.
 func TestAHistoryThatChangedIsReadAnew(t *testing.T) {
