@@ -90,7 +90,7 @@ func itself() program { return program{os.Args[0]} }
 func built(t testing.TB, source string) program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "exeunt")
-	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, "./cmd/exeunt")
+	c := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/exeunt")
 	c.Dir = source
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", source, err, out)
