@@ -207,8 +207,8 @@ func TestAFileWhoseDiskFails(t *testing.T) {
 		select {
 		case <-n.exited:
 			failures++
-			if !strings.Contains(n.errs.String(), "start again") {
-				t.Errorf("it ended without saying that it must be started again: %s", n.errs)
+			if !strings.Contains(n.said(), "start again") {
+				t.Errorf("it ended without saying that it must be started again: %s", n.said())
 			}
 		case <-time.After(patience):
 			t.Error("its disk failed, and it goes on")
