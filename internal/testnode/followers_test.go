@@ -26,7 +26,7 @@ import (
 // short it is gentler: under the race detector a connection is hardly made in
 // that time.
 var (
-	endings  = flag.Int("endings", 2000, "how many sessions TestFollowersMissNothing ends")
+	endings  = flag.Int("endings", 6000, "how many sessions TestFollowersMissNothing ends")
 	cutEvery = flag.Duration("cut", 200*time.Millisecond, "how often TestFollowersMissNothing cuts all connections")
 )
 
@@ -178,7 +178,7 @@ func TestFollowersMissNothing(t *testing.T) {
 	t.Cleanup(server.Close)
 	url := server.NewDatabase(t)
 	const writers, followers = 3, 3
-	callers := min(256, *endings/60) // on each node: so many share a commit
+	callers := min(256, *endings/180) // on each node: so many share a commit
 	records := make([]*record, writers+followers)
 	cluster := make([]*testnode.Node, len(records))
 	for i := range cluster {
