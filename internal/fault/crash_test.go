@@ -82,6 +82,7 @@ func (l *ledger) enough(more int) {
 
 // Nodes are killed under load and start again.
 func TestNodesThatAreKilled(t *testing.T) {
+	t.Parallel()
 	url := startServer(t).NewDatabase(t)
 	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
 	nodes := cluster(t, itself(), url, 3)
@@ -99,6 +100,7 @@ func TestNodesThatAreKilled(t *testing.T) {
 
 // The server is killed under load, every process of it, and starts again.
 func TestAServerThatIsKilled(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	url := server.NewDatabase(t)
 	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
@@ -115,6 +117,7 @@ func TestAServerThatIsKilled(t *testing.T) {
 
 // The server's disk fails at commits: it panics, recovers, and fails again.
 func TestAServerWhoseLogCannotBeSynced(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	url := server.NewDatabase(t)
 	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
@@ -133,6 +136,7 @@ func TestAServerWhoseLogCannotBeSynced(t *testing.T) {
 // The server's disk fails at a checkpoint: it panics, and cannot even recover
 // before the disk is whole again.
 func TestAServerWhoseCheckpointFails(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	url := server.NewDatabase(t)
 	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
@@ -168,6 +172,7 @@ func says(t *testing.T, server *testpg.Server, text string, times int) {
 
 // A file's disk fails: the node says 503 and ends; the next start knows the truth.
 func TestAFileWhoseDiskFails(t *testing.T) {
+	t.Parallel()
 	const people, each = 4, 60
 	data := t.TempDir()
 	core := testnode.New(t, testnode.Options{})
@@ -207,8 +212,8 @@ func TestAFileWhoseDiskFails(t *testing.T) {
 		select {
 		case <-n.exited:
 			failures++
-			if !strings.Contains(n.errs.String(), "start again") {
-				t.Errorf("it ended without saying that it must be started again: %s", n.errs)
+			if !strings.Contains(n.said(), "start again") {
+				t.Errorf("it ended without saying that it must be started again: %s", n.said())
 			}
 		case <-time.After(patience):
 			t.Error("its disk failed, and it goes on")

@@ -90,7 +90,7 @@ func itself() program { return program{os.Args[0]} }
 func built(t testing.TB, source string) program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "exeunt")
-	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, "./cmd/exeunt")
+	c := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/exeunt")
 	c.Dir = source
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", source, err, out)
@@ -116,7 +116,7 @@ type node struct {
 	in     io.Writer
 	out    *bufio.Reader
 	exited chan struct{}
-	errs   *strings.Builder
+	errs   string // the file of what it says
 }
 
 // newNode chooses an address and a data folder. Settings are variables beside
@@ -162,8 +162,11 @@ func (n *node) start(p program) {
 	n.t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cmd, n.errs = exec.Command(p[0], p[1:]...), &strings.Builder{}
-	n.cmd.Env, n.cmd.Stderr = append(os.Environ(), n.settings...), n.errs
+	errs, err := os.Create(filepath.Join(n.t.TempDir(), "stderr"))
+	must(n.t, err)
+	defer errs.Close()
+	n.cmd, n.errs = exec.Command(p[0], p[1:]...), errs.Name()
+	n.cmd.Env, n.cmd.Stderr = append(os.Environ(), n.settings...), errs
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := n.cmd.StdinPipe()
 	must(n.t, err)
@@ -171,18 +174,18 @@ func (n *node) start(p program) {
 	must(n.t, err)
 	n.in, n.out, n.exited = in, bufio.NewReader(out), make(chan struct{})
 	must(n.t, n.cmd.Start())
-	go func(c *exec.Cmd, exited chan struct{}) {
-		<-exitOf(c)
+	// Not Cmd.Wait: it would close the pipes under whoever reads the last line.
+	go func(p *os.Process, exited chan struct{}) {
+		_, _ = p.Wait()
 		close(exited)
-	}(n.cmd, n.exited)
+	}(n.cmd.Process, n.exited)
 }
 
-// exitOf closes when the process has ended. (Cmd.Wait would close the pipes
-// under whoever reads the last line.)
-func exitOf(c *exec.Cmd) <-chan struct{} {
-	done := make(chan struct{})
-	go func() { _, _ = c.Process.Wait(); close(done) }()
-	return done
+// said is what the process has written to its standard error.
+func (n *node) said() string {
+	b, err := os.ReadFile(n.errs)
+	must(n.t, err)
+	return string(b)
 }
 
 // ready waits until requests may be sent to the node.
@@ -201,7 +204,7 @@ func (n *node) ready() {
 		select {
 		case <-tick.C:
 		case <-n.exited:
-			n.t.Fatalf("the node ended instead of getting ready: %s", n.errs)
+			n.t.Fatalf("the node ended instead of getting ready: %s", n.said())
 		case <-limit:
 			n.t.Fatalf("the node did not get ready: %v", err)
 		}

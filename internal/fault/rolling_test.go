@@ -205,6 +205,8 @@ func compareStreams(t *testing.T, h *testnode.Node, streams []*stream) {
 				t.Fatalf("stream %d has come to %d of %d", i+1, s.position(), head)
 			}
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		for _, w := range s.wrong {
 			t.Errorf("stream %d: %s", i+1, w)
 		}

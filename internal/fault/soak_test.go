@@ -96,7 +96,7 @@ func TestSoak(t *testing.T) {
 	lasts := time.Duration(*minutes * float64(time.Minute))
 	short := lasts == 0
 	if short {
-		lasts = 10 * time.Second
+		lasts = 6 * time.Second
 	}
 	if *seed == 0 {
 		*seed = rand.Uint64N(1_000_000) + 1
