@@ -6,8 +6,10 @@ assets: ; go run ./internal/ui/build                 # rebuild the committed bro
 fuzz:   ; script/fuzz                                # every fuzz target for 60 s
 bench:  ; go run ./bench                             # figures beside their limits
 model:  ; script/model                               # every state of the freshness protocol, with spin
-followers: ; go test -count=1 -v -timeout 20m -run TestFollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms # while connections are cut
-faults: ; go test -count=1 -v -timeout 20m -skip 'Soak|Rolling' ./internal/fault # kill -9, stopped processes, failing disks
-rolling: ; go test -count=1 -v -timeout 20m -run Rolling ./internal/fault       # two versions side by side
-soak:   ; go test -count=1 -v -timeout 0 -run Soak ./internal/fault -minutes 20 $(if $(SEED),-seed $(SEED)) # half load, random faults
-cluster: ; script/cluster                         # the production shape, and the primary lost under load
+# Too long for every run of the tests, which have a short form of each.
+LONG = go test -count=1 -v -timeout 0
+followers: ; $(LONG) -run FollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms # whether any misses or reorders
+faults: ; $(LONG) -skip 'Soak|Rolling' ./internal/fault # kill -9, stopped processes, failing disks
+rolling: ; $(LONG) -run Rolling ./internal/fault     # two versions side by side
+soak:   ; $(LONG) -run Soak ./internal/fault -minutes 20 $(SEED:%=-seed %) # half load, random faults
+cluster: ; script/cluster                            # the production shape, and the primary lost under load
