@@ -24,15 +24,17 @@ import (
 
 func main() {
 	rounds := flag.Int("rounds", 15, "interleaved rounds of each measurement")
+	sessions := flag.Int("sessions", 1_000_000, "how many sessions are in memory: of check, memory and start")
+	only := flag.String("only", "", "one measurement: signout, gate, memory, start, check or cluster; default all")
 	dir := flag.String("dir", "", "folder on the disk to measure; default a temporary one")
 	flag.Parse()
-	if err := run(context.Background(), *rounds, *dir); err != nil {
+	if err := run(context.Background(), *rounds, *sessions, *only, *dir); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, rounds int, dir string) error {
+func run(ctx context.Context, rounds, sessions int, only, dir string) error {
 	if dir == "" {
 		temporary, err := os.MkdirTemp("", "exeunt-bench-")
 		if err != nil {
@@ -46,11 +48,27 @@ func run(ctx context.Context, rounds int, dir string) error {
 		return err
 	}
 	defer b.node.Close()
+	b.sessions = sessions
 	fmt.Printf("%s, %d processors, %s/%s, %d rounds\n\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH, rounds)
-	for _, measure := range []func(context.Context, int) error{b.check, b.signOuts, b.gate} {
-		if err := measure(ctx, rounds); err != nil {
+	for _, m := range []struct {
+		name    string
+		measure func(context.Context, int) error
+	}{
+		{"signout", b.signOuts},
+		{"gate", b.gate},
+		{"memory", b.memory},
+		{"start", b.starts},
+		{"check", b.check}, // last, as it fills the node
+	} {
+		if only != "" && only != m.name {
+			continue
+		}
+		if err := m.measure(ctx, rounds); err != nil {
 			return err
 		}
+	}
+	if only != "" && only != "cluster" {
+		return nil
 	}
 	c, err := newCluster(ctx, dir)
 	if err != nil {
@@ -64,6 +82,8 @@ type bench struct {
 	node  *app.Node
 	dir   string
 	proof exeunt.Proof
+
+	sessions int // in memory
 }
 
 func newBench(ctx context.Context, dir string) (*bench, error) {
