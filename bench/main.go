@@ -125,6 +125,8 @@ type bench struct {
 	dir   string
 	node  *app.Node
 	proof exeunt.Proof
+
+	sessions int // in memory: of check, memory and start
 }
 
 // onNode opens a new node for a part, so that none measures what another has

@@ -88,6 +88,7 @@ func TestWhatCannotBe(t *testing.T) {
 		{"half of TLS", "tls.cert", "/c.pem", "set together"},
 		{"a bad proxy", "trusted_proxies", "everybody", "10.0.0.0/8"},
 		{"sign-up", "sign_up", "maybe", "open or closed"},
+		{"too few tokens", "max_tokens", "10", "at least 1000"},
 		{"a time without unit", "policy.kept.idle", "30", "write 90s"},
 		{"idle too short", "policy.shared.idle", "10ms", "shortest is 1s"},
 		{"warning above idle", "policy.shared.warning", "20m", "below the idle timeout"},

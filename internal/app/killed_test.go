@@ -1,0 +1,150 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/signin"
+)
+
+// killedFolder names, in the environment, the data folder on which this program
+// is to work until it is killed, instead of running tests.
+const killedFolder = "EXEUNT_TEST_KILLED_FOLDER"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(killedFolder); dir != "" {
+		if err := workUntilKilled(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// workUntilKilled signs in and out and says so, "in TOKEN" and "out TOKEN", while
+// it leaves one file after another, "saved".
+func workUntilKilled(dir string) error {
+	c := config.Default()
+	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", dir, true
+	n, err := New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler), Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	proof, err := n.SignIn.Password(ctx, "ada", password, exeunt.System().Address)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error)
+	var out sync.Mutex
+	say := func(words ...any) {
+		out.Lock()
+		defer out.Unlock()
+		fmt.Println(words...)
+	}
+	for range 4 {
+		go func() {
+			for {
+				token, s, err := n.Authority.Start(ctx, authority.SignIn{Proof: proof, Kind: exeunt.KindApp})
+				if err != nil {
+					failed <- err
+				}
+				n.Authority.Check(ctx, token)
+				say("in", token.Reveal())
+				if s.ID.Raw()[0]%4 == 0 {
+					continue
+				}
+				rev := exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}
+				if _, err := n.Authority.End(ctx, exeunt.System(), rev); err != nil {
+					failed <- err
+				}
+				say("out", token.Reveal())
+			}
+		}()
+	}
+	go func() {
+		for {
+			if err := n.saveKnown(ctx); err != nil {
+				failed <- err
+			}
+			say("saved")
+		}
+	}()
+	return <-failed
+}
+
+// A node is killed while it ends sessions and saves what it knows. The next one
+// begins with the last file, and nothing that was acknowledged as ended is usable.
+func TestKilledWhileSaving(t *testing.T) {
+	c := site(t)
+	said := map[string]string{}
+	for range 2 {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), killedFolder+"="+c.Data)
+		child.Stderr = os.Stderr
+		pipe, err := child.StdoutPipe()
+		if err == nil {
+			err = child.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends := 0 // since the first file
+		for lines, saved := bufio.NewScanner(pipe), false; lines.Scan(); {
+			word, text, _ := strings.Cut(lines.Text(), " ")
+			switch token, err := exeunt.ParseToken(text); {
+			case word == "saved":
+				saved = true
+			case err == nil:
+				said[token.Reveal()] = word
+				if saved && word == "out" {
+					ends++
+				}
+			}
+			if ends == 60 {
+				child.Process.Kill()
+			}
+		}
+		_ = child.Wait() // it was killed
+		if ends < 60 {
+			t.Fatalf("it was not killed: %d ends", ends)
+		}
+
+		r := start(t, c)
+		known := 0
+		for text, word := range said {
+			token, _ := exeunt.ParseToken(text)
+			state := r.Authority.Live.Check(token.Hash(), r.now()).State
+			if state != live.Absent && word == "in" {
+				known++
+			}
+			if word == "out" && (state == live.Usable || r.Authority.Check(t.Context(), token).Usable()) {
+				t.Error("a session that was acknowledged as ended is usable")
+			}
+		}
+		if known == 0 {
+			t.Error("nobody was known from memory")
+		}
+		for text, word := range said {
+			if word != "in" {
+				continue
+			}
+			token, _ := exeunt.ParseToken(text)
+			if state := r.Authority.Check(t.Context(), token).State; state != live.Usable && state != live.Ended {
+				t.Errorf("a session that was started is %v", state)
+			}
+		}
+		r.stop()
+	}
+}
