@@ -3,19 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 )
-
-// writeTo writes the document, of a run that measured everything.
-func (r *report) writeTo(path string) error {
-	if err := r.missing(); err != nil {
-		return err
-	}
-	return os.WriteFile(path, r.document(), 0o644)
-}
 
 const documentHead = `# Benchmarks
 
@@ -41,13 +32,15 @@ func (r *report) document() []byte {
 	}
 	fmt.Fprintf(&b, "\n## Against limits\n\n| figure | measured | limit in the same run | ratio or figure | floor | aim | |\n|---|---|---|---|---|---|---|\n")
 	for _, w := range rows {
-		if f, ok := r.figure(w); ok && w.floor != 0 {
+		if w.floor != 0 {
+			f := r.figure(w)
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", w.name, f.value, f.limit, f.judgement(w), w.number(w.floor), w.number(w.aim), f.verdict(w))
 		}
 	}
 	b.WriteString(documentBeside)
 	for _, w := range rows {
-		if f, ok := r.figure(w); ok && w.floor == 0 {
+		if w.floor == 0 {
+			f := r.figure(w)
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", w.name, f.value, f.limit, f.note)
 		}
 	}
@@ -61,18 +54,19 @@ func (r *report) document() []byte {
 	return b.Bytes()
 }
 
-func (r *report) figure(w row) (figure, bool) {
+// figure is what was measured for a row.
+func (r *report) figure(w row) figure {
 	i := slices.IndexFunc(r.figures, func(f figure) bool { return f.row == w.name })
 	if i < 0 {
-		return figure{}, false
+		return figure{value: "not measured", noLimit: "–"}
 	}
-	return r.figures[i], true
+	return r.figures[i]
 }
 
 // notes are what the figures that are judged have to add.
 func (r *report) notes(names []string) (notes []string) {
 	for _, w := range rows {
-		if f, ok := r.figure(w); ok && slices.Contains(names, w.name) && f.note != "" && w.floor != 0 {
+		if f := r.figure(w); slices.Contains(names, w.name) && f.note != "" && w.floor != 0 {
 			notes = append(notes, w.name+": "+f.note)
 		}
 	}
