@@ -12,7 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -25,14 +27,28 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 15, "interleaved rounds of each measurement")
 	dir := flag.String("dir", "", "folder on the disk to measure; default a temporary one")
+	only := flag.String("only", "", "measure only what has this in its name: check, sign-outs, gate, cluster")
+	profile := flag.String("profile", "", "file to write a profile of the processor's time to")
 	flag.Parse()
-	if err := run(context.Background(), *rounds, *dir); err != nil {
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		defer f.Close()
+		defer pprof.StopCPUProfile()
+	}
+	if err := run(context.Background(), *rounds, *dir, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, rounds int, dir string) error {
+func run(ctx context.Context, rounds int, dir, only string) error {
 	if dir == "" {
 		temporary, err := os.MkdirTemp("", "exeunt-bench-")
 		if err != nil {
@@ -47,10 +63,19 @@ func run(ctx context.Context, rounds int, dir string) error {
 	}
 	defer b.node.Close()
 	fmt.Printf("%s, %d processors, %s/%s, %d rounds\n\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH, rounds)
-	for _, measure := range []func(context.Context, int) error{b.check, b.signOuts, b.gate} {
-		if err := measure(ctx, rounds); err != nil {
+	for _, m := range []struct {
+		name    string
+		measure func(context.Context, int) error
+	}{{"check", b.check}, {"sign-outs", b.signOuts}, {"sign-outs", b.manySignOuts}, {"gate", b.gate}} {
+		if !strings.Contains(m.name, only) {
+			continue
+		}
+		if err := m.measure(ctx, rounds); err != nil {
 			return err
 		}
+	}
+	if !strings.Contains("cluster", only) {
+		return nil
 	}
 	c, err := newCluster(ctx, dir)
 	if err != nil {
