@@ -258,7 +258,7 @@ func TestEachOfManyEndingsIsFoundByItsKey(t *testing.T) {
 	}
 	const n = maxBatch
 	ids, texts := slices.Repeat([][]byte{a.ID.Bytes()}, n), make([]string, n)
-	rows, err := s.tx.conn.QueryContext(t.Context(), `EXPLAIN `+bulkEnd, 0, ids, ids, texts, texts, ids, ids, texts, texts, make([]int64, n), texts, texts, texts)
+	rows, err := s.tx.conn.QueryContext(t.Context(), `EXPLAIN `+bulkEnd, ids, ids, texts, texts, ids, ids, texts, texts, make([]int64, n), texts, texts, texts)
 	if err != nil {
 		t.Fatal(err)
 	}
