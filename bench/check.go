@@ -27,10 +27,11 @@ func (b *bench) check(ctx context.Context, rounds int) error {
 			return errors.New("a live session is not usable")
 		}
 	}
-	floor, aim := 5.0, 3.5
-	if b.sessions > 1_000_000 {
-		floor, aim = 7, 5
+	row := rowCheck1M
+	if b.sessions > million {
+		row = rowCheck10M
 	}
+	var one figure
 	for _, workers := range []int{1, 2} {
 		var ns, hash, ratio []float64
 		var before, after runtime.MemStats
@@ -49,10 +50,16 @@ func (b *bench) check(ctx context.Context, rounds int) error {
 			ns, hash, ratio = append(ns, a), append(hash, h), append(ratio, a/h)
 		}
 		runtime.ReadMemStats(&after)
-		fmt.Printf("check in process   %.0f ns, SHA-256 of the token %.0f ns, ratio %.2f (floor: %.1f, aim: %.1f, %s); %d sessions, %d at once, %.4f allocations each\n",
-			median(ns), median(hash), median(ratio), floor, aim, verdict(median(ratio) <= aim), b.sessions, workers,
-			float64(after.Mallocs-before.Mallocs)/float64(rounds*workers*checksEach))
+		allocations := float64(after.Mallocs-before.Mallocs) / float64(rounds*workers*checksEach)
+		if workers > 1 {
+			one.note += fmt.Sprintf("; by two at once %.0f ns, ratio %.2f", median(ns), median(ratio))
+			break
+		}
+		one = figure{row: row, value: fmt.Sprintf("%.0f ns", median(ns)), limit: fmt.Sprintf("%.0f ns", median(hash)), judged: median(ratio),
+			note: fmt.Sprintf("%.4f allocations each", allocations)}
+		one.low, one.high = interval(ratio)
 	}
+	b.add(one)
 	return nil
 }
 

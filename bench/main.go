@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,8 +28,11 @@ var parts = []struct {
 	name    string
 	measure func(*bench, context.Context, int) error
 }{
-	{"check", onNode((*bench).check)},
+	{"check", eachSize(onNode((*bench).check))},
+	{"memory", eachSize((*bench).memory)},
+	{"start", (*bench).starts},
 	{"signout", onNode((*bench).signOuts)},
+	{"manysignouts", onNode((*bench).manySignOuts)},
 	{"gate", onNode((*bench).gate)},
 	{"postgres", onCluster},
 	{"scs", beside},
@@ -124,7 +128,23 @@ type bench struct {
 	node  *app.Node
 	proof exeunt.Proof
 
-	sessions int // in memory: of check, memory and start
+	sessions int // in memory: of check and memory
+}
+
+const million = 1_000_000
+
+// eachSize measures with a million sessions in memory and with ten.
+func eachSize(measure func(*bench, context.Context, int) error) func(*bench, context.Context, int) error {
+	return func(b *bench, ctx context.Context, rounds int) error {
+		dir := b.dir
+		for _, b.sessions = range []int{million, 10 * million} {
+			b.dir = filepath.Join(dir, strconv.Itoa(b.sessions))
+			if err := errors.Join(os.Mkdir(b.dir, 0o700), measure(b, ctx, rounds)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // onNode opens a new node for a part, so that none measures what another has
@@ -175,11 +195,3 @@ func median(v []float64) float64 {
 
 // perSecond is how many of n fit into a second.
 func perSecond(n int, took time.Duration) float64 { return float64(n) / took.Seconds() }
-
-// verdict says whether a figure reaches its aim.
-func verdict(reached bool) string {
-	if reached {
-		return "reached"
-	}
-	return "missed"
-}

@@ -18,7 +18,11 @@ func (b *bench) memory(context.Context, int) error {
 	}
 	each := float64(heap()-before) / float64(index.Len())
 	runtime.KeepAlive(index)
-	fmt.Printf("memory             %.1f bytes of heap a session, %d sessions, three to an account (floor: 96, aim: 65, %s)\n", each, b.sessions, verdict(each <= 65))
+	row := rowBytes1M
+	if b.sessions > million {
+		row = rowBytes10M
+	}
+	b.add(figure{row: row, value: fmt.Sprintf("%.1f bytes", each), judged: each})
 	return nil
 }
 

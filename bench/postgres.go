@@ -15,7 +15,6 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/app"
-	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -69,28 +68,6 @@ func (c *cluster) close() error {
 	return errors.Join(errs...)
 }
 
-// start starts sessions, many at once so that they share commits.
-func (c *cluster) start(ctx context.Context, n int) ([]exeunt.Token, []exeunt.Session, error) {
-	tokens, sessions, errs := make([]exeunt.Token, n), make([]exeunt.Session, n), make([]error, n)
-	var wg sync.WaitGroup
-	places := make(chan struct{}, 512)
-	for i := range n {
-		places <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-places }()
-			tokens[i], sessions[i], errs[i] = c.nodes[i%clusterNodes].Authority.Start(ctx, authority.SignIn{Proof: c.proof, Kind: exeunt.KindApp, Label: "bench"})
-		})
-	}
-	wg.Wait()
-	return tokens, sessions, errors.Join(errs...)
-}
-
-func end(ctx context.Context, n *app.Node, s exeunt.Session) error {
-	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
-	_, err := n.Authority.End(ctx, by, exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut})
-	return err
-}
-
 // signOuts measures durable sign-outs of all nodes together beside raw
 // fdatasync on the same disk.
 func (c *cluster) signOuts(ctx context.Context, dir string, rounds int) error {
@@ -101,51 +78,28 @@ func (c *cluster) signOuts(ctx context.Context, dir string, rounds int) error {
 	defer raw.close()
 	var ends, syncs, ratio []float64
 	for range rounds {
-		const n = clusterNodes * clusterCallers * clusterEach
-		_, sessions, err := c.start(ctx, n)
+		_, sessions, err := startMany(ctx, c.nodes, c.proof, clusterNodes*clusterCallers*clusterEach)
 		if err != nil {
 			return err
 		}
-		errs := make([]error, clusterNodes*clusterCallers)
-		var wg sync.WaitGroup
-		begun := time.Now()
-		for i := range errs {
-			wg.Go(func() {
-				for k := range clusterEach {
-					if err := end(ctx, c.nodes[i%clusterNodes], sessions[i*clusterEach+k]); err != nil {
-						errs[i] = err
-						return
-					}
-				}
-			})
-		}
-		wg.Wait()
-		e := perSecond(n, time.Since(begun))
-		if err := errors.Join(errs...); err != nil {
+		e, err := endAll(ctx, c.nodes, sessions, clusterNodes*clusterCallers)
+		if err != nil {
 			return err
 		}
-		begun = time.Now()
-		for i := range endsEach {
-			if err := raw.overwrite(i); err != nil {
-				return err
-			}
+		f, err := raw.perSecond()
+		if err != nil {
+			return err
 		}
-		f := perSecond(endsEach, time.Since(begun))
 		ends, syncs, ratio = append(ends, e), append(syncs, f), append(ratio, e/f)
 	}
-	if median(syncs) > implausible {
-		fmt.Printf("PostgreSQL         %.0f sign-outs/s of %d nodes × %d callers; fdatasync claims %.0f/s, so this disk is not durable and there is no ratio\n", median(ends), clusterNodes, clusterCallers, median(syncs))
-		return nil
-	}
-	fmt.Printf("PostgreSQL         %.0f sign-outs/s of %d nodes × %d callers, raw fdatasync %.0f/s, ratio %.2f (floor: 5, aim: 8, %s)\n",
-		median(ends), clusterNodes, clusterCallers, median(syncs), median(ratio), verdict(median(ratio) >= 8))
+	c.addEnds(rowEndPostgres, ends, syncs, ratio)
 	return nil
 }
 
 // spread measures how long after the answer to a sign-out the other nodes
 // refuse the token, at a hundred sign-outs a second.
 func (c *cluster) spread(ctx context.Context) error {
-	tokens, sessions, err := c.start(ctx, pacedEnds)
+	tokens, sessions, err := startMany(ctx, c.nodes, c.proof, pacedEnds)
 	if err != nil {
 		return err
 	}
@@ -192,8 +146,11 @@ func (c *cluster) spread(ctx context.Context) error {
 	}
 	wg.Wait()
 	slices.Sort(late)
-	p50, p99 := late[len(late)/2], late[len(late)*99/100]
-	fmt.Printf("known elsewhere    %.2f ms in the middle and %.2f ms at the 99th percentile after the answer, at %d/s (floor: 1 and 5, aim: 0.5 and 3, %s)\n",
-		p50, p99, time.Second/pace, verdict(p50 <= 0.5 && p99 <= 3))
+	for _, q := range []struct {
+		row  string
+		took float64
+	}{{rowSpread50, late[len(late)/2]}, {rowSpread99, late[len(late)*99/100]}} {
+		c.add(figure{row: q.row, value: fmt.Sprintf("%.2f ms", q.took), judged: q.took})
+	}
 	return nil
 }

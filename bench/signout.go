@@ -2,61 +2,120 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/authority"
 )
 
-const endsEach = 200
+const (
+	endsEach    = 200
+	manyCallers = 256
+)
 
 // implausible is the rate of fdatasync above which a disk does not really
 // write: then there is no limit to compare with.
 const implausible = 50_000
 
-// signOuts measures durable sign-outs with one caller beside raw fdatasync of
-// 4 KiB overwrites on the same disk, round by round in turn.
+// signOuts measures durable sign-outs with one caller.
 func (b *bench) signOuts(ctx context.Context, rounds int) error {
+	return b.callers(ctx, rounds, rowEnd1, 1, endsEach)
+}
+
+// manySignOuts measures them with many callers, who share commits.
+func (b *bench) manySignOuts(ctx context.Context, rounds int) error {
+	return b.callers(ctx, rounds, rowEnd256, manyCallers, 16)
+}
+
+// callers measures sign-outs of so many callers at once, each doing some one
+// after the other, beside raw fdatasync of 4 KiB overwrites on the same disk,
+// round by round in turn.
+func (b *bench) callers(ctx context.Context, rounds int, row string, callers, each int) error {
 	raw, err := newRawDisk(filepath.Join(b.dir, "raw"))
 	if err != nil {
 		return err
 	}
 	defer raw.close()
+	nodes := []*app.Node{b.node}
 	var ends, syncs, ratio []float64
 	for range rounds {
-		sessions := make([]exeunt.Session, endsEach)
-		for i := range sessions {
-			if _, sessions[i], err = b.start(ctx); err != nil {
-				return err
-			}
+		_, sessions, err := startMany(ctx, nodes, b.proof, callers*each)
+		if err != nil {
+			return err
 		}
-		start := time.Now()
-		for _, s := range sessions {
-			by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Label: s.Label}
-			rev := exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}
-			if _, err := b.node.Authority.End(ctx, by, rev); err != nil {
-				return err
-			}
+		e, err := endAll(ctx, nodes, sessions, callers)
+		if err != nil {
+			return err
 		}
-		e := perSecond(endsEach, time.Since(start))
-		start = time.Now()
-		for i := range endsEach {
-			if err := raw.overwrite(i); err != nil {
-				return err
-			}
+		f, err := raw.perSecond()
+		if err != nil {
+			return err
 		}
-		f := perSecond(endsEach, time.Since(start))
 		ends, syncs, ratio = append(ends, e), append(syncs, f), append(ratio, e/f)
 	}
-	if median(syncs) > implausible {
-		fmt.Printf("sign-outs          %.0f/s with one caller; fdatasync claims %.0f/s, so this disk is not durable and there is no ratio\n", median(ends), median(syncs))
-		return nil
-	}
-	fmt.Printf("sign-outs          %.0f/s with one caller, raw fdatasync %.0f/s, ratio %.2f\n", median(ends), median(syncs), median(ratio))
+	b.addEnds(row, ends, syncs, ratio)
 	return nil
+}
+
+// startMany starts sessions on the nodes in turn, many at once so that they
+// share commits.
+func startMany(ctx context.Context, nodes []*app.Node, proof exeunt.Proof, n int) ([]exeunt.Token, []exeunt.Session, error) {
+	tokens, sessions, errs := make([]exeunt.Token, n), make([]exeunt.Session, n), make([]error, n)
+	var wg sync.WaitGroup
+	places := make(chan struct{}, 512)
+	for i := range n {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			tokens[i], sessions[i], errs[i] = nodes[i%len(nodes)].Authority.Start(ctx, authority.SignIn{Proof: proof, Kind: exeunt.KindApp, Label: "bench"})
+		})
+	}
+	wg.Wait()
+	return tokens, sessions, errors.Join(errs...)
+}
+
+// endAll has so many callers end the sessions, each its part one after the
+// other, and returns how many were ended in a second.
+func endAll(ctx context.Context, nodes []*app.Node, sessions []exeunt.Session, callers int) (float64, error) {
+	errs := make([]error, callers)
+	each := len(sessions) / callers
+	var wg sync.WaitGroup
+	begun := time.Now()
+	for i := range callers {
+		wg.Go(func() {
+			for _, s := range sessions[i*each : (i+1)*each] {
+				if errs[i] = end(ctx, nodes[i%len(nodes)], s); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return perSecond(callers*each, time.Since(begun)), errors.Join(errs...)
+}
+
+func end(ctx context.Context, n *app.Node, s exeunt.Session) error {
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
+	_, err := n.Authority.End(ctx, by, exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut})
+	return err
+}
+
+// addEnds reports sign-outs beside fdatasync.
+func (r *report) addEnds(row string, ends, syncs, ratio []float64) {
+	f := figure{row: row, value: thousands(median(ends)) + "/s", limit: thousands(median(syncs)) + "/s", judged: median(ratio)}
+	f.low, f.high = interval(ratio)
+	r.machine.disk = "raw fdatasync " + f.limit
+	if median(syncs) > implausible {
+		f.noLimit = "fdatasync claims " + f.limit + ", so this disk is not durable and there is no ratio"
+		r.machine.disk = f.noLimit
+	}
+	r.add(f)
 }
 
 // rawDisk is a preallocated file to overwrite.
@@ -87,6 +146,17 @@ func (d *rawDisk) overwrite(i int) error {
 		return err
 	}
 	return syscall.Fdatasync(int(d.f.Fd()))
+}
+
+// perSecond overwrites for a while and returns how often in a second.
+func (d *rawDisk) perSecond() (float64, error) {
+	begun := time.Now()
+	for i := range endsEach {
+		if err := d.overwrite(i); err != nil {
+			return 0, err
+		}
+	}
+	return perSecond(endsEach, time.Since(begun)), nil
 }
 
 func (d *rawDisk) close() { d.f.Close() }

@@ -21,6 +21,8 @@ const (
 	askedAtStart = 10_000
 	replayed     = 100_000
 	startRounds  = 3
+
+	startSessions = 10 * million
 )
 
 // starts measures how long a node takes from nothing to having answered random
@@ -33,7 +35,7 @@ func (b *bench) starts(ctx context.Context, _ int) error {
 	if err != nil {
 		return err
 	}
-	tokens, err := crowd(node.Authority.Live, b.sessions, false)
+	tokens, err := crowd(node.Authority.Live, startSessions, false)
 	if err != nil {
 		return err
 	}
@@ -47,8 +49,11 @@ func (b *bench) starts(ctx context.Context, _ int) error {
 	if err != nil {
 		return err
 	}
-	for _, events := range []int{0, replayed} {
-		if err := addEvents(filepath.Join(c.Data, app.DatabaseFile), events); err != nil {
+	for _, a := range []struct {
+		row    string
+		events int
+	}{{rowStartClean, 0}, {rowStartCrash, replayed}} {
+		if err := addEvents(filepath.Join(c.Data, app.DatabaseFile), a.events); err != nil {
 			return err
 		}
 		var starts, reads, ratio []float64
@@ -67,8 +72,9 @@ func (b *bench) starts(ctx context.Context, _ int) error {
 				return err
 			}
 		}
-		fmt.Printf("start              %.0f ms until %d random tokens of %d are answered, %d events to replay; reading the file of %d MB %.0f ms, ratio %.1f (floor: 10, aim: 3, %s)\n",
-			median(starts), len(tokens), b.sessions, events, len(file)>>20, median(reads), median(ratio), verdict(median(ratio) <= 3))
+		f := figure{row: a.row, value: fmt.Sprintf("%.0f ms", median(starts)), limit: fmt.Sprintf("%.0f ms for %d MB", median(reads), len(file)>>20), judged: median(ratio)}
+		f.low, f.high = interval(ratio)
+		b.add(f)
 	}
 	return nil
 }

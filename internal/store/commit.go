@@ -130,6 +130,10 @@ func (s *Store) gather(first *member) []*member {
 }
 
 func (s *Store) runBatch(batch []*member) {
+	batch = s.endTogether(batch)
+	if len(batch) == 0 {
+		return
+	}
 	err := s.attempt(batch)
 	if err != nil && !errors.Is(err, exeunt.ErrNotConfirmed) && s.tx.begun && s.tx.conn == nil {
 		// The connection broke, which is nobody's fault: all together once more.
@@ -148,6 +152,38 @@ func (s *Store) runBatch(batch []*member) {
 	}
 }
 
+// endTogether has the endings of the batch recorded in a transaction of their
+// own, if the engine can do that for many at once. It answers those that were
+// and returns the members that are left. A crash between that transaction and
+// the one for the rest is one between two batches.
+func (s *Store) endTogether(batch []*member) []*member {
+	var ends []*ending
+	for _, m := range batch {
+		if m.end != nil {
+			*m.end.out = Ending{}
+			ends = append(ends, m.end)
+		}
+	}
+	b, ok := s.engine.(bulk)
+	if !ok || len(ends) < 2 || s.Failed() {
+		return batch
+	}
+	defer s.tx.limit()()
+	err := s.concluded(b.end(s.tx, ends, s.beforeCommit))
+	if err != nil && !errors.Is(err, exeunt.ErrNotConfirmed) {
+		return batch // nothing is written; one at a time tells whose fault it is
+	}
+	rest := batch[:0:0]
+	for _, m := range batch {
+		if err == nil && (m.end == nil || m.end.out.Seq == 0) {
+			rest = append(rest, m)
+		} else {
+			m.done <- err
+		}
+	}
+	return rest
+}
+
 func (s *Store) attempt(batch []*member) error {
 	if s.Failed() {
 		return exeunt.ErrUnavailable
@@ -158,11 +194,18 @@ func (s *Store) attempt(batch []*member) error {
 		t.rollback()
 		return unavailable("begin", err)
 	}
-	if err := s.runAll(batch); err != nil {
-		t.rollback()
-		return unavailable("statement", err)
+	for _, m := range batch {
+		if err := m.run(t); err != nil {
+			t.rollback()
+			return unavailable("statement", err)
+		}
 	}
-	err := s.finish()
+	return s.concluded(s.finish())
+}
+
+// concluded does what follows the answer to COMMIT.
+func (s *Store) concluded(err error) error {
+	t := s.tx
 	switch s.engine.judge(err) {
 	case notWritten:
 		t.rollback()
@@ -184,32 +227,6 @@ func (s *Store) attempt(batch []*member) error {
 	}
 	if len(t.events) > 0 {
 		s.tellOthers()
-	}
-	return nil
-}
-
-// runAll has the members' statements executed: those that the engine can do for
-// many at once first, and what they leave undecided, and the others, one by one.
-func (s *Store) runAll(batch []*member) error {
-	var ends []*ending
-	for _, m := range batch {
-		if m.end != nil {
-			*m.end.out = Ending{}
-			ends = append(ends, m.end)
-		}
-	}
-	if b, ok := s.engine.(bulk); ok && len(ends) > 1 {
-		if err := b.end(s.tx, ends); err != nil {
-			return err
-		}
-	}
-	for _, m := range batch {
-		if m.end != nil && m.end.out.Seq != 0 {
-			continue
-		}
-		if err := m.run(s.tx); err != nil {
-			return err
-		}
 	}
 	return nil
 }

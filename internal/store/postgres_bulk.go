@@ -1,7 +1,11 @@
 package store
 
 import (
-	"database/sql"
+	"database/sql/driver"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
@@ -11,10 +15,13 @@ import (
 // nothing of the wishes, read all sessions of an account for each, or all
 // outcomes.
 //
+// It is the second statement of its transaction: the first takes the lock of
+// the log's head, and this one's snapshot is taken under it.
+//
 // A duplicate within the batch is joined once, and so is left to the
 // statements for one, which find that it has ended already.
 const bulkEnd = `WITH wish AS (
-	SELECT * FROM unnest($2::bytea[], $3::bytea[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::text[])
+	SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[])
 		WITH ORDINALITY AS w(account, session, reason, by_kind, by_account, by_session, by_label, by_address, now, actor, key, request, ord)
 ), ended AS (
 	UPDATE sessions s SET ended_at = CASE w.reason WHEN 'idle' THEN s.seen + s.idle WHEN 'absolute' THEN s.expires ELSE w.now END,
@@ -26,7 +33,7 @@ const bulkEnd = `WITH wish AS (
 	AND (w.key = '' OR (SELECT count(*) FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key) = 0)
 	RETURNING w.ord, s.ended_by_label AS label
 ), done AS (
-	SELECT w.*, e.label, $1 + row_number() OVER (ORDER BY w.ord) AS seq FROM ended e JOIN wish w ON w.ord = e.ord
+	SELECT w.*, e.label, (SELECT h.seq FROM log_head h WHERE h.id = 1) + row_number() OVER (ORDER BY w.ord) AS seq FROM ended e JOIN wish w ON w.ord = e.ord
 ), logged AS (
 	INSERT INTO events (seq, at, account_id, scope, session_id, generation, reason, by_kind, by_account, by_session, by_label)
 	SELECT seq, now, account, 'session', session, 0, reason, by_kind, by_account, by_session, label FROM done
@@ -37,10 +44,68 @@ const bulkEnd = `WITH wish AS (
 	INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT actor, key, request, seq, 1, now FROM done WHERE key <> ''
 ), counted AS (
 	UPDATE accounts a SET live_sessions = live_sessions - c.n FROM (SELECT account, count(*) AS n FROM done GROUP BY account) c WHERE a.id = c.account
+), numbered AS (
+	UPDATE log_head SET touched = touched + 1, seq = seq + (SELECT count(*) FROM done) WHERE id = 1
 )
 SELECT ord, seq, label FROM done ORDER BY seq`
 
-func (*postgresEngine) end(t *tx, list []*ending) error {
+// lockHead takes the lock that every transaction takes first. bulkEnd then
+// touches the row, also when it ends nothing.
+const lockHead = `SELECT seq FROM log_head WHERE id = 1 FOR UPDATE`
+
+// end sends the whole transaction at once, so that the lock of the log's head
+// is held for no longer than the server works: with a round trip between the
+// statements, other nodes would wait for this one to be scheduled.
+func (e *postgresEngine) end(t *tx, list []*ending, before func() error) error {
+	if before != nil {
+		if err := before(); err != nil {
+			return err
+		}
+	}
+	t.events = nil
+	if err := t.reach(); err != nil {
+		return fmt.Errorf("%w: %w", driver.ErrBadConn, err) // nothing was sent
+	}
+	return t.conn.Raw(func(c any) error { return t.endOn(c.(*stdlib.Conn).Conn(), list) })
+}
+
+// reach makes sure of a connection that has not been closed at the other end:
+// what is sent on such a one has an unknown outcome.
+func (t *tx) reach() (err error) {
+	if t.conn != nil && t.conn.Raw(func(c any) error { return c.(*stdlib.Conn).Conn().PgConn().CheckConn() }) != nil {
+		t.drop()
+	}
+	if t.conn == nil {
+		t.conn, err = t.engine.connect(t.ctx)
+	}
+	return err
+}
+
+func (t *tx) endOn(c *pgx.Conn, list []*ending) error {
+	b := &pgx.Batch{}
+	b.Queue(`BEGIN`)
+	b.Queue(lockHead)
+	b.Queue(bulkEnd, bulkArgs(list)...)
+	b.Queue(`COMMIT`)
+	answers := c.SendBatch(t.ctx, b)
+	for range 2 {
+		if _, err := answers.Exec(); err != nil {
+			answers.Close()
+			return err
+		}
+	}
+	if err := t.readEnds(answers, list); err != nil {
+		answers.Close()
+		return err
+	}
+	if _, err := answers.Exec(); err != nil {
+		answers.Close()
+		return err
+	}
+	return answers.Close()
+}
+
+func bulkArgs(list []*ending) []any {
 	n := len(list)
 	account, session, byAccount, bySession := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	reason, byKind, label, address := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
@@ -50,7 +115,12 @@ func (*postgresEngine) end(t *tx, list []*ending) error {
 		reason[i], byKind[i], label[i], address[i] = string(e.rev.Reason), string(e.by.Kind), e.by.Label, addressText(e.by.Address)
 		actor[i], key[i], request[i], now[i] = e.by.Key(), e.rev.Key, requestText(e.rev), ms(e.now)
 	}
-	rows, err := t.rows(bulkEnd, t.seq, account, session, reason, byKind, byAccount, bySession, label, address, now, actor, key, request)
+	return []any{account, session, reason, byKind, byAccount, bySession, label, address, now, actor, key, request}
+}
+
+// readEnds fills in what has been ended.
+func (t *tx) readEnds(answers pgx.BatchResults, list []*ending) error {
+	rows, err := answers.Query()
 	if err != nil {
 		return err
 	}
@@ -64,7 +134,6 @@ func (*postgresEngine) end(t *tx, list []*ending) error {
 		e := list[ord-1]
 		e.by.Label = label
 		*e.out = Ending{Seq: seq, At: e.now, Ended: 1}
-		t.seq = seq
 		t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})
 	}
 	return rows.Err()
@@ -97,12 +166,3 @@ func (a *activity) add(account, id []byte, seen int64) {
 }
 
 func (a *activity) args() []any { return []any{a.account, a.id, a.seen} }
-
-// rows asks for several rows inside the transaction.
-func (t *tx) rows(q string, args ...any) (*sql.Rows, error) {
-	st, err := t.stmt(q)
-	if err != nil {
-		return nil, err
-	}
-	return st.QueryContext(t.ctx, args...)
-}

@@ -258,7 +258,7 @@ func TestEachOfManyEndingsIsFoundByItsKey(t *testing.T) {
 	}
 	const n = maxBatch
 	ids, texts := slices.Repeat([][]byte{a.ID.Bytes()}, n), make([]string, n)
-	rows, err := s.tx.conn.QueryContext(t.Context(), `EXPLAIN `+bulkEnd, 0, ids, ids, texts, texts, ids, ids, texts, texts, make([]int64, n), texts, texts, texts)
+	rows, err := s.tx.conn.QueryContext(t.Context(), `EXPLAIN `+bulkEnd, ids, ids, texts, texts, ids, ids, texts, texts, make([]int64, n), texts, texts, texts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,5 +276,44 @@ func TestEachOfManyEndingsIsFoundByItsKey(t *testing.T) {
 	}
 	if found := regexp.MustCompile(`Index Cond: \(.*\bid = w\S*\.session\)`); !found.MatchString(plan.String()) {
 		t.Errorf("the sessions are looked for otherwise:\n%s", plan.String())
+	}
+}
+
+// Endings that share a transaction share its doubt: when its commit has not
+// waited for the standby, none of them is told that it is recorded.
+func TestManyEndingsWhoseCommitDidNotWait(t *testing.T) {
+	s := openStore(t, testpg.NewDatabase(t))
+	a := s.account()
+	list := []exeunt.Session{s.session(a.ID), s.session(a.ID), s.session(a.ID)}
+	release := s.hold()
+	var wg sync.WaitGroup
+	errs := make([]error, len(list))
+	for i, v := range list {
+		wg.Go(func() { _, errs[i] = s.End(context.Background(), exeunt.System(), endOne(v), Change{}, epoch) })
+	}
+	s.queued(len(list))
+	calls := 0
+	s.beforeCommit = func() error {
+		if calls++; calls == 2 { // the first is that of hold
+			s.engine.(*postgresEngine).cut.Store(true)
+		}
+		return nil
+	}
+	release()
+	wg.Wait()
+	for _, err := range errs {
+		wantErr(t, err, exeunt.ErrNotConfirmed)
+	}
+	if len(s.announced) != 0 || calls != 2 {
+		t.Errorf("announced %+v in %d commits", s.announced, calls)
+	}
+	// They are recorded here; asked again, the server says so, each once.
+	for _, v := range list {
+		if out := s.end(endOne(v)); !out.Already {
+			t.Errorf("ended twice: %+v", out)
+		}
+	}
+	if n := s.count(`SELECT count(*) FROM events`); n != 3 || s.count(`SELECT seq FROM log_head`) != 3 {
+		t.Errorf("%d events", n)
 	}
 }
