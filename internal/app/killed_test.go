@@ -16,6 +16,7 @@ import (
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 // killedFolder names, in the environment, the data folder on which this program
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	testpg.Main(m)
 }
 
 // workUntilKilled signs in and out and says so, "in TOKEN" and "out TOKEN", while

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 // run is a node on a data folder, without its servers.
@@ -129,6 +131,47 @@ func TestSessionsAreKnownFromTheLastRun(t *testing.T) {
 			r.want(token, state)
 		}
 		r.stop()
+	}
+}
+
+// Of nodes that share a database each has a file of its own, and what the others
+// have ended since is in the log.
+func TestANodeAmongOthersIsKnownFromItsLastRun(t *testing.T) {
+	c := config.Default()
+	c.Addr, c.URL, c.Development = "127.0.0.1:0", "http://exeunt.localhost", true
+	c.Database, c.MasterKey = config.Secret(testpg.NewDatabase(t)), config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	node := func(name string) run {
+		c := c
+		c.Data = filepath.Join(t.TempDir(), name)
+		return start(t, c)
+	}
+	one, other := node("one"), node("other")
+	other.addAda()
+	living, _ := one.signIn()
+	later, l := one.signIn()
+	everywhere, e := one.signIn()
+	one.stop()
+	other.end(l)
+	young, _ := other.signIn()
+
+	again := start(t, one.Config)
+	if n := again.Authority.Live.Len(); n != 3 {
+		t.Errorf("%d tokens are known at the start, want 3", n)
+	}
+	again.want(living, live.Usable)
+	again.want(later, live.Ended)
+	again.want(young, live.Usable)
+	again.stop()
+
+	rev := exeunt.Revocation{Account: e.Account, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut}
+	if _, err := other.Authority.End(t.Context(), exeunt.System(), rev); err != nil {
+		t.Fatal(err)
+	}
+	again = start(t, one.Config)
+	for _, token := range []exeunt.Token{living, later, everywhere, young} {
+		if state := again.Authority.Check(t.Context(), token).State; state != live.Ended {
+			t.Errorf("after signing out everywhere a token is %v", state)
+		}
 	}
 }
 

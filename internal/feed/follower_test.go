@@ -111,6 +111,34 @@ func TestAnotherHistoryCountsOnlyOnceConfirmed(t *testing.T) {
 }
 
 // In a quiet place the whole log may have been deleted for its age.
+// What an earlier run left is believed only if the log that is followed now has
+// the same event where that ended.
+func TestMemoryOfAnEarlierRunMustFitTheLog(t *testing.T) {
+	log := []exeunt.Event{ends(1), ends(2), ends(3)}
+	for name, c := range map[string]struct {
+		now  []exeunt.Event
+		kept bool
+	}{
+		"the same":           {log, true},
+		"the same, gone on":  {append(log[:3:3], ends(4)), true},
+		"another last event": {[]exeunt.Event{log[0], log[1], ends(3), ends(4)}, false},
+		"a shorter one":      {log[:2], false},
+	} {
+		f, index := newFollower()
+		if err := index.Apply(log); err != nil {
+			t.Fatal(err)
+		}
+		f.GoOn(&log[2])
+		epoch := index.Epoch()
+		if err := f.beat(t.Context(), &server{events: c.now}); err != nil {
+			t.Fatal(err)
+		}
+		if kept := index.Epoch() == epoch; kept != c.kept || index.Applied() != int64(len(c.now)) || !f.feed.Fresh() {
+			t.Errorf("%s: memory kept %v, want %v; applied %d, fresh %v", name, kept, c.kept, index.Applied(), f.feed.Fresh())
+		}
+	}
+}
+
 func TestALogThatWasDeletedForItsAgeIsNoOther(t *testing.T) {
 	f, index := newFollower()
 	log := []exeunt.Event{ends(1), ends(2)}
