@@ -234,8 +234,12 @@ func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := good.token().Reveal()
+	last := "x"
+	if token[52:] == last {
+		last = "y"
+	}
 	for name, v := range map[string]string{
-		"garbage": "garbage", "cut": token[:30], "changed": token[:52] + "x", "junk": strings.Repeat("a", 4000), "foreign app": foreign.Reveal(),
+		"garbage": "garbage", "cut": token[:30], "changed": token[:52] + last, "junk": strings.Repeat("a", 4000), "foreign app": foreign.Reveal(),
 		"a session's token": exeunt.NewToken(exeunt.UseSession).Reveal(),
 	} {
 		other.cookies = map[string]string{"__Host-chirp": v}
