@@ -48,7 +48,7 @@ var rooms = map[string][]string{
 	"internal/demo":     {"", "client", "examples/chirp", "internal/app", "internal/authority", "internal/config", "internal/signin"},
 	"cmd/exeunt":        {"", "internal/app", "internal/config", "internal/control", "internal/demo"},
 	"e2e/node":          {"", "internal/app", "internal/config", "internal/demo", "internal/signin", "internal/testpg"},
-	"bench":             {"", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/signin", "internal/testpg"},
+	"bench":             {"", "client", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/signin", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},
 	"internal/ui/build": {"internal/ui", "js"},
 }

@@ -65,7 +65,7 @@ func (b *bench) check(ctx context.Context, rounds int) error {
 
 // each is how many nanoseconds f takes for a token, by the wall and for all
 // workers together, so that it falls with every processor that helps.
-func each(workers int, tokens []exeunt.Token, f func(exeunt.Token) byte) float64 {
+func each[T any](workers int, tokens []T, f func(T) byte) float64 {
 	var wg sync.WaitGroup
 	sinks := make([]byte, workers)
 	start := time.Now()
