@@ -120,11 +120,14 @@ func (f figure) verdict(w row) string {
 // interval returns where the median of the population lies with at least 95 %
 // confidence: between two order statistics, whatever the distribution (the
 // number below the median is binomial). With fewer than 6 figures there is no
-// such pair, and it returns the extremes.
+// such pair: it returns 0 and 0, which is not told.
 func interval(v []float64) (low, high float64) {
 	v = slices.Clone(v)
 	slices.Sort(v)
 	n := len(v)
+	if n < 6 {
+		return 0, 0
+	}
 	outside, p := 0.0, math.Pow(0.5, float64(n)) // the chance of k below the median, k = 0
 	k := 0
 	for ; k < n/2; k++ {
