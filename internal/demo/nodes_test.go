@@ -12,11 +12,7 @@ import (
 // The tour holds on three nodes as on one, and what one has ended the others
 // refuse within the bound.
 func TestTourOnThreeNodes(t *testing.T) {
-	server, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := testpg.New(t)
 	opt := testOptions(t.TempDir())
 	opt.Nodes, opt.Database = 3, config.Secret(server.URL("postgres"))
 	stage, accounts, _ := performWith(t, opt)

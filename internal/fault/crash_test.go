@@ -18,14 +18,6 @@ import (
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
-func startServer(t testing.TB) *testpg.Server {
-	t.Helper()
-	server, err := testpg.Start()
-	must(t, err)
-	t.Cleanup(server.Close)
-	return server
-}
-
 // under has a program run by strace, which makes those calls of each of its
 // threads fail from the n-th on.
 func under(t testing.TB, calls string, n int, p ...string) []string {
@@ -48,14 +40,20 @@ func rounds(full, short int) int {
 	return full
 }
 
-// during has the load go on while faults happen, and then compares.
-func during(t *testing.T, l *ledger, h *home, nodes []*node, url string, faults func()) {
+// strike has people sign in and out on three nodes while faults happen to those
+// or to their server, and compares what they were told with what is recorded.
+func strike(t *testing.T, faults func(server *testpg.Server, nodes []*node, l *ledger)) {
 	t.Helper()
+	t.Parallel()
+	server := testpg.New(t)
+	url := server.NewDatabase(t)
+	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
+	nodes := cluster(t, itself(), url, 3)
 	ctx, cancel := context.WithCancel(t.Context())
 	wait := l.load(ctx, h, nodes, nil)
-	faults()
+	faults(server, nodes, l)
 	for n := 0; n < 8 && !l.crossed(); n++ { // now and then a fault comes while nobody is signing out
-		faults()
+		faults(server, nodes, l)
 	}
 	cancel()
 	wait()
@@ -92,11 +90,7 @@ func (l *ledger) enough(more int) {
 
 // Nodes are killed under load and start again.
 func TestNodesThatAreKilled(t *testing.T) {
-	t.Parallel()
-	url := startServer(t).NewDatabase(t)
-	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
-	nodes := cluster(t, itself(), url, 3)
-	during(t, l, h, nodes, url, func() {
+	strike(t, func(_ *testpg.Server, nodes []*node, l *ledger) {
 		for range rounds(6, 2) {
 			n := nodes[rand.IntN(len(nodes))]
 			l.enough(20 + rand.IntN(50))
@@ -110,12 +104,7 @@ func TestNodesThatAreKilled(t *testing.T) {
 
 // The server is killed under load, every process of it, and starts again.
 func TestAServerThatIsKilled(t *testing.T) {
-	t.Parallel()
-	server := startServer(t)
-	url := server.NewDatabase(t)
-	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
-	nodes := cluster(t, itself(), url, 3)
-	during(t, l, h, nodes, url, func() {
+	strike(t, func(server *testpg.Server, _ []*node, l *ledger) {
 		for range rounds(3, 1) {
 			l.enough(20 + rand.IntN(50))
 			server.Kill(t)
@@ -127,12 +116,7 @@ func TestAServerThatIsKilled(t *testing.T) {
 
 // The server's disk fails at commits: it panics, recovers, and fails again.
 func TestAServerWhoseLogCannotBeSynced(t *testing.T) {
-	t.Parallel()
-	server := startServer(t)
-	url := server.NewDatabase(t)
-	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
-	nodes := cluster(t, itself(), url, 3)
-	during(t, l, h, nodes, url, func() {
+	strike(t, func(server *testpg.Server, _ []*node, l *ledger) {
 		l.enough(20)
 		server.Kill(t)
 		must(t, server.UpUnder(under(t, "fdatasync", 30)...))
@@ -146,12 +130,7 @@ func TestAServerWhoseLogCannotBeSynced(t *testing.T) {
 // The server's disk fails at a checkpoint: it panics, and cannot even recover
 // before the disk is whole again.
 func TestAServerWhoseCheckpointFails(t *testing.T) {
-	t.Parallel()
-	server := startServer(t)
-	url := server.NewDatabase(t)
-	h, l := newHome(t, url, 12), &ledger{t: t, bound: bound}
-	nodes := cluster(t, itself(), url, 3)
-	during(t, l, h, nodes, url, func() {
+	strike(t, func(server *testpg.Server, _ []*node, l *ledger) {
 		l.enough(20)
 		must(t, server.Signal(syscall.SIGINT))
 		must(t, server.UpUnder(under(t, "fsync", 12)...))

@@ -17,6 +17,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 // before is the program that is replaced: the first that put all it does now
@@ -137,7 +138,7 @@ func TestARollingRestart(t *testing.T) {
 	} else {
 		old = built(t, sourceOf(t, before))
 	}
-	server := startServer(t)
+	server := testpg.New(t)
 	url := server.NewDatabase(t)
 	key := exeunt.NewToken(exeunt.UseClient)
 	file := filepath.Join(t.TempDir(), "exeunt.toml")

@@ -101,7 +101,7 @@ func TestSoak(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64N(1_000_000) + 1
 	}
-	server := startServer(t)
+	server := testpg.New(t)
 	url := server.NewDatabase(t)
 	s := &soak{t: t, server: server, ledger: &ledger{t: t, bound: bound}, random: rand.New(rand.NewPCG(*seed, 3)), faults: map[string]int{}}
 	h := newHome(t, url, 24)

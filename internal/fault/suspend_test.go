@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 // question is one request to the gate on a connection of its own.
@@ -44,7 +46,7 @@ func (q question) status(t *testing.T) int {
 // whose session has ended.
 func TestANodeThatStandsStill(t *testing.T) {
 	const short = 300 * time.Millisecond // the bound
-	url := startServer(t).NewDatabase(t)
+	url := testpg.New(t).NewDatabase(t)
 	h, l := newHome(t, url, 1), &ledger{t: t, bound: short}
 	present := built(t, "../..")
 	var nodes []*node

@@ -17,16 +17,6 @@ import (
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
-func startServer(t *testing.T, settings ...string) *testpg.Server {
-	t.Helper()
-	server, err := testpg.Start(settings...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	return server
-}
-
 func refusedOpening(t *testing.T, url string, says ...string) {
 	t.Helper()
 	s, err := Open(t.Context(), Options{URL: url, Committed: func([]exeunt.Event) error { return nil }, Log: slog.New(slog.DiscardHandler)})
@@ -58,12 +48,12 @@ func TestDatabasesThatCannotBeOpened(t *testing.T) {
 }
 
 func TestAServerThatForgetsIsRefused(t *testing.T) {
-	server := startServer(t, "fsync = off")
+	server := testpg.New(t, "fsync = off")
 	refusedOpening(t, server.NewDatabase(t), "fsync")
 }
 
 func TestAWeakCommitIsMadeDurable(t *testing.T) {
-	server := startServer(t, "synchronous_commit = off")
+	server := testpg.New(t, "synchronous_commit = off")
 	s := openStore(t, server.NewDatabase(t))
 	s.account()
 	var got string
@@ -75,7 +65,7 @@ func TestAWeakCommitIsMadeDurable(t *testing.T) {
 // A commit that is known here, and was not waited for, may be lost with this
 // server: nobody is told that it is recorded, and repeating it is harmless.
 func TestACancelledWaitForTheStandbyIsNotConfirmed(t *testing.T) {
-	server := startServer(t)
+	server := testpg.New(t)
 	s := openStore(t, server.NewDatabase(t))
 	a := s.account()
 	v := s.session(a.ID)
@@ -123,7 +113,7 @@ func TestACancelledWaitForTheStandbyIsNotConfirmed(t *testing.T) {
 // What the wait for a standby that never comes costs is the patience of one
 // attempt; then it is unknown, not an endless wait.
 func TestAServerThatIsAway(t *testing.T) {
-	server := startServer(t)
+	server := testpg.New(t)
 	s := openStore(t, server.NewDatabase(t))
 	a := s.account()
 	v := s.session(a.ID)
@@ -152,7 +142,7 @@ func TestAServerThatIsAway(t *testing.T) {
 // Connections are cut at random moments while several nodes end sessions. What
 // was confirmed is recorded, what was refused is not, and the log has no hole.
 func TestConnectionsThatBreak(t *testing.T) {
-	server := startServer(t)
+	server := testpg.New(t)
 	url := server.NewDatabase(t)
 	nodes := []*testStore{openStore(t, url), openStore(t, url)}
 	type told struct {
@@ -222,7 +212,7 @@ func TestConnectionsThatBreak(t *testing.T) {
 // A node that stops in the middle of a transaction holds up the others only
 // until the server gives its transaction up.
 func TestANodeThatStopsDoesNotStopTheOthers(t *testing.T) {
-	server := startServer(t)
+	server := testpg.New(t)
 	url := server.NewDatabase(t)
 	stopped, other := openStore(t, url), openStore(t, url)
 	a := other.account()

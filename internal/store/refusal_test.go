@@ -9,6 +9,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 func TestANewerSchemaIsRefused(t *testing.T) { onEachEngine(t, aNewerSchemaIsRefused) }
@@ -66,7 +67,7 @@ func anOlderSchemaIsBroughtUpToDate(t *testing.T, s *testStore) {
 // A password that is wrong is not told, and neither is it guessed at: the node
 // says what the server says.
 func TestAWrongPassword(t *testing.T) {
-	server := startServer(t)
+	server := testpg.New(t)
 	url := server.NewDatabase(t)
 	with := func(password string) string {
 		return "postgres://exeunt:" + password + url[len("postgres://exeunt"):]

@@ -5,23 +5,14 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 // An entry of the log that cannot be read stops the log, not the truth: nobody
 // is let in by memory that may lack an end, and nobody is called signed out.
 func TestAnEntryThatCannotBeRead(t *testing.T) {
-	server, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	n := nodes(t, server.NewDatabase(t), 1)[0]
-	p := n.NewAccount(t, "ada")
-	stays, _ := n.NewSession(t, p, exeunt.KindKept)
-	goes, s := n.NewSession(t, p, exeunt.KindKept)
-	until(t, n, stays, live.Usable)
-	until(t, n, goes, live.Usable)
+	server, n, stays, goes, s := aloneWithTwo(t)
 	// Entry 1 is nonsense; entry 2, behind it, ends a session.
 	server.Exec(t, "test1", `BEGIN;
 		UPDATE log_head SET seq = 1, touched = touched + 1;
@@ -40,17 +31,7 @@ func TestAnEntryThatCannotBeRead(t *testing.T) {
 // An entry of a kind that only a newer program knows: what it has ended, the
 // store is asked.
 func TestAnEntryFromANewerProgram(t *testing.T) {
-	server, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	n := nodes(t, server.NewDatabase(t), 1)[0]
-	p := n.NewAccount(t, "ada")
-	stays, _ := n.NewSession(t, p, exeunt.KindKept)
-	goes, _ := n.NewSession(t, p, exeunt.KindShared)
-	until(t, n, stays, live.Usable)
-	until(t, n, goes, live.Usable)
+	server, n, stays, goes, _ := aloneWithTwo(t)
 	server.Exec(t, "test1", `BEGIN;
 		UPDATE log_head SET seq = 1, touched = touched + 1;
 		UPDATE sessions SET ended_at = 1, ended_reason = 'signed_out', ended_by = 'operator', ended_by_label = '' WHERE kind = 'shared';
@@ -59,4 +40,18 @@ func TestAnEntryFromANewerProgram(t *testing.T) {
 		COMMIT`)
 	until(t, n, goes, live.Ended)
 	until(t, n, stays, live.Usable)
+}
+
+// aloneWithTwo is a node that knows two sessions, one kept and one shared, whose
+// server is the test's own.
+func aloneWithTwo(t *testing.T) (server *testpg.Server, n *testnode.Node, kept, shared exeunt.Token, ends exeunt.Session) {
+	t.Helper()
+	server = testpg.New(t)
+	n = nodes(t, server.NewDatabase(t), 1)[0]
+	p := n.NewAccount(t, "ada")
+	kept, _ = n.NewSession(t, p, exeunt.KindKept)
+	shared, ends = n.NewSession(t, p, exeunt.KindShared)
+	until(t, n, kept, live.Usable)
+	until(t, n, shared, live.Usable)
+	return server, n, kept, shared, ends
 }

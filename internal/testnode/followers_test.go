@@ -171,11 +171,7 @@ func (c *caller) end(by exeunt.Session, rev exeunt.Revocation) error {
 // each of the six has applied is the log: every event, in its order, with its
 // content.
 func TestFollowersMissNothing(t *testing.T) {
-	server, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := testpg.New(t)
 	url := server.NewDatabase(t)
 	const writers, followers = 3, 3
 	callers := min(256, *endings/180) // on each node: so many share a commit

@@ -232,11 +232,7 @@ func run(t *testing.T, cluster []*testnode.Node, fault func()) {
 
 func servers(t *testing.T) (primary, standby *testpg.Server) {
 	t.Helper()
-	primary, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(primary.Close)
+	primary = testpg.New(t)
 	primary.NewDatabase(t)
 	return primary, primary.Standby(t)
 }
@@ -246,11 +242,7 @@ func TestHistoriesWithoutFault(t *testing.T) {
 }
 
 func TestHistoriesWhileConnectionsBreak(t *testing.T) {
-	server, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := testpg.New(t)
 	run(t, nodes(t, server.NewDatabase(t), 3), func() {
 		for range 30 {
 			server.Exec(t, "postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exeunt'`)
@@ -260,11 +252,7 @@ func TestHistoriesWhileConnectionsBreak(t *testing.T) {
 }
 
 func TestHistoriesWhileTheServerStandsStill(t *testing.T) {
-	server, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := testpg.New(t)
 	run(t, nodes(t, server.NewDatabase(t), 3), func() {
 		thaw := server.Freeze(t)
 		<-time.After(2 * staleness)

@@ -92,11 +92,7 @@ func proof(t *testing.T, n *testnode.Node, id exeunt.AccountID) exeunt.Proof {
 // A server that accepts and never answers: memory is believed for no longer
 // than the bound, and then nobody is let in and nobody is called signed out.
 func TestANodeThatHasLostTouchRefuses(t *testing.T) {
-	server, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := testpg.New(t)
 	cluster := nodes(t, server.NewDatabase(t), 2)
 	token, session := cluster[0].NewSession(t, cluster[0].NewAccount(t, "ada"), exeunt.KindKept)
 	ended, other := cluster[0].NewSession(t, proof(t, cluster[0], session.Account), exeunt.KindKept)
@@ -141,16 +137,7 @@ func TestTheFirstSignOutAfterAFailoverGoesToTheNewServer(t *testing.T) {
 // Another server takes over that has not got everything: what was remembered of
 // the lost history is dropped, and the database is asked anew.
 func TestAHistoryThatChangedIsReadAnew(t *testing.T) {
-	server, err := testpg.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	n := nodes(t, server.NewDatabase(t), 1)[0]
-	p := n.NewAccount(t, "ada")
-	token, session := n.NewSession(t, p, exeunt.KindKept)
-	other, _ := n.NewSession(t, p, exeunt.KindKept)
-	until(t, n, token, live.Usable)
+	server, n, other, token, session := aloneWithTwo(t)
 	n.SignOut(t, session)
 	until(t, n, token, live.Ended)
 	// The end is lost, and its number given to another session's.

@@ -77,6 +77,17 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// New is Start for a test, which the server ends with.
+func New(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	s, err := Start(settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
 // Start makes a new server and waits until it answers. Extra settings are
 // lines of postgresql.conf.
 func Start(settings ...string) (*Server, error) {
