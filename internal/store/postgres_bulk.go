@@ -69,9 +69,11 @@ func (e *postgresEngine) end(t *tx, list []*ending, before func() error) error {
 	return t.conn.Raw(func(c any) error { return t.endOn(c.(*stdlib.Conn).Conn(), list) })
 }
 
-// reach makes sure of a connection that has not been closed at the other end:
-// what is sent on such a one has an unknown outcome.
+// reach makes sure of a connection to the server that counts, and one that has
+// not been closed at the other end: what is sent on such a one has an unknown
+// outcome.
 func (t *tx) reach() (err error) {
+	t.follow()
 	if t.conn != nil && t.conn.Raw(func(c any) error { return c.(*stdlib.Conn).Conn().PgConn().CheckConn() }) != nil {
 		t.drop()
 	}

@@ -307,3 +307,38 @@ func TestManyEndingsWhoseCommitDidNotWait(t *testing.T) {
 		t.Errorf("%d events", n)
 	}
 }
+
+// When the database has moved, many endings at once go to where it is, as one
+// does: they are not sent to a server that may have fallen silent.
+func TestManyEndingsFollowTheDatabase(t *testing.T) {
+	s := openStore(t, testpg.NewDatabase(t))
+	a := s.account()
+	list := []exeunt.Session{s.session(a.ID), s.session(a.ID), s.session(a.ID)}
+	pid := func() (pid int) {
+		if err := s.tx.conn.QueryRowContext(t.Context(), `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	before := pid()
+	release := s.hold()
+	var wg sync.WaitGroup
+	errs := make([]error, len(list))
+	for i, v := range list {
+		wg.Go(func() { _, errs[i] = s.End(context.Background(), exeunt.System(), endOne(v), Change{}, epoch) })
+	}
+	s.queued(len(list))
+	s.engine.(*postgresEngine).server = func() int64 { return 1 } // the committer waits in hold
+	release()
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if pid() == before {
+		t.Error("they went to the server that was there before")
+	}
+	s.engine.(*postgresEngine).server = func() int64 { return 0 } // any may be read again
+	s.checkLog()
+}

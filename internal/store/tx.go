@@ -45,9 +45,7 @@ func (t *tx) limit() func() {
 
 func (t *tx) begin() error {
 	t.events, t.begun = nil, false
-	if m, ok := t.engine.(mover); ok && t.conn != nil && m.stale(t.conn) {
-		t.drop()
-	}
+	t.follow()
 	reused := t.conn != nil
 	err := t.open()
 	if err != nil && reused && !t.traits.exits {
@@ -56,6 +54,13 @@ func (t *tx) begin() error {
 		err = t.open()
 	}
 	return err
+}
+
+// follow gives up a connection that leads to where the database was before.
+func (t *tx) follow() {
+	if m, ok := t.engine.(mover); ok && t.conn != nil && m.stale(t.conn) {
+		t.drop()
+	}
 }
 
 func (t *tx) open() (err error) {
