@@ -56,7 +56,10 @@ func (c *core) cohort(n uint32) *cohort {
 
 // current returns the number of the account's cohort that has not ended, or 0.
 func (c *core) current(account words) uint32 {
-	return c.accounts[account.segment()].find(account.home(), account.tag(), func(n uint32) bool { return c.cohort(n).account() == account })
+	return c.accounts[account.segment()].find(account.home(), account.tag(), func(n uint32) bool {
+		co := c.cohort(n)
+		return co.account() == account && co.mark.Load()&cohortFree == 0
+	})
 }
 
 // newCohort makes the account's next cohort its current one. The old one, if
@@ -112,16 +115,24 @@ func (c *core) endCohort(n uint32, how uint64) {
 
 // finish ends a cohort that is not the current one any more.
 func (c *core) finish(n uint32, how uint64) {
+	c.noteChange(n)
 	co := c.cohort(n)
 	co.flag(how, 0)
 	c.stale += int(co.birth.Load() & lowHalf)
 }
 
 // join and leave count the sessions of a cohort; the last one out frees it.
-func (c *core) join(n uint32) { c.cohort(n).birth.Add(1) }
+func (c *core) join(n uint32) {
+	c.noteChange(n)
+	c.cohort(n).birth.Add(1)
+}
 
 func (c *core) leave(n uint32) {
 	co := c.cohort(n)
+	if co.mark.Load()&cohortFree != 0 || co.birth.Load()&lowHalf == 0 {
+		return // see shard.remove
+	}
+	c.noteChange(n)
 	if over := co.mark.Load()&(cohortEnded|cohortPassed) != 0; over {
 		c.stale--
 	}
@@ -139,4 +150,12 @@ func (c *core) release(n uint32) {
 	co.mark.Store(cohortFree)
 	co.birth.Store(uint64(c.freeCohort))
 	c.freeCohort = n
+}
+
+// noteChange says that a cohort is about to change: see Save. One that is named
+// is joined as well, and one that loses its name is finished or left.
+func (c *core) noteChange(n uint32) {
+	if c.saving {
+		c.changed = append(c.changed, n)
+	}
 }

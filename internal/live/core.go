@@ -48,6 +48,7 @@ type core struct {
 	// While the table is being saved: see Save.
 	saving       bool
 	added, moved []ref
+	changed      []uint32
 }
 
 // limits are what a kind of session may be used for. They come from the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"unsafe"
 
 	"github.com/exeunt/exeunt"
@@ -19,7 +20,7 @@ import (
 // the caller tells by its Mark. Save and Load are in files of their own.
 const (
 	fileMagic   = "exeunt live\n"
-	fileVersion = 2
+	fileVersion = 3
 	// fileOrder reads differently on a machine that writes numbers the other
 	// way round.
 	fileOrder    = 0x01020304
@@ -43,14 +44,19 @@ type directory struct {
 	Limits  []fileLimits
 	Clients []exeunt.ClientID
 	Shards  []fileShard
-	IDs     []filePart
-	Cohorts []filePart
-	Count   uint32 // of cohorts
+	// What finds entries by their IDs, and current cohorts by their accounts.
+	IDs, Accounts []filePart
+	Cohorts       []filePart
+	Count         uint32 // of cohorts
 	// Added came in while the parts were being written: each may be among the
 	// entries or not, and may have its name among the IDs or not. Moved went to
 	// another cohort meanwhile, so that what stands there of their cohort may
 	// not be true of them: they are left out.
 	Added, Moved []ref
+	// Changed are the cohorts that came, went or got other members meanwhile:
+	// what is written of them, and of whether they are current, is of different
+	// moments. Load finds out anew.
+	Changed []uint32
 }
 
 type fileLimits struct {
@@ -130,7 +136,7 @@ func readDirectory(r io.ReaderAt, size int64) (d directory, err error) {
 // check makes sure that the parts are inside the file and as long as they say,
 // so that a number that is wrong cannot ask for much memory.
 func (d *directory) check(size int64) error {
-	if len(d.Shards) != shardCount || len(d.IDs) != shardCount || len(d.Limits) > 1<<16 || len(d.Clients) > 1<<16 || d.Count >= 1<<cohortBits {
+	if len(d.Shards) != shardCount || len(d.IDs) != shardCount || len(d.Accounts) != shardCount || len(d.Limits) > 1<<16 || len(d.Clients) > 1<<16 || d.Count >= 1<<cohortBits {
 		return errLayout
 	}
 	cohorts, fits := int64(0), true
@@ -142,13 +148,18 @@ func (d *directory) check(size int64) error {
 		inside(s.Slots, 8)
 		fits = fits && s.Count <= localMask && s.Entries.Len == pagesFor(s.Count, pageLen)*pageSize && s.Slots.Len >= 8*smallestTable
 	}
-	for _, p := range d.IDs {
+	for _, p := range slices.Concat(d.IDs, d.Accounts) {
 		inside(p, 4)
 		fits = fits && p.Len >= 4*smallestTable
 	}
 	for _, p := range d.Cohorts {
 		inside(p, cohortPageSize)
 		cohorts += p.Len
+	}
+	last := uint32(0)
+	for _, n := range d.Changed { // in order, so none twice
+		fits = fits && n > last && n <= d.Count
+		last = n
 	}
 	if !fits || cohorts < pagesFor(d.Count, cohortPage)*cohortPageSize {
 		return errLayout

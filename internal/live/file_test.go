@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,22 @@ func TestDamagedFiles(t *testing.T) {
 		refused("a flipped bit", b)
 		refused("cut short", file[:r.IntN(len(file))])
 	}
+	d, err := readDirectory(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := slices.Clone(d.Cohorts)
+	for i := r.IntN(16); i < shardCount; i += 16 {
+		parts = append(parts, d.IDs[i], d.Accounts[i], d.Shards[i].Entries, d.Shards[i].Slots)
+	}
+	for _, p := range parts {
+		if p.Len == 0 {
+			continue
+		}
+		b := bytes.Clone(file)
+		b[p.At+r.Int64N(p.Len)] ^= 1 << r.IntN(8)
+		refused("a flipped bit in a part", b)
+	}
 	for at := range fileHead { // the first line, byte by byte
 		b := bytes.Clone(file)
 		b[at] ^= 0x10
@@ -187,10 +204,12 @@ func TestDamagedFiles(t *testing.T) {
 	if err := foreign.loadBytes(file, func(Mark) error { return other }); !errors.Is(err, other) || foreign.Len() != 0 {
 		t.Errorf("foreign: %v", err)
 	}
-	newer := bytes.Clone(file)
-	newer[len(fileMagic)]++
-	if err := New(0, Options{}).loadBytes(newer, anyMark); err == nil || !strings.Contains(err.Error(), "version 3") {
-		t.Errorf("a newer version: %v", err)
+	for version, said := range map[uint32]string{fileVersion - 1: "version 2", fileVersion + 1: "version 4"} {
+		b := bytes.Clone(file)
+		binary.LittleEndian.PutUint32(b[len(fileMagic):], version)
+		if err := New(0, Options{}).loadBytes(b, anyMark); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), said) {
+			t.Errorf("version %d: %v", version, err)
+		}
 	}
 	turned := bytes.Clone(file)
 	binary.BigEndian.PutUint32(turned[len(fileMagic)+4:], fileOrder)
@@ -248,6 +267,7 @@ func resum(file []byte) []byte {
 		sum(&d.Shards[i].Entries)
 		sum(&d.Shards[i].Slots)
 		sum(&d.IDs[i])
+		sum(&d.Accounts[i])
 	}
 	for i := range d.Cohorts {
 		sum(&d.Cohorts[i])
@@ -300,13 +320,73 @@ func TestOfTwoCohortsTheYoungerIsCurrent(t *testing.T) {
 		for _, g := range generations {
 			c.newCohort(account, g, 0)
 		}
-		l := &loader{c: c, roll: []uint32{0, 1, 1}}
-		if err := l.cohorts(); err != nil {
+		for i := range c.accounts {
+			c.accounts[i] = newTable(cohortBits, 0)
+		}
+		l := &loader{c: c, d: &directory{Changed: []uint32{1, 2}}, tally: tally{roll: map[uint32]uint32{1: 1, 2: 1}}}
+		if err := l.renew(); err != nil {
 			t.Fatal(err)
 		}
 		current := c.current(account)
 		if g := c.cohort(current).generation(); g != 2 || c.cohort(3-current).mark.Load() != cohortPassed || c.stale != 1 {
 			t.Errorf("generations %v: current is %d, the other's marks %x, %d stale", generations, g, c.cohort(3-current).mark.Load(), c.stale)
+		}
+	}
+}
+
+// What is written of a cohort that changes meanwhile is of different moments,
+// whichever part it is that has been written by then.
+func TestCohortsThatChangeDuringASave(t *testing.T) {
+	ends := func(scope exeunt.Scope, account exeunt.AccountID, keep exeunt.SessionID) *exeunt.Event {
+		e := event(1, scope, account, keep, 2)
+		return &e
+	}
+	one, alone, passed := snapshot(0, exeunt.NewAccountID(), 1), snapshot(0, exeunt.NewAccountID(), 1), snapshot(0, exeunt.NewAccountID(), 1)
+	known := []Snapshot{one, alone, passed, snapshot(0, one.Session.Account, 1), snapshot(0, passed.Session.Account, 1), snapshot(0, passed.Session.Account, 2)}
+	for name, change := range map[string]struct {
+		event *exeunt.Event
+		comes exeunt.AccountID // with a session, after the event
+	}{
+		"an account comes":         {comes: exeunt.NewAccountID()},
+		"a session comes":          {comes: one.Session.Account},
+		"all end":                  {event: ends(exeunt.ScopeAccount, one.Session.Account, exeunt.SessionID{})},
+		"all but one end":          {event: ends(exeunt.ScopeOthers, one.Session.Account, one.Session.ID)},
+		"all there are, are kept":  {event: ends(exeunt.ScopeOthers, alone.Session.Account, alone.Session.ID), comes: exeunt.NewAccountID()},
+		"one turns out to be kept": {event: ends(exeunt.ScopeOthers, passed.Session.Account, passed.Session.ID)},
+	} {
+		// Before the first of each sort of part, in the midst of them, and after all.
+		for _, at := range []int{2, 100, 2 + shardCount, 100 + shardCount, 2 + 2*shardCount, 101 + 2*shardCount, 2 + 4*shardCount, 3 + 4*shardCount} {
+			x, y := New(0, Options{}), New(0, Options{})
+			for _, s := range known {
+				if !x.Insert(s) {
+					t.Fatal("not inserted")
+				}
+			}
+			d := &disturbed{at: map[int]bool{at: true}, do: func() {
+				if change.event != nil {
+					apply(t, x, *change.event)
+				}
+				if !change.comes.IsZero() && !x.Insert(snapshot(x.Applied(), change.comes, 1)) {
+					t.Fatal("not inserted")
+				}
+			}}
+			if err := x.Save(d, noCaller); err != nil {
+				t.Fatal(err)
+			}
+			if err := y.loadBytes(d.file.Bytes(), anyMark); err != nil {
+				t.Fatalf("%s before part %d: %v", name, at, err)
+			}
+			y.sound(t)
+			if change.event != nil {
+				apply(t, y, *change.event)
+			}
+			for _, s := range known {
+				// What was not whole is left out, and loaded when it is asked for.
+				if was, is := x.Check(s.Hash, epoch).State, y.Check(s.Hash, epoch).State; is != was && is != Absent {
+					t.Errorf("%s before part %d: a session is %v, was %v", name, at, is, was)
+				}
+			}
+			y.sound(t)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Load fills an empty index with what Save wrote. accept is asked first
@@ -17,8 +18,9 @@ import (
 // and the index stays empty.
 //
 // The parts are read to where they stay, by as many at once as there are
-// processors. Nothing is hashed anew: the tables that find entries are in the
-// file. What is looked at, once for each entry, is whether it fits.
+// processors. Nothing is hashed or counted anew: what finds entries and cohorts
+// is in the file. What is looked at, once for each word that refers to
+// something, is whether that can be.
 func (x *Index) Load(r io.ReaderAt, size int64, accept func(Mark) error) error {
 	d, err := readDirectory(r, size)
 	if err == nil {
@@ -48,23 +50,63 @@ func (x *Index) Load(r io.ReaderAt, size int64, accept func(Mark) error) error {
 
 var errInconsistent = errors.New("its parts do not fit together")
 
-// read reads a part into a slab and compares its checksum.
-func (p filePart) read(r io.ReaderAt, into []byte, what string) error {
-	if _, err := r.ReadAt(into, p.At); err != nil {
-		return fmt.Errorf("its %s cannot be read: %w", what, err)
+// pieceSize is how much of a part is read before it is looked at: little enough
+// to be still in the processor's cache, and a whole number of anything.
+const pieceSize = 20 * pageSize
+
+// readPart reads a part to where it stays. look is shown one piece after the
+// other, with the number of its first element, and says whether it can be true.
+// It is shown what may be damaged.
+func readPart[T entry | cohort | uint64 | uint32](r io.ReaderAt, p filePart, into []T, what string, look func(first int, piece []T) bool) error {
+	step := int(pieceSize / int64(unsafe.Sizeof(*new(T))))
+	sum, at, fits := uint32(0), p.At, true
+	for first := 0; first < len(into); first += step {
+		piece := into[first:min(first+step, len(into))]
+		b := bytesOf(piece)
+		if _, err := r.ReadAt(b, at); err != nil {
+			return fmt.Errorf("its %s cannot be read: %w", what, err)
+		}
+		at += int64(len(b))
+		sum = crc32.Update(sum, castagnoli, b)
+		fits = look(first, piece) && fits
 	}
-	if crc32.Checksum(into, castagnoli) != p.Sum {
+	if sum != p.Sum {
 		return fmt.Errorf("its %s are damaged", what)
+	}
+	if !fits {
+		return errInconsistent
 	}
 	return nil
 }
 
-// loader is what is found out about the entries on the way.
+// loader reads the parts, and its workers' tallies come together in it.
 type loader struct {
-	c    *core
-	mu   sync.Mutex
-	apps []ref
-	roll []uint32 // how many sessions are in each cohort
+	c       *core
+	r       io.ReaderAt
+	d       *directory
+	changed []uint64 // a bit for each cohort that changed during the save; empty if none did
+	tally
+}
+
+// tally is what is found out on the way.
+type tally struct {
+	apps, ended []ref
+	roll        map[uint32]uint32 // how many sessions are in each of the cohorts that changed
+	free        []uint32          // cohorts
+
+	// Of the cohorts that did not change: how many sessions are in them, and
+	// how many there should be; how many are current, and how many are named.
+	sessions, members, current, named int
+
+	stale int // sessions in those that have ended or were passed
+}
+
+func (t *tally) add(o *tally) {
+	t.apps, t.ended, t.free = append(t.apps, o.apps...), append(t.ended, o.ended...), append(t.free, o.free...)
+	for n, sessions := range o.roll {
+		t.roll[n] += sessions
+	}
+	t.sessions, t.members, t.current, t.named, t.stale = t.sessions+o.sessions, t.members+o.members, t.current+o.current, t.named+o.named, t.stale+o.stale
 }
 
 func (c *core) load(r io.ReaderAt, d *directory) error {
@@ -74,178 +116,323 @@ func (c *core) load(r io.ReaderAt, d *directory) error {
 	}
 	c.limits.Store(&list)
 	c.clients.Store(&d.Clients)
-	slabs := c.makeRoomFor(d)
-	l := &loader{c: c, roll: make([]uint32, d.Count+1)}
-	var cohorts []*[cohortPage]cohort
-	tasks := []func(roll []uint32) error{}
-	for _, p := range d.Cohorts {
-		slab := make([]cohort, p.Len/cohortPageSize*cohortPage)
-		for i := 0; i < len(slab); i += cohortPage {
-			cohorts = append(cohorts, (*[cohortPage]cohort)(slab[i:]))
+	l := &loader{c: c, r: r, d: d, tally: tally{roll: map[uint32]uint32{}}}
+	if len(d.Changed) > 0 {
+		l.changed = make([]uint64, d.Count/64+1)
+		for _, n := range d.Changed {
+			l.changed[n/64] |= 1 << (n % 64)
 		}
-		tasks = append(tasks, func([]uint32) error { return p.read(r, bytesOf(slab), "accounts") })
 	}
-	c.cohorts.Store(&cohorts)
-	c.cohortCount = d.Count
+	var tasks []func(*tally) error
+	shards, cohorts := l.makeRoom()
 	for i := range uint32(shardCount) {
-		tasks = append(tasks, func(roll []uint32) error { return l.shard(r, i, &d.Shards[i], slabs[i], roll) })
-		tasks = append(tasks, func([]uint32) error { return c.loadIDs(r, i, d.IDs[i]) })
+		tasks = append(tasks, func(t *tally) error { return l.shard(i, shards[i], t) })
+	}
+	for i := range d.Cohorts {
+		tasks = append(tasks, func(t *tally) error { return l.cohorts(i, cohorts[i], t) })
+	}
+	for i := range shardCount {
+		tasks = append(tasks, func(*tally) error { return l.ids(i) }, func(t *tally) error { return l.accounts(i, t) })
 	}
 	if err := l.all(tasks); err != nil {
 		return err
 	}
-	return l.join(d)
+	return l.join()
 }
 
-// makeRoomFor gives the shards memory, all of it in two pieces, and returns what
-// of it is each one's for entries.
-func (c *core) makeRoomFor(d *directory) (slabs [][]entry) {
-	pages := 0
-	for _, s := range d.Shards {
-		pages += int(s.Entries.Len / pageSize)
-	}
-	entries, bits := make([]entry, pages*pageLen), make([]marks, pages)
-	hint(bytesOf(entries))
-	for i := range c.shards {
-		s, n := &c.shards[i], int(d.Shards[i].Entries.Len/pageSize)
-		v := &view{slots: make([]uint64, d.Shards[i].Slots.Len/8)}
+// makeRoom gives the parts memory, all of one sort in one piece, so that it can
+// be in large pages. It returns what of it is each shard's for entries and each
+// part's of the cohorts.
+func (l *loader) makeRoom() (shards [][]entry, cohorts [][]cohort) {
+	c, d := l.c, l.d
+	length := func(p filePart) int64 { return p.Len }
+	entries := slabFor[entry](d.Shards, func(s fileShard) int64 { return s.Entries.Len })
+	slots := slabFor[uint64](d.Shards, func(s fileShard) int64 { return s.Slots.Len })
+	ids, accounts := slabFor[uint32](d.IDs, length), slabFor[uint32](d.Accounts, length)
+	bits := make([]marks, len(entries)/pageLen)
+	for i, f := range d.Shards {
+		s, n := &c.shards[i], int(f.Entries.Len/pageSize)
+		mine := cut(&entries, f.Entries)
+		v := &view{slots: cut(&slots, f.Slots), entries: make([]*[pageLen]entry, n), marks: make([]*marks, n)}
 		for p := range n {
-			v.entries = append(v.entries, (*[pageLen]entry)(entries[p*pageLen:]))
-			v.marks = append(v.marks, &bits[p])
+			v.entries[p], v.marks[p] = (*[pageLen]entry)(mine[p*pageLen:]), &bits[p]
 		}
-		slabs = append(slabs, entries[:n*pageLen])
-		entries, bits = entries[n*pageLen:], bits[n:]
-		s.count = d.Shards[i].Count
+		bits = bits[n:]
+		shards = append(shards, mine)
+		s.count = f.Count
 		s.view.Store(v)
+		c.ids[i].slots, c.accounts[i].slots = cut(&ids, d.IDs[i]), cut(&accounts, d.Accounts[i])
 	}
-	return slabs
+	slab := slabFor[cohort](d.Cohorts, length)
+	pages := make([]*[cohortPage]cohort, len(slab)/cohortPage)
+	for p := range pages {
+		pages[p] = (*[cohortPage]cohort)(slab[p*cohortPage:])
+	}
+	for _, p := range d.Cohorts {
+		cohorts = append(cohorts, cut(&slab, p))
+	}
+	c.cohorts.Store(&pages)
+	c.cohortCount = d.Count
+	return shards, cohorts
 }
 
-// all does the tasks, each with its worker's own roll, and adds those up.
-func (l *loader) all(tasks []func(roll []uint32) error) error {
+// slabFor makes memory for parts.
+func slabFor[T entry | cohort | uint64 | uint32, P any](parts []P, length func(P) int64) []T {
+	n := int64(0)
+	for _, p := range parts {
+		n += length(p)
+	}
+	slab := make([]T, n/int64(unsafe.Sizeof(*new(T))))
+	hint(bytesOf(slab))
+	return slab
+}
+
+// cut takes a part's piece from the front of a slab.
+func cut[T any](slab *[]T, p filePart) []T {
+	n := p.Len / int64(unsafe.Sizeof(*new(T)))
+	mine := (*slab)[:n:n]
+	*slab = (*slab)[n:]
+	return mine
+}
+
+// all does the tasks, each with its worker's own tally, and adds those up.
+func (l *loader) all(tasks []func(*tally) error) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)
-	errs := make([]error, workers)
+	errs, tallies := make([]error, workers), make([]tally, workers)
 	for w := range workers {
 		wg.Go(func() {
-			roll := make([]uint32, len(l.roll))
+			t := tally{roll: map[uint32]uint32{}}
 			for errs[w] == nil {
 				n := int(next.Add(1)) - 1
 				if n >= len(tasks) {
 					break
 				}
-				errs[w] = tasks[n](roll)
+				errs[w] = tasks[n](&t)
 			}
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			for i, n := range roll {
-				l.roll[i] += n
-			}
+			tallies[w] = t
 		})
 	}
 	wg.Wait()
+	for w := range tallies {
+		l.add(&tallies[w])
+	}
 	return errors.Join(errs...)
 }
 
-// shard reads a shard and looks at every entry of it: what it refers to must be
-// possible.
-func (l *loader) shard(r io.ReaderAt, i uint32, f *fileShard, slab []entry, roll []uint32) error {
-	c, s := l.c, &l.c.shards[i]
-	v := s.view.Load()
-	if err := f.Entries.read(r, bytesOf(slab), "sessions"); err != nil {
-		return err
-	}
-	if err := f.Slots.read(r, bytesOf(v.slots), "tokens"); err != nil {
-		return err
-	}
-	var apps, ended []ref
-	used := 0
-	limits, clients := len(*c.limits.Load()), len(*c.clients.Load())
-	for local := s.count; local > 0; local-- {
-		e := &slab[local]
-		state := e.state.Load()
-		switch {
-		case state&flagFree != 0:
-			e.key0.Store(uint64(s.free))
-			s.free = local
-			continue
-		case state&flagApp != 0:
-			if int(e.number()) >= clients {
-				return errInconsistent
-			}
-			apps = append(apps, ref(i<<localBits|local))
-		default:
-			n := uint32(e.place.Load())
-			if int(e.number()) >= limits || n == 0 || int(n) >= len(roll) {
-				return errInconsistent
-			}
-			roll[n]++
-			e.state.Store(state | flagUnsure)
-		}
-		used++
-		if state&flagEnded != 0 {
-			ended = append(ended, ref(i<<localBits|local))
-		}
-		if state&flagLate != 0 {
-			v.marks[local/pageLen].late.set(local % pageLen)
-		}
-	}
-	for _, slot := range v.slots {
-		switch local := uint32(slot & localMask); {
-		case local > s.count:
-			return errInconsistent
-		case local != 0:
-			s.full++
-		case slot != 0:
-			s.gone++
-		}
-	}
-	if s.full != used || s.full+s.gone >= len(v.slots) {
-		return errInconsistent
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.apps, c.ended, c.count = append(l.apps, apps...), append(c.ended, ended...), c.count+used
-	return nil
+func (l *loader) hasChanged(n uint32) bool {
+	return len(l.changed) > 0 && l.changed[n/64]>>(n%64)&1 != 0
 }
 
-func (c *core) loadIDs(r io.ReaderAt, i uint32, p filePart) error {
-	t := &table{slots: make([]uint32, p.Len/4), bits: c.ids[i].bits}
-	if err := p.read(r, bytesOf(t.slots), "IDs"); err != nil {
+// shard reads a shard and looks at every entry of it.
+func (l *loader) shard(i uint32, slab []entry, t *tally) error {
+	f, s := &l.d.Shards[i], &l.c.shards[i]
+	used := 0
+	err := readPart(l.r, f.Entries, slab, "sessions", func(first int, piece []entry) bool {
+		piece = piece[:min(len(piece), max(int(s.count)+1-first, 0))]
+		n, fits := l.entries(i, uint32(first), piece, t)
+		used += n
+		return fits
+	})
+	if err != nil {
 		return err
 	}
-	for _, slot := range t.slots {
-		local := ref(slot & (1<<t.bits - 1))
-		switch {
-		case local != 0:
-			if n := local & localMask; n == 0 || uint32(n) > c.shards[local>>localBits].count {
-				return errInconsistent
+	most := uint64(0)
+	s.full, s.gone = 0, 0
+	v := s.view.Load()
+	err = readPart(l.r, f.Slots, v.slots, "tokens", func(_ int, piece []uint64) bool {
+		full, taken := uint64(0), uint64(0)
+		for _, slot := range piece {
+			local := slot & localMask
+			most = max(most, local)
+			full += isSet(local)
+			taken += isSet(slot)
+		}
+		s.full += int(full)
+		s.gone += int(taken - full)
+		return most <= uint64(s.count)
+	})
+	if err == nil && (s.full != used || s.full+s.gone >= len(v.slots)) {
+		err = errInconsistent
+	}
+	return err
+}
+
+// isSet is 1 of a number that is not 0. The processor could not foresee a
+// branch.
+func isSet(n uint64) uint64 { return (n | -n) >> 63 }
+
+// entries looks at some entries of a shard: what they refer to must be possible.
+// It returns how many of them are in use.
+func (l *loader) entries(shard, first uint32, piece []entry, t *tally) (used int, fits bool) {
+	kinds, cohorts := len(*l.c.limits.Load()), l.d.Count
+	fits = true
+	for i := range piece {
+		e, local := &piece[i], first+uint32(i)
+		if local == 0 {
+			continue
+		}
+		state, place := e.state.Load(), uint32(e.place.Load())
+		if state&(flagFree|flagApp|flagEnded|flagLate|flagUnsure) != flagUnsure {
+			if state&flagFree != 0 {
+				s := &l.c.shards[shard]
+				e.key0.Store(uint64(s.free))
+				s.free = local
+				continue
 			}
-			t.full++
-		case slot != 0:
-			t.gone++
+			fits = l.unusual(ref(shard<<localBits|local), e, t) && fits
+			if state&flagApp != 0 {
+				used++
+				continue
+			}
+		}
+		used++
+		if int(e.number()) >= kinds || place-1 >= cohorts {
+			fits = false
+			continue
+		}
+		if l.hasChanged(place) {
+			t.roll[place]++
+		} else {
+			t.sessions++
 		}
 	}
-	if t.full+t.gone >= len(t.slots) {
-		return errInconsistent
+	return used, fits
+}
+
+// unusual looks at an entry that is not of a session which nobody has ended.
+func (l *loader) unusual(r ref, e *entry, t *tally) (fits bool) {
+	state := e.state.Load()
+	if state&flagEnded != 0 {
+		t.ended = append(t.ended, r)
 	}
-	c.ids[i] = t
-	return nil
+	if state&flagLate != 0 {
+		_, m := l.c.at(r)
+		m.late.set(uint32(r&localMask) % pageLen)
+	}
+	if state&flagApp != 0 {
+		t.apps = append(t.apps, r)
+		return int(e.number()) < len(*l.c.clients.Load())
+	}
+	return state&flagUnsure != 0
+}
+
+// ids reads what finds entries by their IDs.
+func (l *loader) ids(i int) error {
+	var counts [shardCount]uint64
+	for i := range counts {
+		counts[i] = uint64(l.c.shards[i].count)
+	}
+	table := l.c.ids[i]
+	return l.table(table, l.d.IDs[i], "IDs", func(piece []uint32) bool {
+		refs, full, taken, beyond := uint64(0), uint64(0), uint64(0), uint64(0)
+		for _, slot := range piece {
+			r := slot & (1<<(localBits+8) - 1)
+			local := uint64(r & localMask)
+			beyond |= counts[r>>localBits] - local
+			refs += isSet(uint64(r))
+			full += isSet(local)
+			taken += isSet(uint64(slot))
+		}
+		table.full += int(full)
+		table.gone += int(taken - full)
+		return refs == full && beyond>>63 == 0
+	})
+}
+
+// accounts reads what finds current cohorts by their accounts. Those that have
+// changed are named again by join.
+func (l *loader) accounts(i int, t *tally) error {
+	table := l.c.accounts[i]
+	return l.table(table, l.d.Accounts[i], "accounts", func(piece []uint32) bool {
+		fits := true
+		for i, slot := range piece {
+			switch n := slot & (1<<cohortBits - 1); {
+			case n > l.d.Count:
+				fits = false
+			case n != 0 && l.hasChanged(n):
+				piece[i] = 1 << cohortBits // as table.remove does
+				table.gone++
+			case n != 0:
+				table.full++
+				t.named++
+			case slot != 0:
+				table.gone++
+			}
+		}
+		return fits
+	})
+}
+
+func (l *loader) table(t *table, p filePart, what string, look func(piece []uint32) bool) error {
+	err := readPart(l.r, p, t.slots, what, func(_ int, piece []uint32) bool { return look(piece) })
+	if err == nil && t.full+t.gone >= len(t.slots) {
+		err = errInconsistent
+	}
+	return err
+}
+
+// cohorts reads some of the cohorts, and looks at those that have not changed.
+func (l *loader) cohorts(part int, slab []cohort, t *tally) error {
+	before := int64(0)
+	for _, p := range l.d.Cohorts[:part] {
+		before += p.Len
+	}
+	before /= int64(unsafe.Sizeof(cohort{}))
+	return readPart(l.r, l.d.Cohorts[part], slab, "accounts", func(first int, piece []cohort) bool {
+		fits := true
+		for i := range piece {
+			n := before + int64(first+i)
+			if n == 0 || n > int64(l.d.Count) || l.hasChanged(uint32(n)) {
+				continue
+			}
+			co := &piece[i]
+			mark, members := co.mark.Load(), int(co.birth.Load()&lowHalf)
+			if mark&cohortFree != 0 {
+				t.free = append(t.free, uint32(n))
+				continue
+			}
+			fits = fits && members > 0
+			t.members += members
+			l.standing(co, mark, members, t)
+		}
+		return fits
+	})
+}
+
+// standing counts a cohort as current or its sessions as stale.
+func (l *loader) standing(co *cohort, mark uint64, members int, t *tally) (current bool) {
+	if mark&cohortDoubted != 0 { // what became of it is in the log by now
+		co.flag(0, cohortDoubted)
+	}
+	if mark&(cohortEnded|cohortPassed) != 0 {
+		t.stale += members
+		return false
+	}
+	t.current++
+	return true
 }
 
 // join makes one table of the parts, and leaves out what came in or changed
 // while they were being written and is not whole.
-func (l *loader) join(d *directory) error {
+func (l *loader) join() error {
 	c := l.c
-	for _, r := range d.Added {
+	if l.sessions != l.members || l.current != l.named {
+		return errInconsistent
+	}
+	for i := range c.shards {
+		c.count += c.shards[i].full
+	}
+	c.ended = l.ended
+	for _, r := range l.d.Added {
 		if e := l.there(r); e != nil {
 			if _, named := c.byID(e.id()); named == nil {
 				c.nameID(r, e.id())
 			}
 		}
 	}
-	for _, r := range d.Moved {
+	for _, r := range l.d.Moved {
 		if e := l.there(r); e != nil && e.state.Load()&flagApp == 0 {
 			if n := uint32(e.place.Load()); l.roll[n] > 0 {
 				l.roll[n]--
@@ -253,9 +440,14 @@ func (l *loader) join(d *directory) error {
 			c.vacate(r)
 		}
 	}
-	if err := l.cohorts(); err != nil {
+	if err := l.renew(); err != nil {
 		return err
 	}
+	slices.SortFunc(l.free, func(a, b uint32) int { return int(b) - int(a) }) // so that the order does not depend on who read first
+	for _, n := range l.free {
+		c.release(n)
+	}
+	c.stale += l.stale
 	l.families()
 	return nil
 }
@@ -271,31 +463,22 @@ func (l *loader) there(r ref) *entry {
 	return nil
 }
 
-// cohorts counts the members of each, names the current ones and frees those
-// that nobody is in.
-func (l *loader) cohorts() error {
-	c := l.c
-	for i := range c.accounts {
-		c.accounts[i] = newTable(cohortBits, int(c.cohortCount)/shardCount+int(c.cohortCount)/shardCount/16)
-	}
-	for n := c.cohortCount; n > 0; n-- {
-		co, members := c.cohort(n), l.roll[n]
+// renew counts the members of the cohorts that changed, names the current ones
+// and frees those that nobody is in.
+func (l *loader) renew() error {
+	for _, n := range l.d.Changed {
+		co, members := l.c.cohort(n), l.roll[n]
 		mark := co.mark.Load()
 		switch {
-		case mark&cohortFree != 0 && members > 0:
-			return errInconsistent
 		case members == 0:
-			c.release(n)
+			l.free = append(l.free, n)
 			continue
-		case mark&cohortDoubted != 0: // what became of it is in the log by now
-			co.flag(0, cohortDoubted)
+		case mark&cohortFree != 0:
+			return errInconsistent
 		}
 		co.birth.Store(co.birth.Load()&^lowHalf | uint64(members))
-		if mark&(cohortEnded|cohortPassed) == 0 {
-			c.nameOneOf(n, co)
-		}
-		if co.mark.Load()&(cohortEnded|cohortPassed) != 0 {
-			c.stale += int(members)
+		if l.standing(co, mark, int(members), &l.tally) {
+			l.c.nameOneOf(n, co)
 		}
 	}
 	return nil
@@ -307,7 +490,7 @@ func (l *loader) cohorts() error {
 func (c *core) nameOneOf(n uint32, co *cohort) {
 	if other := c.current(co.account()); other != 0 {
 		if c.cohort(other).generation() >= co.generation() {
-			co.flag(cohortPassed, 0)
+			c.finish(n, cohortPassed)
 			return
 		}
 		c.endCohort(other, cohortPassed)

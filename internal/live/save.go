@@ -6,16 +6,17 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"slices"
 	"sync/atomic"
-	"unsafe"
 )
 
 // Save writes the table while it is in use. Changes wait only while one part,
 // at most a shard, is copied; checks do not wait at all. The parts are therefore
 // of different moments, and what makes them fit together is this: while a save
-// is under way no entry is freed, and those that change their cohort are noted.
-// So what one part refers to is in the other what it was meant to be, or is not
-// there, or is noted: that, Load leaves out. An end that comes meanwhile may be
+// is under way no entry is freed, and those that change their cohort are noted,
+// and so are cohorts that change. So what one part refers to is in the other what
+// it was meant to be, or is not there, or is noted: that, Load leaves out or
+// finds out anew. An end that comes meanwhile may be
 // in the file or not; it is an event after Mark.Seq, and whoever loads the file
 // applies those.
 //
@@ -32,6 +33,9 @@ func (x *Index) Save(w io.Writer, caller func(seq int64) ([]byte, error)) error 
 	// The names of IDs come first: then each of them is of an entry that follows.
 	for i := range shardCount {
 		d.IDs = append(d.IDs, out.part(x, c, func() { out.copy(bytesOf(c.ids[i].slots)) }))
+	}
+	for i := range shardCount {
+		d.Accounts = append(d.Accounts, out.part(x, c, func() { out.copy(bytesOf(c.accounts[i].slots)) }))
 	}
 	for i := range shardCount {
 		d.Shards = append(d.Shards, out.shard(x, c, &c.shards[i]))
@@ -69,7 +73,7 @@ func (x *Index) beginSave() (*core, directory, error) {
 func (x *Index) endSave(c *core) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	c.saving, c.added, c.moved = false, nil, nil
+	c.saving, c.added, c.moved, c.changed = false, nil, nil, nil
 }
 
 // lists takes what is only ever added to, when all that refers to it is written.
@@ -83,6 +87,10 @@ func (x *Index) lists(c *core, d *directory) error {
 		d.Limits = append(d.Limits, fileLimits{l.kind, l.idle, l.absolute})
 	}
 	d.Clients, d.Added, d.Moved = *c.clients.Load(), c.added, c.moved
+	// One that came after the last of them was written is not in the file.
+	d.Changed = slices.DeleteFunc(slices.Clone(c.changed), func(n uint32) bool { return n > d.Count })
+	slices.Sort(d.Changed)
+	d.Changed = slices.Compact(d.Changed)
 	return nil
 }
 
@@ -155,11 +163,20 @@ func (f *fileWriter) cohorts(x *Index, c *core, d *directory) {
 
 func (f *fileWriter) copy(b []byte) { f.buffer = append(f.buffer, b...) }
 
-// copyAtomically copies entries that activity may be changing meanwhile.
+// copyAtomically copies entries that activity may be changing meanwhile. Whoever
+// loads them cannot know of the activity that comes after.
 func (f *fileWriter) copyAtomically(page *[pageLen]entry) {
-	words := unsafe.Slice((*uint64)(unsafe.Pointer(page)), pageSize/8)
-	for i := range words {
-		f.buffer = binary.NativeEndian.AppendUint64(f.buffer, atomic.LoadUint64(&words[i]))
+	for i := range page {
+		e := &page[i]
+		for _, word := range [...]*atomic.Uint64{&e.key0, &e.key1, &e.id0, &e.id1} {
+			f.buffer = binary.NativeEndian.AppendUint64(f.buffer, word.Load())
+		}
+		state := e.state.Load()
+		if state&(flagApp|flagFree) == 0 {
+			state |= flagUnsure
+		}
+		f.buffer = binary.NativeEndian.AppendUint64(f.buffer, state)
+		f.buffer = binary.NativeEndian.AppendUint64(f.buffer, e.place.Load())
 	}
 }
 
