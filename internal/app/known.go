@@ -29,8 +29,8 @@ const (
 	// it: a sign-out's own call does not wait long behind so little.
 	knownStep = 4 << 20
 	// replayMost is how many events a start applies to the file before it rather
-	// begins with an empty memory, and replayStep how many it reads at once.
-	replayMost, replayStep = 1_000_000, 10_000
+	// begins with an empty memory.
+	replayMost = 1_000_000
 )
 
 // moment tells whether a file goes with the database, and from where in the log
@@ -175,17 +175,16 @@ func (n *Node) loadKnown(ctx context.Context, index *live.Index, head int64) err
 	if err != nil {
 		return err
 	}
-	replay := &replay{ctx: ctx, store: n.Store, to: head}
+	var since *replay
 	err = index.Load(f, info.Size(), func(m live.Mark) error {
 		last, err := n.goesWith(ctx, m, head)
 		if err == nil {
-			replay.from, replay.last = m.Seq, last
-			replay.begin()
+			since = n.replay(ctx, m.Seq, head, last)
 		}
 		return err
 	})
 	if err == nil {
-		err = replay.into(index)
+		err = since.into(index)
 	}
 	if err != nil {
 		index.Reset(head)
@@ -193,9 +192,9 @@ func (n *Node) loadKnown(ctx context.Context, index *live.Index, head int64) err
 		return os.Remove(path)
 	}
 	if n.follower != nil {
-		n.follower.GoOn(replay.last)
+		n.follower.GoOn(since.last)
 	}
-	n.log.Info("sessions are known from the last run", "tokens", index.Len(), "events_since", head-replay.from)
+	n.log.Info("sessions are known from the last run", "tokens", index.Len(), "events_since", head-since.from)
 	return nil
 }
 
@@ -234,44 +233,33 @@ func (n *Node) goesWith(ctx context.Context, mark live.Mark, head int64) (*exeun
 	return last, nil
 }
 
-// replay reads the events since a file was written, while that is loaded.
+// replay is what has happened since a file was written. It is read while that is
+// loaded.
 type replay struct {
-	ctx      context.Context
-	store    *store.Store
 	from, to int64
-	last     *exeunt.Event // the last one read, or the one before the first
+	last     *exeunt.Event // the one at to
 
-	read chan []exeunt.Event
-	err  error
+	done    chan struct{}
+	stretch store.Stretch
+	err     error
 }
 
-func (r *replay) begin() {
-	r.read = make(chan []exeunt.Event, replayMost/replayStep+1) // room for all
+func (n *Node) replay(ctx context.Context, from, to int64, at *exeunt.Event) *replay {
+	r := &replay{from: from, to: to, last: at, done: make(chan struct{})}
 	go func() {
-		defer close(r.read)
-		for at := r.from; at < r.to; {
-			events, err := r.store.Events(r.ctx, at, int(min(replayStep, r.to-at)))
-			if err != nil {
-				r.err = err
-				return
-			}
-			if len(events) == 0 {
-				r.err = fmt.Errorf("the log ends at event %d, before its head", at)
-				return
-			}
-			at = events[len(events)-1].Seq
-			r.read <- events
+		defer close(r.done)
+		if from < to {
+			r.stretch, r.err = n.Store.Stretch(ctx, from, to)
+			r.last = &r.stretch.Last
 		}
 	}()
+	return r
 }
 
-// into applies them. Of a gap, where old events have been deleted, Apply tells.
 func (r *replay) into(index *live.Index) error {
-	for events := range r.read {
-		if err := index.Apply(events); err != nil {
-			return err
-		}
-		r.last = &events[len(events)-1]
+	if <-r.done; r.err != nil {
+		return r.err
 	}
-	return r.err
+	index.Replay(r.to, r.stretch.Ended, r.stretch.Events)
+	return nil
 }

@@ -281,6 +281,27 @@ func TestAFileFromBeforeTheLogsFloorIsNotUsed(t *testing.T) {
 	r.stop()
 }
 
+// Whoever follows the log goes on from the last event that memory was brought up
+// to: were it the file's own, a history that parted in between would not be seen.
+func TestTheLastEventReplayedIsKept(t *testing.T) {
+	r := start(t, site(t))
+	for range 2 {
+		_, s := r.signIn()
+		r.end(s)
+	}
+	first, err := r.eventAt(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to := range int64(2) {
+		since := r.replay(t.Context(), 1, 1+to, first)
+		if err := since.into(live.New(1, live.Options{})); err != nil || since.last.Seq != 1+to {
+			t.Errorf("the last one is %+v, %v, want number %d", since.last, err, 1+to)
+		}
+	}
+	r.stop()
+}
+
 // The setting bounds what is kept; nobody is signed out by it.
 func TestMaxTokens(t *testing.T) {
 	c := site(t)

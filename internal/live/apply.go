@@ -2,7 +2,9 @@ package live
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/exeunt/exeunt"
 )
@@ -32,6 +34,39 @@ func (x *Index) Apply(events []exeunt.Event) error {
 	}
 	x.own = slices.DeleteFunc(x.own, func(p past) bool { return p.seq <= x.applied })
 	return nil
+}
+
+// Replay brings a table that was loaded up to event seq: ended are the IDs of
+// sessions and app sessions that ended one by one since, 16 bytes each, and
+// events all else. In which order is no matter, see ApplyOwn. Snapshots that are
+// older than seq are refused from then on.
+func (x *Index) Replay(seq int64, ended []byte, events []exeunt.Event) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c := x.core.Load()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	const idLen = 16
+	share := (len(ended)/idLen/runtime.GOMAXPROCS(0) + 1) * idLen
+	for part := range slices.Chunk(ended, share) {
+		wg.Go(func() {
+			var refs []ref
+			for id := range slices.Chunk(part, idLen) {
+				if r := c.markEnded(wordsOf([idLen]byte(id))); r != 0 {
+					refs = append(refs, r)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			c.ended = append(c.ended, refs...)
+		})
+	}
+	wg.Wait()
+	for i := range events {
+		x.apply(&events[i])
+	}
+	x.changes += int64(len(ended) / idLen)
+	x.base, x.applied = seq, seq
 }
 
 // ApplyOwn applies events that this node has committed itself, while others
@@ -106,9 +141,17 @@ func (x *Index) apply(e *exeunt.Event) {
 }
 
 func (c *core) endOne(id words) {
-	if r, e := c.byID(id); e != nil && e.change(e.state.Load(), flagEnded, 0) {
+	if r := c.markEnded(id); r != 0 {
 		c.ended = append(c.ended, r)
 	}
+}
+
+// markEnded returns what it has ended, 0 if nothing.
+func (c *core) markEnded(id words) ref {
+	if r, e := c.byID(id); e != nil && e.change(e.state.Load(), flagEnded, 0) {
+		return r
+	}
+	return 0
 }
 
 // endMany ends the account's sessions born before the generation but the one

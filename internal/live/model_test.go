@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -275,14 +276,37 @@ func (m *model) reload(t *rapid.T, disturbances int) {
 		t.Fatal(err)
 	}
 	m.x.sound(t)
-	if err := m.x.Apply(m.log[m.x.Applied():]); err != nil {
-		t.Fatal(err)
-	}
+	m.replay(t)
 	for _, c := range m.held {
 		tell(c.ends)
 	}
 	m.held, m.old = nil, nil
 	m.x.core.Load().makeRoom(m.limit) // which nothing has had during the save
+}
+
+// replay brings memory up to the log, in no order.
+func (m *model) replay(t *rapid.T) {
+	var ended []byte
+	var others []exeunt.Event
+	for _, e := range rapid.Permutation(m.log[m.x.Applied():]).Draw(t, "replayed") {
+		switch {
+		case e.Scope != exeunt.ScopeSession:
+			others = append(others, e)
+		case e.AppSession.IsZero():
+			ended = append(ended, e.Session.Bytes()...)
+		default:
+			ended = append(ended, e.AppSession.Bytes()...)
+		}
+	}
+	m.x.Replay(m.seq, ended, others)
+	if m.x.Applied() != m.seq {
+		t.Fatalf("brought up to %d, not %d", m.x.Applied(), m.seq)
+	}
+	for _, s := range m.old {
+		if s.Seq < m.seq && m.x.Insert(s) {
+			t.Fatal("a snapshot from before the replay was inserted")
+		}
+	}
 }
 
 // disturbed is a file during whose writing things happen.
@@ -388,6 +412,9 @@ func (x *Index) sound(t rapid.TB) {
 			found++
 			if got, _ := c.byID(e.id()); got != r {
 				t.Fatalf("entry %x is found by its ID as %x", r, got)
+			}
+			if e.state.Load()&flagEnded != 0 && !slices.Contains(c.ended, r) {
+				t.Fatalf("entry %x has ended and will not be forgotten", r)
 			}
 			if e.state.Load()&flagApp == 0 {
 				members[uint32(e.place.Load())]++

@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/exeunt/exeunt"
+)
+
+// Stretch is a part of the log as far as a memory must know it.
+type Stretch struct {
+	Ended  []byte         // the IDs of sessions and app sessions that ended one by one, 16 bytes each
+	Events []exeunt.Event // all others
+	Last   exeunt.Event   // of either sort
+}
+
+// Stretch returns what the log says after one number up to another, all of it
+// from one connection: two servers may have two histories. Most events end one
+// session, and of those only the ID counts: they come together in one value, as
+// reading a row for each takes ten times as long.
+func (s *Store) Stretch(ctx context.Context, after, upTo int64) (l Stretch, err error) {
+	one, err := s.read.Conn(ctx)
+	if err != nil {
+		return l, unavailable("events", err)
+	}
+	defer one.Close()
+	ctx, cancel := s.read.limit(ctx)
+	defer cancel()
+	var count, others int64
+	err = one.QueryRowContext(ctx, `SELECT count(*), count(CASE WHEN scope = 'session' THEN NULL ELSE 1 END),
+		string_agg(CASE WHEN scope = 'session' THEN COALESCE(app_session_id, session_id) END, '')
+		FROM events WHERE seq > $1 AND seq <= $2`, after, upTo).Scan(&count, &others, &l.Ended)
+	if err != nil {
+		return l, unavailable("events", err)
+	}
+	if count == 0 || count != upTo-after {
+		return l, fmt.Errorf("the log does not hold all events from %d to %d", after+1, upTo)
+	}
+	if l.Last, err = scanEvent(one.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq = $1`, upTo)); err != nil || others == 0 {
+		return l, unavailable("events", err)
+	}
+	rows, err := one.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 AND seq <= $2 AND scope <> 'session'`, after, upTo)
+	l.Events, err = collect(&timedRows{rows, cancel}, err, "events", scanEvent)
+	return l, err
+}
