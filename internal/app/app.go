@@ -23,6 +23,7 @@ import (
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/pages"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/web"
@@ -131,6 +132,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.tended.Go(func() { n.Authority.Run(tend) })
 	n.tended.Go(func() { n.rotateKeys(tend) })
 	n.tended.Go(func() { n.keepKnown(tend) })
+	n.tended.Go(pages.PrepareLabels) // which no start should wait for
 	if n.follower != nil {
 		n.tended.Go(func() { n.follower.Run(tend) })
 	}

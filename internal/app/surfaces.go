@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/medama-io/go-useragent"
-
 	"github.com/exeunt/exeunt/internal/api"
 	"github.com/exeunt/exeunt/internal/control"
 	"github.com/exeunt/exeunt/internal/gate"
@@ -31,7 +29,7 @@ func (n *Node) openSurfaces() error {
 		return fmt.Errorf("templates: %w", err)
 	}
 	page := pages.New(pages.Deps{
-		Authority: n.Authority, SignIn: n.SignIn, Browser: n.browser, Peers: n.peers, UI: faces, Agents: useragent.NewParser(),
+		Authority: n.Authority, SignIn: n.SignIn, Browser: n.browser, Peers: n.peers, UI: faces,
 		Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}

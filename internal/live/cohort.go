@@ -58,7 +58,7 @@ func (c *core) cohort(n uint32) *cohort {
 func (c *core) current(account words) uint32 {
 	return c.accounts[account.segment()].find(account.home(), account.tag(), func(n uint32) bool {
 		co := c.cohort(n)
-		return co.account() == account && co.mark.Load()&cohortFree == 0
+		return co != nil && co.account() == account && co.mark.Load()&cohortFree == 0 // nil, or free: see shard.remove
 	})
 }
 
@@ -95,7 +95,12 @@ func (c *core) newCohort(account words, generation int64, flags uint64) uint32 {
 func (c *core) nameCohort(n uint32, account words) {
 	t := c.accounts[account.segment()]
 	if t.crowded() {
-		t = t.anew(func(n uint32) uint32 { return c.cohort(n).account().home() })
+		t = t.anew(func(n uint32) (home uint32) {
+			if co := c.cohort(n); co != nil {
+				home = co.account().home()
+			}
+			return home
+		})
 		c.accounts[account.segment()] = t
 	}
 	t.add(account.home(), account.tag()<<cohortBits|n)

@@ -120,7 +120,10 @@ func (c *core) find(k *key) (ref, *entry) {
 
 // byID finds a session or app session.
 func (c *core) byID(id words) (ref, *entry) {
-	r := ref(c.ids[id.segment()].find(id.home(), id.tag(), func(r uint32) bool { return c.entry(ref(r)).has(id) }))
+	r := ref(c.ids[id.segment()].find(id.home(), id.tag(), func(r uint32) bool {
+		e := c.entry(ref(r))
+		return e != nil && e.has(id) // nil: see shard.remove
+	}))
 	if r == 0 {
 		return 0, nil
 	}
@@ -177,7 +180,12 @@ func (c *core) name(r ref, k *key, id words, hint uint32) {
 func (c *core) nameID(r ref, id words) {
 	t := c.ids[id.segment()]
 	if t.crowded() {
-		t = t.anew(func(r uint32) uint32 { return c.entry(ref(r)).id().home() })
+		t = t.anew(func(r uint32) (home uint32) {
+			if e := c.entry(ref(r)); e != nil {
+				home = e.id().home()
+			}
+			return home
+		})
 		c.ids[id.segment()] = t
 	}
 	t.add(id.home(), id.tag()<<t.bits|uint32(r))

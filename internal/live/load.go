@@ -132,7 +132,7 @@ func (c *core) load(r io.ReaderAt, d *directory) error {
 		tasks = append(tasks, func(t *tally) error { return l.cohorts(i, cohorts[i], t) })
 	}
 	for i := range shardCount {
-		tasks = append(tasks, func(*tally) error { return l.ids(i) }, func(t *tally) error { return l.accounts(i, t) })
+		tasks = append(tasks, func(*tally) error { return l.table(c.ids[i], d.IDs[i], "IDs") }, func(t *tally) error { return l.accounts(i, t) })
 	}
 	if err := l.all(tasks); err != nil {
 		return err
@@ -238,20 +238,19 @@ func (l *loader) shard(i uint32, slab []entry, t *tally) error {
 	if err != nil {
 		return err
 	}
-	most := uint64(0)
 	s.full, s.gone = 0, 0
-	v := s.view.Load()
+	v, count := s.view.Load(), uint64(s.count)
 	err = readPart(l.r, f.Slots, v.slots, "tokens", func(_ int, piece []uint64) bool {
-		full, taken := uint64(0), uint64(0)
+		full, taken, beyond := uint64(0), uint64(0), uint64(0)
 		for _, slot := range piece {
 			local := slot & localMask
-			most = max(most, local)
+			beyond |= count - local
 			full += isSet(local)
 			taken += isSet(slot)
 		}
 		s.full += int(full)
 		s.gone += int(taken - full)
-		return most <= uint64(s.count)
+		return beyond>>63 == 0
 	})
 	if err == nil && (s.full != used || s.full+s.gone >= len(v.slots)) {
 		err = errInconsistent
@@ -261,49 +260,42 @@ func (l *loader) shard(i uint32, slab []entry, t *tally) error {
 
 // isSet is 1 of a number that is not 0. The processor could not foresee a
 // branch.
-func isSet(n uint64) uint64 { return (n | -n) >> 63 }
+func isSet[T uint32 | uint64](n T) T { return (n | -n) >> (8*unsafe.Sizeof(n) - 1) }
 
 // entries looks at some entries of a shard: what they refer to must be possible.
 // It returns how many of them are in use.
 func (l *loader) entries(shard, first uint32, piece []entry, t *tally) (used int, fits bool) {
-	kinds, cohorts := len(*l.c.limits.Load()), l.d.Count
+	kinds, cohorts, same := len(*l.c.limits.Load()), l.d.Count, len(l.changed) == 0
+	usual := 0
 	fits = true
 	for i := range piece {
-		e, local := &piece[i], first+uint32(i)
-		if local == 0 {
-			continue
-		}
+		e := &piece[i]
 		state, place := e.state.Load(), uint32(e.place.Load())
-		if state&(flagFree|flagApp|flagEnded|flagLate|flagUnsure) != flagUnsure {
-			if state&flagFree != 0 {
-				s := &l.c.shards[shard]
-				e.key0.Store(uint64(s.free))
-				s.free = local
-				continue
-			}
-			fits = l.unusual(ref(shard<<localBits|local), e, t) && fits
-			if state&flagApp != 0 {
-				used++
-				continue
-			}
-		}
-		used++
-		if int(e.number()) >= kinds || place-1 >= cohorts {
-			fits = false
+		if same && state&unusual == flagUnsure && int(e.number()) < kinds && place-1 < cohorts {
+			usual++
 			continue
 		}
-		if l.hasChanged(place) {
-			t.roll[place]++
-		} else {
-			t.sessions++
+		r := ref(shard<<localBits | first + uint32(i))
+		switch {
+		case r&localMask == 0:
+		case state&flagFree != 0:
+			s := &l.c.shards[shard]
+			e.key0.Store(uint64(s.free))
+			s.free = uint32(r & localMask)
+		default:
+			used++
+			fits = l.entry(r, e, t) && fits
 		}
 	}
-	return used, fits
+	t.sessions += usual
+	return used + usual, fits
 }
 
-// unusual looks at an entry that is not of a session which nobody has ended.
-func (l *loader) unusual(r ref, e *entry, t *tally) (fits bool) {
-	state := e.state.Load()
+// unusual are the flags that a session in use has not, but for flagUnsure.
+const unusual = flagFree | flagApp | flagEnded | flagLate | flagUnsure
+
+func (l *loader) entry(r ref, e *entry, t *tally) (fits bool) {
+	state, place := e.state.Load(), uint32(e.place.Load())
 	if state&flagEnded != 0 {
 		t.ended = append(t.ended, r)
 	}
@@ -315,58 +307,47 @@ func (l *loader) unusual(r ref, e *entry, t *tally) (fits bool) {
 		t.apps = append(t.apps, r)
 		return int(e.number()) < len(*l.c.clients.Load())
 	}
-	return state&flagUnsure != 0
-}
-
-// ids reads what finds entries by their IDs.
-func (l *loader) ids(i int) error {
-	var counts [shardCount]uint64
-	for i := range counts {
-		counts[i] = uint64(l.c.shards[i].count)
+	if state&flagUnsure == 0 || int(e.number()) >= len(*l.c.limits.Load()) || place-1 >= l.d.Count {
+		return false
 	}
-	table := l.c.ids[i]
-	return l.table(table, l.d.IDs[i], "IDs", func(piece []uint32) bool {
-		refs, full, taken, beyond := uint64(0), uint64(0), uint64(0), uint64(0)
-		for _, slot := range piece {
-			r := slot & (1<<(localBits+8) - 1)
-			local := uint64(r & localMask)
-			beyond |= counts[r>>localBits] - local
-			refs += isSet(uint64(r))
-			full += isSet(local)
-			taken += isSet(uint64(slot))
-		}
-		table.full += int(full)
-		table.gone += int(taken - full)
-		return refs == full && beyond>>63 == 0
-	})
+	if l.hasChanged(place) {
+		t.roll[place]++
+	} else {
+		t.sessions++
+	}
+	return true
 }
 
 // accounts reads what finds current cohorts by their accounts. Those that have
 // changed are named again by join.
 func (l *loader) accounts(i int, t *tally) error {
 	table := l.c.accounts[i]
-	return l.table(table, l.d.Accounts[i], "accounts", func(piece []uint32) bool {
-		fits := true
-		for i, slot := range piece {
-			switch n := slot & (1<<cohortBits - 1); {
-			case n > l.d.Count:
-				fits = false
-			case n != 0 && l.hasChanged(n):
-				piece[i] = 1 << cohortBits // as table.remove does
-				table.gone++
-			case n != 0:
-				table.full++
-				t.named++
-			case slot != 0:
-				table.gone++
-			}
+	err := l.table(table, l.d.Accounts[i], "accounts")
+	for i := 0; i < len(table.slots) && len(l.changed) > 0; i++ {
+		if n := table.slots[i] & (1<<cohortBits - 1); n != 0 && n <= l.d.Count && l.hasChanged(n) {
+			table.slots[i] = 1 << cohortBits // as table.remove does
+			table.full--
+			table.gone++
 		}
-		return fits
-	})
+	}
+	t.named += table.full
+	return err
 }
 
-func (l *loader) table(t *table, p filePart, what string, look func(piece []uint32) bool) error {
-	err := readPart(l.r, p, t.slots, what, func(_ int, piece []uint32) bool { return look(piece) })
+// table reads a table. What it refers to is not looked at: whoever asks it looks
+// whether that is what was meant.
+func (l *loader) table(t *table, p filePart, what string) error {
+	mask := uint32(1)<<t.bits - 1
+	err := readPart(l.r, p, t.slots, what, func(_ int, piece []uint32) bool {
+		full, taken := uint32(0), uint32(0)
+		for _, slot := range piece {
+			full += isSet(slot & mask)
+			taken += isSet(slot)
+		}
+		t.full += int(full)
+		t.gone += int(taken - full)
+		return true
+	})
 	if err == nil && t.full+t.gone >= len(t.slots) {
 		err = errInconsistent
 	}
@@ -381,7 +362,7 @@ func (l *loader) cohorts(part int, slab []cohort, t *tally) error {
 	}
 	before /= int64(unsafe.Sizeof(cohort{}))
 	return readPart(l.r, l.d.Cohorts[part], slab, "accounts", func(first int, piece []cohort) bool {
-		fits := true
+		fits, all, current := true, 0, 0
 		for i := range piece {
 			n := before + int64(first+i)
 			if n == 0 || n > int64(l.d.Count) || l.hasChanged(uint32(n)) {
@@ -394,9 +375,15 @@ func (l *loader) cohorts(part int, slab []cohort, t *tally) error {
 				continue
 			}
 			fits = fits && members > 0
-			t.members += members
+			all += members
+			if mark&(cohortDoubted|cohortEnded|cohortPassed) == 0 {
+				current++
+				continue
+			}
 			l.standing(co, mark, members, t)
 		}
+		t.members += all
+		t.current += current
 		return fits
 	})
 }

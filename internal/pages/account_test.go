@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	useragent "github.com/medama-io/go-useragent"
 )
 
 func TestChangePassword(t *testing.T) {
@@ -139,11 +137,10 @@ func TestLanguagesAndAgents(t *testing.T) {
 }
 
 func FuzzLabel(f *testing.F) {
-	p := &Pages{Deps: Deps{Agents: useragent.NewParser()}}
 	f.Add(firefox)
 	f.Add("Mozilla/5.0 (Linux; Android 15) Chrome/99999999999999999999999999999999999999999999999999.0")
 	f.Fuzz(func(t *testing.T, agent string) {
-		if l := p.label(&http.Request{Header: http.Header{"User-Agent": {agent}}}); l == "" || len(l) > 80 {
+		if l := label(&http.Request{Header: http.Header{"User-Agent": {agent}}}); l == "" || len(l) > 80 {
 			t.Errorf("%q is labelled %q", agent, l)
 		}
 	})

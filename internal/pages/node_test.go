@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	useragent "github.com/medama-io/go-useragent"
-
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/testnode"
@@ -41,7 +39,7 @@ func newNode(t testing.TB) *node {
 	faces, err := ui.New()
 	n.must(err)
 	n.pages = New(Deps{
-		Authority: n.Authority, SignIn: n.SignIn, Browser: n.Browser, UI: faces, Agents: useragent.NewParser(),
+		Authority: n.Authority, SignIn: n.SignIn, Browser: n.Browser, UI: faces,
 		Policy: n.Policy, Retention: n.Retention.Ended, Now: n.Now, Log: n.Log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	useragent "github.com/medama-io/go-useragent"
-
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -22,7 +20,6 @@ type Deps struct {
 	Browser   web.Browser
 	Peers     web.Peers
 	UI        *ui.UI
-	Agents    *useragent.Parser // names browsers; built once, it is large
 	Policy    exeunt.Policy
 	Retention time.Duration // how long ended sessions stay listed
 	Now       func() time.Time

@@ -84,7 +84,7 @@ func refusal(w http.ResponseWriter, err error) int {
 // enter starts a session from a proof, hands its credential to the browser and
 // sends it on. The session that this browser held ends with it.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof) error {
-	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: p.label(r), UserAgent: r.UserAgent(), Address: p.Peers.Address(r)}
+	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: label(r), UserAgent: r.UserAgent(), Address: p.Peers.Address(r)}
 	if v.Answer.Usable() {
 		in.Replaces = v.Answer.Session
 	}
