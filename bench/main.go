@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -41,10 +42,16 @@ var parts = []struct {
 	{"scs", beside},
 }
 
+// helpers are what this program is in processes that it starts.
+var helpers = map[string]func(io.Reader, io.Writer) error{
+	loadArgument:  loadOverStdin,
+	startArgument: startOverStdin,
+}
+
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == loadArgument {
-		if err := loadOverStdin(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: load:", err)
+	if len(os.Args) == 2 && helpers[os.Args[1]] != nil {
+		if err := helpers[os.Args[1]](os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", os.Args[1], err)
 			os.Exit(1)
 		}
 		return
