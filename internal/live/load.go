@@ -195,6 +195,11 @@ func cut[T any](slab *[]T, p filePart) []T {
 	return mine
 }
 
+// tasksAtOnce is how many neighbours one worker takes. Their memory is side by
+// side: two workers that come to the same large page at the same time would both
+// make it.
+const tasksAtOnce = 8
+
 // all does the tasks, each with its worker's own tally, and adds those up.
 func (l *loader) all(tasks []func(*tally) error) error {
 	var next atomic.Int64
@@ -204,12 +209,14 @@ func (l *loader) all(tasks []func(*tally) error) error {
 	for w := range workers {
 		wg.Go(func() {
 			t := tally{roll: map[uint32]uint32{}}
-			for errs[w] == nil {
-				n := int(next.Add(1)) - 1
-				if n >= len(tasks) {
+			for {
+				last := int(next.Add(tasksAtOnce))
+				for n := last - tasksAtOnce; n < min(last, len(tasks)) && errs[w] == nil; n++ {
+					errs[w] = tasks[n](&t)
+				}
+				if last >= len(tasks) || errs[w] != nil {
 					break
 				}
-				errs[w] = tasks[n](&t)
 			}
 			tallies[w] = t
 		})
@@ -260,7 +267,7 @@ func (l *loader) shard(i uint32, slab []entry, t *tally) error {
 
 // isSet is 1 of a number that is not 0. The processor could not foresee a
 // branch.
-func isSet[T uint32 | uint64](n T) T { return (n | -n) >> (8*unsafe.Sizeof(n) - 1) }
+func isSet(n uint64) uint64 { return (n | -n) >> 63 }
 
 // entries looks at some entries of a shard: what they refer to must be possible.
 // It returns how many of them are in use.
@@ -339,10 +346,10 @@ func (l *loader) accounts(i int, t *tally) error {
 func (l *loader) table(t *table, p filePart, what string) error {
 	mask := uint32(1)<<t.bits - 1
 	err := readPart(l.r, p, t.slots, what, func(_ int, piece []uint32) bool {
-		full, taken := uint32(0), uint32(0)
+		full, taken := uint64(0), uint64(0)
 		for _, slot := range piece {
-			full += isSet(slot & mask)
-			taken += isSet(slot)
+			full += isSet(uint64(slot & mask))
+			taken += isSet(uint64(slot))
 		}
 		t.full += int(full)
 		t.gone += int(taken - full)

@@ -26,20 +26,21 @@ func (s *Store) Stretch(ctx context.Context, after, upTo int64) (l Stretch, err 
 	defer one.Close()
 	ctx, cancel := s.read.limit(ctx)
 	defer cancel()
-	var count, others int64
-	err = one.QueryRowContext(ctx, `SELECT count(*), count(CASE WHEN scope = 'session' THEN NULL ELSE 1 END),
-		string_agg(CASE WHEN scope = 'session' THEN COALESCE(app_session_id, session_id) END, '')
-		FROM events WHERE seq > $1 AND seq <= $2`, after, upTo).Scan(&count, &others, &l.Ended)
+	var single int64
+	err = one.QueryRowContext(ctx, `SELECT count(*), string_agg(COALESCE(app_session_id, session_id), '')
+		FROM events WHERE seq > $1 AND seq <= $2 AND scope = 'session'`, after, upTo).Scan(&single, &l.Ended)
 	if err != nil {
 		return l, unavailable("events", err)
 	}
-	if count == 0 || count != upTo-after {
+	if single < upTo-after {
+		rows, err := one.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 AND seq <= $2 AND scope <> 'session'`, after, upTo)
+		if l.Events, err = collect(&timedRows{rows, func() {}}, err, "events", scanEvent); err != nil {
+			return l, err
+		}
+	}
+	if single+int64(len(l.Events)) != upTo-after {
 		return l, fmt.Errorf("the log does not hold all events from %d to %d", after+1, upTo)
 	}
-	if l.Last, err = scanEvent(one.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq = $1`, upTo)); err != nil || others == 0 {
-		return l, unavailable("events", err)
-	}
-	rows, err := one.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 AND seq <= $2 AND scope <> 'session'`, after, upTo)
-	l.Events, err = collect(&timedRows{rows, cancel}, err, "events", scanEvent)
-	return l, err
+	l.Last, err = scanEvent(one.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq = $1`, upTo))
+	return l, unavailable("events", err)
 }
