@@ -45,7 +45,7 @@ type directory struct {
 	Clients []exeunt.ClientID
 	Shards  []fileShard
 	// What finds entries by their IDs, and current cohorts by their accounts.
-	IDs, Accounts []filePart
+	IDs, Accounts []fileTable
 	Cohorts       []filePart
 	Count         uint32 // of cohorts
 	// Added came in while the parts were being written: each may be among the
@@ -67,6 +67,13 @@ type fileLimits struct {
 type fileShard struct {
 	Count          uint32 // of entries
 	Entries, Slots filePart
+}
+
+// fileTable says of a table's slots how many are in use, and how many have the
+// mark of something deleted.
+type fileTable struct {
+	filePart
+	Full, Gone int
 }
 
 type filePart struct {
@@ -148,9 +155,9 @@ func (d *directory) check(size int64) error {
 		inside(s.Slots, 8)
 		fits = fits && s.Count <= localMask && s.Entries.Len == pagesFor(s.Count, pageLen)*pageSize && s.Slots.Len >= 8*smallestTable
 	}
-	for _, p := range slices.Concat(d.IDs, d.Accounts) {
-		inside(p, 4)
-		fits = fits && p.Len >= 4*smallestTable
+	for _, t := range slices.Concat(d.IDs, d.Accounts) {
+		inside(t.filePart, 4)
+		fits = fits && t.Len >= 4*smallestTable && t.Full >= 0 && t.Gone >= 0 && t.Full < 1<<30 && t.Gone < 1<<30 && int64(t.Full+t.Gone) < t.Len/4
 	}
 	for _, p := range d.Cohorts {
 		inside(p, cohortPageSize)

@@ -32,10 +32,10 @@ func (x *Index) Save(w io.Writer, caller func(seq int64) ([]byte, error)) error 
 	out.write(headOfFile())
 	// The names of IDs come first: then each of them is of an entry that follows.
 	for i := range shardCount {
-		d.IDs = append(d.IDs, out.part(x, c, func() { out.copy(bytesOf(c.ids[i].slots)) }))
+		d.IDs = append(d.IDs, out.table(x, c, &c.ids[i]))
 	}
 	for i := range shardCount {
-		d.Accounts = append(d.Accounts, out.part(x, c, func() { out.copy(bytesOf(c.accounts[i].slots)) }))
+		d.Accounts = append(d.Accounts, out.table(x, c, &c.accounts[i]))
 	}
 	for i := range shardCount {
 		d.Shards = append(d.Shards, out.shard(x, c, &c.shards[i]))
@@ -125,6 +125,14 @@ func (f *fileWriter) emit(b []byte) filePart {
 	p := filePart{f.at, int64(len(b)), crc32.Checksum(b, castagnoli)}
 	f.write(b)
 	return p
+}
+
+func (f *fileWriter) table(x *Index, c *core, t **table) (out fileTable) {
+	out.filePart = f.part(x, c, func() {
+		out.Full, out.Gone = (*t).full, (*t).gone
+		f.copy(bytesOf((*t).slots))
+	})
+	return out
 }
 
 // shard copies a shard's two parts at one moment.
