@@ -13,7 +13,7 @@ import (
 )
 
 // Load fills an empty index with what Save wrote. accept is asked first
-// whether the moment is one that the caller can go on from: it must then Apply
+// whether the moment is one that the caller can go on from: it must then Replay
 // all events since. Whatever is wrong with the file, the error wraps ErrFile
 // and the index stays empty.
 //
@@ -141,7 +141,8 @@ func (c *core) load(r io.ReaderAt, d *directory) error {
 }
 
 // makeRoom gives the parts memory, all of one sort in one piece, so that it can
-// be in large pages. It returns what of it is each shard's for entries and each
+// be in large pages. A piece of tables is given back when the last of them has
+// grown, and they grow at about the same time. It returns what of it is each shard's for entries and each
 // part's of the cohorts.
 func (l *loader) makeRoom() (shards [][]entry, cohorts [][]cohort) {
 	c, d := l.c, l.d
@@ -245,7 +246,6 @@ func (l *loader) shard(i uint32, slab []entry, t *tally) error {
 	if err != nil {
 		return err
 	}
-	s.full, s.gone = 0, 0
 	v, count := s.view.Load(), uint64(s.count)
 	err = readPart(l.r, f.Slots, v.slots, "tokens", func(_ int, piece []uint64) bool {
 		full, taken, beyond := uint64(0), uint64(0), uint64(0)

@@ -14,6 +14,8 @@ type Stretch struct {
 	Last   exeunt.Event   // of either sort
 }
 
+const idLen = 16
+
 // Stretch returns what the log says after one number up to another, all of it
 // from one connection: two servers may have two histories. Most events end one
 // session, and of those only the ID counts: they come together in one value, as
@@ -37,6 +39,9 @@ func (s *Store) Stretch(ctx context.Context, after, upTo int64) (l Stretch, err 
 		if l.Events, err = collect(&timedRows{rows, func() {}}, err, "events", scanEvent); err != nil {
 			return l, err
 		}
+	}
+	if int64(len(l.Ended)) != idLen*single {
+		return l, fmt.Errorf("events from %d to %d name %d bytes for %d sessions", after+1, upTo, len(l.Ended), single)
 	}
 	if single+int64(len(l.Events)) != upTo-after {
 		return l, fmt.Errorf("the log does not hold all events from %d to %d", after+1, upTo)
