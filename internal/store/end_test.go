@@ -311,29 +311,6 @@ func timeEndsOnlyWhatTheStoreAgreesTo(t *testing.T, s *testStore) {
 	s.checkLog()
 }
 
-// A stricter policy holds for sessions that are there already.
-func TestTighten(t *testing.T) { onEachEngine(t, tighten) }
-
-func tighten(t *testing.T, s *testStore) {
-	a := s.account()
-	v := s.session(a.ID)
-	lax := exeunt.DefaultPolicy()
-	if err := s.Tighten(t.Context(), lax); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := s.Session(t.Context(), a.ID, v.ID); got.Idle != v.Idle || !got.ExpiresAt.Equal(v.ExpiresAt) {
-		t.Errorf("a laxer policy lengthened a session: %+v", got)
-	}
-	strict := lax
-	strict.Kept = exeunt.Limits{Idle: time.Minute, Absolute: time.Hour, Warning: time.Second}
-	if err := s.Tighten(t.Context(), strict); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := s.Session(t.Context(), a.ID, v.ID); got.Idle != time.Minute || !got.ExpiresAt.Equal(epoch.Add(time.Hour)) {
-		t.Errorf("a stricter policy left %v and %v", got.Idle, got.ExpiresAt)
-	}
-}
-
 func TestPurgeKeepsWhatExplains(t *testing.T) { onEachEngine(t, purgeKeepsWhatExplains) }
 
 func purgeKeepsWhatExplains(t *testing.T, s *testStore) {

@@ -206,20 +206,3 @@ type prefixed struct {
 func (p prefixed) Scan(dest ...any) error {
 	return p.row.Scan(append(append([]any{}, p.first...), dest...)...)
 }
-
-// Tighten shortens the limits of live sessions to the policy's. So a policy
-// that has become stricter applies to sessions that are there already, and one
-// that has become laxer only to new ones.
-func (s *Store) Tighten(ctx context.Context, p exeunt.Policy) error {
-	return s.commit(ctx, func(t *tx) error {
-		for _, k := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared, exeunt.KindApp} {
-			l := p.For(k)
-			if _, err := t.exec(`UPDATE sessions SET idle = least(idle, $1), expires = least(expires, started + $2), deadline = least(seen + least(idle, $1), expires, started + $2)
-				WHERE kind = $3 AND ended_at IS NULL AND (idle > $1 OR expires > started + $2)`,
-				l.Idle.Milliseconds(), l.Absolute.Milliseconds(), k); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
