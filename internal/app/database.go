@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 
@@ -10,7 +11,9 @@ import (
 )
 
 // Migrate brings a database's schema up to date.
-func Migrate(ctx context.Context, database string) error { return store.Migrate(ctx, database) }
+func Migrate(ctx context.Context, database string) error {
+	return store.Migrate(ctx, database, slog.Default())
+}
 
 // Copied tells how far Copy is.
 type Copied = store.Copied
@@ -26,5 +29,5 @@ func Copy(ctx context.Context, from, to string, told func(Copied)) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Copy(ctx, from, to, told), release())
+	return errors.Join(store.Copy(ctx, from, to, slog.Default(), told), release())
 }

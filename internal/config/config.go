@@ -239,7 +239,7 @@ func (c *Config) validateDatabase() error {
 	switch {
 	case c.Database == "":
 	case scheme != "postgres" && scheme != "postgresql":
-		return errors.New("database must be a URL like postgres://exeunt@db.example.com/exeunt, or be left out to keep a file in the data folder")
+		return errors.New("database must be a URL like postgres://exeunt@db.example.com/exeunt?sslmode=verify-full, or be left out to keep a file in the data folder")
 	case c.MasterKey == "":
 		return errors.New("nodes on one database must share one master_key: make one with \"openssl rand -base64 32\", keep it in a file of mode 0600, and give its path to each node as EXEUNT_MASTER_KEY_FILE")
 	}

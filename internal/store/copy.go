@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -21,26 +22,26 @@ type Copied struct {
 // Copy takes everything in a file to an empty PostgreSQL database, in one
 // transaction: all of it or nothing. Nobody may use either meanwhile; a file's
 // node must be stopped. Sessions go on: whoever is signed in stays so.
-func Copy(ctx context.Context, from, to string, told func(Copied)) (err error) {
+func Copy(ctx context.Context, from, to string, log *slog.Logger, told func(Copied)) (err error) {
 	if !strings.HasPrefix(from, "sqlite:") || !Shared(to) {
 		return errors.New("copying goes from sqlite:PATH to postgres://USER:PASSWORD@HOST/NAME")
 	}
-	src, err := openEngine(Options{URL: from})
+	src, err := openEngine(Options{URL: from, Log: log})
 	if err != nil {
 		return err
 	}
 	rows, err := src.open(ctx)
 	if err != nil {
-		return errors.Join(fmt.Errorf("database %s: %w", printable(from), err), src.close())
+		return errors.Join(fmt.Errorf("database %s: %w", src.name(), err), src.close())
 	}
 	defer func() { err = errors.Join(err, rows.Close(), src.close()) }()
-	dst, err := newPostgres(to, nil)
+	dst, err := newPostgres(Options{URL: to, Log: log})
 	if err != nil {
 		return err
 	}
 	read, err := dst.open(ctx)
 	if err != nil {
-		return errors.Join(fmt.Errorf("database %s: %w", printable(to), err), dst.close())
+		return errors.Join(fmt.Errorf("database %s: %w", dst.name(), err), dst.close())
 	}
 	defer func() { err = errors.Join(err, read.Close(), dst.close()) }()
 	conn, err := dial(ctx, dst.with(nil))
@@ -128,8 +129,8 @@ func (c *copier) table(ctx context.Context, tx pgx.Tx, table string) error {
 
 // Migrate brings a database's schema up to date and does nothing else. Nodes of
 // the version before may go on running meanwhile.
-func Migrate(ctx context.Context, rawURL string) error {
-	e, err := openEngine(Options{URL: rawURL})
+func Migrate(ctx context.Context, rawURL string, log *slog.Logger) error {
+	e, err := openEngine(Options{URL: rawURL, Log: log})
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
@@ -138,7 +139,7 @@ func Migrate(ctx context.Context, rawURL string) error {
 		err = read.Close()
 	}
 	if err = errors.Join(err, e.close()); err != nil {
-		return fmt.Errorf("database %s: %w", printable(rawURL), err)
+		return fmt.Errorf("database %s: %w", e.name(), err)
 	}
 	return nil
 }

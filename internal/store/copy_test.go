@@ -1,6 +1,7 @@
 package store
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestCopyTakesEverything(t *testing.T) {
 	file.Close()
 	url := testpg.NewDatabase(t)
 	var last Copied
-	if err := Copy(t.Context(), file.url, url, func(c Copied) { last = c }); err != nil {
+	if err := Copy(t.Context(), file.url, url, slog.New(slog.DiscardHandler), func(c Copied) { last = c }); err != nil {
 		t.Fatal(err)
 	}
 	if last.Rest != 0 || last.Rows == 0 {
@@ -44,10 +45,10 @@ func TestCopyTakesEverything(t *testing.T) {
 	}
 	s.announced = nil
 	s.checkLog()
-	if err := Copy(t.Context(), file.url, url, func(Copied) {}); err == nil || !strings.Contains(err.Error(), "in use already") {
+	if err := Copy(t.Context(), file.url, url, slog.New(slog.DiscardHandler), func(Copied) {}); err == nil || !strings.Contains(err.Error(), "in use already") {
 		t.Errorf("copied over what was there: %v", err)
 	}
-	if err := Copy(t.Context(), url, file.url, func(Copied) {}); err == nil {
+	if err := Copy(t.Context(), url, file.url, slog.New(slog.DiscardHandler), func(Copied) {}); err == nil {
 		t.Error("copied the wrong way round")
 	}
 }

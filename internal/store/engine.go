@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -23,6 +25,8 @@ type engine interface {
 	connect(ctx context.Context) (*sql.Conn, error)
 	// judge tells what an answer to COMMIT means.
 	judge(err error) outcome
+	// name says which database it is, in words that may be printed: no password.
+	name() string
 	// traits says how the engine wants to be treated.
 	traits() traits
 	close() error
@@ -57,11 +61,14 @@ type traits struct {
 	tidy string
 }
 
-// openEngine returns the engine for a database URL.
+var errWhatURL = errors.New("want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
+
+// openEngine returns the engine for a database URL. What cannot be read as one
+// is not repeated: a password may stand anywhere in it.
 func openEngine(opt Options) (engine, error) {
 	scheme, rest, ok := strings.Cut(opt.URL, ":")
 	if !ok {
-		return nil, fmt.Errorf("want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
+		return nil, errWhatURL
 	}
 	switch scheme {
 	case "sqlite":
@@ -71,10 +78,16 @@ func openEngine(opt Options) (engine, error) {
 		}
 		return &sqliteEngine{path: path}, nil
 	case "postgres", "postgresql":
-		return newPostgres(opt.URL, opt.Server)
+		return newPostgres(opt)
 	}
-	return nil, fmt.Errorf("no engine is called %q; want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME", scheme)
+	if rest, ok := strings.CutPrefix(rest, "//"); !ok || rest == "" || !isScheme(scheme) {
+		return nil, errWhatURL
+	}
+	return nil, fmt.Errorf("no engine is called %q; %w", scheme, errWhatURL)
 }
+
+// isScheme: RFC 3986 section 3.1.
+var isScheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`).MatchString
 
 // Shared reports whether the database is one that several nodes use at once, so
 // that its log must be followed. A file has one process.

@@ -51,10 +51,13 @@ var (
 		" INTEGER", " BIGINT", " BLOB", " BYTEA", " TEXT", ` TEXT COLLATE "C"`)
 )
 
-func newPostgres(rawURL string, server func() int64) (*postgresEngine, error) {
-	c, err := pgx.ParseConfig(rawURL)
+func newPostgres(opt Options) (*postgresEngine, error) {
+	c, err := pgx.ParseConfig(opt.URL)
 	if err != nil {
-		return nil, err // with the password masked
+		return nil, errUnreadable // its own text repeats parts of the URL
+	}
+	if err := mustKnowServer(c, opt); err != nil {
+		return nil, err
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectPatience
@@ -66,6 +69,7 @@ func newPostgres(rawURL string, server func() int64) (*postgresEngine, error) {
 	// A server that was the primary and is now read-only is passed over, so
 	// that with several hosts in the URL the one that was promoted is found.
 	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	server := opt.Server
 	if server == nil {
 		server = func() int64 { return 0 }
 	}

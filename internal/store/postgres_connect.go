@@ -2,14 +2,87 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
+
+var errUnreadable = errors.New("it cannot be read as postgres://USER:PASSWORD@HOST/NAME. Signs other than letters and digits in a name or password are written as %40 for @, %3A for :, %2F for /; sslmode and sslrootcert must be what libpq knows, and files that they name must be there")
+
+// name tells the database without its password.
+func (e *postgresEngine) name() string {
+	var at []string
+	for _, one := range hosts(e.config) {
+		at = append(at, net.JoinHostPort(one.Host, strconv.Itoa(int(one.Port))))
+	}
+	return "postgres://" + e.config.User + "@" + strings.Join(at, ",") + "/" + e.config.Database
+}
+
+// mustKnowServer refuses a server elsewhere that does not prove who it is.
+// Somebody on the way could take its place, read the password, and declare any
+// token to be a live session (OWASP ASVS 5.0, 12.3.2; libpq's "prefer" falls
+// back to no TLS at all). Whoever trusts the network says so in the URL.
+func mustKnowServer(c *pgx.ConnConfig, opt Options) error {
+	for _, one := range hosts(c) {
+		if strings.LastIndexByte(one.Host, '@') > 0 {
+			return errUnreadable // the rest of a password that has an @
+		}
+		if isHere(one.Host) {
+			continue
+		}
+		for _, way := range append([]*pgconn.FallbackConfig{{TLSConfig: one.TLSConfig}}, one.Fallbacks...) {
+			if verified(way.TLSConfig) {
+				continue
+			}
+			mode := sslMode(opt.URL)
+			if mode != "disable" && mode != "require" {
+				return fmt.Errorf("host %s would not have to prove that it is the database: whoever is on the way could read the password and invent sessions. "+
+					"Put sslmode=verify-full in the URL, and sslrootcert=FILE if its certificate is of an authority of your own; on a network that you trust, say so with sslmode=disable", one.Host)
+			}
+			opt.Log.Warn("the database's server is not asked to prove who it is", "host", one.Host, "sslmode", mode, "better", "sslmode=verify-full")
+			break
+		}
+	}
+	return nil
+}
+
+// sslMode returns what is asked for in so many words, "" for nothing. (pgx has
+// only what follows from it.)
+func sslMode(rawURL string) string {
+	if u, err := url.Parse(rawURL); err == nil && u.Query().Has("sslmode") {
+		return u.Query().Get("sslmode")
+	}
+	if m := sslModeIn.FindStringSubmatch(rawURL); m != nil { // several hosts
+		return m[1]
+	}
+	return os.Getenv("PGSSLMODE")
+}
+
+var sslModeIn = regexp.MustCompile(`[?&]sslmode=([a-z-]+)`)
+
+// isHere reports whether a host is this machine: a socket or a loopback address.
+func isHere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// verified: with sslmode=verify-ca pgx checks the chain by a function of its own.
+func verified(c *tls.Config) bool {
+	return c != nil && (!c.InsecureSkipVerify || c.VerifyPeerCertificate != nil)
+}
 
 // hosts splits a configuration into one for each of its servers.
 func hosts(c *pgx.ConnConfig) (out []*pgx.ConnConfig) {

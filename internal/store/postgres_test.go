@@ -35,15 +35,59 @@ func refusedOpening(t *testing.T, url string, says ...string) {
 }
 
 func TestDatabasesThatCannotBeOpened(t *testing.T) {
+	const want = "want sqlite:PATH or postgres://"
 	for url, says := range map[string]string{
-		"":                           "want sqlite:PATH or postgres://",
+		"":                           want,
 		"mysql://root:hunter2@x/y":   `no engine is called "mysql"`,
 		"sqlite:":                    "wants the path of a file",
-		"postgres://a:hunter2@[::/y": "",
-		"postgres://a:hunter2@127.0.0.1:1/y?sslmode=disable": "connection refused",
-		"/var/lib/exeunt.db": "want sqlite:PATH or postgres://",
+		"postgres://a:hunter2@[::/y": "cannot be read as postgres://",
+		"postgres://a:hunter2@127.0.0.1:1/y?sslmode=disable": "postgres://a@127.0.0.1:1/y: ",
+		"/var/lib/exeunt.db": want,
+		// A password may stand anywhere.
+		"postgres://127.0.0.1:1/y?user=a&password=hunter2&sslmode=disable":                       "postgres://a@127.0.0.1:1/y: ",
+		"postgres://a:x%40hunter2@127.0.0.1:1/y":                                                 "connection refused",
+		"postgres://a:x@hunter2@127.0.0.1:1/y":                                                   "cannot be read as postgres://",
+		"postgres://a:x@127.0.0.1:1/y?sslmode=disable&sslpassword=hunter2":                       "connection refused",
+		"postgres://a:x@127.0.0.1:1/y?sslmode=verify-full&sslrootcert=/none&sslpassword=hunter2": "cannot be read as postgres://",
+		"postgres://a:hunter2@127.0.0.1:1,127.0.0.1:2/y?sslmode=hunter2":                         "cannot be read as postgres://",
+		"postgres:host=127.0.0.1 port=1 user=a password=hunter2":                                 "",
+		"host=h password=hunter2:x":                                                              want,
 	} {
 		refusedOpening(t, url, says)
+	}
+}
+
+// A server on another machine must prove who it is, unless the URL says that
+// it need not.
+func TestAServerElsewhereMustProveItself(t *testing.T) {
+	const refused = "sslmode=verify-full"
+	for url, ok := range map[string]bool{
+		"postgres://a@db.example.com/y":                                          false,
+		"postgres://a@db.example.com/y?sslmode=prefer":                           false,
+		"postgres://a@db.example.com/y?sslmode=allow":                            false,
+		"postgres://a@192.0.2.1/y":                                               false,
+		"postgres://a@127.0.0.1,db.example.com/y":                                false,
+		"postgres://a@127.0.0.1:5,[2001:db8::1]:6/y?connect_timeout=1":           false,
+		"postgres:///y?host=db.example.com&user=a":                               false,
+		"postgres://a@db.example.com/y?sslmode=require":                          true,
+		"postgres://a@db.example.com/y?sslmode=disable":                          true,
+		"postgres://a@db1.example.com:5,db2.example.com:6/y?x=1&sslmode=disable": true,
+		"postgres://a@db.example.com/y?sslmode=verify-full":                      true,
+		"postgres://a@db.example.com/y?sslmode=verify-ca":                        true,
+		"postgres://a@db1.example.com,db2.example.com/y?sslmode=verify-full":     true,
+		"postgres://a@127.0.0.1/y":                                               true,
+		"postgres://a@[::1]/y":                                                   true,
+		"postgres://a@localhost/y":                                               true,
+		"postgres:///y?host=/var/run/postgresql&user=a":                          true,
+	} {
+		var said strings.Builder
+		_, err := openEngine(Options{URL: url, Log: slog.New(slog.NewTextHandler(&said, nil))})
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), refused) {
+			t.Errorf("%s: %v", url, err)
+		}
+		if less := strings.Contains(url, "=require") || strings.Contains(url, "=disable"); less != strings.Contains(said.String(), "level=WARN") {
+			t.Errorf("%s: the log says %q", url, said.String())
+		}
 	}
 }
 
@@ -73,30 +117,43 @@ func TestACancelledWaitForTheStandbyIsNotConfirmed(t *testing.T) {
 	rev.Key = "k"
 	server.Exec(t, "postgres", `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
 	server.Exec(t, "postgres", `SELECT pg_reload_conf()`)
-	waiting := func() bool {
-		return s.count(`SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`) > 0
+	stop := func() {
+		server.Exec(t, "postgres", `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)
 	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := s.End(context.Background(), exeunt.System(), rev, Change{}, epoch)
-		done <- err
-	}()
-	for !waiting() {
-		select {
-		case err := <-done:
-			t.Fatalf("it did not wait for the standby: %v", err)
-		default:
+	// whileWaiting makes a commit and does something once it waits. It reports
+	// the commit's outcome, and whether it waited.
+	whileWaiting := func(commit func() error, do func()) (waited bool, err error) {
+		done := make(chan error, 1)
+		go func() { done <- commit() }()
+		for {
+			select {
+			case err = <-done:
+				return waited, err
+			default:
+			}
+			if !waited && s.count(`SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`) > 0 {
+				waited = true
+				do()
+			}
 		}
 	}
-	server.Exec(t, "postgres", `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)
-	wantErr(t, <-done, exeunt.ErrNotConfirmed)
+	for waited := false; !waited; { // the setting takes a moment to reach the server's processes
+		waited, _ = whileWaiting(func() error { return s.CatchUp(context.Background()) }, stop)
+	}
+	waited, err := whileWaiting(func() error {
+		_, err := s.End(context.Background(), exeunt.System(), rev, Change{}, epoch)
+		return err
+	}, stop)
+	if !waited {
+		t.Fatalf("it did not wait for the standby: %v", err)
+	}
+	wantErr(t, err, exeunt.ErrNotConfirmed)
 	if len(s.announced) != 0 {
 		t.Errorf("announced: %+v", s.announced)
 	}
 	server.Exec(t, "postgres", `ALTER SYSTEM RESET synchronous_standby_names`)
 	server.Exec(t, "postgres", `SELECT pg_reload_conf()`)
 	var out Ending
-	var err error
 	for { // the setting takes a moment to reach the server's processes
 		if out, err = s.End(t.Context(), exeunt.System(), rev, Change{}, epoch); err == nil {
 			break

@@ -26,6 +26,8 @@ type sqliteEngine struct {
 // SQLite's max and min of several values have other names in the standard.
 var sqliteSpelling = strings.NewReplacer("greatest(", "max(", "least(", "min(")
 
+func (e *sqliteEngine) name() string { return "sqlite:" + e.path }
+
 func (*sqliteEngine) traits() traits {
 	// The passive checkpoint moves the write-ahead log into the database file
 	// without waiting for readers.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +68,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	s.tx = newTx(e, s.traits)
 	if err := s.open(ctx); err != nil {
 		s.closeDatabases()
-		return nil, fmt.Errorf("database %s: %w", printable(opt.URL), err)
+		return nil, fmt.Errorf("database %s: %w", e.name(), err)
 	}
 	if e, ok := s.engine.(shared); ok {
 		s.news = make(chan struct{}, 1)
@@ -90,12 +89,6 @@ func (s *Store) open(ctx context.Context) (err error) {
 	s.loadOfApp, err = s.read.PrepareContext(ctx, loadAppSession)
 	return err
 }
-
-var password = regexp.MustCompile(`(//[^:/@]*):[^@/]*@`)
-
-// printable is a database URL without its password. (It may name several hosts,
-// which net/url does not read.)
-func printable(rawURL string) string { return password.ReplaceAllString(rawURL, "$1:xxxxx@") }
 
 // Close lets the writes that wait finish, then closes the database.
 func (s *Store) Close() error {
