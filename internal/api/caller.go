@@ -18,7 +18,7 @@ type Presence struct {
 
 // EndingKey is the part of an input that makes a retry harmless.
 type EndingKey struct {
-	Key string `header:"Idempotency-Key" maxLength:"200" doc:"The same key for the same ending gives the first outcome again"`
+	Key string `header:"Idempotency-Key" maxLength:"200" pattern:"^[!-~]*$" doc:"The same key for the same ending gives the first outcome again. Letters, digits and signs of ASCII, no spaces"`
 }
 
 // caller is somebody whose token is good.

@@ -156,7 +156,7 @@ func (d document) fits(v, schema any, where string) error {
 	return nil
 }
 
-var knownKeywords = []string{"type", "format", "description", "enum", "properties", "required", "additionalProperties", "items", "minimum", "minLength", "maxLength"}
+var knownKeywords = []string{"type", "format", "description", "enum", "properties", "required", "additionalProperties", "items", "minimum", "minLength", "maxLength", "pattern"}
 
 func typeOf(v any) string {
 	switch v.(type) {
@@ -235,6 +235,9 @@ func TestEveryDescribedProblemIsAnswered(t *testing.T) {
 	s.problem(t, 422, "bad_request", "GET", "/api/v1/sessions?state=all", token, "")
 	for _, c := range [][2]string{{"DELETE", "/api/v1/session"}, {"DELETE", "/api/v1/sessions?scope=others"}, {"DELETE", "/api/v1/sessions/ses_x"}} {
 		s.problem(t, 422, "bad_request", c[0], c[1], token, "", "Idempotency-Key", long)
+		for _, key := range []string{"a b", "\xff", "ü"} {
+			s.problem(t, 422, "bad_request", c[0], c[1], token, "", "Idempotency-Key", key)
+		}
 	}
 	for _, path := range []string{"/api/v1/signin", "/api/v1/app-sessions"} {
 		if p := s.problem(t, 415, "bad_request", "POST", path, "", "a=b", "Content-Type", "application/x-www-form-urlencoded"); !strings.Contains(p.Detail, "application/json") {

@@ -114,8 +114,8 @@ func bulkArgs(list []*ending) []any {
 	actor, key, request, now := make([]string, n), make([]string, n), make([]string, n), make([]int64, n)
 	for i, e := range list {
 		account[i], session[i], byAccount[i], bySession[i] = e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.by.Account.Bytes(), e.by.Session.Bytes()
-		reason[i], byKind[i], label[i], address[i] = string(e.rev.Reason), string(e.by.Kind), e.by.Label, addressText(e.by.Address)
-		actor[i], key[i], request[i], now[i] = e.by.Key(), e.rev.Key, requestText(e.rev), ms(e.now)
+		reason[i], byKind[i], label[i], address[i] = string(e.rev.Reason), string(e.by.Kind), plainText(e.by.Label), addressText(e.by.Address)
+		actor[i], key[i], request[i], now[i] = e.by.Key(), plainText(e.rev.Key), requestText(e.rev), ms(e.now)
 	}
 	return []any{account, session, reason, byKind, byAccount, bySession, label, address, now, actor, key, request}
 }

@@ -16,13 +16,13 @@ type reader struct {
 // QueryRowContext is as sql.DB's.
 func (r reader) QueryRowContext(ctx context.Context, q string, args ...any) rowScanner {
 	ctx, cancel := r.limit(ctx)
-	return timedRow{r.DB.QueryRowContext(ctx, q, args...), cancel}
+	return timedRow{r.DB.QueryRowContext(ctx, q, plain(args)...), cancel}
 }
 
 // QueryContext is as sql.DB's.
 func (r reader) QueryContext(ctx context.Context, q string, args ...any) (*timedRows, error) {
 	ctx, cancel := r.limit(ctx)
-	rows, err := r.DB.QueryContext(ctx, q, args...)
+	rows, err := r.DB.QueryContext(ctx, q, plain(args)...)
 	if err != nil {
 		cancel()
 		return nil, err

@@ -124,7 +124,7 @@ func (t *tx) exec(q string, args ...any) (affected int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := st.ExecContext(t.ctx, args...)
+	r, err := st.ExecContext(t.ctx, plain(args)...)
 	if err != nil {
 		return 0, err
 	}
@@ -142,7 +142,7 @@ func (t *tx) row(q string, args ...any) rowScanner {
 	if err != nil {
 		return rowError{err}
 	}
-	return st.QueryRowContext(t.ctx, args...)
+	return st.QueryRowContext(t.ctx, plain(args)...)
 }
 
 // found turns "no row" into false and passes other errors on.
