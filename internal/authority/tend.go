@@ -17,6 +17,10 @@ const maxFlushEvery = 5 * time.Second
 // run out without anybody asking, and for rows to settle and purge.
 const sweepEvery = 5 * time.Second
 
+// settleSteps bounds how much of what was ended together one sweep writes down,
+// which is in no hurry: the other duties of a sweep do not wait for all of it.
+const settleSteps = 256
+
 // Run tends the sessions until ctx is done, then saves the last activity.
 func (a *Authority) Run(ctx context.Context) {
 	var wg sync.WaitGroup
@@ -92,10 +96,11 @@ func (a *Authority) Sweep(ctx context.Context) error {
 	if err := a.sweepOverdue(ctx); err != nil {
 		return err
 	}
-	for more := true; more; {
-		var err error
-		if more, err = a.Store.SettleEnded(ctx); err != nil {
+	for range settleSteps {
+		if more, err := a.Store.SettleEnded(ctx); err != nil {
 			return err
+		} else if !more {
+			break
 		}
 	}
 	if _, err := a.Store.Purge(ctx, a.Retention, a.Now()); err != nil {

@@ -65,12 +65,14 @@ func scanOverdue(rows *timedRows, err error) ([]live.Overdue, error) {
 
 // SettleEnded writes the end into the rows of sessions that were ended
 // together, following the log: the first event that a session was born before
-// is the one that ended it. It does a bounded number of rows and reports
-// whether there is more to do. Until then the rows are judged by their
-// generation, so nobody waits for this. What there is to do is found on a
-// reading connection; sign-outs wait only for what is written.
+// is the one that ended it. It does a bounded number of rows, or passes over a
+// bounded number of events that have none, and reports whether there is more to
+// do. Until then the rows are judged by their generation, so nobody waits for
+// this. What there is to do is found on a reading connection; sign-outs wait
+// only for what is written.
 func (s *Store) SettleEnded(ctx context.Context) (more bool, err error) {
-	var head, settled, next int64
+	var head, settled, next, last int64
+	var any bool
 	err = s.read.QueryRowContext(ctx, `SELECT seq, settled, COALESCE((SELECT min(e.seq) FROM events e WHERE e.seq > settled AND e.generation > 0), 0)
 		FROM log_head WHERE id = 1`).Scan(&head, &settled, &next)
 	if err != nil {
@@ -82,7 +84,17 @@ func (s *Store) SettleEnded(ctx context.Context) (more bool, err error) {
 	case next == 0:
 		return false, s.commit(ctx, func(t *tx) error { return t.settledUpTo(head) })
 	}
+	// Somebody who ends everything again and again leaves many events that ended
+	// nobody, and they shall not cost a commit each.
+	err = s.read.QueryRowContext(ctx, `SELECT max(c.last), EXISTS (SELECT 1 FROM (`+stepOfLog+`) AS c JOIN sessions s ON s.account_id = c.account_id
+		AND s.ended_at IS NULL AND s.generation < c.generation) FROM (`+stepOfLog+`) AS c`, settled, sweepStep).Scan(&last, &any)
+	if err != nil {
+		return false, unavailable("events to settle", err)
+	}
 	err = s.commit(ctx, func(t *tx) error {
+		if !any {
+			return t.settledUpTo(last)
+		}
 		written, err := t.settle(next)
 		if err != nil || written == sweepStep {
 			return err
@@ -91,6 +103,11 @@ func (s *Store) SettleEnded(ctx context.Context) (more bool, err error) {
 	})
 	return err == nil, err
 }
+
+// stepOfLog has the accounts of the next events that end sessions together,
+// each with its last generation among them: what is older has ended.
+const stepOfLog = `SELECT account_id, max(seq) AS last, max(generation) AS generation FROM
+	(SELECT seq, account_id, generation FROM events WHERE seq > $1 AND generation > 0 ORDER BY seq LIMIT $2) AS step GROUP BY account_id`
 
 func (t *tx) settle(seq int64) (written int64, err error) {
 	return t.exec(`UPDATE sessions SET ended_at = e.at, ended_reason = e.reason, ended_by = e.by_kind, ended_by_session = e.by_session, ended_by_label = e.by_label
