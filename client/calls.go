@@ -96,5 +96,8 @@ func (c *Client) echo(ctx context.Context, key Secret, nonce string) (Position, 
 func (c *Client) noteActivity(ctx context.Context, key Secret, seen []SeenAt) (ActivityNoted, error) {
 	var out ActivityNoted
 	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/activity", token: key, in: ActivityNote{Seen: seen}, out: &out, status: http.StatusOK})
+	if err == nil && (out.Now < 0 || out.Now > maxMillis) {
+		err = fmt.Errorf("%w: it tells no time", ErrUnavailable)
+	}
 	return out, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // history is how far a verifier has come in the event log, and what it needs
@@ -44,7 +45,7 @@ func endEvent(m message) (e EndEvent, err error) {
 	if err := json.Unmarshal([]byte(m.data), &e); err != nil {
 		return e, errMalformed // the decoder's error would quote the stream
 	}
-	whole := e.Seq > 0 && m.id == strconv.FormatInt(e.Seq, 10) && strings.HasPrefix(e.Account, "acc_") && e.Scope != ""
+	whole := e.Seq > 0 && e.Seq <= maxCount && m.id == strconv.FormatInt(e.Seq, 10) && strings.HasPrefix(e.Account, "acc_") && e.Scope != ""
 	switch e.Scope {
 	case "session":
 		whole = whole && strings.HasPrefix(e.Session, "ses_") && (e.AppSession == "" || strings.HasPrefix(e.AppSession, "app_"))
@@ -60,10 +61,22 @@ func endEvent(m message) (e EndEvent, err error) {
 }
 
 func position(m message) (p Position, err error) {
-	if json.Unmarshal([]byte(m.data), &p) != nil || p.Epoch == "" || p.Seq < 0 || p.Age < 0 {
+	if json.Unmarshal([]byte(m.data), &p) != nil || !p.sound() {
 		return p, errMalformed
 	}
 	return p, nil
+}
+
+// Numbers beyond these mean nothing, and could overflow what is reckoned with
+// them: a window would be open for good.
+const (
+	maxCount  = 1 << 53 // what JSON numbers are exact to (RFC 8259 section 6)
+	maxMillis = 1 << 43 // the year 2248; nanoseconds still fit in an int64
+	maxAge    = int64(24 * time.Hour / time.Millisecond)
+)
+
+func (p Position) sound() bool {
+	return p.Epoch != "" && p.Seq >= 0 && p.Seq <= maxCount && p.Age >= 0 && p.Age <= maxAge && p.Now >= 0 && p.Now <= maxMillis
 }
 
 // covers reports whether the event ended that session.

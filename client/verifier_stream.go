@@ -199,7 +199,7 @@ func (v *Verifier) confirm(ctx context.Context) error {
 	defer v.mu.Unlock()
 	h := &v.history
 	switch {
-	case p.Age < 0 || p.Epoch == "":
+	case !p.sound():
 		return errMalformed
 	case !v.connected:
 		// Without the stream an end would be known only when the window closes.

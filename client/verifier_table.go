@@ -171,7 +171,7 @@ func snapshotOf(h http.Header) (s snapshot) {
 	s.epoch = h.Get(HeaderEpoch)
 	for name, to := range map[string]*int64{HeaderSeq: &s.seq, HeaderGeneration: &s.generation, HeaderIdle: &s.idle, HeaderExpiresAt: &s.expires} {
 		n, err := strconv.ParseInt(h.Get(name), 10, 64)
-		if err != nil || n < 0 {
+		if err != nil || n < 0 || n > maxCount {
 			return snapshot{}
 		}
 		*to = n

@@ -2,8 +2,11 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -431,5 +434,42 @@ func TestVerifierOptions(t *testing.T) {
 		if got := valid(t, v, token); got != "ended" {
 			t.Errorf("%s", got)
 		}
+	}
+}
+
+// A broken authority, or a proxy that is none of ours, opens no window for good
+// and brings no app down.
+func TestNumbersThatMeanNothing(t *testing.T) {
+	const most = math.MaxInt64
+	for _, p := range []Position{
+		{Epoch: "e", Age: 10_000_000_000_000}, {Epoch: "e", Age: most / 500_000}, {Epoch: "e", Age: -1}, {Epoch: "e", Seq: most}, {Epoch: "e", Seq: -1},
+		{Epoch: "e", Now: most / 1000}, {Epoch: "e", Now: -1}, {},
+	} {
+		data, _ := json.Marshal(p)
+		if _, err := position(message{data: string(data)}); err == nil {
+			t.Errorf("%+v is believed", p)
+		}
+	}
+	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
+		f.set(func() { f.age = 10_000_000_000_000 })
+		synctest.Wait()
+		time.Sleep(2 * v.MaxStaleness)
+		if v.Fresh() {
+			t.Error("an age beyond all reason opened a window")
+		}
+	})
+	for _, seq := range []string{"9223372036854775807", "9223372036854775806", "-1"} {
+		h := http.Header{}
+		for _, name := range []string{HeaderGeneration, HeaderIdle, HeaderExpiresAt} {
+			h.Set(name, "1")
+		}
+		h.Set(HeaderEpoch, "e")
+		h.Set(HeaderSeq, seq)
+		if s := snapshotOf(h); s != (snapshot{}) {
+			t.Errorf("an answer at %s is kept", seq)
+		}
+	}
+	if _, err := endEvent(message{id: "9223372036854775807", data: `{"seq":9223372036854775807,"scope":"account","account":"acc_x","generation":2}`}); err == nil {
+		t.Error("the last number there is is believed")
 	}
 }
