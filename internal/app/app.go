@@ -168,12 +168,14 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	follow.Begin(head)
-	if err := n.loadKnown(ctx, index, head); err != nil {
-		return fmt.Errorf("known sessions: %w", err)
-	}
+	taken := n.loadKnown(ctx, index, head)
 	policy := n.Config.SessionPolicy()
-	if err := n.Store.Tighten(ctx, policy); err != nil {
-		return fmt.Errorf("apply the policy to existing sessions: %w", err)
+	// What a file's only node has saved under this policy, it had tightened
+	// before. In a database, others may have started sessions by another.
+	if !taken || n.follower != nil {
+		if err := n.Store.Tighten(ctx, policy); err != nil {
+			return fmt.Errorf("apply the policy to existing sessions: %w", err)
+		}
 	}
 	n.Authority = authority.New(authority.Config{
 		Store: n.Store, Live: index, Feed: follow, Policy: policy, Clients: n.Config.RegisteredClients(),

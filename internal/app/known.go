@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -41,11 +42,10 @@ const (
 type moment struct {
 	// Installation is taken from a key that was drawn at its first start.
 	Installation string
-	// Touched is how many transactions the database had seen when the file was
-	// made: one that has seen fewer is an older one.
-	Touched int64
-	Last    *exeunt.Event // the one at the file's number; nil before the first
-	Policy  exeunt.Policy
+	// Mark was left in the database once the sessions were written: one that does
+	// not have it is an older one, whatever has been done with it since.
+	Mark   []byte
+	Policy exeunt.Policy
 }
 
 // saveKnown leaves the file. It appears whole or not at all.
@@ -55,7 +55,7 @@ func (n *Node) saveKnown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.Authority.Live.Save(&steadyFile{File: f}, func(seq int64) ([]byte, error) { return n.moment(ctx, seq) })
+	err = n.Authority.Live.Save(&steadyFile{File: f}, func(int64) ([]byte, error) { return n.moment(ctx) })
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(path+".new", path)
@@ -68,7 +68,7 @@ func (n *Node) saveKnown(ctx context.Context) error {
 
 // moment is asked for after the sessions are written: none of them may be
 // younger than it says.
-func (n *Node) moment(ctx context.Context, seq int64) ([]byte, error) {
+func (n *Node) moment(ctx context.Context) ([]byte, error) {
 	keys, err := n.installation(ctx)
 	if err != nil {
 		return nil, err
@@ -76,12 +76,8 @@ func (n *Node) moment(ctx context.Context, seq int64) ([]byte, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("this installation has no keys yet")
 	}
-	at, err := n.Store.Position(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m := moment{Installation: keys[0], Touched: at.Touched, Policy: n.Config.SessionPolicy()}
-	if m.Last, err = n.eventAt(ctx, seq); err != nil {
+	m := moment{Installation: keys[0], Policy: n.Config.SessionPolicy()}
+	if m.Mark, err = n.Store.LeaveMark(ctx, n.now()); err != nil {
 		return nil, err
 	}
 	return json.Marshal(m)
@@ -158,24 +154,41 @@ func (n *Node) keepKnown(ctx context.Context) {
 }
 
 // loadKnown fills the memory, which has begun at the log's head, from the file
-// that the last run left, and applies what has happened since. A file that
-// cannot be used is removed, so that it does not seem to be usable later: what
-// makes it unusable may pass.
-func (n *Node) loadKnown(ctx context.Context, index *live.Index, head int64) error {
+// that the last run left, and applies what has happened since. It reports
+// whether it could. A file that cannot be used is removed, so that it does not
+// seem to be usable later: what makes it unusable may pass.
+func (n *Node) loadKnown(ctx context.Context, index *live.Index, head int64) (taken bool) {
 	path := filepath.Join(n.Config.Data, knownFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
+		return false
 	}
 	var since *replay
+	if err == nil {
+		defer f.Close()
+		since, err = n.take(ctx, index, f, head)
+	}
+	if err != nil {
+		index.Reset(head)
+		n.log.Info("sessions are loaded one by one, as they are seen", "file", path, "because", err)
+		if err := os.Remove(path); err != nil {
+			n.log.Warn("the file of known sessions can be neither used nor removed; it is written anew when it can be", "err", err)
+		}
+		return false
+	}
+	if n.follower != nil {
+		n.follower.GoOn(since.last)
+	}
+	n.log.Info("sessions are known from the last run", "tokens", index.Len(), "events_since", head-since.from)
+	return true
+}
+
+// take fills the memory from the file, and returns what has happened since.
+func (n *Node) take(ctx context.Context, index *live.Index, f *os.File, head int64) (since *replay, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
 	err = index.Load(f, info.Size(), func(m live.Mark) error {
 		last, err := n.goesWith(ctx, m, head)
 		if err == nil {
@@ -183,19 +196,10 @@ func (n *Node) loadKnown(ctx context.Context, index *live.Index, head int64) err
 		}
 		return err
 	})
-	if err == nil {
-		err = since.into(index)
-	}
 	if err != nil {
-		index.Reset(head)
-		n.log.Info("sessions are loaded one by one, as they are seen", "file", path, "because", err)
-		return os.Remove(path)
+		return nil, err
 	}
-	if n.follower != nil {
-		n.follower.GoOn(since.last)
-	}
-	n.log.Info("sessions are known from the last run", "tokens", index.Len(), "events_since", head-since.from)
-	return nil
+	return since, since.into(index)
 }
 
 // goesWith says what is in the way of using a file, and otherwise returns the
@@ -209,17 +213,13 @@ func (n *Node) goesWith(ctx context.Context, mark live.Mark, head int64) (*exeun
 	if err != nil {
 		return nil, err
 	}
-	at, err := n.Store.Position(ctx)
-	if err != nil {
-		return nil, err
-	}
 	switch {
 	case !slices.Contains(names, was.Installation):
 		return nil, errors.New("it is of another installation")
 	case was.Policy != n.Config.SessionPolicy():
 		return nil, errors.New("the policy has changed since it was written")
-	case mark.Seq > head || was.Touched > at.Touched:
-		return nil, errors.New("the database is an older one than it was written from")
+	case mark.Seq > head:
+		return nil, errOlder
 	case head-mark.Seq > replayMost:
 		return nil, fmt.Errorf("%d events have been recorded since it was written", head-mark.Seq)
 	}
@@ -227,11 +227,13 @@ func (n *Node) goesWith(ctx context.Context, mark live.Mark, head int64) (*exeun
 	if err != nil {
 		return nil, err
 	}
-	if (last == nil) != (was.Last == nil) || last != nil && !last.Same(was.Last) {
-		return nil, fmt.Errorf("event %d of the log is another than when it was written", mark.Seq)
+	if ours, err := n.Store.HasMark(ctx, was.Mark); err != nil || !ours {
+		return nil, cmp.Or(err, errOlder)
 	}
 	return last, nil
 }
+
+var errOlder = errors.New("the database is an older one than it was written from")
 
 // replay is what has happened since a file was written. It is read while that is
 // loaded.

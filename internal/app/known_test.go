@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -215,6 +216,61 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 	}
 }
 
+// So it is where more was written to the copy than there had been, and nothing
+// of it stands in the log: a session that was signed out after the file was
+// made, and began after the copy was, stays what it is there, unknown.
+func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
+	server := testpg.New(t)
+	url := server.NewDatabase(t)
+	node := func(dir, url string) run {
+		c := config.Default()
+		c.Addr, c.URL, c.Development, c.Data, c.Database = "127.0.0.1:0", "http://exeunt.localhost", true, dir, config.Secret(url)
+		c.MasterKey = config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+		return start(t, c)
+	}
+	a, b := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	r := node(b, url)
+	r.addAda()
+	r.stop()
+	server.Exec(t, "postgres", "CREATE DATABASE copied TEMPLATE test1")
+	other := server.URL("copied")
+
+	r = node(a, url)
+	token, s := r.signIn()
+	r.stop() // and leaves its file
+	r = node(b, url)
+	r.end(s)
+	r.want(token, live.Ended)
+	r.stop()
+
+	r = node(b, other)
+	for range 30 {
+		r.signIn()
+	}
+	r.want(token, live.NoSuch)
+	r = node(a, other)
+	r.want(token, live.NoSuch)
+	if n := r.Authority.Live.Len(); n != 0 {
+		t.Errorf("%d tokens are known from another history", n)
+	}
+}
+
+// The file only makes a start quicker: one that can be neither used nor removed
+// does not keep a node from starting.
+func TestAFileThatIsInTheWayStopsNobody(t *testing.T) {
+	c := site(t)
+	path := filepath.Join(c.Data, knownFile)
+	if err := errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "x"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	r, said := startLoud(t, c)
+	living, _ := r.signIn()
+	r.want(living, live.Usable)
+	if !strings.Contains(said.String(), "neither used nor removed") {
+		t.Error(said)
+	}
+}
+
 // A database that was put back from a copy is older than the file beside it,
 // and where it has gone on since, another.
 func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
@@ -243,7 +299,7 @@ func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
 	write(t, path, file)
 	r, said = startLoud(t, c)
 	r.want(living, live.NoSuch)
-	if !strings.Contains(said.String(), "is another than") {
+	if !strings.Contains(said.String(), "older one") {
 		t.Error(said)
 	}
 	r.stop()

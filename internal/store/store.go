@@ -141,17 +141,6 @@ func (s *Store) Head(ctx context.Context) (seq int64, err error) {
 	return seq, unavailable("log head", err)
 }
 
-// Position says how far the database has come: every transaction moves it, also
-// one that records no event. Two databases at the same position, with the same
-// last event, are one.
-type Position struct{ Seq, Touched int64 }
-
-// Position returns it.
-func (s *Store) Position(ctx context.Context) (p Position, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT seq, touched FROM log_head WHERE id = 1`).Scan(&p.Seq, &p.Touched)
-	return p, unavailable("log head", err)
-}
-
 // unavailable marks an error of the database as one that people may read about
 // as "unavailable"; the cause stays wrapped for the log.
 func unavailable(what string, err error) error {

@@ -139,6 +139,7 @@ var stale = []struct {
 	{"invites", "hash", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore},
 	{"outcomes", "(actor, key)", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore},
 	{"nodes", "id", `SELECT id FROM nodes WHERE at < $1 LIMIT $2`, dayBefore},
+	{"marks", "id", `SELECT id FROM marks WHERE at < $1 LIMIT $2`, Retention.marks},
 	{"audit", "id", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) AS oldest WHERE at < $1`, Retention.audit},
 	// An event outlives the sessions it explains, and the last one stays: by it
 	// other nodes tell whether the log is still the one that they follow.
@@ -147,6 +148,7 @@ var stale = []struct {
 }
 
 func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
+func (r Retention) marks(now time.Time) time.Time    { return r.ended(now).Add(-24 * time.Hour) } // longer than events
 func (r Retention) audit(now time.Time) time.Time    { return now.Add(-r.Audit) }
 func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
 
