@@ -84,6 +84,15 @@ func (r run) end(s exeunt.Session) {
 	}
 }
 
+// epoch is the name of the history that a node has confirmed.
+func (r run) epoch() string {
+	r.t.Helper()
+	if err := r.Authority.Feed.Confirm(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	return r.Authority.Feed.Position().Epoch
+}
+
 // site is the configuration of a node of its own, with ada's account.
 func site(t *testing.T) config.Config {
 	t.Helper()
@@ -237,8 +246,12 @@ func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 
 	r = node(a, url)
 	token, s := r.signIn()
+	epoch := r.epoch()
 	r.stop() // and leaves its file
 	r = node(b, url)
+	if e := r.epoch(); e != epoch {
+		t.Errorf("nodes on one database name its history %s and %s", epoch, e)
+	}
 	r.end(s)
 	r.want(token, live.Ended)
 	r.stop()
@@ -248,6 +261,9 @@ func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 		r.signIn()
 	}
 	r.want(token, live.NoSuch)
+	if r.epoch() == epoch {
+		t.Error("what apps have kept of the one history would be good in the other")
+	}
 	r = node(a, other)
 	r.want(token, live.NoSuch)
 	if n := r.Authority.Live.Len(); n != 0 {

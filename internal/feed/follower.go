@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -23,6 +22,8 @@ type Source interface {
 	Head(ctx context.Context) (int64, error)
 	// Server tells one server from another that has taken its place.
 	Server() int64
+	// History names the log's history, the same for every node that follows it.
+	History() string
 	Close()
 }
 
@@ -159,7 +160,7 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 		f.own.settle(f.feed.index, t0)
 	}
 	f.feed.server.Store(src.Server())
-	f.feed.tail.named(strconv.FormatInt(src.Server(), 36))
+	f.feed.tail.named(src.History())
 	f.feed.freshUntil.Store(int64(t0 + f.Staleness))
 	if f.lost {
 		f.Log.Info("the event log is followed again")

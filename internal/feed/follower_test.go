@@ -35,6 +35,7 @@ func (s *server) Next(_ context.Context, seq int64, limit int, _ time.Duration) 
 
 func (s *server) Head(context.Context) (int64, error) { return s.before + int64(len(s.events)), nil }
 func (s *server) Server() int64                       { return 1 }
+func (s *server) History() string                     { return "h" }
 func (s *server) Close()                              {}
 
 func ends(seq int64) exeunt.Event {

@@ -71,7 +71,7 @@ type Position struct {
 	// Epoch names the history that the numbers count in: those of another epoch
 	// mean other events. A node on the embedded engine draws it at each start,
 	// because the file it found may be a copy that was put back; nodes on one
-	// server name it after that.
+	// database name it after that.
 	Epoch string
 	// Seq is the number of the last event that memory answers by.
 	Seq int64

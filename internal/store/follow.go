@@ -32,10 +32,11 @@ func (s *Store) Follow(ctx context.Context) (*Follower, error) {
 // connection, so that what it reads after a confirmation is what a server said
 // whose commits count. It is for one goroutine.
 type Follower struct {
-	conn   *pgx.Conn
-	cut    *atomic.Bool // the last commit has not waited for its standby
-	node   [16]byte
-	server int64
+	conn    *pgx.Conn
+	cut     *atomic.Bool // the last commit has not waited for its standby
+	node    [16]byte
+	server  int64
+	history string
 }
 
 // channel wakes followers. What is said on it does not matter: they look.
@@ -53,7 +54,7 @@ func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
 		_, err = f.conn.Exec(ctx, `LISTEN `+channel)
 	}
 	if err == nil {
-		err = f.conn.QueryRow(ctx, `SELECT `+serverIdentity).Scan(&f.server)
+		err = f.conn.QueryRow(ctx, `SELECT `+serverIdentity+`, `+historyName).Scan(&f.server, &f.history)
 	}
 	if err != nil {
 		f.Close()
@@ -65,6 +66,13 @@ func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
 // Server identifies the server that is followed: a snapshot that was read from
 // another one is of another history.
 func (f *Follower) Server() int64 { return f.server }
+
+// History names the log's history: all nodes on it give it the same name.
+func (f *Follower) History() string { return f.history }
+
+// historyName is the server's, and the database's and the table's, which are
+// others when a copy is put back, be it beside the old ones or in their place.
+const historyName = `left(md5(concat_ws(' ', ` + serverIdentity + `, (SELECT oid FROM pg_database WHERE datname = current_database()), CAST(to_regclass('log_head') AS oid))), 16)`
 
 // Close ends the connection.
 func (f *Follower) Close() {
