@@ -96,6 +96,8 @@ func TestWhatCannotBe(t *testing.T) {
 		{"address", "addr", "8080", "host:port"},
 		{"no data folder", "data", "", "name the folder"},
 		{"log level", "log.level", "loud", "debug, info"},
+		{"a secret in a flag", "master_key", "hunter2", "EXEUNT_MASTER_KEY_FILE"},
+		{"a URL with a password in a flag", "database", "postgres://a:hunter2@h/n", "EXEUNT_DATABASE_FILE"},
 		{"unknown setting", "colour", "blue", `no setting "colour"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -107,6 +109,9 @@ func TestWhatCannotBe(t *testing.T) {
 			_, err := Load(Sources{Getenv: env(nil), Flags: flags})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error is %v; want one with %q", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error repeats a secret: %v", err)
 			}
 		})
 	}

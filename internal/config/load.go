@@ -46,6 +46,9 @@ func Load(s Sources) (Config, error) {
 		if !slices.Contains(Names(), name) {
 			return Config{}, fmt.Errorf("there is no setting %q; there are %s", name, strings.Join(Names(), ", "))
 		}
+		if name == "master_key" || name == "database" {
+			return Config{}, fmt.Errorf("%s is not given by a flag, since everybody on this machine may read those of a running program; put it in a file and name that in %s_FILE", name, EnvName(name))
+		}
 		if err := k.Set(name, value); err != nil {
 			return Config{}, err
 		}

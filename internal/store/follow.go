@@ -33,6 +33,7 @@ func (s *Store) Follow(ctx context.Context) (*Follower, error) {
 // whose commits count. It is for one goroutine.
 type Follower struct {
 	conn    *pgx.Conn
+	news    bool         // somebody has woken this node since it last looked
 	cut     *atomic.Bool // the last commit has not waited for its standby
 	node    [16]byte
 	server  int64
@@ -46,6 +47,9 @@ func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
 	f := &Follower{cut: &atomic.Bool{}, node: e.node}
 	c := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
 	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteCut(f.cut, n) }
+	// One look is the answer to all that has been said before it. Kept one by one,
+	// the wake-ups of somebody who floods the channel would pile up.
+	c.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { f.news = true }
 	var err error
 	if f.conn, err = dial(ctx, c); err != nil {
 		return nil, err
@@ -98,7 +102,7 @@ func (f *Follower) Confirm(ctx context.Context) (clock time.Time, err error) {
 // Next returns the events from number seq on, in order, at most limit. It waits
 // up to the given time for news before it looks.
 func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Duration) ([]exeunt.Event, error) {
-	if wait > 0 {
+	if wait > 0 && !f.news {
 		w, cancel := context.WithTimeout(ctx, wait)
 		_, err := f.conn.WaitForNotification(w)
 		cancel()
@@ -106,6 +110,7 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 			return nil, unavailable("wait for news", err)
 		}
 	}
+	f.news = false
 	rows, err := f.conn.Query(ctx, `SELECT `+eventColumns+` FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2`, seq, limit)
 	if err != nil {
 		return nil, unavailable("events", err)
