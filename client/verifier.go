@@ -124,40 +124,41 @@ func (v *Verifier) Fresh() bool { return v.window.Load().open(v.now()) }
 // or ErrUnavailable, which is to be refused and shown as what it is. For a token
 // that was seen before it allocates nothing and waits for nobody. Its Person
 // tells name, handle and address as they were at most MaxAge ago.
-func (v *Verifier) Check(ctx context.Context, token Secret, activity bool) (Person, error) {
+func (v *Verifier) Check(ctx context.Context, token Secret, activity bool) (p Person, err error) {
 	hash, ok := hashOf(token)
 	if !ok {
-		return Person{}, &EndedError{} // too long to be a token
+		return p, &EndedError{} // too long to be a token
 	}
-	if p, ok := v.recall(&hash, activity); ok {
+	if v.recall(&p, &hash, activity) {
 		return p, nil
 	}
 	return v.ask(ctx, token, hash, activity)
 }
 
-// recall answers from memory, if that may be done.
-func (v *Verifier) recall(hash *tokenHash, activity bool) (Person, bool) {
+// recall answers from memory, if that may be done. It fills the answer in where
+// it is wanted: a Person is too large to be passed on by value twice.
+func (v *Verifier) recall(p *Person, hash *tokenHash, activity bool) bool {
 	// The window is taken before looking and held against the clock after it.
 	// The other way round, whoever was stopped in between would answer with
 	// what he saw before by a window that was opened since.
 	w := v.window.Load()
-	k := v.table.find(hash)
+	k, f := v.table.find(hash)
 	if k == nil || k.ended.Load() {
-		return Person{}, false
+		return false
 	}
-	f, idleAt, seen := k.facts.Load(), k.idleAt.Load(), k.seen.Load()
+	idleAt, seen := k.idleAt.Load(), k.seen.Load()
 	if v.afterLook != nil {
 		v.afterLook()
 	}
 	now := v.now()
 	if !w.open(now) || now.steady-f.asked >= v.MaxAge {
-		return Person{}, false
+		return false
 	}
 	// Whether time has run out is not decided here: the authority may know of
 	// activity elsewhere, or have ended the session.
 	server := w.serverTime(now)
 	if server >= min(idleAt, f.expires)-f.margin() {
-		return Person{}, false
+		return false
 	}
 	if activity {
 		seen = int64(now.steady)
@@ -167,7 +168,8 @@ func (v *Verifier) recall(hash *tokenHash, activity bool) (Person, bool) {
 	if seen > 0 {
 		idleAt = max(idleAt, server-(now.steady-time.Duration(seen)).Milliseconds()+f.idle)
 	}
-	return f.personAt(server, idleAt), true
+	f.tell(p, server, idleAt)
+	return true
 }
 
 // maxReasks is how often an answer may be overtaken by events.
@@ -219,7 +221,7 @@ func (v *Verifier) Forget(token Secret) {
 func (v *Verifier) forget(hash tokenHash) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if k := v.table.find(&hash); k != nil {
+	if k, _ := v.table.find(&hash); k != nil {
 		v.table.drop(k)
 	}
 }

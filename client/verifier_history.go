@@ -171,16 +171,18 @@ func (v *Verifier) keep(hash tokenHash, p Person, s snapshot, asked instant) boo
 
 // remember is called with mu held.
 func (v *Verifier) remember(hash tokenHash, p Person, s snapshot, asked instant) {
-	f := &facts{person: p, asked: asked.steady, idle: s.idle, warning: p.IdleAt.Sub(p.WarnAt).Milliseconds(), expires: s.expires}
-	k := v.table.find(&hash)
-	if k == nil {
-		k = &kept{hash: hash, generation: s.generation}
-		k.facts.Store(f)
-		k.idleAt.Store(p.IdleAt.UnixMilli())
-		v.table.put(p.Account, k)
+	k, _ := v.table.find(&hash)
+	there := k != nil
+	if !there {
+		k = &kept{hash: hash}
+	}
+	f := &facts{of: k, person: p, asked: asked.steady, idle: s.idle, warning: p.IdleAt.Sub(p.WarnAt).Milliseconds(), expires: s.expires}
+	k.generation = max(k.generation, s.generation)
+	atLeast(&k.idleAt, p.IdleAt.UnixMilli())
+	if there {
+		v.table.replace(k, f)
 		return
 	}
-	k.generation = max(k.generation, s.generation)
 	k.facts.Store(f)
-	atLeast(&k.idleAt, p.IdleAt.UnixMilli())
+	v.table.put(p.Account, k)
 }

@@ -4,28 +4,47 @@ import (
 	"encoding/binary"
 	"net/http"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// table is what a verifier keeps of sessions. Checks look into one shard each;
-// who is in it changes only under the verifier's lock.
+// table is what a verifier keeps of sessions. Checks look into one shard each
+// and take no lock; who is in it changes only under the verifier's lock.
+//
+// Most of a check's time goes to fetching memory. So a shard is a flat table of
+// slots, found by the first bytes of the hash, and a slot leads to both parts of
+// a session, which are then fetched side by side.
 type table struct {
 	shards   [tableShards]tableShard
 	most     int // in each shard
 	accounts map[string]*keptAccount
 }
 
-const tableShards = 64
+const (
+	tableShards = 64
+	firstSlots  = 8
+)
 
-// tableShard finds sessions by the first bytes of their hash: most of a check's
-// time goes to fetching memory, and a shorter key is less of it.
+// tableShard is searched from the slot that the tag points at up to an empty one.
 type tableShard struct {
-	mu sync.RWMutex
-	m  map[uint64]*kept
-	_  [32]byte // so that shards do not share a cache line
+	slots atomic.Pointer[[]slot] // a power of two of them
+	count int                    // slots in use
+	spent int                    // slots in use or left by what was dropped
+	_     [40]byte               // so that shards do not share a cache line
 }
+
+// slot is read in parts while it may be filled anew: a reader makes sure that
+// the parts are of one session.
+type slot struct {
+	tag   atomic.Uint64 // 0: never used; tagSpent: left by what was dropped
+	kept  atomic.Pointer[kept]
+	facts atomic.Pointer[facts]
+	_     uint64 // two slots to a cache line
+}
+
+const tagSpent = 1
+
+func tagOf(h *tokenHash) uint64 { return max(binary.LittleEndian.Uint64(h[:8]), tagSpent+1) }
 
 // keptAccount lists the sessions of an account that are in the table.
 type keptAccount struct{ list []*kept }
@@ -50,6 +69,7 @@ type kept struct {
 // facts are what the gate said; they are replaced, never changed. Times are
 // milliseconds since 1970 by the authority's clock.
 type facts struct {
+	of      *kept
 	person  Person
 	asked   time.Duration // when, by the verifier's clock
 	idle    int64         // how long it may stay unused
@@ -61,48 +81,78 @@ type facts struct {
 // is handed in that late at most, and must be there before the limit.
 func (f *facts) margin() int64 { return 2 * handInEvery(f.idle).Milliseconds() }
 
-// personAt is the person as the gate would tell of them now.
-func (f *facts) personAt(now, idleAt int64) Person {
-	p := f.person
+// tell says of the person what the gate would now.
+func (f *facts) tell(p *Person, now, idleAt int64) {
+	*p = f.person
 	p.AskedAt, p.IdleAt, p.WarnAt = time.UnixMilli(now), time.UnixMilli(idleAt), time.UnixMilli(idleAt-f.warning)
-	return p
 }
 
 func newTable(most int) *table {
 	t := &table{most: (most + tableShards - 1) / tableShards, accounts: map[string]*keptAccount{}}
 	for i := range t.shards {
-		t.shards[i].m = map[uint64]*kept{}
+		t.shards[i].slots.Store(newSlots(firstSlots))
 	}
 	return t
 }
 
+func newSlots(n int) *[]slot {
+	s := make([]slot, n)
+	return &s
+}
+
 func (t *table) shard(h *tokenHash) *tableShard { return &t.shards[h[8]%tableShards] }
 
-func keyOf(h *tokenHash) uint64 { return binary.LittleEndian.Uint64(h[:8]) }
-
-func (t *table) find(h *tokenHash) *kept {
-	s := t.shard(h)
-	s.mu.RLock()
-	k := s.m[keyOf(h)]
-	s.mu.RUnlock()
-	if k == nil || k.hash != *h {
-		return nil
+// find returns what is kept of a session, nil for nothing. Somebody who drops
+// or moves it meanwhile may hide it, which costs a question.
+func (t *table) find(h *tokenHash) (*kept, *facts) {
+	tag, slots := tagOf(h), *t.shard(h).slots.Load()
+	for i, rest := tag, len(slots); rest > 0; i, rest = i+1, rest-1 {
+		s := &slots[i%uint64(len(slots))]
+		switch s.tag.Load() {
+		case 0:
+			return nil, nil
+		case tag:
+			k, f := s.kept.Load(), s.facts.Load()
+			if k != nil && f != nil && f.of == k && k.hash == *h {
+				return k, f
+			}
+		}
 	}
-	return k
+	return nil, nil
+}
+
+// slot returns the slot of a session that is kept.
+func (s *tableShard) slot(k *kept) *slot {
+	slots := *s.slots.Load()
+	for i := tagOf(&k.hash); ; i++ {
+		if o := &slots[i%uint64(len(slots))]; o.kept.Load() == k {
+			return o
+		}
+	}
+}
+
+// fill takes the first slot that is free.
+func fill(slots []slot, k *kept) (anew bool) {
+	tag := tagOf(&k.hash)
+	for i := tag; ; i++ {
+		s := &slots[i%uint64(len(slots))]
+		if s.kept.Load() != nil {
+			continue
+		}
+		anew = s.tag.Load() == 0
+		s.facts.Store(k.facts.Load())
+		s.kept.Store(k)
+		s.tag.Store(tag)
+		return anew
+	}
 }
 
 // put adds a session, and when there is no room takes one out for it: any, since
 // to forget costs no more than to ask again.
 func (t *table) put(account string, k *kept) {
 	s := t.shard(&k.hash)
-	if double := s.m[keyOf(&k.hash)]; double != nil {
-		t.drop(double)
-	}
-	if len(s.m) >= t.most {
-		for _, other := range s.m {
-			t.drop(other)
-			break
-		}
+	if s.count >= t.most {
+		t.drop(s.any(tagOf(&k.hash)))
 	}
 	a := t.accounts[account]
 	if a == nil {
@@ -111,9 +161,46 @@ func (t *table) put(account string, k *kept) {
 	}
 	k.account, k.at = a, len(a.list)
 	a.list = append(a.list, k)
-	s.mu.Lock()
-	s.m[keyOf(&k.hash)] = k
-	s.mu.Unlock()
+	if (s.spent+1)*4 > len(*s.slots.Load())*3 {
+		s.rebuild()
+	}
+	if fill(*s.slots.Load(), k) {
+		s.spent++
+	}
+	s.count++
+}
+
+// any returns a session of the shard: the first at or after a place.
+func (s *tableShard) any(from uint64) *kept {
+	slots := *s.slots.Load()
+	for i := from; ; i++ {
+		if k := slots[i%uint64(len(slots))].kept.Load(); k != nil {
+			return k
+		}
+	}
+}
+
+// rebuild makes room, at least as much as there is now, and leaves out the slots
+// that are spent. Checks go on in the old slots until the new ones are filled.
+func (s *tableShard) rebuild() {
+	n := firstSlots
+	for n < 2*(s.count+1) {
+		n *= 2
+	}
+	to := newSlots(n)
+	for i := range *s.slots.Load() {
+		if k := (*s.slots.Load())[i].kept.Load(); k != nil {
+			fill(*to, k)
+		}
+	}
+	s.spent = s.count
+	s.slots.Store(to)
+}
+
+// replace puts newer facts in the place of what is known of a session.
+func (t *table) replace(k *kept, f *facts) {
+	k.facts.Store(f)
+	t.shard(&k.hash).slot(k).facts.Store(f)
 }
 
 // drop takes a session out.
@@ -121,9 +208,11 @@ func (t *table) drop(k *kept) {
 	// A check that has found it already must find it ended.
 	k.ended.Store(true)
 	s := t.shard(&k.hash)
-	s.mu.Lock()
-	delete(s.m, keyOf(&k.hash))
-	s.mu.Unlock()
+	o := s.slot(k)
+	o.tag.Store(tagSpent)
+	o.kept.Store(nil)
+	o.facts.Store(nil)
+	s.count--
 	list := k.account.list
 	last := list[len(list)-1]
 	list[k.at], last.at = last, k.at

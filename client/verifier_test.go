@@ -359,7 +359,7 @@ func TestVerifierForgetsRatherThanGrows(t *testing.T) {
 		}
 		held := 0
 		for i := range v.table.shards {
-			held += len(v.table.shards[i].m)
+			held += v.table.shards[i].count
 		}
 		if held > most || held != listed || held < most/2 || len(v.table.accounts) > held {
 			t.Errorf("%d sessions, %d listed under %d accounts", held, listed, len(v.table.accounts))

@@ -1,0 +1,117 @@
+package client
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// hashNumbered has few different tags and shards, so that sessions are in each
+// other's way.
+func hashNumbered(n int) tokenHash {
+	h := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(n)))
+	for i := range 8 {
+		h[i] = 0
+	}
+	h[0], h[8] = byte(n%5), byte(n%2)
+	return h
+}
+
+func keptAs(n, version int) *kept {
+	k := &kept{hash: hashNumbered(n)}
+	k.facts.Store(factsAs(k, n, version))
+	return k
+}
+
+func factsAs(k *kept, n, version int) *facts {
+	return &facts{of: k, expires: int64(version), person: Person{Account: fmt.Sprint("acc_", n%7), Session: fmt.Sprint(n)}}
+}
+
+// Whatever is put in, replaced and dropped, in whatever order: the table holds
+// what a plain map would. Readers look meanwhile, and never find one session
+// under the token of another, nor facts that are older than what they have seen.
+func TestTableAgreesWithAMap(t *testing.T) {
+	const numbers = 300
+	table := newTable(1 << 20)
+	model := map[int]int{}
+	var stop atomic.Bool
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			latest := [numbers]int64{}
+			for !stop.Load() {
+				n := rand.IntN(numbers)
+				h := hashNumbered(n)
+				k, f := table.find(&h)
+				switch {
+				case k == nil:
+				case k.hash != h || f.of != k || f.person.Session != fmt.Sprint(n):
+					t.Errorf("%d is found as %s", n, f.person.Session)
+					return
+				case f.expires < latest[n]:
+					t.Errorf("%d is as it was at %d, and had been as at %d", n, f.expires, latest[n])
+					return
+				default:
+					latest[n] = f.expires
+				}
+			}
+		})
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for version := 1; version < 60_000; version++ {
+		n := random.IntN(numbers)
+		if version%10_000 > 8_000 {
+			n %= 20 // most of them go, and the table is rebuilt for few
+		}
+		h := hashNumbered(n)
+		k, _ := table.find(&h)
+		_, there := model[n]
+		if there != (k != nil) {
+			t.Fatalf("%d: in the table %v, in the model %v", n, k != nil, there)
+		}
+		switch {
+		case k == nil:
+			k = keptAs(n, version)
+			table.put(fmt.Sprint("acc_", n%7), k)
+			model[n] = version
+		case random.IntN(3) == 0:
+			table.replace(k, factsAs(k, n, version))
+			model[n] = version
+		default:
+			table.drop(k)
+			delete(model, n)
+		}
+		if version%97 != 0 {
+			continue
+		}
+		for n := range numbers {
+			h := hashNumbered(n)
+			_, f := table.find(&h)
+			if version, there := model[n]; there != (f != nil) || there && f.expires != int64(version) {
+				t.Fatalf("%d: %+v, in the model %d, %v", n, f, version, there)
+			}
+		}
+		if table.len() != len(model) {
+			t.Fatalf("%d in lists, %d in the model", table.len(), len(model))
+		}
+		for account := range 7 {
+			table.each(fmt.Sprint("acc_", account), func(k *kept) {
+				if _, f := table.find(&k.hash); f == nil {
+					t.Fatal("listed, and not found")
+				}
+			})
+		}
+	}
+	stop.Store(true)
+	readers.Wait()
+	table.clear()
+	for i := range table.shards {
+		if s := &table.shards[i]; s.count != 0 || len(*s.slots.Load()) > 1024 {
+			t.Errorf("%d left in %d slots", s.count, len(*s.slots.Load()))
+		}
+	}
+}
