@@ -109,7 +109,7 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 				a.lookups.remember(sight{use, h}, live.Ended)
 				return Answer{State: live.Ended}
 			}
-			continue // an event overtook the snapshot: read again, it will show
+			continue // an event overtook the snapshot, or activity: read again, it will show
 		}
 		if sn.App != nil && sn.App.End != nil {
 			a.lookups.remember(sight{use, h}, live.Ended)
@@ -138,9 +138,9 @@ func (a *Authority) confirm(ctx context.Context) bool {
 func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) (live.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadPatience)
 	defer cancel()
-	epoch, asked := a.Live.Epoch(), a.Now() // before the snapshot is taken
+	epoch, dropped, asked := a.Live.Epoch(), a.Live.Dropped(), a.Now() // before the snapshot is taken
 	sn, err := a.Store.Load(ctx, use, h)
-	sn.Epoch, sn.Asked = epoch, asked
+	sn.Epoch, sn.Dropped, sn.Asked = epoch, dropped, asked
 	return sn, err
 }
 

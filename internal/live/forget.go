@@ -1,5 +1,7 @@
 package live
 
+import "sync/atomic"
+
 // Forget drops entries that can never be usable again. Their tokens are
 // afterwards answered from the store. Sessions that ended together are looked
 // for only when they have become a good part of the whole, as all entries must
@@ -58,18 +60,18 @@ func (x *Index) sweep(shard uint32) {
 		return
 	}
 	c.each(shard, func(r ref, e *entry, m *marks) {
-		if e.state.Load()&flagApp == 0 && c.over(r, e, m) {
+		if e.state.Load()&flagApp != 0 {
+			return
+		}
+		// Of those that have ended, every snapshot tells; a session whose cohort
+		// was passed may be the one that was kept.
+		switch mark := c.cohort(uint32(e.place.Load())).mark.Load(); {
+		case mark&cohortEnded != 0:
 			c.drop(r)
+		case mark&cohortPassed != 0 && !c.owes(r, m):
+			x.drop(c, r)
 		}
 	})
-}
-
-// over reports whether a session is of no use any more where it is. One whose
-// cohort was passed may be the one that was kept, and is only dropped when no
-// activity goes with it.
-func (c *core) over(r ref, e *entry, m *marks) bool {
-	mark := c.cohort(uint32(e.place.Load())).mark.Load()
-	return mark&cohortEnded != 0 || mark&cohortPassed != 0 && !c.owes(r, m)
 }
 
 // owes reports whether the store is owed activity of a session or of one of
@@ -93,13 +95,14 @@ const evictPatience = 1024
 
 // makeRoom evicts entries that nobody has asked for since it last came by, so
 // that a session and an app session fit under the limit. Evicting one forgets
-// nothing that the store does not know.
-func (c *core) makeRoom(limit int) {
-	if limit <= 0 || c.saving {
+// nothing that the store does not know. What is about to come stays if it is
+// there already.
+func (x *Index) makeRoom(c *core, session, app words) {
+	if x.opt.Limit <= 0 || c.saving {
 		return
 	}
 	for range evictPatience {
-		if c.count+2 <= limit {
+		if c.count+2 <= x.opt.Limit {
 			return
 		}
 		c.advance()
@@ -107,10 +110,53 @@ func (c *core) makeRoom(limit int) {
 		if e == nil || e.state.Load()&flagFree != 0 {
 			continue
 		}
-		if c.evictable(c.hand, e, m) {
-			c.drop(c.hand)
+		if c.evictable(c.hand, e, m) && !e.has(session) && !e.has(app) {
+			x.drop(c, c.hand)
 		}
 	}
+}
+
+// drops are what was dropped that may come back from the store. There it is as
+// memory knew it. But whoever asked the store before, and comes to insert what
+// it said then, would bring back older activity, and a session in use would
+// seem idle. While an entry is there its activity only grows, so this is the one
+// way in which memory could lose any.
+type drops struct {
+	count atomic.Int64
+	ring  [dropsKept]words
+}
+
+// dropsKept is how many recent drops are remembered to judge late snapshots by;
+// see ringSize.
+const dropsKept = 1 << 12
+
+// Dropped is how much has been dropped so far. A snapshot carries the number
+// from before it was read, as with Epoch.
+func (x *Index) Dropped() int64 { return x.drops.count.Load() }
+
+// drop drops a session or app session that may come back.
+func (x *Index) drop(c *core, r ref) {
+	d := &x.drops
+	n := d.count.Load()
+	d.ring[n%dropsKept] = c.entry(r).id()
+	d.count.Store(n + 1)
+	c.drop(r)
+}
+
+// outlived reports whether what the snapshot shows was in memory after the store
+// was asked, and is there no more: or whether that cannot be told.
+func (x *Index) outlived(s *Snapshot) bool {
+	count := x.drops.count.Load()
+	if count-s.Dropped > dropsKept {
+		return true
+	}
+	session, app := s.ids()
+	for n := s.Dropped; n < count; n++ {
+		if id := x.drops.ring[n%dropsKept]; id == session || id == app {
+			return true
+		}
+	}
+	return false
 }
 
 // advance moves the hand to the next entry there is.

@@ -49,6 +49,7 @@ type Index struct {
 	ring    [ringSize]past
 	own     []past // applied out of order, beyond applied
 	ownLost int64  // the highest number of one that was applied so and is not in own
+	drops   drops
 
 	doubts   atomic.Pointer[doubts]
 	profiles profiles

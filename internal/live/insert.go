@@ -11,6 +11,7 @@ import (
 type Snapshot struct {
 	Seq               int64     // the log's head at the moment of the snapshot
 	Epoch             int64     // Index.Epoch before the store was asked
+	Dropped           int64     // Index.Dropped before the store was asked
 	Asked             time.Time // when the store was asked; zero: do not judge by it whether time has run out
 	Hash              exeunt.TokenHash
 	Session           exeunt.Session
@@ -25,22 +26,24 @@ type Snapshot struct {
 const maxGeneration = 1<<32 - 2
 
 // Insert adds what a snapshot shows. It returns false, and adds nothing, if an
-// event after the snapshot has ended it, or if the snapshot is of another epoch
-// or older than the events remembered: then load again. A session that is
-// already known stays as it is, since what is known is never older than what
-// was applied; only later activity is taken over.
+// event after the snapshot has ended it, if what it shows was in memory and was
+// dropped after the store was asked, or if the snapshot is of another epoch or
+// older than what is remembered of events and drops: then load again. A session
+// that is already known stays as it is, since what is known is never older than
+// what was applied; only later activity is taken over.
 func (x *Index) Insert(s Snapshot) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
-	if s.Epoch != c.epoch || s.Session.End != nil || s.Session.Generation < s.AccountGeneration || !x.unaffected(&s) {
+	if s.Epoch != c.epoch || s.Session.End != nil || s.Session.Generation < s.AccountGeneration || !x.unaffected(&s) || x.outlived(&s) {
 		return false
 	}
 	if s.Session.Generation < 0 || s.Session.Generation > maxGeneration {
 		return false
 	}
 	x.changes++
-	c.makeRoom(x.opt.Limit)
+	session, app := s.ids()
+	x.makeRoom(c, session, app)
 	x.profiles.put(s.Session.Account, s.Profile)
 	parent, ok := x.insertSession(c, &s)
 	if !ok {
@@ -52,6 +55,15 @@ func (x *Index) Insert(s Snapshot) bool {
 	}
 	x.judge(c, parent, s.Asked)
 	return ok
+}
+
+// ids are what the snapshot shows: the session twice when there is no app session.
+func (s *Snapshot) ids() (session, app words) {
+	session = wordsOf(s.Session.ID.Raw())
+	if s.App == nil {
+		return session, session
+	}
+	return session, wordsOf(s.App.ID.Raw())
 }
 
 // unaffected reports whether no event after the snapshot covers it.

@@ -19,6 +19,7 @@ func TestTheColdAreEvicted(t *testing.T) {
 	var crowd []Snapshot
 	for range 20 * limit {
 		s := withApp(snapshot(0, exeunt.NewAccountID(), 1))
+		s.Dropped = x.Dropped()
 		crowd = append(crowd, s)
 		if !x.Insert(s) {
 			t.Fatal("not inserted")
@@ -47,15 +48,117 @@ func TestTheColdAreEvicted(t *testing.T) {
 	// Once the store knows their activity they are as good as any.
 	x.Flushed(x.Unflushed())
 	for range 20 * limit {
-		x.Insert(snapshot(0, exeunt.NewAccountID(), 1))
+		s := snapshot(0, exeunt.NewAccountID(), 1)
+		s.Dropped = x.Dropped()
+		x.Insert(s)
 	}
 	want(t, x, owed.Hash, epoch, Absent)
 	want(t, x, owed.AppHash, epoch, Absent)
 	// What was evicted is loaded again like any other.
-	if !x.Insert(owed) {
+	if owed.Dropped = x.Dropped(); !x.Insert(owed) {
 		t.Error("not inserted again")
 	}
 	want(t, x, owed.AppHash, epoch, Usable)
+}
+
+// A snapshot was read; then its session was used, the store learned of it, and
+// memory gave its place to others. To insert the snapshot now would bring back
+// the older activity.
+func TestASnapshotFromBeforeAnEvictionIsRefused(t *testing.T) {
+	evict := func(x *Index) {
+		t.Helper()
+		for range 40 { // each comes by once to find it used, and then finds it cold
+			s := snapshot(x.Applied(), exeunt.NewAccountID(), 1)
+			s.Dropped = x.Dropped()
+			x.Insert(s)
+		}
+	}
+	use := func(x *Index, h exeunt.TokenHash) {
+		t.Helper()
+		x.Touch(x.Check(h, epoch.Add(time.Minute)), epoch.Add(time.Minute))
+		x.Flushed(x.Unflushed())
+	}
+	for _, name := range []string{"a session", "an app session", "its session"} {
+		x, s := New(0, Options{Limit: 10}), withApp(snapshot(0, exeunt.NewAccountID(), 1))
+		hash := s.AppHash
+		if alone := s; name == "a session" {
+			alone.App, hash = nil, s.Hash
+			s = alone
+		}
+		x.Insert(s)
+		late := s // read before
+		use(x, hash)
+		evict(x)
+		want(t, x, hash, epoch, Absent)
+		if name == "its session" { // the app session was not asked for at all
+			late.App = nil
+		}
+		if x.Insert(late) || x.Check(hash, epoch).State != Absent {
+			t.Errorf("of %s, a snapshot from before it was used was inserted", name)
+		}
+		late.Dropped, late.Session.Seen = x.Dropped(), epoch.Add(time.Minute)
+		if !x.Insert(late) {
+			t.Errorf("of %s, a snapshot from after it was evicted was refused", name)
+		}
+	}
+}
+
+// An insertion makes room first, and leaves the very session that it brings:
+// the snapshot may know less of it than memory.
+func TestAnInsertionDoesNotEvictWhatItBrings(t *testing.T) {
+	x := New(0, Options{Limit: 2})
+	s := snapshot(0, exeunt.NewAccountID(), 1)
+	x.Insert(s)
+	late := withApp(s)
+	x.Touch(x.Check(s.Hash, epoch.Add(time.Minute)), epoch.Add(time.Minute))
+	x.Flushed(x.Unflushed())
+	for range 3 { // the first time it has been used lately
+		if !x.Insert(late) {
+			t.Error("not inserted")
+		}
+		if a := x.Check(s.Hash, epoch); !a.IdleAt().Equal(epoch.Add(time.Hour + time.Minute)) {
+			t.Fatalf("it is %v until %v: activity was lost", a.State, a.IdleAt())
+		}
+	}
+}
+
+func TestASnapshotOlderThanTheDropsRememberedIsRefused(t *testing.T) {
+	x, s := New(0, Options{Limit: 2}), snapshot(0, exeunt.NewAccountID(), 1)
+	for {
+		one := snapshot(0, exeunt.NewAccountID(), 1)
+		one.Dropped = x.Dropped()
+		if x.Insert(one); x.Dropped() == dropsKept {
+			break
+		}
+	}
+	if !x.Insert(s) { // which drops one more
+		t.Error("all drops since are remembered, and it was refused")
+	}
+	if other := snapshot(0, exeunt.NewAccountID(), 1); x.Insert(other) {
+		t.Error("a drop since is forgotten, and it was inserted")
+	}
+}
+
+// Forget drops what may have been kept, too.
+func TestASnapshotFromBeforeForgetIsRefused(t *testing.T) {
+	acc := exeunt.NewAccountID()
+	kept := snapshot(0, acc, 1)
+	x := New(0, Options{})
+	x.Insert(kept)
+	late := kept
+	x.Touch(x.Check(kept.Hash, epoch.Add(time.Minute)), epoch.Add(time.Minute))
+	x.Flushed(x.Unflushed())
+	x.Insert(snapshot(1, acc, 2)) // ahead of the event: the other's cohort is passed
+	x.Forget()
+	apply(t, x, event(1, exeunt.ScopeOthers, acc, kept.Session.ID, 2))
+	want(t, x, kept.Hash, epoch, Absent)
+	if x.Insert(late) {
+		t.Error("a snapshot from before it was used was inserted")
+	}
+	late.Dropped, late.Seq, late.AccountGeneration, late.Session.Generation = x.Dropped(), 1, 2, 2
+	if !x.Insert(late) {
+		t.Error("a snapshot from afterwards was refused")
+	}
 }
 
 // When the store is owed the activity of all, the limit gives way.

@@ -16,16 +16,18 @@ import (
 // started and what has become of it.
 type modelSession struct {
 	snapshot Snapshot
-	ended    bool // says the store
-	told     bool // and memory has heard of it
+	stored   time.Time // the last activity that the store knows of
+	ended    bool      // says the store
+	told     bool      // and memory has heard of it
 	apps     []*modelApp
 }
 
 type modelApp struct {
-	app   exeunt.AppSession
-	hash  exeunt.TokenHash
-	ended bool
-	told  bool
+	app    exeunt.AppSession
+	hash   exeunt.TokenHash
+	stored time.Time
+	ended  bool
+	told   bool
 }
 
 // committed is an event and what it ended.
@@ -75,12 +77,13 @@ func (m *model) pick(t *rapid.T) *modelSession {
 // snapshot is what the store would show now.
 func (m *model) snapshot(v *modelSession, p *modelApp) Snapshot {
 	s := v.snapshot
-	s.Seq, s.Epoch, s.AccountGeneration = m.seq, m.x.Epoch(), m.generations[s.Session.Account]
-	if v.ended {
+	s.Seq, s.Epoch, s.Dropped, s.AccountGeneration = m.seq, m.x.Epoch(), m.x.Dropped(), m.generations[s.Session.Account]
+	if s.Session.Seen = v.stored; v.ended {
 		s.Session.End = &exeunt.Ended{}
 	}
 	if p != nil {
 		app := p.app
+		app.Seen = p.stored
 		if p.ended {
 			app.End = &exeunt.Ended{}
 		}
@@ -99,14 +102,14 @@ func (m *model) Start(t *rapid.T) {
 			raw[0], s.Hash[0] = 0, 0
 			s.Session.ID.SetRaw(raw)
 		}
-		m.sessions = append(m.sessions, &modelSession{snapshot: s})
+		m.sessions = append(m.sessions, &modelSession{snapshot: s, stored: s.Session.Seen})
 	}
 }
 
 func (m *model) StartApp(t *rapid.T) {
 	v := m.pick(t)
 	s := withApp(v.snapshot)
-	v.apps = append(v.apps, &modelApp{app: *s.App, hash: s.AppHash})
+	v.apps = append(v.apps, &modelApp{app: *s.App, hash: s.AppHash, stored: s.App.Seen})
 }
 
 // TakeSnapshot reads the store, to be inserted when other things have happened.
@@ -204,16 +207,41 @@ func (m *model) Follow(t *rapid.T) {
 func (m *model) Use(t *rapid.T) {
 	v := m.pick(t)
 	m.now = m.now.Add(time.Second)
-	a := m.x.Check(v.snapshot.Hash, m.now)
+	h, seen := v.snapshot.Hash, &v.snapshot.Session.Seen
+	if len(v.apps) > 0 && rapid.Bool().Draw(t, "by an app") {
+		p := rapid.SampledFrom(v.apps).Draw(t, "app")
+		h, seen = p.hash, &p.app.Seen
+	}
+	a := m.x.Check(h, m.now)
 	if m.x.Touch(a, m.now); a.Usable() {
-		v.snapshot.Session.Seen = m.now
+		*seen, v.snapshot.Session.Seen = m.now, m.now
 	}
 }
 
 func (m *model) Flush(t *rapid.T) {
-	m.x.Flushed(m.x.Unflushed())
+	owed := m.x.Unflushed()
+	for _, o := range owed {
+		m.store(o)
+	}
+	m.x.Flushed(owed)
 	if owed := m.x.Unflushed(); len(owed) != 0 {
 		t.Fatalf("owed after a flush: %+v", owed)
+	}
+}
+
+func (m *model) store(o Activity) {
+	for _, v := range m.sessions {
+		if v.snapshot.Session.ID != o.Session {
+			continue
+		}
+		if o.App.IsZero() {
+			v.stored = o.Seen
+		}
+		for _, p := range v.apps {
+			if p.app.ID == o.App {
+				p.stored = o.Seen
+			}
+		}
 	}
 }
 
@@ -245,6 +273,12 @@ func (m *model) Reset(t *rapid.T) {
 	}
 	m.x.Reset(m.seq)
 	m.held = nil
+	for _, v := range m.sessions { // the store's word is all that is left
+		v.snapshot.Session.Seen = v.stored
+		for _, p := range v.apps {
+			p.app.Seen = p.stored
+		}
+	}
 	for _, s := range m.old {
 		if m.x.Insert(s) {
 			t.Fatal("a snapshot from before the reset was inserted")
@@ -281,7 +315,7 @@ func (m *model) reload(t *rapid.T, disturbances int) {
 		tell(c.ends)
 	}
 	m.held, m.old = nil, nil
-	m.x.core.Load().makeRoom(m.limit) // which nothing has had during the save
+	m.x.makeRoom(m.x.core.Load(), words{}, words{}) // which nothing has had during the save
 }
 
 // replay brings memory up to the log, in no order.
@@ -398,6 +432,10 @@ func (m *model) agreeOn(t *rapid.T, v *modelSession, p *modelApp) {
 		t.Fatalf("idle at %v, seen %v", a.IdleAt(), v.snapshot.Session.Seen)
 	case p != nil && (a.App != p.app.ID || a.Client != p.app.Client):
 		t.Fatalf("the answer is about another app: %+v", a)
+	case p != nil:
+		if _, e := m.x.core.Load().byID(wordsOf(p.app.ID.Raw())); int64(e.state.Load()&seenMask) != p.app.Seen.UnixMilli() {
+			t.Fatalf("an app session was seen at %v, not %v", time.UnixMilli(int64(e.state.Load()&seenMask)), p.app.Seen)
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func TestChecksBesideChanges(t *testing.T) {
 	wg.Go(func() {
 		for i := 0; !stop.Load(); i++ {
 			s := all[i*13%len(all)].Snapshot
-			s.Epoch, s.Seq = x.Epoch(), 0
+			s.Epoch, s.Dropped, s.Seq = x.Epoch(), x.Dropped(), 0
 			x.Insert(s)
 			switch i % 50 {
 			case 0:
