@@ -40,7 +40,7 @@ type Authority struct {
 	doubts  doubts
 
 	patience time.Duration // commitPatience, but in tests
-	flushing sync.Mutex    // one saver of activity at a time
+	saving   sync.Mutex    // of what is due, once at a time
 
 	afterLoad func() // a pause between reading a snapshot and inserting it, in tests only
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,12 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/testpg"
 )
 
 func TestMain(m *testing.M) {
@@ -29,8 +27,7 @@ func TestMain(m *testing.M) {
 		runCrashChild(path)
 		return
 	}
-	flag.Parse()
-	goleak.VerifyTestMain(m)
+	testpg.Main(m)
 }
 
 var (

@@ -9,9 +9,10 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// maxFlushEvery bounds how much activity a crash can lose. What is lost only
-// makes a session end earlier.
-const maxFlushEvery = 5 * time.Second
+// maxSaveEvery is how often activity that is due is saved. A crash can lose that
+// of the last such interval, and of a quantum more, see live.Due. What is lost
+// only makes a session end earlier.
+const maxSaveEvery = 5 * time.Second
 
 // sweepEvery is how often the store is searched for sessions whose time has
 // run out without anybody asking, and for rows to settle and purge.
@@ -27,21 +28,24 @@ func (a *Authority) Run(ctx context.Context) {
 	wg.Go(func() { a.endQueued(ctx) })
 	wg.Go(func() { a.settleDoubts(ctx) })
 	wg.Go(func() {
-		every(ctx, min(maxFlushEvery, a.Policy.ShortestIdle()/10), func() { a.logged("save activity", a.FlushActivity(ctx)) })
+		every(ctx, min(maxSaveEvery, a.Policy.ShortestIdle()/10), a.Live.Urgent(), func() { a.logged("save activity", a.saveDue(ctx)) })
 	})
-	wg.Go(func() { every(ctx, sweepEvery, func() { a.logged("sweep", a.Sweep(ctx)) }) })
+	wg.Go(func() { every(ctx, sweepEvery, nil, func() { a.logged("sweep", a.Sweep(ctx)) }) })
 	wg.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	a.logged("save activity", a.FlushActivity(last))
 }
 
-func every(ctx context.Context, d time.Duration, f func()) {
+// every calls f in intervals, and when it is urgent.
+func every(ctx context.Context, d time.Duration, urgent <-chan struct{}, f func()) {
 	t := time.NewTicker(d)
 	defer t.Stop()
 	for {
 		select {
 		case <-t.C:
+			f()
+		case <-urgent:
 			f()
 		case <-ctx.Done():
 			return
@@ -70,11 +74,24 @@ func (a *Authority) endQueued(ctx context.Context) {
 	}
 }
 
-// FlushActivity saves last-activity times in batches.
+// FlushActivity saves all last-activity times.
 func (a *Authority) FlushActivity(ctx context.Context) error {
-	a.flushing.Lock()
-	defer a.flushing.Unlock()
-	list := a.Live.Unflushed()
+	return a.save(ctx, a.Live.Unflushed())
+}
+
+// saveDue saves those that are due.
+func (a *Authority) saveDue(ctx context.Context) error {
+	a.saving.Lock()
+	defer a.saving.Unlock()
+	now := a.Now()
+	if err := a.save(ctx, a.Live.Due(now)); err != nil {
+		return err
+	}
+	a.Live.Saved(now)
+	return nil
+}
+
+func (a *Authority) save(ctx context.Context, list []live.Activity) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -111,9 +128,6 @@ func (a *Authority) Sweep(ctx context.Context) error {
 }
 
 func (a *Authority) sweepOverdue(ctx context.Context) error {
-	if err := a.FlushActivity(ctx); err != nil {
-		return err
-	}
 	for {
 		overdue, err := a.Store.Overdue(ctx, a.Now(), overdueStep)
 		if err != nil {

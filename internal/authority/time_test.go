@@ -309,9 +309,10 @@ func TestLoops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loop, stop := context.WithCancel(t.Context())
 		var ran atomic.Int64
+		urgent := make(chan struct{}, 1)
 		done := make(chan struct{})
 		go func() {
-			every(loop, 5*time.Second, func() { ran.Add(1) })
+			every(loop, 5*time.Second, urgent, func() { ran.Add(1) })
 			close(done)
 		}()
 		time.Sleep(5*time.Second - 1) // the bubble's time, which passes at once
@@ -323,6 +324,11 @@ func TestLoops(t *testing.T) {
 		synctest.Wait()
 		if n := ran.Load(); n != 6 {
 			t.Errorf("ran %d times in 31 s", n)
+		}
+		urgent <- struct{}{}
+		synctest.Wait()
+		if n := ran.Load(); n != 7 {
+			t.Errorf("ran %d times, the last time urgently", n)
 		}
 		stop()
 		<-done

@@ -36,7 +36,7 @@ func (x *Index) markLate(c *core, r ref, state uint64, o Overdue) {
 // store has not ruled on yet.
 func (x *Index) Late(now time.Time) []Overdue {
 	var out []Overdue
-	x.marked(func(m *marks) *bitmap { return &m.late }, func(a Answer, s standing) {
+	x.marked(func(m *marks) *bitmap { return &m.late }, all, func(a Answer, s standing) {
 		if s.state&flagLate == 0 || s.state&flagEnded != 0 || s.mark&(cohortEnded|cohortPassed) != 0 {
 			return
 		}
@@ -49,15 +49,15 @@ func (x *Index) Late(now time.Time) []Overdue {
 	return out
 }
 
-// marked calls f for the entries with a mark. It takes the lock for a shard at
-// a time, and looks at 64 entries at once.
-func (x *Index) marked(which func(*marks) *bitmap, f func(Answer, standing)) {
+// marked calls f for the entries with a mark that pick picks. It takes the lock
+// for a shard at a time, and looks at 64 entries at once.
+func (x *Index) marked(which func(*marks) *bitmap, pick func(*core, ref, *entry, *marks) bool, f func(Answer, standing)) {
 	for shard := range uint32(shardCount) {
-		x.markedIn(shard, which, f)
+		x.markedIn(shard, which, pick, f)
 	}
 }
 
-func (x *Index) markedIn(shard uint32, which func(*marks) *bitmap, f func(Answer, standing)) {
+func (x *Index) markedIn(shard uint32, which func(*marks) *bitmap, pick func(*core, ref, *entry, *marks) bool, f func(Answer, standing)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
@@ -67,7 +67,7 @@ func (x *Index) markedIn(shard uint32, which func(*marks) *bitmap, f func(Answer
 				local := uint32(n*pageLen + w*64 + bits.TrailingZeros64(word))
 				r := ref(shard<<localBits | local)
 				e := c.entry(r)
-				if e.state.Load()&flagFree != 0 {
+				if e.state.Load()&flagFree != 0 || !pick(c, r, e, m) {
 					continue
 				}
 				var a Answer
@@ -79,6 +79,8 @@ func (x *Index) markedIn(shard uint32, which func(*marks) *bitmap, f func(Answer
 		}
 	}
 }
+
+func all(*core, ref, *entry, *marks) bool { return true }
 
 // StillGood lifts the mark of a session that the store found not to have run
 // out after all, because it knew of later activity.
@@ -98,7 +100,7 @@ func (x *Index) StillGood(id exeunt.SessionID, seen time.Time) {
 }
 
 // Touch notes activity at now on the session of the answer, and on its app
-// session. It is a store into memory; the store learns of it in batches.
+// session. It is a store into memory; the store learns of it in batches, see Due.
 func (x *Index) Touch(a Answer, now time.Time) {
 	c := x.core.Load()
 	if a.ref == 0 || a.State != Usable || a.epoch != c.epoch {
@@ -107,7 +109,7 @@ func (x *Index) Touch(a Answer, now time.Time) {
 	ms := now.UnixMilli()
 	e := c.entry(a.ref)
 	place := e.place.Load()
-	if !c.touch(a.ref, a.state, ms) && e.state.Load()>>turnShift != a.state>>turnShift {
+	if !x.touch(c, a.ref, a.state, ms, a.idle) && e.state.Load()>>turnShift != a.state>>turnShift {
 		return // the slot has gone to another
 	}
 	if a.state&flagApp == 0 {
@@ -119,18 +121,29 @@ func (x *Index) Touch(a Answer, now time.Time) {
 		return
 	}
 	if state := p.state.Load(); p.has(wordsOf(a.Session.Raw())) {
-		c.touch(parent, state, ms)
+		x.touch(c, parent, state, ms, a.idle)
 	}
 }
 
-func (c *core) touch(r ref, state uint64, ms int64) bool {
+func (x *Index) touch(c *core, r ref, state uint64, ms, idle int64) bool {
 	e, m := c.at(r)
-	if !e.raise(state, ms) {
+	before, ok := e.raise(state, ms)
+	if !ok {
 		return false
 	}
 	// After the store into the entry: Flushed looks at them the other way round.
-	if i := uint32(r&localMask) % pageLen; !m.dirty.has(i) {
+	i, q := uint32(r&localMask)%pageLen, quantum(idle)
+	if (ms-before >= q || ms < x.saved.Load()-q) && !m.due.has(i) {
+		m.due.set(i)
+	}
+	if !m.dirty.has(i) {
 		m.dirty.set(i)
+	}
+	if x.opt.SharedActivity && before+idle-ms < hurry(idle) {
+		select {
+		case x.urgent <- struct{}{}:
+		default:
+		}
 	}
 	return true
 }
@@ -144,53 +157,4 @@ func (x *Index) SeenAt(id exeunt.SessionID) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return time.UnixMilli(int64(e.state.Load() & seenMask)), true
-}
-
-// Activity is the last use of a session or app session, owed to the store.
-type Activity struct {
-	Account exeunt.AccountID
-	Session exeunt.SessionID
-	App     exeunt.AppSessionID
-	Seen    time.Time
-	epoch   int64
-	ref     ref
-	state   uint64
-}
-
-// Unflushed returns the activity the store does not know yet. Only one caller
-// at a time may go through Unflushed and Flushed.
-func (x *Index) Unflushed() []Activity {
-	var out []Activity
-	x.marked(func(m *marks) *bitmap { return &m.dirty }, func(a Answer, s standing) {
-		if s.own&flagEnded == 0 {
-			out = append(out, Activity{a.Account, a.Session, a.App, time.UnixMilli(int64(s.own & seenMask)), a.epoch, a.ref, a.state})
-		}
-	})
-	return out
-}
-
-// Flushed records that the store has committed these.
-func (x *Index) Flushed(done []Activity) {
-	for _, a := range done {
-		x.flushed(a)
-	}
-}
-
-func (x *Index) flushed(a Activity) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	c := x.core.Load()
-	if a.epoch != c.epoch {
-		return
-	}
-	e, m := c.at(a.ref)
-	if e.state.Load()>>turnShift != a.state>>turnShift {
-		return
-	}
-	// Activity that comes between the two sets the mark itself.
-	i := uint32(a.ref&localMask) % pageLen
-	m.dirty.clear(i)
-	if e.state.Load()&seenMask > a.state&seenMask {
-		m.dirty.set(i)
-	}
 }

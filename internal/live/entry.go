@@ -93,16 +93,16 @@ func (e *entry) change(of, set, clear uint64) bool {
 }
 
 // raise moves the last activity forward, under the same condition, and reports
-// whether it did.
-func (e *entry) raise(of uint64, seen int64) bool {
+// whether it did, and from when.
+func (e *entry) raise(of uint64, seen int64) (before int64, ok bool) {
 	to := clampSeen(seen)
 	for {
 		old := e.state.Load()
 		if old>>turnShift != of>>turnShift || old&(flagFree|flagEnded) != 0 || old&seenMask >= to {
-			return false
+			return 0, false
 		}
 		if e.state.CompareAndSwap(old, old&^seenMask|to) {
-			return true
+			return int64(old & seenMask), true
 		}
 	}
 }

@@ -41,6 +41,9 @@ type Options struct {
 type Index struct {
 	opt  Options
 	core atomic.Pointer[core]
+	// saved is when what was due was last saved. Each use reads it, so it stands
+	// where little is written.
+	saved atomic.Int64
 	// mu serialises writers: Apply, Insert, Forget and so on.
 	mu      sync.Mutex
 	base    int64 // number of the last event before this index began
@@ -54,11 +57,12 @@ type Index struct {
 	doubts   atomic.Pointer[doubts]
 	profiles profiles
 	overdue  chan Overdue
+	urgent   chan struct{}
 }
 
 // New returns an empty index that has applied the log up to and including seq.
 func New(seq int64, opt Options) *Index {
-	x := &Index{opt: opt, base: seq, applied: seq, overdue: make(chan Overdue, 1024)}
+	x := &Index{opt: opt, base: seq, applied: seq, overdue: make(chan Overdue, 1024), urgent: make(chan struct{}, 1)}
 	x.core.Store(newCore(0))
 	x.doubts.Store(&doubts{})
 	return x

@@ -17,6 +17,7 @@ import (
 type modelSession struct {
 	snapshot Snapshot
 	stored   time.Time // the last activity that the store knows of
+	since    time.Time // the first that it does not know, zero if it knows all
 	ended    bool      // says the store
 	told     bool      // and memory has heard of it
 	apps     []*modelApp
@@ -206,7 +207,7 @@ func (m *model) Follow(t *rapid.T) {
 
 func (m *model) Use(t *rapid.T) {
 	v := m.pick(t)
-	m.now = m.now.Add(time.Second)
+	m.now = m.now.Add(rapid.SampledFrom([]time.Duration{time.Second, 5 * time.Second, 15 * time.Second}).Draw(t, "later"))
 	h, seen := v.snapshot.Hash, &v.snapshot.Session.Seen
 	if len(v.apps) > 0 && rapid.Bool().Draw(t, "by an app") {
 		p := rapid.SampledFrom(v.apps).Draw(t, "app")
@@ -214,7 +215,26 @@ func (m *model) Use(t *rapid.T) {
 	}
 	a := m.x.Check(h, m.now)
 	if m.x.Touch(a, m.now); a.Usable() {
-		*seen, v.snapshot.Session.Seen = m.now, m.now
+		if *seen, v.snapshot.Session.Seen = m.now, m.now; v.since.IsZero() {
+			v.since = m.now
+		}
+	}
+}
+
+// Save saves what is due. What is not is of the last quantum, and came soon after
+// what the store knows.
+func (m *model) Save(t *rapid.T) {
+	due := m.x.Due(m.now)
+	for _, o := range due {
+		m.store(o)
+	}
+	m.x.Flushed(due)
+	m.x.Saved(m.now)
+	for _, v := range m.sessions {
+		q := time.Duration(quantum(v.snapshot.Session.Idle.Milliseconds())) * time.Millisecond
+		if !v.since.IsZero() && !v.ended && !v.told && (m.now.Sub(v.since) >= q || v.since.Sub(v.stored) >= q) {
+			t.Fatalf("at %v the store knows of activity until %v and not of that from %v to %v", m.now, v.stored, v.since, v.snapshot.Session.Seen)
+		}
 	}
 }
 
@@ -235,7 +255,7 @@ func (m *model) store(o Activity) {
 			continue
 		}
 		if o.App.IsZero() {
-			v.stored = o.Seen
+			v.stored, v.since = o.Seen, time.Time{}
 		}
 		for _, p := range v.apps {
 			if p.app.ID == o.App {
@@ -274,7 +294,7 @@ func (m *model) Reset(t *rapid.T) {
 	m.x.Reset(m.seq)
 	m.held = nil
 	for _, v := range m.sessions { // the store's word is all that is left
-		v.snapshot.Session.Seen = v.stored
+		v.snapshot.Session.Seen, v.since = v.stored, time.Time{}
 		for _, p := range v.apps {
 			p.app.Seen = p.stored
 		}

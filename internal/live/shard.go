@@ -42,8 +42,15 @@ func slotOf(local, hint, tag uint32) uint64 {
 // marks are a bit for each entry of a page for what is searched for among many.
 type marks struct {
 	dirty bitmap // activity that the store does not know
+	due   bitmap // and that it is to be told of without delay
 	used  bitmap // since eviction last came by
 	late  bitmap
+}
+
+// settle takes back what the store is owed of an entry.
+func (m *marks) settle(i uint32) {
+	m.due.clear(i)
+	m.dirty.clear(i)
 }
 
 type bitmap [pageLen / 64]atomic.Uint64
