@@ -52,7 +52,7 @@ func activityOf(a *Answer, s *standing) Activity {
 func (x *Index) Unflushed() []Activity { return x.owed(all) }
 
 // Due returns the activity to be saved at now. Only one caller at a time may go
-// through Due, Flushed and Saved.
+// from Due by Flushed to Saved; Flushed by itself anybody may call.
 func (x *Index) Due(now time.Time) []Activity {
 	last, ms := x.saved.Load(), now.UnixMilli()
 	return x.owed(func(c *core, r ref, e *entry, m *marks) bool {
