@@ -1,6 +1,11 @@
 package exeunt
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+)
 
 // Scope says how much a revocation ends. The vocabulary is the same in code,
 // API, log and command line; labels for people differ.
@@ -69,6 +74,10 @@ type Event struct {
 	Generation int64
 	// Version is what the profile's version became with ScopeProfile.
 	Version int64
+	// Row tells the row that it was read from, in a log that several programs
+	// share, from any other with the same content: one that was put back from a
+	// copy, and everything else with it. 0 where that was not looked at.
+	Row int64
 }
 
 // Covers reports whether the event ended a session of that account, identity
@@ -100,6 +109,27 @@ func (e *Event) CoversApp(app AppSessionID) bool {
 // Same reports whether two entries of the log with the same number are one and
 // the same event.
 func (e *Event) Same(o *Event) bool {
-	return e.Seq == o.Seq && e.At.Equal(o.At) && e.Account == o.Account && e.Scope == o.Scope && e.Session == o.Session &&
-		e.AppSession == o.AppSession && e.Generation == o.Generation && e.Version == o.Version && e.Reason == o.Reason
+	a, b := *e, *o
+	if a.Row == 0 || b.Row == 0 {
+		a.Row, b.Row = 0, 0
+	}
+	return a.Digest() == b.Digest()
 }
+
+// Digest is the same for the same event only. Two histories of a log agree up to
+// an event if they have the same one under its number: all that comes before it
+// was there when it was recorded. Who did it is left out, since an event is told
+// to many without that.
+func (e *Event) Digest() string {
+	b := make([]byte, 0, 192)
+	for _, n := range [...]int64{e.Seq, e.At.UnixMilli(), e.Generation, e.Version, e.Row} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	b = append(append(append(b, e.Account.raw[:]...), e.Session.raw[:]...), e.AppSession.raw[:]...)
+	b = append(append(append(b, e.Scope...), 0), e.Reason...)
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:digestLen])
+}
+
+// digestLen is how many bytes of the hash are told.
+const digestLen = 16

@@ -26,11 +26,12 @@ const (
 	HeaderActivity   = "Exeunt-Activity"
 
 	// HeaderClientKey carries the secret key of the app that asks. To its own
-	// app sessions the gate then adds the five below, which are what it takes to
+	// app sessions the gate then adds the six below, which are what it takes to
 	// keep the answer and judge later events by it.
 	HeaderClientKey  = "Exeunt-Client-Key"
 	HeaderEpoch      = "Exeunt-Epoch"      // the history that the log's numbers count in
 	HeaderSeq        = "Exeunt-Seq"        // the answer holds every event up to this number
+	HeaderDigest     = "Exeunt-Digest"     // of the event with that number
 	HeaderGeneration = "Exeunt-Generation" // of the account, that the session was born in
 	HeaderIdle       = "Exeunt-Idle"       // milliseconds that the session may stay unused
 	HeaderExpiresAt  = "Exeunt-Expires-At" // it ends then in any case

@@ -109,9 +109,11 @@ type CodeExchanged struct {
 type Position struct {
 	Epoch string `json:"epoch" doc:"Names the history that the numbers count in; another epoch means other events, so whoever kept anything forgets it"`
 	Seq   int64  `json:"seq" doc:"Number of the last event that the node answers by"`
-	Age   int64  `json:"age" doc:"Milliseconds since the node last made sure that the log had no more; 0 where it writes the log itself"`
-	Now   int64  `json:"now" doc:"The node's time, in milliseconds since 1970"`
-	Nonce string `json:"nonce,omitempty" doc:"What the question carried"`
+	// Digest tells events with the same number and epoch apart.
+	Digest string `json:"digest,omitempty" doc:"Of that event: with the same number and epoch another digest means another event, so that whoever kept anything forgets it. Missing before the first event, and where it is not known"`
+	Age    int64  `json:"age" doc:"Milliseconds since the node last made sure that the log had no more; 0 where it writes the log itself"`
+	Now    int64  `json:"now" doc:"The node's time, in milliseconds since 1970"`
+	Nonce  string `json:"nonce,omitempty" doc:"What the question carried"`
 }
 
 // Echo is the body of POST /api/v1/events/echo.
@@ -123,6 +125,7 @@ type Echo struct {
 // keeps copies of sessions: the data of the stream's message end.
 type EndEvent struct {
 	Seq        int64     `json:"seq"`
+	Digest     string    `json:"digest,omitempty" doc:"To go on after this event with, beside its number"`
 	At         time.Time `json:"at"`
 	Scope      string    `json:"scope" enum:"session,others,account"`
 	Account    string    `json:"account"`

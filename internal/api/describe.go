@@ -138,11 +138,12 @@ func describeStates(o *huma.OpenAPI) {
 	log.Description = "Server-sent events, for apps that keep checked sessions in their own memory. hello comes first: a Position. " +
 		"end: an EndEvent, its number as the id, in order and without gaps; without a number to begin after, from the hello's position on. " +
 		"beat: a Position, at least every `beat` milliseconds, after all events up to it. " +
-		"reload: a Position, when what follows the number is no longer kept: forget what was kept and go on from there. " +
-		"A reader that stops reading is cut off, and resumes by number."
+		"reload: a Position, when what follows the number is no longer kept, or the log has another event under it: forget what was kept and go on from there. " +
+		"A reader that stops reading is cut off, and resumes by number and digest."
 	log.Parameters = []*huma.Param{
 		{Name: "after", In: "query", Description: "Number of the last event known", Schema: &huma.Schema{Type: huma.TypeInteger}},
-		{Name: "Last-Event-ID", In: "header", Description: "The same; after wins", Schema: &huma.Schema{Type: huma.TypeInteger}},
+		{Name: "digest", In: "query", Description: "That event's digest. Without it the number alone counts, and whoever asks must compare the epoch", Schema: &huma.Schema{Type: huma.TypeString}},
+		{Name: "Last-Event-ID", In: "header", Description: "The same as after, which wins", Schema: &huma.Schema{Type: huma.TypeInteger}},
 		{Name: "beat", In: "query", Description: "100 to 15000; 500 without it", Schema: &huma.Schema{Type: huma.TypeInteger}},
 	}
 	refs := o.Components.Schemas

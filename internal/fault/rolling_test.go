@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +46,7 @@ type stream struct {
 	mu       sync.Mutex
 	told     []client.EndEvent
 	at       int64
+	digest   string   // of the event with that number, from a node that tells it
 	restarts int      // of the node
 	passed   int      // times that the node no longer had what came next, and said so
 	wrong    []string // what must not be
@@ -59,7 +62,7 @@ func (s *stream) follow(ctx context.Context) {
 }
 
 func (s *stream) read(ctx context.Context) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/api/v1/events?beat=100&after=%d", s.node.addr, s.position()), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/api/v1/events?beat=100&%s", s.node.addr, s.place()), nil)
 	if err != nil {
 		s.fail("%v", err)
 		return
@@ -94,12 +97,19 @@ func (s *stream) read(ctx context.Context) {
 			if err := json.Unmarshal([]byte(value), &p); err != nil {
 				s.fail("%q: %v", value, err)
 			}
-			s.pass(p.Seq)
+			s.pass(p.Seq, p.Digest)
 		}
 	}
 }
 
 func (s *stream) position() int64 { s.mu.Lock(); defer s.mu.Unlock(); return s.at }
+
+// place is from where it asks for what follows.
+func (s *stream) place() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return url.Values{"after": {strconv.FormatInt(s.at, 10)}, "digest": {s.digest}}.Encode()
+}
 
 func (s *stream) take(e client.EndEvent) {
 	s.mu.Lock()
@@ -107,19 +117,19 @@ func (s *stream) take(e client.EndEvent) {
 	if e.Seq != s.at+1 {
 		s.wrong = append(s.wrong, fmt.Sprintf("event %d was told after %d", e.Seq, s.at))
 	}
-	s.at = e.Seq
+	s.at, s.digest = e.Seq, e.Digest
 	s.told = append(s.told, e)
 }
 
 // pass notes that the node cannot tell what came next: one that has just started
 // begins at the log's end.
-func (s *stream) pass(seq int64) {
+func (s *stream) pass(seq int64, digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.passed++; s.passed > s.restarts || seq < s.at {
 		s.wrong = append(s.wrong, fmt.Sprintf("it passed from %d to %d without having been restarted", s.at, seq))
 	}
-	s.at = seq
+	s.at, s.digest = seq, digest
 }
 
 func (s *stream) fail(format string, args ...any) {
@@ -213,7 +223,7 @@ func compareStreams(t *testing.T, h *testnode.Node, streams []*stream) {
 		}
 		for _, got := range s.told {
 			e := log[got.Seq-1]
-			want := client.EndEvent{Seq: e.Seq, At: got.At, Scope: string(e.Scope), Account: e.Account.String(), Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation}
+			want := client.EndEvent{Seq: e.Seq, At: got.At, Scope: string(e.Scope), Account: e.Account.String(), Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: got.Digest}
 			if got != want || !got.At.Equal(e.At) {
 				t.Fatalf("stream %d was told %+v where the log has %+v", i+1, got, e)
 			}

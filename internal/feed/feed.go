@@ -49,9 +49,11 @@ func New(index *live.Index, follower *Follower) *Feed {
 }
 
 // Begin has memory and the log's end begin after the event with that number.
-func (f *Feed) Begin(seq int64) {
+func (f *Feed) Begin(seq int64) { f.begin(seq, false) }
+
+func (f *Feed) begin(seq int64, replaced bool) {
 	f.index.Reset(seq)
-	f.tail.restart(seq)
+	f.tail.restart(seq, replaced)
 }
 
 // Window is for how long memory may be believed. The order in which it is used

@@ -22,7 +22,8 @@ type Source interface {
 	Head(ctx context.Context) (int64, error)
 	// Server tells one server from another that has taken its place.
 	Server() int64
-	// History names the log's history, the same for every node that follows it.
+	// History names the log's history as of the last confirmation, the same for
+	// every node that follows it.
 	History() string
 	Close()
 }
@@ -226,6 +227,7 @@ func (f *Follower) continuation(applied int64, events []exeunt.Event) ([]exeunt.
 		return nil, fmt.Errorf("%w: event %d is another one", errDiverged, applied)
 	}
 	f.last = &events[0]
+	f.feed.tail.ground(f.last)
 	return events[1:], nil
 }
 
@@ -238,11 +240,19 @@ func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, ca
 	if err != nil {
 		return err
 	}
+	at, err := src.Next(ctx, head, 1, 0)
+	if err != nil {
+		return err
+	}
 	f.Log.Warn("what this node remembered is dropped; every token is looked up again", "cause", cause, "head", head)
 	f.feed.freshUntil.Store(0)
 	f.own.doubt(f.feed.index, t0)
-	f.feed.Begin(head)
+	f.feed.begin(head, true)
 	f.last = nil
+	if len(at) > 0 && at[0].Seq == head {
+		f.last = &at[0]
+		f.feed.tail.ground(f.last)
+	}
 	f.feed.wakeAll()
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -111,7 +112,54 @@ func TestAnotherHistoryCountsOnlyOnceConfirmed(t *testing.T) {
 	}
 }
 
-// In a quiet place the whole log may have been deleted for its age.
+// Whatever a node went through, it names the same place as another node that
+// follows the same log, and no reader of its own stays in a log that is gone.
+func TestNodesAgreeOnAPlaceAgain(t *testing.T) {
+	follow := func(log []exeunt.Event) (*Follower, *live.Index) {
+		f, index := newFollower()
+		if err := f.beat(t.Context(), &server{events: log}); err != nil {
+			t.Fatal(err)
+		}
+		return f, index
+	}
+	log := []exeunt.Event{ends(1), ends(2), ends(3)}
+	for i := range log {
+		log[i].Row = 700
+	}
+	putBack := slices.Clone(log)
+	for i := range putBack {
+		putBack[i].Row = 800
+	}
+	for name, other := range map[string][]exeunt.Event{
+		"as long":                  {log[0], log[1], ends(3)},
+		"longer":                   {log[0], log[1], ends(3), ends(4)},
+		"shorter":                  log[:2],
+		"a copy that was put back": putBack,
+	} {
+		f, index := follow(log)
+		before, epoch := f.feed.Position(), index.Epoch()
+		late, _ := follow(other)
+		if err := f.beat(t.Context(), &server{events: other}); err != nil {
+			t.Fatal(err)
+		}
+		now, want := f.feed.Position(), late.feed.Position()
+		if index.Epoch() == epoch || now.Digest == "" || now.Seq != want.Seq || now.Digest != want.Digest || now.Epoch != want.Epoch {
+			t.Errorf("%s: one node is at %+v, the other at %+v", name, now, want)
+		}
+		for _, f := range []*Follower{f, late} {
+			if _, ok := f.feed.Resume(before.Seq, before.Digest); ok {
+				t.Errorf("%s: a reader of the lost log goes on in this one", name)
+			}
+		}
+		if _, _, _, ok := f.feed.Since(before.Place, 1); ok {
+			t.Errorf("%s: an open stream goes on", name)
+		}
+		if _, ok := late.feed.Resume(now.Seq, now.Digest); !ok {
+			t.Errorf("%s: a reader cannot go from one node to the other", name)
+		}
+	}
+}
+
 // What an earlier run left is believed only if the log that is followed now has
 // the same event where that ended.
 func TestMemoryOfAnEarlierRunMustFitTheLog(t *testing.T) {
@@ -140,6 +188,7 @@ func TestMemoryOfAnEarlierRunMustFitTheLog(t *testing.T) {
 	}
 }
 
+// In a quiet place the whole log may have been deleted for its age.
 func TestALogThatWasDeletedForItsAgeIsNoOther(t *testing.T) {
 	f, index := newFollower()
 	log := []exeunt.Event{ends(1), ends(2)}

@@ -2,7 +2,6 @@ package feed
 
 import (
 	"crypto/rand"
-	"strconv"
 	"sync"
 	"time"
 
@@ -16,17 +15,26 @@ const tailSize = 1 << 13
 // tail is the end of the log, for readers who each keep their own place in it.
 // They come and fetch, so that a slow one costs nothing and holds nobody up.
 type tail struct {
-	mu       sync.Mutex
-	name     string // of the history
-	restarts int
-	ring     []exeunt.Event // the event numbered n is at n % tailSize
-	base     int64          // number of the last event before the ring began
-	last     int64          // number of the last event
-	more     chan struct{}  // closed, and another put in its place, when events come
+	mu    sync.Mutex
+	name  string        // of the history
+	begun int           // how often a history was begun: places of another mean nothing
+	apart bool          // this node has seen a history replaced
+	ring  []Entry       // the event numbered n is at n % tailSize
+	base  Entry         // the last event before the ring began; its digest may be unknown
+	last  int64         // number of the last event
+	more  chan struct{} // closed, and another put in its place, when events come
+}
+
+// Entry is an event of the log, with its digest.
+type Entry struct {
+	exeunt.Event
+	Digest string
 }
 
 func newTail(seq int64) *tail {
-	return &tail{name: rand.Text(), ring: make([]exeunt.Event, tailSize), base: seq, last: seq, more: make(chan struct{})}
+	t := &tail{name: rand.Text(), ring: make([]Entry, tailSize), last: seq, more: make(chan struct{})}
+	t.base.Seq = seq
+	return t
 }
 
 // named says which history this is, where several nodes must agree on it.
@@ -36,18 +44,43 @@ func (t *tail) named(name string) {
 	t.name = name
 }
 
-// restart begins another history after the event with that number.
-func (t *tail) restart(seq int64) {
+// restart begins a history after the event with that number.
+func (t *tail) restart(seq int64, replaced bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.base, t.last = seq, seq
-	t.restarts++
+	t.base, t.last = Entry{}, seq
+	t.base.Seq = seq
+	t.begun++
+	t.apart = t.apart || replaced
 	close(t.more)
 	t.more = make(chan struct{})
 }
 
-// epoch is called with mu held.
-func (t *tail) epoch() string { return t.name + "." + strconv.Itoa(t.restarts) }
+// ground tells the event after which the ring began, if it is that one.
+func (t *tail) ground(e *exeunt.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e.Seq == t.base.Seq && t.base.Digest == "" {
+		t.base.Digest = e.Digest()
+	}
+}
+
+// digest is that of an event which is there still, "" if it is not known. It is
+// made when somebody first asks for it. It is called with mu held.
+func (t *tail) digest(seq int64) string {
+	if seq == t.base.Seq {
+		return t.base.Digest
+	}
+	e := &t.ring[seq%tailSize]
+	if e.Digest == "" {
+		e.Digest = e.Event.Digest()
+	}
+	return e.Digest
+}
+
+// floor is the lowest number whose event can be told from another's, and after
+// which all are there. It is called with mu held.
+func (t *tail) floor() int64 { return max(t.base.Seq, t.last-tailSize+1) }
 
 func (t *tail) add(events []exeunt.Event) {
 	t.mu.Lock()
@@ -58,7 +91,7 @@ func (t *tail) add(events []exeunt.Event) {
 			continue
 		}
 		e.By = exeunt.Actor{} // nobody who reads here needs to know
-		t.ring[e.Seq%tailSize], t.last, grown = e, e.Seq, true
+		t.ring[e.Seq%tailSize], t.last, grown = Entry{Event: e}, e.Seq, true
 	}
 	if grown {
 		close(t.more)
@@ -66,15 +99,27 @@ func (t *tail) add(events []exeunt.Event) {
 	}
 }
 
+// Place is a reader's place in the log: after one of its events.
+type Place struct {
+	// Seq is the number of that event.
+	Seq int64
+	// Digest is the event's. It is "" before the first event, and where the event
+	// is no longer there.
+	Digest string
+
+	begun int // the tail's, so that no place outlives its history
+}
+
 // Position is how far this node has come in the log.
 type Position struct {
 	// Epoch names the history that the numbers count in: those of another epoch
 	// mean other events. A node on the embedded engine draws it at each start,
 	// because the file it found may be a copy that was put back; nodes on one
-	// database name it after that.
+	// database name it after that. There the events may be replaced while it
+	// stays: then the digests are others.
 	Epoch string
-	// Seq is the number of the last event that memory answers by.
-	Seq int64
+	// Place is after the last event that memory answers by.
+	Place
 	// Age is how long ago this node last made sure that the log had no more. It
 	// is 0 where the node itself writes the log.
 	Age time.Duration
@@ -86,9 +131,10 @@ func (f *Feed) Position() Position {
 	// The age comes first: whatever was recorded before that moment is in the
 	// log's end by now, and more.
 	age := f.age()
-	f.tail.mu.Lock()
-	defer f.tail.mu.Unlock()
-	return Position{Epoch: f.tail.epoch(), Seq: f.tail.last, Age: age}
+	t := f.tail
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Position{Epoch: t.name, Place: Place{t.last, t.digest(t.last), t.begun}, Age: age}
 }
 
 // age is how long ago the last confirmed heartbeat was sent.
@@ -100,18 +146,37 @@ func (f *Feed) age() time.Duration {
 	return time.Since(f.start) - sent
 }
 
-// Since returns the events after seq, at most `most` of them, and a channel
-// that closes when there are more than there were. ok is false when what follows
-// seq is no longer kept, or never was in this history.
-func (f *Feed) Since(seq int64, most int) (events []exeunt.Event, more <-chan struct{}, ok bool) {
+// Resume returns the place after the event with that number and digest, if the
+// log has it and what follows it is kept. A digest of "" asks by the number
+// alone. That is good for as long as nothing has been replaced under this node:
+// the reader compares the epoch.
+func (f *Feed) Resume(seq int64, digest string) (p Place, ok bool) {
 	t := f.tail
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if seq > t.last || seq < max(t.base, t.last-tailSize) {
-		return nil, t.more, false
+	if seq > t.last || seq < t.floor() {
+		return p, false
 	}
-	for n := seq + 1; n <= t.last && len(events) < most; n++ {
-		events = append(events, t.ring[n%tailSize])
+	p = Place{seq, t.digest(seq), t.begun}
+	if digest == "" {
+		return p, !t.apart
 	}
-	return events, t.more, true
+	return p, digest == p.Digest
+}
+
+// Since returns the events after a place, at most `most` of them, and a channel
+// that closes when there are more than there were. ok is false when what follows
+// is no longer kept, or the history that the place was in has been replaced.
+func (f *Feed) Since(p Place, most int) (entries []Entry, next Place, more <-chan struct{}, ok bool) {
+	t := f.tail
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.begun != t.begun || p.Seq < max(t.base.Seq, t.last-tailSize) {
+		return nil, p, t.more, false
+	}
+	for n := p.Seq + 1; n <= t.last && len(entries) < most; n++ {
+		p.Seq, p.Digest = n, t.digest(n)
+		entries = append(entries, t.ring[n%tailSize])
+	}
+	return entries, p, t.more, true
 }

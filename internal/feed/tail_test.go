@@ -23,7 +23,8 @@ func TestTailIsReadByNumber(t *testing.T) {
 	if p := f.Position(); p.Seq != 40 || p.Epoch == "" || p.Age != 0 || p.Epoch == New(live.New(40, live.Options{}), nil).Position().Epoch {
 		t.Errorf("%+v", p)
 	}
-	_, more, ok := f.Since(40, 10)
+	at := f.Position().Place
+	_, _, more, ok := f.Since(at, 10)
 	if !ok {
 		t.Error("the head is no place to begin at")
 	}
@@ -33,31 +34,79 @@ func TestTailIsReadByNumber(t *testing.T) {
 	default:
 		t.Error("a waiting reader is not told of more")
 	}
-	for at := int64(40); at < 60; {
-		list, _, ok := f.Since(at, 7)
+	for seq := int64(40); seq < 60; {
+		list, next, _, ok := f.Since(at, 7)
 		if !ok || len(list) == 0 || len(list) > 7 {
-			t.Fatalf("after %d: %d events, %v", at, len(list), ok)
+			t.Fatalf("after %d: %d events, %v", seq, len(list), ok)
 		}
 		for _, e := range list {
-			if at++; e.Seq != at || e.By.Label != "" {
-				t.Fatalf("after %d comes %d by %q", at-1, e.Seq, e.By.Label)
+			if seq++; e.Seq != seq || e.By.Label != "" || e.Digest != e.Event.Digest() {
+				t.Fatalf("after %d comes %d by %q", seq-1, e.Seq, e.By.Label)
 			}
 		}
+		if at = next; at.Seq != seq || at.Digest != list[len(list)-1].Digest {
+			t.Fatalf("after %d the place is %+v", seq, at)
+		}
 	}
-	for _, at := range []int64{39, 61} {
-		if _, _, ok := f.Since(at, 7); ok {
-			t.Errorf("%d is in the log of another history", at)
+	if p := f.Position(); p.Place != at {
+		t.Errorf("the log ends at %+v, and its reader is at %+v", p.Place, at)
+	}
+	for _, seq := range []int64{39, 61} {
+		if _, ok := f.Resume(seq, ""); ok {
+			t.Errorf("%d is in the log of another history", seq)
 		}
 	}
 }
 
 func TestTailForgetsTheOldest(t *testing.T) {
 	f := New(live.New(0, live.Options{}), nil)
-	advance(t, f, 1, tailSize+5)
-	if _, _, ok := f.Since(4, 1); ok {
+	begin := f.Position().Place
+	advance(t, f, 1, 5)
+	at := f.Position().Place
+	advance(t, f, 6, tailSize+5)
+	if _, _, _, ok := f.Since(begin, 1); ok {
 		t.Error("an event that is no longer there was passed over")
 	}
-	if list, _, ok := f.Since(5, 1); !ok || list[0].Seq != 6 {
+	if list, _, _, ok := f.Since(at, 1); !ok || list[0].Seq != 6 {
 		t.Errorf("%v, %v", list, ok)
+	}
+	// The fifth itself has made room: nobody can tell any more which it was.
+	if _, ok := f.Resume(5, at.Digest); ok {
+		t.Error("a place was found again that the log has no event for")
+	}
+	if _, ok := f.Resume(6, f.tail.ring[6].Event.Digest()); !ok {
+		t.Error("the oldest event is no place to go on from")
+	}
+}
+
+// A reader goes on only after the very event that it has.
+func TestAPlaceIsTheEventsNotTheNumbers(t *testing.T) {
+	f := New(live.New(0, live.Options{}), nil)
+	advance(t, f, 1, 3)
+	p, ok := f.Resume(2, f.tail.ring[2].Event.Digest())
+	if list, _, _, there := f.Since(p, 9); !ok || !there || len(list) != 1 {
+		t.Errorf("%v, %v: %d events follow", ok, there, len(list))
+	}
+	for name, digest := range map[string]string{"another event": f.tail.ring[3].Event.Digest(), "nonsense": "x", "more than it": f.tail.ring[2].Event.Digest() + "0"} {
+		if _, ok := f.Resume(2, digest); ok {
+			t.Errorf("%s is taken for event 2", name)
+		}
+	}
+	if _, ok := f.Resume(0, "x"); ok {
+		t.Error("something is taken for what was before the first event")
+	}
+	if p, ok := f.Resume(0, ""); !ok || p.Digest != "" {
+		t.Errorf("an empty log is no place to go on from: %+v", p)
+	}
+	// By number alone, as earlier readers ask, who compare the epoch.
+	if p, ok = f.Resume(2, ""); !ok {
+		t.Error("the number alone is refused although nothing was ever replaced")
+	}
+	f.begin(3, true)
+	if _, _, _, ok := f.Since(p, 1); ok {
+		t.Error("a place outlived its history")
+	}
+	if _, ok := f.Resume(3, ""); ok {
+		t.Error("the number alone is good although another history was begun")
 	}
 }

@@ -52,6 +52,9 @@ func (k keeper) tell(h http.Header, ans authority.Answer) {
 	}
 	h[client.HeaderEpoch] = []string{k.position.Epoch}
 	h[client.HeaderSeq] = number(k.position.Seq)
+	if k.position.Digest != "" {
+		h[client.HeaderDigest] = []string{k.position.Digest}
+	}
 	h[client.HeaderGeneration] = number(ans.Generation())
 	h[client.HeaderIdle] = number(ans.Idle().Milliseconds())
 	h[client.HeaderExpiresAt] = number(ans.ExpiresAt().UnixMilli())

@@ -58,7 +58,7 @@ func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
 		_, err = f.conn.Exec(ctx, `LISTEN `+channel)
 	}
 	if err == nil {
-		err = f.conn.QueryRow(ctx, `SELECT `+serverIdentity+`, `+historyName).Scan(&f.server, &f.history)
+		err = f.conn.QueryRow(ctx, `SELECT `+serverIdentity).Scan(&f.server)
 	}
 	if err != nil {
 		f.Close()
@@ -71,12 +71,15 @@ func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
 // another one is of another history.
 func (f *Follower) Server() int64 { return f.server }
 
-// History names the log's history: all nodes on it give it the same name.
+// History names the log's history as it was when a heartbeat was confirmed last:
+// all nodes on it give it the same name.
 func (f *Follower) History() string { return f.history }
 
 // historyName is the server's, and the database's and the table's, which are
 // others when a copy is put back, be it beside the old ones or in their place.
-const historyName = `left(md5(concat_ws(' ', ` + serverIdentity + `, (SELECT oid FROM pg_database WHERE datname = current_database()), CAST(to_regclass('log_head') AS oid))), 16)`
+// Where only the rows were put back, Event.Row tells. Programs before this one
+// counted in the name what changed under it, from 1.
+const historyName = `left(md5(concat_ws(' ', ` + serverIdentity + `, (SELECT oid FROM pg_database WHERE datname = current_database()), CAST(to_regclass('log_head') AS oid))), 16) || '.1'`
 
 // Close ends the connection.
 func (f *Follower) Close() {
@@ -92,7 +95,7 @@ func (f *Follower) Confirm(ctx context.Context) (clock time.Time, err error) {
 	f.cut.Store(false)
 	var ms int64
 	err = f.conn.QueryRow(ctx, `INSERT INTO nodes (id, beat, at) VALUES ($1, 1, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
-		ON CONFLICT (id) DO UPDATE SET beat = nodes.beat + 1, at = excluded.at RETURNING at`, f.node[:]).Scan(&ms)
+		ON CONFLICT (id) DO UPDATE SET beat = nodes.beat + 1, at = excluded.at RETURNING at, `+historyName, f.node[:]).Scan(&ms, &f.history)
 	if err == nil && f.cut.Load() {
 		err = errNotReplicated
 	}
@@ -111,14 +114,16 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 		}
 	}
 	f.news = false
-	rows, err := f.conn.Query(ctx, `SELECT `+eventColumns+` FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2`, seq, limit)
+	rows, err := f.conn.Query(ctx, `SELECT `+eventColumns+`, `+eventRow+` FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2`, seq, limit)
 	if err != nil {
 		return nil, unavailable("events", err)
 	}
 	defer rows.Close()
 	var out []exeunt.Event
 	for rows.Next() {
-		e, err := scanEvent(rows)
+		var row int64
+		e, err := scanEvent(scanMore{rows, &row})
+		e.Row = row
 		if err != nil {
 			return nil, unavailable("events", err)
 		}
@@ -126,6 +131,18 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 	}
 	return out, unavailable("events", rows.Err())
 }
+
+// eventRow is the transaction that wrote the row: an event is written once and
+// never changed, and a standby that takes over has it from the same one.
+const eventRow = `CAST(CAST(xmin AS text) AS BIGINT)`
+
+// scanMore reads what comes after an event's own columns, too.
+type scanMore struct {
+	rowScanner
+	more any
+}
+
+func (s scanMore) Scan(to ...any) error { return s.rowScanner.Scan(append(to, s.more)...) }
 
 // Head returns the number of the last event of the log.
 func (f *Follower) Head(ctx context.Context) (seq int64, err error) {

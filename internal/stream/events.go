@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -21,7 +22,8 @@ const (
 // events tells the whole event log to an app that checks sessions in its own
 // process. Each reader has its own place in the log and is given what follows;
 // nothing is kept for it here. One that stops reading is cut off by the write's
-// deadline and comes back with the number of the last event it has.
+// deadline and comes back with the number and the digest of the last event it
+// has.
 func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	key, _ := web.ClientKey(r)
 	c, ok := s.Authority.ClientByKey(key)
@@ -33,7 +35,7 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := v.position()
+	p, err := v.Authority.Position()
 	if err != nil {
 		return err
 	}
@@ -42,11 +44,12 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 		return exeunt.ErrUnavailable
 	}
 	defer leave()
-	if v.at = p.Seq; resumes {
-		v.at = after
+	v.at, v.there = p.Place, true
+	if resumes {
+		v.at, v.there = v.Authority.Feed.Resume(after, r.URL.Query().Get("digest"))
 	}
 	v.out = client.NewEvents(w)
-	if v.out.Position("hello", p) == nil {
+	if v.out.Position("hello", web.Position(p, v.Now())) == nil {
 		v.run(r.Context())
 	}
 	return nil
@@ -80,14 +83,10 @@ func beatOf(r *http.Request) time.Duration {
 // reader is one open stream of the log.
 type reader struct {
 	*Stream
-	out  *client.Events
-	at   int64 // number of the last event told
-	beat time.Duration
-}
-
-func (v *reader) position() (client.Position, error) {
-	p, err := v.Authority.Position()
-	return web.Position(p, v.Now()), err
+	out   *client.Events
+	at    feed.Place // after the last event told
+	there bool       // its place is in the log
+	beat  time.Duration
 }
 
 func (v *reader) run(ctx context.Context) {
@@ -102,12 +101,12 @@ func (v *reader) run(ctx context.Context) {
 		case <-more:
 		case <-tick.C:
 			// Silence is the honest answer of a node that has lost its log.
-			p, err := v.position()
+			p, err := v.Authority.Position()
 			if err != nil {
 				return
 			}
-			p.Seq = v.at // never a number whose events have not been told
-			if v.out.Position("beat", p) != nil {
+			p.Place = v.at // never one whose events have not been told
+			if v.out.Position("beat", web.Position(p, v.Now())) != nil {
 				return
 			}
 		case <-ctx.Done():
@@ -121,39 +120,45 @@ func (v *reader) run(ctx context.Context) {
 // catchUp tells what there is, and returns what closes when there is more.
 func (v *reader) catchUp() (more <-chan struct{}, err error) {
 	for {
-		list, more, ok := v.Authority.Feed.Since(v.at, eventsPerWrite)
-		if !ok {
+		if !v.there {
 			if err := v.reload(); err != nil {
 				return nil, err
 			}
-			continue
 		}
-		if len(list) == 0 {
+		var list []feed.Entry
+		var next feed.Place
+		list, next, more, v.there = v.Authority.Feed.Since(v.at, eventsPerWrite)
+		switch {
+		case !v.there:
+			continue
+		case len(list) == 0:
 			return more, nil
 		}
 		if err := v.out.Ends(told(list)); err != nil {
 			return nil, err
 		}
-		v.at = list[len(list)-1].Seq
+		v.at = next
 	}
 }
 
+// reload has the reader forget what it keeps and go on from the log's end: what
+// it may have missed cannot be told, or it was told of what has been replaced.
 func (v *reader) reload() error {
-	p, err := v.position()
+	p, err := v.Authority.Position()
 	if err != nil {
 		return err
 	}
-	v.at = p.Seq
-	return v.out.Position("reload", p)
+	v.at = p.Place
+	return v.out.Position("reload", web.Position(p, v.Now()))
 }
 
 // told leaves out all that a verifier does not need: who did it and why.
-func told(list []exeunt.Event) []client.EndEvent {
+func told(list []feed.Entry) []client.EndEvent {
 	out := make([]client.EndEvent, len(list))
 	for i, e := range list {
 		out[i] = client.EndEvent{
 			Seq: e.Seq, At: e.At.UTC(), Scope: string(e.Scope), Account: e.Account.String(),
-			Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation,
+			Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: e.Digest,
 		}
 	}
 	return out

@@ -64,6 +64,7 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 		{Seq: 3, Scope: "session", Session: two.ID.String(), AppSession: ans.App.String()},
 		{Seq: 4, Scope: "account", Generation: proof.Generation + 2},
 	}
+	digests := map[int64]string{}
 	check := func(in <-chan event, want []client.EndEvent) {
 		t.Helper()
 		for _, w := range want {
@@ -71,21 +72,32 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 			if got.At.IsZero() {
 				t.Errorf("%d has no time", got.Seq)
 			}
-			w.Account, w.At = proof.Account.String(), got.At
+			w.Account, w.At, w.Digest = proof.Account.String(), got.At, digests[w.Seq]
+			if w.Digest == "" {
+				w.Digest, digests[w.Seq] = got.Digest, got.Digest
+			}
 			if got != w {
 				t.Errorf("%+v, want %+v", got, w)
 			}
 		}
 	}
 	check(in, want)
-	if beat := message[client.Position](t, in, "beat"); beat.Seq != 4 {
+	if beat := message[client.Position](t, in, "beat"); beat.Seq != 4 || beat.Digest != digests[4] {
 		t.Errorf("%+v", beat)
 	}
 	again := eventsOf(s.get(t, "/api/v1/events?after=2&beat=100", s.asChirp()))
-	if hello := message[client.Position](t, again, "hello"); hello.Seq != 4 {
+	if hello := message[client.Position](t, again, "hello"); hello.Seq != 4 || hello.Digest != digests[4] {
 		t.Errorf("%+v", hello)
 	}
 	check(again, want[2:])
+	exact := eventsOf(s.get(t, "/api/v1/events?after=2&digest="+digests[2], s.asChirp()))
+	message[client.Position](t, exact, "hello")
+	check(exact, want[2:])
+	other := eventsOf(s.get(t, "/api/v1/events?after=2&digest="+digests[3], s.asChirp()))
+	message[client.Position](t, other, "hello")
+	if p := message[client.Position](t, other, "reload"); p.Seq != 4 || p.Digest != digests[4] {
+		t.Errorf("after another event of that number: %+v", p)
+	}
 	last := s.asChirp()
 	last.Set("Last-Event-ID", "3")
 	resumed := eventsOf(s.get(t, "/api/v1/events", last))
@@ -98,6 +110,26 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 	}
 	close(s.done)
 	for range in {
+	}
+}
+
+// Who follows while the log is replaced is told so before anything of the new
+// one, even where the numbers would go on.
+func TestAnOpenStreamIsToldOfAnotherHistory(t *testing.T) {
+	s := newSite(t, exeunt.Policy{})
+	proof := s.NewAccount(t, "ada")
+	_, session := s.NewSession(t, proof, exeunt.KindKept)
+	_, later := s.NewSession(t, proof, exeunt.KindKept)
+	s.SignOut(t, session)
+	in := eventsOf(s.get(t, "/api/v1/events", s.asChirp()))
+	message[client.Position](t, in, "hello")
+	s.Feed.Begin(1)
+	if p := message[client.Position](t, in, "reload"); p.Seq != 1 {
+		t.Errorf("%+v", p)
+	}
+	s.SignOut(t, later)
+	if e := message[client.EndEvent](t, in, "end"); e.Seq != 2 {
+		t.Errorf("%+v", e)
 	}
 }
 

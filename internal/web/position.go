@@ -12,5 +12,5 @@ import (
 // it is.
 func Position(p feed.Position, now time.Time) client.Position {
 	age := (p.Age + time.Millisecond - 1) / time.Millisecond
-	return client.Position{Epoch: p.Epoch, Seq: p.Seq, Age: int64(age), Now: now.UnixMilli()}
+	return client.Position{Epoch: p.Epoch, Seq: p.Seq, Digest: p.Digest, Age: int64(age), Now: now.UnixMilli()}
 }
