@@ -24,6 +24,9 @@ import (
 type fake struct {
 	mu       sync.Mutex
 	epoch    string
+	old      bool   // it tells and knows no digests, as programs before this one
+	digest   string // what the gate and the echoes tell, if not that of their place
+	events   int    // recorded in any history
 	log      []EndEvent
 	people   map[string]*fakePerson // by token
 	streams  []*fakeStream
@@ -36,6 +39,7 @@ type fake struct {
 	asked    int           // questions at the gate
 	echoes   int           // "how far is the log?"
 	opened   []string      // "after" of each stream
+	resumed  []string      // and its "digest"
 	noted    []notedAt
 	notes    int
 	noteErr  bool
@@ -81,8 +85,30 @@ func (f *fake) person(account, session string) Secret {
 func (f *fake) end(e EndEvent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e.Seq, e.At = int64(len(f.log)+1), time.Now()
-	f.log = append(f.log, e)
+	f.log = append(f.log, f.event(int64(len(f.log)+1), e))
+	f.happen(e)
+	f.deliver()
+}
+
+// replace puts another event in the place of the last one, which happened in
+// another history, where what that one ended was never ended.
+func (f *fake) replace(e EndEvent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := len(f.log) - 1
+	f.log[last] = f.event(int64(last+1), e)
+	f.happen(e)
+}
+
+// event gives an event its number. It is called with mu held.
+func (f *fake) event(seq int64, e EndEvent) EndEvent {
+	f.events++
+	e.Seq, e.At, e.Digest = seq, time.Now(), fmt.Sprint("d", f.events)
+	return e
+}
+
+// happen does to people what the event does. It is called with mu held.
+func (f *fake) happen(e EndEvent) {
 	for _, p := range f.people {
 		switch {
 		case e.covers(p.Account, p.Session, p.AppSession, p.generation):
@@ -91,7 +117,6 @@ func (f *fake) end(e EndEvent) {
 			p.generation = e.Generation
 		}
 	}
-	f.deliver()
 }
 
 // deliver tells the streams what they have not been told. Called with mu held.
@@ -99,6 +124,9 @@ func (f *fake) deliver() {
 	for _, s := range f.streams {
 		for ; !f.held && s.sent < len(f.log); s.sent++ {
 			e := f.log[s.sent]
+			if f.old {
+				e.Digest = ""
+			}
 			data, _ := json.Marshal(e)
 			fmt.Fprintf(s, "id: %d\nevent: end\ndata: %s\n\n", e.Seq, data)
 		}
@@ -161,8 +189,28 @@ func (f *fake) places() []string {
 	return slices.Clone(f.opened)
 }
 
+// digests are those that streams were asked for with.
+func (f *fake) digests() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.resumed)
+}
+
 func (f *fake) position() Position {
-	return Position{Epoch: f.epoch, Seq: int64(len(f.log)), Age: f.age, Now: msNow()}
+	p := Position{Epoch: f.epoch, Seq: int64(len(f.log)), Age: f.age, Now: msNow()}
+	if p.Seq > 0 && !f.old {
+		p.Digest = f.log[p.Seq-1].Digest
+	}
+	return p
+}
+
+// told is the position as the gate and the echoes tell it.
+func (f *fake) told() Position {
+	p := f.position()
+	if f.digest != "" {
+		p.Digest = f.digest
+	}
+	return p
 }
 
 const fakeKey = "exk_fake"
@@ -190,7 +238,7 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 		if f.noEcho {
 			return nil, errors.New("no route to host")
 		}
-		p := f.position()
+		p := f.told()
 		p.Nonce = in.Nonce
 		if d := f.slowEcho; d > 0 {
 			f.mu.Unlock()
@@ -248,7 +296,7 @@ func (f *fake) gate(r *http.Request, resp *http.Response, token string) (*http.R
 	}
 	for name, v := range map[string]string{
 		HeaderAccount: p.Account, HeaderSession: p.Session, HeaderAppSession: p.AppSession, HeaderUser: p.Handle, HeaderClient: p.Client,
-		HeaderEpoch: f.epoch, HeaderSeq: strconv.Itoa(len(f.log)), HeaderGeneration: strconv.FormatInt(p.generation, 10),
+		HeaderEpoch: f.epoch, HeaderDigest: f.told().Digest, HeaderSeq: strconv.Itoa(len(f.log)), HeaderGeneration: strconv.FormatInt(p.generation, 10),
 		HeaderIdle: strconv.FormatInt(p.idle, 10), HeaderExpiresAt: strconv.FormatInt(p.expires, 10),
 		HeaderIdleAt: strconv.FormatInt(p.IdleAt.UnixMilli(), 10), HeaderWarnAt: strconv.FormatInt(p.IdleAt.Add(-2*time.Minute).UnixMilli(), 10),
 	} {
@@ -266,16 +314,20 @@ func (f *fake) gate(r *http.Request, resp *http.Response, token string) (*http.R
 }
 
 func (f *fake) open(r *http.Request, resp *http.Response) (*http.Response, error) {
-	after := r.URL.Query().Get("after")
-	f.opened = append(f.opened, after)
+	after, digest := r.URL.Query().Get("after"), r.URL.Query().Get("digest")
+	f.opened, f.resumed = append(f.opened, after), append(f.resumed, digest)
 	pr, pw := io.Pipe()
 	s := &fakeStream{in: make(chan []byte, 1<<14), sent: len(f.log)}
 	go s.run(r.Context(), pw)
 	if n, err := strconv.Atoi(after); err == nil && n <= len(f.log) {
 		s.sent = n
 	}
-	hello, _ := json.Marshal(f.position())
-	fmt.Fprintf(s, "event: hello\ndata: %s\n\n", hello)
+	here, _ := json.Marshal(f.position())
+	fmt.Fprintf(s, "event: hello\ndata: %s\n\n", here)
+	if s.sent > 0 && !f.old && digest != "" && f.log[s.sent-1].Digest != digest {
+		s.sent = len(f.log)
+		fmt.Fprintf(s, "event: reload\ndata: %s\n\n", here)
+	}
 	f.streams = append(f.streams, s)
 	f.deliver()
 	resp.Header.Set("Content-Type", "text/event-stream")

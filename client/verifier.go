@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -221,6 +222,7 @@ func (v *Verifier) Forget(token Secret) {
 func (v *Verifier) forget(hash tokenHash) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.history.aside = slices.DeleteFunc(v.history.aside, func(a answer) bool { return a.hash == hash })
 	if k, _ := v.table.find(&hash); k != nil {
 		v.table.drop(k)
 	}

@@ -13,7 +13,7 @@ import (
 func knowing(t testing.TB, n int) (*Verifier, []Secret) {
 	t.Helper()
 	v := newFake().verifier(t, func(o *VerifierOptions) { o.MaxSessions = 2 * n; o.MaxStaleness, o.MaxAge = time.Hour, time.Hour })
-	v.startOver("e1", 0)
+	v.startOver(Position{Epoch: "e1"})
 	tokens, texts := make([]Secret, n), make([]string, n)
 	for i := range tokens {
 		texts[i] = fmt.Sprintf("exa_%049d", i)

@@ -3,6 +3,9 @@ package client
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,19 +15,36 @@ import (
 // of it to judge answers that were made earlier.
 type history struct {
 	epoch   string     // "" until the first hello
-	base    int64      // number of the last event before the ring began
+	base    place      // after the last event before the ring began
 	applied int64      // number of the last event applied
 	ring    []EndEvent // the event numbered n is at n % recentEvents
 	waiting []told
+	aside   []answer
 }
 
 func newHistory() history { return history{ring: make([]EndEvent, recentEvents)} }
 
+// place is a place in the log: after the event with that number and digest. The
+// digest is "" before the first event, and where the authority did not tell it:
+// then the epoch alone says which history that is.
+type place struct {
+	seq    int64
+	digest string
+}
+
 // told is a position that the authority has named, and the window that it opens
 // once the events up to it are applied.
 type told struct {
-	seq    int64
+	place
 	window *window
+}
+
+// answer is what the gate said, at a place in the log that has not been reached.
+type answer struct {
+	hash  tokenHash
+	p     Person
+	s     snapshot
+	asked instant
 }
 
 const (
@@ -33,11 +53,56 @@ const (
 	recentEvents = 1 << 12
 	// maxWaiting positions: there are four to a window's length.
 	maxWaiting = 8
+	// maxAside answers are held until the stream has come to their place.
+	maxAside = 256
 )
 
-// errDiverged: the stream tells of another history than the one known so far.
-// Nothing that was kept can be judged by it.
-var errDiverged = errors.New("the event log is not the one that was followed")
+var (
+	// errDiverged: the stream tells of another history than the one known so far.
+	// Nothing that was kept can be judged by it.
+	errDiverged = errors.New("the event log is not the one that was followed")
+	// errBehind: it may well be the same, but nobody can tell.
+	errBehind = fmt.Errorf("%w: it is further behind than events are remembered", ErrUnavailable)
+)
+
+// floor is the lowest number whose event is remembered.
+func (h *history) floor() int64 { return max(h.base.seq, h.applied-recentEvents+1) }
+
+// digest is that of a remembered event.
+func (h *history) digest(seq int64) string {
+	if seq == h.base.seq {
+		return h.base.digest
+	}
+	return h.ring[seq%recentEvents].Digest
+}
+
+// query asks for what follows.
+func (h *history) query() url.Values {
+	q := url.Values{}
+	if h.epoch == "" {
+		return q
+	}
+	q.Set("after", strconv.FormatInt(h.applied, 10))
+	if digest := h.digest(h.applied); digest != "" {
+		q.Set("digest", digest)
+	}
+	return q
+}
+
+// has says whether a place that has been reached is one of this history: nil,
+// errDiverged or errBehind.
+func (h *history) has(p place) error {
+	switch {
+	case p.digest == "":
+		return nil // from an authority that tells none: the epoch has to do
+	case p.seq < h.floor():
+		return errBehind
+	}
+	if mine := h.digest(p.seq); mine != "" && mine != p.digest {
+		return errDiverged
+	}
+	return nil
+}
 
 // endEvent reads an entry of the log. Whatever is not exactly as it must be is
 // errMalformed: guessing could mean to miss an end.
@@ -45,7 +110,7 @@ func endEvent(m message) (e EndEvent, err error) {
 	if err := json.Unmarshal([]byte(m.data), &e); err != nil {
 		return e, errMalformed // the decoder's error would quote the stream
 	}
-	whole := e.Seq > 0 && e.Seq <= maxCount && m.id == strconv.FormatInt(e.Seq, 10) && strings.HasPrefix(e.Account, "acc_") && e.Scope != ""
+	whole := e.Seq > 0 && e.Seq <= maxCount && m.id == strconv.FormatInt(e.Seq, 10) && soundDigest(e.Digest) && strings.HasPrefix(e.Account, "acc_") && e.Scope != ""
 	switch e.Scope {
 	case "session":
 		whole = whole && strings.HasPrefix(e.Session, "ses_") && (e.AppSession == "" || strings.HasPrefix(e.AppSession, "app_"))
@@ -76,7 +141,15 @@ const (
 )
 
 func (p Position) sound() bool {
-	return p.Epoch != "" && p.Seq >= 0 && p.Seq <= maxCount && p.Age >= 0 && p.Age <= maxAge && p.Now >= 0 && p.Now <= maxMillis
+	return p.Epoch != "" && soundDigest(p.Digest) && p.Seq >= 0 && p.Seq <= maxCount && p.Age >= 0 && p.Age <= maxAge && p.Now >= 0 && p.Now <= maxMillis
+}
+
+func (p Position) place() place { return place{p.Seq, p.Digest} }
+
+// soundDigest reports whether a text may be a digest. What it is made from is
+// the authority's business; it goes back there in an address.
+func soundDigest(s string) bool {
+	return len(s) <= 64 && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == ""
 }
 
 // covers reports whether the event ended that session.
@@ -118,26 +191,50 @@ func (v *Verifier) apply(e EndEvent) error {
 	})
 	h.ring[e.Seq%recentEvents] = e
 	h.applied = e.Seq
-	v.settle()
+	if len(h.aside) > 0 {
+		v.takeAside()
+	}
+	return v.settle()
+}
+
+// settle opens the windows whose events have been applied. A place that is none
+// of this history opens none, and is errDiverged. It is called with mu held.
+func (v *Verifier) settle() error {
+	h := &v.history
+	for len(h.waiting) > 0 && h.waiting[0].seq <= h.applied {
+		t := h.waiting[0]
+		h.waiting = h.waiting[1:]
+		switch h.has(t.place) {
+		case nil:
+			v.window.Store(t.window)
+		case errDiverged:
+			return errDiverged
+		}
+	}
 	return nil
 }
 
-// settle opens the windows whose events have been applied. It is called with
-// mu held.
-func (v *Verifier) settle() {
+// takeAside keeps the answers whose place has been reached, and is one of this
+// history. It is called with mu held.
+func (v *Verifier) takeAside() {
 	h := &v.history
-	for len(h.waiting) > 0 && h.waiting[0].seq <= h.applied {
-		v.window.Store(h.waiting[0].window)
-		h.waiting = h.waiting[1:]
-	}
+	h.aside = slices.DeleteFunc(h.aside, func(a answer) bool {
+		if a.s.seq > h.applied {
+			return false
+		}
+		if h.has(a.s.place) == nil {
+			v.remember(a.hash, a.p, a.s, a.asked)
+		}
+		return true
+	})
 }
 
-// startOver forgets everything and goes on after seq of another history; "" is
-// none yet. It is called with mu held.
-func (v *Verifier) startOver(epoch string, seq int64) {
+// startOver forgets everything and goes on from a position in another history;
+// the zero Position is none yet. It is called with mu held.
+func (v *Verifier) startOver(p Position) {
 	v.window.Store(nil)
 	v.table.clear()
-	v.history = history{epoch: epoch, base: seq, applied: seq, ring: v.history.ring}
+	v.history = history{epoch: p.Epoch, base: p.place(), applied: p.Seq, ring: v.history.ring}
 }
 
 // keep puts what the gate said into the table, unless an event after its
@@ -150,11 +247,19 @@ func (v *Verifier) keep(hash tokenHash, p Person, s snapshot, asked instant) boo
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	h := &v.history
-	if s.epoch != h.epoch {
+	switch {
+	case s.epoch != h.epoch:
 		return true // of another history: good as an answer, but not to be judged later
-	}
-	if s.seq < max(h.base, h.applied-recentEvents) {
+	case s.seq < h.floor():
 		return false
+	case s.seq > h.applied && s.digest != "":
+		// Whether it is of this history shows when the stream comes there.
+		if len(h.aside) < maxAside {
+			h.aside = append(h.aside, answer{hash, p, s, asked})
+		}
+		return true
+	case h.has(s.place) != nil:
+		return true // of another history, too
 	}
 	for seq := s.seq + 1; seq <= h.applied; seq++ {
 		e := &h.ring[seq%recentEvents]

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +53,7 @@ func (v *Verifier) lost(err error) {
 	v.history.waiting = nil
 	switch {
 	case errors.Is(err, errDiverged):
-		v.startOver("", 0)
+		v.startOver(Position{})
 	case errors.Is(err, errMalformed):
 		v.window.Store(nil)
 	}
@@ -67,13 +66,11 @@ func (v *Verifier) read(ctx context.Context, greeted func()) error {
 	quiet := max(2*v.MaxStaleness, time.Second)
 	watchdog := time.AfterFunc(v.Client.opt.CheckTimeout, cancel) // until the headers are here
 	defer watchdog.Stop()
-	q := url.Values{"beat": {strconv.FormatInt((v.MaxStaleness / 4).Milliseconds(), 10)}}
 	v.mu.Lock()
 	v.cut = cancel
-	if v.history.epoch != "" {
-		q.Set("after", strconv.FormatInt(v.history.applied, 10))
-	}
+	q := v.history.query()
 	v.mu.Unlock()
+	q.Set("beat", strconv.FormatInt((v.MaxStaleness/4).Milliseconds(), 10))
 	r, err := v.Client.newRequest(ctx, request{method: http.MethodGet, path: "/api/v1/events", query: q, token: v.Key})
 	if err != nil {
 		return err
@@ -118,7 +115,8 @@ func (v *Verifier) take(m message) error {
 		return v.apply(e)
 	case "beat":
 		p, err := position(m)
-		if err == nil && (p.Epoch != v.history.epoch || p.Seq != v.history.applied) {
+		h := &v.history
+		if err == nil && (p.Epoch != h.epoch || p.Seq != h.applied || h.has(p.place()) != nil) {
 			err = errDiverged // the events up to it have all been told
 		}
 		return err
@@ -128,7 +126,7 @@ func (v *Verifier) take(m message) error {
 			err = errDiverged
 		}
 		if err == nil {
-			v.startOver(p.Epoch, p.Seq)
+			v.startOver(p)
 		}
 		return err
 	}
@@ -143,8 +141,8 @@ func (v *Verifier) greet(m message) error {
 	case err != nil:
 		return err
 	case h.epoch == "":
-		v.startOver(p.Epoch, p.Seq)
-	case p.Epoch != h.epoch, p.Seq < h.applied:
+		v.startOver(p)
+	case p.Epoch != h.epoch, p.Seq < h.applied, p.Seq == h.applied && h.has(p.place()) != nil:
 		// Another installation, or one whose log was put back. The place that
 		// was asked for means nothing there.
 		return errDiverged
@@ -205,13 +203,28 @@ func (v *Verifier) confirm(ctx context.Context) error {
 		// Without the stream an end would be known only when the window closes.
 		return v.why
 	case p.Epoch != h.epoch:
-		v.cut() // the stream is of a node that is no more
-		return errDiverged
+		return v.part()
+	case p.Seq <= h.applied:
+		err = h.has(p.place())
 	}
-	if len(h.waiting) == maxWaiting {
-		h.waiting = h.waiting[1:]
+	if err == nil {
+		if len(h.waiting) == maxWaiting {
+			h.waiting = h.waiting[1:]
+		}
+		h.waiting = append(h.waiting, told{p.place(), newWindow(asked, p, v.MaxStaleness)})
+		err = v.settle()
 	}
-	h.waiting = append(h.waiting, told{p.Seq, newWindow(asked, p, v.MaxStaleness)})
-	v.settle()
-	return nil
+	if errors.Is(err, errDiverged) {
+		return v.part()
+	}
+	return err
+}
+
+// part leaves a stream which tells of another history than an echo: whichever of
+// the two is right, what was kept may be of the wrong one. It is called with mu
+// held.
+func (v *Verifier) part() error {
+	v.startOver(Position{})
+	v.cut()
+	return errDiverged
 }

@@ -251,13 +251,17 @@ func (t *table) len() (n int) {
 // snapshot is what the gate adds to an answer that may be kept: where in which
 // log it stands, and the limits.
 type snapshot struct {
-	epoch                          string
-	seq, generation, idle, expires int64
+	epoch string
+	place
+	generation, idle, expires int64
 }
 
 // snapshotOf reads it; the zero snapshot stands for an answer not to be kept.
 func snapshotOf(h http.Header) (s snapshot) {
-	s.epoch = h.Get(HeaderEpoch)
+	s.epoch, s.digest = h.Get(HeaderEpoch), h.Get(HeaderDigest)
+	if !soundDigest(s.digest) {
+		return snapshot{}
+	}
 	for name, to := range map[string]*int64{HeaderSeq: &s.seq, HeaderGeneration: &s.generation, HeaderIdle: &s.idle, HeaderExpiresAt: &s.expires} {
 		n, err := strconv.ParseInt(h.Get(name), 10, 64)
 		if err != nil || n < 0 || n > maxCount {

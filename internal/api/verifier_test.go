@@ -18,7 +18,7 @@ func TestEcho(t *testing.T) {
 	s.SignOut(t, session)
 	var p client.Position
 	s.call(t, http.MethodPost, "/api/v1/events/echo", key, `{"nonce":"n1"}`, &p)
-	if p.Seq != 1 || p.Epoch != s.Feed.Position().Epoch || p.Nonce != "n1" || p.Age != 0 || p.Now == 0 {
+	if p.Seq != 1 || p.Epoch != s.Feed.Position().Epoch || p.Digest != s.Feed.Position().Digest || p.Digest == "" || p.Nonce != "n1" || p.Age != 0 || p.Now == 0 {
 		t.Errorf("%+v", p)
 	}
 }

@@ -15,7 +15,7 @@ func withKey(key exeunt.Token, set func(http.Header)) func(http.Header) {
 }
 
 var keeperHeaders = []string{
-	client.HeaderEpoch, client.HeaderSeq, client.HeaderGeneration, client.HeaderIdle, client.HeaderExpiresAt,
+	client.HeaderEpoch, client.HeaderSeq, client.HeaderDigest, client.HeaderGeneration, client.HeaderIdle, client.HeaderExpiresAt,
 }
 
 func number64(t *testing.T, h http.Header, name string) int64 {
@@ -42,7 +42,8 @@ func TestGateTellsAKeeperWhatItTakes(t *testing.T) {
 		if w.Code != http.StatusOK || h.Get(client.HeaderUser) != "ada" {
 			t.Fatalf("%d %v", w.Code, h)
 		}
-		if h.Get(client.HeaderEpoch) != n.Feed.Position().Epoch || number64(t, h, client.HeaderSeq) != 1 ||
+		at := n.Feed.Position()
+		if h.Get(client.HeaderEpoch) != at.Epoch || number64(t, h, client.HeaderSeq) != 1 || h.Get(client.HeaderDigest) != at.Digest || at.Digest == "" ||
 			number64(t, h, client.HeaderGeneration) != proof.Generation || number64(t, h, client.HeaderIdle) != who.Idle().Milliseconds() ||
 			number64(t, h, client.HeaderExpiresAt) != who.ExpiresAt().UnixMilli() {
 			t.Errorf("%v", h)
