@@ -64,7 +64,7 @@ const (
 // ask answers for a token that memory does not know, or does not know freshly
 // enough.
 func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
-	if state, ok := a.lookups.known(sight{use, h}); ok {
+	if state, ok := a.lookups.known(sight{use, h, a.Live.Epoch()}); ok {
 		return Answer{State: state}
 	}
 	// Not by the request's own context: a sign-out whose sender has gone must
@@ -95,7 +95,7 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 		case errors.Is(err, exeunt.ErrNotFound):
 			// A token is drawn at random, so one that is unknown now was never
 			// handed out and, but for a chance of 2^-256, never will be.
-			a.lookups.remember(sight{use, h}, live.NoSuch)
+			a.lookups.remember(sight{use, h, sn.Epoch}, live.NoSuch)
 			return Answer{State: live.NoSuch}
 		case err != nil:
 			a.Log.Warn("a token could not be looked up", "err", err)
@@ -106,13 +106,13 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 		}
 		if !a.Live.Insert(sn) {
 			if sn.Session.End != nil || sn.Session.Generation < sn.AccountGeneration {
-				a.lookups.remember(sight{use, h}, live.Ended)
+				a.lookups.remember(sight{use, h, sn.Epoch}, live.Ended)
 				return Answer{State: live.Ended}
 			}
 			continue // an event overtook the snapshot, or activity: read again, it will show
 		}
 		if sn.App != nil && sn.App.End != nil {
-			a.lookups.remember(sight{use, h}, live.Ended)
+			a.lookups.remember(sight{use, h, sn.Epoch}, live.Ended)
 			return Answer{State: live.Ended}
 		}
 		if ans := a.Live.Check(h, a.Now()); stands(ans, w) {
@@ -149,7 +149,8 @@ func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.Toke
 // which find says that the secret is good for nothing and never will be again;
 // that is remembered.
 func (a *Authority) LookUp(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash, dead error, find func(context.Context) error) error {
-	if _, ok := a.lookups.known(sight{use, h}); ok {
+	seen := sight{use, h, a.Live.Epoch()}
+	if _, ok := a.lookups.known(seen); ok {
 		return dead
 	}
 	release, ok := a.lookups.enter(ctx)
@@ -161,7 +162,7 @@ func (a *Authority) LookUp(ctx context.Context, use exeunt.TokenUse, h exeunt.To
 	defer cancel()
 	err := find(ctx)
 	if errors.Is(err, dead) {
-		a.lookups.remember(sight{use, h}, live.NoSuch)
+		a.lookups.remember(seen, live.NoSuch)
 	}
 	return err
 }
@@ -178,8 +179,9 @@ type lookups struct {
 // sight is what was looked up: a hash that is no app session's may well be a
 // session's.
 type sight struct {
-	use  exeunt.TokenUse
-	hash exeunt.TokenHash
+	use   exeunt.TokenUse
+	hash  exeunt.TokenHash
+	epoch int64 // of memory: in another history it may be alive
 }
 
 const (

@@ -393,6 +393,23 @@ func (s *Server) Exec(t testing.TB, database, q string) {
 	}
 }
 
+// Copy copies a database's rows with pg_dump, and returns what puts them back in
+// the place of those that are there then, all at once.
+func (s *Server) Copy(t testing.TB, database string) (putBack func()) {
+	t.Helper()
+	file := filepath.Join(s.dir, fmt.Sprintf("%s.%d.sql", database, s.made.Add(1)))
+	if err := s.run("pg_dump", "--data-only", "--file", file, s.URL(database)); err != nil {
+		t.Fatal(err)
+	}
+	const empty = `DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'); END $$`
+	return func() {
+		t.Helper()
+		if err := s.run("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set", "ON_ERROR_STOP=1", "--command", empty, "--file", file, s.URL(database)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Try runs a statement that may fail, as on a server that has a fault.
 func (s *Server) Try(q string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

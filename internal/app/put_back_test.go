@@ -1,0 +1,223 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/testpg"
+)
+
+// behind are nodes on one database behind a balancer that gives each request to
+// the next of them, and an app that checks sessions by way of it.
+type behind struct {
+	t      *testing.T
+	server *testpg.Server
+	conf   config.Config
+	nodes  []run
+	turn   atomic.Int64
+	app    *client.Verifier
+	opened atomic.Int64 // streams
+	echoes atomic.Int64
+}
+
+func newBehind(t *testing.T, many int) *behind {
+	t.Helper()
+	b := &behind{t: t, server: testpg.New(t), conf: config.Default()}
+	door := httptest.NewServer(http.HandlerFunc(b.serve))
+	t.Cleanup(door.Close)
+	key := exeunt.NewToken(exeunt.UseClient)
+	c := &b.conf
+	c.Addr, c.URL, c.Development, c.MaxStaleness = "127.0.0.1:0", strings.Replace(door.URL, "127.0.0.1", "exeunt.localhost", 1), true, time.Second
+	c.Database, c.MasterKey = config.Secret(b.server.NewDatabase(t)), config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/", RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: []string{key.Hash().String()}}}
+	for range many {
+		b.add()
+	}
+	b.nodes[0].addAda()
+	transport := client.NewTransport()
+	calls, err := client.New(c.URL, client.Options{Transport: transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.app, err = client.NewVerifier(client.VerifierOptions{Client: calls, Key: client.NewSecret(key.Reveal()), MaxStaleness: time.Second, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { b.app.Run(ctx) })
+	t.Cleanup(func() { stop(); done.Wait(); transport.CloseIdleConnections() })
+	b.until("the app checks in its own memory", b.app.Fresh)
+	return b
+}
+
+// add starts one more node.
+func (b *behind) add() run {
+	b.t.Helper()
+	c := b.conf
+	c.Data = filepath.Join(b.t.TempDir(), "node")
+	n := start(b.t, c)
+	b.nodes = append(b.nodes, n)
+	return n
+}
+
+func (b *behind) serve(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/api/v1/events":
+		b.opened.Add(1)
+	case "/api/v1/events/echo":
+		b.echoes.Add(1)
+	}
+	b.nodes[b.turn.Add(1)%int64(len(b.nodes))].Handler().ServeHTTP(w, r)
+}
+
+func (b *behind) until(what string, so func() bool) {
+	b.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(20 * time.Second); !so(); <-tick.C {
+		if time.Now().After(limit) {
+			b.t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// person is somebody who is signed in to the app.
+type person struct {
+	session exeunt.Session
+	browser exeunt.Token
+	app     client.Secret
+}
+
+// signIn signs in to the app, which then knows the session.
+func (b *behind) signIn() (p person) {
+	b.t.Helper()
+	n := b.nodes[0]
+	p.browser, p.session = n.signIn()
+	const verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
+	sum := sha256.Sum256([]byte(verifier))
+	redirect := b.conf.Clients[0].RedirectURIs[0]
+	code, err := n.Authority.GrantCode(b.t.Context(), p.session.Account, p.session.ID, authority.CodeRequest{
+		Client: "chirp", RedirectURI: redirect, Challenge: base64.RawURLEncoding.EncodeToString(sum[:]),
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	token, _, err := n.Authority.ExchangeCode(b.t.Context(), authority.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p.app = client.NewSecret(token.Reveal())
+	for _, n := range b.nodes {
+		n.want(p.browser, live.Usable)
+	}
+	if _, err := b.app.Check(b.t.Context(), p.app, false); err != nil {
+		b.t.Fatal(err)
+	}
+	return p
+}
+
+// become waits until the app and all nodes give the same answer about a session.
+func (b *behind) become(p person, usable bool, state live.State) {
+	b.t.Helper()
+	b.until("the app's answer is right", func() bool {
+		_, err := b.app.Check(b.t.Context(), p.app, false)
+		return err == nil && usable || errors.Is(err, client.ErrSignedOut) && !usable
+	})
+	for _, n := range b.nodes {
+		b.until("a node's answer is right", func() bool { return n.Authority.Check(b.t.Context(), p.browser).State == state })
+	}
+}
+
+// agree waits until the app is at peace with all nodes: echoes of all of them
+// have come, and its stream is the one that it had.
+func (b *behind) agree() {
+	b.t.Helper()
+	at := b.nodes[0].position()
+	for _, n := range b.nodes[1:] {
+		if p := n.position(); p != at || p.Digest == "" {
+			b.t.Errorf("one node is at %+v, another at %+v", at, p)
+		}
+	}
+	b.until("the app checks in its own memory", b.app.Fresh)
+	streams, echoes := b.opened.Load(), b.echoes.Load()
+	b.until("every node has been asked", func() bool { return b.echoes.Load() > echoes+4 })
+	if n := b.opened.Load(); n != streams || !b.app.Fresh() {
+		b.t.Errorf("the app has opened %d more streams; it checks in its own memory: %v", n-streams, b.app.Fresh())
+	}
+}
+
+// position is a confirmed one, of which the age and the node's own part are left
+// out.
+func (r run) position() (p client.Position) {
+	r.t.Helper()
+	if err := r.Authority.Feed.Confirm(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	at := r.Authority.Feed.Position()
+	return client.Position{Epoch: at.Epoch, Seq: at.Seq, Digest: at.Digest}
+}
+
+// The rows of a database are put back from a copy while its nodes run: the
+// server, the database and its tables stay what they are, so that the history's
+// name does not change. What nodes and apps have kept is dropped by themselves,
+// and a node that starts later agrees with those that have been through it.
+func TestRowsThatArePutBackUnderRunningNodes(t *testing.T) {
+	b := newBehind(t, 2)
+	one, other := b.nodes[0], b.nodes[1]
+	other.end(b.signIn().session) // event 1
+	living, gone := b.signIn(), b.signIn()
+	before := b.server.Copy(t, "test1")
+	one.end(gone.session) // event 2
+	b.become(gone, false, live.Ended)
+	after := b.server.Copy(t, "test1")
+
+	epoch := one.position().Epoch
+	before()
+	b.become(gone, true, live.Usable) // nobody has signed it out in this history
+	b.agree()
+
+	// Now the log comes to the same number with another event, and the database
+	// is the other one again: all at once, so that nobody sees the log go back.
+	young := b.signIn()
+	other.end(living.session) // event 2
+	b.become(living, false, live.Ended)
+	b.become(gone, true, live.Usable)
+	b.agree()
+	after()
+	b.become(gone, false, live.Ended)
+	b.become(young, false, live.NoSuch)
+	b.become(living, true, live.Usable)
+	b.agree()
+
+	// And even where the log is the same, the sessions are not.
+	young = b.signIn()
+	after()
+	b.become(young, false, live.NoSuch)
+	b.become(living, true, live.Usable)
+	b.agree()
+
+	b.add() // which has never seen another history
+	b.agree()
+	if e := one.position().Epoch; e != epoch {
+		t.Errorf("the history was named %s and is now named %s", epoch, e)
+	}
+	one.end(living.session)
+	b.become(living, false, live.Ended)
+}
