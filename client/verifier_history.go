@@ -3,7 +3,6 @@ package client
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -62,7 +61,7 @@ var (
 	// Nothing that was kept can be judged by it.
 	errDiverged = errors.New("the event log is not the one that was followed")
 	// errBehind: it may well be the same, but nobody can tell.
-	errBehind = fmt.Errorf("%w: it is further behind than events are remembered", ErrUnavailable)
+	errBehind = errors.New("what is told is further behind than events are remembered")
 )
 
 // floor is the lowest number whose event is remembered.
@@ -197,8 +196,8 @@ func (v *Verifier) apply(e EndEvent) error {
 	return v.settle()
 }
 
-// settle opens the windows whose events have been applied. A place that is none
-// of this history opens none, and is errDiverged. It is called with mu held.
+// settle opens the windows whose events have been applied, and is errDiverged
+// at a place that is none of this history. It is called with mu held.
 func (v *Verifier) settle() error {
 	h := &v.history
 	for len(h.waiting) > 0 && h.waiting[0].seq <= h.applied {

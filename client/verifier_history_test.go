@@ -160,6 +160,39 @@ func TestAnAnswerFromAheadIsKeptWhenTheStreamComesThere(t *testing.T) {
 	}
 }
 
+// Of an event that is no longer remembered nobody can say whether it was another:
+// it opens no window, and is no reason to forget either.
+func TestAPlaceThatIsLongGoneOpensNoWindow(t *testing.T) {
+	v := newFake().verifier(t)
+	v.startOver(Position{Epoch: "e1", Seq: 10, Digest: "d10"})
+	for seq := int64(11); seq <= 11+recentEvents; seq++ {
+		if err := v.apply(EndEvent{Seq: seq, Digest: "d" + strconv.FormatInt(seq, 10), Scope: "account", Account: "acc_x", Generation: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := v.history.applied
+	for _, c := range []struct {
+		p    place
+		want error
+	}{
+		{place{last, "d" + strconv.FormatInt(last, 10)}, nil},
+		{place{last, "d11"}, errDiverged},
+		{place{last, ""}, nil},
+		{place{12, "d12"}, nil},
+		{place{12, "d13"}, errDiverged},
+		{place{11, "d11"}, errBehind},
+		{place{11, ""}, nil},
+		{place{1, "d1"}, errBehind},
+	} {
+		v.window.Store(nil)
+		v.history.waiting = []told{{c.p, &window{}}}
+		err := v.settle()
+		if got := v.history.has(c.p); got != c.want || (err == errDiverged) != (c.want == errDiverged) || (v.window.Load() != nil) != (c.want == nil) {
+			t.Errorf("%+v: %v, want %v; settled with %v, a window opened: %v", c.p, got, c.want, err, v.window.Load() != nil)
+		}
+	}
+}
+
 func TestAnswersFromAheadAreBounded(t *testing.T) {
 	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
 		f.set(func() { f.held = true })
@@ -233,8 +266,8 @@ func FuzzPlace(f *testing.F) {
 	} {
 		f.Add(s.position, s.id, s.seq, s.digest)
 	}
+	v := newFake().verifier(f)
 	f.Fuzz(func(t *testing.T, text, id, seq, digest string) {
-		v := newFake().verifier(t)
 		if p, err := position(message{data: text}); err == nil {
 			v.startOver(p)
 			h := &v.history

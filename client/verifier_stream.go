@@ -142,7 +142,7 @@ func (v *Verifier) greet(m message) error {
 		return err
 	case h.epoch == "":
 		v.startOver(p)
-	case p.Epoch != h.epoch, p.Seq < h.applied, p.Seq == h.applied && h.has(p.place()) != nil:
+	case p.Epoch != h.epoch, p.Seq < h.applied:
 		// Another installation, or one whose log was put back. The place that
 		// was asked for means nothing there.
 		return errDiverged
@@ -202,28 +202,18 @@ func (v *Verifier) confirm(ctx context.Context) error {
 	case !v.connected:
 		// Without the stream an end would be known only when the window closes.
 		return v.why
-	case p.Epoch != h.epoch:
-		return v.part()
-	case p.Seq <= h.applied:
-		err = h.has(p.place())
 	}
-	if err == nil {
+	if p.Epoch == h.epoch {
 		if len(h.waiting) == maxWaiting {
 			h.waiting = h.waiting[1:]
 		}
 		h.waiting = append(h.waiting, told{p.place(), newWindow(asked, p, v.MaxStaleness)})
-		err = v.settle()
+		if v.settle() == nil {
+			return nil
+		}
 	}
-	if errors.Is(err, errDiverged) {
-		return v.part()
-	}
-	return err
-}
-
-// part leaves a stream which tells of another history than an echo: whichever of
-// the two is right, what was kept may be of the wrong one. It is called with mu
-// held.
-func (v *Verifier) part() error {
+	// Whether the stream or this answer is of the history that counts, what was
+	// kept may be of the other.
 	v.startOver(Position{})
 	v.cut()
 	return errDiverged

@@ -71,8 +71,10 @@ func TestTailForgetsTheOldest(t *testing.T) {
 		t.Errorf("%v, %v", list, ok)
 	}
 	// The fifth itself has made room: nobody can tell any more which it was.
-	if _, ok := f.Resume(5, at.Digest); ok {
-		t.Error("a place was found again that the log has no event for")
+	for _, digest := range []string{at.Digest, ""} {
+		if _, ok := f.Resume(5, digest); ok {
+			t.Errorf("the place after %q was found again", digest)
+		}
 	}
 	if _, ok := f.Resume(6, f.tail.ring[6].Event.Digest()); !ok {
 		t.Error("the oldest event is no place to go on from")
