@@ -1,0 +1,32 @@
+package exeunt
+
+import (
+	"testing"
+	"time"
+)
+
+// Whatever the log holds of an event but who did it tells it from another.
+func TestEventsAreToldApart(t *testing.T) {
+	e := Event{Seq: 7, At: time.UnixMilli(1_800_000_000_000), Row: 700, Generation: 2, Version: 3,
+		Revocation: Revocation{Account: NewAccountID(), Scope: ScopeSession, Session: NewSessionID(), AppSession: NewAppSessionID(), Reason: ReasonIdle}}
+	for name, change := range map[string]func(*Event){
+		"number": func(e *Event) { e.Seq++ }, "time": func(e *Event) { e.At = e.At.Add(time.Millisecond) }, "row": func(e *Event) { e.Row++ },
+		"generation": func(e *Event) { e.Generation++ }, "version": func(e *Event) { e.Version++ }, "account": func(e *Event) { e.Account = NewAccountID() },
+		"session": func(e *Event) { e.Session = NewSessionID() }, "app session": func(e *Event) { e.AppSession = NewAppSessionID() },
+		"scope": func(e *Event) { e.Scope = ScopeOthers }, "reason": func(e *Event) { e.Reason = ReasonAbsolute },
+	} {
+		o := e
+		change(&o)
+		if o.Digest() == e.Digest() || o.Same(&e) {
+			t.Errorf("another %s makes no other event", name)
+		}
+	}
+	o := e
+	o.By, o.Key, o.At = Actor{Kind: ActorOperator}, "k", e.At.In(time.FixedZone("", 3600))
+	if o.Digest() != e.Digest() || len(e.Digest()) != 2*digestLen {
+		t.Errorf("%s and %s", e.Digest(), o.Digest())
+	}
+	if o.Row = 0; !o.Same(&e) || !e.Same(&o) {
+		t.Error("an event whose row was not looked at is not recognised")
+	}
+}
