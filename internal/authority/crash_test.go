@@ -207,7 +207,8 @@ func checkFile(t *testing.T, path string) {
 		"rows that refer to nothing": `SELECT count(*) FROM pragma_foreign_key_check`,
 		"accounts that count their sessions wrongly": `SELECT count(*) FROM accounts a WHERE live_sessions <> (SELECT count(*) FROM sessions s
 			WHERE s.account_id = a.id AND s.ended_at IS NULL AND s.generation >= a.generation)`,
-		"endings without an audit entry": `SELECT abs((SELECT count(*) FROM events) - (SELECT count(*) FROM audit WHERE action = 'end'))`,
+		"endings without an audit entry": `SELECT count(*) FROM events WHERE by_address IS NULL`,
+		"sign-ins without one":           `SELECT abs((SELECT count(*) FROM sessions) - (SELECT count(*) FROM audit WHERE action = 'sign_in'))`,
 	} {
 		var n int
 		if err := db.QueryRow(q).Scan(&n); err != nil || n != 0 {

@@ -128,6 +128,12 @@ func (a *Authority) Sweep(ctx context.Context) error {
 }
 
 func (a *Authority) sweepOverdue(ctx context.Context) error {
+	for more := true; more; {
+		var err error
+		if more, err = a.Store.PutOff(ctx, a.Now()); err != nil {
+			return err
+		}
+	}
 	for {
 		overdue, err := a.Store.Overdue(ctx, a.Now(), overdueStep)
 		if err != nil {

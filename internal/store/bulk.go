@@ -11,9 +11,9 @@ import (
 // all is much faster than one for each. What a bulk statement leaves undecided
 // is decided one by one, by the statements that both engines share.
 type bulk interface {
-	// end ends sessions in a transaction of its own, as tx.endSession,
-	// appendEvent and audit do for one. It fills in the outcome of those it has
-	// ended and leaves the others alone. Its error is to be judged as one of
+	// end ends sessions in a transaction of its own, as tx.endSession and
+	// appendEvent do for one. It fills in the outcome of those it has ended and
+	// leaves the others alone. Its error is to be judged as one of
 	// COMMIT, which may have been sent whatever went wrong. before, if there is
 	// one, is called first; it is a fault, in tests only.
 	end(t *tx, list []*ending, before func() error) error

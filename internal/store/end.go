@@ -31,7 +31,7 @@ type Change struct {
 }
 
 // End records a revocation: it marks the session or raises the account's
-// generation, appends the event, and writes the audit entry, all or nothing.
+// generation and appends the event, which is the audit entry too, all or nothing.
 // What might happen:
 //   - nil: recorded, or found recorded already (Ending.Already).
 //   - ErrNotFound: no such account, session or app session.
@@ -123,11 +123,8 @@ func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time
 			return out, nil, err
 		}
 	}
-	if out.Seq, err = t.appendEvent(by, rev, generation, 0, now); err != nil {
-		return out, nil, err
-	}
-	detail := string(rev.Scope) + " " + string(rev.Reason)
-	return out, nil, t.audit(exeunt.AuditEntry{At: now, Account: rev.Account, Action: exeunt.AuditEnd, Session: rev.Session, By: by, Detail: detail})
+	out.Seq, err = t.appendEvent(by, rev, generation, 0, now)
+	return out, nil, err
 }
 
 // mayStillAct reports whether a person's own session has not ended by the time
@@ -254,12 +251,18 @@ func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 	return exeunt.ErrSignedOut, nil
 }
 
+// appendEvent records an event. That of an ending is its audit entry as well,
+// and therefore has an address, be it empty.
 func (t *tx) appendEvent(by exeunt.Actor, rev exeunt.Revocation, generation, version int64, now time.Time) (int64, error) {
 	seq := t.seq + 1
-	_, err := t.exec(`INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, version, reason, by_kind, by_account, by_session, by_label)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+	var address any
+	if rev.Scope != exeunt.ScopeProfile {
+		address = addressText(by.Address)
+	}
+	_, err := t.exec(`INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, version, reason, by_kind, by_account, by_session, by_label, by_address)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		seq, ms(now), rev.Account.Bytes(), rev.Scope, rev.Session.Bytes(), rev.AppSession.Bytes(), generation, version, rev.Reason,
-		by.Kind, by.Account.Bytes(), by.Session.Bytes(), by.Label)
+		by.Kind, by.Account.Bytes(), by.Session.Bytes(), by.Label, address)
 	if err != nil {
 		return 0, err
 	}
@@ -269,12 +272,8 @@ func (t *tx) appendEvent(by exeunt.Actor, rev exeunt.Revocation, generation, ver
 }
 
 func (t *tx) audit(e exeunt.AuditEntry) error {
-	address := ""
-	if e.By.Address.IsValid() {
-		address = e.By.Address.String()
-	}
-	_, err := t.exec(`INSERT INTO audit (account_id, at, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		e.Account.Bytes(), ms(e.At), e.Action, e.Session.Bytes(), e.By.Kind, e.By.Account.Bytes(), e.By.Session.Bytes(), e.By.Label, address, e.Detail)
+	_, err := t.exec(`INSERT INTO audit (seq, account_id, at, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		t.seq, e.Account.Bytes(), ms(e.At), e.Action, e.Session.Bytes(), e.By.Kind, e.By.Account.Bytes(), e.By.Session.Bytes(), e.By.Label, addressText(e.By.Address), e.Detail)
 	return err
 }

@@ -48,7 +48,8 @@ var (
 	postgresSpelling = strings.NewReplacer()
 	// "C" compares bytes, as SQLite does.
 	postgresTypes = strings.NewReplacer(" INTEGER /* counts */", " BIGINT GENERATED ALWAYS AS IDENTITY",
-		" INTEGER", " BIGINT", " BLOB", " BYTEA", " TEXT", ` TEXT COLLATE "C"`)
+		" INTEGER", " BIGINT", " BLOB", " BYTEA", " TEXT", ` TEXT COLLATE "C"`,
+		"/* concurrently */", "CONCURRENTLY", "-- postgres: ", "")
 )
 
 func newPostgres(opt Options) (*postgresEngine, error) {

@@ -35,11 +35,8 @@ const bulkEnd = `WITH wish AS (
 ), done AS (
 	SELECT w.*, e.label, (SELECT h.seq FROM log_head h WHERE h.id = 1) + row_number() OVER (ORDER BY w.ord) AS seq FROM ended e JOIN wish w ON w.ord = e.ord
 ), logged AS (
-	INSERT INTO events (seq, at, account_id, scope, session_id, generation, reason, by_kind, by_account, by_session, by_label)
-	SELECT seq, now, account, 'session', session, 0, reason, by_kind, by_account, by_session, label FROM done
-), audited AS (
-	INSERT INTO audit (account_id, at, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail)
-	SELECT account, now, 'end', session, by_kind, by_account, by_session, label, by_address, 'session ' || reason FROM done ORDER BY seq
+	INSERT INTO events (seq, at, account_id, scope, session_id, generation, reason, by_kind, by_account, by_session, by_label, by_address)
+	SELECT seq, now, account, 'session', session, 0, reason, by_kind, by_account, by_session, label, by_address FROM done
 ), remembered AS (
 	INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT actor, key, request, seq, 1, now FROM done WHERE key <> ''
 ), counted AS (
@@ -151,7 +148,7 @@ func (*postgresEngine) saveActivity(t *tx, list []live.Activity) error {
 		}
 	}
 	const given = ` FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS g(account, id, seen) WHERE account_id = g.account AND x.id = g.id AND ended_at IS NULL`
-	if _, err := t.exec(`UPDATE sessions x SET seen = greatest(x.seen, g.seen), deadline = least(greatest(x.seen, g.seen) + idle, expires)`+given, sessions.args()...); err != nil {
+	if _, err := t.exec(`UPDATE sessions x SET seen = greatest(x.seen, g.seen)`+given, sessions.args()...); err != nil {
 		return err
 	}
 	_, err := t.exec(`UPDATE app_sessions x SET seen = greatest(x.seen, g.seen)`+given, apps.args()...)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"math"
 	"net/netip"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 const sweepStep = 256
 
 // SaveActivity writes last-activity times. What a crash loses of them only
-// makes a session end earlier.
+// makes a session end earlier. When the sweep looks at the session next stays as
+// it is: PutOff moves it, once in an idle timeout.
 func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 	for len(list) > 0 {
 		part := list[:min(len(list), sweepStep)]
@@ -24,7 +26,7 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 				return b.saveActivity(t, part)
 			}
 			for _, a := range part {
-				q, id := `UPDATE sessions SET seen = greatest(seen, $1), deadline = least(greatest(seen, $1) + idle, expires) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.Session.Bytes()
+				q, id := `UPDATE sessions SET seen = greatest(seen, $1) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.Session.Bytes()
 				if !a.App.IsZero() {
 					q, id = `UPDATE app_sessions SET seen = greatest(seen, $1) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.App.Bytes()
 				}
@@ -43,12 +45,34 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 
 const overdueColumns = `SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen + s.idle THEN 'absolute' ELSE 'idle' END
 	FROM sessions s JOIN accounts a ON a.id = s.account_id
-	WHERE s.ended_at IS NULL AND s.generation >= a.generation AND s.deadline <= $1`
+	WHERE s.ended_at IS NULL AND s.generation >= a.generation AND s.deadline <= $1 AND (s.seen + s.idle <= $1 OR s.expires <= $1)`
 
 // Overdue returns sessions of every account whose time has run out as far as
 // the database knows, at most limit.
 func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]live.Overdue, error) {
 	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` ORDER BY s.deadline LIMIT $2`, ms(now), limit))
+}
+
+// never is when the sweep looks next at a session that has ended.
+const never = math.MaxInt64
+
+// due are sessions that it is time to look at and that have not run out.
+const due = `SELECT account_id, id FROM sessions WHERE deadline <= $1 AND (ended_at IS NOT NULL OR (seen + idle > $1 AND expires > $1)) ORDER BY deadline LIMIT $2`
+
+// PutOff sets when the sweep looks next at sessions that it is time to look at
+// and that have been active meanwhile, or have ended. It does a bounded number
+// and reports whether there is more to do. Without any it writes nothing.
+func (s *Store) PutOff(ctx context.Context, now time.Time) (more bool, err error) {
+	if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (`+due+`)`, ms(now), sweepStep).Scan(&more); err != nil || !more {
+		return false, unavailable("look for sessions to put off", err)
+	}
+	var n int64
+	err = s.commit(ctx, func(t *tx) (err error) {
+		n, err = t.exec(`UPDATE sessions SET deadline = CASE WHEN ended_at IS NULL THEN least(seen + idle, expires) ELSE $3 END
+			WHERE (account_id, id) IN (`+due+`)`, ms(now), sweepStep, int64(never))
+		return err
+	})
+	return n == sweepStep, err
 }
 
 // OverdueOf returns those of one account.
@@ -122,8 +146,8 @@ func (t *tx) settledUpTo(seq int64) error {
 
 // Retention says how long what is over is kept.
 type Retention struct {
-	Ended time.Duration // ended sessions and app sessions, and the events that ended them
-	Audit time.Duration // audit entries
+	Ended time.Duration // ended sessions and app sessions
+	Audit time.Duration // audit entries; the events are among them
 }
 
 // stale names the rows of each table that are older than the retention allows,
@@ -133,7 +157,6 @@ var stale = []struct {
 	table, key, rows string
 	before           func(Retention, time.Time) time.Time
 }{
-	{"sessions", "(account_id, id)", `SELECT account_id, id FROM sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`, Retention.ended},
 	{"app_sessions", "(account_id, id)", `SELECT account_id, id FROM app_sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`, Retention.ended},
 	{"codes", "hash", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore},
 	{"invites", "hash", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore},
@@ -144,18 +167,22 @@ var stale = []struct {
 	// An event outlives the sessions it explains, and the last one stays: by it
 	// other nodes tell whether the log is still the one that they follow.
 	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1
-		AND seq <= (SELECT settled FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.ended},
+		AND seq <= (SELECT CASE WHEN settled < purged THEN settled ELSE purged END FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.events},
 }
 
 func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
-func (r Retention) marks(now time.Time) time.Time    { return r.ended(now).Add(-24 * time.Hour) } // longer than events
 func (r Retention) audit(now time.Time) time.Time    { return now.Add(-r.Audit) }
+func (r Retention) events(now time.Time) time.Time   { return now.Add(-max(r.Ended, r.Audit)) }
+func (r Retention) marks(now time.Time) time.Time    { return r.events(now).Add(-24 * time.Hour) } // longer than events
 func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
 
 // Purge deletes a bounded number of rows that are older than the retention
 // allows, and returns how many. Without any it writes nothing.
 func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (int64, error) {
-	var deleted int64
+	deleted, err := s.purgeSessions(ctx, ms(r.ended(now)))
+	if err != nil {
+		return deleted, err
+	}
 	for _, st := range stale {
 		before := ms(st.before(r, now))
 		var any bool
@@ -178,10 +205,50 @@ func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (int64, e
 	return deleted, nil
 }
 
-// Audit returns the account's audit entries, newest first.
+// purgeSessions deletes sessions that ended before, following the log: it says
+// which they are, so that they need no index that an ending would have to write.
+func (s *Store) purgeSessions(ctx context.Context, before int64) (deleted int64, err error) {
+	var purged, settled, last, together int64
+	err = s.read.QueryRowContext(ctx, `SELECT h.purged, h.settled, COALESCE(max(e.seq), 0), COALESCE(min(CASE WHEN e.generation > 0 THEN e.seq END), 0) FROM log_head h
+		LEFT JOIN (SELECT seq, at, generation FROM events WHERE seq > (SELECT purged FROM log_head WHERE id = 1) ORDER BY seq LIMIT $2) AS e
+		ON e.at < $1 WHERE h.id = 1 GROUP BY h.purged, h.settled`, before, sweepStep).Scan(&purged, &settled, &last, &together)
+	switch {
+	case err != nil:
+		return 0, unavailable("look for old sessions", err)
+	case last == 0, together == purged+1 && together > settled:
+		return 0, nil // (the rows of those that ended together are not written yet)
+	case together == purged+1:
+		last = together
+	case together > 0:
+		last = together - 1
+	}
+	err = s.commit(ctx, func(t *tx) (err error) {
+		if last == together {
+			deleted, err = t.exec(`DELETE FROM sessions WHERE (account_id, id) IN (SELECT s.account_id, s.id FROM events e JOIN sessions s ON s.account_id = e.account_id
+				WHERE e.seq = $1 AND s.ended_at < $2 LIMIT $3)`, together, before, sweepStep)
+		} else {
+			deleted, err = t.exec(`DELETE FROM sessions WHERE (account_id, id) IN (SELECT account_id, session_id FROM events
+				WHERE seq > $1 AND seq <= $2 AND scope = 'session' AND app_session_id IS NULL) AND ended_at < $3`, purged, last, before)
+		}
+		if err != nil || last == together && deleted == sweepStep {
+			return err
+		}
+		_, err = t.exec(`UPDATE log_head SET purged = greatest(purged, $1) WHERE id = 1`, last)
+		return err
+	})
+	return deleted, err
+}
+
+// Audit returns the account's audit entries, newest first. An ending's is its
+// event; the others tell after which event they were made.
 func (s *Store) Audit(ctx context.Context, account exeunt.AccountID, limit int) ([]exeunt.AuditEntry, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail
-		FROM audit WHERE account_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, account.Bytes(), limit)
+	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail FROM (
+		SELECT * FROM (SELECT seq, id, at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail
+			FROM audit WHERE account_id = $1 ORDER BY at DESC, id DESC LIMIT $2) AS others
+		UNION ALL
+		SELECT * FROM (SELECT seq, 0, at, account_id, 'end', session_id, by_kind, by_account, by_session, by_label, by_address, scope || ' ' || reason
+			FROM events WHERE account_id = $1 AND by_address IS NOT NULL ORDER BY at DESC, seq DESC LIMIT $2) AS endings
+		) AS entries ORDER BY at DESC, seq DESC, id DESC LIMIT $2`, account.Bytes(), limit)
 	return collect(rows, err, "audit", func(r rowScanner) (e exeunt.AuditEntry, err error) {
 		var when int64
 		var address string

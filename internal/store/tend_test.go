@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"errors"
+	"regexp"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
 )
 
 // Ending everything again and again, when nobody is left to end, costs whoever
@@ -48,4 +51,152 @@ func endsOfNobody(t *testing.T, s *testStore) {
 		t.Errorf("the end is not the first one's: %+v, %v", got.End, err)
 	}
 	s.checkLog()
+}
+
+// The sweep looks at a session again when its time may have run out, and at one
+// that has ended never again; it reads neither over and over.
+func TestSessionsAreLookedAtOnce(t *testing.T) { onEachEngine(t, sessionsAreLookedAtOnce) }
+
+func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
+	a := s.account()
+	busy, idle, ended := s.session(a.ID), s.session(a.ID), s.session(a.ID) // idle 1 h
+	s.end(endOne(ended))
+	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
+		t.Fatal(err)
+	}
+	now := epoch.Add(time.Hour)
+	putOff := func(now time.Time) (transactions int64) {
+		t.Helper()
+		before := s.count(`SELECT touched FROM log_head`)
+		for more := true; more; {
+			var err error
+			if more, err = s.PutOff(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s.count(`SELECT touched FROM log_head`) - before
+	}
+	if n := putOff(now.Add(-time.Millisecond)); n != 0 {
+		t.Errorf("%d transactions before it is time", n)
+	}
+	if n := putOff(now); n != 1 {
+		t.Errorf("%d transactions for two sessions", n)
+	}
+	if n := putOff(now); n != 0 {
+		t.Errorf("they were put off again in %d transactions", n)
+	}
+	next := func(v exeunt.Session) int64 {
+		return s.count(`SELECT deadline FROM sessions WHERE id = $1`, v.ID.Bytes())
+	}
+	if next(busy) != ms(now.Add(30*time.Minute)) || next(idle) != ms(now) || next(ended) != never {
+		t.Errorf("looked at next at %d, %d and %d", next(busy), next(idle), next(ended))
+	}
+	if list, err := s.Overdue(t.Context(), now, 10); err != nil || len(list) != 1 || list[0].Session != idle.ID {
+		t.Errorf("overdue: %+v, %v", list, err)
+	}
+	if list, err := s.Overdue(t.Context(), now.Add(30*time.Minute), 10); err != nil || len(list) != 2 {
+		t.Errorf("overdue later: %+v, %v", list, err)
+	}
+	// Many go in steps.
+	var start sync.WaitGroup
+	for range sweepStep + 1 {
+		start.Go(func() { s.end(endOne(s.session(a.ID))) })
+	}
+	start.Wait()
+	if n := putOff(now); n != 2 {
+		t.Errorf("%d transactions for %d sessions", n, sweepStep+1)
+	}
+}
+
+// Neither an ending nor activity changes what an index of sessions is about.
+// Otherwise each would write a page of every index there is.
+func TestEndingsAndActivityChangeNoIndex(t *testing.T) { onEachEngine(t, changeNoIndex) }
+
+func changeNoIndex(t *testing.T, s *testStore) {
+	q := `SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL`
+	if s.engine.name()[0] == 'p' {
+		q = `SELECT indexdef FROM pg_indexes WHERE tablename = 'sessions'`
+	}
+	rows, err := s.read.QueryContext(t.Context(), q)
+	list, err := collect(rows, err, "indexes", func(r rowScanner) (def string, err error) {
+		err = r.Scan(&def)
+		return def, err
+	})
+	if err != nil || len(list) < 2 {
+		t.Fatalf("%q, %v", list, err)
+	}
+	for _, def := range list {
+		if regexp.MustCompile(`ended|seen|generation|idle|expires`).MatchString(def) {
+			t.Error(def)
+		}
+	}
+}
+
+// Sessions that ended together are deleted part by part, and only those.
+func TestManyThatEndedTogetherArePurged(t *testing.T) { onEachEngine(t, manyArePurged) }
+
+func manyArePurged(t *testing.T, s *testStore) {
+	a, other := s.account(), s.account()
+	alone, stays := s.session(other.ID), s.session(other.ID)
+	s.end(endOne(alone))
+	var start sync.WaitGroup
+	for range sweepStep + 2 {
+		start.Go(func() { s.session(a.ID) })
+	}
+	start.Wait()
+	s.end(endAll(a.ID))
+	later := s.session(a.ID)
+	r := Retention{Ended: time.Hour, Audit: time.Hour}
+	purge := func() (n int64) {
+		t.Helper()
+		n, err := s.Purge(t.Context(), r, epoch.Add(2*time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	purge()
+	if n := s.count(`SELECT count(*) FROM sessions WHERE id = $1`, alone.ID.Bytes()); n != 0 {
+		t.Error("what ended alone waits for what ended together")
+	}
+	s.settle()
+	for range 3 {
+		if n := purge(); n > 2*sweepStep {
+			t.Errorf("%d rows in one go", n)
+		}
+	}
+	if n := s.count(`SELECT count(*) FROM sessions`); n != 2 || s.count(`SELECT count(*) FROM sessions WHERE id = $1 OR id = $2`, stays.ID.Bytes(), later.ID.Bytes()) != 2 {
+		t.Errorf("%d sessions are left, want the two live ones", n)
+	}
+	if head, purged := s.count(`SELECT seq FROM log_head`), s.count(`SELECT purged FROM log_head`); head != purged {
+		t.Errorf("purged up to %d of %d", purged, head)
+	}
+}
+
+// What a node of the version before recorded has an audit entry of its own and
+// is told once; a node of this version purges it as its own.
+func TestWhatTheVersionBeforeRecorded(t *testing.T) { onEachEngine(t, whatTheVersionBefore) }
+
+func whatTheVersionBefore(t *testing.T, s *testStore) {
+	a := s.account()
+	v := s.session(a.ID)
+	s.end(endOne(v))
+	if err := s.commit(t.Context(), func(tx *tx) error {
+		if _, err := tx.exec(`UPDATE events SET by_address = NULL`); err != nil {
+			return err
+		}
+		return tx.audit(exeunt.AuditEntry{At: epoch, Account: a.ID, Action: exeunt.AuditEnd, Session: v.ID, By: exeunt.System(), Detail: "session signed_out"})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Audit(t.Context(), a.ID, 10)
+	if err != nil || len(list) != 3 || list[0].Action != exeunt.AuditEnd || list[1].Action != exeunt.AuditSignIn {
+		t.Errorf("the audit says %+v, %v", list, err)
+	}
+	if _, err := s.Purge(t.Context(), Retention{Ended: time.Hour, Audit: 24 * time.Hour}, epoch.Add(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.count(`SELECT count(*) FROM sessions`); n != 0 {
+		t.Error("not purged")
+	}
 }
