@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -97,8 +98,9 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	if err != nil {
 		return out, fmt.Errorf("end %s: %w", rev.Scope, err)
 	}
-	a.Log.Info("sessions ended", "account", rev.Account, "scope", rev.Scope, "session", rev.Session, "app", rev.AppSession,
-		"reason", rev.Reason, "by", by.Kind, "seq", out.Seq, "ended", out.Ended, "already", out.Already)
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "sessions ended", slog.String("account", rev.Account.String()), slog.String("scope", string(rev.Scope)),
+		slog.String("session", rev.Session.String()), slog.String("app", rev.AppSession.String()), slog.String("reason", string(rev.Reason)),
+		slog.String("by", string(by.Kind)), slog.Int64("seq", out.Seq), slog.Int64("ended", out.Ended), slog.Bool("already", out.Already))
 	return out, nil
 }
 

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -121,9 +124,7 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 	defer rows.Close()
 	var out []exeunt.Event
 	for rows.Next() {
-		var row int64
-		e, err := scanEvent(scanMore{rows, &row})
-		e.Row = row
+		e, err := readEvent(rows.RawValues())
 		if err != nil {
 			return nil, unavailable("events", err)
 		}
@@ -134,15 +135,62 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 
 // eventRow is the transaction that wrote the row: an event is written once and
 // never changed, and a standby that takes over has it from the same one.
-const eventRow = `CAST(CAST(xmin AS text) AS BIGINT)`
+const eventRow = `xmin`
 
-// scanMore reads what comes after an event's own columns, too.
-type scanMore struct {
-	rowScanner
-	more any
+
+// readEvent reads eventColumns and eventRow as the server sends them, in binary. Every node
+// reads every event, and to have the driver scan them took most of that.
+func readEvent(columns [][]byte) (e exeunt.Event, err error) {
+	r := binaryRow{columns: columns}
+	e.Seq, e.At = r.number(), at(r.number())
+	r.id(&e.Account)
+	e.Scope = exeunt.Scope(r.text())
+	r.id(&e.Session)
+	r.id(&e.AppSession)
+	e.Generation, e.Version = r.number(), r.number()
+	e.Reason, e.By.Kind = exeunt.Reason(r.text()), exeunt.ActorKind(r.text())
+	r.id(&e.By.Account)
+	r.id(&e.By.Session)
+	e.By.Label = r.text()
+	e.Row = r.transaction()
+	return e, r.err
 }
 
-func (s scanMore) Scan(to ...any) error { return s.rowScanner.Scan(append(to, s.more)...) }
+// binaryRow takes one column after the other.
+type binaryRow struct {
+	columns [][]byte
+	err     error
+}
+
+func (r *binaryRow) next() (b []byte) {
+	if len(r.columns) == 0 {
+		r.err = errors.New("the server sent too few columns")
+		return nil
+	}
+	b, r.columns = r.columns[0], r.columns[1:]
+	return b
+}
+
+// fixed takes a column that is a number of so many bytes.
+func (r *binaryRow) fixed(size int) []byte {
+	b := r.next()
+	if len(b) != size {
+		r.err = fmt.Errorf("the server sent %d bytes for a number of %d", len(b), size)
+		return make([]byte, size)
+	}
+	return b
+}
+
+func (r *binaryRow) number() int64      { return int64(binary.BigEndian.Uint64(r.fixed(8))) }
+func (r *binaryRow) transaction() int64 { return int64(binary.BigEndian.Uint32(r.fixed(4))) }
+
+func (r *binaryRow) text() string { return string(r.next()) }
+
+func (r *binaryRow) id(id sql.Scanner) {
+	if err := id.Scan(r.next()); err != nil {
+		r.err = err
+	}
+}
 
 // Head returns the number of the last event of the log.
 func (f *Follower) Head(ctx context.Context) (seq int64, err error) {
