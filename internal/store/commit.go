@@ -13,7 +13,7 @@ import (
 // member is one caller's part of a transaction shared with its neighbours.
 type member struct {
 	run  func(*tx) error
-	end  *ending // what run would do, if the engine can do it for many at once
+	end  *ending // what run would do, if it can be done for many at once
 	done chan error
 }
 
@@ -153,23 +153,20 @@ func (s *Store) runBatch(batch []*member) {
 }
 
 // endTogether has the endings of the batch recorded in a transaction of their
-// own, if the engine can do that for many at once. It answers those that were
-// and returns the members that are left. A crash between that transaction and
-// the one for the rest is one between two batches.
+// own, if that is the engine's way. It answers those that were and returns the
+// members that are left. A crash between that transaction and the one for the
+// rest is one between two batches.
 func (s *Store) endTogether(batch []*member) []*member {
-	var ends []*ending
-	for _, m := range batch {
-		if m.end != nil {
-			*m.end.out = Ending{}
-			ends = append(ends, m.end)
-		}
+	e, ok := s.engine.(aloneEnder)
+	if !ok || s.Failed() {
+		return batch
 	}
-	b, ok := s.engine.(bulk)
-	if !ok || len(ends) < 2 || s.Failed() {
+	list := endings(batch)
+	if len(list) < 2 {
 		return batch
 	}
 	defer s.tx.limit()()
-	err := s.concluded(b.end(s.tx, ends, s.beforeCommit))
+	err := s.concluded(e.endAlone(s.tx, list, s.beforeCommit))
 	if err != nil && !errors.Is(err, exeunt.ErrNotConfirmed) {
 		return batch // nothing is written; one at a time tells whose fault it is
 	}
@@ -194,13 +191,33 @@ func (s *Store) attempt(batch []*member) error {
 		t.rollback()
 		return unavailable("begin", err)
 	}
-	for _, m := range batch {
-		if err := m.run(t); err != nil {
-			t.rollback()
-			return unavailable("statement", err)
-		}
+	if err := s.run(batch); err != nil {
+		t.rollback()
+		return unavailable("statement", err)
 	}
 	return s.concluded(s.finish())
+}
+
+// run does what the members want: first what can be done for many at once, then
+// one after the other what is left.
+func (s *Store) run(batch []*member) error {
+	var ended []*ending
+	if e, ok := s.engine.(ender); ok {
+		if ended = endings(batch); len(ended) > 1 {
+			if err := e.end(s.tx, ended); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range batch {
+		if ended != nil && m.end != nil && m.end.out.Seq != 0 {
+			continue
+		}
+		if err := m.run(s.tx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // concluded does what follows the answer to COMMIT.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"github.com/exeunt/exeunt/internal/live"
 )
 
 // engine is what differs between the databases that can hold the store. All
@@ -23,6 +25,8 @@ type engine interface {
 	open(ctx context.Context) (read *sql.DB, err error)
 	// connect opens the committer's connection; again when one was given up.
 	connect(ctx context.Context) (*sql.Conn, error)
+	// saveActivity writes last-activity times, each unless a later one is there.
+	saveActivity(t *tx, list []live.Activity) error
 	// judge tells what an answer to COMMIT means.
 	judge(err error) outcome
 	// name says which database it is, in words that may be printed: no password.

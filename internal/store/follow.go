@@ -137,9 +137,9 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 // never changed, and a standby that takes over has it from the same one.
 const eventRow = `xmin`
 
-
-// readEvent reads eventColumns and eventRow as the server sends them, in binary. Every node
-// reads every event, and to have the driver scan them took most of that.
+// readEvent reads eventColumns and eventRow as the server sends them, in
+// binary. Every node reads every event, and to have the driver scan them took
+// most of that.
 func readEvent(columns [][]byte) (e exeunt.Event, err error) {
 	r := binaryRow{columns: columns}
 	e.Seq, e.At = r.number(), at(r.number())

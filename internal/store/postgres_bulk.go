@@ -17,9 +17,6 @@ import (
 //
 // It is the second statement of its transaction: the first takes the lock of
 // the log's head, and this one's snapshot is taken under it.
-//
-// A duplicate within the batch is joined once, and so is left to the
-// statements for one, which find that it has ended already.
 const bulkEnd = `WITH wish AS (
 	SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[])
 		WITH ORDINALITY AS w(account, session, reason, by_kind, by_account, by_session, by_label, by_address, now, actor, key, request, ord)
@@ -50,10 +47,10 @@ SELECT ord, seq, label FROM done ORDER BY seq`
 // touches the row, also when it ends nothing.
 const lockHead = `SELECT seq FROM log_head WHERE id = 1 FOR UPDATE`
 
-// end sends the whole transaction at once, so that the lock of the log's head
+// endAlone sends the whole transaction at once, so that the lock of the log's head
 // is held for no longer than the server works: with a round trip between the
 // statements, other nodes would wait for this one to be scheduled.
-func (e *postgresEngine) end(t *tx, list []*ending, before func() error) error {
+func (e *postgresEngine) endAlone(t *tx, list []*ending, before func() error) error {
 	if before != nil {
 		if err := before(); err != nil {
 			return err

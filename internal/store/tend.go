@@ -21,21 +21,7 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 	for len(list) > 0 {
 		part := list[:min(len(list), sweepStep)]
 		list = list[len(part):]
-		err := s.commit(ctx, func(t *tx) error {
-			if b, ok := s.engine.(bulk); ok {
-				return b.saveActivity(t, part)
-			}
-			for _, a := range part {
-				q, id := `UPDATE sessions SET seen = greatest(seen, $1) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.Session.Bytes()
-				if !a.App.IsZero() {
-					q, id = `UPDATE app_sessions SET seen = greatest(seen, $1) WHERE account_id = $2 AND id = $3 AND ended_at IS NULL`, a.App.Bytes()
-				}
-				if _, err := t.exec(q, ms(a.Seen), a.Account.Bytes(), id); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err := s.commit(ctx, func(t *tx) error { return s.engine.saveActivity(t, part) })
 		if err != nil {
 			return err
 		}

@@ -145,6 +145,14 @@ func (t *tx) row(q string, args ...any) rowScanner {
 	return st.QueryRowContext(t.ctx, plain(args)...)
 }
 
+func (t *tx) rows(q string, args ...any) (*sql.Rows, error) {
+	st, err := t.stmt(q)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(t.ctx, plain(args)...)
+}
+
 // found turns "no row" into false and passes other errors on.
 func found(err error) (bool, error) {
 	if errors.Is(err, sql.ErrNoRows) {
