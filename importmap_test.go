@@ -23,8 +23,9 @@ var rooms = map[string][]string{
 	"internal/feed":      {"", "internal/live"},
 	"internal/store":     {"", "internal/live"},
 	"internal/keys":      {"", "internal/store"},
+	"internal/throttle":  {},
 	"internal/authority": {"", "internal/live", "internal/feed", "internal/store"},
-	"internal/signin":    {"", "internal/authority", "internal/store"},
+	"internal/signin":    {"", "internal/authority", "internal/store", "internal/throttle"},
 	"internal/config":    {""},
 
 	"internal/web":     {"", "client", "internal/authority", "internal/feed", "internal/live", "internal/keys"},

@@ -15,6 +15,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/throttle"
 )
 
 // Config is what a Service is made of. All fields are needed.
@@ -31,7 +32,8 @@ type Config struct {
 type Service struct {
 	Config
 	hasher   *hasher
-	throttle *throttle
+	places   *throttle.Throttle
+	regulars regulars
 }
 
 // New returns a service.
@@ -40,7 +42,7 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{Config: c, hasher: h, throttle: newThrottle(c.Now)}, nil
+	return &Service{Config: c, hasher: h, places: throttle.New(c.Now)}, nil
 }
 
 // Password proves an account by its password. The identifier is a handle or a

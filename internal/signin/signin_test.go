@@ -175,7 +175,7 @@ func TestChangingThePassword(t *testing.T) {
 		t.Error(err)
 	}
 	// Guesses at the current password count like guesses at the door.
-	for range perAccount.burst + perReserve.near.burst {
+	for range perAccount.Burst + perReserve.near.Burst {
 		d.ChangePassword(t.Context(), by, "a guess", otherPassword)
 	}
 	if _, err := d.ChangePassword(t.Context(), by, "a guess", otherPassword); !throttled(err) {
@@ -241,7 +241,7 @@ func TestSigningUp(t *testing.T) {
 
 func TestSignUpsFromOneAddressAreCounted(t *testing.T) {
 	d := newDesk(t)
-	for range perSignUp.near.burst {
+	for range perSignUp.near.Burst {
 		_, err := d.SignUp(t.Context(), NewAccount{Handle: "!"}, stranger)
 		wantField(t, err, "handle", "shape")
 	}

@@ -1,22 +1,14 @@
 package signin
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/throttle"
 )
-
-// A rate is how many failures are let through at once, and how long it takes
-// until one more is.
-type rate struct {
-	burst int
-	every time.Duration
-}
 
 // Failures are counted by what was typed and by address. Somebody who guesses
 // at an account uses up its places and keeps up as they come back; so each
@@ -27,37 +19,33 @@ type rate struct {
 // Whoever has one IPv6 network often has many more, so what is counted by
 // network is counted a second time by the wide one, more generously.
 var (
-	perAccount = rate{10, 30 * time.Second}
-	perReserve = twice{rate{5, 5 * time.Minute}, rate{20, 75 * time.Second}} // an account from one network
-	perAddress = twice{rate{50, 5 * time.Second}, rate{500, 500 * time.Millisecond}}
-	perSignUp  = twice{rate{10, time.Minute}, rate{50, 12 * time.Second}} // new accounts from one address
-	perRegular = rate{5, 5 * time.Minute}                                 // see attempt
+	perAccount = throttle.Rate{Burst: 10, Every: 30 * time.Second}
+	perReserve = twice{ // an account from one network
+		near: throttle.Rate{Burst: 5, Every: 5 * time.Minute},
+		wide: throttle.Rate{Burst: 20, Every: 75 * time.Second},
+	}
+	perAddress = twice{
+		near: throttle.Rate{Burst: 50, Every: 5 * time.Second},
+		wide: throttle.Rate{Burst: 500, Every: 500 * time.Millisecond},
+	}
+	perSignUp = twice{ // new accounts from one address
+		near: throttle.Rate{Burst: 10, Every: time.Minute},
+		wide: throttle.Rate{Burst: 50, Every: 12 * time.Second},
+	}
+	perRegular = throttle.Rate{Burst: 5, Every: 5 * time.Minute} // see attempt
 )
 
 // twice is a rate for a network and one for the wide network around it.
-type twice struct{ near, wide rate }
+type twice struct{ near, wide throttle.Rate }
 
-const (
-	// maxBuckets bounds the memory of the throttle.
-	maxBuckets = 100_000
-	// regularsPerHalf bounds how many regulars are remembered: two generations
-	// of these.
-	regularsPerHalf = 1 << 14
-)
+// regularsPerHalf bounds how many regulars are remembered: two generations of
+// these.
+const regularsPerHalf = 1 << 14
 
-// throttle counts by the generic cell rate algorithm: of each key it keeps only
-// the time at which all its places would be free again.
-type throttle struct {
-	now     func() time.Time
-	mu      sync.Mutex
-	buckets map[string]bucket
-	// regulars are who has signed in from where lately.
-	regulars, regularsBefore map[regular]struct{}
-}
-
-type bucket struct {
-	free time.Time
-	from netip.Prefix // the wide network of whoever took the first place
+// regulars are who has signed in from where lately.
+type regulars struct {
+	mu          sync.Mutex
+	now, before map[regular]struct{}
 }
 
 type regular struct {
@@ -65,98 +53,27 @@ type regular struct {
 	from netip.Prefix
 }
 
-func newThrottle(now func() time.Time) *throttle {
-	return &throttle{now: now, buckets: map[string]bucket{}, regulars: map[regular]struct{}{}}
+func (g *regulars) remember(r regular) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.now == nil || len(g.now) >= regularsPerHalf {
+		g.before, g.now = g.now, map[regular]struct{}{}
+	}
+	g.now[r] = struct{}{}
 }
 
-// take takes a place for somebody, or says how long until there is one.
-func (t *throttle) take(key string, r rate, from netip.Prefix) (wait time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	b, there := t.buckets[key]
-	if !there {
-		b.from = from
-	}
-	if b.free.Before(now) {
-		b.free = now
-	}
-	if wait = b.free.Add(r.every).Sub(now) - time.Duration(r.burst)*r.every; wait > 0 {
-		return wait
-	}
-	if !there && len(t.buckets) >= maxBuckets {
-		t.prune(now)
-	}
-	b.free = b.free.Add(r.every)
-	t.buckets[key] = b
-	return 0
-}
-
-func (t *throttle) giveBack(key string, r rate) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	b, ok := t.buckets[key]
-	if !ok {
-		return
-	}
-	if b.free = b.free.Add(-r.every); b.free.After(t.now()) {
-		t.buckets[key] = b
-	} else {
-		delete(t.buckets, key)
-	}
-}
-
-// prune drops what is free again, and if that is not enough the counts of the
-// networks that have made most of them: forgetting a count lets a guesser try
-// again, and nobody shall have others' counts forgotten by making many.
-func (t *throttle) prune(now time.Time) {
-	made := map[netip.Prefix]int{}
-	for k, b := range t.buckets {
-		if b.free.Before(now) {
-			delete(t.buckets, k)
-		} else {
-			made[b.from]++
-		}
-	}
-	const enough = maxBuckets / 8 * 7
-	forget, excess := map[netip.Prefix]bool{}, len(t.buckets)-enough
-	for _, p := range slices.SortedFunc(maps.Keys(made), func(a, b netip.Prefix) int { return made[b] - made[a] }) {
-		if excess <= 0 {
-			break
-		}
-		forget[p], excess = true, excess-made[p]
-	}
-	for k, b := range t.buckets {
-		if len(t.buckets) <= enough {
-			return
-		}
-		if forget[b.from] {
-			delete(t.buckets, k)
-		}
-	}
-}
-
-func (t *throttle) remember(r regular) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.regulars) >= regularsPerHalf {
-		t.regularsBefore, t.regulars = t.regulars, map[regular]struct{}{}
-	}
-	t.regulars[r] = struct{}{}
-}
-
-func (t *throttle) knows(r regular) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, now := t.regulars[r]
-	_, before := t.regularsBefore[r]
+func (g *regulars) knows(r regular) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, now := g.now[r]
+	_, before := g.before[r]
 	return now || before
 }
 
 // attempt is one try at a password, counted beforehand so that many at the same
 // moment are all counted, and refunded unless it fails.
 type attempt struct {
-	t          *throttle
+	s          *Service
 	who        string
 	near, wide netip.Prefix
 	taken      []taken
@@ -167,12 +84,12 @@ type attempt struct {
 
 type taken struct {
 	key  string
-	rate rate
+	rate throttle.Rate
 }
 
 func (a *attempt) refund() {
 	for _, p := range a.taken {
-		a.t.giveBack(p.key, p.rate)
+		a.s.places.GiveBack(p.key, p.rate)
 	}
 	a.taken = nil
 }
@@ -181,7 +98,7 @@ func (a *attempt) refund() {
 // it was.
 func (a *attempt) succeeded() {
 	a.refund()
-	a.t.remember(regular{a.who, a.wide})
+	a.s.regulars.remember(regular{a.who, a.wide})
 }
 
 // failed is the answer to a wrong password.
@@ -192,8 +109,8 @@ func (a *attempt) failed() error {
 	return exeunt.ErrWrongCredentials
 }
 
-func (a *attempt) take(key string, r rate) error {
-	if wait := a.t.take(key, r, a.wide); wait > 0 {
+func (a *attempt) take(key string, r throttle.Rate) error {
+	if wait := a.s.places.Take(key, r, a.wide); wait > 0 {
 		a.refund()
 		return &exeunt.ThrottledError{RetryAfter: wait}
 	}
@@ -210,7 +127,7 @@ func (a *attempt) takeTwice(key string, r twice) error {
 }
 
 func (s *Service) from(from netip.Addr) *attempt {
-	return &attempt{t: s.throttle, near: network(from), wide: wideNetwork(from)}
+	return &attempt{s: s, near: throttle.Network(from), wide: throttle.WideNetwork(from)}
 }
 
 // attempt counts a try at an account's password from an address. Unknown
@@ -224,13 +141,13 @@ func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) 
 		// Neighbours behind the same address have used its places up, and may go
 		// on. Whoever has signed in from there before has some of their own; those
 		// are few, so what is hashed stays bounded by how many regulars there are.
-		if !s.throttle.knows(regular{a.who, a.wide}) || a.take("regular "+a.who+" "+a.wide.String(), perRegular) != nil {
+		if !s.regulars.knows(regular{a.who, a.wide}) || a.take("regular "+a.who+" "+a.wide.String(), perRegular) != nil {
 			return nil, err
 		}
 		a.late = err
 		return a, nil
 	}
-	if s.throttle.take("account "+a.who, perAccount, a.wide) == 0 {
+	if s.places.Take("account "+a.who, perAccount, a.wide) == 0 {
 		a.taken = append(a.taken, taken{"account " + a.who, perAccount})
 		return a, nil
 	}
@@ -249,23 +166,4 @@ func canonical(identifier string) string {
 	}
 	key := store.EmailKey(identifier)
 	return key[:min(len(key), exeunt.MaxEmailLen)]
-}
-
-// network is what is counted as one address: for IPv6 the /64 that a single
-// customer gets.
-func network(a netip.Addr) netip.Prefix { return prefix(a, 64) }
-
-// wideNetwork is what is counted beside it: for IPv6 the /48 that a customer may
-// have as well.
-func wideNetwork(a netip.Addr) netip.Prefix { return prefix(a, 48) }
-
-func prefix(a netip.Addr, bits int) netip.Prefix {
-	if a = a.Unmap(); a.Is4() {
-		bits = 32
-	}
-	p, err := a.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // it is not known where the request came from
-	}
-	return p
 }

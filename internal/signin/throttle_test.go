@@ -9,24 +9,25 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/throttle"
 )
 
 // Only failures count: whoever knows the password is never kept waiting.
 func TestSuccessesAreRefunded(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
-	for range 3 * perAddress.near.burst {
+	for range 3 * perAddress.near.Burst {
 		if err := d.try("ada", goodPassword, home); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for range perAccount.burst + perReserve.near.burst {
+	for range perAccount.Burst + perReserve.near.Burst {
 		wantErr(t, d.try("ada", otherPassword, home), exeunt.ErrWrongCredentials)
 	}
 	if err := d.try("ada", goodPassword, home); !throttled(err) {
-		t.Errorf("after %d failures: %v", perAccount.burst+perReserve.near.burst, err)
+		t.Errorf("after %d failures: %v", perAccount.Burst+perReserve.near.Burst, err)
 	}
-	d.pass(perAccount.every - time.Millisecond)
+	d.pass(perAccount.Every - time.Millisecond)
 	if err := d.try("ada", goodPassword, home); !throttled(err) {
 		t.Errorf("too early: %v", err)
 	}
@@ -64,7 +65,7 @@ func TestGuessingDoesNotLockTheOwnerOut(t *testing.T) {
 		for !throttled(d.try("ada", otherPassword, from)) {
 			n++
 		}
-		if n > perReserve.near.burst+1 { // one of the account's own places may have come back
+		if n > perReserve.near.Burst+1 { // one of the account's own places may have come back
 			t.Errorf("%d guesses from %v", n, from)
 		}
 	}
@@ -75,7 +76,7 @@ func TestGuessingDoesNotLockTheOwnerOut(t *testing.T) {
 func TestNeighboursDoNotLockTheOwnerOut(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
-	for i := range perAddress.near.burst {
+	for i := range perAddress.near.Burst {
 		wantErr(t, d.try(fmt.Sprintf("nobody%d", i), "x", home), exeunt.ErrWrongCredentials)
 	}
 	if err := d.try("somebody", "x", home); !throttled(err) {
@@ -84,7 +85,7 @@ func TestNeighboursDoNotLockTheOwnerOut(t *testing.T) {
 	if err := d.try("ada", goodPassword, stranger); err != nil {
 		t.Errorf("the owner, elsewhere: %v", err)
 	}
-	d.pass(perAddress.near.every)
+	d.pass(perAddress.near.Every)
 	if err := d.try("ada", goodPassword, home); err != nil {
 		t.Errorf("the owner, there: %v", err)
 	}
@@ -94,7 +95,7 @@ func TestNeighboursDoNotLockTheOwnerOut(t *testing.T) {
 func TestOneNetworkIsOneAddress(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
-	for i := range perAccount.burst + perReserve.near.burst {
+	for i := range perAccount.Burst + perReserve.near.Burst {
 		d.try("ada", otherPassword, netip.MustParseAddr(fmt.Sprintf("2001:db8:1:2::%x", i+1)))
 	}
 	if err := d.try("ada", goodPassword, netip.MustParseAddr("2001:db8:1:2:bbbb::9")); !throttled(err) {
@@ -103,7 +104,7 @@ func TestOneNetworkIsOneAddress(t *testing.T) {
 	if err := d.try("ada", goodPassword, netip.MustParseAddr("2001:db8:1:3::1")); err != nil {
 		t.Errorf("the next customer's: %v", err)
 	}
-	for i := range perAddress.near.burst {
+	for i := range perAddress.near.Burst {
 		d.try(fmt.Sprintf("nobody%d", i), "x", netip.MustParseAddr(fmt.Sprintf("2001:db8:9:9::%x", i+1)))
 	}
 	if err := d.try("another", "x", netip.MustParseAddr("2001:db8:9:9:ffff::1")); !throttled(err) {
@@ -119,7 +120,7 @@ func TestThrottlingDoesNotTellWhoIsThere(t *testing.T) {
 	pattern := func(first, second string) (out string) {
 		d.pass(time.Hour)
 		for _, identifier := range []string{first, second} {
-			for i := range perAccount.burst + 2 {
+			for i := range perAccount.Burst + 2 {
 				from := netip.AddrFrom4([4]byte{203, 0, 113, byte(i)})
 				out += map[bool]string{true: "T", false: "."}[throttled(d.try(identifier, "x", from))]
 			}
@@ -137,62 +138,16 @@ func TestThrottlingDoesNotTellWhoIsThere(t *testing.T) {
 	}
 }
 
-func TestTheThrottlesMemoryIsBounded(t *testing.T) {
-	now := epoch
-	th := newThrottle(func() time.Time { return now })
-	from := func(i int) netip.Prefix {
-		return network(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
-	}
-	for i := range maxBuckets + 10 {
-		th.take(fmt.Sprint(i), perAccount, from(i))
-	}
-	if n := len(th.buckets); n > maxBuckets || n < maxBuckets/4*3 {
-		t.Errorf("%d counts are kept", n)
-	}
+func TestTheMemoryOfNamesIsBounded(t *testing.T) {
 	if k := canonical(strings.Repeat("x@", 1<<20)); len(k) > exeunt.MaxEmailLen {
 		t.Errorf("a count is kept under %d bytes", len(k))
 	}
-	now = now.Add(time.Hour)
-	for i := range maxBuckets {
-		th.take(fmt.Sprint("later ", i), perAccount, from(i))
-	}
-	if _, ok := th.buckets["later 0"]; !ok || len(th.buckets) > maxBuckets {
-		t.Errorf("what is over is not dropped first: %d", len(th.buckets))
-	}
+	var g regulars
 	for i := range 3 * regularsPerHalf {
-		th.remember(regular{fmt.Sprint(i), from(i)})
+		g.remember(regular{fmt.Sprint(i), throttle.Network(home)})
 	}
-	if n := len(th.regulars) + len(th.regularsBefore); n > 2*regularsPerHalf {
+	if n := len(g.now) + len(g.before); n > 2*regularsPerHalf {
 		t.Errorf("%d regulars are remembered", n)
-	}
-	// What has been given back is not kept.
-	th = newThrottle(func() time.Time { return now })
-	if th.take("for a moment", perAccount, from(0)); len(th.buckets) != 1 {
-		t.Error("not counted")
-	}
-	if th.giveBack("for a moment", perAccount); len(th.buckets) != 0 {
-		t.Error("kept though nothing is owed")
-	}
-}
-
-// One network that makes counts without end has its own forgotten, not those of
-// everybody else.
-func TestOneNetworkHasNobodyElsesCountsForgotten(t *testing.T) {
-	th := newThrottle(func() time.Time { return epoch })
-	others := map[string]netip.Prefix{}
-	for i := range 1000 {
-		key := fmt.Sprint("account somebody", i)
-		others[key] = network(netip.AddrFrom4([4]byte{198, 51, byte(i / 250), byte(i)}))
-		th.take(key, perAccount, others[key])
-	}
-	attacker := wideNetwork(netip.MustParseAddr("2001:db8:1::1"))
-	for i := range maxBuckets + maxBuckets/4 {
-		th.take(fmt.Sprint("account nobody", i), perAccount, attacker)
-	}
-	for key := range others {
-		if _, ok := th.buckets[key]; !ok {
-			t.Fatalf("%s is forgotten", key)
-		}
 	}
 }
 
@@ -208,7 +163,7 @@ func TestOneWideNetworkIsNotManyCustomers(t *testing.T) {
 			guesses++
 		}
 	}
-	if most := perAccount.burst + perReserve.wide.burst; guesses != most {
+	if most := perAccount.Burst + perReserve.wide.Burst; guesses != most {
 		t.Errorf("%d guesses at one account from one /48, not %d", guesses, most)
 	}
 	if err := d.try("ada", goodPassword, netip.MustParseAddr("2001:db8:2:1::1")); err != nil {
@@ -216,23 +171,23 @@ func TestOneWideNetworkIsNotManyCustomers(t *testing.T) {
 	}
 	d.pass(24 * time.Hour)
 	tried := 0
-	for i := range 2 * perAddress.wide.burst {
+	for i := range 2 * perAddress.wide.Burst {
 		if !throttled(d.try(fmt.Sprintf("nobody%d", i), "x", in(i))) {
 			tried++
 		}
 	}
-	if tried != perAddress.wide.burst {
-		t.Errorf("%d names from one /48, not %d", tried, perAddress.wide.burst)
+	if tried != perAddress.wide.Burst {
+		t.Errorf("%d names from one /48, not %d", tried, perAddress.wide.Burst)
 	}
 	d.pass(24 * time.Hour)
 	signUps := 0
-	for i := range 2 * perSignUp.wide.burst {
+	for i := range 2 * perSignUp.wide.Burst {
 		if _, err := d.SignUp(t.Context(), NewAccount{Handle: "!"}, in(i)); !throttled(err) {
 			signUps++
 		}
 	}
-	if signUps != perSignUp.wide.burst {
-		t.Errorf("%d sign-ups from one /48, not %d", signUps, perSignUp.wide.burst)
+	if signUps != perSignUp.wide.Burst {
+		t.Errorf("%d sign-ups from one /48, not %d", signUps, perSignUp.wide.Burst)
 	}
 }
 
@@ -268,34 +223,20 @@ func TestSteadyFailuresDoNotLockTheRegularsOut(t *testing.T) {
 	useUp()
 	for _, handle := range []string{"newcomer", "nobody", "ada"} {
 		var e *exeunt.ThrottledError
-		if err := d.try(handle, otherPassword, home); !errors.As(err, &e) || e.RetryAfter != perAddress.near.every {
+		if err := d.try(handle, otherPassword, home); !errors.As(err, &e) || e.RetryAfter != perAddress.near.Every {
 			t.Errorf("a wrong password of %s: %v", handle, err)
 		}
 	}
-	for range perRegular.burst {
+	for range perRegular.Burst {
 		d.try("bob", otherPassword, home)
 	}
 	if err := d.try("bob", goodPassword, home); !throttled(err) {
-		t.Errorf("after %d guesses at a regular: %v", perRegular.burst, err)
+		t.Errorf("after %d guesses at a regular: %v", perRegular.Burst, err)
 	}
 	if err := d.try("ada", goodPassword, home); err != nil {
 		t.Errorf("another regular: %v", err)
 	}
 	if err := d.try("bob", goodPassword, stranger); err != nil {
 		t.Errorf("elsewhere: %v", err)
-	}
-}
-
-func TestNetworks(t *testing.T) {
-	for in, want := range map[string]string{"198.51.100.7": "198.51.100.7/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "::ffff:198.51.100.7": "198.51.100.7/32"} {
-		if got := network(netip.MustParseAddr(in)).String(); got != want {
-			t.Errorf("%s: %s", in, got)
-		}
-	}
-	if got := wideNetwork(netip.MustParseAddr("2001:db8:1:2:3:4:5:6")).String(); got != "2001:db8:1::/48" || wideNetwork(home) != network(home) {
-		t.Errorf("the wide network is %s", got)
-	}
-	if n := network(netip.Addr{}); n.IsValid() || n.Contains(home) {
-		t.Errorf("of no address: %v", n)
 	}
 }
