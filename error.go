@@ -40,11 +40,19 @@ var (
 	ErrDisabled         = &Error{"account_disabled", "This account is disabled. Nothing was changed; ask whoever runs this server."}
 )
 
-// ThrottledError says that there were too many failed sign-ins.
-type ThrottledError struct{ RetryAfter time.Duration }
+// ThrottledError says that there were too many failed sign-ins, or too many
+// endings of many sessions.
+type ThrottledError struct {
+	RetryAfter time.Duration
+	Endings    bool
+}
 
 func (e *ThrottledError) Error() string {
-	return "Too many failed sign-ins. Wait " + inWords(e.RetryAfter) + ", then try again; nothing was changed."
+	what := "Too many failed sign-ins."
+	if e.Endings {
+		what = "The sessions of this account have been ended many times in a short while, so this time they were not."
+	}
+	return what + " Wait " + inWords(e.RetryAfter) + ", then try again; nothing was changed."
 }
 
 // inWords says how long to wait, never less than it is.
@@ -78,6 +86,8 @@ func CodeOf(err error) string {
 	switch {
 	case errors.As(err, &f):
 		return f.Code
+	case errors.As(err, &t) && t.Endings:
+		return "endings_throttled"
 	case errors.As(err, &t):
 		return "throttled"
 	case errors.As(err, &e):

@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 	"internal/store":     {"", "internal/live"},
 	"internal/keys":      {"", "internal/store"},
 	"internal/throttle":  {},
-	"internal/authority": {"", "internal/live", "internal/feed", "internal/store"},
+	"internal/authority": {"", "internal/live", "internal/feed", "internal/store", "internal/throttle"},
 	"internal/signin":    {"", "internal/authority", "internal/store", "internal/throttle"},
 	"internal/config":    {""},
 

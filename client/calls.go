@@ -59,6 +59,8 @@ const (
 )
 
 // EndSessions ends many sessions in one step and returns how many there were.
+// Problem: endings_throttled, when this was done too often lately; End and
+// EndSession never are.
 func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key string) (int64, error) {
 	var out struct {
 		Ended *int64 `json:"ended"` // as in EndedCount

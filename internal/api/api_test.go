@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +24,11 @@ type site struct {
 	doc  document // what it says of itself; every answer is compared with it
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { t.Helper(); return newSiteWith(t, testnode.Options{}) }
+
+func newSiteWith(t *testing.T, o testnode.Options) *site {
 	t.Helper()
-	s := &site{Node: testnode.New(t, testnode.Options{}), mux: http.NewServeMux(), logs: &bytes.Buffer{}}
+	s := &site{Node: testnode.New(t, o), mux: http.NewServeMux(), logs: &bytes.Buffer{}}
 	New(Deps{Authority: s.Authority, SignIn: s.SignIn, URL: "https://id.example.com", Log: slog.New(slog.NewTextHandler(s.logs, nil))}).Mount(s.mux)
 	s.doc = s.description(t)
 	return s
@@ -152,6 +155,62 @@ func TestEndMany(t *testing.T) {
 		t.Errorf("account: %+v", n)
 	}
 	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", token, "")
+}
+
+// Ten at once, then one a second; a retry is told its outcome all the same.
+func TestEndingsOfManyAreThrottled(t *testing.T) {
+	s := newSiteWith(t, testnode.Options{Stands: time.UnixMilli(1_800_000_000_000)})
+	s.NewAccount(t, "ada")
+	token, session := s.signed(t, "ada")
+	s.signed(t, "ada")
+	const many = "/api/v1/sessions?scope=others"
+	retry := func() {
+		t.Helper()
+		var n client.EndedCount
+		if w := s.call(t, http.MethodDelete, many, token, "", &n, "Idempotency-Key", "k"); w.Code != http.StatusOK || n.Ended != 1 {
+			t.Errorf("with its key: %d %s", w.Code, w.Body)
+		}
+	}
+	retry() // the first time
+	for i := range 9 {
+		if w := s.call(t, http.MethodDelete, many, token, "", nil); w.Code != http.StatusOK {
+			t.Fatalf("ending %d: %d %s", i+2, w.Code, w.Body)
+		}
+	}
+	refused := func(wait int) {
+		t.Helper()
+		var p client.Problem
+		w := s.call(t, http.MethodDelete, many, token, "", &p)
+		if w.Code != 429 || p.Code != "endings_throttled" || p.RetryAfter != wait || w.Header().Get("Retry-After") != strconv.Itoa(wait) || !strings.Contains(p.Detail, "nothing was changed") {
+			t.Errorf("%d %+v %v", w.Code, p, w.Header())
+		}
+	}
+	other, otherSession := s.signed(t, "ada")
+	refused(2)
+	s.problem(t, 429, "endings_throttled", http.MethodDelete, "/api/v1/sessions?scope=account", token, "")
+	retry()
+	for _, good := range []string{token, other} {
+		if w := s.call(t, http.MethodGet, "/api/v1/session", good, "", nil); w.Code != http.StatusOK {
+			t.Errorf("a refused ending has ended something: %d", w.Code)
+		}
+	}
+	if w := s.call(t, http.MethodDelete, "/api/v1/sessions/"+otherSession.ID, token, "", nil); w.Code != http.StatusNoContent {
+		t.Errorf("one session: %d %s", w.Code, w.Body)
+	}
+	s.Clock.Pass(999 * time.Millisecond)
+	refused(1)
+	s.Clock.Pass(time.Millisecond)
+	if w := s.call(t, http.MethodDelete, many, token, "", nil); w.Code != http.StatusOK {
+		t.Errorf("a second later: %d %s", w.Code, w.Body)
+	}
+	refused(2)
+	if w := s.call(t, http.MethodDelete, "/api/v1/session", token, "", nil); w.Code != http.StatusNoContent {
+		t.Errorf("sign out of %s: %d %s", session.ID, w.Code, w.Body)
+	}
+	events, err := s.Store.Events(t.Context(), 0, 100)
+	if err != nil || len(events) != 13 {
+		t.Errorf("%d events, %v: 11 of many and 2 of one", len(events), err)
+	}
 }
 
 func TestRefusals(t *testing.T) {

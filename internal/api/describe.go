@@ -66,7 +66,7 @@ func statusesOf(path, method string) []int {
 		"GET /api/v1/session":          {401},
 		"DELETE /api/v1/session":       {401, 422},
 		"GET /api/v1/sessions":         {401, 403, 422},
-		"DELETE /api/v1/sessions":      {401, 422},
+		"DELETE /api/v1/sessions":      {401, 422, 429},
 		"DELETE /api/v1/sessions/{id}": {401, 404, 422},
 		"POST /api/v1/app-sessions":    {400, 408, 413, 415, 422},
 		"POST /api/v1/events/echo":     {400, 401, 408, 413, 415, 422},
@@ -84,7 +84,7 @@ var whatStatus = map[int]string{
 	403: "Not the caller's to do, a disabled account, or a request that another site made a browser send", 404: "No such session in this account",
 	408: "The body did not arrive in time", 409: "The account changed meanwhile; sign in again", 413: "The body is too long",
 	415: "The body is of another type than application/json", 422: "Something in the request cannot be; fields names it. Or the idempotency key was used for something else",
-	429: "Too many failed attempts; wait retry_after seconds", 500: "A fault of the server. Whether anything was changed is not certain",
+	429: "Too often: failed attempts (throttled), or endings of many sessions (endings_throttled). Nothing was changed; wait retry_after seconds", 500: "A fault of the server. Whether anything was changed is not certain",
 	503: "The server cannot tell or cannot record right now; wait retry_after seconds. Repeating an ending is harmless",
 }
 

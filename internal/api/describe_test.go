@@ -258,6 +258,10 @@ func TestEveryDescribedProblemIsAnswered(t *testing.T) {
 	if last.Status != 429 || !strings.Contains(last.Detail, fmt.Sprint(last.RetryAfter)) && !strings.Contains(last.Detail, "minute") {
 		t.Errorf("throttled: %+v", last)
 	}
+	for s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", nil).Code == http.StatusOK {
+	}
+	s.problem(t, 429, "endings_throttled", http.MethodDelete, "/api/v1/sessions?scope=account", token, "")
+	s.Clock.Pass(time.Second)
 	s.Store.Close()
 	for _, c := range [][2]string{{"GET", "/api/v1/sessions"}, {"DELETE", "/api/v1/session"}, {"DELETE", "/api/v1/sessions?scope=account"}, {"DELETE", "/api/v1/sessions/" + browser.ID.String()}} {
 		s.problem(t, 503, "unavailable", c[0], c[1], token, "")

@@ -16,7 +16,9 @@ func (a *API) listCalls(h huma.API) {
 	huma.Register(h, operation(http.MethodDelete, "/api/v1/sessions/{id}", tagSessions, "end-session",
 		"End one session of the account", http.StatusNoContent), a.endOne)
 	op := operation(http.MethodDelete, "/api/v1/sessions", tagSessions, "end-sessions", "End many sessions in one step", http.StatusOK)
-	op.Description = "One step however many sessions there are; they end together, with the apps signed in through them."
+	op.Description = "One step however many sessions there are; they end together, with the apps signed in through them. " +
+		"By account: 10 at once, then one each second; beyond it 429 (endings_throttled), and nothing was changed. " +
+		"The same key again gives the first outcome, never 429; the calls that end one session are never throttled."
 	huma.Register(h, op, a.endMany)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/throttle"
 )
 
 // Config is what an Authority is made of. All fields are needed.
@@ -38,6 +39,7 @@ type Authority struct {
 	lookups *lookups
 	queue   chan queuedEnd
 	doubts  doubts
+	places  *throttle.Throttle // for endings of many
 
 	patience time.Duration // commitPatience, but in tests
 	saving   sync.Mutex    // of what is due, once at a time
@@ -47,7 +49,7 @@ type Authority struct {
 
 // New returns an authority. Call Run to let it tend its sessions.
 func New(c Config) *Authority {
-	a := &Authority{Config: c, clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), queue: make(chan queuedEnd, 1024), patience: commitPatience}
+	a := &Authority{Config: c, clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), places: throttle.New(c.Now), queue: make(chan queuedEnd, 1024), patience: commitPatience}
 	a.doubts.added = make(chan struct{}, 1)
 	for _, cl := range c.Clients {
 		a.clients[cl.ID] = cl

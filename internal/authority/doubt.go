@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +50,13 @@ func (d *doubts) oldest() (u unsettled, ok bool) {
 		return u, false
 	}
 	return d.list[0], true
+}
+
+// has reports whether an ending with that key of the actor's is to be settled.
+func (d *doubts) has(by exeunt.Actor, key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.list, func(u unsettled) bool { return u.rev.Key == key && u.by.Key() == by.Key() })
 }
 
 func (d *doubts) drop() {

@@ -23,6 +23,8 @@ type Ending = store.Ending
 //   - ErrNotFound: no such session, also when it is somebody else's.
 //   - ErrSignedOut: with ScopeOthers, the session to keep has itself ended.
 //   - ErrKeyReused: the revocation's key was used for another request.
+//   - ThrottledError: the people of this account have ended many of its sessions
+//     too often lately; see takePlace. Nothing was changed.
 //   - ErrUnavailable: nothing was changed. ErrNotConfirmed: it may or may not
 //     have been recorded; repeating it with the same key is harmless. Until the
 //     authority has found out, what it would have ended is refused.
@@ -74,15 +76,19 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 		}
 		return Ending{}, exeunt.ErrForbidden
 	}
+	// Somebody who signs out and closes the window has still signed out: a
+	// request that has arrived whole is carried out, whoever waits for the answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
+	defer cancel()
+	judge, err := a.takePlace(ctx, by, rev, change)
+	if err != nil {
+		return Ending{}, fmt.Errorf("end %s: %w", rev.Scope, err)
+	}
 	if rev.Key == "" && rev.Scope != exeunt.ScopeSession {
 		// Ending many is not the same when it is done twice. Should the outcome
 		// become unknown, it is found by this key; see settle.
 		rev.Key = rand.Text()
 	}
-	// Somebody who signs out and closes the window has still signed out: a
-	// request that has arrived whole is carried out, whoever waits for the answer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
-	defer cancel()
 	out, err := a.Store.End(ctx, by, rev, change, a.Now())
 	if err == nil && out.Already {
 		// The store calls the feed before it returns: memory has what it recorded.
@@ -92,6 +98,7 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 			out, err = Ending{}, fmt.Errorf("%w (%w)", exeunt.ErrNotConfirmed, unread)
 		}
 	}
+	judge(err)
 	if errors.Is(err, exeunt.ErrNotConfirmed) {
 		a.doubt(unsettled{by: by, rev: rev, change: change != store.Change{}})
 	}

@@ -25,6 +25,7 @@ type modelAccount struct {
 	staleCode  exeunt.Token // and a code
 	staleFrom  *modelSession
 	staleSince time.Time
+	others     int  // how often others were ended since the places were free
 	fenced     bool // something has happened since that the proof must not survive
 }
 
@@ -191,6 +192,12 @@ func (m *machine) endAppSession(t *rapid.T) {
 func (m *machine) endOthers(t *rapid.T) {
 	keep := m.pick(t)
 	out, err := m.n.End(ctx, personIn(keep.s), endOthers(keep.s))
+	if keep.account.others == perAccount.Burst {
+		if !errors.As(err, new(*exeunt.ThrottledError)) {
+			t.Fatalf("others, once too often: %v", err)
+		}
+		return
+	}
 	if keep.ended != "" {
 		if !errors.Is(err, exeunt.ErrSignedOut) {
 			t.Fatalf("keeping an ended session: %v", err)
@@ -200,6 +207,7 @@ func (m *machine) endOthers(t *rapid.T) {
 	if n := m.closeAll(keep.account, keep, exeunt.ReasonSignedOut); err != nil || out.Ended != n {
 		t.Fatalf("others: %+v, %v; the model closed %d", out, err, n)
 	}
+	keep.account.others++
 }
 
 func (m *machine) endAccount(t *rapid.T) {
@@ -275,6 +283,7 @@ func (m *machine) use(t *rapid.T) {
 
 func (m *machine) wait(t *rapid.T) {
 	m.n.clock.add(time.Duration(rapid.IntRange(1, 70).Draw(t, "minutes")) * time.Minute)
+	m.freePlaces()
 	now := m.n.Now()
 	for _, v := range m.sessions {
 		s := v.s
@@ -299,6 +308,14 @@ func (m *machine) restart(t *rapid.T) {
 		t.Fatalf("flush: %v", err)
 	}
 	m.n.restart()
+	m.freePlaces()
+}
+
+// freePlaces: of the throttle, by time or because it has forgotten.
+func (m *machine) freePlaces() {
+	for _, a := range m.accounts {
+		a.others = 0
+	}
 }
 
 // agree holds the model against memory, lists, counters and reasons.

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -67,6 +69,17 @@ func addCrowd(ctx context.Context, s *Stage) error {
 		}
 	}
 	return nil
+}
+
+// newcomer makes an account of nobody else's.
+func newcomer(t *testing.T, s *Stage) Account {
+	t.Helper()
+	a := Account{Handle: "n" + strings.ToLower(rand.Text())[:12], Password: crowdPassword}
+	by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}
+	if _, err := s.Node.SignIn.AddAccount(t.Context(), by, signin.NewAccount{Handle: a.Handle, Password: a.Password}, false); err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // where a child answers.

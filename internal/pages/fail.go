@@ -46,7 +46,9 @@ func pagePath(r *http.Request) string {
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch first {
-	case "signin", "signup", "signout", "sessions", "settings", "security":
+	case "signout": // the form asks for what was asked for
+		return signOutPath(r.PostForm)
+	case "signin", "signup", "sessions", "settings", "security":
 		return "/" + first
 	}
 	return "/"

@@ -3,6 +3,7 @@ package pages
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/ui"
@@ -109,6 +110,20 @@ func parseScope(s string) (exeunt.Scope, error) {
 		return scope, nil
 	}
 	return "", fmt.Errorf("scope: %w", exeunt.ErrBadRequest)
+}
+
+// signOutPath is the page that asks for what a form of it has asked for.
+func signOutPath(form url.Values) string {
+	q := url.Values{}
+	for _, name := range []string{"scope", "client"} {
+		if value := form.Get(name); value != "" {
+			q.Set(name, value)
+		}
+	}
+	if len(q) == 0 {
+		return "/signout"
+	}
+	return "/signout?" + q.Encode()
 }
 
 // client returns the app that a parameter names, nil when it names none.

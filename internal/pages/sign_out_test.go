@@ -87,6 +87,48 @@ func TestSignOutEverywhereElse(t *testing.T) {
 	}
 }
 
+// Whoever ends many sessions again and again is told, kindly, that this time
+// nothing was done, and led back to what they asked for. Signing out here, a
+// single session elsewhere and a new password are never kept waiting.
+func TestEndingsOfManyAreThrottled(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b, other := n.signedIn("ada"), n.signedIn("ada")
+	first := b.get("/signout?scope=others").form("/sessions/end")
+	b.post("/sessions/end", first).leadsTo("/sessions")
+	for range 9 {
+		b.submit("/signout?scope=others", "/sessions/end", nil).leadsTo("/sessions")
+	}
+	b.post("/sessions/end", first).leadsTo("/sessions") // sent twice
+	b.get("/sessions").says("One session has ended.")
+	other.get("/").says("was signed out")
+	other.signIn("ada", "kept")
+
+	refused := func(a *answer, tryAgain string) {
+		t.Helper()
+		a.is(http.StatusTooManyRequests).leavesCookies().says("One moment, please", "this time they were not", "Nothing was changed; wait 1 second", "works all the while")
+		if !strings.Contains(a.body, `href="`+tryAgain+`">Try again`) || a.Header.Get("Retry-After") != "2" {
+			t.Errorf("%s does not lead to %s, or says Retry-After: %q", a.at, tryAgain, a.Header.Get("Retry-After"))
+		}
+	}
+	before := n.recorded()
+	refused(b.submit("/signout?scope=others", "/sessions/end", nil), "/sessions")
+	refused(b.submit("/signout?scope=account&client=chirp", "/signout", nil), "/signout?client=chirp&amp;scope=account")
+	if n.recorded() != before {
+		t.Error("a refused ending has written something")
+	}
+	b.get("/sessions").is(http.StatusOK)
+	other.get("/sessions").is(http.StatusOK)
+
+	elsewhere := "/sessions/" + other.session().String() + "/end"
+	b.submit("/sessions", elsewhere, nil).leadsTo("/sessions")
+	other.signIn("ada", "kept")
+	b.submit("/security", "/security/password", url.Values{"current": {password}, "password": {"seven herons in the reeds"}}).is(http.StatusSeeOther)
+	other.send(http.MethodGet, "/", nil).leadsTo("/ended")
+	refused(b.submit("/signout?scope=account", "/signout", nil), "/signout?scope=account")
+	b.submit("/signout", "/signout", nil).leadsTo("/signed-out")
+}
+
 func TestSignOutForAnApp(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")

@@ -26,7 +26,7 @@ func (w *words) problem(err error) (template.HTML, error) {
 		if err != nil {
 			return "", err
 		}
-		return w.t("problem.throttled", "Wait", wait)
+		return w.t("problem."+code, "Wait", wait)
 	}
 	if field := fieldError(err); field != nil {
 		if key := "problem." + field.Field + "." + field.Code; w.has(key) {

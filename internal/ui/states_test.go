@@ -117,6 +117,7 @@ func states() map[string]View {
 		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken, exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
 		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
 		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
+		&exeunt.ThrottledError{RetryAfter: time.Second, Endings: true},
 	}
 	fields := map[string]string{
 		"handle": "taken shape", "name": "too_long shape", "email": "shape", "current": "wrong needed",

@@ -1,0 +1,221 @@
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// wantThrottled fails unless the error says to wait so long.
+func wantThrottled(t *testing.T, err error, wait time.Duration) {
+	t.Helper()
+	var e *exeunt.ThrottledError
+	if !errors.As(err, &e) || !e.Endings || e.RetryAfter != wait {
+		t.Fatalf("got %v, want to be told to wait %v", err, wait)
+	}
+}
+
+// recorded is how far the log, the audit and the account are.
+func (n *node) recorded(id exeunt.AccountID) string {
+	n.t.Helper()
+	a, err := n.Account(ctx, id)
+	if err != nil {
+		n.t.Fatalf("account: %v", err)
+	}
+	head, err := n.Store.Head(ctx)
+	if err != nil {
+		n.t.Fatalf("head: %v", err)
+	}
+	audit, err := n.Store.Audit(ctx, id, 1000)
+	if err != nil {
+		n.t.Fatalf("audit: %v", err)
+	}
+	return fmt.Sprintf("event %d, generation %d, %d entries", head, a.Generation, len(audit))
+}
+
+// Endings of many, of either scope and from any session, are counted by
+// account; what is refused writes nothing.
+func TestEndingsOfManyAreThrottledByAccount(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	token, s := n.signIn(id, exeunt.KindKept)
+	others := func(s exeunt.Session) error { _, err := n.End(ctx, personIn(s), endOthers(s)); return err }
+	for range perAccount.Burst - 1 {
+		wantErr(t, others(s), nil)
+	}
+	_, err := n.End(ctx, personIn(s), endAll(id))
+	wantErr(t, err, nil)
+	n.want(token, live.Ended)
+
+	token, s = n.signIn(id, exeunt.KindKept)
+	otherToken, other := n.signIn(id, exeunt.KindKept)
+	before := n.recorded(id)
+	for range 3 {
+		wantThrottled(t, others(s), perAccount.Every)
+		_, err := n.End(ctx, personIn(other), endAll(id))
+		wantThrottled(t, err, perAccount.Every)
+	}
+	if after := n.recorded(id); after != before {
+		t.Errorf("what was refused has written: %s, and before %s", after, before)
+	}
+	n.want(token, live.Usable)
+	n.want(otherToken, live.Usable)
+
+	_, stranger := n.signIn(n.account(), exeunt.KindKept)
+	wantErr(t, others(stranger), nil)
+
+	n.clock.add(perAccount.Every - time.Millisecond)
+	wantThrottled(t, others(s), time.Millisecond)
+	n.clock.add(time.Millisecond)
+	wantErr(t, others(s), nil)
+	wantThrottled(t, others(s), perAccount.Every)
+	n.want(otherToken, live.Ended)
+}
+
+// useUp takes the account's places.
+func (n *node) useUp(s exeunt.Session) {
+	n.t.Helper()
+	for i := 0; ; i++ {
+		_, err := n.End(ctx, personIn(s), endOthers(s))
+		if errors.As(err, new(*exeunt.ThrottledError)) && i >= perAccount.Burst {
+			return
+		}
+		if err != nil {
+			n.t.Fatalf("ending %d: %v", i+1, err)
+		}
+	}
+}
+
+// What is no ending of many by a person goes on when that is throttled.
+func TestWhatIsNeverThrottled(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	_, s := n.signIn(id, exeunt.KindKept)
+	n.useUp(s)
+	for name, end := range map[string]func(s, other exeunt.Session) error{
+		"this session": func(s, _ exeunt.Session) error { _, err := n.End(ctx, personIn(s), endOne(s)); return err },
+		"another session": func(s, other exeunt.Session) error {
+			_, err := n.End(ctx, personIn(s), endOne(other))
+			return err
+		},
+		"an app session": func(s, _ exeunt.Session) error {
+			_, app := n.appSession(s)
+			_, err := n.End(ctx, personIn(s), endApp(s, app))
+			return err
+		},
+		"an operator": func(s, _ exeunt.Session) error { _, err := n.End(ctx, operator, endAll(s.Account)); return err },
+		"the authority itself": func(s, _ exeunt.Session) error {
+			_, err := n.End(ctx, exeunt.System(), endAll(s.Account))
+			return err
+		},
+		"a new password": func(s, _ exeunt.Session) error {
+			a, err := n.Account(ctx, id)
+			if err != nil {
+				return err
+			}
+			_, err = n.ReplacePassword(ctx, personIn(s), s.ID, "another hash", a.CredentialVersion)
+			return err
+		},
+		"the disabling": func(s, _ exeunt.Session) error {
+			_, err := n.Disable(ctx, operator, s.Account)
+			return errors.Join(err, n.Enable(ctx, operator, s.Account))
+		},
+	} {
+		for range perAccount.Burst + 2 {
+			_, s := n.signIn(id, exeunt.KindKept)
+			_, other := n.signIn(id, exeunt.KindKept)
+			if err := end(s, other); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	_, s = n.signIn(id, exeunt.KindKept)
+	_, err := n.End(ctx, personIn(s), endAll(id))
+	wantThrottled(t, err, perAccount.Every) // all the while
+}
+
+// Whoever repeats a request that has an outcome is told it, however often, and
+// that takes no place from anybody.
+func TestARetryIsNeverThrottled(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	_, s := n.signIn(id, exeunt.KindKept)
+	n.signIn(id, exeunt.KindKept)
+	rev := endOthers(s)
+	rev.Key = "a form's key"
+	again := func() {
+		t.Helper()
+		out, err := n.End(ctx, personIn(s), rev)
+		if err != nil || !out.Already || out.Ended != 1 {
+			t.Fatalf("again: %+v, %v", out, err)
+		}
+	}
+	first, err := n.End(ctx, personIn(s), rev)
+	if err != nil || first.Already || first.Ended != 1 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	for range 3 * perAccount.Burst {
+		again()
+	}
+	for range perAccount.Burst - 1 {
+		_, err := n.End(ctx, personIn(s), endOthers(s))
+		wantErr(t, err, nil)
+	}
+	_, err = n.End(ctx, personIn(s), endOthers(s))
+	wantThrottled(t, err, perAccount.Every)
+	again()
+	n.clock.add(perAccount.Every)
+	again()
+	_, err = n.End(ctx, personIn(s), endOthers(s))
+	wantErr(t, err, nil)
+
+	// The key is the actor's, and good for that request only.
+	_, other := n.signIn(id, exeunt.KindKept)
+	foreign := endOthers(other)
+	foreign.Key = rev.Key
+	_, err = n.End(ctx, personIn(other), foreign)
+	wantThrottled(t, err, perAccount.Every)
+	rev.Scope, rev.Session = exeunt.ScopeAccount, exeunt.SessionID{}
+	_, err = n.End(ctx, personIn(s), rev)
+	wantErr(t, err, exeunt.ErrKeyReused)
+}
+
+// An ending whose outcome is not known yet may be asked for again: that nothing
+// was changed, as the throttle says, might not be true of it. It has taken its
+// place; one that has failed has not.
+func TestAnEndingInDoubtMayBeRepeated(t *testing.T) {
+	n := newNode(t)
+	n.patience = 50 * time.Millisecond
+	id := n.account()
+	_, s := n.signIn(id, exeunt.KindKept)
+	_, gone := n.signIn(id, exeunt.KindKept)
+	n.end(endOne(gone))
+	for range 2 * perAccount.Burst {
+		_, err := n.End(ctx, personIn(gone), endOthers(gone))
+		wantErr(t, err, exeunt.ErrSignedOut)
+	}
+	n.held.Lock() // of the commit before, so that these are not even begun
+	before, commits := make(chan error, 1), n.done.Load()
+	go func() { before <- n.Store.CatchUp(ctx) }()
+	defer func() { n.held.Unlock(); <-before }()
+	for n.done.Load() == commits {
+		runtime.Gosched()
+	}
+	rev := endOthers(s)
+	rev.Key = "a form's key"
+	_, err := n.End(ctx, personIn(s), rev)
+	wantErr(t, err, exeunt.ErrNotConfirmed)
+	for range perAccount.Burst - 1 {
+		_, err := n.End(ctx, personIn(s), endOthers(s))
+		wantErr(t, err, exeunt.ErrNotConfirmed)
+	}
+	_, err = n.End(ctx, personIn(s), endOthers(s))
+	wantThrottled(t, err, perAccount.Every)
+	_, err = n.End(ctx, personIn(s), rev)
+	wantErr(t, err, exeunt.ErrNotConfirmed)
+}
