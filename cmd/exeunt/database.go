@@ -31,20 +31,29 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 }
 
 type copyCommand struct {
-	From   string `required:"" help:"Where everything is now: sqlite:PATH, the file in the data folder of a node that is stopped."`
-	To     string `help:"Where it shall be: postgres://USER:PASSWORD@HOST/NAME, an empty database."`
-	ToFile string `help:"File that holds that URL, so that no password stands on the command line." type:"existingfile"`
+	From     string `required:"" help:"Where everything is now: sqlite:PATH, the file in the data folder of a node that is stopped."`
+	To       string `help:"Where it shall be: postgres://USER:PASSWORD@HOST/NAME, an empty database." xor:"where"`
+	ToFile   string `help:"File that holds that URL, so that no password stands on the command line." type:"existingfile" xor:"where"`
+	Trial    bool   `help:"Leave the file as it is. Without this no node starts on it afterwards, since it would accept what has ended in the database." xor:"after"`
+	TakeBack bool   `help:"Copy nothing, but let nodes start again on a file that was copied. What has ended in the database since is live in the file." xor:"where,after"`
 }
 
 // Run copies.
 func (c *copyCommand) Run(ctx context.Context) error {
+	if c.TakeBack {
+		if err := app.TakeBack(ctx, c.From); err != nil {
+			return err
+		}
+		fmt.Println("Nodes may start on the file again. What has ended in the other database since is live in it: start no node there, and end it here again (exeunt sessions end).")
+		return nil
+	}
 	to, err := databaseURL(c.To, c.ToFile, "--to")
 	if err != nil {
 		return err
 	}
 	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts())
 	var rows, drawn int64
-	err = app.Copy(ctx, c.From, to, func(at app.Copied) {
+	err = app.Copy(ctx, c.From, to, c.Trial, func(at app.Copied) {
 		if rows = at.Rows; rows-drawn < drawEvery && at.Rest > 0 {
 			return
 		}
@@ -58,7 +67,12 @@ func (c *copyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("Copied %d rows. Start the nodes with this database and the same master key; the file is left as it was.\n", rows)
+	fmt.Printf("Copied %d rows. ", rows)
+	if c.Trial {
+		fmt.Println("The file is left as it was, and goes its own way: what ends in one is live in the other.")
+		return nil
+	}
+	fmt.Println("Start the nodes with this database and the same master key. No node starts on the file any more.")
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/exeunt/exeunt/internal/store"
 )
@@ -19,9 +20,22 @@ func Migrate(ctx context.Context, database string) error {
 type Copied = store.Copied
 
 // Copy takes everything from a file to an empty PostgreSQL database, while no
-// node uses the file.
-func Copy(ctx context.Context, from, to string, told func(Copied)) error {
-	path, ok := strings.CutPrefix(from, "sqlite:")
+// node uses the file. Unless it is for a trial no node will start on the file
+// afterwards.
+func Copy(ctx context.Context, from, to string, trial bool, told func(Copied)) error {
+	return alone(from, func() error {
+		return store.Copy(ctx, store.Copying{From: from, To: to, Trial: trial, Now: time.Now(), Log: slog.Default(), Told: told})
+	})
+}
+
+// TakeBack lets nodes start again on a file that was copied.
+func TakeBack(ctx context.Context, from string) error {
+	return alone(from, func() error { return store.TakeBack(ctx, from) })
+}
+
+// alone works on a file while no node does.
+func alone(file string, work func() error) error {
+	path, ok := strings.CutPrefix(file, "sqlite:")
 	if !ok {
 		return errors.New("--from must be sqlite:PATH, the file in a node's data folder")
 	}
@@ -29,5 +43,5 @@ func Copy(ctx context.Context, from, to string, told func(Copied)) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Copy(ctx, from, to, slog.Default(), told), release())
+	return errors.Join(work(), release())
 }

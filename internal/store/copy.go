@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -19,14 +19,26 @@ type Copied struct {
 	Rows, Rest int64 // copied so far, and still to copy, of all tables
 }
 
+// Copying is what is copied, and how.
+type Copying struct {
+	From, To string // sqlite:PATH, and the URL of an empty PostgreSQL database
+	// Trial leaves the file to be served as before.
+	Trial bool
+	Now   time.Time
+	Log   *slog.Logger
+	Told  func(Copied)
+}
+
 // Copy takes everything in a file to an empty PostgreSQL database, in one
 // transaction: all of it or nothing. Nobody may use either meanwhile; a file's
-// node must be stopped. Sessions go on: whoever is signed in stays so.
-func Copy(ctx context.Context, from, to string, log *slog.Logger, told func(Copied)) (err error) {
-	if !strings.HasPrefix(from, "sqlite:") || !Shared(to) {
+// node must be stopped. Sessions go on: whoever is signed in stays so. Then it
+// marks the file, so that no node starts on it again by mistake and accepts
+// what has ended in the database since.
+func Copy(ctx context.Context, c Copying) (err error) {
+	if !Shared(c.To) {
 		return errors.New("copying goes from sqlite:PATH to postgres://USER:PASSWORD@HOST/NAME")
 	}
-	src, err := openEngine(Options{URL: from, Log: log})
+	src, err := openFile(c.From)
 	if err != nil {
 		return err
 	}
@@ -35,7 +47,10 @@ func Copy(ctx context.Context, from, to string, log *slog.Logger, told func(Copi
 		return errors.Join(fmt.Errorf("database %s: %w", src.name(), err), src.close())
 	}
 	defer func() { err = errors.Join(err, rows.Close(), src.close()) }()
-	dst, err := newPostgres(Options{URL: to, Log: log})
+	if errors.As(mustNotBeMoved(ctx, src.write, src.name()), new(movedError)) {
+		c.Log.Warn("the file was copied before: what has ended in the other database since is live in this copy", "file", src.name())
+	}
+	dst, err := newPostgres(Options{URL: c.To, Log: c.Log})
 	if err != nil {
 		return err
 	}
@@ -52,11 +67,19 @@ func Copy(ctx context.Context, from, to string, log *slog.Logger, told func(Copi
 	if err := mustBeDurable(ctx, conn); err != nil {
 		return err
 	}
-	c := copier{from: reader{DB: rows}, told: told}
-	if err := c.count(ctx); err != nil {
+	all := copier{from: reader{DB: rows}, told: c.Told}
+	if err := all.count(ctx); err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return c.all(ctx, tx) })
+	if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return all.all(ctx, tx) }); err != nil || c.Trial {
+		return err
+	}
+	// A crash here leaves a whole copy and a file that can still be served. Whoever
+	// copies again is told that the database is in use already.
+	if err := markMoved(ctx, src, c.Now); err != nil {
+		return fmt.Errorf("everything was copied, but the file %s could not be marked as moved: start no node on it again; %w", src.path, err)
+	}
+	return nil
 }
 
 type copier struct {
@@ -91,6 +114,9 @@ func (c *copier) all(ctx context.Context, tx pgx.Tx) error {
 		if err := c.table(ctx, tx, t); err != nil {
 			return fmt.Errorf("copy %s: %w; nothing was changed", t, err)
 		}
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM marks WHERE id = $1`, movedMark); err != nil { // of the file, when it was copied before
+		return err
 	}
 	for _, t := range []string{"audit", "sealed_keys"} { // whose numbers the database gives out
 		if _, err := tx.Exec(ctx, `SELECT setval(pg_get_serial_sequence('`+t+`', 'id'), (SELECT COALESCE(max(id), 0) + 1 FROM `+t+`), false)`); err != nil {

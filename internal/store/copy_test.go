@@ -9,6 +9,10 @@ import (
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
+func copying(from, to string) Copying {
+	return Copying{From: from, To: to, Now: epoch, Log: slog.New(slog.DiscardHandler), Told: func(Copied) {}}
+}
+
 func TestCopyTakesEverything(t *testing.T) {
 	file := newStore(t)
 	a, b := file.account(), file.account()
@@ -19,7 +23,9 @@ func TestCopyTakesEverything(t *testing.T) {
 	file.Close()
 	url := testpg.NewDatabase(t)
 	var last Copied
-	if err := Copy(t.Context(), file.url, url, slog.New(slog.DiscardHandler), func(c Copied) { last = c }); err != nil {
+	c := copying(file.url, url)
+	c.Told = func(c Copied) { last = c }
+	if err := Copy(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	if last.Rest != 0 || last.Rows == 0 {
@@ -45,10 +51,10 @@ func TestCopyTakesEverything(t *testing.T) {
 	}
 	s.announced = nil
 	s.checkLog()
-	if err := Copy(t.Context(), file.url, url, slog.New(slog.DiscardHandler), func(Copied) {}); err == nil || !strings.Contains(err.Error(), "in use already") {
+	if err := Copy(t.Context(), c); err == nil || !strings.Contains(err.Error(), "in use already") {
 		t.Errorf("copied over what was there: %v", err)
 	}
-	if err := Copy(t.Context(), url, file.url, slog.New(slog.DiscardHandler), func(Copied) {}); err == nil {
+	if err := Copy(t.Context(), copying(url, file.url)); err == nil {
 		t.Error("copied the wrong way round")
 	}
 }

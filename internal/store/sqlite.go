@@ -19,8 +19,9 @@ import (
 // Checkpoints are the committer's to time, so the automatic one, which would
 // stall a commit, is off.
 type sqliteEngine struct {
-	path  string
-	write *sql.DB
+	path      string
+	evenMoved bool // also if it was copied to another database
+	write     *sql.DB
 }
 
 // SQLite's max and min of several values have other names in the standard.
@@ -53,6 +54,11 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 	}
 	if mode != "wal" {
 		return nil, fmt.Errorf("the file system does not support write-ahead logging (journal mode is %q); keep the data folder on a local disk", mode)
+	}
+	if !e.evenMoved {
+		if err := mustNotBeMoved(ctx, e.write, e.name()); err != nil {
+			return nil, err
+		}
 	}
 	if err := migrate(ctx, goose.DialectSQLite3, e.write, sqliteSpelling); err != nil {
 		return nil, err
