@@ -110,11 +110,21 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if n.peers.Trusted, err = n.Config.Proxies(); err != nil {
 		return err
 	}
-	if err := n.openCore(ctx, opt); err != nil {
+	taken, err := n.openCore(ctx, opt)
+	if err != nil {
 		return err
 	}
 	if err := n.openKeys(ctx, opt.NewKeys); err != nil {
 		return err
+	}
+	// Not before the keys have shown that the database is this installation's:
+	// whoever names another's by mistake must not shorten its sessions. What a
+	// file's only node has saved under this policy, it had tightened before. In a
+	// database, others may have started sessions by another.
+	if !taken || n.follower != nil {
+		if err := n.Store.Tighten(ctx, n.Config.SessionPolicy()); err != nil {
+			return fmt.Errorf("apply the policy to existing sessions: %w", err)
+		}
 	}
 	n.browser = web.Browser{Authority: n.Authority, Cookies: web.Cookies{Pairs: n.pairs, Notices: n.notices}, Now: n.now}
 	n.SignIn, err = signin.New(signin.Config{
@@ -142,8 +152,8 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 // openCore opens the store, and builds memory and log on what it holds. A
 // crash may have come between a commit and its being applied; memory starts
 // from the log's head, empty or with what the last run left, brought up to that
-// head by the log.
-func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
+// head by the log. It reports whether it took what the last run left.
+func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error) {
 	url := string(n.Config.Database)
 	if url == "" {
 		url = store.SQLiteURL(filepath.Join(n.Config.Data, DatabaseFile))
@@ -161,27 +171,19 @@ func (n *Node) openCore(ctx context.Context, opt Options) (err error) {
 	follow := feed.New(index, n.follower)
 	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: follow.Own, Server: follow.Server, Log: n.log})
 	if err != nil {
-		return err
+		return false, err
 	}
 	head, err := n.Store.Head(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	follow.Begin(head)
-	taken := n.loadKnown(ctx, index, head)
-	policy := n.Config.SessionPolicy()
-	// What a file's only node has saved under this policy, it had tightened
-	// before. In a database, others may have started sessions by another.
-	if !taken || n.follower != nil {
-		if err := n.Store.Tighten(ctx, policy); err != nil {
-			return fmt.Errorf("apply the policy to existing sessions: %w", err)
-		}
-	}
+	taken = n.loadKnown(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
-		Store: n.Store, Live: index, Feed: follow, Policy: policy, Clients: n.Config.RegisteredClients(),
+		Store: n.Store, Live: index, Feed: follow, Policy: n.Config.SessionPolicy(), Clients: n.Config.RegisteredClients(),
 		Retention: store.Retention(n.Config.Retention), Now: n.now, Log: n.log,
 	})
-	return nil
+	return taken, nil
 }
 
 // openKeys opens the keys, and makes them on the first start. Where there are
