@@ -14,7 +14,7 @@ import (
 
 type migrateCommand struct {
 	Database     string `help:"URL of the database." env:"EXEUNT_DATABASE"`
-	DatabaseFile string `help:"File that holds the URL, so that no password stands on the command line." type:"existingfile" env:"EXEUNT_DATABASE_FILE"`
+	DatabaseFile string `help:"File that holds the URL, so that no password stands on the command line." env:"EXEUNT_DATABASE_FILE"`
 }
 
 // Run brings the schema up to date.
@@ -79,16 +79,23 @@ func (c *copyCommand) Run(ctx context.Context) error {
 // drawEvery is how many rows the progress bar passes over between two drawings.
 const drawEvery = 1000
 
-// databaseURL takes a URL as it is given or from a file.
+// databaseURL is givenURL where there must be one.
 func databaseURL(given, file, flag string) (string, error) {
+	url, err := givenURL(given, file, flag)
+	if url == "" && err == nil {
+		err = errors.New(flag + " or " + flag + "-file is needed: the URL of the database")
+	}
+	return url, err
+}
+
+// givenURL takes a URL as it is given or from a file; "" when neither is.
+func givenURL(given, file, flag string) (string, error) {
 	switch {
 	case given != "" && file != "":
 		return "", errors.New(flag + " and " + flag + "-file are both set; set one")
 	case file != "":
 		b, err := os.ReadFile(file)
 		return strings.TrimSpace(string(b)), err
-	case given == "":
-		return "", errors.New(flag + " or " + flag + "-file is needed: the URL of the database")
 	}
 	return given, nil
 }

@@ -15,13 +15,14 @@ import (
 )
 
 type demoCommand struct {
-	Addr     string `help:"Where the authority listens, on loopback." default:"127.0.0.1:8080"`
-	AppAddr  string `help:"Where Chirp listens, on loopback." default:"127.0.0.1:8081"`
-	Data     string `help:"Keep the data in this folder; without it a temporary one is used and deleted at the end."`
-	Nodes    int    `help:"How many nodes to run on one --database." default:"1"`
-	Database string `help:"URL of an empty PostgreSQL database, instead of a file." env:"EXEUNT_DEMO_DATABASE"`
-	Once     bool   `help:"Stop after the tour, with status 0 only if every step held."`
-	JSON     bool   `help:"Once ready, print the addresses and credentials as one line of JSON; the tour goes to standard error."`
+	Addr         string `help:"Where the authority listens, on loopback." default:"127.0.0.1:8080"`
+	AppAddr      string `help:"Where Chirp listens, on loopback." default:"127.0.0.1:8081"`
+	Data         string `help:"Keep the data in this folder; without it a temporary one is used and deleted at the end."`
+	Nodes        int    `help:"How many nodes to run on one --database." default:"1"`
+	Database     string `help:"URL of an empty PostgreSQL database, instead of a file." env:"EXEUNT_DATABASE"`
+	DatabaseFile string `help:"File that holds the URL, so that no password stands on the command line." env:"EXEUNT_DATABASE_FILE"`
+	Once         bool   `help:"Stop after the tour, with status 0 only if every step held."`
+	JSON         bool   `help:"Once ready, print the addresses and credentials as one line of JSON; the tour goes to standard error."`
 }
 
 // Run seeds, serves, plays the tour and stays up.
@@ -30,8 +31,12 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 	if c.JSON {
 		words = os.Stderr
 	}
-	if c.Nodes > 1 && c.Database == "" {
-		return errors.New("several nodes need a database that they share: --database postgres://USER:PASSWORD@HOST/NAME")
+	database, err := givenURL(c.Database, c.DatabaseFile, "--database")
+	if err != nil {
+		return err
+	}
+	if c.Nodes > 1 && database == "" {
+		return errors.New("several nodes need a database that they share: --database postgres://USER@HOST/NAME, or --database-file FILE where a password belongs to it")
 	}
 	dir, cleanUp, err := c.folder()
 	if err != nil {
@@ -39,8 +44,12 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, cleanUp()) }()
 	fmt.Fprintln(words, "Exeunt demo: starting the authority and the sample app Chirp.")
+	if database != "" {
+		// It may have been named for something else, in a variable.
+		fmt.Fprintln(words, "Sessions are kept in the PostgreSQL database that is named; it must be empty, or this demo's own.")
+	}
 	stage, accounts, err := demo.Start(ctx, demo.Options{
-		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen, Version: version(), Nodes: c.Nodes, Database: config.Secret(c.Database),
+		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen, Version: version(), Nodes: c.Nodes, Database: config.Secret(database),
 		Log: app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"}),
 	})
 	if err != nil {
