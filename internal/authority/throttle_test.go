@@ -190,7 +190,6 @@ func TestARetryIsNeverThrottled(t *testing.T) {
 // place; one that has failed has not.
 func TestAnEndingInDoubtMayBeRepeated(t *testing.T) {
 	n := newNode(t)
-	n.patience = 50 * time.Millisecond
 	id := n.account()
 	_, s := n.signIn(id, exeunt.KindKept)
 	_, gone := n.signIn(id, exeunt.KindKept)
@@ -199,6 +198,7 @@ func TestAnEndingInDoubtMayBeRepeated(t *testing.T) {
 		_, err := n.End(ctx, personIn(gone), endOthers(gone))
 		wantErr(t, err, exeunt.ErrSignedOut)
 	}
+	n.patience = 50 * time.Millisecond
 	n.held.Lock() // of the commit before, so that these are not even begun
 	before, commits := make(chan error, 1), n.done.Load()
 	go func() { before <- n.Store.CatchUp(ctx) }()
