@@ -91,6 +91,15 @@ func (id ID[K]) String() string {
 	return k.prefix() + idText.EncodeToString(id.raw[:])
 }
 
+// AppendText appends the text form. It allocates nothing but the room.
+func (id ID[K]) AppendText(b []byte) ([]byte, error) {
+	if id.IsZero() {
+		return b, nil
+	}
+	var k K
+	return idText.AppendEncode(append(b, k.prefix()...), id.raw[:]), nil
+}
+
 // MarshalText writes the text form.
 func (id ID[K]) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 

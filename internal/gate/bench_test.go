@@ -8,16 +8,16 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // The gate's handler by itself.
 func BenchmarkGateHandler(b *testing.B) {
 	g, token := benchGate(b)
-	r := gateRequest(token)
+	r := onConnection(b, gateRequest(token))
 	b.ReportAllocs()
 	w := &reused{h: http.Header{}}
 	for b.Loop() {
-		clear(w.h)
 		g.ServeHTTP(w, r)
 	}
 }
@@ -52,7 +52,9 @@ func gateRequest(token exeunt.Token) *http.Request {
 }
 
 func overNetwork(b *testing.B, h http.Handler, token exeunt.Token) {
-	s := httptest.NewServer(h)
+	s := httptest.NewUnstartedServer(h)
+	s.Listener = web.TakeLines(s.Config, s.Listener)
+	s.Start()
 	defer s.Close()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

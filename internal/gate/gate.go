@@ -12,6 +12,7 @@ package gate
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,9 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Gate is the handler of /gate.
+// Gate is the handler of /gate. The date of its answers is by the authority's
+// own clock, so that whoever asks can tell how far off its deadlines are by
+// whatever clock it has itself.
 type Gate struct {
 	authority *authority.Authority
 	faces     *faces
@@ -47,45 +50,39 @@ var (
 // ServeHTTP answers 200 with who it is, 401 with why not, or 503; 403 to a
 // client key that is nobody's.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h["Cache-Control"] = noStore
-	// The authority's own time, so that whoever asks can tell how far off its
-	// deadlines are by whatever clock it has itself.
-	h["Date"] = g.clock.date(g.authority.Now())
 	keeper, ok := g.keeper(r)
 	if !ok {
 		// Not 401: it says nothing about the person.
-		h[client.HeaderReason] = clientKey
+		g.begin(w)[client.HeaderReason] = clientKey
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
 	token, ok := tokenOf(r)
 	if !ok {
-		refuse(w, unknown)
+		g.refuse(w, unknown)
 		return
 	}
 	ans := g.authority.Check(r.Context(), token)
 	switch {
 	case ans.Usable() && !keeper.mayKeep(ans):
-		refuse(w, otherClient)
+		g.refuse(w, otherClient)
 	case ans.Usable() && !isMeant(r.Header, ans):
-		refuse(w, otherClient)
+		g.refuse(w, otherClient)
 	case ans.Usable() && !web.OnlyAsPair(ans):
 		if isActivity(r) {
 			g.authority.Touch(ans)
 		}
 		f, err := g.face(r.Context(), ans)
 		if err != nil {
-			cannotKnow(w)
+			g.cannotKnow(w)
 			return
 		}
-		g.admit(h, ans, f)
-		keeper.tell(h, ans)
-		w.WriteHeader(http.StatusOK)
+		var b [1 << 10]byte
+		web.OK(w, r, g.clock.date(ans.AskedAt()), keeper.tell(g.admit(b[:0], ans, f), ans))
 	case ans.Usable():
-		refuse(w, unknown)
+		g.refuse(w, unknown)
 	case ans.State == live.CannotKnow:
-		cannotKnow(w)
+		g.cannotKnow(w)
 	default:
 		g.explain(w, r, token, ans)
 	}
@@ -109,54 +106,71 @@ func (g *Gate) face(ctx context.Context, ans authority.Answer) (*face, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := newFace(ans, p)
+	f := newFace(ans.Account, p)
 	g.faces.keep(f)
 	return f, nil
 }
 
-// admit sets the headers of whoever is signed in.
-func (g *Gate) admit(h http.Header, ans authority.Answer, f *face) {
-	d := f.deadline(ans.IdleAt(), g.authority.Policy.For(ans.Kind).Warning)
-	h[client.HeaderUser] = f.value(faceUser)
-	h[client.HeaderName] = f.value(faceName)
-	h[client.HeaderAccount] = f.value(faceAccount)
-	h[client.HeaderSession] = f.value(faceSession)
-	h[client.HeaderIdleAt] = d.idle[:]
-	h[client.HeaderWarnAt] = d.warn[:]
-	if f.values[faceEmail] != "" {
-		h[client.HeaderEmail] = f.value(faceEmail)
-	}
+// admit appends what is said of whoever is signed in.
+func (g *Gate) admit(b []byte, ans authority.Answer, f *face) []byte {
+	b = append(b, "Cache-Control: no-store\r\n"...)
+	b = append(b, f.lines...)
+	b = append(b, client.HeaderSession+": "...)
+	b, _ = ans.Session.AppendText(b)
+	b = append(b, "\r\n"...)
+	b = appendMillis(b, client.HeaderIdleAt, ans.IdleAt())
+	b = appendMillis(b, client.HeaderWarnAt, ans.IdleAt().Add(-g.authority.Policy.For(ans.Kind).Warning))
 	if !ans.App.IsZero() {
-		h[client.HeaderAppSession] = f.value(faceApp)
-		h[client.HeaderClient] = f.value(faceClient)
+		b = append(b, client.HeaderAppSession+": "...)
+		b, _ = ans.App.AppendText(b)
+		b = append(b, "\r\n"...)
+		b = web.AppendLine(b, client.HeaderClient, string(ans.Client))
 	}
+	return b
+}
+
+func appendMillis(b []byte, name string, at time.Time) []byte {
+	return appendNumber(b, name, at.UnixMilli())
+}
+
+func appendNumber(b []byte, name string, n int64) []byte {
+	b = append(append(b, name...), ": "...)
+	return append(strconv.AppendInt(b, n, 10), "\r\n"...)
+}
+
+// begin sets the headers of every answer that refuses.
+func (g *Gate) begin(w http.ResponseWriter) http.Header {
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	h["Date"] = []string{g.clock.date(g.authority.Now())}
+	return h
 }
 
 // explain tells a dead token when and why it ended, and nothing else: its
 // holder may be a thief, or the next user of the computer.
 func (g *Gate) explain(w http.ResponseWriter, r *http.Request, token exeunt.Token, ans authority.Answer) {
 	if ans.State == live.NoSuch {
-		refuse(w, unknown)
+		g.refuse(w, unknown)
 		return
 	}
 	at, reason, known, err := g.authority.WhyEnded(r.Context(), token)
 	if err != nil || !known || reason == "" {
-		refuse(w, unknown) // it has ended all the same
+		g.refuse(w, unknown) // it has ended all the same
 		return
 	}
 	w.Header()[client.HeaderEndedAt] = []string{at.UTC().Format(time.RFC3339)}
-	refuse(w, []string{string(reason)})
+	g.refuse(w, []string{string(reason)})
 }
 
-func cannotKnow(w http.ResponseWriter) {
-	h := w.Header()
+func (g *Gate) cannotKnow(w http.ResponseWriter) {
+	h := g.begin(w)
 	h[client.HeaderReason] = unavailable
 	h["Retry-After"] = oneSecond
 	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
-func refuse(w http.ResponseWriter, reason []string) {
-	h := w.Header()
+func (g *Gate) refuse(w http.ResponseWriter, reason []string) {
+	h := g.begin(w)
 	h["Www-Authenticate"] = bearer // RFC 9110 section 15.5.2
 	h[client.HeaderReason] = reason
 	w.WriteHeader(http.StatusUnauthorized)

@@ -2,9 +2,13 @@ package gate
 
 import (
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +17,7 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 func ask(g *Gate, set func(h http.Header)) *httptest.ResponseRecorder {
@@ -220,20 +225,105 @@ func TestGateCountsActivity(t *testing.T) {
 	}
 }
 
-func TestGateAllocatesLittle(t *testing.T) {
+// On a connection without TLS nothing is allocated for a known token.
+func TestGateAllocatesNothing(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
 	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
-	r := httptest.NewRequest(http.MethodGet, "/gate", nil)
+	r := gateRequest(token)
+	r.Header.Del("Authorization")
 	r.Header.Set("Cookie", "theme=dark; __Host-chirp="+token.Reveal())
-	r.Header.Set(client.HeaderActivity, "no")
+	r = onConnection(t, r)
 	w := &reused{h: http.Header{}}
-	if got := testing.AllocsPerRun(200, func() { clear(w.h); g.ServeHTTP(w, r) }); got > 0 {
+	if got := testing.AllocsPerRun(200, func() { g.ServeHTTP(w, r) }); got > 0 {
 		t.Errorf("%v allocations for a known token, want none", got)
 	}
-	if w.status != http.StatusOK {
-		t.Fatalf("status %d", w.status)
+	if w.status != 0 || len(w.h) != 0 {
+		t.Fatalf("status %d, headers %v", w.status, w.h)
+	}
+}
+
+// onConnection returns the request as if it had come on a connection that
+// takes lines.
+func onConnection(tb testing.TB, r *http.Request) *http.Request {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var s http.Server
+	l = web.TakeLines(&s, l)
+	tb.Cleanup(func() { l.Close() })
+	asker, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { asker.Close() })
+	c, err := l.Accept()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	return r.WithContext(s.ConnContext(r.Context(), c))
+}
+
+// Answers are the same on a connection that takes lines and on one that does
+// not.
+func TestGateAnswersTheSameOnEveryConnection(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	g := New(n.Authority)
+	proof := n.NewAccount(t, "ada")
+	_, browser := n.NewSession(t, proof, exeunt.KindKept)
+	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
+	phone, s := n.NewSession(t, proof, exeunt.KindApp)
+	gone, ended := n.NewSession(t, proof, exeunt.KindApp)
+	n.SignOut(t, ended)
+	name := " Ada\r\nRemote-User: mallory\n Lovelace\t"
+	n.Live.SetProfile(s.Account, live.Profile{Version: 1 << 20, Handle: "ada", Name: name, Email: "ada@example.com"})
+
+	plain, short := httptest.NewServer(g), httptest.NewUnstartedServer(g)
+	defer plain.Close()
+	short.Listener = web.TakeLines(short.Config, short.Listener)
+	short.Start()
+	defer short.Close()
+	for name, c := range map[string]struct {
+		set    func(http.Header)
+		status int
+		names  int
+	}{
+		"an app's session":     {withBearer(token), http.StatusOK, 12},
+		"a session of its own": {withBearer(phone), http.StatusOK, 10},
+		"a keeper":             {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 17},
+		"ended":                {withBearer(gone), http.StatusUnauthorized, 6},
+		"nobody's key":         {withKey(exeunt.NewToken(exeunt.UseClient), withBearer(token)), http.StatusForbidden, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ask := func(s *httptest.Server) http.Header {
+				r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/gate", nil)
+				c.set(r.Header)
+				r.Header.Set(client.HeaderActivity, "no")
+				resp, err := s.Client().Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if body, err := io.ReadAll(resp.Body); resp.StatusCode != c.status || len(body) != 0 || err != nil {
+					t.Fatalf("status %d, %q, %v", resp.StatusCode, body, err)
+				}
+				if at, err := http.ParseTime(resp.Header.Get("Date")); err != nil || n.Now().Sub(at).Abs() > time.Minute {
+					t.Errorf("the date is not the authority's: %v, %v", at, err)
+				}
+				resp.Header.Del("Date")
+				return resp.Header
+			}
+			a, b := ask(plain), ask(short)
+			if !reflect.DeepEqual(a, b) || len(a)+1 != c.names {
+				t.Errorf("%d and %d headers:\n%v\n%v", len(a)+1, len(b)+1, a, b)
+			}
+			if c.status == http.StatusOK && (b.Get(client.HeaderName) != "Ada  Remote-User: mallory  Lovelace" || len(b[client.HeaderUser]) != 1) {
+				t.Errorf("%v", b)
+			}
+		})
 	}
 }
 
@@ -243,8 +333,8 @@ func TestGateKnowsManyFaces(t *testing.T) {
 	fs := newFaces()
 	answers := make([]authority.Answer, 100_000)
 	for i := range answers {
-		answers[i] = authority.Answer{Session: exeunt.NewSessionID()}
-		fs.keep(&face{key: keyOf(answers[i])})
+		answers[i] = authority.Answer{Account: exeunt.NewAccountID()}
+		fs.keep(&face{account: answers[i].Account})
 	}
 	missed, i := 0, 0
 	if got := testing.AllocsPerRun(len(answers), func() {
@@ -252,7 +342,7 @@ func TestGateKnowsManyFaces(t *testing.T) {
 		switch {
 		case f == nil:
 			missed++
-		case f.key.session != answers[i%len(answers)].Session:
+		case f.account != answers[i%len(answers)].Account:
 			t.Error("somebody else's face")
 		}
 		i++
@@ -267,17 +357,17 @@ func TestGateForgetsFaces(t *testing.T) {
 	fs := newFaces()
 	answers := make([]authority.Answer, faceWays+2)
 	for i := range answers {
-		answers[i].Session.SetRaw([16]byte{7: byte(i / 2), 15: byte(i)}) // all in one set, two to a tag
-		fs.keep(newFace(answers[i], live.Profile{Version: 1, Handle: "ada"}))
+		answers[i].Account.SetRaw([16]byte{7: byte(i / 2), 15: byte(i)}) // all in one set, two to a tag
+		fs.keep(newFace(answers[i].Account, live.Profile{Version: 1, Handle: "ada"}))
 	}
 	last := answers[len(answers)-1]
-	fs.keep(newFace(last, live.Profile{Version: 2, Handle: "lovelace"}))
+	fs.keep(newFace(last.Account, live.Profile{Version: 2, Handle: "lovelace"}))
 	for i, a := range answers {
 		if got, want := fs.of(a) != nil, i >= 2; got != want {
 			t.Errorf("face %d is known: %v", i, got)
 		}
 	}
-	if f := fs.of(last); f == nil || f.values[faceUser] != "lovelace" {
+	if f := fs.of(last); f == nil || !strings.HasPrefix(f.lines, "Remote-User: lovelace\r\n") {
 		t.Errorf("the face made anew is %v", f)
 	}
 }

@@ -2,12 +2,12 @@ package gate
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // keeper is a client that keeps the answer in its own memory and judges later
@@ -44,20 +44,18 @@ func (k keeper) mayKeep(ans authority.Answer) bool {
 	return k.id == "" || ans.App.IsZero() || ans.Client == k.id
 }
 
-// tell adds what it takes to keep the answer. A session's own token is answered
-// for, but not kept.
-func (k keeper) tell(h http.Header, ans authority.Answer) {
+// tell appends what it takes to keep the answer. A session's own token is
+// answered for, but not kept.
+func (k keeper) tell(b []byte, ans authority.Answer) []byte {
 	if k.id == "" || ans.App.IsZero() {
-		return
+		return b
 	}
-	h[client.HeaderEpoch] = []string{k.position.Epoch}
-	h[client.HeaderSeq] = number(k.position.Seq)
+	b = web.AppendLine(b, client.HeaderEpoch, k.position.Epoch)
+	b = appendNumber(b, client.HeaderSeq, k.position.Seq)
 	if k.position.Digest != "" {
-		h[client.HeaderDigest] = []string{k.position.Digest}
+		b = web.AppendLine(b, client.HeaderDigest, k.position.Digest)
 	}
-	h[client.HeaderGeneration] = number(ans.Generation())
-	h[client.HeaderIdle] = number(ans.Idle().Milliseconds())
-	h[client.HeaderExpiresAt] = number(ans.ExpiresAt().UnixMilli())
+	b = appendNumber(b, client.HeaderGeneration, ans.Generation())
+	b = appendNumber(b, client.HeaderIdle, ans.Idle().Milliseconds())
+	return appendMillis(b, client.HeaderExpiresAt, ans.ExpiresAt())
 }
-
-func number(n int64) []string { return []string{strconv.FormatInt(n, 10)} }

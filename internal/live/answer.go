@@ -43,6 +43,7 @@ type Answer struct {
 	Client  exeunt.ClientID     // of the app session
 	Kind    exeunt.SessionKind
 
+	asked                   int64
 	issued, expires, idleAt int64
 	generation, idle        int64
 	profile                 int64
@@ -55,6 +56,9 @@ type Answer struct {
 
 // Usable reports whether the token may be acted on.
 func (a Answer) Usable() bool { return a.State == Usable }
+
+// AskedAt is the moment that the answer is about.
+func (a Answer) AskedAt() time.Time { return time.UnixMilli(a.asked) }
 
 // IssuedAt is when the credential was handed out.
 func (a Answer) IssuedAt() time.Time { return time.UnixMilli(a.issued) }

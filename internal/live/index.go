@@ -98,7 +98,8 @@ func (x *Index) Check(h exeunt.TokenHash, now time.Time) (a Answer) {
 			a = Answer{}
 			continue
 		}
-		x.rule(c, &a, &s, now.UnixMilli())
+		a.asked = now.UnixMilli()
+		x.rule(c, &a, &s, a.asked)
 		return a
 	}
 }
