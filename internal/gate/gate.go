@@ -77,8 +77,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.cannotKnow(w)
 			return
 		}
-		var b [1 << 10]byte
-		web.OK(w, r, g.clock.date(ans.AskedAt()), keeper.tell(g.admit(b[:0], ans, f), ans))
+		web.OK(w, r, g.clock.date(ans.AskedAt()), func(b []byte) []byte { return keeper.tell(g.admit(b, ans, f), ans) })
 	case ans.Usable():
 		g.refuse(w, unknown)
 	case ans.State == live.CannotKnow:

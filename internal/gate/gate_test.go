@@ -2,11 +2,8 @@ package gate
 
 import (
 	"context"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +14,6 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/testnode"
-	"github.com/exeunt/exeunt/internal/web"
 )
 
 func ask(g *Gate, set func(h http.Header)) *httptest.ResponseRecorder {
@@ -225,108 +221,6 @@ func TestGateCountsActivity(t *testing.T) {
 	}
 }
 
-// On a connection without TLS nothing is allocated for a known token.
-func TestGateAllocatesNothing(t *testing.T) {
-	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
-	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
-	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
-	r := gateRequest(token)
-	r.Header.Del("Authorization")
-	r.Header.Set("Cookie", "theme=dark; __Host-chirp="+token.Reveal())
-	r = onConnection(t, r)
-	w := &reused{h: http.Header{}}
-	if got := testing.AllocsPerRun(200, func() { g.ServeHTTP(w, r) }); got > 0 {
-		t.Errorf("%v allocations for a known token, want none", got)
-	}
-	if w.status != 0 || len(w.h) != 0 {
-		t.Fatalf("status %d, headers %v", w.status, w.h)
-	}
-}
-
-// onConnection returns the request as if it had come on a connection that
-// takes lines.
-func onConnection(tb testing.TB, r *http.Request) *http.Request {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var s http.Server
-	l = web.TakeLines(&s, l)
-	tb.Cleanup(func() { l.Close() })
-	asker, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { asker.Close() })
-	c, err := l.Accept()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { c.Close() })
-	return r.WithContext(s.ConnContext(r.Context(), c))
-}
-
-// Answers are the same on a connection that takes lines and on one that does
-// not.
-func TestGateAnswersTheSameOnEveryConnection(t *testing.T) {
-	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
-	proof := n.NewAccount(t, "ada")
-	_, browser := n.NewSession(t, proof, exeunt.KindKept)
-	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
-	phone, s := n.NewSession(t, proof, exeunt.KindApp)
-	gone, ended := n.NewSession(t, proof, exeunt.KindApp)
-	n.SignOut(t, ended)
-	name := " Ada\r\nRemote-User: mallory\n Lovelace\t"
-	n.Live.SetProfile(s.Account, live.Profile{Version: 1 << 20, Handle: "ada", Name: name, Email: "ada@example.com"})
-
-	plain, short := httptest.NewServer(g), httptest.NewUnstartedServer(g)
-	defer plain.Close()
-	short.Listener = web.TakeLines(short.Config, short.Listener)
-	short.Start()
-	defer short.Close()
-	for name, c := range map[string]struct {
-		set    func(http.Header)
-		status int
-		names  int
-	}{
-		"an app's session":     {withBearer(token), http.StatusOK, 12},
-		"a session of its own": {withBearer(phone), http.StatusOK, 10},
-		"a keeper":             {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 17},
-		"ended":                {withBearer(gone), http.StatusUnauthorized, 6},
-		"nobody's key":         {withKey(exeunt.NewToken(exeunt.UseClient), withBearer(token)), http.StatusForbidden, 4},
-	} {
-		t.Run(name, func(t *testing.T) {
-			ask := func(s *httptest.Server) http.Header {
-				r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/gate", nil)
-				c.set(r.Header)
-				r.Header.Set(client.HeaderActivity, "no")
-				resp, err := s.Client().Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
-				if body, err := io.ReadAll(resp.Body); resp.StatusCode != c.status || len(body) != 0 || err != nil {
-					t.Fatalf("status %d, %q, %v", resp.StatusCode, body, err)
-				}
-				if at, err := http.ParseTime(resp.Header.Get("Date")); err != nil || n.Now().Sub(at).Abs() > time.Minute {
-					t.Errorf("the date is not the authority's: %v, %v", at, err)
-				}
-				resp.Header.Del("Date")
-				return resp.Header
-			}
-			a, b := ask(plain), ask(short)
-			if !reflect.DeepEqual(a, b) || len(a)+1 != c.names {
-				t.Errorf("%d and %d headers:\n%v\n%v", len(a)+1, len(b)+1, a, b)
-			}
-			if c.status == http.StatusOK && (b.Get(client.HeaderName) != "Ada  Remote-User: mallory  Lovelace" || len(b[client.HeaderUser]) != 1) {
-				t.Errorf("%v", b)
-			}
-		})
-	}
-}
-
 // A hundred thousand people at work at once are each written out once, but for
 // the few whose set is crowded.
 func TestGateKnowsManyFaces(t *testing.T) {
@@ -392,16 +286,6 @@ func TestGateAdmitsNobodyWithoutAName(t *testing.T) {
 		t.Errorf("without a store: status %d, headers %v", w.Code, w.Header())
 	}
 }
-
-// reused is a ResponseWriter that allocates nothing itself.
-type reused struct {
-	h      http.Header
-	status int
-}
-
-func (w *reused) Header() http.Header         { return w.h }
-func (w *reused) WriteHeader(s int)           { w.status = s }
-func (w *reused) Write(b []byte) (int, error) { return len(b), nil }
 
 // FuzzGateRequest: whatever arrives is answered with one of the three
 // statuses, and admitted only with the one good token.

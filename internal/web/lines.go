@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 )
 
@@ -28,17 +29,18 @@ func AppendLine(b []byte, name, value string) []byte {
 	return append(b, "\r\n"...)
 }
 
-// OK answers 200 without a body, with a date and with lines as AppendLine
-// writes them. Nothing may have set a header before.
-func OK(w http.ResponseWriter, r *http.Request, date string, lines []byte) {
-	if c, ok := r.Context().Value(lineConnKey{}).(*lineConn); ok && r.ProtoMajor == 1 && r.ProtoMinor == 1 {
-		c.answer = append(append(append(append(c.answer[:0], okBegins...), date...), "\r\n"...), lines...)
+// OK answers 200 without a body, with a date and with the lines that write
+// appends, as AppendLine does.
+func OK(w http.ResponseWriter, r *http.Request, date string, write func(b []byte) []byte) {
+	h := w.Header()
+	if c := lineConnOf(w, r); c != nil && len(h) == 0 {
+		c.answer = write(append(append(append(c.answer[:0], okBegins...), date...), "\r\n"...))
+		w.WriteHeader(http.StatusOK)
 		return
 	}
-	h := w.Header()
 	h["Date"] = []string{date}
 	values := make([]string, 0, 16)
-	for rest := string(lines); rest != ""; {
+	for rest := string(write(nil)); rest != ""; {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\r\n")
 		name, value, _ := strings.Cut(line, ": ")
@@ -72,13 +74,28 @@ func (l lineListener) Accept() (net.Conn, error) {
 
 type lineConnKey struct{}
 
+// lineConnOf returns the connection that may be given lines for the answer to a
+// request, or nil. Whoever holds another writer than net/http's own, as behind
+// http.TimeoutHandler, is not asked when the answer is written, so there are no
+// lines: what stands between sees headers in a map. Nor are there any for a
+// handler that has returned, when net/http ends the request's context: the
+// connection's next answer is another's.
+func lineConnOf(w http.ResponseWriter, r *http.Request) *lineConn {
+	ctx := r.Context()
+	c, _ := ctx.Value(lineConnKey{}).(*lineConn)
+	if c == nil || r.ProtoMajor != 1 || r.ProtoMinor != 1 || reflect.TypeOf(w).String() != "*http.response" || ctx.Err() != nil {
+		return nil
+	}
+	return c
+}
+
 // lineConn puts the lines into what net/http writes. Only the goroutine that
 // serves the connection writes to it, one answer after the other, each at once
 // and after its handler has returned: so what is written next is the answer
 // that the lines are meant for.
 type lineConn struct {
-	*net.TCPConn // not net.Conn: net/http hands it whole files
-	answer       []byte
+	*net.TCPConn        // not net.Conn: net/http hands it whole files
+	answer       []byte // its beginning, until net/http writes it
 }
 
 // okBegins is what net/http begins an answer with when nobody has set a header.
@@ -87,13 +104,15 @@ const okBegins = "HTTP/1.1 200 OK\r\nDate: "
 
 var errNotOK = errors.New("web: lines for an answer 200, and another answer was written")
 
+// Write closes the connection rather than send lines with anything but an
+// answer that begins as it must.
 func (c *lineConn) Write(p []byte) (int, error) {
 	if len(c.answer) == 0 {
 		return c.TCPConn.Write(p)
 	}
 	const begin = len(okBegins) + len(http.TimeFormat) + len("\r\n")
 	if len(p) < begin || string(p[:len(okBegins)]) != okBegins {
-		return 0, errNotOK // which breaks the connection
+		return 0, errors.Join(errNotOK, c.Close())
 	}
 	answer := append(c.answer, p[begin:]...)
 	c.answer = answer[:0]

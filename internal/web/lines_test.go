@@ -2,30 +2,76 @@ package web
 
 import (
 	"bufio"
+	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 const linesDate = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 // linesServer answers /ok with lines, and elsewhere as paths say.
 func linesServer(t *testing.T, start func(*httptest.Server)) *httptest.Server {
-	lines := AppendLine(AppendLine(nil, "Name", " Ada\r\nEvil: 1\rLovelace\n"), "None", "")
-	ok := func(w http.ResponseWriter, r *http.Request) { OK(w, r, linesDate, lines) }
+	ok := func(w http.ResponseWriter, r *http.Request) {
+		OK(w, r, linesDate, func(b []byte) []byte {
+			return AppendLine(AppendLine(b, "Name", " Ada\r\nEvil: 1\rLovelace\n"), "None", "")
+		})
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ok", ok)
 	mux.HandleFunc("/other", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "other") })
-	mux.HandleFunc("/refused", func(w http.ResponseWriter, r *http.Request) { ok(w, r); w.WriteHeader(http.StatusForbidden) })
-	mux.HandleFunc("/header", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("A", "b"); ok(w, r) })
+	mux.HandleFunc("/twice", func(w http.ResponseWriter, r *http.Request) {
+		OK(w, r, linesDate, func(b []byte) []byte { return AppendLine(b, "Name", "Somebody else") })
+		ok(w, r)
+	})
+	mux.HandleFunc("/late", func(w http.ResponseWriter, r *http.Request) {
+		ok(w, r)
+		w.Header().Set("Late", "yes")
+		w.WriteHeader(http.StatusForbidden)
+	})
+	mux.HandleFunc("/body", func(w http.ResponseWriter, r *http.Request) {
+		ok(w, r)
+		io.Copy(w, strings.NewReader(strings.Repeat("body", 5000)))
+	})
+	mux.HandleFunc("/read", func(w http.ResponseWriter, r *http.Request) { ok(w, r); io.Copy(io.Discard, r.Body) })
+	mux.HandleFunc("/refused", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden); ok(w, r) })
+	mux.HandleFunc("/sent", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		http.NewResponseController(w).Flush()
+		ok(w, r)
+	})
+	mux.HandleFunc("/taken", func(w http.ResponseWriter, r *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		ok(w, r)
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+		c.Close()
+	})
 	mux.HandleFunc("/panic", func(w http.ResponseWriter, r *http.Request) { ok(w, r); panic(http.ErrAbortHandler) })
+	mux.HandleFunc("/header", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("A", "b"); ok(w, r) })
+	mux.HandleFunc("/wrapped", func(w http.ResponseWriter, r *http.Request) { ok(watching{w}, r) })
 	s := httptest.NewUnstartedServer(mux)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	start(s)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// watching is what stands between and looks at the headers.
+type watching struct{ http.ResponseWriter }
+
+func (w watching) WriteHeader(status int) {
+	w.Header().Set("A", w.Header().Get("Name"))
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func takingLines(s *httptest.Server) {
@@ -46,7 +92,7 @@ func talk(t *testing.T, s *httptest.Server, text string) string {
 	}
 	c.(*net.TCPConn).CloseWrite()
 	got, err := io.ReadAll(c)
-	if err != nil {
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatal(err)
 	}
 	return string(got)
@@ -63,18 +109,31 @@ func TestLinesGoIntoTheirAnswerOnly(t *testing.T) {
 	s := linesServer(t, takingLines)
 	const okWhole = gotOK + "Content-Length: 0\r\n\r\n"
 	for name, c := range map[string]struct{ ask, begins string }{
-		"one":                {askOK, okWhole},
-		"several at once":    {askOK + askOK + askOther, okWhole + okWhole + "HTTP/1.1 200 OK\r\nDate: "},
-		"the last":           {"GET /ok HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", gotOK + "Content-Length: 0\r\nConnection: close\r\n\r\n"},
-		"without a body":     {"HEAD /ok HTTP/1.1\r\nHost: x\r\n\r\n", gotOK + "\r\n"},
-		"with a body":        {"POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" + askOK, okWhole + okWhole},
-		"a body to wait for": {"POST /ok HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", gotOK + "Content-Length: 0\r\n"},
-		"an old asker":       {"GET /ok HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\nDate: " + linesDate + "\r\nName: Ada  Evil: 1 Lovelace\r\n"},
+		"one":                 {askOK, okWhole},
+		"several at once":     {askOK + askOK + askOther, okWhole + okWhole + "HTTP/1.1 200 OK\r\nDate: "},
+		"the last":            {"GET /ok HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", gotOK + "Content-Length: 0\r\nConnection: close\r\n\r\n"},
+		"without a body":      {"HEAD /ok HTTP/1.1\r\nHost: x\r\n\r\n", gotOK + "\r\n"},
+		"with a body":         {"POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" + askOK, okWhole + okWhole},
+		"a body to wait for":  {"POST /ok HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", gotOK + "Content-Length: 0\r\n"},
+		"an old asker":        {"GET /ok HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\nDate: " + linesDate + "\r\nName: Ada  Evil: 1 Lovelace\r\n"},
+		"too large a body":    {"POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", gotOK + "Content-Length: 0\r\nConnection: close\r\n\r\n"},
+		"a body that is none": {"POST /ok HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n\r\n", gotOK + "Content-Length: 0\r\nConnection: close\r\n\r\n"},
+		"a body read late":    {"POST /read HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody" + askOther, okWhole + "HTTP/1.1 200 OK\r\nDate: "},
+		"then nonsense":       {askOK + "nonsense\r\n\r\n", okWhole + "HTTP/1.1 400 Bad Request\r\n"},
+		"then an expectation": {askOK + "GET /ok HTTP/1.1\r\nHost: x\r\nExpect: money\r\n\r\n", okWhole + "HTTP/1.1 417 Expectation Failed\r\n"},
+		"then a long header":  {askOK + "GET /ok HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 2<<20) + "\r\n\r\n", okWhole + "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+		"then of no version":  {askOK + "GET /ok HTTP/3.0\r\nHost: x\r\n\r\n", okWhole + "HTTP/1.1 505 HTTP Version Not Supported"},
+		"said twice":          {"GET /twice HTTP/1.1\r\nHost: x\r\n\r\n" + askOther, okWhole + "HTTP/1.1 200 OK\r\nDate: "},
+		"too late to refuse":  {"GET /late HTTP/1.1\r\nHost: x\r\n\r\n" + askOther, okWhole + "HTTP/1.1 200 OK\r\nDate: "},
+		"and a body":          {"GET /body HTTP/1.1\r\nHost: x\r\n\r\n" + askOther, gotOK + "Content-Type: text/plain; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"},
+		// Over the map of headers, which is sorted.
+		"a header set before": {"GET /header HTTP/1.1\r\nHost: x\r\n\r\n" + askOther, "HTTP/1.1 200 OK\r\nA: b\r\nDate: " + linesDate + "\r\nName: Ada  Evil: 1 Lovelace\r\n"},
+		"another writer":      {"GET /wrapped HTTP/1.1\r\nHost: x\r\n\r\n" + askOther, "HTTP/1.1 200 OK\r\nA: Ada  Evil: 1 Lovelace\r\nDate: " + linesDate + "\r\nName: Ada  Evil: 1 Lovelace\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := talk(t, s, c.ask)
 			rest, ok := strings.CutPrefix(got, c.begins)
-			if !ok || strings.Contains(rest, "Ada") || strings.Count(got, "Date: ") != strings.Count(got, "HTTP/1.") {
+			if !ok || strings.Contains(rest, "Ada") || strings.Count(got, "Date: ") != strings.Count(got, " 200 OK\r\n")+strings.Count(got, " 417 ") {
 				t.Errorf("%q", got)
 			}
 			if strings.HasSuffix(c.ask, askOther) && !strings.HasSuffix(got, "\r\n\r\nother") {
@@ -88,11 +147,95 @@ func TestLinesGoIntoTheirAnswerOnly(t *testing.T) {
 // connection breaks first.
 func TestLinesForAnotherAnswerAreNotSent(t *testing.T) {
 	s := linesServer(t, takingLines)
-	for _, path := range []string{"/refused", "/header", "/panic"} {
-		if got := talk(t, s, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"+askOK); got != "" {
+	for path, want := range map[string]string{"/refused": "", "/panic": "", "/taken": "", "/sent": "HTTP/1.1 200 OK\r\nDate: "} {
+		got := talk(t, s, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"+askOK)
+		if rest, ok := strings.CutPrefix(got, want); !ok || want == "" && got != "" || strings.Contains(rest, "HTTP") || strings.Contains(got, "Ada") {
 			t.Errorf("%s: %q", path, got)
 		}
 	}
+}
+
+// What a handler says when its answer has been given without it, as when it was
+// too slow, is in no other.
+func TestLinesThatAreLateAreNotSent(t *testing.T) {
+	late := make(chan func(), 1)
+	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		late <- func() { OK(w, r, linesDate, func(b []byte) []byte { return AppendLine(b, "Name", "Ada") }) }
+	})
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case say := <-late:
+			say()
+		default:
+			slow(w, r)
+		}
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	takingLines(s)
+	t.Cleanup(s.Close)
+	got := talk(t, s, askOK+askOK+askOther)
+	if strings.Contains(got, "Ada") || strings.Count(got, "HTTP/1.1 200 OK\r\nDate: ") != 3 {
+		t.Errorf("%q", got)
+	}
+}
+
+// Whoever takes no answers until their time is up has then got whole ones with
+// their own lines, and after them at most a piece of one.
+func TestLinesAreWholeUntilAnAnswerIsCutOff(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.URL.Path
+		if len(name)%2 == 0 {
+			return // an answer without
+		}
+		OK(w, r, linesDate, func(b []byte) []byte { return AppendLine(b, "Name", name+strings.Repeat("x", 4000)) })
+	}))
+	s.Config.WriteTimeout = 500 * time.Millisecond
+	closed := make(chan struct{})
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			close(closed)
+		}
+	}
+	takingLines(s)
+	t.Cleanup(s.Close)
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		path := "/"
+		for err := error(nil); err == nil; path += "a" {
+			if len(path) > 40 {
+				path = "/"
+			}
+			_, err = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+	})
+	<-closed
+	path, whole, r := "/", 0, bufio.NewReader(c)
+	for ; ; whole++ {
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			break
+		}
+		want := ""
+		if len(path)%2 == 1 {
+			want = path + strings.Repeat("x", 4000)
+		}
+		if got := resp.Header.Get("Name"); got != want {
+			t.Fatalf("answer %d, to %s: %.60q", whole, path, got)
+		}
+		if path += "a"; len(path) > 40 {
+			path = "/"
+		}
+	}
+	if whole < 20 {
+		t.Errorf("%d whole answers", whole)
+	}
+	c.Close()
+	asking.Wait()
 }
 
 // Where lines cannot be put in, as under TLS, they are headers all the same.
