@@ -118,7 +118,7 @@ func TestGateAnswersTheSameOnEveryConnection(t *testing.T) {
 	}{
 		"an app's session":     {withBearer(token), http.StatusOK, 12},
 		"a session of its own": {withBearer(phone), http.StatusOK, 10},
-		"a keeper":             {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 17},
+		"a keeper":             {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 18},
 		"ended":                {withBearer(gone), http.StatusUnauthorized, 6},
 		"nobody's key":         {withKey(exeunt.NewToken(exeunt.UseClient), withBearer(token)), http.StatusForbidden, 4},
 	} {
