@@ -51,19 +51,25 @@ func (c *copyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts())
+	// It is made when its length is known: one without a length draws itself from
+	// a goroutine that races with ours.
+	var bar *progressbar.ProgressBar
 	var rows, drawn int64
 	err = app.Copy(ctx, c.From, to, c.Trial, func(at app.Copied) {
 		if rows = at.Rows; rows-drawn < drawEvery && at.Rest > 0 {
 			return
 		}
 		drawn = rows
-		bar.ChangeMax64(at.Rows + at.Rest)
+		if bar == nil {
+			bar = progressbar.NewOptions64(at.Rows+at.Rest, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts())
+		}
 		bar.Describe(at.Table)
 		_ = bar.Set64(at.Rows) // a terminal that does not draw is no reason to stop
 	})
-	_ = bar.Exit()
-	fmt.Fprintln(os.Stderr)
+	if bar != nil {
+		_ = bar.Exit()
+		fmt.Fprintln(os.Stderr)
+	}
 	if err != nil {
 		return err
 	}
