@@ -152,7 +152,7 @@ func (v *Verifier) recall(p *Person, hash *tokenHash, activity bool) bool {
 		v.afterLook()
 	}
 	now := v.now()
-	if !w.open(now) || now.steady-f.asked >= v.MaxAge {
+	if !w.open(now) || now.steady-f.askedAt() >= v.MaxAge {
 		return false
 	}
 	// Whether time has run out is not decided here: the authority may know of

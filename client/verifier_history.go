@@ -180,7 +180,8 @@ func (v *Verifier) apply(e EndEvent) error {
 		return errDiverged
 	}
 	v.table.each(e.Account, func(k *kept) {
-		p := &k.facts.Load().person
+		var p Person
+		k.facts.Load().tell(&p, 0, 0)
 		switch {
 		case e.covers(e.Account, p.Session, p.AppSession, k.generation):
 			v.table.drop(k)
@@ -280,7 +281,13 @@ func (v *Verifier) remember(hash tokenHash, p Person, s snapshot, asked instant)
 	if !there {
 		k = &kept{hash: hash}
 	}
-	f := &facts{of: k, person: p, asked: asked.steady, idle: s.idle, warning: p.IdleAt.Sub(p.WarnAt).Milliseconds(), expires: s.expires}
+	f := newFacts(k, &p, asked.steady, s.idle, s.expires)
+	if f == nil {
+		if there {
+			v.table.drop(k)
+		}
+		return
+	}
 	k.generation = max(k.generation, s.generation)
 	atLeast(&k.idleAt, p.IdleAt.UnixMilli())
 	if there {

@@ -2,8 +2,10 @@ package client
 
 import (
 	"encoding/binary"
+	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -67,15 +69,39 @@ type kept struct {
 }
 
 // facts are what the gate said; they are replaced, never changed. Times are
-// milliseconds since 1970 by the authority's clock.
+// milliseconds since 1970 by the authority's clock. They fill one cache line: the
+// fewer there are, the more sessions the processor has in its own memory.
 type facts struct {
 	of      *kept
-	person  Person
-	asked   time.Duration // when, by the verifier's clock
-	idle    int64         // how long it may stay unused
-	warning int64         // how long before that end a page warns
+	words   string // what it says of the person, one word after the other
+	idle    int64  // how long it may stay unused
 	expires int64
+	asked   uint32 // when, by the verifier's clock, in tenths of a second
+	warning uint32 // how long before the idle end a page warns
+	lengths [7]uint16
 }
+
+const tenth = 100 * time.Millisecond
+
+// newFacts returns nil for what is too long to be kept.
+func newFacts(k *kept, p *Person, asked time.Duration, idle, expires int64) *facts {
+	f := &facts{of: k, idle: idle, expires: expires, asked: uint32(asked / tenth)}
+	words := [len(f.lengths)]string{p.Account, p.Handle, p.Name, p.Email, p.Session, p.AppSession, p.Client}
+	for i, w := range words {
+		if len(w) > math.MaxUint16 {
+			return nil
+		}
+		f.lengths[i] = uint16(len(w))
+	}
+	f.words = strings.Join(words[:], "")
+	f.warning = uint32(min(max(p.IdleAt.Sub(p.WarnAt).Milliseconds(), 0), math.MaxUint32))
+	return f
+}
+
+// askedAt is when the gate was asked, or a little earlier.
+func (f *facts) askedAt() time.Duration { return time.Duration(f.asked) * tenth }
+
+func (f *facts) account() string { return f.words[:f.lengths[0]] }
 
 // margin is how long before its limit a session is asked about again. Activity
 // is handed in that late at most, and must be there before the limit.
@@ -83,8 +109,11 @@ func (f *facts) margin() int64 { return 2 * handInEvery(f.idle).Milliseconds() }
 
 // tell says of the person what the gate would now.
 func (f *facts) tell(p *Person, now, idleAt int64) {
-	*p = f.person
-	p.AskedAt, p.IdleAt, p.WarnAt = time.UnixMilli(now), time.UnixMilli(idleAt), time.UnixMilli(idleAt-f.warning)
+	rest := f.words
+	for i, to := range [len(f.lengths)]*string{&p.Account, &p.Handle, &p.Name, &p.Email, &p.Session, &p.AppSession, &p.Client} {
+		*to, rest = rest[:f.lengths[i]], rest[f.lengths[i]:]
+	}
+	p.AskedAt, p.IdleAt, p.WarnAt = time.UnixMilli(now), time.UnixMilli(idleAt), time.UnixMilli(idleAt-int64(f.warning))
 }
 
 func newTable(most int) *table {
@@ -107,7 +136,7 @@ func (t *table) shard(h *tokenHash) *tableShard { return &t.shards[h[8]%tableSha
 func (t *table) find(h *tokenHash) (*kept, *facts) {
 	tag, slots := tagOf(h), *t.shard(h).slots.Load()
 	for i, rest := tag, len(slots); rest > 0; i, rest = i+1, rest-1 {
-		s := &slots[i%uint64(len(slots))]
+		s := &slots[i&uint64(len(slots)-1)]
 		switch s.tag.Load() {
 		case 0:
 			return nil, nil
@@ -125,7 +154,7 @@ func (t *table) find(h *tokenHash) (*kept, *facts) {
 func (s *tableShard) slot(k *kept) *slot {
 	slots := *s.slots.Load()
 	for i := tagOf(&k.hash); ; i++ {
-		if o := &slots[i%uint64(len(slots))]; o.kept.Load() == k {
+		if o := &slots[i&uint64(len(slots)-1)]; o.kept.Load() == k {
 			return o
 		}
 	}
@@ -135,7 +164,7 @@ func (s *tableShard) slot(k *kept) *slot {
 func fill(slots []slot, k *kept) (anew bool) {
 	tag := tagOf(&k.hash)
 	for i := tag; ; i++ {
-		s := &slots[i%uint64(len(slots))]
+		s := &slots[i&uint64(len(slots)-1)]
 		if s.kept.Load() != nil {
 			continue
 		}
@@ -174,7 +203,7 @@ func (t *table) put(account string, k *kept) {
 func (s *tableShard) any(from uint64) *kept {
 	slots := *s.slots.Load()
 	for i := from; ; i++ {
-		if k := slots[i%uint64(len(slots))].kept.Load(); k != nil {
+		if k := slots[i&uint64(len(slots)-1)].kept.Load(); k != nil {
 			return k
 		}
 	}
@@ -219,7 +248,7 @@ func (t *table) drop(k *kept) {
 	list[len(list)-1] = nil
 	k.account.list = list[:len(list)-1]
 	if len(k.account.list) == 0 {
-		delete(t.accounts, k.facts.Load().person.Account)
+		delete(t.accounts, k.facts.Load().account())
 	}
 }
 

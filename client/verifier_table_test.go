@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+	"unsafe"
 )
 
 // hashNumbered has few different tags and shards, so that sessions are in each
@@ -28,7 +31,7 @@ func keptAs(n, version int) *kept {
 }
 
 func factsAs(k *kept, n, version int) *facts {
-	return &facts{of: k, expires: int64(version), person: Person{Account: fmt.Sprint("acc_", n%7), Session: fmt.Sprint(n)}}
+	return newFacts(k, &Person{Account: fmt.Sprint("acc_", n%7), Session: fmt.Sprint(n)}, 0, 0, int64(version))
 }
 
 // Whatever is put in, replaced and dropped, in whatever order: the table holds
@@ -49,8 +52,8 @@ func TestTableAgreesWithAMap(t *testing.T) {
 				k, f := table.find(&h)
 				switch {
 				case k == nil:
-				case k.hash != h || f.of != k || f.person.Session != fmt.Sprint(n):
-					t.Errorf("%d is found as %s", n, f.person.Session)
+				case k.hash != h || f.of != k || f.words != fmt.Sprintf("acc_%d%d", n%7, n):
+					t.Errorf("%d is found as %s", n, f.words)
 					return
 				case f.expires < latest[n]:
 					t.Errorf("%d is as it was at %d, and had been as at %d", n, f.expires, latest[n])
@@ -113,5 +116,32 @@ func TestTableAgreesWithAMap(t *testing.T) {
 		if s := &table.shards[i]; s.count != 0 || len(*s.slots.Load()) > 1024 {
 			t.Errorf("%d left in %d slots", s.count, len(*s.slots.Load()))
 		}
+	}
+}
+
+// Facts tell what they were made of, and fill one cache line.
+func TestFactsTellThePerson(t *testing.T) {
+	if size := unsafe.Sizeof(facts{}); size != 64 {
+		t.Errorf("facts are %d bytes", size)
+	}
+	idleAt := time.UnixMilli(5_000_000)
+	p := Person{Account: "acc_1", Handle: "ada", Name: "Ada Lovelace, née Byron", Session: "ses_1", AppSession: "app_1", Client: "chirp", IdleAt: idleAt, WarnAt: idleAt.Add(-time.Minute)}
+	f := newFacts(&kept{}, &p, 12345*time.Millisecond, 1000, 2000)
+	var got Person
+	f.tell(&got, 4_000_000, idleAt.UnixMilli())
+	p.AskedAt = time.UnixMilli(4_000_000)
+	if got != p || f.account() != p.Account {
+		t.Errorf("%+v, want %+v", got, p)
+	}
+	if f.askedAt() != 12300*time.Millisecond || f.idle != 1000 || f.expires != 2000 {
+		t.Errorf("%+v", f)
+	}
+	p.Email = strings.Repeat("a", 1<<16) // no sound authority says so
+	if newFacts(&kept{}, &p, 0, 0, 0) != nil {
+		t.Error("kept with a word that is too long")
+	}
+	p.Email, p.WarnAt = "", time.Time{}
+	if newFacts(&kept{}, &p, 0, 0, 0).tell(&got, 0, idleAt.UnixMilli()); got.WarnAt.After(idleAt.Add(-24 * time.Hour)) {
+		t.Errorf("without a time to warn it is %v", got.WarnAt)
 	}
 }
