@@ -106,6 +106,9 @@ func (a *Authority) save(ctx context.Context, list []live.Activity) error {
 // transactions with whatever else is being written.
 const overdueStep = 128
 
+// putOffSteps bounds the same of sessions that need no more than to be put off.
+const putOffSteps = 64
+
 // Sweep declares ended what time has ended, writes the rows of sessions that
 // were ended together, deletes what is older than the retention, and forgets
 // the dead in memory.
@@ -128,13 +131,19 @@ func (a *Authority) Sweep(ctx context.Context) error {
 }
 
 func (a *Authority) sweepOverdue(ctx context.Context) error {
-	for more := true; more; {
+	more := true
+	for range putOffSteps {
 		var err error
-		if more, err = a.Store.PutOff(ctx, a.Now()); err != nil {
+		if more, err = a.Store.PutOff(ctx, a.Retention, a.Now()); err != nil {
 			return err
 		}
+		if !more {
+			break
+		}
 	}
-	for {
+	// While there are many to put off, those that have run out would be searched
+	// for among them again and again.
+	for !more {
 		overdue, err := a.Store.Overdue(ctx, a.Now(), overdueStep)
 		if err != nil {
 			return err

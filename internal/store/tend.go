@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"math"
 	"net/netip"
 	"time"
 
@@ -39,26 +38,29 @@ func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]live.O
 	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` ORDER BY s.deadline LIMIT $2`, ms(now), limit))
 }
 
-// never is when the sweep looks next at a session that has ended.
-const never = math.MaxInt64
-
 // due are sessions that it is time to look at and that have not run out.
 const due = `SELECT account_id, id FROM sessions WHERE deadline <= $1 AND (ended_at IS NOT NULL OR (seen + idle > $1 AND expires > $1)) ORDER BY deadline LIMIT $2`
 
-// PutOff sets when the sweep looks next at sessions that it is time to look at
-// and that have been active meanwhile, or have ended. It does a bounded number
-// and reports whether there is more to do. Without any it writes nothing.
-func (s *Store) PutOff(ctx context.Context, now time.Time) (more bool, err error) {
+// PutOff deals with sessions that it is time to look at and that have been
+// active meanwhile, or have ended: it sets when to look next, which for one that
+// has ended is when its retention is over, and deletes it then. (Purge has done
+// so before, if the log still told of it.) It does a bounded number and reports
+// whether there is more to do. Without any it writes nothing.
+func (s *Store) PutOff(ctx context.Context, r Retention, now time.Time) (more bool, err error) {
 	if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (`+due+`)`, ms(now), sweepStep).Scan(&more); err != nil || !more {
 		return false, unavailable("look for sessions to put off", err)
 	}
-	var n int64
-	err = s.commit(ctx, func(t *tx) (err error) {
-		n, err = t.exec(`UPDATE sessions SET deadline = CASE WHEN ended_at IS NULL THEN least(seen + idle, expires) ELSE $3 END
-			WHERE (account_id, id) IN (`+due+`)`, ms(now), sweepStep, int64(never))
+	err = s.commit(ctx, func(t *tx) error {
+		n, err := t.exec(`DELETE FROM sessions WHERE ended_at < $3 AND (account_id, id) IN (`+due+`)`, ms(now), sweepStep, ms(r.ended(now)))
+		if more = n > 0; more || err != nil {
+			return err
+		}
+		n, err = t.exec(`UPDATE sessions SET deadline = CASE WHEN ended_at IS NULL THEN least(seen + idle, expires) ELSE ended_at + $3 END
+			WHERE (account_id, id) IN (`+due+`)`, ms(now), sweepStep, r.Ended.Milliseconds()+1)
+		more = n == sweepStep
 		return err
 	})
-	return n == sweepStep, err
+	return more, err
 }
 
 // OverdueOf returns those of one account.

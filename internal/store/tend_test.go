@@ -54,7 +54,7 @@ func endsOfNobody(t *testing.T, s *testStore) {
 }
 
 // The sweep looks at a session again when its time may have run out, and at one
-// that has ended never again; it reads neither over and over.
+// that has ended when its retention is over; it reads neither over and over.
 func TestSessionsAreLookedAtOnce(t *testing.T) { onEachEngine(t, sessionsAreLookedAtOnce) }
 
 func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
@@ -64,13 +64,13 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
-	now := epoch.Add(time.Hour)
+	now, r := epoch.Add(time.Hour), Retention{Ended: 2 * time.Hour, Audit: 2 * time.Hour}
 	putOff := func(now time.Time) (transactions int64) {
 		t.Helper()
 		before := s.count(`SELECT touched FROM log_head`)
 		for more := true; more; {
 			var err error
-			if more, err = s.PutOff(t.Context(), now); err != nil {
+			if more, err = s.PutOff(t.Context(), r, now); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -88,7 +88,7 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	next := func(v exeunt.Session) int64 {
 		return s.count(`SELECT deadline FROM sessions WHERE id = $1`, v.ID.Bytes())
 	}
-	if next(busy) != ms(now.Add(30*time.Minute)) || next(idle) != ms(now) || next(ended) != never {
+	if next(busy) != ms(now.Add(30*time.Minute)) || next(idle) != ms(now) || next(ended) != ms(epoch.Add(time.Minute+r.Ended))+1 {
 		t.Errorf("looked at next at %d, %d and %d", next(busy), next(idle), next(ended))
 	}
 	if list, err := s.Overdue(t.Context(), now, 10); err != nil || len(list) != 1 || list[0].Session != idle.ID {
@@ -105,6 +105,16 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	start.Wait()
 	if n := putOff(now); n != 2 {
 		t.Errorf("%d transactions for %d sessions", n, sweepStep+1)
+	}
+	// Those whose retention is over go, also when the log does not tell of them.
+	living := s.count(`SELECT count(*) FROM sessions WHERE ended_at IS NULL`)
+	putOff(epoch.Add(time.Minute + r.Ended))
+	if n := s.count(`SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL`); n != sweepStep+2 {
+		t.Errorf("%d ended sessions are there while they are kept", n)
+	}
+	putOff(epoch.Add(time.Minute + r.Ended + time.Millisecond))
+	if n := s.count(`SELECT count(*) FROM sessions`); n != living {
+		t.Errorf("%d sessions are left, want %d", n, living)
 	}
 }
 
