@@ -82,6 +82,18 @@ func takingLines(s *httptest.Server) {
 // talk sends text to a server and returns all that comes back.
 func talk(t *testing.T, s *httptest.Server, text string) string {
 	t.Helper()
+	return exchange(t, s, text, (*net.TCPConn).CloseWrite)
+}
+
+// untilClosed does so without saying that nothing more will come, which ends the
+// context of a request that is being answered. The server must close.
+func untilClosed(t *testing.T, s *httptest.Server, text string) string {
+	t.Helper()
+	return exchange(t, s, text, func(c *net.TCPConn) error { return c.SetReadDeadline(time.Now().Add(time.Minute)) })
+}
+
+func exchange(t *testing.T, s *httptest.Server, text string, asked func(*net.TCPConn) error) string {
+	t.Helper()
 	c, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +102,9 @@ func talk(t *testing.T, s *httptest.Server, text string) string {
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
-	c.(*net.TCPConn).CloseWrite()
+	if err := asked(c.(*net.TCPConn)); err != nil {
+		t.Fatal(err)
+	}
 	got, err := io.ReadAll(c)
 	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatal(err)
@@ -131,7 +145,11 @@ func TestLinesGoIntoTheirAnswerOnly(t *testing.T) {
 		"another writer":      {"GET /wrapped HTTP/1.1\r\nHost: x\r\n\r\n" + askOther, "HTTP/1.1 200 OK\r\nA: Ada  Evil: 1 Lovelace\r\nDate: " + linesDate + "\r\nName: Ada  Evil: 1 Lovelace\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := talk(t, s, c.ask)
+			ask := talk
+			if strings.HasSuffix(c.ask, askOther) {
+				ask = untilClosed
+			}
+			got := ask(t, s, c.ask)
 			rest, ok := strings.CutPrefix(got, c.begins)
 			if !ok || strings.Contains(rest, "Ada") || strings.Count(got, "Date: ") != strings.Count(got, " 200 OK\r\n")+strings.Count(got, " 417 ") {
 				t.Errorf("%q", got)
@@ -148,7 +166,7 @@ func TestLinesGoIntoTheirAnswerOnly(t *testing.T) {
 func TestLinesForAnotherAnswerAreNotSent(t *testing.T) {
 	s := linesServer(t, takingLines)
 	for path, want := range map[string]string{"/refused": "", "/panic": "", "/taken": "", "/sent": "HTTP/1.1 200 OK\r\nDate: "} {
-		got := talk(t, s, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"+askOK)
+		got := untilClosed(t, s, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"+askOK)
 		if rest, ok := strings.CutPrefix(got, want); !ok || want == "" && got != "" || strings.Contains(rest, "HTTP") || strings.Contains(got, "Ada") {
 			t.Errorf("%s: %q", path, got)
 		}
