@@ -117,7 +117,8 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 		}
 	}
 	f.news = false
-	rows, err := f.conn.Query(ctx, `SELECT `+eventColumns+`, `+eventRow+` FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2`, seq, limit)
+	// In this mode the answer is in binary, whatever the URL says of modes.
+	rows, err := f.conn.Query(ctx, `SELECT `+eventColumns+`, `+eventRow+` FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2`, pgx.QueryExecModeCacheDescribe, seq, limit)
 	if err != nil {
 		return nil, unavailable("events", err)
 	}

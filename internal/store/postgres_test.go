@@ -399,3 +399,27 @@ func TestManyEndingsFollowTheDatabase(t *testing.T) {
 	s.engine.(*postgresEngine).server = func() int64 { return 0 } // any may be read again
 	s.checkLog()
 }
+
+// The log is followed whatever the URL says of how to ask.
+func TestTheLogIsReadInEveryModeOfAsking(t *testing.T) {
+	for _, mode := range []string{"simple_protocol", "exec", "cache_describe"} {
+		url := testpg.NewDatabase(t)
+		separator := "?"
+		if strings.Contains(url, "?") {
+			separator = "&"
+		}
+		s := openStore(t, url+separator+"default_query_exec_mode="+mode)
+		a := s.account()
+		v := s.session(a.ID)
+		s.end(endOne(v))
+		f, err := s.Follow(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, err := f.Next(t.Context(), 1, 10, 0)
+		f.Close()
+		if err != nil || len(events) != 1 || events[0].Session != v.ID || events[0].Row == 0 {
+			t.Errorf("%s: %+v, %v", mode, events, err)
+		}
+	}
+}
