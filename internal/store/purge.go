@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Retention says how long what is over is kept.
+type Retention struct {
+	Ended time.Duration // ended sessions and app sessions
+	Audit time.Duration // audit entries; the events are among them
+}
+
+// stale names the rows of each table that are older than the retention allows,
+// at most $2 of them. None of them reads more than it finds: they follow an
+// index, or look at the oldest rows of a table that grows at its end.
+var stale = []struct {
+	table, key, rows string
+	before           func(Retention, time.Time) time.Time
+}{
+	{"app_sessions", "(account_id, id)", `SELECT account_id, id FROM app_sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`, Retention.ended},
+	{"codes", "hash", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore},
+	{"invites", "hash", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore},
+	{"outcomes", "(actor, key)", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore},
+	{"nodes", "id", `SELECT id FROM nodes WHERE at < $1 LIMIT $2`, dayBefore},
+	{"marks", "id", `SELECT id FROM marks WHERE at < $1 LIMIT $2`, Retention.marks},
+	{"audit", "id", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) AS oldest WHERE at < $1`, Retention.audit},
+	// An event outlives the sessions it explains, and the last one stays: by it
+	// other nodes tell whether the log is still the one that they follow.
+	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1
+		AND seq <= (SELECT CASE WHEN settled < purged THEN settled ELSE purged END FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.events},
+}
+
+func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
+func (r Retention) audit(now time.Time) time.Time    { return now.Add(-r.Audit) }
+func (r Retention) events(now time.Time) time.Time   { return now.Add(-max(r.Ended, r.Audit)) }
+func (r Retention) marks(now time.Time) time.Time    { return r.events(now).Add(-24 * time.Hour) } // longer than events
+func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
+
+// Purge deletes a bounded number of rows that are older than the retention
+// allows, and returns how many. Without any it writes nothing.
+func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (int64, error) {
+	deleted, err := s.purgeSessions(ctx, ms(r.ended(now)))
+	if err != nil {
+		return deleted, err
+	}
+	for _, st := range stale {
+		before := ms(st.before(r, now))
+		var any bool
+		if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (`+st.rows+`)`, before, sweepStep).Scan(&any); err != nil {
+			return deleted, unavailable("look for old "+st.table, err)
+		}
+		if !any {
+			continue
+		}
+		var n int64
+		err := s.commit(ctx, func(t *tx) (err error) {
+			n, err = t.exec(`DELETE FROM `+st.table+` WHERE `+st.key+` IN (`+st.rows+`)`, before, sweepStep)
+			return err
+		})
+		if err != nil {
+			return deleted, err
+		}
+		deleted += n
+	}
+	return deleted, nil
+}
+
+// purgeSessions deletes sessions that ended before, following the log: it says
+// which they are, so that they need no index that an ending would have to write.
+func (s *Store) purgeSessions(ctx context.Context, before int64) (deleted int64, err error) {
+	var purged, settled, last, together int64
+	err = s.read.QueryRowContext(ctx, `SELECT h.purged, h.settled, COALESCE(max(e.seq), 0), COALESCE(min(CASE WHEN e.generation > 0 THEN e.seq END), 0) FROM log_head h
+		LEFT JOIN (SELECT seq, at, generation FROM events WHERE seq > (SELECT purged FROM log_head WHERE id = 1) ORDER BY seq LIMIT $2) AS e
+		ON e.at < $1 WHERE h.id = 1 GROUP BY h.purged, h.settled`, before, sweepStep).Scan(&purged, &settled, &last, &together)
+	switch {
+	case err != nil:
+		return 0, unavailable("look for old sessions", err)
+	case last == 0, together == purged+1 && together > settled:
+		return 0, nil // (the rows of those that ended together are not written yet)
+	case together == purged+1:
+		last = together
+	case together > 0:
+		last = together - 1
+	}
+	err = s.commit(ctx, func(t *tx) (err error) {
+		if last == together {
+			deleted, err = t.exec(`DELETE FROM sessions WHERE (account_id, id) IN (SELECT s.account_id, s.id FROM events e JOIN sessions s ON s.account_id = e.account_id
+				WHERE e.seq = $1 AND s.ended_at < $2 LIMIT $3)`, together, before, sweepStep)
+		} else {
+			deleted, err = t.exec(`DELETE FROM sessions WHERE (account_id, id) IN (SELECT account_id, session_id FROM events
+				WHERE seq > $1 AND seq <= $2 AND scope = 'session' AND app_session_id IS NULL) AND ended_at < $3`, purged, last, before)
+		}
+		if err != nil || last == together && deleted == sweepStep {
+			return err
+		}
+		_, err = t.exec(`UPDATE log_head SET purged = greatest(purged, $1) WHERE id = 1`, last)
+		return err
+	})
+	return deleted, err
+}
