@@ -106,44 +106,50 @@ func (a *Authority) save(ctx context.Context, list []live.Activity) error {
 // transactions with whatever else is being written.
 const overdueStep = 128
 
-// putOffSteps bounds the same of sessions that need no more than to be put off.
-const putOffSteps = 64
+// putOffSteps and purgeSteps bound the same of sessions that need no more than
+// to be put off, and of what is deleted.
+const (
+	putOffSteps = 64
+	purgeSteps  = 64
+)
 
 // Sweep declares ended what time has ended, writes the rows of sessions that
 // were ended together, deletes what is older than the retention, and forgets
-// the dead in memory.
+// the dead in memory. None of these waits for another to succeed.
 func (a *Authority) Sweep(ctx context.Context) error {
-	if err := a.sweepOverdue(ctx); err != nil {
-		return err
-	}
-	for range settleSteps {
-		if more, err := a.Store.SettleEnded(ctx); err != nil {
-			return err
-		} else if !more {
-			break
-		}
-	}
-	if _, err := a.Store.Purge(ctx, a.Retention, a.Now()); err != nil {
-		return err
-	}
+	err := errors.Join(a.sweepOverdue(ctx), a.settleEnded(ctx), a.purge(ctx))
 	a.Live.Forget()
-	return nil
+	return err
+}
+
+func (a *Authority) settleEnded(ctx context.Context) error {
+	_, err := upTo(settleSteps, func() (bool, error) { return a.Store.SettleEnded(ctx) })
+	return err
+}
+
+func (a *Authority) purge(ctx context.Context) error {
+	_, err := upTo(purgeSteps, func() (bool, error) {
+		done, err := a.Store.Purge(ctx, a.Retention, a.Now())
+		return done > 0, err
+	})
+	return err
+}
+
+// upTo repeats a step until there is no more to do, but not without end.
+func upTo(steps int, step func() (more bool, err error)) (more bool, err error) {
+	more = true
+	for ; more && err == nil && steps > 0; steps-- {
+		more, err = step()
+	}
+	return more, err
 }
 
 func (a *Authority) sweepOverdue(ctx context.Context) error {
-	more := true
-	for range putOffSteps {
-		var err error
-		if more, err = a.Store.PutOff(ctx, a.Retention, a.Now()); err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
+	more, err := upTo(putOffSteps, func() (bool, error) { return a.Store.PutOff(ctx, a.Retention, a.Now()) })
+	if err != nil {
+		return err
 	}
-	// While there are many to put off, those that have run out would be searched
-	// for among them again and again.
-	for !more {
+	for {
 		overdue, err := a.Store.Overdue(ctx, a.Now(), overdueStep)
 		if err != nil {
 			return err
@@ -151,7 +157,8 @@ func (a *Authority) sweepOverdue(ctx context.Context) error {
 		if err := a.declareAll(ctx, overdue); err != nil {
 			return err
 		}
-		if len(overdue) < overdueStep {
+		// While there are many to put off, each search passes over them.
+		if more || len(overdue) < overdueStep {
 			break
 		}
 	}

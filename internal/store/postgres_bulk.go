@@ -145,7 +145,7 @@ func (*postgresEngine) saveActivity(t *tx, list []live.Activity) error {
 		}
 	}
 	const given = ` FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS g(account, id, seen) WHERE account_id = g.account AND x.id = g.id AND ended_at IS NULL`
-	if _, err := t.exec(`UPDATE sessions x SET seen = greatest(x.seen, g.seen)`+given, sessions.args()...); err != nil {
+	if _, err := t.exec(`UPDATE sessions x SET seen = greatest(x.seen, g.seen), deadline = CASE WHEN x.deadline < g.seen + `+lookAhead+` THEN least(greatest(x.seen, g.seen) + x.idle, x.expires) ELSE x.deadline END`+given, sessions.args()...); err != nil {
 		return err
 	}
 	_, err := t.exec(`UPDATE app_sessions x SET seen = greatest(x.seen, g.seen)`+given, apps.args()...)

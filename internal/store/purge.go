@@ -38,17 +38,18 @@ func (r Retention) marks(now time.Time) time.Time    { return r.events(now).Add(
 func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
 
 // Purge deletes a bounded number of rows that are older than the retention
-// allows, and returns how many. Without any it writes nothing.
-func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (int64, error) {
-	deleted, err := s.purgeSessions(ctx, ms(r.ended(now)))
+// allows. It returns how many, and how many events it has passed over: 0 when
+// there is nothing left to do, and then it has written nothing.
+func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (done int64, err error) {
+	done, err = s.purgeSessions(ctx, ms(r.ended(now)))
 	if err != nil {
-		return deleted, err
+		return done, err
 	}
 	for _, st := range stale {
 		before := ms(st.before(r, now))
 		var any bool
 		if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (`+st.rows+`)`, before, sweepStep).Scan(&any); err != nil {
-			return deleted, unavailable("look for old "+st.table, err)
+			return done, unavailable("look for old "+st.table, err)
 		}
 		if !any {
 			continue
@@ -59,43 +60,53 @@ func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (int64, e
 			return err
 		})
 		if err != nil {
-			return deleted, err
+			return done, err
 		}
-		deleted += n
+		done += n
 	}
-	return deleted, nil
+	return done, nil
 }
 
 // purgeSessions deletes sessions that ended before, following the log: it says
 // which they are, so that they need no index that an ending would have to write.
-func (s *Store) purgeSessions(ctx context.Context, before int64) (deleted int64, err error) {
-	var purged, settled, last, together int64
-	err = s.read.QueryRowContext(ctx, `SELECT h.purged, h.settled, COALESCE(max(e.seq), 0), COALESCE(min(CASE WHEN e.generation > 0 THEN e.seq END), 0) FROM log_head h
+// It deletes a bounded number, or passes over a bounded number of events, and
+// returns how many. What there is to do is found on a reading connection.
+func (s *Store) purgeSessions(ctx context.Context, before int64) (done int64, err error) {
+	var purged, last, unsettled int64
+	err = s.read.QueryRowContext(ctx, `SELECT h.purged, COALESCE(max(e.seq), 0), COALESCE(min(CASE WHEN e.generation > 0 AND e.seq > h.settled THEN e.seq END), 0) FROM log_head h
 		LEFT JOIN (SELECT seq, at, generation FROM events WHERE seq > (SELECT purged FROM log_head WHERE id = 1) ORDER BY seq LIMIT $2) AS e
-		ON e.at < $1 WHERE h.id = 1 GROUP BY h.purged, h.settled`, before, sweepStep).Scan(&purged, &settled, &last, &together)
-	switch {
-	case err != nil:
+		ON e.at < $1 WHERE h.id = 1 GROUP BY h.purged`, before, sweepStep).Scan(&purged, &last, &unsettled)
+	if err != nil {
 		return 0, unavailable("look for old sessions", err)
-	case last == 0, together == purged+1 && together > settled:
-		return 0, nil // (the rows of those that ended together are not written yet)
-	case together == purged+1:
-		last = together
-	case together > 0:
-		last = together - 1
+	}
+	if unsettled > 0 {
+		last = unsettled - 1 // the rows of those that it ended are not written yet
+	}
+	if last <= purged {
+		return 0, nil
+	}
+	var any bool
+	if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (`+endedTogether+`)`, purged, last, before, sweepStep).Scan(&any); err != nil {
+		return 0, unavailable("look for old sessions", err)
 	}
 	err = s.commit(ctx, func(t *tx) (err error) {
-		if last == together {
-			deleted, err = t.exec(`DELETE FROM sessions WHERE (account_id, id) IN (SELECT s.account_id, s.id FROM events e JOIN sessions s ON s.account_id = e.account_id
-				WHERE e.seq = $1 AND s.ended_at < $2 LIMIT $3)`, together, before, sweepStep)
-		} else {
-			deleted, err = t.exec(`DELETE FROM sessions WHERE (account_id, id) IN (SELECT account_id, session_id FROM events
-				WHERE seq > $1 AND seq <= $2 AND scope = 'session' AND app_session_id IS NULL) AND ended_at < $3`, purged, last, before)
-		}
-		if err != nil || last == together && deleted == sweepStep {
+		if any {
+			done, err = t.exec(`DELETE FROM sessions WHERE (account_id, id) IN (`+endedTogether+`)`, purged, last, before, sweepStep)
 			return err
 		}
+		done, err = t.exec(`DELETE FROM sessions WHERE (account_id, id) IN (SELECT account_id, session_id FROM events
+			WHERE seq > $1 AND seq <= $2 AND scope = 'session' AND app_session_id IS NULL) AND ended_at < $3`, purged, last, before)
+		if err != nil {
+			return err
+		}
+		done += last - purged
 		_, err = t.exec(`UPDATE log_head SET purged = greatest(purged, $1) WHERE id = 1`, last)
 		return err
 	})
-	return deleted, err
+	return done, err
 }
+
+// endedTogether are sessions to delete of the accounts whose sessions a stretch
+// of the log ended together.
+const endedTogether = `SELECT s.account_id, s.id FROM (SELECT DISTINCT account_id FROM events WHERE seq > $1 AND seq <= $2 AND generation > 0) AS c
+	JOIN sessions s ON s.account_id = c.account_id WHERE s.ended_at < $3 LIMIT $4`

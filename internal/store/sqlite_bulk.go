@@ -69,7 +69,8 @@ var (
 	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `, 6, ``)
 
 	seenRows = forMany(`WITH w (account, id, seen) AS (VALUES `, 3, `)
-		UPDATE sessions SET seen = max(sessions.seen, w.seen) FROM w WHERE account_id = w.account AND sessions.id = w.id AND ended_at IS NULL`)
+		UPDATE sessions SET seen = max(sessions.seen, w.seen), deadline = CASE WHEN deadline < w.seen + `+lookAhead+` THEN min(max(sessions.seen, w.seen) + idle, expires) ELSE deadline END
+		FROM w WHERE account_id = w.account AND sessions.id = w.id AND ended_at IS NULL`)
 	seenAppRows = forMany(`WITH w (account, id, seen) AS (VALUES `, 3, `)
 		UPDATE app_sessions SET seen = max(app_sessions.seen, w.seen) FROM w WHERE account_id = w.account AND app_sessions.id = w.id AND ended_at IS NULL`)
 )

@@ -12,9 +12,15 @@ import (
 // that a sign-out never waits long behind them.
 const sweepStep = 256
 
+// lookAhead is how long before the sweep would look at a session its activity
+// moves that moment, in milliseconds. Otherwise it leaves it as it is, so that no
+// index is written each time. It is longer than the time between two writes of a
+// session in use: the sweep seldom comes to one, and a node of the version before,
+// which takes the moment for the session's end, never does.
+const lookAhead = `180000`
+
 // SaveActivity writes last-activity times. What a crash loses of them only
-// makes a session end earlier. When the sweep looks at the session next stays as
-// it is: PutOff moves it, once in an idle timeout.
+// makes a session end earlier.
 func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 	for len(list) > 0 {
 		part := list[:min(len(list), sweepStep)]

@@ -97,6 +97,13 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	if list, err := s.Overdue(t.Context(), now.Add(30*time.Minute), 10); err != nil || len(list) != 2 {
 		t.Errorf("overdue later: %+v, %v", list, err)
 	}
+	// Activity shortly before moves the moment itself.
+	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(88 * time.Minute)}}); err != nil {
+		t.Fatal(err)
+	}
+	if next(busy) != ms(epoch.Add(148*time.Minute)) {
+		t.Errorf("used 2 minutes before, it is looked at next at %d", next(busy))
+	}
 	// Many go in steps.
 	var start sync.WaitGroup
 	for range sweepStep + 1 {
@@ -118,8 +125,9 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	}
 }
 
-// Neither an ending nor activity changes what an index of sessions is about.
-// Otherwise each would write a page of every index there is.
+// Neither an ending nor activity changes what an index of sessions is about, but
+// for when the sweep looks next. Otherwise each would write a page of every index
+// there is.
 func TestEndingsAndActivityChangeNoIndex(t *testing.T) { onEachEngine(t, changeNoIndex) }
 
 func changeNoIndex(t *testing.T, s *testStore) {
@@ -170,13 +178,24 @@ func manyArePurged(t *testing.T, s *testStore) {
 		t.Error("what ended alone waits for what ended together")
 	}
 	s.settle()
-	for range 3 {
-		if n := purge(); n > 2*sweepStep {
+	for n := purge(); n > 0; n = purge() {
+		if n > 2*sweepStep {
 			t.Errorf("%d rows in one go", n)
 		}
 	}
 	if n := s.count(`SELECT count(*) FROM sessions`); n != 2 || s.count(`SELECT count(*) FROM sessions WHERE id = $1 OR id = $2`, stays.ID.Bytes(), later.ID.Bytes()) != 2 {
 		t.Errorf("%d sessions are left, want the two live ones", n)
+	}
+	// Events that ended nobody are passed over together.
+	for range 50 {
+		s.end(endAll(other.ID))
+	}
+	s.settle()
+	before := s.count(`SELECT touched FROM log_head`)
+	for purge() > 0 {
+	}
+	if n := s.count(`SELECT touched FROM log_head`) - before; n > 6 {
+		t.Errorf("50 events of nobody took %d transactions", n)
 	}
 	if head, purged := s.count(`SELECT seq FROM log_head`), s.count(`SELECT purged FROM log_head`); head != purged {
 		t.Errorf("purged up to %d of %d", purged, head)
