@@ -129,7 +129,8 @@ type ProfileChange struct {
 	Display *exeunt.Display
 }
 
-// ChangeProfile changes an account's profile and returns what it is then.
+// ChangeProfile changes an account's profile and returns what it is then. What is
+// so already is no change: nobody is told of it.
 func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c ProfileChange, by exeunt.Actor, now time.Time) (live.Profile, error) {
 	var p live.Profile
 	var refused error
@@ -147,16 +148,18 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 			name = COALESCE($2, name), display = COALESCE($3, display),
 			email_confirmed = CASE WHEN CAST($4 AS TEXT) IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
 			email = COALESCE($4, email), email_key = COALESCE($5, email_key)
-			WHERE id = $1 RETURNING `+profileColumns,
+			WHERE id = $1 AND (name <> COALESCE($2, name) OR display <> COALESCE($3, display) OR email <> COALESCE($4, email)) RETURNING `+profileColumns,
 			id.Bytes(), c.Name, c.Display, c.Email, keyOf(c.Email)).Scan(profileDest(&p)...))
 		if err != nil {
 			return err
 		}
-		if !ok {
-			refused = exeunt.ErrNotFound
-			return nil
+		if ok {
+			return t.profileChanged(id, p.Version, by, "", now)
 		}
-		return t.profileChanged(id, p.Version, by, "", now)
+		if ok, err = found(t.row(`SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).Scan(profileDest(&p)...)); !ok && err == nil {
+			refused = exeunt.ErrNotFound
+		}
+		return err
 	})
 	if err != nil {
 		return live.Profile{}, err

@@ -98,7 +98,19 @@ func aChangedAddressIsUnconfirmedAgain(t *testing.T, s *testStore) {
 			t.Errorf("step %d: the profile is %+v", i, p)
 		}
 	}
-	_, err := s.ChangeProfile(t.Context(), exeunt.NewAccountID(), ProfileChange{Name: &name}, exeunt.System(), epoch)
+	// The same once more is no change, and nobody is told.
+	before := s.count(`SELECT (SELECT seq FROM log_head) + (SELECT count(*) FROM audit)`)
+	was, err := s.Account(t.Context(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.ChangeProfile(t.Context(), a.ID, ProfileChange{Name: &was.Name, Email: &was.Email}, exeunt.System(), epoch); err != nil || p.Name != was.Name {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if n := s.count(`SELECT (SELECT seq FROM log_head) + (SELECT count(*) FROM audit)`); n != before {
+		t.Error("nothing was changed, and yet it is recorded")
+	}
+	_, err = s.ChangeProfile(t.Context(), exeunt.NewAccountID(), ProfileChange{Name: &name}, exeunt.System(), epoch)
 	wantErr(t, err, exeunt.ErrNotFound)
 }
 
