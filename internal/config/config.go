@@ -213,6 +213,10 @@ func (c *Config) Validate() error {
 	if c.Retention.Ended < time.Minute || c.Retention.Audit < time.Minute {
 		fail("retention.ended and retention.audit must be at least 1m")
 	}
+	if c.Retention.Audit < c.Retention.Ended {
+		// The event of an ending explains the session's end, and is its audit entry.
+		fail("retention.audit is %v and retention.ended %v; the audit tells how sessions ended, so it must be kept at least as long as they are", c.Retention.Audit, c.Retention.Ended)
+	}
 	for _, cl := range c.Clients {
 		if _, err := cl.keys(); err != nil {
 			errs = append(errs, err)

@@ -94,6 +94,7 @@ func TestWhatCannotBe(t *testing.T) {
 		{"warning above idle", "policy.shared.warning", "20m", "below the idle timeout"},
 		{"absolute below idle", "policy.shared.absolute", "1m", "shorter than its idle"},
 		{"address", "addr", "8080", "host:port"},
+		{"an audit shorter than what it explains", "retention.audit", "30d", "at least as long"},
 		{"no data folder", "data", "", "name the folder"},
 		{"log level", "log.level", "loud", "debug, info"},
 		{"a secret in a flag", "master_key", "hunter2", "EXEUNT_MASTER_KEY_FILE"},

@@ -8,7 +8,7 @@ import (
 // Retention says how long what is over is kept.
 type Retention struct {
 	Ended time.Duration // ended sessions and app sessions
-	Audit time.Duration // audit entries; the events are among them
+	Audit time.Duration // audit entries; the events are among them. No shorter than Ended
 }
 
 // stale names the rows of each table that are older than the retention allows,
@@ -28,13 +28,12 @@ var stale = []struct {
 	// An event outlives the sessions it explains, and the last one stays: by it
 	// other nodes tell whether the log is still the one that they follow.
 	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1
-		AND seq <= (SELECT CASE WHEN settled < purged THEN settled ELSE purged END FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.events},
+		AND seq <= (SELECT CASE WHEN settled < purged THEN settled ELSE purged END FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.audit},
 }
 
 func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
 func (r Retention) audit(now time.Time) time.Time    { return now.Add(-r.Audit) }
-func (r Retention) events(now time.Time) time.Time   { return now.Add(-max(r.Ended, r.Audit)) }
-func (r Retention) marks(now time.Time) time.Time    { return r.events(now).Add(-24 * time.Hour) } // longer than events
+func (r Retention) marks(now time.Time) time.Time    { return r.audit(now).Add(-24 * time.Hour) } // longer than events
 func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
 
 // Purge deletes a bounded number of rows that are older than the retention
