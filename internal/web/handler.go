@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/exeunt/exeunt"
 )
@@ -62,7 +63,7 @@ func RetryAfter(err error) int {
 	if !errors.As(err, &throttled) {
 		return 0
 	}
-	return int(throttled.RetryAfter.Seconds()) + 1
+	return int((throttled.RetryAfter + time.Second - 1) / time.Second)
 }
 
 // ErrMethod says that an address does not answer to a method.

@@ -221,6 +221,9 @@ func TestAnswers(t *testing.T) {
 	if w := serve(fails(&exeunt.ThrottledError{RetryAfter: 1500 * time.Millisecond})); w.Code != 429 || w.Header().Get("Retry-After") != "2" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
+	if w := serve(fails(&exeunt.ThrottledError{RetryAfter: time.Second})); w.Header().Get("Retry-After") != "1" {
+		t.Errorf("more to wait than there is: %v", w.Header())
+	}
 	if w := serve(fails(exeunt.ErrNotFound)); w.Code != 404 || log.Len() != 0 {
 		t.Errorf("somebody else's mistake is logged: %s", log.String())
 	}
