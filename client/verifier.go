@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -126,24 +125,33 @@ func (v *Verifier) Fresh() bool { return v.window.Load().open(v.now()) }
 // that was seen before it allocates nothing and waits for nobody. Its Person
 // tells name, handle and address as they were at most MaxAge ago.
 func (v *Verifier) Check(ctx context.Context, token Secret, activity bool) (p Person, err error) {
-	hash, ok := hashOf(token)
-	if !ok {
-		return p, &EndedError{} // too long to be a token
+	if !perhapsToken(token) {
+		return p, &EndedError{}
 	}
-	if v.recall(&p, &hash, activity) {
+	var hash tokenHash
+	if v.recall(&p, *token.text, &hash, activity) {
 		return p, nil
 	}
 	return v.ask(ctx, token, hash, activity)
 }
 
-// recall answers from memory, if that may be done. It fills the answer in where
-// it is wanted: a Person is too large to be passed on by value twice.
-func (v *Verifier) recall(p *Person, hash *tokenHash, activity bool) bool {
+// perhapsToken reports whether it is not too long to be a token.
+func perhapsToken(s Secret) bool { return s.text != nil && len(*s.text) <= longestToken }
+
+// recall answers from memory, if that may be done. It fills in the answer and
+// the token's hash where they are wanted: they are too large to be passed on by
+// value twice.
+func (v *Verifier) recall(p *Person, token string, hash *tokenHash, activity bool) bool {
 	// The window is taken before looking and held against the clock after it.
 	// The other way round, whoever was stopped in between would answer with
 	// what he saw before by a window that was opened since.
 	w := v.window.Load()
-	k, f := v.table.find(hash)
+	hash.tag = v.table.tagOf(token)
+	k, f := v.table.guess(hash.tag)
+	hash.sum = sumOf(token)
+	if k == nil || f.of != k || k.sum != hash.sum {
+		k, f = v.table.find(hash)
+	}
 	if k == nil || k.ended.Load() {
 		return false
 	}
@@ -214,8 +222,8 @@ func (v *Verifier) ask(ctx context.Context, token Secret, hash tokenHash, activi
 // Forget makes the verifier ask about a token again. An app that has ended a
 // session itself calls it, so as not to wait for the event; App does.
 func (v *Verifier) Forget(token Secret) {
-	if hash, ok := hashOf(token); ok {
-		v.forget(hash)
+	if perhapsToken(token) {
+		v.forget(v.table.hashOf(*token.text))
 	}
 }
 
@@ -226,17 +234,4 @@ func (v *Verifier) forget(hash tokenHash) {
 	if k, _ := v.table.find(&hash); k != nil {
 		v.table.drop(k)
 	}
-}
-
-// tokenHash is the SHA-256 of a token: what the table knows it by.
-type tokenHash = [sha256.Size]byte
-
-// hashOf copies the text first because a conversion would go to the heap.
-func hashOf(token Secret) (h tokenHash, ok bool) {
-	var b [longestToken]byte
-	if token.text == nil || len(*token.text) > len(b) {
-		return h, false
-	}
-	n := copy(b[:], *token.text)
-	return sha256.Sum256(b[:n]), true
 }

@@ -279,7 +279,7 @@ func (v *Verifier) remember(hash tokenHash, p Person, s snapshot, asked instant)
 	k, _ := v.table.find(&hash)
 	there := k != nil
 	if !there {
-		k = &kept{hash: hash}
+		k = &kept{tag: hash.tag, sum: hash.sum}
 	}
 	f := newFacts(k, &p, asked.steady, s.idle, s.expires)
 	if f == nil {

@@ -1,22 +1,27 @@
 package client
 
 import (
-	"encoding/binary"
+	"crypto/sha256"
+	"hash/maphash"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // table is what a verifier keeps of sessions. Checks look into one shard each
 // and take no lock; who is in it changes only under the verifier's lock.
 //
 // Most of a check's time goes to fetching memory. So a shard is a flat table of
-// slots, found by the first bytes of the hash, and a slot leads to both parts of
-// a session, which are then fetched side by side.
+// slots, no more than it takes, so that many of them are in the processor's own
+// memory; and a slot leads to both parts of a session. It is found by a quick hash
+// of the token, so that both are on their way while the SHA-256 is computed by
+// which a session is known.
 type table struct {
+	seed     maphash.Seed
 	shards   [tableShards]tableShard
 	most     int // in each shard
 	accounts map[string]*keptAccount
@@ -29,10 +34,10 @@ const (
 
 // tableShard is searched from the slot that the tag points at up to an empty one.
 type tableShard struct {
-	slots atomic.Pointer[[]slot] // a power of two of them
-	count int                    // slots in use
-	spent int                    // slots in use or left by what was dropped
-	_     [40]byte               // so that shards do not share a cache line
+	slots atomic.Pointer[[]slot]
+	count int      // slots in use
+	spent int      // slots in use or left by what was dropped
+	_     [40]byte // so that shards do not share a cache line
 }
 
 // slot is read in parts while it may be filled anew: a reader makes sure that
@@ -41,12 +46,28 @@ type slot struct {
 	tag   atomic.Uint64 // 0: never used; tagSpent: left by what was dropped
 	kept  atomic.Pointer[kept]
 	facts atomic.Pointer[facts]
-	_     uint64 // two slots to a cache line
 }
 
 const tagSpent = 1
 
-func tagOf(h *tokenHash) uint64 { return max(binary.LittleEndian.Uint64(h[:8]), tagSpent+1) }
+// tokenHash is what the table knows a token by.
+type tokenHash struct {
+	tag uint64            // where it is looked for; never 0 or tagSpent
+	sum [sha256.Size]byte // by which it is told from others
+}
+
+func (t *table) hashOf(token string) tokenHash { return tokenHash{t.tagOf(token), sumOf(token)} }
+
+// tagOf differs from process to process: nobody can choose tokens that get in
+// each other's way.
+func (t *table) tagOf(token string) uint64 { return max(maphash.String(t.seed, token), tagSpent+1) }
+
+// sumOf copies the text first because a conversion would go to the heap. No
+// token is longer.
+func sumOf(token string) [sha256.Size]byte {
+	var b [longestToken]byte
+	return sha256.Sum256(b[:copy(b[:], token)])
+}
 
 // keptAccount lists the sessions of an account that are in the table.
 type keptAccount struct{ list []*kept }
@@ -54,7 +75,7 @@ type keptAccount struct{ list []*kept }
 // kept is a session as the gate told of it. What a check reads comes first and
 // fills one cache line.
 type kept struct {
-	hash   tokenHash
+	sum    [sha256.Size]byte // of its token
 	facts  atomic.Pointer[facts]
 	idleAt atomic.Int64 // as the authority knows it, in milliseconds since 1970
 	seen   atomic.Int64 // last activity here, by the verifier's own clock; 0 for none
@@ -62,10 +83,11 @@ type kept struct {
 	owed   atomic.Bool // its activity waits to be handed in
 
 	// The rest is guarded by the verifier's lock.
+	tag        uint64 // of its token
 	account    *keptAccount
 	at         int // in the account's list
 	generation int64
-	_          [40]byte // up to a size that the allocator aligns to cache lines
+	_          [32]byte // up to a size that the allocator aligns to cache lines
 }
 
 // facts are what the gate said; they are replaced, never changed. Times are
@@ -117,7 +139,7 @@ func (f *facts) tell(p *Person, now, idleAt int64) {
 }
 
 func newTable(most int) *table {
-	t := &table{most: (most + tableShards - 1) / tableShards, accounts: map[string]*keptAccount{}}
+	t := &table{seed: maphash.MakeSeed(), most: (most + tableShards - 1) / tableShards, accounts: map[string]*keptAccount{}}
 	for i := range t.shards {
 		t.shards[i].slots.Store(newSlots(firstSlots))
 	}
@@ -129,20 +151,46 @@ func newSlots(n int) *[]slot {
 	return &s
 }
 
-func (t *table) shard(h *tokenHash) *tableShard { return &t.shards[h[8]%tableShards] }
+// startOf is where the search for a tag begins.
+func startOf(tag uint64, slots []slot) int {
+	return int(tag & math.MaxUint32 * uint64(len(slots)) >> 32)
+}
+
+func next(i int, slots []slot) int {
+	if i++; i == len(slots) {
+		return 0
+	}
+	return i
+}
+
+func (t *table) shard(tag uint64) *tableShard { return &t.shards[tag>>58] }
 
 // find returns what is kept of a session, nil for nothing. Somebody who drops
 // or moves it meanwhile may hide it, which costs a question.
-func (t *table) find(h *tokenHash) (*kept, *facts) {
-	tag, slots := tagOf(h), *t.shard(h).slots.Load()
-	for i, rest := tag, len(slots); rest > 0; i, rest = i+1, rest-1 {
-		s := &slots[i&uint64(len(slots)-1)]
+func (t *table) find(h *tokenHash) (*kept, *facts) { return t.search(h.tag, &h.sum) }
+
+// guess returns what find will in all likelihood, while the sum is not known yet,
+// and has it fetched meanwhile. Whether it is of one session is left open.
+func (t *table) guess(tag uint64) (*kept, *facts) {
+	k, f := t.search(tag, nil)
+	if k != nil {
+		prefetch(unsafe.Pointer(k))
+		prefetch(unsafe.Pointer(f))
+	}
+	return k, f
+}
+
+// search returns the first with the tag and, unless it is nil, with the sum.
+func (t *table) search(tag uint64, sum *[sha256.Size]byte) (*kept, *facts) {
+	slots := *t.shard(tag).slots.Load()
+	for i, rest := startOf(tag, slots), len(slots); rest > 0; i, rest = next(i, slots), rest-1 {
+		s := &slots[i]
 		switch s.tag.Load() {
 		case 0:
 			return nil, nil
 		case tag:
 			k, f := s.kept.Load(), s.facts.Load()
-			if k != nil && f != nil && f.of == k && k.hash == *h {
+			if k != nil && f != nil && (sum == nil || f.of == k && k.sum == *sum) {
 				return k, f
 			}
 		}
@@ -153,8 +201,8 @@ func (t *table) find(h *tokenHash) (*kept, *facts) {
 // slot returns the slot of a session that is kept.
 func (s *tableShard) slot(k *kept) *slot {
 	slots := *s.slots.Load()
-	for i := tagOf(&k.hash); ; i++ {
-		if o := &slots[i&uint64(len(slots)-1)]; o.kept.Load() == k {
+	for i := startOf(k.tag, slots); ; i = next(i, slots) {
+		if o := &slots[i]; o.kept.Load() == k {
 			return o
 		}
 	}
@@ -162,16 +210,15 @@ func (s *tableShard) slot(k *kept) *slot {
 
 // fill takes the first slot that is free.
 func fill(slots []slot, k *kept) (anew bool) {
-	tag := tagOf(&k.hash)
-	for i := tag; ; i++ {
-		s := &slots[i&uint64(len(slots)-1)]
+	for i := startOf(k.tag, slots); ; i = next(i, slots) {
+		s := &slots[i]
 		if s.kept.Load() != nil {
 			continue
 		}
 		anew = s.tag.Load() == 0
 		s.facts.Store(k.facts.Load())
 		s.kept.Store(k)
-		s.tag.Store(tag)
+		s.tag.Store(k.tag)
 		return anew
 	}
 }
@@ -179,9 +226,9 @@ func fill(slots []slot, k *kept) (anew bool) {
 // put adds a session, and when there is no room takes one out for it: any, since
 // to forget costs no more than to ask again.
 func (t *table) put(account string, k *kept) {
-	s := t.shard(&k.hash)
+	s := t.shard(k.tag)
 	if s.count >= t.most {
-		t.drop(s.any(tagOf(&k.hash)))
+		t.drop(s.any(k.tag))
 	}
 	a := t.accounts[account]
 	if a == nil {
@@ -190,7 +237,7 @@ func (t *table) put(account string, k *kept) {
 	}
 	k.account, k.at = a, len(a.list)
 	a.list = append(a.list, k)
-	if (s.spent+1)*4 > len(*s.slots.Load())*3 {
+	if (s.spent+1)*5 > len(*s.slots.Load())*4 {
 		s.rebuild()
 	}
 	if fill(*s.slots.Load(), k) {
@@ -202,8 +249,8 @@ func (t *table) put(account string, k *kept) {
 // any returns a session of the shard: the first at or after a place.
 func (s *tableShard) any(from uint64) *kept {
 	slots := *s.slots.Load()
-	for i := from; ; i++ {
-		if k := slots[i&uint64(len(slots)-1)].kept.Load(); k != nil {
+	for i := startOf(from, slots); ; i = next(i, slots) {
+		if k := slots[i].kept.Load(); k != nil {
 			return k
 		}
 	}
@@ -212,11 +259,7 @@ func (s *tableShard) any(from uint64) *kept {
 // rebuild makes room, at least as much as there is now, and leaves out the slots
 // that are spent. Checks go on in the old slots until the new ones are filled.
 func (s *tableShard) rebuild() {
-	n := firstSlots
-	for n < 2*(s.count+1) {
-		n *= 2
-	}
-	to := newSlots(n)
+	to := newSlots(max(firstSlots, (s.count+1)*3/2))
 	for i := range *s.slots.Load() {
 		if k := (*s.slots.Load())[i].kept.Load(); k != nil {
 			fill(*to, k)
@@ -229,14 +272,14 @@ func (s *tableShard) rebuild() {
 // replace puts newer facts in the place of what is known of a session.
 func (t *table) replace(k *kept, f *facts) {
 	k.facts.Store(f)
-	t.shard(&k.hash).slot(k).facts.Store(f)
+	t.shard(k.tag).slot(k).facts.Store(f)
 }
 
 // drop takes a session out.
 func (t *table) drop(k *kept) {
 	// A check that has found it already must find it ended.
 	k.ended.Store(true)
-	s := t.shard(&k.hash)
+	s := t.shard(k.tag)
 	o := s.slot(k)
 	o.tag.Store(tagSpent)
 	o.kept.Store(nil)

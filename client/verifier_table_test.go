@@ -16,16 +16,12 @@ import (
 // hashNumbered has few different tags and shards, so that sessions are in each
 // other's way.
 func hashNumbered(n int) tokenHash {
-	h := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(n)))
-	for i := range 8 {
-		h[i] = 0
-	}
-	h[0], h[8] = byte(n%5), byte(n%2)
-	return h
+	return tokenHash{tag: uint64(2+n%5) | uint64(n%2)<<63, sum: sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(n)))}
 }
 
 func keptAs(n, version int) *kept {
-	k := &kept{hash: hashNumbered(n)}
+	h := hashNumbered(n)
+	k := &kept{tag: h.tag, sum: h.sum}
 	k.facts.Store(factsAs(k, n, version))
 	return k
 }
@@ -52,7 +48,7 @@ func TestTableAgreesWithAMap(t *testing.T) {
 				k, f := table.find(&h)
 				switch {
 				case k == nil:
-				case k.hash != h || f.of != k || f.words != fmt.Sprintf("acc_%d%d", n%7, n):
+				case k.sum != h.sum || f.of != k || f.words != fmt.Sprintf("acc_%d%d", n%7, n):
 					t.Errorf("%d is found as %s", n, f.words)
 					return
 				case f.expires < latest[n]:
@@ -103,7 +99,7 @@ func TestTableAgreesWithAMap(t *testing.T) {
 		}
 		for account := range 7 {
 			table.each(fmt.Sprint("acc_", account), func(k *kept) {
-				if _, f := table.find(&k.hash); f == nil {
+				if _, f := table.find(&tokenHash{k.tag, k.sum}); f == nil {
 					t.Fatal("listed, and not found")
 				}
 			})
@@ -117,6 +113,37 @@ func TestTableAgreesWithAMap(t *testing.T) {
 			t.Errorf("%d left in %d slots", s.count, len(*s.slots.Load()))
 		}
 	}
+}
+
+// A session whose token has the quick hash of another's is not taken for it.
+func TestTheQuickHashAloneProvesNothing(t *testing.T) {
+	f := newFake()
+	token := f.person("ada", "1")
+	v := f.verifier(t)
+	v.startOver(Position{Epoch: f.epoch})
+	v.window.Store(newWindow(v.now(), Position{Epoch: f.epoch, Now: msNow()}, time.Hour))
+	own := v.table.hashOf(token.Reveal())
+	other := tokenHash{own.tag, sumOf("exa_of_somebody_else")}
+	keep := func(hash tokenHash, account, session string) {
+		t.Helper()
+		later := msNow() + time.Hour.Milliseconds()
+		p := Person{Account: account, Session: session, AppSession: "app_" + session, IdleAt: time.UnixMilli(later)}
+		if !v.keep(hash, p, snapshot{epoch: f.epoch, generation: 1, idle: later, expires: later}, v.now()) {
+			t.Fatal("not kept")
+		}
+	}
+	check := func(want string, questions int) {
+		t.Helper()
+		if p, err := v.Check(t.Context(), token, false); err != nil || p.Account != want || f.asks() != questions {
+			t.Fatalf("%s, %v after %d more questions, want %s after %d", p.Account, err, f.asks(), want, questions)
+		}
+	}
+	keep(other, "acc_eve", "ses_9")
+	check("acc_ada", 1)
+	keep(own, "acc_kept", "ses_1")
+	check("acc_kept", 0)
+	v.Forget(token)
+	check("acc_ada", 1)
 }
 
 // Facts tell what they were made of, and fill one cache line.
