@@ -17,9 +17,10 @@ const module = "github.com/exeunt/exeunt"
 // that is not listed here is a room nobody has thought about.
 var rooms = map[string][]string{
 	"":                   {},
-	"client":             {},
+	"client":             {"internal/prefetch"},
 	"js":                 {},
-	"internal/live":      {""},
+	"internal/prefetch":  {},
+	"internal/live":      {"", "internal/prefetch"},
 	"internal/feed":      {"", "internal/live"},
 	"internal/store":     {"", "internal/live"},
 	"internal/keys":      {"", "internal/store"},
@@ -55,7 +56,7 @@ var rooms = map[string][]string{
 }
 
 // What others build on must not make them build on more than Go itself.
-var standardLibraryOnly = []string{"", "client", "js"}
+var standardLibraryOnly = []string{"", "client", "js", "internal/prefetch"}
 
 type goPackage struct {
 	ImportPath string

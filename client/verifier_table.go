@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/exeunt/exeunt/internal/prefetch"
 )
 
 // table is what a verifier keeps of sessions. Checks look into one shard each
@@ -174,8 +176,8 @@ func (t *table) find(h *tokenHash) (*kept, *facts) { return t.search(h.tag, &h.s
 func (t *table) guess(tag uint64) (*kept, *facts) {
 	k, f := t.search(tag, nil)
 	if k != nil {
-		prefetch(unsafe.Pointer(k))
-		prefetch(unsafe.Pointer(f))
+		prefetch.Line(unsafe.Pointer(k))
+		prefetch.Line(unsafe.Pointer(f))
 	}
 	return k, f
 }

@@ -31,6 +31,7 @@ func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 		return Answer{State: live.NoSuch}
 	}
 	h := t.Hash()
+	a.Live.Expect(h)
 	w := a.Feed.Window() // before memory is looked into, see feed.Window
 	if ans := a.Live.Check(h, a.Now()); stands(ans, w) {
 		return ans

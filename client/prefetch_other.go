@@ -1,7 +1,0 @@
-//go:build !amd64
-
-package client
-
-import "unsafe"
-
-func prefetch(unsafe.Pointer) {}
