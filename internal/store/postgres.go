@@ -41,6 +41,8 @@ const (
 	// longer; the server then rolls its transaction back.
 	lockPatience = "1500"
 	readPatience = "5000"
+	// migrationPatience is shorter than what callers of other nodes wait.
+	migrationPatience = "2000"
 )
 
 var (
@@ -84,20 +86,17 @@ func (*postgresEngine) traits() traits {
 }
 
 func (e *postgresEngine) open(ctx context.Context) (*sql.DB, error) {
+	ready := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		return errors.Join(mustBeDurable(ctx, c), note(ctx, c))
+	})
+	if err := e.migrate(ctx, ready); err != nil {
+		return nil, err
+	}
 	w := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
 	w.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteCut(&e.cut, n) }
-	e.write = openDB(w, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
-		return errors.Join(mustBeDurable(ctx, c), note(ctx, c))
-	}))
-	e.write.SetMaxOpenConns(2) // the committer's, and one for migrations
+	e.write = openDB(w, ready)
+	e.write.SetMaxOpenConns(1) // the committer's
 	e.write.SetMaxIdleConns(0)
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
-		return nil, err
-	}
-	if err := migrate(ctx, goose.DialectPostgres, e.write, postgresTypes, goose.WithSessionLocker(locker)); err != nil {
-		return nil, err
-	}
 	e.bell = openDB(e.with(map[string]string{"synchronous_commit": "off", "statement_timeout": readPatience}))
 	e.bell.SetMaxOpenConns(1)
 	read := openDB(e.with(map[string]string{"default_transaction_read_only": "on", "statement_timeout": readPatience}),
@@ -106,6 +105,23 @@ func (e *postgresEngine) open(ctx context.Context) (*sql.DB, error) {
 	read.SetMaxIdleConns(8)
 	read.SetConnMaxIdleTime(5 * time.Minute)
 	return read, nil
+}
+
+// migrate brings the schema up to date. It does not wait for long to lock a table:
+// the nodes that go on meanwhile would wait behind it.
+func (e *postgresEngine) migrate(ctx context.Context, ready stdlib.OptionOpenDB) error {
+	db := openDB(e.with(map[string]string{"lock_timeout": migrationPatience}), ready)
+	defer db.Close()
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return err
+	}
+	err = migrate(ctx, goose.DialectPostgres, db, postgresTypes, goose.WithSessionLocker(locker))
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == "55P03" { // lock_not_available
+		return fmt.Errorf("another program keeps a table locked, perhaps a backup, so the schema was not brought up to date, or not as far as it goes; nothing is half done: run it again when that program has ended (%w)", err)
+	}
+	return err
 }
 
 // with returns the configuration with more of the server's parameters.

@@ -37,19 +37,7 @@ func anOlderSchemaIsBroughtUpToDate(t *testing.T, s *testStore) {
 	stays, goes := s.session(a.ID), s.session(a.ID)
 	s.end(endOne(goes))
 	s.Close()
-	db, dialect, spelling := s.outside()
-	defer db.Close()
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := goose.NewProvider(dialect, db, spelled{dir, spelling}, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.DownTo(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	s.downTo(1)
 	s = openStore(t, s.url)
 	for _, v := range []exeunt.Session{stays, goes} {
 		got, err := s.Session(t.Context(), a.ID, v.ID)
@@ -62,6 +50,34 @@ func anOlderSchemaIsBroughtUpToDate(t *testing.T, s *testStore) {
 	}
 	s.announced = nil // not by this store
 	s.checkLog()
+}
+
+// A backup reads all tables for as long as it takes. Whoever waited behind it to
+// change one would have everybody else wait behind themselves.
+func TestMigratingBesideABackup(t *testing.T) {
+	s := openStore(t, testpg.NewDatabase(t))
+	a := s.account()
+	v := s.session(a.ID)
+	s.Close()
+	s.downTo(5)
+	db, _, _ := s.outside()
+	defer db.Close()
+	backup, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backup.Rollback()
+	if _, err := backup.Exec(`LOCK TABLE events, audit, log_head IN ACCESS SHARE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	refusedOpening(t, s.url, "another program keeps a table locked", "nothing is half done", "again")
+	if err := backup.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, s.url)
+	if out := s.end(endOne(v)); out.Ended != 1 {
+		t.Errorf("after the second try: %+v", out)
+	}
 }
 
 // A password that is wrong is not told, and neither is it guessed at: the node
@@ -80,6 +96,24 @@ func TestAWrongPassword(t *testing.T) {
 	refusedOpening(t, with("hunter2"), "password authentication failed", `user "exeunt"`)
 	s := openStore(t, with("right"))
 	s.account()
+}
+
+// downTo brings a closed database's schema back to a version.
+func (s *testStore) downTo(version int64) {
+	s.t.Helper()
+	db, dialect, spelling := s.outside()
+	defer db.Close()
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p, err := goose.NewProvider(dialect, db, spelled{dir, spelling}, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := p.DownTo(s.t.Context(), version); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // outside opens the database beside the store.

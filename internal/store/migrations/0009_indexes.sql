@@ -9,6 +9,8 @@
 -- if one of them is broken off.
 
 -- +goose Up
+-- Nobody waits behind these, so they may wait for whoever is there, as a backup.
+-- postgres: SET lock_timeout = 0;
 -- postgres: ALTER TABLE sessions SET (fillfactor = 80);
 DROP INDEX /* concurrently */ IF EXISTS events_account;
 CREATE INDEX /* concurrently */ events_account ON events (account_id, at) WHERE by_address IS NOT NULL;
