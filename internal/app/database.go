@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt/internal/store"
@@ -35,7 +34,7 @@ func TakeBack(ctx context.Context, from string) error {
 
 // alone works on a file while no node does.
 func alone(file string, work func() error) error {
-	path, ok := strings.CutPrefix(file, "sqlite:")
+	path, ok := store.SQLitePath(file)
 	if !ok {
 		return errors.New("--from must be sqlite:PATH, the file in a node's data folder")
 	}

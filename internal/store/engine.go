@@ -76,8 +76,8 @@ func openEngine(opt Options) (engine, error) {
 	}
 	switch scheme {
 	case "sqlite":
-		path, err := url.PathUnescape(rest)
-		if err != nil || path == "" {
+		path, ok := SQLitePath(opt.URL)
+		if !ok {
 			return nil, fmt.Errorf("sqlite: wants the path of a file behind it")
 		}
 		return &sqliteEngine{path: path}, nil
@@ -101,6 +101,16 @@ func Shared(rawURL string) bool {
 
 // SQLiteURL is the database URL of a file.
 func SQLiteURL(path string) string { return "sqlite:" + (&url.URL{Path: path}).EscapedPath() }
+
+// SQLitePath is the file that a database URL names, if it names one.
+func SQLitePath(rawURL string) (path string, ok bool) {
+	rest, ok := strings.CutPrefix(rawURL, "sqlite:")
+	if !ok {
+		return "", false
+	}
+	path, err := url.PathUnescape(rest)
+	return path, err == nil && path != ""
+}
 
 //go:embed migrations/*.sql
 var migrations embed.FS

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -69,9 +67,8 @@ func TakeBack(ctx context.Context, file string) (err error) {
 // openFile returns the engine for a file that is there, whether it was copied
 // or not.
 func openFile(rawURL string) (*sqliteEngine, error) {
-	rest, ok := strings.CutPrefix(rawURL, "sqlite:")
-	path, err := url.PathUnescape(rest)
-	if !ok || err != nil || path == "" {
+	path, ok := SQLitePath(rawURL)
+	if !ok {
 		return nil, errors.New("want sqlite:PATH, the file in a node's data folder")
 	}
 	if _, err := os.Stat(path); err != nil {
