@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,9 +118,12 @@ const (
 // were ended together, deletes what is older than the retention, and forgets
 // the dead in memory. None of these waits for another to succeed.
 func (a *Authority) Sweep(ctx context.Context) error {
-	err := errors.Join(a.sweepOverdue(ctx), a.settleEnded(ctx), a.purge(ctx))
-	a.Live.Forget()
-	return err
+	errs := []error{a.sweepOverdue(ctx), a.settleEnded(ctx), a.purge(ctx), a.sweepLate(ctx)}
+	if slices.Contains(errs, nil) {
+		// While the store is away, memory alone knows of ends.
+		a.Live.Forget()
+	}
+	return errors.Join(errs...)
 }
 
 func (a *Authority) settleEnded(ctx context.Context) error {
@@ -162,8 +166,12 @@ func (a *Authority) sweepOverdue(ctx context.Context) error {
 			break
 		}
 	}
-	// What is refused here and yet not overdue there waits for a ruling whose
-	// notice was lost: the store was away, or too many came at once.
+	return nil
+}
+
+// sweepLate asks for a ruling on what is refused here and yet not overdue in the
+// store: its notice was lost, when the store was away or too many came at once.
+func (a *Authority) sweepLate(ctx context.Context) error {
 	return a.declareAll(ctx, a.Live.Late(a.Now()))
 }
 

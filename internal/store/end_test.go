@@ -336,7 +336,7 @@ func purgeKeepsWhatExplains(t *testing.T, s *testStore) {
 	if n, _ := s.CountEnded(t.Context(), a.ID); n != 2 {
 		t.Fatalf("purged too early: %d are left", n)
 	}
-	purge(time.Hour + 2*time.Minute)
+	purge(time.Hour + 2*time.Minute + clocksApart)
 	if _, err := s.Session(t.Context(), a.ID, old.ID); err == nil {
 		t.Error("not purged")
 	}
@@ -345,7 +345,7 @@ func purgeKeepsWhatExplains(t *testing.T, s *testStore) {
 		t.Errorf("its row is not written yet, and its reason is lost: %+v, %v", got.End, err)
 	}
 	s.settle()
-	purge(time.Hour + 2*time.Minute)
+	purge(time.Hour + 2*time.Minute + clocksApart)
 	if n := s.count(`SELECT count(*) FROM sessions`); n != 0 {
 		t.Errorf("%d sessions are left after the retention", n)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -41,30 +42,32 @@ func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time
 // there is nothing left to do, and then it has written nothing.
 func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (done int64, err error) {
 	done, err = s.purgeSessions(ctx, ms(r.ended(now)))
-	if err != nil {
-		return done, err
-	}
+	errs := []error{err}
 	for _, st := range stale {
-		before := ms(st.before(r, now))
-		var any bool
-		if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (`+st.rows+`)`, before, sweepStep).Scan(&any); err != nil {
-			return done, unavailable("look for old "+st.table, err)
-		}
-		if !any {
-			continue
-		}
-		var n int64
-		err := s.commit(ctx, func(t *tx) (err error) {
-			n, err = t.exec(`DELETE FROM `+st.table+` WHERE `+st.key+` IN (`+st.rows+`)`, before, sweepStep)
-			return err
-		})
-		if err != nil {
-			return done, err
-		}
-		done += n
+		n, err := s.purgeTable(ctx, st.table, st.key, st.rows, ms(st.before(r, now)))
+		done, errs = done+n, append(errs, err)
+	}
+	return done, errors.Join(errs...)
+}
+
+func (s *Store) purgeTable(ctx context.Context, table, key, rows string, before int64) (done int64, err error) {
+	var any bool
+	if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (`+rows+`)`, before, sweepStep).Scan(&any); err != nil || !any {
+		return 0, unavailable("look for old "+table, err)
+	}
+	err = s.commit(ctx, func(t *tx) (err error) {
+		done, err = t.exec(`DELETE FROM `+table+` WHERE `+key+` IN (`+rows+`)`, before, sweepStep)
+		return err
+	})
+	if err != nil {
+		return 0, err // done may still be written to
 	}
 	return done, nil
 }
+
+// clocksApart is by how much the moments of events may be out of the order of
+// their numbers: nodes have clocks of their own, and a request may have to wait.
+const clocksApart = time.Minute
 
 // purgeSessions deletes sessions that ended before, following the log: it says
 // which they are, so that they need no index that an ending would have to write.
@@ -72,14 +75,14 @@ func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (done int
 // returns how many. What there is to do is found on a reading connection.
 func (s *Store) purgeSessions(ctx context.Context, before int64) (done int64, err error) {
 	var purged, last, unsettled int64
-	err = s.read.QueryRowContext(ctx, `SELECT h.purged, COALESCE(max(e.seq), 0), COALESCE(min(CASE WHEN e.generation > 0 AND e.seq > h.settled THEN e.seq END), 0) FROM log_head h
+	err = s.read.QueryRowContext(ctx, `SELECT h.purged, COALESCE(max(CASE WHEN e.at < $1 THEN e.seq END), 0), COALESCE(min(CASE WHEN e.generation > 0 AND e.seq > h.settled THEN e.seq END), 0) FROM log_head h
 		LEFT JOIN (SELECT seq, at, generation FROM events WHERE seq > (SELECT purged FROM log_head WHERE id = 1) ORDER BY seq LIMIT $2) AS e
-		ON e.at < $1 WHERE h.id = 1 GROUP BY h.purged`, before, sweepStep).Scan(&purged, &last, &unsettled)
+		ON e.seq > h.purged WHERE h.id = 1 GROUP BY h.purged`, before-clocksApart.Milliseconds(), sweepStep).Scan(&purged, &last, &unsettled)
 	if err != nil {
 		return 0, unavailable("look for old sessions", err)
 	}
 	if unsettled > 0 {
-		last = unsettled - 1 // the rows of those that it ended are not written yet
+		last = min(last, unsettled-1) // the rows of those that it ended are not written yet
 	}
 	if last <= purged {
 		return 0, nil
@@ -102,7 +105,10 @@ func (s *Store) purgeSessions(ctx context.Context, before int64) (done int64, er
 		_, err = t.exec(`UPDATE log_head SET purged = greatest(purged, $1) WHERE id = 1`, last)
 		return err
 	})
-	return done, err
+	if err != nil {
+		return 0, err // done may still be written to
+	}
+	return done, nil
 }
 
 // endedTogether are sessions to delete of the accounts whose sessions a stretch

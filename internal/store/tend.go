@@ -65,7 +65,10 @@ func (s *Store) PutOff(ctx context.Context, r Retention, now time.Time) (more bo
 		more = n == sweepStep
 		return err
 	})
-	return more, err
+	if err != nil {
+		return false, err // more may still be written to
+	}
+	return more, nil
 }
 
 // OverdueOf returns those of one account.

@@ -204,6 +204,32 @@ func manyArePurged(t *testing.T, s *testStore) {
 
 // What a node of the version before recorded has an audit entry of its own and
 // is told once; a node of this version purges it as its own.
+func TestEventsOutOfTheOrderOfTime(t *testing.T) { onEachEngine(t, outOfOrder) }
+
+// An ending that was asked for later may be recorded first. Its number is no sign
+// that what comes behind it is younger.
+func outOfOrder(t *testing.T, s *testStore) {
+	a := s.account()
+	for _, asked := range []time.Duration{2 * time.Second, time.Second, -time.Second} {
+		rev := endOne(s.session(a.ID))
+		if _, err := s.End(t.Context(), exeunt.System(), rev, Change{}, epoch.Add(asked)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := Retention{Ended: time.Hour, Audit: time.Hour}
+	for _, after := range []time.Duration{0, 1500 * time.Millisecond, clocksApart, clocksApart + 1500*time.Millisecond, clocksApart + 3*time.Second} {
+		for n := int64(1); n > 0; {
+			var err error
+			if n, err = s.Purge(t.Context(), r, epoch.Add(r.Ended+after)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := s.count(`SELECT count(*) FROM sessions`); n != 0 {
+		t.Errorf("%d sessions are left that ended more than %v ago", n, r.Ended)
+	}
+}
+
 func TestWhatTheVersionBeforeRecorded(t *testing.T) { onEachEngine(t, whatTheVersionBefore) }
 
 func whatTheVersionBefore(t *testing.T, s *testStore) {
