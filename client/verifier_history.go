@@ -277,6 +277,10 @@ func (v *Verifier) keep(hash tokenHash, p Person, s snapshot, asked instant) boo
 // remember is called with mu held.
 func (v *Verifier) remember(hash tokenHash, p Person, s snapshot, asked instant) {
 	k, _ := v.table.find(&hash)
+	if k != nil && k.facts.Load().account() != p.Account {
+		v.table.drop(k) // it is in the list of another account's
+		k = nil
+	}
 	there := k != nil
 	if !there {
 		k = &kept{tag: hash.tag, sum: hash.sum}
