@@ -133,6 +133,9 @@ func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, spelling *s
 	if current > target {
 		return fmt.Errorf("its schema is version %d and this program knows only %d: run the newer program", current, target)
 	}
+	if current == target {
+		return nil // without waiting for another node that has more to do
+	}
 	_, err = p.Up(ctx)
 	return err
 }

@@ -41,8 +41,8 @@ const (
 	// longer; the server then rolls its transaction back.
 	lockPatience = "1500"
 	readPatience = "5000"
-	// migrationPatience is shorter than what callers of other nodes wait.
-	migrationPatience = "2000"
+	// migrationPatience is shorter than what other nodes' followers wait for news.
+	migrationPatience = "700"
 )
 
 var (
@@ -110,7 +110,7 @@ func (e *postgresEngine) open(ctx context.Context) (*sql.DB, error) {
 // migrate brings the schema up to date. It does not wait for long to lock a table:
 // the nodes that go on meanwhile would wait behind it.
 func (e *postgresEngine) migrate(ctx context.Context, ready stdlib.OptionOpenDB) error {
-	db := openDB(e.with(map[string]string{"lock_timeout": migrationPatience}), ready)
+	db := openDB(e.with(map[string]string{"lock_timeout": migrationPatience, "idle_in_transaction_session_timeout": lockPatience}), ready)
 	defer db.Close()
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {

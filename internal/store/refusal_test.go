@@ -1,10 +1,13 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"io/fs"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -70,13 +73,53 @@ func TestMigratingBesideABackup(t *testing.T) {
 	if _, err := backup.Exec(`LOCK TABLE events, audit, log_head IN ACCESS SHARE MODE`); err != nil {
 		t.Fatal(err)
 	}
+	refused := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() {
+		for {
+			// A follower gives up after a second, and refuses everybody then.
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := db.ExecContext(ctx, `SELECT count(*) FROM events, log_head`)
+			cancel()
+			if err != nil {
+				t.Errorf("another node could not read: %v", err)
+			}
+			select {
+			case <-refused:
+				return
+			default:
+			}
+		}
+	})
 	refusedOpening(t, s.url, "another program keeps a table locked", "nothing is half done", "again")
+	close(refused)
+	others.Wait()
 	if err := backup.Rollback(); err != nil {
 		t.Fatal(err)
 	}
 	s = openStore(t, s.url)
 	if out := s.end(endOne(v)); out.Ended != 1 {
 		t.Errorf("after the second try: %+v", out)
+	}
+}
+
+// A node that stops in the midst of it does not keep a table locked.
+func TestMigrationsHaveLimits(t *testing.T) {
+	s := openStore(t, testpg.NewDatabase(t))
+	s.Close()
+	s.downTo(7)
+	s.exec(`CREATE TABLE limits (idle text, locks text)`)
+	s.exec(`CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS
+		$$ BEGIN INSERT INTO limits VALUES (current_setting('idle_in_transaction_session_timeout'), current_setting('lock_timeout')); END $$`)
+	s.exec(`CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION note()`)
+	s = openStore(t, s.url)
+	for limits, want := range map[string]int64{
+		`idle = '1500ms' AND locks = '700ms'`: 1, // the table that is changed
+		`idle = '1500ms' AND locks = '0'`:     1, // the indexes, which nobody waits behind
+	} {
+		if n := s.count(`SELECT count(*) FROM limits WHERE ` + limits); n != want {
+			t.Errorf("%d statements had %s", n, limits)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ DROP INDEX /* concurrently */ IF EXISTS sessions_next;
 CREATE INDEX /* concurrently */ sessions_next ON sessions (deadline);
 DROP INDEX /* concurrently */ IF EXISTS sessions_deadline;
 DROP INDEX /* concurrently */ IF EXISTS sessions_ended;
+-- postgres: RESET lock_timeout;
 
 -- +goose Down
 CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
