@@ -87,8 +87,9 @@ func (id ID[K]) String() string {
 	if id.IsZero() {
 		return ""
 	}
-	var k K
-	return k.prefix() + idText.EncodeToString(id.raw[:])
+	var b [32]byte // has room for it
+	text, _ := id.AppendText(b[:0])
+	return string(text)
 }
 
 // AppendText appends the text form. It allocates nothing but the room.

@@ -44,7 +44,10 @@ func endings(batch []*member) (list []*ending) {
 			continue
 		}
 		*m.end.out = Ending{}
-		session, k := m.end.rev.Session, key{m.end.by.Key(), plainText(m.end.rev.Key)}
+		session, k := m.end.rev.Session, key{}
+		if m.end.rev.Key != "" {
+			k = key{m.end.by.Key(), plainText(m.end.rev.Key)}
+		}
 		if sessions[session] || k.key != "" && keys[k] {
 			continue
 		}

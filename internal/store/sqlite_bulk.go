@@ -79,8 +79,11 @@ var (
 func (*sqliteEngine) end(t *tx, list []*ending) error {
 	labels := make(map[exeunt.SessionID]string, len(list))
 	err := endRows.each(len(list), func(to []any, row int) []any {
-		e := list[row]
-		return append(to, e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason, e.by.Kind, e.by.Session.Bytes(), e.by.Label, ms(e.now), e.by.Key(), e.rev.Key)
+		e, actor := list[row], ""
+		if e.rev.Key != "" {
+			actor = e.by.Key()
+		}
+		return append(to, e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason, e.by.Kind, e.by.Session.Bytes(), e.by.Label, ms(e.now), actor, e.rev.Key)
 	}, func(q string, args []any) error {
 		rows, err := t.rows(q, args...)
 		if err != nil {
