@@ -118,12 +118,11 @@ const (
 // were ended together, deletes what is older than the retention, and forgets
 // the dead in memory. None of these waits for another to succeed.
 func (a *Authority) Sweep(ctx context.Context) error {
-	errs := []error{a.sweepOverdue(ctx), a.settleEnded(ctx), a.purge(ctx), a.sweepLate(ctx)}
-	if slices.Contains(errs, nil) {
-		// While the store is away, memory alone knows of ends.
+	errs := []error{a.sweepOverdue(ctx), a.settleEnded(ctx), a.purge(ctx)}
+	if slices.Contains(errs, nil) { // otherwise memory alone can tell what has ended
 		a.Live.Forget()
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, a.sweepLate(ctx))...)
 }
 
 func (a *Authority) settleEnded(ctx context.Context) error {

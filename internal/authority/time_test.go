@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -394,4 +395,56 @@ func TestActivityElsewhereCounts(t *testing.T) {
 	n.clock.add(time.Hour)
 	n.Store.Close()
 	n.want(late, live.CannotKnow)
+}
+
+// A sweep deletes what its retention is over of, however many steps that takes.
+func TestTheSweepPurgesThemAll(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	for range 100 {
+		_, s := n.signIn(id, exeunt.KindShared)
+		n.end(endOne(s))
+		n.end(endAll(id)) // an event that ends nobody
+	}
+	var wg sync.WaitGroup
+	for range 600 {
+		wg.Go(func() {
+			_, s := n.signIn(id, exeunt.KindShared)
+			n.end(endOne(s))
+		})
+	}
+	wg.Wait()
+	n.clock.add(n.Retention.Ended + time.Hour)
+	if err := n.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := n.Store.CountEnded(ctx, id); err != nil || left != 0 {
+		t.Errorf("%d ended sessions are left, %v", left, err)
+	}
+	// But for the last event, by which other nodes know the log again.
+	if list, err := n.Audit(ctx, id, 10); err != nil || len(list) > 1 {
+		t.Errorf("the audit still has %d entries or more, %v", len(list), err)
+	}
+}
+
+// While the store is away, memory alone knows what has ended.
+func TestASweepWithoutTheStoreForgetsNothing(t *testing.T) {
+	n := newNode(t)
+	token, s := n.signIn(n.account(), exeunt.KindKept)
+	n.want(token, live.Usable) // so that memory knows it
+	n.end(endOne(s))
+	away, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := n.Sweep(away); err == nil {
+		t.Fatal("it has swept")
+	}
+	if got := n.Live.Check(token.Hash(), n.Now()).State; got != live.Ended {
+		t.Errorf("after a sweep that failed memory says %v", got)
+	}
+	if err := n.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.Live.Check(token.Hash(), n.Now()).State; got != live.Absent {
+		t.Errorf("after a sweep memory says %v", got)
+	}
 }

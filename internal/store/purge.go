@@ -1,8 +1,8 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"time"
 )
 
@@ -42,12 +42,11 @@ func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time
 // there is nothing left to do, and then it has written nothing.
 func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (done int64, err error) {
 	done, err = s.purgeSessions(ctx, ms(r.ended(now)))
-	errs := []error{err}
 	for _, st := range stale {
-		n, err := s.purgeTable(ctx, st.table, st.key, st.rows, ms(st.before(r, now)))
-		done, errs = done+n, append(errs, err)
+		n, failed := s.purgeTable(ctx, st.table, st.key, st.rows, ms(st.before(r, now)))
+		done, err = done+n, cmp.Or(err, failed) // one is enough to say what is wrong
 	}
-	return done, errors.Join(errs...)
+	return done, err
 }
 
 func (s *Store) purgeTable(ctx context.Context, table, key, rows string, before int64) (done int64, err error) {
