@@ -51,7 +51,8 @@ var (
 	// "C" compares bytes, as SQLite does.
 	postgresTypes = strings.NewReplacer(" INTEGER /* counts */", " BIGINT GENERATED ALWAYS AS IDENTITY",
 		" INTEGER", " BIGINT", " BLOB", " BYTEA", " TEXT", ` TEXT COLLATE "C"`,
-		"/* concurrently */", "CONCURRENTLY", "-- postgres: ", "")
+		"/* concurrently */", "CONCURRENTLY", "/* if not exists */", "IF NOT EXISTS",
+		"-- postgres: no transaction", "-- +goose NO TRANSACTION", "-- postgres: ", "")
 )
 
 func newPostgres(opt Options) (*postgresEngine, error) {
