@@ -33,6 +33,14 @@ type ending struct {
 	out *Ending // where the outcome goes; Seq stays 0 while it is undecided
 }
 
+// actorKey is whose idempotency key it has, "" if it has none.
+func (e *ending) actorKey() string {
+	if e.rev.Key == "" {
+		return ""
+	}
+	return e.by.Key()
+}
+
 // endings are those wishes of a batch that may be carried out together. A
 // session, or an idempotency key, may come twice: the second is decided by
 // itself, when the first one's outcome is there.
@@ -44,10 +52,7 @@ func endings(batch []*member) (list []*ending) {
 			continue
 		}
 		*m.end.out = Ending{}
-		session, k := m.end.rev.Session, key{}
-		if m.end.rev.Key != "" {
-			k = key{m.end.by.Key(), plainText(m.end.rev.Key)}
-		}
+		session, k := m.end.rev.Session, key{m.end.actorKey(), plainText(m.end.rev.Key)}
 		if sessions[session] || k.key != "" && keys[k] {
 			continue
 		}

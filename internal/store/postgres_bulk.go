@@ -109,9 +109,9 @@ func bulkArgs(list []*ending) []any {
 	for i, e := range list {
 		account[i], session[i], byAccount[i], bySession[i] = e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.by.Account.Bytes(), e.by.Session.Bytes()
 		reason[i], byKind[i], label[i], address[i] = string(e.rev.Reason), string(e.by.Kind), plainText(e.by.Label), addressText(e.by.Address)
-		now[i] = ms(e.now)
-		if e.rev.Key != "" {
-			actor[i], key[i], request[i] = e.by.Key(), plainText(e.rev.Key), requestText(e.rev)
+		actor[i], key[i], now[i] = e.actorKey(), plainText(e.rev.Key), ms(e.now)
+		if key[i] != "" {
+			request[i] = requestText(e.rev)
 		}
 	}
 	return []any{account, session, reason, byKind, byAccount, bySession, label, address, now, actor, key, request}

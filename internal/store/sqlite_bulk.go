@@ -79,11 +79,8 @@ var (
 func (*sqliteEngine) end(t *tx, list []*ending) error {
 	labels := make(map[exeunt.SessionID]string, len(list))
 	err := endRows.each(len(list), func(to []any, row int) []any {
-		e, actor := list[row], ""
-		if e.rev.Key != "" {
-			actor = e.by.Key()
-		}
-		return append(to, e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason, e.by.Kind, e.by.Session.Bytes(), e.by.Label, ms(e.now), actor, e.rev.Key)
+		e := list[row]
+		return append(to, e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason, e.by.Kind, e.by.Session.Bytes(), e.by.Label, ms(e.now), e.actorKey(), e.rev.Key)
 	}, func(q string, args []any) error {
 		rows, err := t.rows(q, args...)
 		if err != nil {
