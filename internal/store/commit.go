@@ -236,6 +236,7 @@ func (s *Store) concluded(err error) error {
 		}
 		return fmt.Errorf("commit: %w (%w)", exeunt.ErrNotConfirmed, cmp.Or(err, errNotReplicated))
 	}
+	t.head = t.seq
 	// A crash from here on loses no end: the next start reads the log. Nobody
 	// has been told yet, and nobody is told before memory agrees.
 	if err := s.opt.Committed(t.events); err != nil {
@@ -252,10 +253,8 @@ var errNotReplicated = errors.New("the wait for the standby was cancelled")
 
 func (s *Store) finish() error {
 	t := s.tx
-	if len(t.events) > 0 {
-		if _, err := t.exec(`UPDATE log_head SET seq = $1 WHERE id = 1`, t.seq); err != nil {
-			return err
-		}
+	if err := t.closeLog(); err != nil {
+		return err
 	}
 	if s.beforeCommit != nil {
 		if err := s.beforeCommit(); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"runtime"
 	"sync"
@@ -277,6 +278,28 @@ func TestMemoryThatCannotFollowStopsTheStore(t *testing.T) {
 	wantErr(t, err, exeunt.ErrNotConfirmed)
 	if !s.Failed() {
 		t.Error("the store goes on")
+	}
+}
+
+// Whoever writes to the file beside this process might number an event as this
+// process does.
+func TestAnotherWriterStopsTheStore(t *testing.T) {
+	s := newStore(t)
+	a := s.account()
+	v, w := s.session(a.ID), s.session(a.ID)
+	s.end(endOne(v))
+	other, err := sql.Open("sqlite", "file:"+filePath(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Exec(`UPDATE log_head SET seq = seq + 1`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.End(t.Context(), exeunt.System(), endOne(w), Change{}, epoch)
+	wantErr(t, err, errNotSole)
+	if !s.Failed() || s.count(`SELECT count(*) FROM events`) != 1 {
+		t.Errorf("the store failed: %v, and has %d events", s.Failed(), s.count(`SELECT count(*) FROM events`))
 	}
 }
 

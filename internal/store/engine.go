@@ -61,6 +61,9 @@ type traits struct {
 	// exits: after an unknown outcome only a new process can find out what is
 	// on the disk. Otherwise asking the database again tells.
 	exits bool
+	// sole: nobody else writes to the database, so the log's head is what this
+	// process committed last.
+	sole bool
 	// tidy is asked for about once a second between transactions, "" for nothing.
 	tidy string
 }

@@ -22,11 +22,12 @@ type tx struct {
 	begun bool
 
 	seq    int64 // number of the last event, those of this transaction included
+	head   int64 // number of the last event committed, by a sole writer; -1 if it is not known
 	events []exeunt.Event
 }
 
 func newTx(e engine, t traits) *tx {
-	return &tx{engine: e, traits: t, stmts: map[string]*sql.Stmt{}, ctx: context.Background()}
+	return &tx{engine: e, traits: t, stmts: map[string]*sql.Stmt{}, head: -1, ctx: context.Background()}
 }
 
 // limit bounds the next attempt by the engine's patience; the function it
@@ -73,11 +74,41 @@ func (t *tx) open() (err error) {
 		return err
 	}
 	t.begun = true
-	// The head row is touched by every transaction, also by one that records no
-	// event, so that a replicated commit always waits for its standby; and first
-	// of all, so that writers on several nodes follow one another.
-	return t.row(`UPDATE log_head SET touched = touched + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
+	return t.openLog()
 }
+
+// openLog learns the log's head. Its row is touched by every transaction, also
+// by one that records no event, so that a replicated commit always waits for its
+// standby; and first of all, so that writers on several nodes follow one another.
+// A sole writer need not do that, and touches it when it moves it.
+func (t *tx) openLog() (err error) {
+	if !t.traits.sole {
+		return t.row(`UPDATE log_head SET touched = touched + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
+	}
+	if t.head < 0 {
+		err = t.row(`SELECT seq FROM log_head WHERE id = 1`).Scan(&t.head)
+	}
+	t.seq = t.head
+	return err
+}
+
+// closeLog moves the log's head to the last event of the transaction.
+func (t *tx) closeLog() error {
+	if !t.traits.sole {
+		if len(t.events) == 0 {
+			return nil
+		}
+		_, err := t.exec(`UPDATE log_head SET seq = $1 WHERE id = 1`, t.seq)
+		return err
+	}
+	n, err := t.exec(`UPDATE log_head SET seq = $1, touched = touched + 1 WHERE id = 1 AND seq = $2`, t.seq, t.head)
+	if err == nil && n != 1 {
+		err = errNotSole
+	}
+	return err
+}
+
+var errNotSole = errors.New("another process writes to this database; stop it, since only one may")
 
 func (t *tx) commit() error {
 	_, err := t.exec(`COMMIT`)
