@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -137,6 +138,7 @@ func (c *copier) table(ctx context.Context, tx pgx.Tx, table string) error {
 	if err != nil {
 		return err
 	}
+	room := slices.Index(columns, "room")
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
 		if !rows.Next() {
 			return nil, rows.Err()
@@ -148,7 +150,11 @@ func (c *copier) table(ctx context.Context, tx pgx.Tx, table string) error {
 		c.at.Rows++
 		c.at.Rest--
 		c.told(c.at)
-		return row, rows.Scan(dest...)
+		err := rows.Scan(dest...)
+		if room >= 0 {
+			row[room] = nil // the other engine's pages have it
+		}
+		return row, err
 	}))
 	return err
 }

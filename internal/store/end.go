@@ -148,7 +148,7 @@ func (t *tx) endSession(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) 
 	// database agrees; whoever asks has flushed what it knows beforehand.
 	// The row tells the moment from which the session was of no use, which was
 	// its limit, not when somebody noticed; the event tells when it was recorded.
-	ended, err := found(t.row(`UPDATE sessions SET ended_at = CASE $2 WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE $1 END, ended_reason = $2, ended_by = $3, ended_by_session = $4,
+	ended, err := found(t.row(`UPDATE sessions SET ended_at = CASE $2 WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE $1 END, ended_reason = $2, ended_by = $3, ended_by_session = $4, room = NULL,
 		ended_by_label = CASE WHEN id = $4 THEN label ELSE $5 END
 		WHERE account_id = $6 AND id = $7 AND ended_at IS NULL
 		AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $6)

@@ -414,3 +414,29 @@ func theAuditSaysWho(t *testing.T, s *testStore) {
 		t.Errorf("ended by %+v", e)
 	}
 }
+
+// An end that has no room in its page splits it: then it costs three pages instead
+// of one.
+func TestAnEndHasRoomInItsPage(t *testing.T) {
+	s := newStore(t)
+	a := s.account()
+	var all []exeunt.Session
+	for range 200 {
+		all = append(all, s.session(a.ID))
+	}
+	const pages = `SELECT count(*) FROM dbstat WHERE name = 'sessions'`
+	before := s.count(pages)
+	for i, v := range all {
+		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: v.ID}
+		if i%2 == 0 {
+			by.Session = all[len(all)-1].ID
+		}
+		if _, err := s.End(t.Context(), by, endOne(v), Change{}, epoch.Add(time.Minute)); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if after := s.count(pages); after != before {
+		t.Errorf("%d pages of sessions have become %d", before, after)
+	}
+	s.checkLog()
+}

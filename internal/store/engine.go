@@ -64,6 +64,8 @@ type traits struct {
 	// sole: nobody else writes to the database, so the log's head is what this
 	// process committed last.
 	sole bool
+	// dense: its pages are left no room for rows that grow, so a row keeps it.
+	dense bool
 	// tidy is asked for about once a second between transactions, "" for nothing.
 	tidy string
 }

@@ -32,7 +32,7 @@ func (e *sqliteEngine) name() string { return "sqlite:" + e.path }
 func (*sqliteEngine) traits() traits {
 	// The passive checkpoint moves the write-ahead log into the database file
 	// without waiting for readers.
-	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling, exits: true, sole: true, tidy: `PRAGMA wal_checkpoint(PASSIVE)`}
+	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling, exits: true, sole: true, dense: true, tidy: `PRAGMA wal_checkpoint(PASSIVE)`}
 }
 
 func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {

@@ -59,7 +59,7 @@ var (
 	// The same as tx.endSession does for one.
 	endRows = forMany(`WITH w (account, session, reason, by_kind, by_session, by_label, now, actor, key) AS (VALUES `, 9, `)
 		UPDATE sessions SET ended_at = CASE w.reason WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE w.now END, ended_reason = w.reason, ended_by = w.by_kind,
-		ended_by_session = w.by_session, ended_by_label = CASE WHEN id = w.by_session THEN label ELSE w.by_label END
+		ended_by_session = w.by_session, room = NULL, ended_by_label = CASE WHEN id = w.by_session THEN label ELSE w.by_label END
 		FROM w WHERE account_id = w.account AND id = w.session AND ended_at IS NULL
 		AND sessions.generation >= (SELECT accounts.generation FROM accounts WHERE accounts.id = w.account)
 		AND (w.reason <> 'idle' OR seen + idle <= w.now) AND (w.reason <> 'absolute' OR expires <= w.now)

@@ -130,7 +130,7 @@ const stepOfLog = `SELECT account_id, max(seq) AS last, max(generation) AS gener
 	(SELECT seq, account_id, generation FROM events WHERE seq > $1 AND generation > 0 ORDER BY seq LIMIT $2) AS step GROUP BY account_id`
 
 func (t *tx) settle(seq int64) (written int64, err error) {
-	return t.exec(`UPDATE sessions SET ended_at = e.at, ended_reason = e.reason, ended_by = e.by_kind, ended_by_session = e.by_session, ended_by_label = e.by_label
+	return t.exec(`UPDATE sessions SET ended_at = e.at, ended_reason = e.reason, ended_by = e.by_kind, ended_by_session = e.by_session, ended_by_label = e.by_label, room = NULL
 		FROM events e WHERE e.seq = $1 AND sessions.account_id = e.account_id AND sessions.id IN
 		(SELECT s.id FROM sessions s WHERE s.account_id = e.account_id AND s.ended_at IS NULL AND s.generation < e.generation LIMIT $2)`, seq, sweepStep)
 }
