@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -100,9 +101,10 @@ func endAll(ctx context.Context, nodes []*app.Node, sessions []exeunt.Session, c
 	return perSecond(callers*each, time.Since(begun)), errors.Join(errs...)
 }
 
+// end signs a session out as its page does, with an idempotency key.
 func end(ctx context.Context, n *app.Node, s exeunt.Session) error {
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
-	_, err := n.Authority.End(ctx, by, exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut})
+	_, err := n.Authority.End(ctx, by, exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut, Key: rand.Text()})
 	return err
 }
 

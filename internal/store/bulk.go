@@ -41,6 +41,12 @@ func (e *ending) actorKey() string {
 	return e.by.Key()
 }
 
+// own: a session ends itself.
+func (e *ending) own() bool { return endsItself(e.by, e.rev) }
+
+// remembered: its outcome is written under its key.
+func (e *ending) remembered() bool { return e.rev.Key != "" && !e.own() }
+
 // endings are those wishes of a batch that may be carried out together. A
 // session, or an idempotency key, may come twice: the second is decided by
 // itself, when the first one's outcome is there.

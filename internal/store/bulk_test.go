@@ -56,6 +56,11 @@ func endingsTogether(t *testing.T, s *testStore) {
 		add(fmt.Sprint("own ", i), person(v), endOne(v), nil, one, ended(v, person(v), "a browser", now, exeunt.ReasonSignedOut))
 	}
 	v := s.session(a.ID)
+	own := endOne(v)
+	own.Key = "own"
+	add("own with a key", person(v), own, nil, one, ended(v, person(v), "a browser", now, exeunt.ReasonSignedOut))
+	add("own with the same key", person(v), own, nil, Ending{At: now, Ended: 1, Already: true}, nil)
+	v = s.session(a.ID)
 	add("an operator's", operator, endOne(v), nil, one, ended(v, operator, "root", now, exeunt.ReasonSignedOut))
 	add("the same again", exeunt.System(), endOne(v), nil, Ending{At: now, Already: true}, nil)
 	v = s.session(a.ID)
@@ -139,7 +144,7 @@ func endingsTogether(t *testing.T, s *testStore) {
 func TestRowsOfManyAreFoundByTheirKeys(t *testing.T) {
 	s := newStore(t)
 	s.account() // which opens the committer's connection
-	for _, m := range []*manyRows{endRows, countRows, seenRows, seenAppRows} {
+	for _, m := range []*manyRows{ownRows, endRows, countRows, seenRows, seenAppRows} {
 		q := m.texts[0]
 		rows, err := s.tx.conn.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+q, make([]any, m.columns*rowsAtOnce[0])...)
 		if err != nil {

@@ -51,7 +51,7 @@ func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation,
 			return err
 		}
 		out, refused, err = t.end(by, rev, change, now)
-		if err != nil || refused != nil || rev.Key == "" {
+		if err != nil || refused != nil || rev.Key == "" || endsItself(by, rev) {
 			return err
 		}
 		_, err = t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, $3, $4, $5, $6)`,
@@ -85,6 +85,13 @@ func (t *tx) knownOutcome(by exeunt.Actor, rev exeunt.Revocation, out *Ending, r
 	}
 	out.At, out.Already = at(atMS), true
 	return true, nil
+}
+
+// endsItself reports whether it is the actor's own session that ends. Then no
+// outcome need be remembered: who repeats the request is told by the event what
+// became of it, and for anything else the actor is too late.
+func endsItself(by exeunt.Actor, rev exeunt.Revocation) bool {
+	return by.Kind == exeunt.ActorPerson && by.Session == rev.Session && by.App.IsZero() && rev.Scope == exeunt.ScopeSession && rev.AppSession.IsZero()
 }
 
 func requestText(r exeunt.Revocation) string {
@@ -163,8 +170,11 @@ func (t *tx) endSession(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) 
 		return out, nil, err
 	}
 	var live bool
-	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.account_id = $1 AND s.id = $2`, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live))
+	var seq, when int64
+	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation, COALESCE(e.seq, 0), COALESCE(e.at, 0)
+		FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN events e ON e.account_id = s.account_id AND e.at = s.ended_at AND e.by_address IS NOT NULL
+		AND e.session_id = s.id AND e.app_session_id IS NULL AND e.by_session = s.id
+		WHERE s.account_id = $1 AND s.id = $2`, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live, &seq, &when))
 	switch {
 	case err != nil:
 		return out, nil, err
@@ -172,6 +182,8 @@ func (t *tx) endSession(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) 
 		return out, exeunt.ErrNotFound, nil
 	case live:
 		return out, ErrStillGood, nil
+	case seq > 0 && endsItself(*by, rev):
+		return Ending{Seq: seq, At: at(when), Ended: 1, Already: true}, nil, nil
 	}
 	out.Already = true
 	return out, nil, nil

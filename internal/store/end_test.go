@@ -440,3 +440,46 @@ func TestAnEndHasRoomInItsPage(t *testing.T) {
 	}
 	s.checkLog()
 }
+
+// A session that ends itself leaves no outcome behind, and its person is told the
+// same all the same when they ask again.
+func TestASessionThatEndsItselfIsAnsweredByItsEvent(t *testing.T) {
+	onEachEngine(t, aSessionThatEndsItselfIsAnsweredByItsEvent)
+}
+
+func aSessionThatEndsItselfIsAnsweredByItsEvent(t *testing.T, s *testStore) {
+	a := s.account()
+	v, other := s.session(a.ID), s.session(a.ID)
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: v.ID}
+	end := func(v exeunt.Session, key string, now time.Time) (Ending, error) {
+		rev := endOne(v)
+		rev.Key = key
+		return s.End(t.Context(), by, rev, Change{}, now)
+	}
+	if _, err := end(other, "first", epoch); err != nil {
+		t.Fatal(err)
+	}
+	_, err := end(v, "first", epoch)
+	wantErr(t, err, exeunt.ErrKeyReused)
+	first, err := end(v, "second", epoch.Add(time.Minute))
+	if err != nil || first.Seq != 2 || first.Already {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	want := first
+	want.Already = true
+	for _, key := range []string{"second", "third", ""} {
+		if again, err := end(v, key, epoch.Add(time.Hour)); err != nil || again != want {
+			t.Errorf("asked again with key %q: %+v, %v; want %+v", key, again, err, want)
+		}
+	}
+	_, err = end(s.session(a.ID), "second", epoch.Add(time.Hour))
+	wantErr(t, err, exeunt.ErrSignedOut)
+	if n := s.count(`SELECT count(*) FROM outcomes`); n != 1 {
+		t.Errorf("%d outcomes are kept, want 1", n)
+	}
+	// What somebody else is told is about their own request.
+	if out := s.end(endOne(v)); !out.Already || out.Ended != 0 {
+		t.Errorf("somebody else is told %+v", out)
+	}
+	s.checkLog()
+}

@@ -19,12 +19,12 @@ type manyRows struct {
 // few of them, and few statements are kept prepared.
 var rowsAtOnce = [...]int{64, 8, 1}
 
-// forMany makes the statements that have the rows between two texts.
-func forMany(before string, columns int, after string) *manyRows {
-	m := &manyRows{columns: columns}
-	row := ", (?" + strings.Repeat(", ?", columns-1) + ")"
+// forMany makes the statements that have the rows between two texts. row is one
+// row's: a ? is a place for a value, of which there are that many columns.
+func forMany(before, row, after string) *manyRows {
+	m := &manyRows{columns: strings.Count(row, "?")}
 	for i, n := range rowsAtOnce {
-		m.texts[i] = before + strings.Repeat(row, n)[len(", "):] + after
+		m.texts[i] = before + strings.Repeat(", "+row, n)[len(", "):] + after
 	}
 	return m
 }
@@ -56,48 +56,53 @@ func (m *manyRows) exec(t *tx, n int, args func(to []any, row int) []any) error 
 }
 
 var (
-	// The same as tx.endSession does for one.
-	endRows = forMany(`WITH w (account, session, reason, by_kind, by_session, by_label, now, actor, key) AS (VALUES `, 9, `)
+	// The same as tx.endSession does for one: for sessions that end themselves,
+	// which are nearly all, and for others.
+	ownRows = forMany(`WITH w (account, session, reason, now, actor, key) AS (VALUES `, `(?, ?, ?, ?, ?, ?)`, `)
+		UPDATE sessions SET ended_at = w.now, ended_reason = w.reason, ended_by = 'person', ended_by_session = id, ended_by_label = label, room = NULL`+
+		whereLive+` RETURNING id, label`)
+	endRows = forMany(`WITH w (account, session, reason, now, actor, key, by_kind, by_session, by_label) AS (VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?, ?)`, `)
 		UPDATE sessions SET ended_at = CASE w.reason WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE w.now END, ended_reason = w.reason, ended_by = w.by_kind,
-		ended_by_session = w.by_session, room = NULL, ended_by_label = CASE WHEN id = w.by_session THEN label ELSE w.by_label END
-		FROM w WHERE account_id = w.account AND id = w.session AND ended_at IS NULL
-		AND sessions.generation >= (SELECT accounts.generation FROM accounts WHERE accounts.id = w.account)
-		AND (w.reason <> 'idle' OR seen + idle <= w.now) AND (w.reason <> 'absolute' OR expires <= w.now)
-		AND (w.key = '' OR NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key)) RETURNING id, ended_by_label`)
-	countRows   = forMany(`WITH w (account, n) AS (VALUES `, 2, `) UPDATE accounts SET live_sessions = live_sessions - w.n FROM w WHERE id = w.account`)
-	eventRows   = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `, 14, ``)
-	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `, 6, ``)
+		ended_by_session = w.by_session, ended_by_label = w.by_label, room = NULL`+
+		whereLive+` AND (w.reason <> 'idle' OR seen + idle <= w.now) AND (w.reason <> 'absolute' OR expires <= w.now) RETURNING id, ended_by_label`)
+	countRows   = forMany(`WITH w (account, n) AS (VALUES `, `(?, ?)`, `) UPDATE accounts SET live_sessions = live_sessions - w.n FROM w WHERE id = w.account`)
+	eventRows   = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `, `(?, ?, ?, 'session', ?, NULL, 0, 0, ?, ?, ?, ?, ?, ?)`, ``)
+	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `, `(?, ?, ?, ?, ?, ?)`, ``)
 
-	seenRows = forMany(`WITH w (account, id, seen) AS (VALUES `, 3, `)
+	seenRows = forMany(`WITH w (account, id, seen) AS (VALUES `, `(?, ?, ?)`, `)
 		UPDATE sessions SET seen = max(sessions.seen, w.seen), deadline = CASE WHEN deadline < w.seen + `+lookAhead+` THEN min(max(sessions.seen, w.seen) + idle, expires) ELSE deadline END
 		FROM w WHERE account_id = w.account AND sessions.id = w.id AND ended_at IS NULL`)
-	seenAppRows = forMany(`WITH w (account, id, seen) AS (VALUES `, 3, `)
+	seenAppRows = forMany(`WITH w (account, id, seen) AS (VALUES `, `(?, ?, ?)`, `)
 		UPDATE app_sessions SET seen = max(app_sessions.seen, w.seen) FROM w WHERE account_id = w.account AND app_sessions.id = w.id AND ended_at IS NULL`)
 )
 
+// whereLive leaves out what is not there, has ended or has a key that was used
+// before. A session is found by its ID alone: the index of it is the smaller one.
+const whereLive = ` FROM w WHERE id = w.session AND +account_id = w.account AND ended_at IS NULL
+	AND sessions.generation >= (SELECT accounts.generation FROM accounts WHERE accounts.id = w.account)
+	AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key)`
+
 // end ends sessions within a transaction that others share.
 func (*sqliteEngine) end(t *tx, list []*ending) error {
+	var own, others []*ending
+	for _, e := range list {
+		if e.own() {
+			own = append(own, e)
+		} else {
+			others = append(others, e)
+		}
+	}
 	labels := make(map[exeunt.SessionID]string, len(list))
-	err := endRows.each(len(list), func(to []any, row int) []any {
-		e := list[row]
-		return append(to, e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason, e.by.Kind, e.by.Session.Bytes(), e.by.Label, ms(e.now), e.actorKey(), e.rev.Key)
-	}, func(q string, args []any) error {
-		rows, err := t.rows(q, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id exeunt.SessionID
-			var label string
-			if err := rows.Scan(&id, &label); err != nil {
-				return err
-			}
-			labels[id] = label
-		}
-		return rows.Err()
-	})
-	if err != nil {
+	read := func(q string, args []any) error { return t.readLabels(labels, q, args) }
+	if err := ownRows.each(len(own), func(to []any, row int) []any {
+		return own[row].wish(to)
+	}, read); err != nil {
+		return err
+	}
+	if err := endRows.each(len(others), func(to []any, row int) []any {
+		e := others[row]
+		return append(e.wish(to), e.by.Kind, e.by.Session.Bytes(), e.by.Label)
+	}, read); err != nil {
 		return err
 	}
 	var ended, keyed []*ending
@@ -113,7 +118,7 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 		*e.out = Ending{Seq: t.seq, At: e.now, Ended: 1}
 		t.events = append(t.events, exeunt.Event{Seq: t.seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})
 		ended = append(ended, e)
-		if e.rev.Key != "" {
+		if e.remembered() {
 			keyed = append(keyed, e)
 		}
 		if count[e.rev.Account]++; count[e.rev.Account] == 1 {
@@ -122,7 +127,7 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 	}
 	if err := eventRows.exec(t, len(ended), func(to []any, row int) []any {
 		e := ended[row]
-		return append(to, e.out.Seq, ms(e.now), e.rev.Account.Bytes(), e.rev.Scope, e.rev.Session.Bytes(), nil, 0, 0, e.rev.Reason,
+		return append(to, e.out.Seq, ms(e.now), e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason,
 			e.by.Kind, e.by.Account.Bytes(), e.by.Session.Bytes(), e.by.Label, addressText(e.by.Address))
 	}); err != nil {
 		return err
@@ -136,6 +141,34 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 	return countRows.exec(t, len(accounts), func(to []any, row int) []any {
 		return append(to, accounts[row].Bytes(), count[accounts[row]])
 	})
+}
+
+// wish appends what every ending has.
+func (e *ending) wish(to []any) []any {
+	var actor, key any
+	if e.rev.Key != "" {
+		actor, key = e.by.Key(), e.rev.Key
+	}
+	return append(to, e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason, ms(e.now), actor, key)
+}
+
+// readLabels notes which sessions a statement has ended, with what its events
+// name the session by that ended each.
+func (t *tx) readLabels(labels map[exeunt.SessionID]string, q string, args []any) error {
+	rows, err := t.rows(q, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id exeunt.SessionID
+		var label string
+		if err := rows.Scan(&id, &label); err != nil {
+			return err
+		}
+		labels[id] = label
+	}
+	return rows.Err()
 }
 
 func (*sqliteEngine) saveActivity(t *tx, list []live.Activity) error {
