@@ -12,6 +12,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/exeunt/exeunt/internal/sqlitelog"
 )
 
 // sqliteEngine is a file, used by one process. WAL lets connections read while
@@ -36,6 +38,9 @@ func (*sqliteEngine) traits() traits {
 }
 
 func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
+	if err := sqlitelog.Register(); err != nil {
+		return nil, err
+	}
 	// The file holds password hashes: create it for its owner alone.
 	f, err := os.OpenFile(e.path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -75,7 +80,7 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 }
 
 func (e *sqliteEngine) dsn(pragmas ...string) string {
-	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, pragmas...)}
+	q := url.Values{"vfs": {sqlitelog.VFS}, "_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, pragmas...)}
 	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(e.path), RawQuery: q.Encode()}).String()
 }
 

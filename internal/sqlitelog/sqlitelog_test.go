@@ -1,0 +1,252 @@
+package sqlitelog
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"modernc.org/libc"
+	_ "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// connect opens a database with one connection, by this package or as usual.
+func connect(t *testing.T, path, vfs string) *sql.DB {
+	t.Helper()
+	if err := Register(); err != nil {
+		t.Fatal(err)
+	}
+	q := "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)"
+	if vfs != "" {
+		q += "&vfs=" + vfs
+	}
+	db, err := sql.Open("sqlite", "file:"+path+"?"+q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func exec(t *testing.T, db *sql.DB, q string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(q, args...); err != nil {
+		t.Fatalf("%s: %v", q, err)
+	}
+}
+
+func count(t *testing.T, db *sql.DB) (n int) {
+	t.Helper()
+	if err := db.QueryRow(`SELECT count(*) FROM t`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// rows are as many as that many pages hold.
+const rows = `INSERT INTO t SELECT randomblob(3000) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT i FROM n)`
+
+// afterKill is the database as a process finds it that was not there before: what
+// is in the files, and nothing else.
+func afterKill(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy.db")
+	for _, end := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to+end, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return connect(t, to, "")
+}
+
+func sound(t *testing.T, db *sql.DB) {
+	t.Helper()
+	var s string
+	if err := db.QueryRow(`PRAGMA integrity_check`).Scan(&s); err != nil || s != "ok" {
+		t.Errorf("integrity_check: %s, %v", s, err)
+	}
+}
+
+func TestWhatIsCommittedIsInTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db, other := connect(t, path, VFS), connect(t, path, VFS)
+	exec(t, db, `CREATE TABLE t (b BLOB)`)
+	want := 0
+	for _, n := range []int{1, 3, 100, 1, 30} { // a hundred pages are several pieces
+		exec(t, db, rows, n)
+		want += n
+		if n := count(t, other); n != want {
+			t.Errorf("another connection sees %d rows of %d", n, want)
+		}
+		killed := afterKill(t, path)
+		if n := count(t, killed); n != want {
+			t.Errorf("after a kill there are %d rows of %d", n, want)
+		}
+		sound(t, killed)
+		if n == 100 { // the log begins anew, in the midst of what it was
+			exec(t, db, `PRAGMA wal_checkpoint(PASSIVE)`)
+		}
+	}
+	// The other one goes on where this one has stopped.
+	exec(t, other, rows, 2)
+	exec(t, db, rows, 2)
+	if n := count(t, afterKill(t, path)); n != want+4 {
+		t.Errorf("of two that wrote in turn there are %d rows of %d", n, want+4)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path + "-wal"); !os.IsNotExist(err) {
+		t.Errorf("the log is left behind: %v", err)
+	}
+	if n := count(t, connect(t, path, "")); n != want+4 {
+		t.Errorf("after closing there are %d rows of %d", n, want+4)
+	}
+}
+
+// A transaction larger than the cache goes to the log before its commit, is read
+// from there, and counts for nothing if it is rolled back.
+func TestALargeTransactionReadsWhatItWrote(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := connect(t, path, VFS)
+	exec(t, db, `PRAGMA cache_size = 10`)
+	exec(t, db, `CREATE TABLE t (b BLOB)`)
+	exec(t, db, rows, 20)
+	for _, end := range []string{`ROLLBACK`, `COMMIT`} {
+		exec(t, db, `BEGIN`)
+		exec(t, db, rows, 300)
+		exec(t, db, `UPDATE t SET b = zeroblob(2500)`)
+		if n := count(t, db); n != 320 {
+			t.Errorf("within the transaction there are %d rows", n)
+		}
+		if n := count(t, afterKill(t, path)); n != 20 {
+			t.Errorf("after a kill within it there are %d rows", n)
+		}
+		exec(t, db, end)
+	}
+	killed := afterKill(t, path)
+	if n := count(t, killed); n != 320 {
+		t.Errorf("there are %d rows", n)
+	}
+	sound(t, killed)
+}
+
+var refuse func() int32
+
+// refusing is a write that fails when refuse says so.
+func refusing(tls *libc.TLS, f, p uintptr, n int32, at int64) int32 {
+	if rc := refuse(); rc != sqlite3.SQLITE_OK {
+		return rc
+	}
+	return function[readOrWriteFunc](&really.FxWrite)(tls, f, p, n, at)
+}
+
+var really *sqlite3.Tsqlite3_io_methods
+
+// A disk that is full, or fails, is found out by COMMIT: nothing is written then,
+// and the next one may succeed.
+func TestAWriteThatFailsFailsTheCommit(t *testing.T) {
+	connect(t, filepath.Join(t.TempDir(), "first.db"), VFS).Ping()
+	really = usual
+	defer func() { usual = really }()
+	refuse = func() int32 { return sqlite3.SQLITE_OK }
+	failing := *usual
+	failing.FxWrite = entry(refusing)
+	usual = &failing
+	for _, rc := range []int32{sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE} {
+		for nth := range 4 { // which of the pieces; then the first of what is written ahead
+			path := filepath.Join(t.TempDir(), "a.db")
+			db := connect(t, path, VFS)
+			exec(t, db, `CREATE TABLE t (b BLOB)`)
+			exec(t, db, `BEGIN`)
+			exec(t, db, rows, 80)
+			n := 0
+			refuse = func() int32 {
+				if n++; n == nth+1 {
+					return rc
+				}
+				return sqlite3.SQLITE_OK
+			}
+			_, err := db.Exec(`COMMIT`)
+			if ok := nth == 3; (err == nil) != ok {
+				t.Fatalf("write %d fails: COMMIT says %v", nth, err)
+			}
+			if err != nil {
+				db.Exec(`ROLLBACK`) // SQLite may have done so
+			}
+			refuse = func() int32 { return sqlite3.SQLITE_OK }
+			want := 0
+			if err == nil {
+				want = 80
+			}
+			if n := count(t, afterKill(t, path)); n != want {
+				t.Errorf("write %d fails: after a kill there are %d rows, want %d", nth, n, want)
+			}
+			exec(t, db, rows, 7)
+			killed := afterKill(t, path)
+			if n := count(t, killed); n != want+7 {
+				t.Errorf("write %d failed: after the next commit there are %d rows, want %d", nth, n, want+7)
+			}
+			sound(t, killed)
+			db.Close()
+		}
+	}
+}
+
+// The reason for all this.
+func TestItIsWrittenInFewPieces(t *testing.T) {
+	written := func(vfs string) int64 {
+		path := filepath.Join(t.TempDir(), "a.db")
+		db := connect(t, path, vfs)
+		exec(t, db, `CREATE TABLE t (b BLOB)`)
+		exec(t, db, `BEGIN`)
+		exec(t, db, rows, 60)
+		before := writesOfProcess(t)
+		exec(t, db, `COMMIT`)
+		return writesOfProcess(t) - before
+	}
+	usual, gathered := written(""), written(VFS)
+	if gathered > 30 || usual < 120 { // ahead are nine pieces more
+		t.Errorf("60 pages are %d writes, as usual %d", gathered, usual)
+	}
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := connect(t, path, VFS)
+	exec(t, db, `CREATE TABLE t (b BLOB)`)
+	info, err := os.Stat(path + "-wal")
+	if err != nil || info.Size() < ahead {
+		t.Fatalf("the log is not longer than it must be: %v, %v", info.Size(), err)
+	}
+	for range 20 {
+		exec(t, db, rows, 1)
+	}
+	if after, err := os.Stat(path + "-wal"); err != nil || after.Size() != info.Size() {
+		t.Errorf("it went from %d to %d bytes: %v", info.Size(), after.Size(), err)
+	}
+}
+
+// writesOfProcess is how many writes the kernel has been asked for.
+func writesOfProcess(t *testing.T) int64 {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		t.Skip("the system does not count writes:", err)
+	}
+	_, after, _ := strings.Cut(string(b), "syscw: ")
+	line, _, _ := strings.Cut(after, "\n")
+	n, err := strconv.ParseInt(line, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
