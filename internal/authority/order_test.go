@@ -98,21 +98,18 @@ func TestTheFirstCheckOfANewSignIn(t *testing.T) {
 func TestMoreEventsThanAreRemembered(t *testing.T) {
 	t.Parallel()
 	const many = 1<<13 + 1
-	n := newNode(t)
-	dead, s := n.signIn(n.account(), exeunt.KindKept)
-	alive, _ := n.signIn(n.account(), exeunt.KindKept)
-	stranger := n.account()
-	for _, c := range []struct {
-		token exeunt.Token
-		first func()
-		want  live.State
-	}{{alive, func() {}, live.Usable}, {dead, func() { n.end(endOne(s)) }, live.Ended}} {
-		got := n.overtake(c.token, func() {
-			c.first()
+	for _, want := range []live.State{live.Usable, live.Ended} {
+		n := newNode(t)
+		token, v := n.signIn(n.account(), exeunt.KindKept)
+		stranger := n.account()
+		got := n.overtake(token, func() {
+			if want == live.Ended {
+				n.end(endOne(v))
+			}
 			n.manyEvents(stranger, many)
 		})
-		if got.State != c.want {
-			t.Errorf("it is %v, want %v", got.State, c.want)
+		if got.State != want {
+			t.Errorf("it is %v, want %v", got.State, want)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (t *tx) commit() error {
 // rollback undoes the attempt. A connection that cannot even do that, or whose
 // state is not known, is given up; the next attempt opens another.
 func (t *tx) rollback() {
-	t.events = nil
+	t.events, t.head = nil, -1
 	if t.conn == nil {
 		return
 	}
