@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	endsEach    = 200
+	endsEach    = 1000
 	manyCallers = 256
 )
 

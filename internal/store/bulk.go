@@ -1,10 +1,6 @@
 package store
 
-import (
-	"time"
-
-	"github.com/exeunt/exeunt"
-)
+import "github.com/exeunt/exeunt"
 
 // One statement for many of the same is much faster than one for each. What such
 // a statement leaves undecided is decided one by one, by the statements that
@@ -24,15 +20,6 @@ type aloneEnder interface {
 	endAlone(t *tx, list []*ending, before func() error) error
 }
 
-// ending is a wish to end one session that nothing speaks against in itself:
-// by the session's own person, an operator or the system.
-type ending struct {
-	by  exeunt.Actor
-	rev exeunt.Revocation
-	now time.Time
-	out *Ending // where the outcome goes; Seq stays 0 while it is undecided
-}
-
 // actorKey is whose idempotency key it has, "" if it has none.
 func (e *ending) actorKey() string {
 	if e.rev.Key == "" {
@@ -40,12 +27,6 @@ func (e *ending) actorKey() string {
 	}
 	return e.by.Key()
 }
-
-// own: a session ends itself.
-func (e *ending) own() bool { return endsItself(e.by, e.rev) }
-
-// remembered: its outcome is written under its key.
-func (e *ending) remembered() bool { return e.rev.Key != "" && !e.own() }
 
 // endings are those wishes of a batch that may be carried out together. A
 // session, or an idempotency key, may come twice: the second is decided by
@@ -57,7 +38,7 @@ func endings(batch []*member) (list []*ending) {
 		if m.end == nil {
 			continue
 		}
-		*m.end.out = Ending{}
+		m.end.out = Ending{}
 		session, k := m.end.rev.Session, key{m.end.actorKey(), plainText(m.end.rev.Key)}
 		if sessions[session] || k.key != "" && keys[k] {
 			continue
@@ -71,8 +52,10 @@ func endings(batch []*member) (list []*ending) {
 	return list
 }
 
-// simple reports whether a revocation may be carried out together with others.
-func simple(by exeunt.Actor, rev exeunt.Revocation, change Change) bool {
-	return rev.Scope == exeunt.ScopeSession && rev.AppSession.IsZero() && change == (Change{}) &&
-		(by.Kind != exeunt.ActorPerson || by.Session == rev.Session)
+// simple reports whether it may be carried out together with others: one session
+// ends, and nothing speaks against that in itself, since it is the wish of the
+// session's own person, of an operator or of the system.
+func (e *ending) simple() bool {
+	return e.rev.Scope == exeunt.ScopeSession && e.rev.AppSession.IsZero() && e.change == (Change{}) &&
+		(e.by.Kind != exeunt.ActorPerson || e.by.Session == e.rev.Session)
 }

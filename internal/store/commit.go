@@ -13,7 +13,7 @@ import (
 // member is one caller's part of a transaction shared with its neighbours.
 type member struct {
 	run  func(*tx) error
-	end  *ending // what run would do, if it can be done for many at once
+	end  *ending // whose record run is, if it can be done for many at once
 	done chan error
 }
 

@@ -42,48 +42,63 @@ type Change struct {
 //   - ErrKeyReused: the key was used for another request.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
 func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (Ending, error) {
-	var out Ending
-	var refused error
-	m := &member{done: make(chan error, 1), run: func(t *tx) (err error) {
-		out, refused = Ending{}, nil
-		known, err := t.knownOutcome(by, rev, &out, &refused)
-		if err != nil || known || refused != nil {
-			return err
-		}
-		out, refused, err = t.end(by, rev, change, now)
-		if err != nil || refused != nil || rev.Key == "" || endsItself(by, rev) {
-			return err
-		}
-		_, err = t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, $3, $4, $5, $6)`,
-			by.Key(), rev.Key, requestText(rev), out.Seq, out.Ended, ms(now))
-		return err
-	}}
-	if simple(by, rev, change) {
-		m.end = &ending{by: by, rev: rev, now: now, out: &out}
+	e := &ending{by: by, rev: rev, change: change, now: now}
+	m := &member{run: e.record, done: make(chan error, 1)}
+	if e.simple() {
+		m.end = e
 	}
 	if err := s.submit(ctx, m); err != nil {
 		return Ending{}, err
 	}
-	return out, refused
+	return e.out, e.refused
 }
 
-// knownOutcome looks for the outcome of an earlier request with the same key.
-func (t *tx) knownOutcome(by exeunt.Actor, rev exeunt.Revocation, out *Ending, refused *error) (bool, error) {
-	if rev.Key == "" {
+// ending is a wish to end something, and what became of it.
+type ending struct {
+	by     exeunt.Actor
+	rev    exeunt.Revocation
+	change Change
+	now    time.Time
+
+	out     Ending
+	refused error
+}
+
+func (e *ending) record(t *tx) (err error) {
+	e.out, e.refused = Ending{}, nil
+	known, err := e.known(t)
+	if err != nil || known || e.refused != nil {
+		return err
+	}
+	e.out, e.refused, err = t.end(e.by, e.rev, e.change, e.now)
+	if err != nil || e.refused != nil || !e.remembered() {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		e.by.Key(), e.rev.Key, requestText(e.rev), e.out.Seq, e.out.Ended, ms(e.now))
+	return err
+}
+
+// remembered: its outcome is written under its key.
+func (e *ending) remembered() bool { return e.rev.Key != "" && !endsItself(e.by, e.rev) }
+
+// known looks for the outcome of an earlier request with the same key.
+func (e *ending) known(t *tx) (bool, error) {
+	if e.rev.Key == "" {
 		return false, nil
 	}
 	var request string
 	var atMS int64
-	ok, err := found(t.row(`SELECT request, seq, ended, at FROM outcomes WHERE actor = $1 AND key = $2`, by.Key(), rev.Key).
-		Scan(&request, &out.Seq, &out.Ended, &atMS))
+	ok, err := found(t.row(`SELECT request, seq, ended, at FROM outcomes WHERE actor = $1 AND key = $2`, e.by.Key(), e.rev.Key).
+		Scan(&request, &e.out.Seq, &e.out.Ended, &atMS))
 	if !ok || err != nil {
 		return false, err
 	}
-	if request != requestText(rev) {
-		*out, *refused = Ending{}, exeunt.ErrKeyReused
+	if request != requestText(e.rev) {
+		e.out, e.refused = Ending{}, exeunt.ErrKeyReused
 		return false, nil
 	}
-	out.At, out.Already = at(atMS), true
+	e.out.At, e.out.Already = at(atMS), true
 	return true, nil
 }
 

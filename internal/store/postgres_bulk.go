@@ -56,7 +56,7 @@ func (e *postgresEngine) endAlone(t *tx, list []*ending, before func() error) er
 			return err
 		}
 	}
-	t.events = nil
+	t.events = make([]exeunt.Event, 0, len(list))
 	if err := t.reach(); err != nil {
 		return fmt.Errorf("%w: %w", driver.ErrBadConn, err) // nothing was sent
 	}
@@ -132,7 +132,7 @@ func (t *tx) readEnds(answers pgx.BatchResults, list []*ending) error {
 		}
 		e := list[ord-1]
 		e.by.Label = label
-		*e.out = Ending{Seq: seq, At: e.now, Ended: 1}
+		e.out = Ending{Seq: seq, At: e.now, Ended: 1}
 		t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})
 	}
 	return rows.Err()

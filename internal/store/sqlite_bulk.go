@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/exeunt/exeunt"
@@ -86,7 +87,7 @@ const whereLive = ` FROM w WHERE id = w.session AND +account_id = w.account AND 
 func (*sqliteEngine) end(t *tx, list []*ending) error {
 	var own, others []*ending
 	for _, e := range list {
-		if e.own() {
+		if endsItself(e.by, e.rev) {
 			own = append(own, e)
 		} else {
 			others = append(others, e)
@@ -108,6 +109,7 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 	var ended, keyed []*ending
 	var accounts []exeunt.AccountID
 	count := map[exeunt.AccountID]int64{}
+	t.events = slices.Grow(t.events, len(list))
 	for _, e := range list {
 		label, ok := labels[e.rev.Session]
 		if !ok {
@@ -115,7 +117,7 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 		}
 		e.by.Label = label
 		t.seq++
-		*e.out = Ending{Seq: t.seq, At: e.now, Ended: 1}
+		e.out = Ending{Seq: t.seq, At: e.now, Ended: 1}
 		t.events = append(t.events, exeunt.Event{Seq: t.seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})
 		ended = append(ended, e)
 		if e.remembered() {
