@@ -105,10 +105,29 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	if err != nil {
 		return out, fmt.Errorf("end %s: %w", rev.Scope, err)
 	}
-	a.Log.LogAttrs(ctx, slog.LevelInfo, "sessions ended", slog.String("account", rev.Account.String()), slog.String("scope", string(rev.Scope)),
-		slog.String("session", rev.Session.String()), slog.String("app", rev.AppSession.String()), slog.String("reason", string(rev.Reason)),
-		slog.String("by", string(by.Kind)), slog.Int64("seq", out.Seq), slog.Int64("ended", out.Ended), slog.Bool("already", out.Already))
+	a.logEnded(ctx, by, rev, out)
 	return out, nil
+}
+
+// logEnded leaves out what goes without saying: it is a line for every sign-out.
+func (a *Authority) logEnded(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, out Ending) {
+	if !a.Log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	line := append(make([]slog.Attr, 0, 8), slog.String("account", rev.Account.String()), slog.String("scope", string(rev.Scope)),
+		slog.String("reason", string(rev.Reason)), slog.String("by", string(by.Kind)), slog.Int64("seq", out.Seq))
+	if !rev.Session.IsZero() {
+		line = append(line, slog.String("session", rev.Session.String()))
+	}
+	if !rev.AppSession.IsZero() {
+		line = append(line, slog.String("app", rev.AppSession.String()))
+	}
+	if out.Already {
+		line = append(line, slog.Bool("already", true))
+	} else if rev.Scope != exeunt.ScopeSession {
+		line = append(line, slog.Int64("ended", out.Ended))
+	}
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "sessions ended", line...)
 }
 
 // commitPatience is how long an ending may take, or another change, before its
