@@ -15,7 +15,7 @@ import (
 
 const (
 	underRate  = 10_000 // sign-outs a second
-	underRound = 400 * time.Millisecond
+	underRound = time.Second
 	underTick  = time.Millisecond
 )
 

@@ -42,6 +42,9 @@ type Change struct {
 //   - ErrKeyReused: the key was used for another request.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
 func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (Ending, error) {
+	if endsItself(by, rev) {
+		rev.Key = ""
+	}
 	e := &ending{by: by, rev: rev, change: change, now: now}
 	m := &member{run: e.record, done: make(chan error, 1)}
 	if e.simple() {
@@ -71,16 +74,13 @@ func (e *ending) record(t *tx) (err error) {
 		return err
 	}
 	e.out, e.refused, err = t.end(e.by, e.rev, e.change, e.now)
-	if err != nil || e.refused != nil || !e.remembered() {
+	if err != nil || e.refused != nil || e.rev.Key == "" {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, $3, $4, $5, $6)`,
 		e.by.Key(), e.rev.Key, requestText(e.rev), e.out.Seq, e.out.Ended, ms(e.now))
 	return err
 }
-
-// remembered: its outcome is written under its key.
-func (e *ending) remembered() bool { return e.rev.Key != "" && !endsItself(e.by, e.rev) }
 
 // known looks for the outcome of an earlier request with the same key.
 func (e *ending) known(t *tx) (bool, error) {
@@ -102,9 +102,10 @@ func (e *ending) known(t *tx) (bool, error) {
 	return true, nil
 }
 
-// endsItself reports whether it is the actor's own session that ends. Then no
-// outcome need be remembered: who repeats the request is told by the event what
-// became of it, and for anything else the actor is too late.
+// endsItself reports whether it is the actor's own session that ends. Then its
+// idempotency key is not looked at: who repeats the request is told by the event
+// what became of it, for anything else the actor is too late, and to sign out is
+// never refused.
 func endsItself(by exeunt.Actor, rev exeunt.Revocation) bool {
 	return by.Kind == exeunt.ActorPerson && by.Session == rev.Session && by.App.IsZero() && rev.Scope == exeunt.ScopeSession && rev.AppSession.IsZero()
 }

@@ -35,7 +35,7 @@ const bulkEnd = `WITH wish AS (
 	INSERT INTO events (seq, at, account_id, scope, session_id, generation, reason, by_kind, by_account, by_session, by_label, by_address)
 	SELECT seq, now, account, 'session', session, 0, reason, by_kind, by_account, by_session, label, by_address FROM done
 ), remembered AS (
-	INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT actor, key, request, seq, 1, now FROM done WHERE request <> ''
+	INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT actor, key, request, seq, 1, now FROM done WHERE key <> ''
 ), counted AS (
 	UPDATE accounts a SET live_sessions = live_sessions - c.n FROM (SELECT account, count(*) AS n FROM done GROUP BY account) c WHERE a.id = c.account
 ), numbered AS (
@@ -110,7 +110,7 @@ func bulkArgs(list []*ending) []any {
 		account[i], session[i], byAccount[i], bySession[i] = e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.by.Account.Bytes(), e.by.Session.Bytes()
 		reason[i], byKind[i], label[i], address[i] = string(e.rev.Reason), string(e.by.Kind), plainText(e.by.Label), addressText(e.by.Address)
 		actor[i], key[i], now[i] = e.actorKey(), plainText(e.rev.Key), ms(e.now)
-		if e.remembered() {
+		if e.rev.Key != "" {
 			request[i] = requestText(e.rev)
 		}
 	}

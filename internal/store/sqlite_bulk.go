@@ -59,13 +59,14 @@ func (m *manyRows) exec(t *tx, n int, args func(to []any, row int) []any) error 
 var (
 	// The same as tx.endSession does for one: for sessions that end themselves,
 	// which are nearly all, and for others.
-	ownRows = forMany(`WITH w (account, session, reason, now, actor, key) AS (VALUES `, `(?, ?, ?, ?, ?, ?)`, `)
+	ownRows = forMany(`WITH w (account, session, reason, now) AS (VALUES `, `(?, ?, ?, ?)`, `)
 		UPDATE sessions SET ended_at = w.now, ended_reason = w.reason, ended_by = 'person', ended_by_session = id, ended_by_label = label, room = NULL`+
 		whereLive+` RETURNING id, label`)
-	endRows = forMany(`WITH w (account, session, reason, now, actor, key, by_kind, by_session, by_label) AS (VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?, ?)`, `)
+	endRows = forMany(`WITH w (account, session, reason, now, by_kind, by_session, by_label, actor, key) AS (VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?, ?)`, `)
 		UPDATE sessions SET ended_at = CASE w.reason WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE w.now END, ended_reason = w.reason, ended_by = w.by_kind,
 		ended_by_session = w.by_session, ended_by_label = w.by_label, room = NULL`+
-		whereLive+` AND (w.reason <> 'idle' OR seen + idle <= w.now) AND (w.reason <> 'absolute' OR expires <= w.now) RETURNING id, ended_by_label`)
+		whereLive+` AND (w.reason <> 'idle' OR seen + idle <= w.now) AND (w.reason <> 'absolute' OR expires <= w.now)
+		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key) RETURNING id, ended_by_label`)
 	countRows   = forMany(`WITH w (account, n) AS (VALUES `, `(?, ?)`, `) UPDATE accounts SET live_sessions = live_sessions - w.n FROM w WHERE id = w.account`)
 	eventRows   = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `, `(?, ?, ?, 'session', ?, NULL, 0, 0, ?, ?, ?, ?, ?, ?)`, ``)
 	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `, `(?, ?, ?, ?, ?, ?)`, ``)
@@ -77,11 +78,10 @@ var (
 		UPDATE app_sessions SET seen = max(app_sessions.seen, w.seen) FROM w WHERE account_id = w.account AND app_sessions.id = w.id AND ended_at IS NULL`)
 )
 
-// whereLive leaves out what is not there, has ended or has a key that was used
-// before. A session is found by its ID alone: the index of it is the smaller one.
+// whereLive leaves out what is not there or has ended. A session is found by its
+// ID alone: the index of it is the smaller one.
 const whereLive = ` FROM w WHERE id = w.session AND +account_id = w.account AND ended_at IS NULL
-	AND sessions.generation >= (SELECT accounts.generation FROM accounts WHERE accounts.id = w.account)
-	AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key)`
+	AND sessions.generation >= (SELECT accounts.generation FROM accounts WHERE accounts.id = w.account)`
 
 // end ends sessions within a transaction that others share.
 func (*sqliteEngine) end(t *tx, list []*ending) error {
@@ -102,7 +102,11 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 	}
 	if err := endRows.each(len(others), func(to []any, row int) []any {
 		e := others[row]
-		return append(e.wish(to), e.by.Kind, e.by.Session.Bytes(), e.by.Label)
+		var actor, key any
+		if e.rev.Key != "" {
+			actor, key = e.by.Key(), e.rev.Key
+		}
+		return append(e.wish(to), e.by.Kind, e.by.Session.Bytes(), e.by.Label, actor, key)
 	}, read); err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 		e.out = Ending{Seq: t.seq, At: e.now, Ended: 1}
 		t.events = append(t.events, exeunt.Event{Seq: t.seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})
 		ended = append(ended, e)
-		if e.remembered() {
+		if e.rev.Key != "" {
 			keyed = append(keyed, e)
 		}
 		if count[e.rev.Account]++; count[e.rev.Account] == 1 {
@@ -147,11 +151,7 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 
 // wish appends what every ending has.
 func (e *ending) wish(to []any) []any {
-	var actor, key any
-	if e.rev.Key != "" {
-		actor, key = e.by.Key(), e.rev.Key
-	}
-	return append(to, e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason, ms(e.now), actor, key)
+	return append(to, e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason, ms(e.now))
 }
 
 // readLabels notes which sessions a statement has ended, with what its events
