@@ -10,9 +10,11 @@
 //   - A log that became longer is made longer ahead. What stands behind the last
 //     commit of a log is none of it (sqlite.org/fileformat2.html, section 4.2).
 //
-// It is for databases whose every commit waits for the disk (synchronous=FULL):
-// SQLite tells other connections of a commit after that wait, so nobody looks in
-// the file for what is not there yet.
+// It is for databases whose every commit waits for the disk (synchronous=FULL)
+// and whose transactions write nothing to the log before (cache_spill=0). Then
+// whatever was put together belongs to a commit, is written under the lock to
+// write, and has been by the time SQLite tells other connections of it. Pages are
+// taken to be safe from writes beside them (psow, as SQLite does by itself).
 package sqlitelog
 
 import (
@@ -67,13 +69,14 @@ type (
 	closeFunc       = func(tls *libc.TLS, f uintptr) int32
 )
 
-// SQLite is given no address of memory that Go looks after.
+// SQLite is given these addresses to keep, so they are none of memory that Go
+// looks after.
 var (
 	fileSystem sqlite3.Tsqlite3_vfs
 	openUsual  openFunc
 
 	methods sqlite3.Tsqlite3_io_methods  // of a log
-	usual   *sqlite3.Tsqlite3_io_methods // of any file
+	usual   *sqlite3.Tsqlite3_io_methods // of any file without locks, as logs are
 	usualAt uintptr
 	once    sync.Once
 )
@@ -142,6 +145,7 @@ func (l *log) flush(tls *libc.TLS, f uintptr) int32 {
 	return rc
 }
 
+// put has the bytes written by SQLite, which keeps no address of them.
 func (l *log) put(tls *libc.TLS, f uintptr, b []byte, at int64) int32 {
 	return function[readOrWriteFunc](&usual.FxWrite)(tls, f, uintptr(unsafe.Pointer(&b[0])), int32(len(b)), at)
 }
@@ -179,8 +183,8 @@ func read(tls *libc.TLS, f, p uintptr, n int32, at int64) int32 {
 }
 
 func truncate(tls *libc.TLS, f uintptr, size int64) int32 {
-	of(f).size = 0
 	return flushed(tls, f, func() int32 {
+		of(f).size = 0
 		return function[truncateFunc](&usual.FxTruncate)(tls, f, size)
 	})
 }
@@ -203,16 +207,11 @@ func fileControl(tls *libc.TLS, f uintptr, op int32, arg uintptr) int32 {
 	})
 }
 
-// closeLog closes the file also if its last writes fail.
+// closeLog writes nothing: what was put together has not been committed.
 func closeLog(tls *libc.TLS, f uintptr) int32 {
-	l := of(f)
-	rc := l.flush(tls, f)
-	closed := function[closeFunc](&usual.FxClose)(tls, f)
+	rc := function[closeFunc](&usual.FxClose)(tls, f)
 	logs.Delete(f)
-	if rc != sqlite3.SQLITE_OK {
-		return rc
-	}
-	return closed
+	return rc
 }
 
 // in is what is at an address that SQLite has told.
@@ -222,5 +221,6 @@ func in[T any](address uintptr) *T { return *(**T)(unsafe.Pointer(&address)) }
 // translated to Go, and its pointers are Go's (modernc.org/ccgo).
 func function[F any](pointer *uintptr) F { return *(*F)(unsafe.Pointer(pointer)) }
 
-// entry is a function as such a pointer.
+// entry is a function of this package as such a pointer. (A closure would be
+// collected.)
 func entry(f any) uintptr { return (*[2]uintptr)(unsafe.Pointer(&f))[1] }

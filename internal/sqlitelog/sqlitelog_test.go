@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"modernc.org/libc"
 	_ "modernc.org/sqlite"
@@ -19,7 +20,7 @@ func connect(t *testing.T, path, vfs string) *sql.DB {
 	if err := Register(); err != nil {
 		t.Fatal(err)
 	}
-	q := "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)"
+	q := "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_spill(0)&_pragma=wal_autocheckpoint(0)"
 	if vfs != "" {
 		q += "&vfs=" + vfs
 	}
@@ -115,38 +116,79 @@ func TestWhatIsCommittedIsInTheFile(t *testing.T) {
 	}
 }
 
-// A transaction larger than the cache goes to the log before its commit, is read
-// from there, and counts for nothing if it is rolled back.
-func TestALargeTransactionReadsWhatItWrote(t *testing.T) {
+// A transaction larger than the cache is read by itself alone, and counts for
+// nothing if it is rolled back, whoever writes next.
+func TestALargeTransaction(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	db := connect(t, path, VFS)
+	db, other := connect(t, path, VFS), connect(t, path, VFS)
 	exec(t, db, `PRAGMA cache_size = 10`)
 	exec(t, db, `CREATE TABLE t (b BLOB)`)
 	exec(t, db, rows, 20)
-	for _, end := range []string{`ROLLBACK`, `COMMIT`} {
+	want := 20
+	for _, end := range []string{`ROLLBACK`, `COMMIT`, `ROLLBACK`} {
 		exec(t, db, `BEGIN`)
 		exec(t, db, rows, 300)
 		exec(t, db, `UPDATE t SET b = zeroblob(2500)`)
-		if n := count(t, db); n != 320 {
+		if n := count(t, db); n != want+300 {
 			t.Errorf("within the transaction there are %d rows", n)
 		}
-		if n := count(t, afterKill(t, path)); n != 20 {
+		exec(t, db, `UPDATE t SET b = zeroblob(2400)`)
+		if n := count(t, afterKill(t, path)); n != want {
 			t.Errorf("after a kill within it there are %d rows", n)
 		}
 		exec(t, db, end)
+		if want += 5; end == `COMMIT` {
+			want += 300
+		}
+		exec(t, other, rows, 5)
+		if n := count(t, db); n != want {
+			t.Errorf("after %s and another's commit there are %d rows, want %d", end, n, want)
+		}
+		killed := afterKill(t, path)
+		if n := count(t, killed); n != want {
+			t.Errorf("and after a kill %d", n)
+		}
+		sound(t, killed)
 	}
-	killed := afterKill(t, path)
-	if n := count(t, killed); n != 320 {
-		t.Errorf("there are %d rows", n)
-	}
-	sound(t, killed)
 }
 
-var refuse func() int32
+// What was put together for the log's end must not be written when the end is
+// somebody else's.
+func TestARollbackLeavesNothingToWrite(t *testing.T) {
+	for _, then := range []string{"read", "close"} {
+		path := filepath.Join(t.TempDir(), "a.db")
+		db, other := connect(t, path, VFS), connect(t, path, VFS)
+		exec(t, db, `PRAGMA cache_size = 10`)
+		exec(t, db, `CREATE TABLE t (b BLOB)`)
+		exec(t, db, rows, 20)
+		exec(t, db, `BEGIN`)
+		exec(t, db, rows, 16)
+		logs.Range(func(_, l any) bool {
+			if n := len(l.(*log).buffer); n > 0 {
+				t.Errorf("before it commits, a transaction has %d bytes for the log", n)
+			}
+			return true
+		})
+		exec(t, db, `ROLLBACK`)
+		exec(t, other, rows, 5)
+		if then == "close" {
+			db.Close()
+		} else if n := count(t, db); n != 25 {
+			t.Errorf("then there are %d rows, want 25", n)
+		}
+		killed := afterKill(t, path)
+		if n := count(t, killed); n != 25 {
+			t.Errorf("%s: after a kill there are %d rows, want 25", then, n)
+		}
+		sound(t, killed)
+	}
+}
 
-// refusing is a write that fails when refuse says so.
+// refuse says what a write answers: of the log's end, or of what is written ahead.
+var refuse func(ahead bool) int32
+
 func refusing(tls *libc.TLS, f, p uintptr, n int32, at int64) int32 {
-	if rc := refuse(); rc != sqlite3.SQLITE_OK {
+	if rc := refuse(p == uintptr(unsafe.Pointer(&zeros))); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
 	return function[readOrWriteFunc](&really.FxWrite)(tls, f, p, n, at)
@@ -155,48 +197,54 @@ func refusing(tls *libc.TLS, f, p uintptr, n int32, at int64) int32 {
 var really *sqlite3.Tsqlite3_io_methods
 
 // A disk that is full, or fails, is found out by COMMIT: nothing is written then,
-// and the next one may succeed.
+// and the next one may succeed. If there is only no place to write ahead, nobody
+// is told.
 func TestAWriteThatFailsFailsTheCommit(t *testing.T) {
 	connect(t, filepath.Join(t.TempDir(), "first.db"), VFS).Ping()
 	really = usual
 	defer func() { usual = really }()
-	refuse = func() int32 { return sqlite3.SQLITE_OK }
+	all := func(bool) int32 { return sqlite3.SQLITE_OK }
+	refuse = all
 	failing := *usual
 	failing.FxWrite = entry(refusing)
 	usual = &failing
 	for _, rc := range []int32{sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE} {
-		for nth := range 4 { // which of the pieces; then the first of what is written ahead
+		for _, c := range []struct {
+			ahead bool
+			nth   int // of those
+			want  int // rows
+		}{{false, 1, 0}, {false, 2, 0}, {false, 13, 0}, {true, 1, 400}, {true, 3, 400}} {
 			path := filepath.Join(t.TempDir(), "a.db")
 			db := connect(t, path, VFS)
 			exec(t, db, `CREATE TABLE t (b BLOB)`)
 			exec(t, db, `BEGIN`)
-			exec(t, db, rows, 80)
-			n := 0
-			refuse = func() int32 {
-				if n++; n == nth+1 {
-					return rc
+			exec(t, db, rows, 400) // more than was written ahead
+			n, refused := 0, false
+			refuse = func(ahead bool) int32 {
+				if ahead == c.ahead {
+					n++
 				}
-				return sqlite3.SQLITE_OK
+				if ahead != c.ahead || n != c.nth {
+					return sqlite3.SQLITE_OK
+				}
+				refused = true
+				return rc
 			}
 			_, err := db.Exec(`COMMIT`)
-			if ok := nth == 3; (err == nil) != ok {
-				t.Fatalf("write %d fails: COMMIT says %v", nth, err)
+			if !refused || (err == nil) != c.ahead {
+				t.Fatalf("%+v: refused %v, COMMIT says %v", c, refused, err)
 			}
 			if err != nil {
 				db.Exec(`ROLLBACK`) // SQLite may have done so
 			}
-			refuse = func() int32 { return sqlite3.SQLITE_OK }
-			want := 0
-			if err == nil {
-				want = 80
-			}
-			if n := count(t, afterKill(t, path)); n != want {
-				t.Errorf("write %d fails: after a kill there are %d rows, want %d", nth, n, want)
+			refuse = all
+			if n := count(t, afterKill(t, path)); n != c.want {
+				t.Errorf("%+v: after a kill there are %d rows", c, n)
 			}
 			exec(t, db, rows, 7)
 			killed := afterKill(t, path)
-			if n := count(t, killed); n != want+7 {
-				t.Errorf("write %d failed: after the next commit there are %d rows, want %d", nth, n, want+7)
+			if n := count(t, killed); n != c.want+7 {
+				t.Errorf("%+v: after the next commit there are %d rows", c, n)
 			}
 			sound(t, killed)
 			db.Close()
@@ -224,8 +272,11 @@ func TestItIsWrittenInFewPieces(t *testing.T) {
 	db := connect(t, path, VFS)
 	exec(t, db, `CREATE TABLE t (b BLOB)`)
 	info, err := os.Stat(path + "-wal")
-	if err != nil || info.Size() < ahead {
-		t.Fatalf("the log is not longer than it must be: %v, %v", info.Size(), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() < ahead {
+		t.Fatalf("the log is %d bytes long, no more than it must be", info.Size())
 	}
 	for range 20 {
 		exec(t, db, rows, 1)

@@ -57,5 +57,5 @@ func endings(batch []*member) (list []*ending) {
 // session's own person, of an operator or of the system.
 func (e *ending) simple() bool {
 	return e.rev.Scope == exeunt.ScopeSession && e.rev.AppSession.IsZero() && e.change == (Change{}) &&
-		(e.by.Kind != exeunt.ActorPerson || e.by.Session == e.rev.Session)
+		(e.by.Kind != exeunt.ActorPerson || endsItself(e.by, e.rev))
 }

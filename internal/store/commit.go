@@ -189,6 +189,9 @@ func (s *Store) attempt(batch []*member) error {
 	defer t.limit()()
 	if err := t.begin(); err != nil {
 		t.rollback()
+		if errors.Is(err, errNotSole) {
+			s.fail(err)
+		}
 		return unavailable("begin", err)
 	}
 	if err := s.run(batch); err != nil {

@@ -189,7 +189,7 @@ func (t *tx) endSession(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) 
 	var seq, when int64
 	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation, COALESCE(e.seq, 0), COALESCE(e.at, 0)
 		FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN events e ON e.account_id = s.account_id AND e.at = s.ended_at AND e.by_address IS NOT NULL
-		AND e.session_id = s.id AND e.app_session_id IS NULL AND e.by_session = s.id
+		AND e.scope = 'session' AND e.session_id = s.id AND e.app_session_id IS NULL AND e.by_session = s.id
 		WHERE s.account_id = $1 AND s.id = $2`, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live, &seq, &when))
 	switch {
 	case err != nil:

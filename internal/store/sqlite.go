@@ -17,7 +17,7 @@ import (
 )
 
 // sqliteEngine is a file, used by one process. WAL lets connections read while
-// one writes; synchronous=FULL makes each commit wait for fdatasync.
+// one writes; synchronous=FULL makes each commit wait for fsync.
 // Checkpoints are the committer's to time, so the automatic one, which would
 // stall a commit, is off.
 type sqliteEngine struct {
@@ -51,7 +51,7 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 	}
 	// Endings come to sessions at random, so a page of them is seldom among the few
 	// that SQLite keeps by itself: of 100,000 sessions each took twice as long.
-	if e.write, err = sql.Open("sqlite", e.dsn("journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(-65536)")); err != nil { // kB
+	if e.write, err = sql.Open("sqlite", e.dsn("journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(-65536)", "cache_spill(0)")); err != nil { // kB
 		return nil, err
 	}
 	e.write.SetMaxOpenConns(2) // the committer's, and one for migrations

@@ -22,7 +22,8 @@ type tx struct {
 	begun bool
 
 	seq    int64 // number of the last event, those of this transaction included
-	head   int64 // number of the last event committed, by a sole writer; -1 if it is not known
+	head   int64 // a sole writer's: number of the last event it knows to be committed, -1 for none
+	doubt  bool  // whether that is still the last, since an attempt has failed
 	events []exeunt.Event
 }
 
@@ -80,16 +81,22 @@ func (t *tx) open() (err error) {
 // openLog learns the log's head. Its row is touched by every transaction, also
 // by one that records no event, so that a replicated commit always waits for its
 // standby; and first of all, so that writers on several nodes follow one another.
-// A sole writer need not do that, and touches it when it moves it.
-func (t *tx) openLog() (err error) {
+// A sole writer need not do that: it touches the row at the end.
+func (t *tx) openLog() error {
 	if !t.traits.sole {
 		return t.row(`UPDATE log_head SET touched = touched + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
 	}
-	if t.head < 0 {
-		err = t.row(`SELECT seq FROM log_head WHERE id = 1`).Scan(&t.head)
+	if t.head < 0 || t.doubt {
+		if err := t.row(`SELECT seq FROM log_head WHERE id = 1`).Scan(&t.seq); err != nil {
+			return err
+		}
+		if t.head >= 0 && t.seq != t.head {
+			return errNotSole
+		}
+		t.head, t.doubt = t.seq, false
 	}
 	t.seq = t.head
-	return err
+	return nil
 }
 
 // closeLog moves the log's head to the last event of the transaction.
@@ -118,7 +125,7 @@ func (t *tx) commit() error {
 // rollback undoes the attempt. A connection that cannot even do that, or whose
 // state is not known, is given up; the next attempt opens another.
 func (t *tx) rollback() {
-	t.events, t.head = nil, -1
+	t.events, t.doubt = nil, true
 	if t.conn == nil {
 		return
 	}
