@@ -475,6 +475,18 @@ func aSessionThatEndsItselfIsAnsweredByItsEvent(t *testing.T, s *testStore) {
 	if n := s.count(`SELECT count(*) FROM outcomes`); n != 1 {
 		t.Errorf("%d outcomes are kept, want 1", n)
 	}
+	// It is not told of what else it did in the same moment.
+	w := s.session(a.ID)
+	by.Session = w.ID
+	if _, err := s.End(t.Context(), by, endOthers(w), Change{}, epoch); err != nil {
+		t.Fatal(err)
+	}
+	if first, err = end(w, "", epoch); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := end(w, "", epoch.Add(time.Hour)); err != nil || again.Seq != first.Seq || again.Ended != 1 {
+		t.Errorf("asked again: %+v, %v; first %+v", again, err, first)
+	}
 	// What somebody else is told is about their own request.
 	if out := s.end(endOne(v)); !out.Already || out.Ended != 0 {
 		t.Errorf("somebody else is told %+v", out)
