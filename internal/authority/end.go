@@ -22,7 +22,8 @@ type Ending = store.Ending
 //   - ErrForbidden: the actor may not.
 //   - ErrNotFound: no such session, also when it is somebody else's.
 //   - ErrSignedOut: with ScopeOthers, the session to keep has itself ended.
-//   - ErrKeyReused: the revocation's key was used for another request.
+//   - ErrKeyReused: the revocation's key was used for another request. A session
+//     that ends itself is never refused for that.
 //   - ThrottledError: the people of this account have ended many of its sessions
 //     too often lately; see takePlace. Nothing was changed.
 //   - ErrUnavailable: nothing was changed. ErrNotConfirmed: it may or may not

@@ -4,8 +4,6 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"unsafe"
 
@@ -184,30 +182,38 @@ func TestARollbackLeavesNothingToWrite(t *testing.T) {
 	}
 }
 
-// refuse says what a write answers: of the log's end, or of what is written ahead.
-var refuse func(ahead bool) int32
+// passing is asked by each write to a log what it answers, if not as usual. ahead
+// tells what is written behind the log's end.
+var passing func(ahead bool) int32
 
-func refusing(tls *libc.TLS, f, p uintptr, n int32, at int64) int32 {
-	if rc := refuse(p == uintptr(unsafe.Pointer(&zeros))); rc != sqlite3.SQLITE_OK {
+var really *sqlite3.Tsqlite3_io_methods
+
+func pass(tls *libc.TLS, f, p uintptr, n int32, at int64) int32 {
+	if rc := passing(p == uintptr(unsafe.Pointer(&zeros))); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
 	return function[readOrWriteFunc](&really.FxWrite)(tls, f, p, n, at)
 }
 
-var really *sqlite3.Tsqlite3_io_methods
+// watch has all writes to logs ask passing.
+func watch(t *testing.T) {
+	t.Helper()
+	exec(t, connect(t, filepath.Join(t.TempDir(), "first.db"), VFS), `CREATE TABLE t (b BLOB)`) // so that usual is known
+	really = usual
+	t.Cleanup(func() { usual = really })
+	passing = asUsual
+	watched := *usual
+	watched.FxWrite = entry(pass)
+	usual = &watched
+}
+
+func asUsual(bool) int32 { return sqlite3.SQLITE_OK }
 
 // A disk that is full, or fails, is found out by COMMIT: nothing is written then,
 // and the next one may succeed. If there is only no place to write ahead, nobody
 // is told.
 func TestAWriteThatFailsFailsTheCommit(t *testing.T) {
-	connect(t, filepath.Join(t.TempDir(), "first.db"), VFS).Ping()
-	really = usual
-	defer func() { usual = really }()
-	all := func(bool) int32 { return sqlite3.SQLITE_OK }
-	refuse = all
-	failing := *usual
-	failing.FxWrite = entry(refusing)
-	usual = &failing
+	watch(t)
 	for _, rc := range []int32{sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE} {
 		for _, c := range []struct {
 			ahead bool
@@ -220,7 +226,7 @@ func TestAWriteThatFailsFailsTheCommit(t *testing.T) {
 			exec(t, db, `BEGIN`)
 			exec(t, db, rows, 400) // more than was written ahead
 			n, refused := 0, false
-			refuse = func(ahead bool) int32 {
+			passing = func(ahead bool) int32 {
 				if ahead == c.ahead {
 					n++
 				}
@@ -237,7 +243,7 @@ func TestAWriteThatFailsFailsTheCommit(t *testing.T) {
 			if err != nil {
 				db.Exec(`ROLLBACK`) // SQLite may have done so
 			}
-			refuse = all
+			passing = asUsual
 			if n := count(t, afterKill(t, path)); n != c.want {
 				t.Errorf("%+v: after a kill there are %d rows", c, n)
 			}
@@ -254,50 +260,36 @@ func TestAWriteThatFailsFailsTheCommit(t *testing.T) {
 
 // The reason for all this.
 func TestItIsWrittenInFewPieces(t *testing.T) {
-	written := func(vfs string) int64 {
-		path := filepath.Join(t.TempDir(), "a.db")
-		db := connect(t, path, vfs)
-		exec(t, db, `CREATE TABLE t (b BLOB)`)
-		exec(t, db, `BEGIN`)
-		exec(t, db, rows, 60)
-		before := writesOfProcess(t)
-		exec(t, db, `COMMIT`)
-		return writesOfProcess(t) - before
-	}
-	usual, gathered := written(""), written(VFS)
-	if gathered > 30 || usual < 120 { // ahead are nine pieces more
-		t.Errorf("60 pages are %d writes, as usual %d", gathered, usual)
-	}
+	watch(t)
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := connect(t, path, VFS)
 	exec(t, db, `CREATE TABLE t (b BLOB)`)
-	info, err := os.Stat(path + "-wal")
-	if err != nil {
-		t.Fatal(err)
+	size := func() int64 {
+		info, err := os.Stat(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
 	}
-	if info.Size() < ahead {
-		t.Fatalf("the log is %d bytes long, no more than it must be", info.Size())
+	begun := size()
+	if begun < ahead {
+		t.Errorf("the log is %d bytes long, no more than it must be", begun)
 	}
-	for range 20 {
-		exec(t, db, rows, 1)
+	pieces := 0
+	passing = func(ahead bool) int32 {
+		if pieces++; ahead {
+			t.Error("it was written ahead where there was room")
+		}
+		return sqlite3.SQLITE_OK
 	}
-	if after, err := os.Stat(path + "-wal"); err != nil || after.Size() != info.Size() {
-		t.Errorf("it went from %d to %d bytes: %v", info.Size(), after.Size(), err)
+	for _, c := range []struct{ pages, pieces int }{{1, 1}, {60, 3}} { // by itself SQLite would write 120 for 60 pages
+		pieces = 0
+		exec(t, db, rows, c.pages)
+		if pieces == 0 || pieces > c.pieces {
+			t.Errorf("%d pages are written in %d pieces", c.pages, pieces)
+		}
 	}
-}
-
-// writesOfProcess is how many writes the kernel has been asked for.
-func writesOfProcess(t *testing.T) int64 {
-	t.Helper()
-	b, err := os.ReadFile("/proc/self/io")
-	if err != nil {
-		t.Skip("the system does not count writes:", err)
+	if now := size(); now != begun {
+		t.Errorf("the log went from %d to %d bytes", begun, now)
 	}
-	_, after, _ := strings.Cut(string(b), "syscw: ")
-	line, _, _ := strings.Cut(after, "\n")
-	n, err := strconv.ParseInt(line, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

@@ -39,7 +39,8 @@ type Change struct {
 //   - ErrSignInAgain: with a new password, somebody else changed it first.
 //   - ErrInviteSpent: the link for the new password cannot be used.
 //   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not run out.
-//   - ErrKeyReused: the key was used for another request.
+//   - ErrKeyReused: the key was used for another request. Not when a session
+//     ends itself: see endsItself.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
 func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (Ending, error) {
 	if endsItself(by, rev) {
@@ -67,6 +68,7 @@ type ending struct {
 	refused error
 }
 
+// record does it by itself; see endings for many at once.
 func (e *ending) record(t *tx) (err error) {
 	e.out, e.refused = Ending{}, nil
 	known, err := e.known(t)

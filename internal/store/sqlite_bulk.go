@@ -102,11 +102,7 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 	}
 	if err := endRows.each(len(others), func(to []any, row int) []any {
 		e := others[row]
-		var actor, key any
-		if e.rev.Key != "" {
-			actor, key = e.by.Key(), e.rev.Key
-		}
-		return append(e.wish(to), e.by.Kind, e.by.Session.Bytes(), e.by.Label, actor, key)
+		return append(e.wish(to), e.by.Kind, e.by.Session.Bytes(), e.by.Label, e.actorKey(), e.rev.Key)
 	}, read); err != nil {
 		return err
 	}
