@@ -76,7 +76,7 @@ func sound(t *testing.T, db *sql.DB) {
 
 func TestWhatIsCommittedIsInTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	db, other := connect(t, path, VFS), connect(t, path, VFS)
+	db, other, usually := connect(t, path, VFS), connect(t, path, VFS), connect(t, path, "") // as a backup reads it
 	exec(t, db, `CREATE TABLE t (b BLOB)`)
 	want := 0
 	for _, n := range []int{1, 3, 100, 1, 30} { // a hundred pages are several pieces
@@ -84,6 +84,9 @@ func TestWhatIsCommittedIsInTheFile(t *testing.T) {
 		want += n
 		if n := count(t, other); n != want {
 			t.Errorf("another connection sees %d rows of %d", n, want)
+		}
+		if n := count(t, usually); n != want {
+			t.Errorf("one without this file system sees %d rows of %d", n, want)
 		}
 		killed := afterKill(t, path)
 		if n := count(t, killed); n != want {
@@ -100,11 +103,10 @@ func TestWhatIsCommittedIsInTheFile(t *testing.T) {
 	if n := count(t, afterKill(t, path)); n != want+4 {
 		t.Errorf("of two that wrote in turn there are %d rows of %d", n, want+4)
 	}
-	if err := db.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := other.Close(); err != nil {
-		t.Error(err)
+	for _, c := range []*sql.DB{usually, db, other} {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 	if _, err := os.Stat(path + "-wal"); !os.IsNotExist(err) {
 		t.Errorf("the log is left behind: %v", err)
@@ -214,47 +216,50 @@ func asUsual(bool) int32 { return sqlite3.SQLITE_OK }
 // is told.
 func TestAWriteThatFailsFailsTheCommit(t *testing.T) {
 	watch(t)
-	for _, rc := range []int32{sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE} {
-		for _, c := range []struct {
-			ahead bool
-			nth   int // of those
-			want  int // rows
-		}{{false, 1, 0}, {false, 2, 0}, {false, 13, 0}, {true, 1, 400}, {true, 3, 400}} {
-			path := filepath.Join(t.TempDir(), "a.db")
-			db := connect(t, path, VFS)
-			exec(t, db, `CREATE TABLE t (b BLOB)`)
-			exec(t, db, `BEGIN`)
-			exec(t, db, rows, 400) // more than was written ahead
-			n, refused := 0, false
-			passing = func(ahead bool) int32 {
-				if ahead == c.ahead {
-					n++
-				}
-				if ahead != c.ahead || n != c.nth {
-					return sqlite3.SQLITE_OK
-				}
-				refused = true
-				return rc
+	for _, c := range []struct {
+		answer int32
+		ahead  bool
+		nth    int // of those
+		want   int // rows
+	}{
+		{sqlite3.SQLITE_FULL, false, 1, 0}, {sqlite3.SQLITE_FULL, false, 2, 0}, {sqlite3.SQLITE_FULL, false, 13, 0},
+		{sqlite3.SQLITE_FULL, true, 1, 400}, {sqlite3.SQLITE_FULL, true, 3, 400},
+		{sqlite3.SQLITE_IOERR_WRITE, false, 2, 0},
+	} {
+		path := filepath.Join(t.TempDir(), "a.db")
+		db := connect(t, path, VFS)
+		exec(t, db, `CREATE TABLE t (b BLOB)`)
+		exec(t, db, `BEGIN`)
+		exec(t, db, rows, 400) // more than was written ahead
+		n, refused := 0, false
+		passing = func(ahead bool) int32 {
+			if ahead == c.ahead {
+				n++
 			}
-			_, err := db.Exec(`COMMIT`)
-			if !refused || (err == nil) != c.ahead {
-				t.Fatalf("%+v: refused %v, COMMIT says %v", c, refused, err)
+			if ahead != c.ahead || n != c.nth {
+				return sqlite3.SQLITE_OK
 			}
-			if err != nil {
-				db.Exec(`ROLLBACK`) // SQLite may have done so
-			}
-			passing = asUsual
-			if n := count(t, afterKill(t, path)); n != c.want {
-				t.Errorf("%+v: after a kill there are %d rows", c, n)
-			}
-			exec(t, db, rows, 7)
-			killed := afterKill(t, path)
-			if n := count(t, killed); n != c.want+7 {
-				t.Errorf("%+v: after the next commit there are %d rows", c, n)
-			}
-			sound(t, killed)
-			db.Close()
+			refused = true
+			return c.answer
 		}
+		_, err := db.Exec(`COMMIT`)
+		if !refused || (err == nil) != c.ahead {
+			t.Fatalf("%+v: refused %v, COMMIT says %v", c, refused, err)
+		}
+		if err != nil {
+			db.Exec(`ROLLBACK`) // SQLite may have done so
+		}
+		passing = asUsual
+		if n := count(t, afterKill(t, path)); n != c.want {
+			t.Errorf("%+v: after a kill there are %d rows", c, n)
+		}
+		exec(t, db, rows, 7)
+		killed := afterKill(t, path)
+		if n := count(t, killed); n != c.want+7 {
+			t.Errorf("%+v: after the next commit there are %d rows", c, n)
+		}
+		sound(t, killed)
+		db.Close()
 	}
 }
 
