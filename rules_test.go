@@ -12,7 +12,7 @@ func TestEventCovers(t *testing.T) {
 	acc, other := NewAccountID(), NewAccountID()
 	ses, kept, app := NewSessionID(), NewSessionID(), NewAppSessionID()
 	event := func(scope Scope, s SessionID, p AppSessionID, generation int64) Event {
-		return Event{Revocation: Revocation{Account: acc, Scope: scope, Session: s, AppSession: p}, Generation: generation}
+		return Event{Kind: EventEnded, Target: Target{Account: acc, Scope: scope, Session: s, AppSession: p}, Generation: generation}
 	}
 	for _, c := range []struct {
 		name       string
@@ -31,7 +31,10 @@ func TestEventCovers(t *testing.T) {
 		{"account: born before", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 4, true},
 		{"account: born after", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 5, false},
 		{"another account", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), other, ses, 1, false},
-		{"a changed profile", event(ScopeProfile, SessionID{}, AppSessionID{}, 0), acc, ses, 0, false},
+		{"a changed profile", Event{Kind: EventProfileChanged, Target: Target{Account: acc}, Version: 2}, acc, ses, 0, false},
+		{"a kind of a newer program", Event{Kind: "moved", Target: Target{Account: acc}}, acc, ses, 9, true},
+		{"a newer kind, another account", Event{Kind: "moved", Target: Target{Account: other}}, acc, ses, 9, false},
+		{"a newer kind, of no account", Event{Kind: "moved", Target: Target{Client: "chirp"}}, acc, ses, 9, true},
 		{"a scope of a newer program", event("client", SessionID{}, AppSessionID{}, 0), acc, ses, 9, true},
 		{"a newer scope, another account", event("client", SessionID{}, AppSessionID{}, 0), other, ses, 9, false},
 	} {
@@ -57,7 +60,7 @@ func TestActorMayEnd(t *testing.T) {
 	person := Actor{Kind: ActorPerson, Account: acc, Session: ses}
 	inApp := Actor{Kind: ActorPerson, Account: acc, Session: ses, App: app}
 	rev := func(a AccountID, scope Scope, s SessionID, p AppSessionID) Revocation {
-		return Revocation{Account: a, Scope: scope, Session: s, AppSession: p}
+		return Revocation{Target: Target{Account: a, Scope: scope, Session: s, AppSession: p}}
 	}
 	for _, c := range []struct {
 		name string
@@ -70,7 +73,7 @@ func TestActorMayEnd(t *testing.T) {
 		{"own account", person, rev(acc, ScopeAccount, SessionID{}, AppSessionID{}), true},
 		{"own others", person, rev(acc, ScopeOthers, ses, AppSessionID{}), true},
 		{"another's session", person, rev(NewAccountID(), ScopeSession, ses, AppSessionID{}), false},
-		{"nobody's account, as nobody", Actor{Kind: ActorPerson}, Revocation{Scope: ScopeAccount}, false},
+		{"nobody's account, as nobody", Actor{Kind: ActorPerson}, Revocation{Target: Target{Scope: ScopeAccount}}, false},
 		{"an app: itself", inApp, rev(acc, ScopeSession, ses, app), true},
 		{"an app: its parent", inApp, rev(acc, ScopeSession, ses, AppSessionID{}), false},
 		{"an app: a sibling", inApp, rev(acc, ScopeSession, ses, NewAppSessionID()), false},

@@ -126,7 +126,7 @@ func timedAccounts(ctx context.Context, c config.Config, db *sql.DB, all []exeun
 	heap() // what was made on the way is not to be cleared away meanwhile
 	var others []float64
 	for i, account := range all {
-		rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut}
+		rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}
 		begun := time.Now()
 		out, err := node.Authority.End(ctx, exeunt.Actor{Kind: exeunt.ActorOperator, Label: "bench"}, rev)
 		took := float64(time.Since(begun).Microseconds()) / 1000

@@ -33,8 +33,8 @@ func crowd(index *live.Index, n int, holes bool) ([]exeunt.Token, error) {
 		}
 		if holes && made%10 == 9 {
 			s.Seq++
-			rev := exeunt.Revocation{Account: s.Session.Account, Scope: exeunt.ScopeSession, Session: s.Session.ID}
-			if err := index.Apply([]exeunt.Event{{Seq: s.Seq, Revocation: rev}}); err != nil {
+			rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Session.Account, Scope: exeunt.ScopeSession, Session: s.Session.ID}}
+			if err := index.Apply([]exeunt.Event{{Seq: s.Seq, Kind: exeunt.EventEnded, Target: rev.Target}}); err != nil {
 				return nil, err
 			}
 			if made%100_000 == 99_999 {

@@ -104,7 +104,7 @@ func endAll(ctx context.Context, nodes []*app.Node, sessions []exeunt.Session, c
 // end signs a session out as its page does, with an idempotency key.
 func end(ctx context.Context, n *app.Node, s exeunt.Session) error {
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
-	_, err := n.Authority.End(ctx, by, exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut, Key: rand.Text()})
+	_, err := n.Authority.End(ctx, by, exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut, Key: rand.Text()})
 	return err
 }
 

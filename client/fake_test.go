@@ -27,7 +27,7 @@ type fake struct {
 	old      bool   // it tells and knows no digests, as programs before this one
 	digest   string // what the gate and the echoes tell, if not that of their place
 	events   int    // recorded in any history
-	log      []EndEvent
+	log      []LogEvent
 	people   map[string]*fakePerson // by token
 	streams  []*fakeStream
 	held     bool // streams deliver nothing
@@ -82,7 +82,7 @@ func (f *fake) person(account, session string) Secret {
 }
 
 // end records an event, and what it does to people, and delivers it.
-func (f *fake) end(e EndEvent) {
+func (f *fake) end(e LogEvent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.log = append(f.log, f.event(int64(len(f.log)+1), e))
@@ -90,9 +90,17 @@ func (f *fake) end(e EndEvent) {
 	f.deliver()
 }
 
+// tell records an event that does nothing to people, and delivers it.
+func (f *fake) tell(e LogEvent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, f.event(int64(len(f.log)+1), e))
+	f.deliver()
+}
+
 // replace puts another event in the place of the last one, which happened in
 // another history, where what that one ended was never ended.
-func (f *fake) replace(e EndEvent) {
+func (f *fake) replace(e LogEvent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	last := len(f.log) - 1
@@ -101,14 +109,14 @@ func (f *fake) replace(e EndEvent) {
 }
 
 // event gives an event its number. It is called with mu held.
-func (f *fake) event(seq int64, e EndEvent) EndEvent {
+func (f *fake) event(seq int64, e LogEvent) LogEvent {
 	f.events++
 	e.Seq, e.At, e.Digest = seq, time.Now(), fmt.Sprint("d", f.events)
 	return e
 }
 
 // happen does to people what the event does. It is called with mu held.
-func (f *fake) happen(e EndEvent) {
+func (f *fake) happen(e LogEvent) {
 	for _, p := range f.people {
 		switch {
 		case e.covers(p.Account, p.Session, p.AppSession, p.generation):
@@ -128,7 +136,7 @@ func (f *fake) deliver() {
 				e.Digest = ""
 			}
 			data, _ := json.Marshal(e)
-			fmt.Fprintf(s, "id: %d\nevent: end\ndata: %s\n\n", e.Seq, data)
+			fmt.Fprintf(s, "id: %d\nevent: log\ndata: %s\n\n", e.Seq, data)
 		}
 	}
 }

@@ -89,15 +89,15 @@ func (e *Events) Position(name string, p Position) error {
 	return e.write(fmt.Sprintf("event: %s\ndata: %s\n\n", name, data))
 }
 
-// Ends tells entries of the event log, in one write.
-func (e *Events) Ends(list []EndEvent) error {
+// Log tells entries of the event log, in one write.
+func (e *Events) Log(list []LogEvent) error {
 	var text strings.Builder
 	for _, v := range list {
 		data, err := json.Marshal(v)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&text, "id: %d\nevent: end\ndata: %s\n\n", v.Seq, data)
+		fmt.Fprintf(&text, "id: %d\nevent: log\ndata: %s\n\n", v.Seq, data)
 	}
 	return e.write(text.String())
 }

@@ -316,7 +316,7 @@ func TestAppForgetsWhatItEndsItself(t *testing.T) {
 	}
 }
 
-func TestAppWithAVerifierRefusesWhenItCannotKnow(t *testing.T) {
+func TestAppWithAVerifierRefusesWhenItIndeterminate(t *testing.T) {
 	c, b, _ := verifiedChirp(t)
 	b.get("/")
 	c.away.Store(true)

@@ -11,11 +11,11 @@ import (
 // all, nothing is kept across another history, and no window opens by itself.
 func FuzzEventStream(f *testing.F) {
 	const hello = "event: hello\ndata: {\"epoch\":\"e1\",\"seq\":0}\n\n"
-	event := endText(EndEvent{Seq: 1, Scope: "session", Account: "acc_ada", Session: "ses_1"})
+	event := logText(LogEvent{Kind: EventEnded, Seq: 1, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 	for _, s := range []string{
-		"", hello, hello + event, hello + event + event, hello + endText(EndEvent{Seq: 2, Scope: "account", Account: "acc_x", Generation: 9}),
+		"", hello, hello + event, hello + event + event, hello + logText(LogEvent{Kind: EventEnded, Seq: 2, Scope: "account", Account: "acc_x", Generation: 9}),
 		hello + "event: beat\ndata: {\"epoch\":\"e1\",\"seq\":0,\"age\":1}\n\n", hello + "event: reload\ndata: {\"epoch\":\"e1\",\"seq\":7}\n\n",
-		hello + "data\n\nid: 5\n:\n\nevent: end\ndata: {\"seq\":1}\n\n", strings.Repeat("data: x\n", 100) + "\n", hello + "event: new\ndata: {}\n\n" + event,
+		hello + "data\n\nid: 5\n:\n\nevent: log\ndata: {\"seq\":1}\n\n", strings.Repeat("data: x\n", 100) + "\n", hello + "event: new\ndata: {}\n\n" + event,
 	} {
 		f.Add([]byte(s))
 	}
@@ -29,8 +29,8 @@ func FuzzEventStream(f *testing.F) {
 		err := readMessages(strings.NewReader(string(stream)), func() {}, func(m message) error {
 			err := v.take(m)
 			switch {
-			case err == nil && m.event == "end":
-				e, bad := endEvent(m)
+			case err == nil && m.event == "log":
+				e, bad := logEvent(m)
 				if bad != nil || e.Seq != last+1 {
 					t.Fatalf("event %d was applied after %d: %v", e.Seq, last, bad)
 				}

@@ -16,12 +16,12 @@ type history struct {
 	epoch   string     // "" until the first hello
 	base    place      // after the last event before the ring began
 	applied int64      // number of the last event applied
-	ring    []EndEvent // the event numbered n is at n % recentEvents
+	ring    []LogEvent // the event numbered n is at n % recentEvents
 	waiting []told
 	aside   []answer
 }
 
-func newHistory() history { return history{ring: make([]EndEvent, recentEvents)} }
+func newHistory() history { return history{ring: make([]LogEvent, recentEvents)} }
 
 // place is a place in the log: after the event with that number and digest. The
 // digest is "" before the first event, and where the authority did not tell it:
@@ -105,11 +105,17 @@ func (h *history) has(p place) error {
 
 // endEvent reads an entry of the log. Whatever is not exactly as it must be is
 // errMalformed: guessing could mean to miss an end.
-func endEvent(m message) (e EndEvent, err error) {
+func logEvent(m message) (e LogEvent, err error) {
 	if err := json.Unmarshal([]byte(m.data), &e); err != nil {
 		return e, errMalformed // the decoder's error would quote the stream
 	}
-	whole := e.Seq > 0 && e.Seq <= maxCount && m.id == strconv.FormatInt(e.Seq, 10) && soundDigest(e.Digest) && strings.HasPrefix(e.Account, "acc_") && e.Scope != ""
+	whole := e.Seq > 0 && e.Seq <= maxCount && m.id == strconv.FormatInt(e.Seq, 10) && soundDigest(e.Digest) && e.Kind != ""
+	if e.Account != "" || e.Kind == EventEnded {
+		whole = whole && strings.HasPrefix(e.Account, "acc_")
+	}
+	if e.Kind == EventEnded {
+		whole = whole && e.Scope != ""
+	}
 	switch e.Scope {
 	case "session":
 		whole = whole && strings.HasPrefix(e.Session, "ses_") && (e.AppSession == "" || strings.HasPrefix(e.AppSession, "app_"))
@@ -152,9 +158,12 @@ func soundDigest(s string) bool {
 }
 
 // covers reports whether the event ended that session.
-func (e *EndEvent) covers(account, session, app string, generation int64) bool {
-	if e.Account != account {
+func (e *LogEvent) covers(account, session, app string, generation int64) bool {
+	switch {
+	case e.Account != account && e.Account != "":
 		return false
+	case e.Kind != EventEnded:
+		return true // whatever has changed, the gate knows
 	}
 	switch e.Scope {
 	case "session":
@@ -169,12 +178,12 @@ func (e *EndEvent) covers(account, session, app string, generation int64) bool {
 
 // keeps reports whether the event left that session as the only one, which
 // gives it the new generation.
-func (e *EndEvent) keeps(account, session string) bool {
-	return e.Scope == "others" && e.Account == account && e.Session == session
+func (e *LogEvent) keeps(account, session string) bool {
+	return e.Kind == EventEnded && e.Scope == "others" && e.Account == account && e.Session == session
 }
 
 // apply applies the event that must come next. It is called with mu held.
-func (v *Verifier) apply(e EndEvent) error {
+func (v *Verifier) apply(e LogEvent) error {
 	h := &v.history
 	if e.Seq != h.applied+1 {
 		return errDiverged

@@ -27,12 +27,12 @@ func TestAnotherEventWithTheSameNumberIsFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			verifying(t, func(t *testing.T, f *fake, v *Verifier) {
-				f.end(EndEvent{Scope: "account", Account: "acc_grace", Generation: 2})
+				f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
 				synctest.Wait()
 				ada := f.person("ada", "1")
 				f.expect(t, v, ada, "valid", 1)
 				f.expect(t, v, ada, "valid", 0)
-				f.replace(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+				f.replace(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 				notice(f, v)
 				synctest.Wait()
 				f.expect(t, v, ada, "ended", 1)
@@ -52,7 +52,7 @@ func TestAnotherEventWithTheSameNumberIsFound(t *testing.T) {
 // So it is at the place where a verifier began, of which it has heard no event.
 func TestAnotherEventWhereItBeganIsFound(t *testing.T) {
 	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
-		f.end(EndEvent{Scope: "account", Account: "acc_grace", Generation: 2})
+		f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
 		f.set(func() { f.epoch = "e2" })
 		time.Sleep(2 * v.MaxStaleness)
 		synctest.Wait()
@@ -61,7 +61,7 @@ func TestAnotherEventWhereItBeganIsFound(t *testing.T) {
 		}
 		ada := f.person("ada", "1")
 		f.expect(t, v, ada, "valid", 1)
-		f.replace(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+		f.replace(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 		time.Sleep(v.MaxStaleness / 4)
 		f.expect(t, v, ada, "ended", 1)
 	})
@@ -73,7 +73,7 @@ func TestAStreamGoesOnAfterTheEvent(t *testing.T) {
 		ada := f.person("ada", "1")
 		f.expect(t, v, ada, "valid", 1)
 		for range 2 {
-			f.end(EndEvent{Scope: "account", Account: "acc_grace", Generation: 2})
+			f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
 		}
 		synctest.Wait()
 		f.breakStreams()
@@ -95,7 +95,7 @@ func TestAnEchoFromAheadIsHeldAgainstTheStream(t *testing.T) {
 				ada := f.person("ada", "1")
 				f.expect(t, v, ada, "valid", 1)
 				f.set(func() { f.held = true })
-				f.end(EndEvent{Scope: "account", Account: "acc_grace", Generation: 2})
+				f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
 				if !same {
 					f.set(func() { f.digest = "another" })
 				}
@@ -133,10 +133,10 @@ func TestAnAnswerFromAheadIsKeptWhenTheStreamComesThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			verifying(t, func(t *testing.T, f *fake, v *Verifier) {
-				f.end(EndEvent{Scope: "account", Account: "acc_x", Generation: 2})
+				f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_x", Generation: 2})
 				synctest.Wait()
 				f.set(func() { f.held, f.digest, f.old = true, c.digest, c.digest == "" })
-				f.end(EndEvent{Scope: "account", Account: "acc_grace", Generation: 2})
+				f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
 				ada := f.person("ada", "1")
 				f.expect(t, v, ada, "valid", 1)
 				if c.digest != "" && v.table.len() != 0 {
@@ -146,7 +146,7 @@ func TestAnAnswerFromAheadIsKeptWhenTheStreamComesThere(t *testing.T) {
 					v.Forget(ada)
 				}
 				if c.end {
-					f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+					f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 				}
 				f.set(func() { f.held, f.digest, f.old = false, "", false })
 				synctest.Wait()
@@ -166,7 +166,7 @@ func TestAPlaceThatIsLongGoneOpensNoWindow(t *testing.T) {
 	v := newFake().verifier(t)
 	v.startOver(Position{Epoch: "e1", Seq: 10, Digest: "d10"})
 	for seq := int64(11); seq <= 11+recentEvents; seq++ {
-		if err := v.apply(EndEvent{Seq: seq, Digest: "d" + strconv.FormatInt(seq, 10), Scope: "account", Account: "acc_x", Generation: 2}); err != nil {
+		if err := v.apply(LogEvent{Kind: EventEnded, Seq: seq, Digest: "d" + strconv.FormatInt(seq, 10), Scope: "account", Account: "acc_x", Generation: 2}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestAPlaceThatIsLongGoneOpensNoWindow(t *testing.T) {
 func TestAnswersFromAheadAreBounded(t *testing.T) {
 	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
 		f.set(func() { f.held = true })
-		f.end(EndEvent{Scope: "account", Account: "acc_x", Generation: 2})
+		f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_x", Generation: 2})
 		for n := range maxAside + 10 {
 			f.expect(t, v, f.person("ada", strconv.Itoa(n)), "valid", 1)
 		}
@@ -214,7 +214,7 @@ func TestAnswersFromAheadAreBounded(t *testing.T) {
 // An answer by the same number, but another event, is good for this once.
 func TestAnAnswerByAnotherEventIsNotKept(t *testing.T) {
 	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
-		f.end(EndEvent{Scope: "account", Account: "acc_x", Generation: 2})
+		f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_x", Generation: 2})
 		synctest.Wait()
 		ada := f.person("ada", "1")
 		f.set(func() { f.digest = "another"; f.noEcho = true })
@@ -237,14 +237,14 @@ func TestNodesThatTellNoDigests(t *testing.T) {
 			f.set(func() { f.old = old })
 			f.breakStreams()
 			time.Sleep(v.MaxStaleness)
-			f.end(EndEvent{Scope: "account", Account: "acc_x", Generation: 2})
+			f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_x", Generation: 2})
 			f.set(func() { f.old = !old }) // echoes and the gate are another node's
 			time.Sleep(v.MaxStaleness)
 			f.expect(t, v, ada, "valid", 0)
 			grace := f.person("grace", strconv.Itoa(i+2))
 			f.expect(t, v, grace, "valid", 1)
 			f.expect(t, v, grace, "valid", 0)
-			f.end(EndEvent{Scope: "session", Account: "acc_grace", Session: "ses_" + strconv.Itoa(i+2)})
+			f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_grace", Session: "ses_" + strconv.Itoa(i+2)})
 			synctest.Wait()
 			f.expect(t, v, grace, "ended", 1)
 		}
@@ -290,7 +290,7 @@ func FuzzPlace(f *testing.F) {
 			}
 		}
 		data, _ := json.Marshal(map[string]any{"seq": json.Number(strconv.Itoa(len(id))), "digest": digest, "scope": "account", "account": "acc_x", "generation": 1})
-		if e, err := endEvent(message{event: "end", id: id, data: string(data)}); err == nil && (!soundDigest(e.Digest) || e.Seq <= 0) {
+		if e, err := logEvent(message{event: "log", id: id, data: string(data)}); err == nil && (!soundDigest(e.Digest) || e.Seq <= 0) {
 			t.Fatalf("%+v", e)
 		}
 		h := http.Header{}

@@ -107,8 +107,8 @@ func (v *Verifier) take(m message) error {
 	switch m.event {
 	case "hello":
 		return v.greet(m)
-	case "end":
-		e, err := endEvent(m)
+	case "log":
+		e, err := logEvent(m)
 		if err != nil {
 			return err
 		}

@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-func endText(e EndEvent) string {
+func logText(e LogEvent) string {
 	data, _ := json.Marshal(e)
-	return fmt.Sprintf("id: %d\nevent: end\ndata: %s\n\n", e.Seq, data)
+	return fmt.Sprintf("id: %d\nevent: log\ndata: %s\n\n", e.Seq, data)
 }
 
 // What is malformed closes the window at once. Nothing is forgotten, and the
 // next stream goes on after the last event that was good.
 func TestMalformedMessagesCutTheStream(t *testing.T) {
-	good := EndEvent{Seq: 2, Scope: "account", Account: "acc_grace", Generation: 2}
-	text := endText(good)
+	good := LogEvent{Kind: EventEnded, Seq: 2, Scope: "account", Account: "acc_grace", Generation: 2}
+	text := logText(good)
 	for name, bad := range map[string]string{
-		"no JSON":            "id: 2\nevent: end\ndata: {\n\n",
-		"no data":            "id: 2\nevent: end\n\n",
+		"no JSON":            "id: 2\nevent: log\ndata: {\n\n",
+		"no data":            "id: 2\nevent: log\n\n",
 		"another id":         "id: 3" + text[5:],
 		"no id":              text[6:],
-		"no account":         endText(EndEvent{Seq: 2, Scope: "account", Generation: 2}),
-		"no generation":      endText(EndEvent{Seq: 2, Scope: "account", Account: "acc_grace"}),
-		"no session":         endText(EndEvent{Seq: 2, Scope: "session", Account: "acc_grace"}),
-		"no session to keep": endText(EndEvent{Seq: 2, Scope: "others", Account: "acc_grace", Generation: 2}),
-		"no app":             endText(EndEvent{Seq: 2, Scope: "session", Account: "acc_grace", Session: "ses_1", AppSession: "x"}),
-		"no scope":           endText(EndEvent{Seq: 2, Account: "acc_grace", Generation: 2}),
-		"number 0":           endText(EndEvent{Scope: "account", Account: "acc_grace", Generation: 2}),
+		"no account":         logText(LogEvent{Kind: EventEnded, Seq: 2, Scope: "account", Generation: 2}),
+		"no generation":      logText(LogEvent{Kind: EventEnded, Seq: 2, Scope: "account", Account: "acc_grace"}),
+		"no session":         logText(LogEvent{Kind: EventEnded, Seq: 2, Scope: "session", Account: "acc_grace"}),
+		"no session to keep": logText(LogEvent{Kind: EventEnded, Seq: 2, Scope: "others", Account: "acc_grace", Generation: 2}),
+		"no app":             logText(LogEvent{Kind: EventEnded, Seq: 2, Scope: "session", Account: "acc_grace", Session: "ses_1", AppSession: "x"}),
+		"no scope":           logText(LogEvent{Kind: EventEnded, Seq: 2, Account: "acc_grace", Generation: 2}),
+		"number 0":           logText(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_grace", Generation: 2}),
 		"no position":        "event: beat\ndata: x\n\n",
 		"no epoch":           "event: beat\ndata: {\"seq\":1}\n\n",
 		"a second hello":     "event: hello\ndata: {\"epoch\":\"e1\",\"seq\":1}\n\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			verifying(t, func(t *testing.T, f *fake, v *Verifier) {
-				f.end(EndEvent{Scope: "account", Account: "acc_x", Generation: 2})
+				f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_x", Generation: 2})
 				ada := f.person("ada", "1")
 				f.expect(t, v, ada, "valid", 1)
 				synctest.Wait()
@@ -62,7 +62,7 @@ func TestMalformedMessagesCutTheStream(t *testing.T) {
 // worthless: forget, and begin at the head.
 func TestAnotherHistoryIsBegunAfresh(t *testing.T) {
 	event := func(seq int64) string {
-		return endText(EndEvent{Seq: seq, Scope: "account", Account: "acc_grace", Generation: 2})
+		return logText(LogEvent{Kind: EventEnded, Seq: seq, Scope: "account", Account: "acc_grace", Generation: 2})
 	}
 	for name, bad := range map[string]string{
 		"a duplicate":                    event(1),
@@ -76,7 +76,7 @@ func TestAnotherHistoryIsBegunAfresh(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			verifying(t, func(t *testing.T, f *fake, v *Verifier) {
-				f.end(EndEvent{Scope: "account", Account: "acc_x", Generation: 2})
+				f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_x", Generation: 2})
 				ada := f.person("ada", "1")
 				f.expect(t, v, ada, "valid", 1)
 				f.raw(bad)
@@ -106,7 +106,7 @@ func TestARestartIsAnotherHistory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			verifying(t, func(t *testing.T, f *fake, v *Verifier) {
 				for range 2 {
-					f.end(EndEvent{Scope: "account", Account: "acc_x", Generation: 2})
+					f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_x", Generation: 2})
 				}
 				ada := f.person("ada", "1")
 				f.expect(t, v, ada, "valid", 1)
@@ -139,7 +139,7 @@ func TestReloadForgets(t *testing.T) {
 		ada := f.person("ada", "1")
 		f.expect(t, v, ada, "valid", 1)
 		f.set(func() {
-			f.log = append(f.log, make([]EndEvent, 5)...)
+			f.log = append(f.log, make([]LogEvent, 5)...)
 			for _, s := range f.streams {
 				s.sent = 5
 			}
@@ -151,7 +151,7 @@ func TestReloadForgets(t *testing.T) {
 		}
 		time.Sleep(v.MaxStaleness / 2)
 		f.expect(t, v, ada, "valid", 1)
-		f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+		f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 		synctest.Wait()
 		f.expect(t, v, ada, "ended", 1)
 		if at := f.places(); len(at) != 1 {

@@ -299,6 +299,12 @@ func (t *table) drop(k *kept) {
 
 // each calls f for the sessions of an account; f may drop the one it is given.
 func (t *table) each(account string, f func(*kept)) {
+	if account == "" {
+		for id := range t.accounts {
+			t.each(id, f)
+		}
+		return
+	}
 	a := t.accounts[account]
 	if a == nil {
 		return

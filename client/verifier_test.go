@@ -26,11 +26,11 @@ func TestVerifierAsksOnceAndEndsAtOnce(t *testing.T) {
 			p.IdleAt.Sub(p.AskedAt) > 15*time.Minute || p.AskedAt.Sub(time.Now()).Abs() > time.Second {
 			t.Errorf("%+v, %v", p, err)
 		}
-		f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_2"})
+		f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_2"})
 		synctest.Wait()
 		f.expect(t, v, phone, "ended", 1)
 		f.expect(t, v, ada, "valid", 0)
-		f.end(EndEvent{Scope: "account", Account: "acc_ada", Generation: 2})
+		f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_ada", Generation: 2})
 		synctest.Wait()
 		f.expect(t, v, ada, "ended", 1)
 		f.expect(t, v, grace, "valid", 0)
@@ -43,34 +43,46 @@ func TestVerifierKeepsWhomAnEventKeeps(t *testing.T) {
 		for _, p := range []Secret{kept, other, app} {
 			f.expect(t, v, p, "valid", 1)
 		}
-		f.end(EndEvent{Scope: "others", Account: "acc_ada", Session: "ses_1", Generation: 2})
+		f.end(LogEvent{Kind: EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_1", Generation: 2})
 		synctest.Wait()
 		f.expect(t, v, kept, "valid", 0)
 		f.expect(t, v, other, "ended", 1)
-		f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1", AppSession: "app_2"})
+		f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1", AppSession: "app_2"})
 		synctest.Wait()
 		f.expect(t, v, kept, "valid", 0)
 		f.expect(t, v, app, "ended", 1)
-		f.end(EndEvent{Scope: "others", Account: "acc_ada", Session: "ses_9", Generation: 3})
+		f.end(LogEvent{Kind: EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_9", Generation: 3})
 		synctest.Wait()
 		f.expect(t, v, kept, "ended", 1)
 		// What a newer authority means is not guessed at.
 		grace := f.person("grace", "3")
 		f.expect(t, v, grace, "valid", 1)
-		f.end(EndEvent{Scope: "criteria", Account: "acc_grace"})
+		f.end(LogEvent{Kind: EventEnded, Scope: "criteria", Account: "acc_grace"})
 		synctest.Wait()
 		f.expect(t, v, grace, "ended", 1)
+		// An event that ends nobody for sure has the gate asked again, about the account
+		// or about everybody.
+		alan, alice := f.person("alan", "4"), f.person("alice", "5")
+		for _, e := range []LogEvent{{Kind: EventProfileChanged, Account: "acc_alan"}, {Kind: "moved", Account: "acc_alan"}, {Kind: "moved", Client: "chirp"}} {
+			f.expect(t, v, alan, "valid", 1)
+			f.expect(t, v, alice, "valid", 1)
+			f.tell(e)
+			synctest.Wait()
+			f.expect(t, v, alan, "valid", 1)
+			f.expect(t, v, alice, "valid", map[bool]int{true: 1, false: 0}[e.Account == ""])
+			v.table.clear()
+		}
 	})
 }
 
 // A gate's answer that is overtaken on its way by the event that ends the
 // session is not kept, and not believed either.
 func TestAnAnswerIsNotKeptAgainstAnEvent(t *testing.T) {
-	for scope, e := range map[string]EndEvent{
-		"session": {Scope: "session", Account: "acc_ada", Session: "ses_1"},
-		"app":     {Scope: "session", Account: "acc_ada", Session: "ses_1", AppSession: "app_0"},
-		"account": {Scope: "account", Account: "acc_ada", Generation: 2},
-		"others":  {Scope: "others", Account: "acc_ada", Session: "ses_2", Generation: 2},
+	for scope, e := range map[string]LogEvent{
+		"session": {Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"},
+		"app":     {Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1", AppSession: "app_0"},
+		"account": {Kind: EventEnded, Scope: "account", Account: "acc_ada", Generation: 2},
+		"others":  {Kind: EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_2", Generation: 2},
 	} {
 		t.Run(scope, func(t *testing.T) {
 			verifying(t, func(t *testing.T, f *fake, v *Verifier) {
@@ -91,14 +103,14 @@ func TestAnAnswerIsKeptBesideOtherEvents(t *testing.T) {
 	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
 		ada := f.person("ada", "1")
 		v.afterAsk = func() {
-			f.end(EndEvent{Scope: "account", Account: "acc_grace", Generation: 2})
-			f.end(EndEvent{Scope: "others", Account: "acc_ada", Session: "ses_1", Generation: 2})
+			f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
+			f.end(LogEvent{Kind: EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_1", Generation: 2})
 			synctest.Wait()
 			v.afterAsk = nil
 		}
 		f.expect(t, v, ada, "valid", 1)
 		f.expect(t, v, ada, "valid", 0)
-		f.end(EndEvent{Scope: "account", Account: "acc_ada", Generation: 3})
+		f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: "acc_ada", Generation: 3})
 		synctest.Wait()
 		f.expect(t, v, ada, "ended", 1)
 	})
@@ -121,7 +133,7 @@ func TestAnAnswerOlderThanWhatIsRemembered(t *testing.T) {
 		ada := f.person("ada", "1")
 		flood := func() {
 			for n := range recentEvents + 1 {
-				f.end(EndEvent{Scope: "account", Account: fmt.Sprint("acc_", n), Generation: 2})
+				f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: fmt.Sprint("acc_", n), Generation: 2})
 			}
 			synctest.Wait()
 		}
@@ -145,7 +157,7 @@ func TestAHeldStreamMakesStale(t *testing.T) {
 		ada := f.person("ada", "1")
 		f.expect(t, v, ada, "valid", 1)
 		f.set(func() { f.held = true })
-		f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+		f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 		ended := time.Now()
 		f.asks()
 		for valid(t, v, ada) == "valid" {
@@ -179,7 +191,7 @@ func TestTheWindowCountsFromTheQuestion(t *testing.T) {
 		// The answer is made and on its way; now the session ends, and nothing
 		// else arrives any more.
 		f.set(func() { f.held = true })
-		f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+		f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 		ended := time.Now()
 		for valid(t, v, ada) == "valid" {
 			time.Sleep(time.Millisecond)
@@ -197,7 +209,7 @@ func TestAPauseAfterLooking(t *testing.T) {
 		ada := f.person("ada", "1")
 		f.expect(t, v, ada, "valid", 1)
 		v.afterLook = func() {
-			f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+			f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 			time.Sleep(10 * v.MaxStaleness)
 		}
 		f.expect(t, v, ada, "ended", 1)
@@ -212,7 +224,7 @@ func TestTheNodesAgeCounts(t *testing.T) {
 		f.set(func() { f.age = 1500 })
 		time.Sleep(2 * time.Second)
 		f.set(func() { f.held, f.noEcho = true, true })
-		f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+		f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 		time.Sleep(500 * time.Millisecond)
 		f.expect(t, v, ada, "ended", 1)
 		if v.Fresh() {
@@ -299,7 +311,7 @@ func TestASleepOfTheMachineMakesStale(t *testing.T) {
 		ada := f.person("ada", "1")
 		f.expect(t, v, ada, "valid", 1)
 		f.set(func() { f.held = true })
-		f.end(EndEvent{Scope: "session", Account: "acc_ada", Session: "ses_1"})
+		f.end(LogEvent{Kind: EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
 		f.slept.Store(int64(time.Hour))
 		f.expect(t, v, ada, "ended", 1)
 		f.set(func() { f.held = false })
@@ -365,7 +377,7 @@ func TestVerifierForgetsRatherThanGrows(t *testing.T) {
 			t.Errorf("%d sessions, %d listed under %d accounts", held, listed, len(v.table.accounts))
 		}
 		for n := range 300 {
-			f.end(EndEvent{Scope: "account", Account: fmt.Sprint("acc_a", n), Generation: 2})
+			f.end(LogEvent{Kind: EventEnded, Scope: "account", Account: fmt.Sprint("acc_a", n), Generation: 2})
 		}
 		synctest.Wait()
 		if v.table.len() != 0 || len(v.table.accounts) != 0 {
@@ -469,7 +481,7 @@ func TestNumbersThatMeanNothing(t *testing.T) {
 			t.Errorf("an answer at %s is kept", seq)
 		}
 	}
-	if _, err := endEvent(message{id: "9223372036854775807", data: `{"seq":9223372036854775807,"scope":"account","account":"acc_x","generation":2}`}); err == nil {
+	if _, err := logEvent(message{id: "9223372036854775807", data: `{"seq":9223372036854775807,"scope":"account","account":"acc_x","generation":2}`}); err == nil {
 		t.Error("the last number there is is believed")
 	}
 }

@@ -121,18 +121,30 @@ type Echo struct {
 	Nonce string `json:"nonce" minLength:"1" maxLength:"64" doc:"Comes back in the answer, so that an old answer is not taken for a new one"`
 }
 
-// EndEvent is an entry of the event log, as much of it as somebody needs who
-// keeps copies of sessions: the data of the stream's message end.
-type EndEvent struct {
+// LogEvent is an entry of the event log, as much of it as somebody needs who
+// keeps copies of sessions: the data of the stream's message log.
+type LogEvent struct {
 	Seq        int64     `json:"seq"`
 	Digest     string    `json:"digest,omitempty" doc:"To go on after this event with, beside its number"`
 	At         time.Time `json:"at"`
-	Scope      string    `json:"scope" enum:"session,others,account"`
-	Account    string    `json:"account"`
+	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. Whoever does not know the kind of an event, or the scope of an ended one, forgets what it keeps of the event's account, or everything when there is no account, and asks again"`
+	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
+	Account    string    `json:"account,omitempty"`
+	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
 	Session    string    `json:"session,omitempty" doc:"With session the one that ended, with others the one that was kept"`
 	AppSession string    `json:"app_session,omitempty" doc:"With session: only this app session of it ended"`
 	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions born before it have ended"`
 }
+
+// EventKind says what an entry of the event log tells.
+type EventKind string
+
+const (
+	// EventEnded: sessions have ended.
+	EventEnded EventKind = "ended"
+	// EventProfileChanged: the account's name, address or display is another.
+	EventProfileChanged EventKind = "profile_changed"
+)
 
 // ActivityNote is the body of POST /api/v1/activity: when people were last at
 // work in sessions that an app checks in its own process.

@@ -210,7 +210,7 @@ func (c *command) end(ctx context.Context, n *app.Node) error {
 	if err != nil {
 		return err
 	}
-	rev := exeunt.Revocation{Account: a.ID, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonAdministrator}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonAdministrator}
 	if c.Session != "" {
 		rev.Scope = exeunt.ScopeSession
 		if rev.Session, err = exeunt.ParseSessionID(c.Session); err != nil {

@@ -32,7 +32,7 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 	t := bearerOf(ctx)
 	ans := a.Authority.Check(ctx, t)
 	switch {
-	case ans.State == live.CannotKnow:
+	case ans.State == live.Indeterminate:
 		return caller{}, a.problem(ctx, exeunt.ErrUnavailable)
 	case ans.State == live.NoSuch:
 		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)

@@ -136,7 +136,7 @@ func describeStates(o *huma.OpenAPI) {
 	}
 	log := byKey(operation(http.MethodGet, "/api/v1/events", tagVerifiers, "follow-events", "Follow the event log", 0))
 	log.Description = "Server-sent events, for apps that keep checked sessions in their own memory. hello comes first: a Position. " +
-		"end: an EndEvent, its number as the id, in order and without gaps; without a number to begin after, from the hello's position on. " +
+		"log: a LogEvent, its number as the id, in order and without gaps; without a number to begin after, from the hello's position on. " +
 		"beat: a Position, at least every `beat` milliseconds, after all events up to it. " +
 		"reload: a Position, when what follows the number is no longer kept, or the log has another event under it: forget what was kept and go on from there. " +
 		"A reader that stops reading is cut off, and resumes by number and digest."
@@ -149,7 +149,7 @@ func describeStates(o *huma.OpenAPI) {
 	refs := o.Components.Schemas
 	log.Responses = map[string]*huma.Response{
 		"200": {Description: "events without end", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{OneOf: []*huma.Schema{
-			refs.Schema(reflect.TypeFor[client.Position](), true, ""), refs.Schema(reflect.TypeFor[client.EndEvent](), true, ""),
+			refs.Schema(reflect.TypeFor[client.Position](), true, ""), refs.Schema(reflect.TypeFor[client.LogEvent](), true, ""),
 		}}}}},
 		"401": {Description: "no client's key"},
 		"503": {Description: "stopping, or too many readers"},

@@ -52,7 +52,7 @@ func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) 
 	t := bearerOf(ctx)
 	ans := a.Authority.Check(ctx, t)
 	switch {
-	case ans.State == live.CannotKnow:
+	case ans.State == live.Indeterminate:
 		return nil, a.problem(ctx, exeunt.ErrUnavailable)
 	case ans.State == live.NoSuch, ans.State == live.Ended:
 		return nil, nil
@@ -66,8 +66,5 @@ func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) 
 }
 
 func ownRevocation(ans authority.Answer, key string) exeunt.Revocation {
-	return exeunt.Revocation{
-		Account: ans.Account, Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App,
-		Reason: exeunt.ReasonSignedOut, Key: key,
-	}
+	return exeunt.Revocation{Target: exeunt.Target{Account: ans.Account, Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App}, Reason: exeunt.ReasonSignedOut, Key: key}
 }

@@ -60,9 +60,7 @@ func (a *API) endOne(ctx context.Context, in *endOneInput) (*struct{}, error) {
 	if err != nil {
 		return nil, a.problem(ctx, exeunt.ErrNotFound)
 	}
-	_, err = a.Authority.End(ctx, who.actor, exeunt.Revocation{
-		Account: who.Account, Scope: exeunt.ScopeSession, Session: id, Reason: exeunt.ReasonSignedOut, Key: in.Key,
-	})
+	_, err = a.Authority.End(ctx, who.actor, exeunt.Revocation{Target: exeunt.Target{Account: who.Account, Scope: exeunt.ScopeSession, Session: id}, Reason: exeunt.ReasonSignedOut, Key: in.Key})
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
@@ -82,7 +80,7 @@ func (a *API) endMany(ctx context.Context, in *endManyInput) (*endManyOutput, er
 	if err != nil {
 		return nil, err
 	}
-	rev := exeunt.Revocation{Account: who.Account, Scope: exeunt.Scope(in.Scope), Reason: exeunt.ReasonSignedOut, Key: in.Key}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: who.Account, Scope: exeunt.Scope(in.Scope)}, Reason: exeunt.ReasonSignedOut, Key: in.Key}
 	if rev.Scope == exeunt.ScopeOthers {
 		rev.Session = who.Session
 	}

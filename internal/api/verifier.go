@@ -77,7 +77,7 @@ func (a *API) noteActivity(ctx context.Context, in *activityInput) (*activityOut
 		}
 		switch a.Authority.NoteActivity(ctx, c.ID, h, now.Add(-min(time.Duration(s.Ago), longestAgo)*time.Millisecond)) {
 		case live.Usable:
-		case live.CannotKnow:
+		case live.Indeterminate:
 			return nil, a.problem(ctx, exeunt.ErrUnavailable)
 		default:
 			out.Body.Dead = append(out.Body.Dead, s.Token)

@@ -66,7 +66,7 @@ func workUntilKilled(dir string) error {
 				if s.ID.Raw()[0]%4 == 0 {
 					continue
 				}
-				rev := exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}
+				rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}
 				if _, err := n.Authority.End(ctx, exeunt.System(), rev); err != nil {
 					failed <- err
 				}

@@ -78,7 +78,7 @@ func (r run) want(token exeunt.Token, state live.State) {
 
 func (r run) end(s exeunt.Session) {
 	r.t.Helper()
-	rev := exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}
 	if _, err := r.Authority.End(r.t.Context(), exeunt.System(), rev); err != nil {
 		r.t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestANodeAmongOthersIsKnownFromItsLastRun(t *testing.T) {
 	again.want(young, live.Usable)
 	again.stop()
 
-	rev := exeunt.Revocation{Account: e.Account, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: e.Account, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}
 	if _, err := other.Authority.End(t.Context(), exeunt.System(), rev); err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.To
 		return exeunt.Token{}, Answer{}, err
 	}
 	ans := a.Check(ctx, token)
-	if ans.State == live.CannotKnow {
+	if ans.State == live.Indeterminate {
 		return exeunt.Token{}, ans, fmt.Errorf("app session %s: %w", app, exeunt.ErrNotConfirmed)
 	}
 	if !ans.Usable() {

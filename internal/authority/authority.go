@@ -38,7 +38,7 @@ type Authority struct {
 	clients map[exeunt.ClientID]exeunt.Client
 	lookups *lookups
 	queue   chan queuedEnd
-	doubts  doubts
+	inDoubt inDoubt
 	places  *throttle.Throttle // for endings of many
 
 	patience time.Duration // commitPatience, but in tests
@@ -50,7 +50,7 @@ type Authority struct {
 // New returns an authority. Call Run to let it tend its sessions.
 func New(c Config) *Authority {
 	a := &Authority{Config: c, clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), places: throttle.New(c.Now), queue: make(chan queuedEnd, 1024), patience: commitPatience}
-	a.doubts.added = make(chan struct{}, 1)
+	a.inDoubt.added = make(chan struct{}, 1)
 	for _, cl := range c.Clients {
 		a.clients[cl.ID] = cl
 	}

@@ -19,13 +19,13 @@ type Answer = live.Answer
 // reads the store, and so does finding one unused for too long that may have
 // been used elsewhere. It does not count as activity: see Touch.
 //
-// The states it returns are Usable, Ended, TimedOut, NoSuch and CannotKnow.
+// The states it returns are Usable, Ended, TimedOut, NoSuch and Indeterminate.
 // Once the reply to a sign-out has been sent, no later Check on this node says
 // Usable.
 func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 	if a.Store.Failed() {
 		// What is durable is no longer known, so nothing is known.
-		return Answer{State: live.CannotKnow}
+		return Answer{State: live.Indeterminate}
 	}
 	if u := t.Use(); u != exeunt.UseSession && u != exeunt.UseApp {
 		return Answer{State: live.NoSuch}
@@ -73,14 +73,14 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 	ctx = context.WithoutCancel(ctx)
 	release, ok := a.lookups.enter(ctx)
 	if !ok {
-		return Answer{State: live.CannotKnow}
+		return Answer{State: live.Indeterminate}
 	}
 	defer release()
 	for range maxReloads {
 		w := a.Feed.Window()
 		if !w.Open() {
 			if !a.confirm(ctx) {
-				return Answer{State: live.CannotKnow}
+				return Answer{State: live.Indeterminate}
 			}
 			w = a.Feed.Window()
 		}
@@ -100,7 +100,7 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 			return Answer{State: live.NoSuch}
 		case err != nil:
 			a.Log.Warn("a token could not be looked up", "err", err)
-			return Answer{State: live.CannotKnow}
+			return Answer{State: live.Indeterminate}
 		}
 		if a.afterLoad != nil {
 			a.afterLoad()
@@ -122,7 +122,7 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 		// Forgotten again, or not fresh any more, or more time has passed: the
 		// next look tells.
 	}
-	return Answer{State: live.CannotKnow}
+	return Answer{State: live.Indeterminate}
 }
 
 // confirm makes memory fresh, if it can be had soon.

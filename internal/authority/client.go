@@ -39,7 +39,7 @@ func (a *Authority) Position() (feed.Position, error) {
 // activity counts only on a usable one, and NoSuch stands for another client's.
 func (a *Authority) NoteActivity(ctx context.Context, c exeunt.ClientID, h exeunt.TokenHash, at time.Time) live.State {
 	if a.Store.Failed() {
-		return live.CannotKnow
+		return live.Indeterminate
 	}
 	w := a.Feed.Window()
 	ans := a.Live.Check(h, a.Now())

@@ -37,7 +37,7 @@ func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 // account, in one transaction. credential is the version of the password that
 // the person has just proved to know; ErrSignInAgain when it changed meanwhile.
 func (a *Authority) ReplacePassword(ctx context.Context, by exeunt.Actor, keep exeunt.SessionID, hash string, credential int64) (Ending, error) {
-	rev := exeunt.Revocation{Account: by.Account, Scope: exeunt.ScopeOthers, Session: keep, Reason: exeunt.ReasonPasswordChange}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: by.Account, Scope: exeunt.ScopeOthers, Session: keep}, Reason: exeunt.ReasonPasswordChange}
 	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential})
 }
 
@@ -48,7 +48,7 @@ func (a *Authority) ReplacePassword(ctx context.Context, by exeunt.Actor, keep e
 // link cannot be used (any more).
 func (a *Authority) ResetPassword(ctx context.Context, account exeunt.AccountID, link exeunt.TokenHash, hash string, credential int64, from netip.Addr) (Ending, error) {
 	by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "one-time link", Address: from}
-	rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonPasswordChange}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonPasswordChange}
 	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential, Link: &link})
 }
 
@@ -58,7 +58,7 @@ func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt
 	if by.Kind != exeunt.ActorOperator {
 		return Ending{}, exeunt.ErrForbidden
 	}
-	rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonDisabled}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonDisabled}
 	return a.end(ctx, by, rev, store.Change{Status: exeunt.AccountDisabled})
 }
 
@@ -101,7 +101,7 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	}
 	judge(err)
 	if errors.Is(err, exeunt.ErrNotConfirmed) {
-		a.doubt(unsettled{by: by, rev: rev, change: change != store.Change{}})
+		a.putInDoubt(inDoubtEnding{by: by, rev: rev, change: change != store.Change{}})
 	}
 	if err != nil {
 		return out, fmt.Errorf("end %s: %w", rev.Scope, err)
@@ -157,7 +157,7 @@ func (a *Authority) declare(ctx context.Context, account exeunt.AccountID, sessi
 	if err := a.save(ctx, a.Live.UnflushedOf(session)); err != nil {
 		return err
 	}
-	_, err := a.end(ctx, exeunt.System(), exeunt.Revocation{Account: account, Scope: exeunt.ScopeSession, Session: session, Reason: reason}, store.Change{})
+	_, err := a.end(ctx, exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session}, Reason: reason}, store.Change{})
 	if errors.Is(err, store.ErrStillGood) {
 		s, err := a.Store.Session(ctx, account, session)
 		if err != nil {

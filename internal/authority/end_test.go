@@ -314,7 +314,7 @@ func TestAFailedStoreKnowsNothing(t *testing.T) {
 	_, err := n.End(ctx, personIn(s), endOne(s))
 	wantErr(t, err, exeunt.ErrNotConfirmed)
 	for _, x := range []exeunt.Token{token, dead, exeunt.NewToken(exeunt.UseSession), {}} {
-		n.want(x, live.CannotKnow)
+		n.want(x, live.Indeterminate)
 	}
 	if err := <-n.Store.Fatal(); err == nil {
 		t.Error("nobody is told to exit")
@@ -336,7 +336,7 @@ func TestSignOutOfSomebodyWhoHasGone(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
-	if _, err := n.End(gone, by, exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}); err != nil {
+	if _, err := n.End(gone, by, exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
 	n.want(token, live.Ended)
@@ -348,13 +348,9 @@ func TestTheSignedOutEndNothingMore(t *testing.T) {
 	id := n.account()
 	_, thief := n.signIn(id, exeunt.KindKept)
 	token, mine := n.signIn(id, exeunt.KindKept)
-	n.end(exeunt.Revocation{Account: id, Scope: exeunt.ScopeSession, Session: thief.ID, Reason: exeunt.ReasonSignedOut})
+	n.end(exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: thief.ID}, Reason: exeunt.ReasonSignedOut})
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: thief.ID}
-	for _, rev := range []exeunt.Revocation{
-		{Account: id, Scope: exeunt.ScopeSession, Session: mine.ID, Reason: exeunt.ReasonSignedOut},
-		{Account: id, Scope: exeunt.ScopeOthers, Session: thief.ID, Reason: exeunt.ReasonSignedOut},
-		{Account: id, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut},
-	} {
+	for _, rev := range []exeunt.Revocation{{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: mine.ID}, Reason: exeunt.ReasonSignedOut}, {Target: exeunt.Target{Account: id, Scope: exeunt.ScopeOthers, Session: thief.ID}, Reason: exeunt.ReasonSignedOut}, {Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}} {
 		if _, err := n.End(t.Context(), by, rev); !errors.Is(err, exeunt.ErrSignedOut) {
 			t.Errorf("%s: %v", rev.Scope, err)
 		}

@@ -199,7 +199,7 @@ func personIn(s exeunt.Session) exeunt.Actor {
 var operator = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
 
 func endOne(s exeunt.Session) exeunt.Revocation {
-	return exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}
 }
 
 func endApp(s exeunt.Session, app exeunt.AppSessionID) exeunt.Revocation {
@@ -209,11 +209,11 @@ func endApp(s exeunt.Session, app exeunt.AppSessionID) exeunt.Revocation {
 }
 
 func endOthers(keep exeunt.Session) exeunt.Revocation {
-	return exeunt.Revocation{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID}, Reason: exeunt.ReasonSignedOut}
 }
 
 func endAll(id exeunt.AccountID) exeunt.Revocation {
-	return exeunt.Revocation{Account: id, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}
 }
 
 func wantErr(t tester, err, want error) {

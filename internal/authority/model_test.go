@@ -337,7 +337,7 @@ func (m *machine) agree(t *rapid.T) {
 }
 
 func (m *machine) agreeOn(t *rapid.T, token exeunt.Token, ended exeunt.Reason) {
-	if state := m.n.Check(ctx, token).State; (state == live.Usable) != (ended == "") || state == live.CannotKnow || state == live.NoSuch {
+	if state := m.n.Check(ctx, token).State; (state == live.Usable) != (ended == "") || state == live.Indeterminate || state == live.NoSuch {
 		t.Fatalf("memory says %v of a session that ended for %q", state, ended)
 	}
 }

@@ -123,9 +123,9 @@ func (n *node) manyEvents(account exeunt.AccountID, many int64) {
 	}
 	defer db.Close()
 	for _, q := range []string{
-		`INSERT INTO events (seq, at, account_id, scope, generation, reason, by_kind, by_label)
+		`INSERT INTO events (seq, at, kind, account_id, scope, client_id, generation, version, reason, by_kind, by_label, by_address)
 			WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $2)
-			SELECT (SELECT seq FROM log_head) + i, 0, $1, 'account', 1, 'signed_out', 'system', '' FROM c`,
+			SELECT (SELECT seq FROM log_head) + i, 0, 'ended', $1, 'account', '', 1, 0, 'signed_out', 'system', '', '' FROM c`,
 		`UPDATE log_head SET seq = seq + $2 WHERE $1 <> ''`,
 	} {
 		if _, err := db.Exec(q, account.Bytes(), many); err != nil {

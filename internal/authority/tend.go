@@ -27,7 +27,7 @@ const settleSteps = 256
 func (a *Authority) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.endQueued(ctx) })
-	wg.Go(func() { a.settleDoubts(ctx) })
+	wg.Go(func() { a.resolveAll(ctx) })
 	wg.Go(func() {
 		every(ctx, min(maxSaveEvery, a.Policy.ShortestIdle()/10), a.Live.Urgent(), func() { a.logged("save activity", a.saveDue(ctx)) })
 	})

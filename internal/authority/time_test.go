@@ -284,7 +284,7 @@ func TestRun(t *testing.T) {
 	run, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { n.Run(run); close(done) }()
-	n.EndSoon(exeunt.Revocation{Account: id, Scope: exeunt.ScopeSession, Session: h.ID, Reason: exeunt.ReasonHalfPair})
+	n.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: h.ID}, Reason: exeunt.ReasonHalfPair})
 	<-news.C()
 	n.want(half, live.Ended)
 	n.clock.add(15 * time.Minute)
@@ -394,7 +394,7 @@ func TestActivityElsewhereCounts(t *testing.T) {
 	n.want(late, live.Usable)
 	n.clock.add(time.Hour)
 	n.Store.Close()
-	n.want(late, live.CannotKnow)
+	n.want(late, live.Indeterminate)
 }
 
 // A sweep deletes what its retention is over of, however many steps that takes.

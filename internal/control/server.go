@@ -199,9 +199,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.Authority.End(r.Context(), operator(), exeunt.Revocation{
-		Account: a.ID, Scope: exeunt.ScopeSession, Session: v.ID, Reason: exeunt.ReasonAdministrator,
-	})
+	out, err := s.Authority.End(r.Context(), operator(), exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeSession, Session: v.ID}, Reason: exeunt.ReasonAdministrator})
 	if err != nil {
 		return err
 	}
@@ -213,7 +211,7 @@ func (s *Server) endAccount(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.Authority.End(r.Context(), operator(), exeunt.Revocation{Account: a.ID, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonAdministrator})
+	out, err := s.Authority.End(r.Context(), operator(), exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonAdministrator})
 	if err != nil {
 		return err
 	}

@@ -203,7 +203,7 @@ func live(ctx context.Context, node *app.Node, clock *past, a Account, history [
 				by = sessions[h.from]
 			}
 			_, err := node.Authority.End(ctx, exeunt.Actor{Kind: exeunt.ActorPerson, Account: by.Account, Session: by.ID, Label: by.Label},
-				exeunt.Revocation{Account: by.Account, Scope: exeunt.ScopeSession, Session: sessions[i].ID, Reason: exeunt.ReasonSignedOut})
+				exeunt.Revocation{Target: exeunt.Target{Account: by.Account, Scope: exeunt.ScopeSession, Session: sessions[i].ID}, Reason: exeunt.ReasonSignedOut})
 			return err
 		}})
 	}

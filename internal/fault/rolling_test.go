@@ -44,7 +44,7 @@ type stream struct {
 	key  exeunt.Token
 
 	mu       sync.Mutex
-	told     []client.EndEvent
+	told     []client.LogEvent
 	at       int64
 	digest   string   // of the event with that number, from a node that tells it
 	restarts int      // of the node
@@ -86,8 +86,8 @@ func (s *stream) read(ctx context.Context) {
 		switch {
 		case name == "event":
 			event = value
-		case name == "data" && event == "end":
-			var e client.EndEvent
+		case name == "data" && event == "log":
+			var e client.LogEvent
 			if err := json.Unmarshal([]byte(value), &e); err != nil {
 				s.fail("%q: %v", value, err)
 			}
@@ -111,7 +111,7 @@ func (s *stream) place() string {
 	return url.Values{"after": {strconv.FormatInt(s.at, 10)}, "digest": {s.digest}}.Encode()
 }
 
-func (s *stream) take(e client.EndEvent) {
+func (s *stream) take(e client.LogEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Seq != s.at+1 {
@@ -223,7 +223,7 @@ func compareStreams(t *testing.T, h *testnode.Node, streams []*stream) {
 		}
 		for _, got := range s.told {
 			e := log[got.Seq-1]
-			want := client.EndEvent{Seq: e.Seq, At: got.At, Scope: string(e.Scope), Account: e.Account.String(), Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: got.Digest}
+			want := client.LogEvent{Seq: e.Seq, At: got.At, Kind: client.EventKind(e.Kind), Scope: string(e.Scope), Account: e.Account.String(), Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: got.Digest}
 			if got != want || !got.At.Equal(e.At) {
 				t.Fatalf("stream %d was told %+v where the log has %+v", i+1, got, e)
 			}

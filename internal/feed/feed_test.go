@@ -23,7 +23,7 @@ func TestAdvanceAppliesThenWakes(t *testing.T) {
 	a, b, other := f.Listen(mine), f.Listen(mine), f.Listen(theirs)
 	defer a.Close()
 	defer other.Close()
-	event := exeunt.Event{Seq: 1, Revocation: exeunt.Revocation{Account: mine, Scope: exeunt.ScopeAccount}, Generation: 2}
+	event := exeunt.Event{Seq: 1, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: mine, Scope: exeunt.ScopeAccount}, Generation: 2}
 	if err := f.Own([]exeunt.Event{event}); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestAGapWakesNobody(t *testing.T) {
 	mine := exeunt.NewAccountID()
 	l := f.Listen(mine)
 	defer l.Close()
-	if err := f.Own([]exeunt.Event{{Seq: 2, Revocation: exeunt.Revocation{Account: mine}}}); err == nil || isAwake(l) {
+	if err := f.Own([]exeunt.Event{{Seq: 2, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: mine}}}); err == nil || isAwake(l) {
 		t.Errorf("a gap: %v", err)
 	}
 }

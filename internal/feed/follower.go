@@ -158,7 +158,7 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 	case err != nil:
 		return err
 	default:
-		f.own.settle(f.feed.index, t0)
+		f.own.resolve(f.feed.index, t0)
 	}
 	f.feed.server.Store(src.Server())
 	f.feed.tail.named(src.History())
@@ -246,7 +246,7 @@ func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, ca
 	}
 	f.Log.Warn("what this node remembered is dropped; every token is looked up again", "cause", cause, "head", head)
 	f.feed.freshUntil.Store(0)
-	f.own.doubt(f.feed.index, t0)
+	f.own.putInDoubt(f.feed.index, t0)
 	f.feed.begin(head, true)
 	f.last = nil
 	if len(at) > 0 && at[0].Seq == head {

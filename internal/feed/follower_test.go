@@ -40,7 +40,7 @@ func (s *server) History() string                     { return "h" }
 func (s *server) Close()                              {}
 
 func ends(seq int64) exeunt.Event {
-	return exeunt.Event{Seq: seq, Revocation: exeunt.Revocation{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeSession, Session: exeunt.NewSessionID()}}
+	return exeunt.Event{Seq: seq, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeSession, Session: exeunt.NewSessionID()}}
 }
 
 func newFollower() (*Follower, *live.Index) {
@@ -229,13 +229,13 @@ func TestOwnEndingsOutliveAReplacedHistory(t *testing.T) {
 	if err := f.beat(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	if got := insert(4); got != live.CannotKnow {
+	if got := insert(4); got != live.Indeterminate {
 		t.Errorf("a session that this node has just ended is %v", got)
 	}
 	if err := f.beat(t.Context(), &other.server); err != nil {
 		t.Fatal(err)
 	}
-	if got := insert(4); got == live.CannotKnow {
+	if got := insert(4); got == live.Indeterminate {
 		t.Error("the doubt is never lifted")
 	}
 }

@@ -13,53 +13,56 @@ import (
 type own struct {
 	mu     sync.Mutex
 	recent []ending
-	uneasy bool // memory was replaced, and no heartbeat since has found it right
+	unsure bool // memory was replaced, and no heartbeat since has found it right
 }
 
 type ending struct {
-	rev     exeunt.Revocation
+	target  exeunt.Target
 	at      time.Duration // by the feed's clock, when the commit was known
-	doubted bool
+	inDoubt bool
 }
 
 func (o *own) add(index *live.Index, events []exeunt.Event, at time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i := range events {
-		e := ending{rev: events[i].Revocation, at: at, doubted: o.uneasy}
-		if e.doubted {
-			index.Doubt(e.rev)
+		if events[i].Kind != exeunt.EventEnded {
+			continue
+		}
+		e := ending{target: events[i].Target, at: at, inDoubt: o.unsure}
+		if e.inDoubt {
+			index.PutInDoubt(e.target)
 		}
 		o.recent = append(o.recent, e)
 	}
 }
 
-// doubt refuses what was ended since a heartbeat began whose history replaces
-// memory, and whatever is ended until settle finds memory right.
-func (o *own) doubt(index *live.Index, since time.Duration) {
+// putInDoubt refuses what was ended since a heartbeat began whose history replaces
+// memory, and whatever is ended until resolve finds memory right.
+func (o *own) putInDoubt(index *live.Index, since time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.uneasy = true
+	o.unsure = true
 	for i := range o.recent {
-		if e := &o.recent[i]; e.at >= since && !e.doubted {
-			index.Doubt(e.rev)
-			e.doubted = true
+		if e := &o.recent[i]; e.at >= since && !e.inDoubt {
+			index.PutInDoubt(e.target)
+			e.inDoubt = true
 		}
 	}
 }
 
-// settle forgets what was ended before a heartbeat began after which the log was
+// resolve forgets what was ended before a heartbeat began after which the log was
 // read and found to go on from what is known.
-func (o *own) settle(index *live.Index, began time.Duration) {
+func (o *own) resolve(index *live.Index, began time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.uneasy = false
+	o.unsure = false
 	left := o.recent[:0]
 	for _, e := range o.recent {
 		if e.at >= began {
 			left = append(left, e)
-		} else if e.doubted {
-			index.Settled(e.rev)
+		} else if e.inDoubt {
+			index.Resolve(e.target)
 		}
 	}
 	o.recent = left

@@ -11,7 +11,7 @@ func advance(t *testing.T, f *Feed, from, to int64) {
 	t.Helper()
 	var list []exeunt.Event
 	for n := from; n <= to; n++ {
-		list = append(list, exeunt.Event{Seq: n, By: exeunt.Actor{Label: "Pixel 8"}, Revocation: exeunt.Revocation{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeAccount}, Generation: n})
+		list = append(list, exeunt.Event{Seq: n, By: exeunt.Actor{Label: "Pixel 8"}, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeAccount}, Generation: n})
 	}
 	if err := f.Own(list); err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		web.OK(w, r, g.clock.date(ans.AskedAt()), func(b []byte) []byte { return keeper.tell(g.admit(b, ans, f), ans) })
 	case ans.Usable():
 		g.refuse(w, unknown)
-	case ans.State == live.CannotKnow:
+	case ans.State == live.Indeterminate:
 		g.cannotKnow(w)
 	default:
 		g.explain(w, r, token, ans)
@@ -115,13 +115,13 @@ func (g *Gate) admit(b []byte, ans authority.Answer, f *face) []byte {
 	b = append(b, "Cache-Control: no-store\r\n"...)
 	b = append(b, f.lines...)
 	b = append(b, client.HeaderSession+": "...)
-	b, _ = ans.Session.AppendText(b)
+	b, _ = ans.Session.ApplogText(b)
 	b = append(b, "\r\n"...)
 	b = appendMillis(b, client.HeaderIdleAt, ans.IdleAt())
 	b = appendMillis(b, client.HeaderWarnAt, ans.IdleAt().Add(-g.authority.Policy.For(ans.Kind).Warning))
 	if !ans.App.IsZero() {
 		b = append(b, client.HeaderAppSession+": "...)
-		b, _ = ans.App.AppendText(b)
+		b, _ = ans.App.ApplogText(b)
 		b = append(b, "\r\n"...)
 		b = web.AppendLine(b, client.HeaderClient, string(ans.Client))
 	}

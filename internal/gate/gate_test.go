@@ -147,7 +147,7 @@ func TestGateSaysWhyItEnded(t *testing.T) {
 	}
 }
 
-func TestGateCannotKnow(t *testing.T) {
+func TestGateIndeterminate(t *testing.T) {
 	g := New(testnode.New(t, testnode.Options{}).Authority)
 	g.authority.Store.Close()
 	token := exeunt.NewToken(exeunt.UseApp) // not in memory, so the store is asked

@@ -23,14 +23,14 @@ const (
 	SeemsIdle
 	// NoSuch: the store has no such token.
 	NoSuch
-	// CannotKnow: neither memory nor the store could tell, or an ending is in
+	// Indeterminate: neither memory nor the store could tell, or an ending is in
 	// doubt. Refuse, and say that this is not the same as being signed out.
-	CannotKnow
+	Indeterminate
 )
 
 // String names the state for logs and tests.
 func (s State) String() string {
-	return [...]string{"absent", "usable", "ended", "timed out", "seems idle", "no such", "cannot know"}[s]
+	return [...]string{"absent", "usable", "ended", "timed out", "seems idle", "no such", "indeterminate"}[s]
 }
 
 // Answer is what a check returns: a verdict and, when the token is known, what

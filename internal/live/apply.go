@@ -96,48 +96,55 @@ func (x *Index) ApplyOwn(events []exeunt.Event) {
 // past is as much of an event as snapshots are judged by.
 type past struct {
 	seq, generation int64
-	scope           exeunt.Scope
-	account         exeunt.AccountID
-	session         exeunt.SessionID
-	app             exeunt.AppSessionID
+	kind            exeunt.EventKind
+	target          exeunt.Target
 }
 
 func pastOf(e *exeunt.Event) past {
-	return past{e.Seq, e.Generation, e.Scope, e.Account, e.Session, e.AppSession}
+	return past{e.Seq, e.Generation, e.Kind, e.Target}
 }
 
 func (p *past) event() exeunt.Event {
-	r := exeunt.Revocation{Account: p.account, Scope: p.scope, Session: p.session, AppSession: p.app}
-	return exeunt.Event{Seq: p.seq, Revocation: r, Generation: p.generation}
+	return exeunt.Event{Seq: p.seq, Kind: p.kind, Target: p.target, Generation: p.generation}
 }
 
 func (x *Index) apply(e *exeunt.Event) {
 	x.changes++
 	c := x.core.Load()
 	account := wordsOf(e.Account.Raw())
-	switch e.Scope {
-	case exeunt.ScopeSession:
+	switch {
+	case e.Kind == exeunt.EventProfileChanged:
+		// What is kept of an older version is not believed any more.
+		if n := c.current(account); n != 0 {
+			c.cohort(n).setProfile(e.Version)
+		}
+	case e.Kind != exeunt.EventEnded && e.Account.IsZero():
+		x.forgetAll() // of a newer program
+	case e.Kind != exeunt.EventEnded:
+		x.passAccount(c, account)
+	case e.Scope == exeunt.ScopeSession:
 		target := wordsOf(e.Session.Raw())
 		if !e.AppSession.IsZero() {
 			target = wordsOf(e.AppSession.Raw())
 		}
 		c.endOne(target)
-	case exeunt.ScopeOthers:
+	case e.Scope == exeunt.ScopeOthers:
 		c.endMany(account, e.Generation, wordsOf(e.Session.Raw()))
-	case exeunt.ScopeAccount:
+	case e.Scope == exeunt.ScopeAccount:
 		c.endMany(account, e.Generation, words{})
-	case exeunt.ScopeProfile:
-		// What is kept of an older version is not believed any more.
-		if n := c.current(account); n != 0 {
-			c.cohort(n).setProfile(e.Version)
-		}
 	default:
-		// From a newer program: what it has ended, only the store can tell.
-		if n := c.current(account); n != 0 {
-			c.endCohort(n, cohortPassed)
-		}
+		x.passAccount(c, account)
 	}
-	x.settle(e)
+	x.decided(e)
+}
+
+// passAccount has the store asked about every session of the account: what a newer
+// program has ended by an event that this one does not know, only the store can
+// tell.
+func (x *Index) passAccount(c *core, account words) {
+	if n := c.current(account); n != 0 {
+		c.endCohort(n, cohortPassed)
+	}
 }
 
 func (c *core) endOne(id words) {
@@ -164,7 +171,7 @@ func (c *core) endMany(account words, generation int64, keep words) {
 		return
 	}
 	if r, e := c.byID(keep); e != nil && uint32(e.place.Load()) == n {
-		next := c.newCohort(account, generation, c.cohort(n).mark.Load()&cohortDoubted)
+		next := c.newCohort(account, generation, c.cohort(n).mark.Load()&cohortInDoubt)
 		c.join(next)
 		c.move(r, next)
 		if c.cohort(n).mark.Load()&cohortFree == 0 {

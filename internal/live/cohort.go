@@ -18,8 +18,8 @@ const (
 	// The account has a newer generation than this cohort's, but which of its
 	// sessions was kept is not known here: the store must be asked.
 	cohortPassed
-	// A revocation of this account has an unknown outcome, see Doubt.
-	cohortDoubted
+	// A revocation of this account has an unknown outcome, see PutInDoubt.
+	cohortInDoubt
 	cohortFree
 )
 

@@ -89,8 +89,8 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 			break
 		}
 	}
-	doubt := exeunt.Revocation{Account: some.Session.Account, Scope: exeunt.ScopeSession, Session: some.Session.ID}
-	y.Doubt(doubt)
+	doubt := exeunt.Revocation{Target: exeunt.Target{Account: some.Session.Account, Scope: exeunt.ScopeSession, Session: some.Session.ID}}
+	y.PutInDoubt(doubt.Target)
 	var mark Mark
 	if err := y.loadBytes(file, func(m Mark) error { mark = m; return nil }); err != nil {
 		t.Fatal(err)
@@ -98,8 +98,8 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 	if mark.Seq != x.Applied() || string(mark.Caller) != "who I am" || y.Applied() != x.Applied() || y.Len() != x.Len() {
 		t.Errorf("mark %+v, applied %d of %d, %d tokens of %d", mark, y.Applied(), x.Applied(), y.Len(), x.Len())
 	}
-	want(t, y, some.Hash, epoch, CannotKnow)
-	y.Settled(doubt)
+	want(t, y, some.Hash, epoch, Indeterminate)
+	y.Resolve(doubt.Target)
 	check := func() {
 		t.Helper()
 		for h, state := range all {

@@ -56,7 +56,7 @@ type Index struct {
 	ownLost int64  // the highest number of one that was applied so and is not in own
 	drops   drops
 
-	doubts   atomic.Pointer[doubts]
+	inDoubt  atomic.Pointer[inDoubt]
 	profiles profiles
 	overdue  chan Overdue
 	urgent   chan struct{}
@@ -66,17 +66,22 @@ type Index struct {
 func New(seq int64, opt Options) *Index {
 	x := &Index{opt: opt, base: seq, applied: seq, overdue: make(chan Overdue, 1024), urgent: make(chan struct{}, 1)}
 	x.core.Store(newCore(0))
-	x.doubts.Store(&doubts{})
+	x.inDoubt.Store(&inDoubt{})
 	return x
 }
 
 // Reset forgets everything and begins again at seq: the history that this node
 // has followed is not the one that counts. Snapshots read before it are
-// refused afterwards. Doubts stay.
+// refused afterwards. What is in doubt stays so.
 func (x *Index) Reset(seq int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.base, x.applied, x.own, x.ownLost = seq, seq, nil, 0
+	x.forgetAll()
+}
+
+// forgetAll empties the table. It is called with mu held.
+func (x *Index) forgetAll() {
 	x.profiles.forget()
 	x.core.Store(newCore(x.core.Load().epoch + 1))
 }
@@ -173,8 +178,8 @@ func (x *Index) rule(c *core, a *Answer, s *standing, now int64) {
 	case s.mark&cohortPassed != 0:
 		*a = Answer{State: Absent} // the store knows whether it was kept
 		return
-	case s.mark&cohortDoubted != 0 && x.doubts.Load().cover(a.Account, a.Session, a.App):
-		a.State = CannotKnow
+	case s.mark&cohortInDoubt != 0 && x.inDoubt.Load().cover(a.Account, a.Session, a.App):
+		a.State = Indeterminate
 		return
 	}
 	a.State = x.timing(c, a, s, now)

@@ -91,7 +91,7 @@ func (s *Snapshot) survives(p *past) bool {
 	if e.Covers(s.Session.Account, s.Session.ID, s.Session.Generation) || s.App != nil && e.CoversApp(s.App.ID) {
 		return false
 	}
-	if e.Scope == exeunt.ScopeOthers && e.Account == s.Session.Account && e.Session == s.Session.ID {
+	if e.Keeps(s.Session.Account, s.Session.ID) {
 		s.Session.Generation = max(s.Session.Generation, e.Generation)
 	}
 	return true
@@ -129,7 +129,7 @@ func (x *Index) cohortFor(c *core, s *Snapshot) (cohort, passed uint32) {
 	n := c.current(account)
 	switch {
 	case n == 0 || c.cohort(n).generation() < s.Session.Generation:
-		cohort, passed = c.newCohort(account, s.Session.Generation, x.doubtFlag(s.Session.Account)), n
+		cohort, passed = c.newCohort(account, s.Session.Generation, x.inDoubtFlag(s.Session.Account)), n
 	case c.cohort(n).generation() > s.Session.Generation:
 		return 0, 0
 	default:

@@ -28,7 +28,7 @@ func withApp(s Snapshot) Snapshot {
 }
 
 func event(seq int64, scope exeunt.Scope, account exeunt.AccountID, session exeunt.SessionID, generation int64) exeunt.Event {
-	return exeunt.Event{Seq: seq, Generation: generation, Revocation: exeunt.Revocation{Account: account, Scope: scope, Session: session}}
+	return exeunt.Event{Seq: seq, Generation: generation, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: account, Scope: scope, Session: session}}
 }
 
 func apply(t *testing.T, x *Index, events ...exeunt.Event) {
@@ -387,7 +387,7 @@ func TestCheckAllocatesNothing(t *testing.T) {
 
 func TestStateNames(t *testing.T) {
 	seen := map[string]bool{}
-	for s := Absent; s <= CannotKnow; s++ {
+	for s := Absent; s <= Indeterminate; s++ {
 		if s.String() == "" || seen[s.String()] {
 			t.Errorf("state %d is called %q", s, s)
 		}

@@ -39,9 +39,9 @@ func (x *Index) Load(r io.ReaderAt, size int64, accept func(Mark) error) error {
 		return fmt.Errorf("%w: there are sessions in memory already", ErrFile)
 	}
 	x.base, x.applied = d.Seq, d.Seq
-	for account := range *x.doubts.Load() {
+	for account := range *x.inDoubt.Load() {
 		if n := c.current(wordsOf(account.Raw())); n != 0 {
-			c.cohort(n).flag(cohortDoubted, 0)
+			c.cohort(n).flag(cohortInDoubt, 0)
 		}
 	}
 	x.core.Store(c)
@@ -370,7 +370,7 @@ func (l *loader) cohorts(part int, slab []cohort, t *tally) error {
 			}
 			fits = fits && members > 0
 			all += members
-			if mark&(cohortDoubted|cohortEnded|cohortPassed) == 0 {
+			if mark&(cohortInDoubt|cohortEnded|cohortPassed) == 0 {
 				current++
 				continue
 			}
@@ -384,8 +384,8 @@ func (l *loader) cohorts(part int, slab []cohort, t *tally) error {
 
 // standing counts a cohort as current or its sessions as stale.
 func (l *loader) standing(co *cohort, mark uint64, members int, t *tally) (current bool) {
-	if mark&cohortDoubted != 0 { // what became of it is in the log by now
-		co.flag(0, cohortDoubted)
+	if mark&cohortInDoubt != 0 { // what became of it is in the log by now
+		co.flag(0, cohortInDoubt)
 	}
 	if mark&(cohortEnded|cohortPassed) != 0 {
 		t.stale += members

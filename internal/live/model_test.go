@@ -268,20 +268,16 @@ func (m *model) store(o Activity) {
 func (m *model) Doubt(t *rapid.T) {
 	v := m.pick(t)
 	s := v.snapshot.Session
-	r := rapid.SampledFrom([]exeunt.Revocation{
-		{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID},
-		{Account: s.Account, Scope: exeunt.ScopeOthers, Session: s.ID},
-		{Account: s.Account, Scope: exeunt.ScopeAccount},
-	}).Draw(t, "doubt")
+	r := rapid.SampledFrom([]exeunt.Revocation{{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}}, {Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeOthers, Session: s.ID}}, {Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeAccount}}}).Draw(t, "doubt")
 	if len(v.apps) > 0 && rapid.Bool().Draw(t, "of an app") {
-		r = exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, AppSession: v.apps[0].app.ID}
+		r = exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, AppSession: v.apps[0].app.ID}}
 	}
 	if m.doubts[r] {
-		m.x.Settled(r)
+		m.x.Resolve(r.Target)
 		delete(m.doubts, r)
 		return
 	}
-	m.x.Doubt(r)
+	m.x.PutInDoubt(r.Target)
 	m.doubts[r] = true
 }
 
@@ -442,9 +438,9 @@ func (m *model) agreeOn(t *rapid.T, v *modelSession, p *modelApp) {
 	case over && a.Usable() && (asked || told):
 		t.Fatal("an ended session is usable")
 	case over:
-	case m.doubted(v, p) != (a.State == CannotKnow):
+	case m.doubted(v, p) != (a.State == Indeterminate):
 		t.Fatalf("a session in doubt (%v) is %v", m.doubted(v, p), a.State)
-	case a.State != Usable && a.State != CannotKnow:
+	case a.State != Usable && a.State != Indeterminate:
 		t.Fatalf("a live session is %v", a.State)
 	case a.Session != v.snapshot.Session.ID || a.Account != v.snapshot.Session.Account || !a.ExpiresAt().Equal(v.snapshot.Session.ExpiresAt) || a.Kind != v.snapshot.Session.Kind:
 		t.Fatalf("the answer is about something else: %+v", a)

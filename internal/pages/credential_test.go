@@ -114,9 +114,7 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	_, err := n.End(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, exeunt.Revocation{
-		Account: n.id("ada"), Scope: exeunt.ScopeSession, Session: b.session(), Reason: exeunt.ReasonAdministrator,
-	})
+	_, err := n.End(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, exeunt.Revocation{Target: exeunt.Target{Account: n.id("ada"), Scope: exeunt.ScopeSession, Session: b.session()}, Reason: exeunt.ReasonAdministrator})
 	n.must(err)
 	dead := b.thief()
 	b.send(http.MethodGet, "/security", nil).leadsTo("/ended?return=%2Fsecurity").leavesCookies()

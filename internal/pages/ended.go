@@ -103,9 +103,7 @@ func (p *Pages) usableNow(ctx context.Context, v web.Visitor) bool {
 // queued the same ending if the pair is old enough; here it must be recorded
 // before it is said.
 func (p *Pages) endHalf(r *http.Request, v web.Visitor) (*exeunt.Ended, error) {
-	done, err := p.Authority.End(r.Context(), exeunt.System(), exeunt.Revocation{
-		Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session, Reason: exeunt.ReasonHalfPair,
-	})
+	done, err := p.Authority.End(r.Context(), exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session}, Reason: exeunt.ReasonHalfPair})
 	return &exeunt.Ended{At: done.At, Reason: exeunt.ReasonHalfPair}, err
 }
 

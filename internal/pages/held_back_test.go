@@ -46,9 +46,7 @@ func TestHeldBackBodiesDoNothing(t *testing.T) {
 			body := thief.fields(fill)
 			var before string
 			r := httptest.NewRequest(http.MethodPost, "http://"+testHost+to, &heldBack{strings.NewReader(body.Encode()), func() {
-				_, err := n.Authority.End(t.Context(), exeunt.System(), exeunt.Revocation{
-					Account: n.id("ada"), Scope: exeunt.ScopeSession, Session: thief.session(), Reason: exeunt.ReasonAdministrator,
-				})
+				_, err := n.Authority.End(t.Context(), exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: n.id("ada"), Scope: exeunt.ScopeSession, Session: thief.session()}, Reason: exeunt.ReasonAdministrator})
 				n.must(err)
 				before = n.recorded()
 			}})

@@ -19,7 +19,7 @@ func (p *Pages) endSession(w http.ResponseWriter, r *http.Request, v web.Visitor
 	if id == v.Answer.Session {
 		return p.leave(w, r, v, exeunt.ScopeSession)
 	}
-	return p.endElsewhere(w, r, v, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: id})
+	return p.endElsewhere(w, r, v, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeSession, Session: id}})
 }
 
 // endOthers ends every session of the account but this one.
@@ -27,7 +27,7 @@ func (p *Pages) endOthers(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if exeunt.Scope(r.PostFormValue("scope")) != exeunt.ScopeOthers {
 		return fmt.Errorf("scope: %w", exeunt.ErrBadRequest)
 	}
-	return p.endElsewhere(w, r, v, exeunt.Revocation{Scope: exeunt.ScopeOthers, Session: v.Answer.Session})
+	return p.endElsewhere(w, r, v, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeOthers, Session: v.Answer.Session}})
 }
 
 func (p *Pages) endElsewhere(w http.ResponseWriter, r *http.Request, v web.Visitor, rev exeunt.Revocation) (err error) {

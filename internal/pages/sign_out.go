@@ -70,7 +70,7 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	if err != nil {
 		return err
 	}
-	rev := exeunt.Revocation{Account: v.Answer.Account, Scope: scope, Reason: exeunt.ReasonSignedOut, Key: key}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: scope}, Reason: exeunt.ReasonSignedOut, Key: key}
 	if scope == exeunt.ScopeSession {
 		rev.Session = v.Answer.Session
 	}

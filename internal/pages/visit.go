@@ -25,7 +25,7 @@ func (p *Pages) visit(r *http.Request) web.Visitor {
 // unsure reports that there is a credential and nobody can tell what it is
 // worth. That is never taken for "signed out".
 func unsure(v web.Visitor) bool {
-	return !v.Token.IsZero() && v.Answer.State == live.CannotKnow
+	return !v.Token.IsZero() && v.Answer.State == live.Indeterminate
 }
 
 // signedIn lets only those in who are signed in.

@@ -109,7 +109,7 @@ func TestAProofIsFenced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Authority.End(t.Context(), exeunt.System(), exeunt.Revocation{Account: id, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut}); err != nil {
+	if _, err := d.Authority.End(t.Context(), exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err = d.Authority.Start(t.Context(), authority.SignIn{Proof: p, Kind: exeunt.KindKept})

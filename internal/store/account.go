@@ -167,12 +167,10 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 	return p, refused
 }
 
-// profileChanged tells the log, by which other nodes learn of it, and the audit.
-func (t *tx) profileChanged(id exeunt.AccountID, version int64, by exeunt.Actor, detail string, now time.Time) error {
-	if _, err := t.appendEvent(by, exeunt.Revocation{Account: id, Scope: exeunt.ScopeProfile}, 0, version, now); err != nil {
-		return err
-	}
-	return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditProfile, By: by, Detail: detail})
+// profileChanged tells the log, by which other nodes learn of it.
+func (t *tx) profileChanged(id exeunt.AccountID, version int64, by exeunt.Actor, reason exeunt.Reason, now time.Time) error {
+	_, err := t.applogEvent(exeunt.Event{At: now, Kind: exeunt.EventProfileChanged, Target: exeunt.Target{Account: id}, Reason: reason, By: by, Version: version})
+	return err
 }
 
 const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`
@@ -211,7 +209,7 @@ func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email str
 			Scan(profileDest(&p)...); err != nil {
 			return err
 		}
-		return t.profileChanged(id, p.Version, by, "email_confirmed", now)
+		return t.profileChanged(id, p.Version, by, exeunt.ReasonEmailConfirmed, now)
 	})
 	if err != nil {
 		return live.Profile{}, err

@@ -116,7 +116,7 @@ const endOldestStep = 16
 // endOldest ends the oldest app sessions on the client beyond those that may
 // stay beside the new one.
 func (t *tx) endOldest(account exeunt.AccountID, session exeunt.SessionID, x Exchange, now time.Time) error {
-	rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeSession, Session: session, Reason: exeunt.ReasonReplaced}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session}, Reason: exeunt.ReasonReplaced}
 	for range endOldestStep {
 		more, err := found(t.row(`SELECT id FROM app_sessions WHERE account_id = $1 AND session_id = $2 AND client_id = $3 AND ended_at IS NULL AND id <> $4
 			ORDER BY started DESC, id LIMIT 1 OFFSET $5`, account.Bytes(), session.Bytes(), x.Client, x.App.Bytes(), MaxAppSessions-1).Scan(&rev.AppSession))

@@ -290,7 +290,8 @@ func TestAnotherWriterIsFoundOut(t *testing.T) {
 		failed bool
 	}{
 		{`UPDATE log_head SET seq = seq + 1`, errNotSole, true},
-		{`INSERT INTO events (seq, at, account_id, scope, generation, reason, by_kind, by_label) SELECT 2, at, account_id, 'profile', 0, '', 'system', '' FROM events;
+		{`INSERT INTO events (seq, at, kind, account_id, scope, client_id, generation, version, reason, by_kind, by_label, by_address)
+			SELECT 2, at, 'profile_changed', account_id, '', '', 0, 1, '', 'system', '', '' FROM events;
 			UPDATE log_head SET seq = 2`, exeunt.ErrUnavailable, false},
 	} {
 		s := newStore(t)

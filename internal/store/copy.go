@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -138,7 +137,6 @@ func (c *copier) table(ctx context.Context, tx pgx.Tx, table string) error {
 	if err != nil {
 		return err
 	}
-	room := slices.Index(columns, "room")
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
 		if !rows.Next() {
 			return nil, rows.Err()
@@ -151,9 +149,6 @@ func (c *copier) table(ctx context.Context, tx pgx.Tx, table string) error {
 		c.at.Rest--
 		c.told(c.at)
 		err := rows.Scan(dest...)
-		if room >= 0 {
-			row[room] = nil // the other engine's pages have it
-		}
 		return row, err
 	}))
 	return err

@@ -148,7 +148,7 @@ func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time
 			return out, nil, err
 		}
 	}
-	out.Seq, err = t.appendEvent(by, rev, generation, 0, now)
+	out.Seq, err = t.applogEvent(exeunt.Event{At: now, Kind: exeunt.EventEnded, Target: rev.Target, Reason: rev.Reason, By: by, Generation: generation})
 	return out, nil, err
 }
 
@@ -173,7 +173,7 @@ func (t *tx) endSession(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) 
 	// database agrees; whoever asks has flushed what it knows beforehand.
 	// The row tells the moment from which the session was of no use, which was
 	// its limit, not when somebody noticed; the event tells when it was recorded.
-	ended, err := found(t.row(`UPDATE sessions SET ended_at = CASE $2 WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE $1 END, ended_reason = $2, ended_by = $3, ended_by_session = $4, room = NULL,
+	ended, err := found(t.row(`UPDATE sessions SET ended_at = CASE $2 WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE $1 END, ended_reason = $2, ended_by = $3, ended_by_session = $4,
 		ended_by_label = CASE WHEN id = $4 THEN label ELSE $5 END
 		WHERE account_id = $6 AND id = $7 AND ended_at IS NULL
 		AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $6)
@@ -190,7 +190,7 @@ func (t *tx) endSession(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) 
 	var live bool
 	var seq, when int64
 	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation, COALESCE(e.seq, 0), COALESCE(e.at, 0)
-		FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN events e ON e.account_id = s.account_id AND e.at = s.ended_at AND e.by_address IS NOT NULL
+		FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN events e ON e.account_id = s.account_id AND e.at = s.ended_at AND e.kind = 'ended'
 		AND e.scope = 'session' AND e.session_id = s.id AND e.app_session_id IS NULL AND e.by_session = s.id
 		WHERE s.account_id = $1 AND s.id = $2`, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live, &seq, &when))
 	switch {
@@ -281,24 +281,17 @@ func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 	return exeunt.ErrSignedOut, nil
 }
 
-// appendEvent records an event. That of an ending is its audit entry as well,
-// and therefore has an address, be it empty.
-func (t *tx) appendEvent(by exeunt.Actor, rev exeunt.Revocation, generation, version int64, now time.Time) (int64, error) {
-	seq := t.seq + 1
-	var address any
-	if rev.Scope != exeunt.ScopeProfile {
-		address = addressText(by.Address)
-	}
-	_, err := t.exec(`INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, version, reason, by_kind, by_account, by_session, by_label, by_address)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		seq, ms(now), rev.Account.Bytes(), rev.Scope, rev.Session.Bytes(), rev.AppSession.Bytes(), generation, version, rev.Reason,
-		by.Kind, by.Account.Bytes(), by.Session.Bytes(), by.Label, address)
+// appendEvent gives an event the next number and records it.
+func (t *tx) applogEvent(e exeunt.Event) (int64, error) {
+	e.Seq, e.At = t.seq+1, at(ms(e.At))
+	_, err := t.exec(`INSERT INTO events (`+eventColumns+`, by_address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		append(eventValues(&e), addressText(e.By.Address))...)
 	if err != nil {
 		return 0, err
 	}
-	t.seq = seq
-	t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(now)), Revocation: rev, By: by, Generation: generation, Version: version})
-	return seq, nil
+	t.seq = e.Seq
+	t.events = append(t.events, e)
+	return e.Seq, nil
 }
 
 func (t *tx) audit(e exeunt.AuditEntry) error {

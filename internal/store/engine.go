@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"regexp"
@@ -64,8 +63,6 @@ type traits struct {
 	// sole: nobody else writes to the database, so the log's head is what this
 	// process committed last.
 	sole bool
-	// dense: its pages are left no room for rows that grow, so a row keeps it.
-	dense bool
 	// tidy is asked for about once a second between transactions, "" for nothing.
 	tidy string
 }
@@ -117,17 +114,17 @@ func SQLitePath(rawURL string) (path string, ok bool) {
 	return path, err == nil && path != ""
 }
 
-//go:embed migrations/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
 // migrate brings the schema up to date. A database from a newer program is
 // refused: this one would not know what its columns mean.
-func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, spelling *strings.Replacer, opts ...goose.ProviderOption) error {
-	dir, err := fs.Sub(migrations, "migrations")
+func migrate(ctx context.Context, dialect goose.Dialect, folder string, db *sql.DB, opts ...goose.ProviderOption) error {
+	dir, err := fs.Sub(migrations, "migrations/"+folder)
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(dialect, db, spelled{dir, spelling}, append(opts, goose.WithDisableGlobalRegistry(true))...)
+	p, err := goose.NewProvider(dialect, db, dir, append(opts, goose.WithDisableGlobalRegistry(true))...)
 	if err != nil {
 		return err
 	}
@@ -144,28 +141,3 @@ func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, spelling *s
 	_, err = p.Up(ctx)
 	return err
 }
-
-// spelled is a folder of SQL files in one engine's spelling.
-type spelled struct {
-	fs.FS
-	spelling *strings.Replacer
-}
-
-func (s spelled) Open(name string) (fs.File, error) {
-	f, err := s.FS.Open(name)
-	if err != nil || !strings.HasSuffix(name, ".sql") {
-		return f, err
-	}
-	text, err := io.ReadAll(f)
-	if err != nil {
-		return nil, err
-	}
-	return spelledFile{f, strings.NewReader(s.spelling.Replace(string(text)))}, nil
-}
-
-type spelledFile struct {
-	fs.File
-	text io.Reader
-}
-
-func (f spelledFile) Read(p []byte) (int, error) { return f.text.Read(p) }

@@ -143,11 +143,12 @@ const eventRow = `xmin`
 // most of that.
 func readEvent(columns [][]byte) (e exeunt.Event, err error) {
 	r := binaryRow{columns: columns}
-	e.Seq, e.At = r.number(), at(r.number())
+	e.Seq, e.At, e.Kind = r.number(), at(r.number()), exeunt.EventKind(r.text())
 	r.id(&e.Account)
 	e.Scope = exeunt.Scope(r.text())
 	r.id(&e.Session)
 	r.id(&e.AppSession)
+	e.Client = exeunt.ClientID(r.text())
 	e.Generation, e.Version = r.number(), r.number()
 	e.Reason, e.By.Kind = exeunt.Reason(r.text()), exeunt.ActorKind(r.text())
 	r.id(&e.By.Account)

@@ -109,15 +109,15 @@ func (s *testStore) session(id exeunt.AccountID) exeunt.Session {
 }
 
 func endOne(v exeunt.Session) exeunt.Revocation {
-	return exeunt.Revocation{Account: v.Account, Scope: exeunt.ScopeSession, Session: v.ID, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: v.Account, Scope: exeunt.ScopeSession, Session: v.ID}, Reason: exeunt.ReasonSignedOut}
 }
 
 func endAll(id exeunt.AccountID) exeunt.Revocation {
-	return exeunt.Revocation{Account: id, Scope: exeunt.ScopeAccount, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}
 }
 
 func endOthers(keep exeunt.Session) exeunt.Revocation {
-	return exeunt.Revocation{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID}, Reason: exeunt.ReasonSignedOut}
 }
 
 func (s *testStore) end(rev exeunt.Revocation) Ending {

@@ -45,15 +45,8 @@ const (
 	migrationPatience = "700"
 )
 
-var (
-	// Statements are written as PostgreSQL has them.
-	postgresSpelling = strings.NewReplacer()
-	// "C" compares bytes, as SQLite does.
-	postgresTypes = strings.NewReplacer(" INTEGER /* counts */", " BIGINT GENERATED ALWAYS AS IDENTITY",
-		" INTEGER", " BIGINT", " BLOB", " BYTEA", " TEXT", ` TEXT COLLATE "C"`,
-		"/* concurrently */", "CONCURRENTLY", "/* if not exists */", "IF NOT EXISTS",
-		"-- postgres: no transaction", "-- +goose NO TRANSACTION", "-- postgres: ", "")
-)
+// Statements are written as PostgreSQL has them.
+var postgresSpelling = strings.NewReplacer()
 
 func newPostgres(opt Options) (*postgresEngine, error) {
 	c, err := pgx.ParseConfig(opt.URL)
@@ -117,7 +110,7 @@ func (e *postgresEngine) migrate(ctx context.Context, ready stdlib.OptionOpenDB)
 	if err != nil {
 		return err
 	}
-	err = migrate(ctx, goose.DialectPostgres, db, postgresTypes, goose.WithSessionLocker(locker))
+	err = migrate(ctx, goose.DialectPostgres, "postgres", db, goose.WithSessionLocker(locker))
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == "55P03" { // lock_not_available
 		return fmt.Errorf("another program keeps a table locked, perhaps a backup, so the schema was not brought up to date, or not as far as it goes; nothing is half done: run it again when that program has ended (%w)", err)

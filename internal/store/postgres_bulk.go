@@ -32,8 +32,8 @@ const bulkEnd = `WITH wish AS (
 ), done AS (
 	SELECT w.*, e.label, (SELECT h.seq FROM log_head h WHERE h.id = 1) + row_number() OVER (ORDER BY w.ord) AS seq FROM ended e JOIN wish w ON w.ord = e.ord
 ), logged AS (
-	INSERT INTO events (seq, at, account_id, scope, session_id, generation, reason, by_kind, by_account, by_session, by_label, by_address)
-	SELECT seq, now, account, 'session', session, 0, reason, by_kind, by_account, by_session, label, by_address FROM done
+	INSERT INTO events (seq, at, kind, account_id, scope, session_id, client_id, generation, version, reason, by_kind, by_account, by_session, by_label, by_address)
+	SELECT seq, now, 'ended', account, 'session', session, '', 0, 0, reason, by_kind, by_account, by_session, label, by_address FROM done
 ), remembered AS (
 	INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT actor, key, request, seq, 1, now FROM done WHERE key <> ''
 ), counted AS (
@@ -133,7 +133,7 @@ func (t *tx) readEnds(answers pgx.BatchResults, list []*ending) error {
 		e := list[ord-1]
 		e.by.Label = label
 		e.out = Ending{Seq: seq, At: e.now, Ended: 1}
-		t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})
+		t.events = append(t.events, exeunt.Event{Seq: seq, At: at(ms(e.now)), Kind: exeunt.EventEnded, Target: e.rev.Target, Reason: e.rev.Reason, By: e.by})
 	}
 	return rows.Err()
 }
@@ -148,7 +148,7 @@ func (*postgresEngine) saveActivity(t *tx, list []live.Activity) error {
 		}
 	}
 	const given = ` FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS g(account, id, seen) WHERE account_id = g.account AND x.id = g.id AND ended_at IS NULL`
-	if _, err := t.exec(`UPDATE sessions x SET seen = greatest(x.seen, g.seen), deadline = CASE WHEN x.deadline < g.seen + `+lookAhead+` THEN least(greatest(x.seen, g.seen) + x.idle, x.expires) ELSE x.deadline END`+given, sessions.args()...); err != nil {
+	if _, err := t.exec(`UPDATE sessions x SET seen = greatest(x.seen, g.seen), due = CASE WHEN x.due < g.seen + `+lookAhead+` THEN least(greatest(x.seen, g.seen) + x.idle, x.expires) ELSE x.due END`+given, sessions.args()...); err != nil {
 		return err
 	}
 	_, err := t.exec(`UPDATE app_sessions x SET seen = greatest(x.seen, g.seen)`+given, apps.args()...)

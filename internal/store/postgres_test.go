@@ -298,8 +298,8 @@ func TestEachOfManyEndingsIsFoundByItsKey(t *testing.T) {
 	s := openStore(t, testpg.NewDatabase(t))
 	a := s.account()
 	s.session(a.ID)
-	if _, err := s.tx.conn.ExecContext(t.Context(), `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, deadline, generation)
-		SELECT account_id, substr(sha256(n::text::bytea), 1, 16), sha256(n::text::bytea), kind, label, user_agent, address, method, started, seen, idle, expires, deadline, generation
+	if _, err := s.tx.conn.ExecContext(t.Context(), `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, due, generation)
+		SELECT account_id, substr(sha256(n::text::bytea), 1, 16), sha256(n::text::bytea), kind, label, user_agent, address, method, started, seen, idle, expires, due, generation
 		FROM sessions, generate_series(1, 5000) AS n`); err != nil {
 		t.Fatal(err)
 	}

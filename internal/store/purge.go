@@ -29,7 +29,7 @@ var stale = []struct {
 	// An event outlives the sessions it explains, and the last one stays: by it
 	// other nodes tell whether the log is still the one that they follow.
 	{"events", "seq", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1
-		AND seq <= (SELECT CASE WHEN settled < purged THEN settled ELSE purged END FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.audit},
+		AND seq <= (SELECT CASE WHEN ends_written < purged THEN ends_written ELSE purged END FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.audit},
 }
 
 func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
@@ -74,7 +74,7 @@ const clocksApart = time.Minute
 // returns how many. What there is to do is found on a reading connection.
 func (s *Store) purgeSessions(ctx context.Context, before int64) (done int64, err error) {
 	var purged, last, unsettled int64
-	err = s.read.QueryRowContext(ctx, `SELECT h.purged, COALESCE(max(CASE WHEN e.at < $1 THEN e.seq END), 0), COALESCE(min(CASE WHEN e.generation > 0 AND e.seq > h.settled THEN e.seq END), 0) FROM log_head h
+	err = s.read.QueryRowContext(ctx, `SELECT h.purged, COALESCE(max(CASE WHEN e.at < $1 THEN e.seq END), 0), COALESCE(min(CASE WHEN e.generation > 0 AND e.seq > h.ends_written THEN e.seq END), 0) FROM log_head h
 		LEFT JOIN (SELECT seq, at, generation FROM events WHERE seq > (SELECT purged FROM log_head WHERE id = 1) ORDER BY seq LIMIT $2) AS e
 		ON e.seq > h.purged WHERE h.id = 1 GROUP BY h.purged`, before-clocksApart.Milliseconds(), sweepStep).Scan(&purged, &last, &unsettled)
 	if err != nil {

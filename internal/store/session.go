@@ -30,11 +30,11 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 	err := s.commit(ctx, func(t *tx) (err error) {
 		refused = nil
 		v := &n.Session
-		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, deadline, room, generation)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, generation FROM accounts
-			WHERE id = $1 AND generation = $14 AND credential_version = $15 AND status = 'active'`,
+		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, due, generation)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, generation FROM accounts
+			WHERE id = $1 AND generation = $13 AND credential_version = $14 AND status = 'active'`,
 			v.Account.Bytes(), v.ID.Bytes(), n.Hash[:], v.Kind, v.Label, v.UserAgent, addressText(v.Address), v.Method, ms(v.Started),
-			v.Idle.Milliseconds(), ms(v.ExpiresAt), min(ms(v.Started)+v.Idle.Milliseconds(), ms(v.ExpiresAt)), s.traits.room(v.Label), n.Proof.Generation, n.Proof.CredentialVersion)
+			v.Idle.Milliseconds(), ms(v.ExpiresAt), min(ms(v.Started)+v.Idle.Milliseconds(), ms(v.ExpiresAt)), n.Proof.Generation, n.Proof.CredentialVersion)
 		if err != nil {
 			return err
 		}
@@ -58,16 +58,6 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 	return seq, refused
 }
 
-// room is what a session's row keeps for its end: when, why and by whom, which
-// most often is the session itself.
-func (t traits) room(label string) []byte {
-	if !t.dense {
-		return nil
-	}
-	const rest = 6 + len(exeunt.ReasonDisabled) + len(exeunt.ActorOperator) + idLen // the moment, reason, kind of actor and session
-	return make([]byte, rest+len(label))
-}
-
 // replace ends the session that the new one takes the place of. It may belong
 // to another account, and it may be gone already.
 func (t *tx) replace(n NewSession) error {
@@ -79,7 +69,7 @@ func (t *tx) replace(n NewSession) error {
 	if !ok || err != nil {
 		return err
 	}
-	rev := exeunt.Revocation{Account: account, Scope: exeunt.ScopeSession, Session: n.Replaces, Reason: exeunt.ReasonReplaced}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: n.Replaces}, Reason: exeunt.ReasonReplaced}
 	by := exeunt.System()
 	by.Label = n.Session.Label
 	_, _, err = t.end(by, rev, Change{}, n.Session.Started)

@@ -34,7 +34,7 @@ func (e *sqliteEngine) name() string { return "sqlite:" + e.path }
 func (*sqliteEngine) traits() traits {
 	// The passive checkpoint moves the write-ahead log into the database file
 	// without waiting for readers.
-	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling, exits: true, sole: true, dense: true, tidy: `PRAGMA wal_checkpoint(PASSIVE)`}
+	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling, exits: true, sole: true, tidy: `PRAGMA wal_checkpoint(PASSIVE)`}
 }
 
 func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
@@ -67,7 +67,7 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 			return nil, err
 		}
 	}
-	if err := migrate(ctx, goose.DialectSQLite3, e.write, sqliteSpelling); err != nil {
+	if err := migrate(ctx, goose.DialectSQLite3, "sqlite", e.write); err != nil {
 		return nil, err
 	}
 	read, err := sql.Open("sqlite", e.dsn("query_only(1)"))

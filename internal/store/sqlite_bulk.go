@@ -60,19 +60,19 @@ var (
 	// The same as tx.endSession does for one: for sessions that end themselves,
 	// which are nearly all, and for others.
 	ownRows = forMany(`WITH w (account, session, reason, now) AS (VALUES `, `(?, ?, ?, ?)`, `)
-		UPDATE sessions SET ended_at = w.now, ended_reason = w.reason, ended_by = 'person', ended_by_session = id, ended_by_label = label, room = NULL`+
+		UPDATE sessions SET ended_at = w.now, ended_reason = w.reason, ended_by = 'person', ended_by_session = id, ended_by_label = label`+
 		whereLive+` RETURNING id, label`)
 	endRows = forMany(`WITH w (account, session, reason, now, by_kind, by_session, by_label, actor, key) AS (VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?, ?)`, `)
 		UPDATE sessions SET ended_at = CASE w.reason WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE w.now END, ended_reason = w.reason, ended_by = w.by_kind,
-		ended_by_session = w.by_session, ended_by_label = w.by_label, room = NULL`+
+		ended_by_session = w.by_session, ended_by_label = w.by_label`+
 		whereLive+` AND (w.reason <> 'idle' OR seen + idle <= w.now) AND (w.reason <> 'absolute' OR expires <= w.now)
 		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.actor = w.actor AND o.key = w.key) RETURNING id, ended_by_label`)
 	countRows   = forMany(`WITH w (account, n) AS (VALUES `, `(?, ?)`, `) UPDATE accounts SET live_sessions = live_sessions - w.n FROM w WHERE id = w.account`)
-	eventRows   = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `, `(?, ?, ?, 'session', ?, NULL, 0, 0, ?, ?, ?, ?, ?, ?)`, ``)
+	eventRows   = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
 	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `, `(?, ?, ?, ?, ?, ?)`, ``)
 
 	seenRows = forMany(`WITH w (account, id, seen) AS (VALUES `, `(?, ?, ?)`, `)
-		UPDATE sessions SET seen = max(sessions.seen, w.seen), deadline = CASE WHEN deadline < w.seen + `+lookAhead+` THEN min(max(sessions.seen, w.seen) + idle, expires) ELSE deadline END
+		UPDATE sessions SET seen = max(sessions.seen, w.seen), due = CASE WHEN due < w.seen + `+lookAhead+` THEN min(max(sessions.seen, w.seen) + idle, expires) ELSE due END
 		FROM w WHERE account_id = w.account AND sessions.id = w.id AND ended_at IS NULL`)
 	seenAppRows = forMany(`WITH w (account, id, seen) AS (VALUES `, `(?, ?, ?)`, `)
 		UPDATE app_sessions SET seen = max(app_sessions.seen, w.seen) FROM w WHERE account_id = w.account AND app_sessions.id = w.id AND ended_at IS NULL`)
@@ -118,7 +118,7 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 		e.by.Label = label
 		t.seq++
 		e.out = Ending{Seq: t.seq, At: e.now, Ended: 1}
-		t.events = append(t.events, exeunt.Event{Seq: t.seq, At: at(ms(e.now)), Revocation: e.rev, By: e.by})
+		t.events = append(t.events, exeunt.Event{Seq: t.seq, At: at(ms(e.now)), Kind: exeunt.EventEnded, Target: e.rev.Target, Reason: e.rev.Reason, By: e.by})
 		ended = append(ended, e)
 		if e.rev.Key != "" {
 			keyed = append(keyed, e)
@@ -128,9 +128,8 @@ func (*sqliteEngine) end(t *tx, list []*ending) error {
 		}
 	}
 	if err := eventRows.exec(t, len(ended), func(to []any, row int) []any {
-		e := ended[row]
-		return append(to, e.out.Seq, ms(e.now), e.rev.Account.Bytes(), e.rev.Session.Bytes(), e.rev.Reason,
-			e.by.Kind, e.by.Account.Bytes(), e.by.Session.Bytes(), e.by.Label, addressText(e.by.Address))
+		e := &t.events[len(t.events)-len(ended)+row]
+		return append(append(to, eventValues(e)...), addressText(e.By.Address))
 	}); err != nil {
 		return err
 	}

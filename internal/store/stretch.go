@@ -30,12 +30,12 @@ func (s *Store) Stretch(ctx context.Context, after, upTo int64) (l Stretch, err 
 	defer cancel()
 	var single int64
 	err = one.QueryRowContext(ctx, `SELECT count(*), string_agg(COALESCE(app_session_id, session_id), '')
-		FROM events WHERE seq > $1 AND seq <= $2 AND scope = 'session'`, after, upTo).Scan(&single, &l.Ended)
+		FROM events WHERE seq > $1 AND seq <= $2 AND kind = 'ended' AND scope = 'session'`, after, upTo).Scan(&single, &l.Ended)
 	if err != nil {
 		return l, unavailable("events", err)
 	}
 	if single < upTo-after {
-		rows, err := one.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 AND seq <= $2 AND scope <> 'session'`, after, upTo)
+		rows, err := one.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 AND seq <= $2 AND (kind <> 'ended' OR scope <> 'session')`, after, upTo)
 		if l.Events, err = collect(&timedRows{rows, func() {}}, err, "events", scanEvent); err != nil {
 			return l, err
 		}

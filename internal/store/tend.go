@@ -35,16 +35,16 @@ func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
 
 const overdueColumns = `SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen + s.idle THEN 'absolute' ELSE 'idle' END
 	FROM sessions s JOIN accounts a ON a.id = s.account_id
-	WHERE s.ended_at IS NULL AND s.generation >= a.generation AND s.deadline <= $1 AND (s.seen + s.idle <= $1 OR s.expires <= $1)`
+	WHERE s.ended_at IS NULL AND s.generation >= a.generation AND s.due <= $1 AND (s.seen + s.idle <= $1 OR s.expires <= $1)`
 
 // Overdue returns sessions of every account whose time has run out as far as
 // the database knows, at most limit.
 func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]live.Overdue, error) {
-	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` ORDER BY s.deadline LIMIT $2`, ms(now), limit))
+	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` ORDER BY s.due LIMIT $2`, ms(now), limit))
 }
 
 // due are sessions that it is time to look at and that have not run out.
-const due = `SELECT account_id, id FROM sessions WHERE deadline <= $1 AND (ended_at IS NOT NULL OR (seen + idle > $1 AND expires > $1)) ORDER BY deadline LIMIT $2`
+const due = `SELECT account_id, id FROM sessions WHERE due <= $1 AND (ended_at IS NOT NULL OR (seen + idle > $1 AND expires > $1)) ORDER BY due LIMIT $2`
 
 // PutOff deals with sessions that it is time to look at and that have been
 // active meanwhile, or have ended: it sets when to look next, which for one that
@@ -60,7 +60,7 @@ func (s *Store) PutOff(ctx context.Context, r Retention, now time.Time) (more bo
 		if more = n > 0; more || err != nil {
 			return err
 		}
-		n, err = t.exec(`UPDATE sessions SET deadline = CASE WHEN ended_at IS NULL THEN least(seen + idle, expires) ELSE ended_at + $3 END
+		n, err = t.exec(`UPDATE sessions SET due = CASE WHEN ended_at IS NULL THEN least(seen + idle, expires) ELSE ended_at + $3 END
 			WHERE (account_id, id) IN (`+due+`)`, ms(now), sweepStep, r.Ended.Milliseconds()+1)
 		more = n == sweepStep
 		return err
@@ -91,35 +91,35 @@ func scanOverdue(rows *timedRows, err error) ([]live.Overdue, error) {
 // this. What there is to do is found on a reading connection; sign-outs wait
 // only for what is written.
 func (s *Store) SettleEnded(ctx context.Context) (more bool, err error) {
-	var head, settled, next, last int64
+	var head, endsWritten, next, last int64
 	var any bool
-	err = s.read.QueryRowContext(ctx, `SELECT seq, settled, COALESCE((SELECT min(e.seq) FROM events e WHERE e.seq > settled AND e.generation > 0), 0)
-		FROM log_head WHERE id = 1`).Scan(&head, &settled, &next)
+	err = s.read.QueryRowContext(ctx, `SELECT seq, ends_written, COALESCE((SELECT min(e.seq) FROM events e WHERE e.seq > ends_written AND e.generation > 0), 0)
+		FROM log_head WHERE id = 1`).Scan(&head, &endsWritten, &next)
 	if err != nil {
 		return false, unavailable("log head", err)
 	}
 	switch {
-	case next == 0 && head == settled:
+	case next == 0 && head == endsWritten:
 		return false, nil
 	case next == 0:
-		return false, s.commit(ctx, func(t *tx) error { return t.settledUpTo(head) })
+		return false, s.commit(ctx, func(t *tx) error { return t.endsWrittenUpTo(head) })
 	}
 	// Somebody who ends everything again and again leaves many events that ended
 	// nobody, and they shall not cost a commit each.
 	err = s.read.QueryRowContext(ctx, `SELECT max(c.last), EXISTS (SELECT 1 FROM (`+stepOfLog+`) AS c JOIN sessions s ON s.account_id = c.account_id
-		AND s.ended_at IS NULL AND s.generation < c.generation) FROM (`+stepOfLog+`) AS c`, settled, sweepStep).Scan(&last, &any)
+		AND s.ended_at IS NULL AND s.generation < c.generation) FROM (`+stepOfLog+`) AS c`, endsWritten, sweepStep).Scan(&last, &any)
 	if err != nil {
 		return false, unavailable("events to settle", err)
 	}
 	err = s.commit(ctx, func(t *tx) error {
 		if !any {
-			return t.settledUpTo(last)
+			return t.endsWrittenUpTo(last)
 		}
 		written, err := t.settle(next)
 		if err != nil || written == sweepStep {
 			return err
 		}
-		return t.settledUpTo(next)
+		return t.endsWrittenUpTo(next)
 	})
 	return err == nil, err
 }
@@ -130,12 +130,12 @@ const stepOfLog = `SELECT account_id, max(seq) AS last, max(generation) AS gener
 	(SELECT seq, account_id, generation FROM events WHERE seq > $1 AND generation > 0 ORDER BY seq LIMIT $2) AS step GROUP BY account_id`
 
 func (t *tx) settle(seq int64) (written int64, err error) {
-	return t.exec(`UPDATE sessions SET ended_at = e.at, ended_reason = e.reason, ended_by = e.by_kind, ended_by_session = e.by_session, ended_by_label = e.by_label, room = NULL
+	return t.exec(`UPDATE sessions SET ended_at = e.at, ended_reason = e.reason, ended_by = e.by_kind, ended_by_session = e.by_session, ended_by_label = e.by_label
 		FROM events e WHERE e.seq = $1 AND sessions.account_id = e.account_id AND sessions.id IN
 		(SELECT s.id FROM sessions s WHERE s.account_id = e.account_id AND s.ended_at IS NULL AND s.generation < e.generation LIMIT $2)`, seq, sweepStep)
 }
 
-func (t *tx) settledUpTo(seq int64) error {
-	_, err := t.exec(`UPDATE log_head SET settled = greatest(settled, $1) WHERE id = 1`, seq)
+func (t *tx) endsWrittenUpTo(seq int64) error {
+	_, err := t.exec(`UPDATE log_head SET ends_written = greatest(ends_written, $1) WHERE id = 1`, seq)
 	return err
 }

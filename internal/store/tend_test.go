@@ -39,7 +39,7 @@ func endsOfNobody(t *testing.T, s *testStore) {
 	if n := s.count(`SELECT touched FROM log_head`) - before; n > 8 {
 		t.Errorf("%d ends of nobody were settled in %d transactions", empty, n)
 	}
-	if head, settled := s.count(`SELECT seq FROM log_head`), s.count(`SELECT settled FROM log_head`); head != settled {
+	if head, settled := s.count(`SELECT seq FROM log_head`), s.count(`SELECT ends_written FROM log_head`); head != settled {
 		t.Errorf("settled up to %d of %d", settled, head)
 	}
 	for _, v := range []exeunt.Session{v, w} {
@@ -86,7 +86,7 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 		t.Errorf("they were put off again in %d transactions", n)
 	}
 	next := func(v exeunt.Session) int64 {
-		return s.count(`SELECT deadline FROM sessions WHERE id = $1`, v.ID.Bytes())
+		return s.count(`SELECT due FROM sessions WHERE id = $1`, v.ID.Bytes())
 	}
 	if next(busy) != ms(now.Add(30*time.Minute)) || next(idle) != ms(now) || next(ended) != ms(epoch.Add(time.Minute+r.Ended))+1 {
 		t.Errorf("looked at next at %d, %d and %d", next(busy), next(idle), next(ended))
@@ -227,31 +227,5 @@ func outOfOrder(t *testing.T, s *testStore) {
 	}
 	if n := s.count(`SELECT count(*) FROM sessions`); n != 0 {
 		t.Errorf("%d sessions are left that ended more than %v ago", n, r.Ended)
-	}
-}
-
-func TestWhatTheVersionBeforeRecorded(t *testing.T) { onEachEngine(t, whatTheVersionBefore) }
-
-func whatTheVersionBefore(t *testing.T, s *testStore) {
-	a := s.account()
-	v := s.session(a.ID)
-	s.end(endOne(v))
-	if err := s.commit(t.Context(), func(tx *tx) error {
-		if _, err := tx.exec(`UPDATE events SET by_address = NULL`); err != nil {
-			return err
-		}
-		return tx.audit(exeunt.AuditEntry{At: epoch, Account: a.ID, Action: exeunt.AuditEnd, Session: v.ID, By: exeunt.System(), Detail: "session signed_out"})
-	}); err != nil {
-		t.Fatal(err)
-	}
-	list, err := s.Audit(t.Context(), a.ID, 10)
-	if err != nil || len(list) != 3 || list[0].Action != exeunt.AuditEnd || list[1].Action != exeunt.AuditSignIn {
-		t.Errorf("the audit says %+v, %v", list, err)
-	}
-	if _, err := s.Purge(t.Context(), Retention{Ended: time.Hour, Audit: 24 * time.Hour}, epoch.Add(2*time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	if n := s.count(`SELECT count(*) FROM sessions`); n != 0 {
-		t.Error("not purged")
 	}
 }

@@ -63,7 +63,7 @@ func tightenInSteps(t *testing.T, s *testStore) {
 	if n := steps(strict); n != 3 {
 		t.Errorf("%d sessions were shortened in %d transactions", there, n)
 	}
-	if n := s.count(`SELECT count(*) FROM sessions WHERE idle = 60000 AND expires = started + 3600000 AND deadline = started + 60000`); n != there {
+	if n := s.count(`SELECT count(*) FROM sessions WHERE idle = 60000 AND expires = started + 3600000 AND due = started + 60000`); n != there {
 		t.Errorf("%d of %d sessions have the new limits", n, there)
 	}
 	if n := steps(strict); n != 0 {

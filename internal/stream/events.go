@@ -134,7 +134,7 @@ func (v *reader) catchUp() (more <-chan struct{}, err error) {
 		case len(list) == 0:
 			return more, nil
 		}
-		if err := v.out.Ends(told(list)); err != nil {
+		if err := v.out.Log(told(list)); err != nil {
 			return nil, err
 		}
 		v.at = next
@@ -153,12 +153,12 @@ func (v *reader) reload() error {
 }
 
 // told leaves out all that a verifier does not need: who did it and why.
-func told(list []feed.Entry) []client.EndEvent {
-	out := make([]client.EndEvent, len(list))
+func told(list []feed.Entry) []client.LogEvent {
+	out := make([]client.LogEvent, len(list))
 	for i, e := range list {
-		out[i] = client.EndEvent{
-			Seq: e.Seq, At: e.At.UTC(), Scope: string(e.Scope), Account: e.Account.String(),
-			Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: e.Digest,
+		out[i] = client.LogEvent{
+			Seq: e.Seq, At: e.At.UTC(), Kind: client.EventKind(e.Kind), Scope: string(e.Scope), Account: e.Account.String(),
+			Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: e.Digest, Client: string(e.Client),
 		}
 	}
 	return out

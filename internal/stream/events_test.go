@@ -51,24 +51,24 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 	app, ans := s.NewAppSession(t, two, testnode.Chirp)
 	_ = app
 	s.SignOut(t, one)
-	if _, err := s.End(t.Context(), testnode.PersonIn(two), exeunt.Revocation{Account: two.Account, Scope: exeunt.ScopeOthers, Session: two.ID, Reason: exeunt.ReasonSignedOut}); err != nil {
+	if _, err := s.End(t.Context(), testnode.PersonIn(two), exeunt.Revocation{Target: exeunt.Target{Account: two.Account, Scope: exeunt.ScopeOthers, Session: two.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.End(t.Context(), exeunt.System(), exeunt.Revocation{Account: two.Account, Scope: exeunt.ScopeSession, Session: two.ID, AppSession: ans.App}); err != nil {
+	if _, err := s.End(t.Context(), exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: two.Account, Scope: exeunt.ScopeSession, Session: two.ID, AppSession: ans.App}}); err != nil {
 		t.Fatal(err)
 	}
 	s.SignOutEverywhere(t, two)
-	want := []client.EndEvent{
-		{Seq: 1, Scope: "session", Session: one.ID.String()},
-		{Seq: 2, Scope: "others", Session: two.ID.String(), Generation: proof.Generation + 1},
-		{Seq: 3, Scope: "session", Session: two.ID.String(), AppSession: ans.App.String()},
-		{Seq: 4, Scope: "account", Generation: proof.Generation + 2},
+	want := []client.LogEvent{
+		{Seq: 1, Kind: client.EventEnded, Scope: "session", Session: one.ID.String()},
+		{Seq: 2, Kind: client.EventEnded, Scope: "others", Session: two.ID.String(), Generation: proof.Generation + 1},
+		{Seq: 3, Kind: client.EventEnded, Scope: "session", Session: two.ID.String(), AppSession: ans.App.String()},
+		{Seq: 4, Kind: client.EventEnded, Scope: "account", Generation: proof.Generation + 2},
 	}
 	digests := map[int64]string{}
-	check := func(in <-chan event, want []client.EndEvent) {
+	check := func(in <-chan event, want []client.LogEvent) {
 		t.Helper()
 		for _, w := range want {
-			got := message[client.EndEvent](t, in, "end")
+			got := message[client.LogEvent](t, in, "log")
 			if got.At.IsZero() {
 				t.Errorf("%d has no time", got.Seq)
 			}
@@ -128,7 +128,7 @@ func TestAnOpenStreamIsToldOfAnotherHistory(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	s.SignOut(t, later)
-	if e := message[client.EndEvent](t, in, "end"); e.Seq != 2 {
+	if e := message[client.LogEvent](t, in, "log"); e.Seq != 2 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -145,7 +145,7 @@ func TestEventsNameNobody(t *testing.T) {
 		if !ok {
 			t.Fatal("the stream ended")
 		}
-		if e.name == "end" {
+		if e.name == "log" {
 			if strings.Contains(e.data, "ada") || strings.Contains(e.data, session.Label) || strings.Contains(e.data, "signed_out") {
 				t.Errorf("%s", e.data)
 			}
@@ -228,7 +228,7 @@ func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
 			var list []exeunt.Event
 			for range many {
 				next++
-				list = append(list, exeunt.Event{Seq: next, Revocation: exeunt.Revocation{Scope: exeunt.ScopeAccount, Account: exeunt.NewAccountID()}, Generation: 2})
+				list = append(list, exeunt.Event{Seq: next, Kind: exeunt.EventEnded, Target: exeunt.Target{Scope: exeunt.ScopeAccount, Account: exeunt.NewAccountID()}, Generation: 2})
 			}
 			if err := n.Feed.Own(list); err != nil {
 				t.Fatal(err)
@@ -245,14 +245,14 @@ func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
 		at, reload := int64(0), false
 		read := func(in <-chan event) {
 			for e := range in {
-				var v client.EndEvent
+				var v client.LogEvent
 				if err := json.Unmarshal([]byte(e.data), &v); err != nil {
 					t.Fatal(err)
 				}
 				switch e.name {
 				case "reload":
 					at, reload = v.Seq, true
-				case "end":
+				case "log":
 					if at++; v.Seq != at {
 						t.Fatalf("%d follows %d", v.Seq, at-1)
 					}

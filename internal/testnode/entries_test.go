@@ -16,27 +16,39 @@ func TestAnEntryThatCannotBeRead(t *testing.T) {
 	// Entry 1 is nonsense; entry 2, behind it, ends a session.
 	server.Exec(t, "test1", `BEGIN;
 		UPDATE log_head SET seq = 1, touched = touched + 1;
-		INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label)
-			SELECT 1, 1, account_id, 'session', '\x010203', '\x00000000000000000000000000000000', 0, 'signed_out', 'system', account_id, id, '' FROM sessions LIMIT 1;
+		INSERT INTO events (seq, at, kind, account_id, scope, session_id, app_session_id, client_id, generation, version, reason,
+			by_kind, by_account, by_session, by_label, by_address)
+			SELECT 1, 1, 'ended', account_id, 'session', '\x010203', '\x00000000000000000000000000000000', '', 0, 0, 'signed_out',
+			'system', account_id, id, '', '' FROM sessions LIMIT 1;
 		COMMIT`)
-	until(t, n, stays, live.CannotKnow)
+	until(t, n, stays, live.Indeterminate)
 	n.SignOut(t, s)
 	until(t, n, goes, live.Ended)
-	until(t, n, stays, live.CannotKnow)
+	until(t, n, stays, live.Indeterminate)
 	server.Exec(t, "test1", `UPDATE events SET session_id = '\x01020304050607080910111213141516' WHERE seq = 1`)
 	until(t, n, stays, live.Usable)
 	until(t, n, goes, live.Ended)
 }
 
-// An entry of a kind that only a newer program knows: what it has ended, the
-// store is asked.
+// An entry of a kind, or of a scope, that only a newer program knows: what it has
+// ended, the store is asked.
 func TestAnEntryFromANewerProgram(t *testing.T) {
+	for name, entry := range map[string]string{
+		"scope": `'ended', account_id, 'shared_ones'`, "kind": `'moved', account_id, ''`, "kind of no account": `'moved', NULL, ''`,
+	} {
+		t.Run(name, func(t *testing.T) { anEntryFromANewerProgram(t, entry) })
+	}
+}
+
+func anEntryFromANewerProgram(t *testing.T, entry string) {
 	server, n, stays, goes, _ := aloneWithTwo(t)
 	server.Exec(t, "test1", `BEGIN;
 		UPDATE log_head SET seq = 1, touched = touched + 1;
 		UPDATE sessions SET ended_at = 1, ended_reason = 'signed_out', ended_by = 'operator', ended_by_label = '' WHERE kind = 'shared';
-		INSERT INTO events (seq, at, account_id, scope, session_id, app_session_id, generation, reason, by_kind, by_account, by_session, by_label)
-			SELECT 1, 1, account_id, 'shared_ones', id, '\x00000000000000000000000000000000', 0, 'signed_out', 'system', account_id, id, '' FROM sessions LIMIT 1;
+		INSERT INTO events (seq, at, kind, account_id, scope, session_id, app_session_id, client_id, generation, version, reason,
+			by_kind, by_account, by_session, by_label, by_address)
+			SELECT 1, 1, `+entry+`, id, '\x00000000000000000000000000000000', '', 0, 0, 'signed_out',
+			'system', account_id, id, '', '' FROM sessions LIMIT 1;
 		COMMIT`)
 	until(t, n, goes, live.Ended)
 	until(t, n, stays, live.Usable)

@@ -138,7 +138,7 @@ func (c *caller) signIn(times int) error {
 func (c *caller) signOut(told func(exeunt.Token)) error {
 	ones := len(c.sessions) - 3
 	for i, s := range c.sessions[:ones] {
-		if err := c.end(s, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: s.ID}); err != nil {
+		if err := c.end(s, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeSession, Session: s.ID}}); err != nil {
 			return err
 		}
 		told(c.tokens[i])
@@ -148,10 +148,10 @@ func (c *caller) signOut(told func(exeunt.Token)) error {
 	switch rand.IntN(3) {
 	case 0:
 		c.ended, c.alive = c.tokens[:ones+2], c.tokens[ones+2:]
-		return c.end(last, exeunt.Revocation{Scope: exeunt.ScopeOthers, Session: last.ID})
+		return c.end(last, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeOthers, Session: last.ID}})
 	case 1:
 		c.ended, c.alive = c.tokens, nil
-		return c.end(last, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+		return c.end(last, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeAccount}})
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func (h *history) check(client, i, k int, n *testnode.Node, token exeunt.Token, 
 
 // end signs out until it is told an outcome.
 func (h *history) end(t *testing.T, client, i int, n *testnode.Node, s exeunt.Session) {
-	rev := exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}
 	for {
 		call := h.now()
 		_, err := n.End(context.Background(), testnode.PersonIn(s), rev)

@@ -104,7 +104,7 @@ func TestANodeThatHasLostTouchRefuses(t *testing.T) {
 	until(t, cluster[1], ended, live.Ended)
 	thaw := server.Freeze(t)
 	frozen := time.Now()
-	until(t, cluster[1], token, live.CannotKnow)
+	until(t, cluster[1], token, live.Indeterminate)
 	if got := cluster[1].Check(t.Context(), ended).State; got != live.Ended {
 		t.Errorf("an end is final, and yet the answer is %v", got)
 	}
@@ -128,7 +128,7 @@ func TestTheFirstSignOutAfterAFailoverGoesToTheNewServer(t *testing.T) {
 	until(t, n, token, live.Usable)
 	primary.Freeze(t)
 	standby.Promote(t)
-	until(t, n, token, live.CannotKnow)
+	until(t, n, token, live.Indeterminate)
 	until(t, n, token, live.Usable)
 	n.SignOut(t, session)
 	until(t, n, token, live.Ended)
@@ -205,7 +205,7 @@ func TestNodesThatWriteAtOnce(t *testing.T) {
 }
 
 func endIt(t *testing.T, n *testnode.Node, s exeunt.Session) {
-	_, err := n.End(context.Background(), testnode.PersonIn(s), exeunt.Revocation{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, Reason: exeunt.ReasonSignedOut})
+	_, err := n.End(context.Background(), testnode.PersonIn(s), exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut})
 	if err != nil {
 		t.Error(err)
 	}

@@ -168,7 +168,7 @@ func TestANodeThatIsCutOffRefuses(t *testing.T) {
 					asked := time.Now()
 					state := cutOff.Check(t.Context(), look.token).State
 					switch late := asked.Sub(answered); {
-					case state == live.CannotKnow:
+					case state == live.Indeterminate:
 						refused = true
 					case state == live.Ended:
 						t.Fatalf("the session that %s is called ended; nobody can have told the node", look.what)

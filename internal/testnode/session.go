@@ -35,13 +35,13 @@ func (n *Node) NewSession(t testing.TB, p exeunt.Proof, kind exeunt.SessionKind)
 // SignOut ends the session, as its own person.
 func (n *Node) SignOut(t testing.TB, s exeunt.Session) {
 	t.Helper()
-	n.endAs(t, s, exeunt.Revocation{Scope: exeunt.ScopeSession, Session: s.ID})
+	n.endAs(t, s, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeSession, Session: s.ID}})
 }
 
 // SignOutEverywhere ends all sessions of the account, from this one.
 func (n *Node) SignOutEverywhere(t testing.TB, s exeunt.Session) {
 	t.Helper()
-	n.endAs(t, s, exeunt.Revocation{Scope: exeunt.ScopeAccount})
+	n.endAs(t, s, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeAccount}})
 }
 
 func (n *Node) endAs(t testing.TB, s exeunt.Session, rev exeunt.Revocation) {

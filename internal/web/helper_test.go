@@ -116,7 +116,7 @@ func (s *site) queued() {
 	_, marker, _ := s.signIn(exeunt.KindKept)
 	l := s.Authority.Listen(marker.Account)
 	defer l.Close()
-	s.Authority.EndSoon(exeunt.Revocation{Account: marker.Account, Scope: exeunt.ScopeSession, Session: marker.ID, Reason: exeunt.ReasonSignedOut})
+	s.Authority.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: marker.Account, Scope: exeunt.ScopeSession, Session: marker.ID}, Reason: exeunt.ReasonSignedOut})
 	<-l.C()
 	stop()
 	<-done

@@ -23,7 +23,7 @@ func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) cl
 	switch ans.State {
 	case live.Usable:
 		return s.live(ans)
-	case live.CannotKnow:
+	case live.Indeterminate:
 		return client.State{State: client.Unknown}
 	case live.NoSuch:
 		return client.State{State: client.Over}

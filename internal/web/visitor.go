@@ -21,10 +21,10 @@ type Visitor struct {
 // SignedIn reports whether the request may act for the account.
 func (v Visitor) SignedIn() bool { return v.Presented == PresentedPair && v.Answer.Usable() }
 
-// CannotKnow reports that neither memory nor the store could tell: the answer
+// Indeterminate reports that neither memory nor the store could tell: the answer
 // is 503, which is not "signed out".
-func (v Visitor) CannotKnow() bool {
-	return v.Presented == PresentedPair && v.Answer.State == live.CannotKnow
+func (v Visitor) Indeterminate() bool {
+	return v.Presented == PresentedPair && v.Answer.State == live.Indeterminate
 }
 
 // Nobody reports that the browser presented nothing at all.
@@ -62,7 +62,7 @@ func (b Browser) Visitor(r *http.Request) Visitor {
 		v.Answer = authority.Answer{State: live.NoSuch} // an app's token in a cookie
 	}
 	if v.Presented == PresentedHalf && v.Answer.Usable() && b.Now().Sub(v.Answer.IssuedAt()) > halfGrace {
-		b.Authority.EndSoon(exeunt.Revocation{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session, Reason: exeunt.ReasonHalfPair})
+		b.Authority.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session}, Reason: exeunt.ReasonHalfPair})
 	}
 	return v
 }
@@ -75,7 +75,7 @@ func (b Browser) Introduced(ctx context.Context, v Visitor) Visitor {
 	}
 	var err error
 	if v.Profile, err = b.Authority.Profile(ctx, v.Answer); err != nil {
-		v.Answer = authority.Answer{State: live.CannotKnow}
+		v.Answer = authority.Answer{State: live.Indeterminate}
 	}
 	return v
 }

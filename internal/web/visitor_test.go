@@ -82,10 +82,10 @@ func TestVisitorsWhoHaveSignedOut(t *testing.T) {
 	if actor.Kind != exeunt.ActorPerson || actor.Account != session.Account || actor.Session != session.ID || !actor.App.IsZero() || !actor.Address.IsValid() {
 		t.Errorf("the actor is %+v", actor)
 	}
-	if _, err := s.Authority.End(context.Background(), actor, exeunt.Revocation{Account: session.Account, Scope: exeunt.ScopeSession, Session: session.ID, Reason: exeunt.ReasonSignedOut}); err != nil {
+	if _, err := s.Authority.End(context.Background(), actor, exeunt.Revocation{Target: exeunt.Target{Account: session.Account, Scope: exeunt.ScopeSession, Session: session.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
-	if v := s.Visitor(request(pair...)); v.SignedIn() || v.CannotKnow() || v.Nobody() || v.Presented != PresentedPair {
+	if v := s.Visitor(request(pair...)); v.SignedIn() || v.Indeterminate() || v.Nobody() || v.Presented != PresentedPair {
 		t.Errorf("%+v", v)
 	}
 }

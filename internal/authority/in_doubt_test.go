@@ -84,17 +84,17 @@ func TestASignOutInDoubt(t *testing.T) {
 					}
 				}
 			}
-			check("in doubt", live.CannotKnow)
+			check("in doubt", live.Indeterminate)
 			n.Live.Forget()
-			check("after a sweep of memory", live.CannotKnow)
+			check("after a sweep of memory", live.Indeterminate)
 			time.Sleep(2 * n.patience) // and it is tried again
-			check("still in doubt", live.CannotKnow)
+			check("still in doubt", live.Indeterminate)
 			n.held.Unlock()
 			if err := <-before; err != nil {
 				t.Fatal(err)
 			}
 			for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-				if _, waiting := n.doubts.oldest(); !waiting || time.Now().After(until) {
+				if _, waiting := n.inDoubt.oldest(); !waiting || time.Now().After(until) {
 					break
 				}
 			}
@@ -123,11 +123,11 @@ func TestADoubtThatWasNone(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
 	n.want(token, live.Usable)
-	u := unsettled{by: personIn(s), rev: endOthers(s), change: true}
+	u := inDoubtEnding{by: personIn(s), rev: endOthers(s), change: true}
 	u.rev.Session = exeunt.NewSessionID() // of another sign-in, say
-	n.doubt(u)
-	n.want(token, live.CannotKnow)
-	if !n.settle(ctx, u) {
+	n.putInDoubt(u)
+	n.want(token, live.Indeterminate)
+	if !n.resolve(ctx, u) {
 		t.Fatal("not settled")
 	}
 	n.want(token, live.Usable)
@@ -135,10 +135,10 @@ func TestADoubtThatWasNone(t *testing.T) {
 		t.Errorf("%+v, %v", a, err)
 	}
 	// While the store cannot tell, nobody is let in.
-	n.doubt(u)
+	n.putInDoubt(u)
 	n.Store.Close()
-	if n.settle(ctx, u) {
+	if n.resolve(ctx, u) {
 		t.Error("settled by a store that is closed")
 	}
-	n.want(token, live.CannotKnow)
+	n.want(token, live.Indeterminate)
 }

@@ -1,9 +1,8 @@
 -- Times are milliseconds since 1970-01-01 UTC. IDs are 16 random bytes, hashes
 -- are SHA-256. Every table of accounts leads with the account, so that it can
 -- be split by account. No column holds a secret in a usable form.
---
--- Types are written as SQLite has them and are spelled anew for PostgreSQL (see
--- postgres.go); "counts" marks a number that the database gives out itself.
+-- The other engine's baseline has the same tables and columns in its own types; a
+-- test compares them.
 
 -- +goose Up
 
@@ -28,6 +27,8 @@ CREATE TABLE accounts (
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
 
+-- Ending a session, or saving its activity, changes no column that an index has:
+-- so no page is written besides the row's.
 CREATE TABLE sessions (
   account_id       BLOB    NOT NULL REFERENCES accounts (id),
   id               BLOB    NOT NULL,
@@ -41,7 +42,7 @@ CREATE TABLE sessions (
   seen             INTEGER NOT NULL,
   idle             INTEGER NOT NULL,
   expires          INTEGER NOT NULL,
-  deadline         INTEGER NOT NULL, -- the earlier of expires and seen + idle
+  due              INTEGER NOT NULL, -- when maintenance looks at it next: never later than its time may run out
   generation       INTEGER NOT NULL,
   ended_at         INTEGER,
   ended_reason     TEXT,
@@ -52,8 +53,7 @@ CREATE TABLE sessions (
 );
 -- A browser names the session it holds without knowing whose it was.
 CREATE UNIQUE INDEX sessions_id ON sessions (id);
-CREATE INDEX sessions_deadline ON sessions (deadline) WHERE ended_at IS NULL;
-CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX sessions_due ON sessions (due);
 
 CREATE TABLE app_sessions (
   account_id       BLOB    NOT NULL,
@@ -72,6 +72,9 @@ CREATE TABLE app_sessions (
   FOREIGN KEY (account_id, session_id) REFERENCES sessions (account_id, id) ON DELETE CASCADE
 );
 CREATE INDEX app_sessions_parent ON app_sessions (account_id, session_id);
+-- The children of a session on a client that have not ended, oldest first.
+CREATE INDEX app_sessions_live ON app_sessions (account_id, session_id, client_id, started) WHERE ended_at IS NULL;
+CREATE INDEX app_sessions_ended ON app_sessions (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE codes (
   hash           BLOB    NOT NULL PRIMARY KEY,
@@ -86,6 +89,8 @@ CREATE TABLE codes (
 );
 CREATE INDEX codes_expires ON codes (expires);
 
+-- A one-time link. One that names an account sets a new password of it; one
+-- without makes an account.
 CREATE TABLE invites (
   hash            BLOB    NOT NULL PRIMARY KEY,
   handle          TEXT    NOT NULL,
@@ -93,38 +98,50 @@ CREATE TABLE invites (
   email           TEXT    NOT NULL,
   email_confirmed INTEGER NOT NULL,
   expires         INTEGER NOT NULL,
-  spent_at        INTEGER
+  spent_at        INTEGER,
+  account_id      BLOB REFERENCES accounts (id)
 );
+CREATE INDEX invites_account ON invites (account_id) WHERE account_id IS NOT NULL;
 
 -- The numbered log. seq rises by the events a transaction inserts, touched
--- with every transaction. Up to settled, the sessions that an event ended
--- together have their ends written in their own rows.
+-- with every transaction. Up to ends_written, the sessions that an event ended
+-- together have their ends written in their own rows; up to purged, the sessions
+-- that events ended and whose retention is over have been deleted.
 CREATE TABLE log_head (
-  id      INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-  seq     INTEGER NOT NULL,
-  touched INTEGER NOT NULL,
-  settled INTEGER NOT NULL
+  id           INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+  seq          INTEGER NOT NULL,
+  touched      INTEGER NOT NULL,
+  ends_written INTEGER NOT NULL,
+  purged       INTEGER NOT NULL
 );
-INSERT INTO log_head (id, seq, touched, settled) VALUES (1, 0, 0, 0);
+INSERT INTO log_head (id, seq, touched, ends_written, purged) VALUES (1, 0, 0, 0, 0);
 
+-- An event is the audit entry too. One without an account is about a client.
 CREATE TABLE events (
   seq            INTEGER NOT NULL PRIMARY KEY,
   at             INTEGER NOT NULL,
-  account_id     BLOB    NOT NULL,
+  kind           TEXT    NOT NULL,
+  account_id     BLOB,
   scope          TEXT    NOT NULL,
   session_id     BLOB,
   app_session_id BLOB,
+  client_id      TEXT    NOT NULL,
   generation     INTEGER NOT NULL,
+  version        INTEGER NOT NULL,
   reason         TEXT    NOT NULL,
   by_kind        TEXT    NOT NULL,
   by_account     BLOB,
   by_session     BLOB,
-  by_label       TEXT    NOT NULL
+  by_label       TEXT    NOT NULL,
+  by_address     TEXT    NOT NULL
 );
 CREATE INDEX events_generation ON events (account_id, generation) WHERE generation > 0;
+CREATE INDEX events_account ON events (account_id, at);
 
+-- Other audit entries; seq is the event after which each was made.
 CREATE TABLE audit (
-  id         INTEGER /* counts */ NOT NULL PRIMARY KEY,
+  id         INTEGER NOT NULL PRIMARY KEY,
+  seq        INTEGER NOT NULL,
   account_id BLOB    NOT NULL,
   at         INTEGER NOT NULL,
   action     TEXT    NOT NULL,
@@ -152,13 +169,31 @@ CREATE INDEX outcomes_at ON outcomes (at);
 
 -- Keys, sealed by a master key that is never in the database.
 CREATE TABLE sealed_keys (
-  id      INTEGER /* counts */ NOT NULL PRIMARY KEY,
+  id      INTEGER NOT NULL PRIMARY KEY,
   purpose TEXT    NOT NULL,
   sealed  BLOB    NOT NULL,
   created INTEGER NOT NULL
 );
 
+-- A row a node, for its heartbeats. They are commits like any other, so that a
+-- server whose commits count no more cannot confirm one.
+CREATE TABLE nodes (
+  id   BLOB    NOT NULL PRIMARY KEY,
+  beat INTEGER NOT NULL,
+  at   INTEGER NOT NULL
+);
+
+-- Names that were left in this history, each when something was kept elsewhere
+-- that goes with it: an older database that is put back does not have them.
+CREATE TABLE marks (
+  id BLOB    NOT NULL PRIMARY KEY,
+  at INTEGER NOT NULL
+);
+CREATE INDEX marks_at ON marks (at);
+
 -- +goose Down
+DROP TABLE marks;
+DROP TABLE nodes;
 DROP TABLE sealed_keys;
 DROP TABLE outcomes;
 DROP TABLE audit;

@@ -10,7 +10,7 @@ func TestDoubt(t *testing.T) {
 	acc := exeunt.NewAccountID()
 	one, two, foreign := snapshot(0, acc, 1), withApp(snapshot(0, acc, 1)), snapshot(0, exeunt.NewAccountID(), 1)
 	of := func(scope exeunt.Scope, s exeunt.SessionID, app exeunt.AppSessionID) exeunt.Revocation {
-		return exeunt.Revocation{Account: acc, Scope: scope, Session: s, AppSession: app, Reason: exeunt.ReasonSignedOut, Key: "k"}
+		return exeunt.Revocation{Target: exeunt.Target{Account: acc, Scope: scope, Session: s, AppSession: app}, Reason: exeunt.ReasonSignedOut, Key: "k"}
 	}
 	for name, c := range map[string]struct {
 		rev               exeunt.Revocation
@@ -31,7 +31,7 @@ func TestDoubt(t *testing.T) {
 				}{{one.Hash, c.one}, {two.Hash, c.two}, {two.AppHash, c.twosApp}, {foreign.Hash, false}} {
 					state := Usable
 					if doubted && w.covered {
-						state = CannotKnow
+						state = Indeterminate
 					}
 					want(t, x, w.h, epoch, state)
 				}
@@ -43,20 +43,20 @@ func TestDoubt(t *testing.T) {
 					}
 				}
 			}
-			x.Doubt(c.rev) // nothing of it is known yet
+			x.PutInDoubt(c.rev.Target) // nothing of it is known yet
 			fill(0)
 			check(true)
-			x.Doubt(c.rev) // twice, by two who asked for the same
-			x.Settled(c.rev)
+			x.PutInDoubt(c.rev.Target) // twice, by two who asked for the same
+			x.Resolve(c.rev.Target)
 			check(true)
 			x.Forget()
 			x.Reset(0)
 			fill(1)
 			check(true)
-			x.Settled(c.rev)
+			x.Resolve(c.rev.Target)
 			check(false)
-			x.Settled(c.rev) // once more changes nothing
-			x.Doubt(c.rev)
+			x.Resolve(c.rev.Target) // once more changes nothing
+			x.PutInDoubt(c.rev.Target)
 			check(true)
 		})
 	}
@@ -67,20 +67,20 @@ func TestDoubt(t *testing.T) {
 func TestWhatSettlesADoubt(t *testing.T) {
 	acc := exeunt.NewAccountID()
 	s, born := snapshot(0, acc, 1), snapshot(1, acc, 2)
-	one := exeunt.Revocation{Account: acc, Scope: exeunt.ScopeSession, Session: s.Session.ID}
-	all := exeunt.Revocation{Account: acc, Scope: exeunt.ScopeAccount}
+	one := exeunt.Revocation{Target: exeunt.Target{Account: acc, Scope: exeunt.ScopeSession, Session: s.Session.ID}}
+	all := exeunt.Revocation{Target: exeunt.Target{Account: acc, Scope: exeunt.ScopeAccount}}
 	x := New(0, Options{})
 	x.Insert(s)
-	x.Doubt(one)
-	want(t, x, s.Hash, epoch, CannotKnow)
+	x.PutInDoubt(one.Target)
+	want(t, x, s.Hash, epoch, Indeterminate)
 	apply(t, x, event(1, exeunt.ScopeSession, acc, s.Session.ID, 0))
 	want(t, x, s.Hash, epoch, Ended)
-	if len(*x.doubts.Load()) != 0 {
+	if len(*x.inDoubt.Load()) != 0 {
 		t.Error("still in doubt")
 	}
-	x.Doubt(all)
+	x.PutInDoubt(all.Target)
 	x.Insert(born)
-	want(t, x, born.Hash, epoch, CannotKnow)
+	want(t, x, born.Hash, epoch, Indeterminate)
 	apply(t, x, event(2, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)) // which born came after
-	want(t, x, born.Hash, epoch, CannotKnow)
+	want(t, x, born.Hash, epoch, Indeterminate)
 }

@@ -1,0 +1,206 @@
+-- Times are milliseconds since 1970-01-01 UTC. IDs are 16 random bytes, hashes
+-- are SHA-256. Every table of accounts leads with the account, so that it can
+-- be split by account. No column holds a secret in a usable form.
+-- The other engine's baseline has the same tables and columns in its own types; a
+-- test compares them. "C" compares bytes, as SQLite does.
+
+-- +goose Up
+
+CREATE TABLE accounts (
+  id                 BYTEA            NOT NULL PRIMARY KEY,
+  handle             TEXT COLLATE "C" NOT NULL UNIQUE,
+  name               TEXT COLLATE "C" NOT NULL,
+  email              TEXT COLLATE "C" NOT NULL,
+  email_key          TEXT COLLATE "C" NOT NULL,
+  email_confirmed    BIGINT           NOT NULL,
+  display            TEXT COLLATE "C" NOT NULL,
+  profile_version    BIGINT           NOT NULL,
+  password_hash      TEXT COLLATE "C" NOT NULL,
+  password_set       BIGINT           NOT NULL,
+  status             TEXT COLLATE "C" NOT NULL,
+  created            BIGINT           NOT NULL,
+  generation         BIGINT           NOT NULL,
+  credential_version BIGINT           NOT NULL,
+  live_sessions      BIGINT           NOT NULL,
+  last_ended         BIGINT           NOT NULL
+);
+-- Only a confirmed address identifies, so only confirmed ones must be unique.
+CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
+
+-- Ending a session, or saving its activity, changes no column that an index has, and
+-- pages have some room left: so the row is written anew on its own page.
+CREATE TABLE sessions (
+  account_id       BYTEA            NOT NULL REFERENCES accounts (id),
+  id               BYTEA            NOT NULL,
+  token_hash       BYTEA            NOT NULL UNIQUE,
+  kind             TEXT COLLATE "C" NOT NULL,
+  label            TEXT COLLATE "C" NOT NULL,
+  user_agent       TEXT COLLATE "C" NOT NULL,
+  address          TEXT COLLATE "C" NOT NULL,
+  method           TEXT COLLATE "C" NOT NULL,
+  started          BIGINT           NOT NULL,
+  seen             BIGINT           NOT NULL,
+  idle             BIGINT           NOT NULL,
+  expires          BIGINT           NOT NULL,
+  due              BIGINT           NOT NULL, -- when maintenance looks at it next: never later than its time may run out
+  generation       BIGINT           NOT NULL,
+  ended_at         BIGINT,
+  ended_reason     TEXT COLLATE "C",
+  ended_by         TEXT COLLATE "C",
+  ended_by_session BYTEA,
+  ended_by_label   TEXT COLLATE "C",
+  PRIMARY KEY (account_id, id)
+) WITH (fillfactor = 80);
+-- A browser names the session it holds without knowing whose it was.
+CREATE UNIQUE INDEX sessions_id ON sessions (id);
+CREATE INDEX sessions_due ON sessions (due);
+
+CREATE TABLE app_sessions (
+  account_id       BYTEA            NOT NULL,
+  id               BYTEA            NOT NULL,
+  session_id       BYTEA            NOT NULL,
+  client_id        TEXT COLLATE "C" NOT NULL,
+  token_hash       BYTEA            NOT NULL UNIQUE,
+  started          BIGINT           NOT NULL,
+  seen             BIGINT           NOT NULL,
+  ended_at         BIGINT,
+  ended_reason     TEXT COLLATE "C",
+  ended_by         TEXT COLLATE "C",
+  ended_by_session BYTEA,
+  ended_by_label   TEXT COLLATE "C",
+  PRIMARY KEY (account_id, id),
+  FOREIGN KEY (account_id, session_id) REFERENCES sessions (account_id, id) ON DELETE CASCADE
+);
+CREATE INDEX app_sessions_parent ON app_sessions (account_id, session_id);
+-- The children of a session on a client that have not ended, oldest first.
+CREATE INDEX app_sessions_live ON app_sessions (account_id, session_id, client_id, started) WHERE ended_at IS NULL;
+CREATE INDEX app_sessions_ended ON app_sessions (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE codes (
+  hash           BYTEA            NOT NULL PRIMARY KEY,
+  account_id     BYTEA            NOT NULL,
+  session_id     BYTEA            NOT NULL,
+  client_id      TEXT COLLATE "C" NOT NULL,
+  redirect_uri   TEXT COLLATE "C" NOT NULL,
+  challenge      TEXT COLLATE "C" NOT NULL,
+  expires        BIGINT           NOT NULL,
+  spent_at       BIGINT,
+  app_session_id BYTEA
+);
+CREATE INDEX codes_expires ON codes (expires);
+
+-- A one-time link. One that names an account sets a new password of it; one
+-- without makes an account.
+CREATE TABLE invites (
+  hash            BYTEA            NOT NULL PRIMARY KEY,
+  handle          TEXT COLLATE "C" NOT NULL,
+  name            TEXT COLLATE "C" NOT NULL,
+  email           TEXT COLLATE "C" NOT NULL,
+  email_confirmed BIGINT           NOT NULL,
+  expires         BIGINT           NOT NULL,
+  spent_at        BIGINT,
+  account_id      BYTEA            REFERENCES accounts (id)
+);
+CREATE INDEX invites_account ON invites (account_id) WHERE account_id IS NOT NULL;
+
+-- The numbered log. seq rises by the events a transaction inserts, touched
+-- with every transaction. Up to ends_written, the sessions that an event ended
+-- together have their ends written in their own rows; up to purged, the sessions
+-- that events ended and whose retention is over have been deleted.
+CREATE TABLE log_head (
+  id           BIGINT           NOT NULL PRIMARY KEY CHECK (id = 1),
+  seq          BIGINT           NOT NULL,
+  touched      BIGINT           NOT NULL,
+  ends_written BIGINT           NOT NULL,
+  purged       BIGINT           NOT NULL
+);
+INSERT INTO log_head (id, seq, touched, ends_written, purged) VALUES (1, 0, 0, 0, 0);
+
+-- An event is the audit entry too. One without an account is about a client.
+CREATE TABLE events (
+  seq            BIGINT           NOT NULL PRIMARY KEY,
+  at             BIGINT           NOT NULL,
+  kind           TEXT COLLATE "C" NOT NULL,
+  account_id     BYTEA,
+  scope          TEXT COLLATE "C" NOT NULL,
+  session_id     BYTEA,
+  app_session_id BYTEA,
+  client_id      TEXT COLLATE "C" NOT NULL,
+  generation     BIGINT           NOT NULL,
+  version        BIGINT           NOT NULL,
+  reason         TEXT COLLATE "C" NOT NULL,
+  by_kind        TEXT COLLATE "C" NOT NULL,
+  by_account     BYTEA,
+  by_session     BYTEA,
+  by_label       TEXT COLLATE "C" NOT NULL,
+  by_address     TEXT COLLATE "C" NOT NULL
+);
+CREATE INDEX events_generation ON events (account_id, generation) WHERE generation > 0;
+CREATE INDEX events_account ON events (account_id, at);
+
+-- Other audit entries; seq is the event after which each was made.
+CREATE TABLE audit (
+  id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  seq        BIGINT           NOT NULL,
+  account_id BYTEA            NOT NULL,
+  at         BIGINT           NOT NULL,
+  action     TEXT COLLATE "C" NOT NULL,
+  session_id BYTEA,
+  by_kind    TEXT COLLATE "C" NOT NULL,
+  by_account BYTEA,
+  by_session BYTEA,
+  by_label   TEXT COLLATE "C" NOT NULL,
+  by_address TEXT COLLATE "C" NOT NULL,
+  detail     TEXT COLLATE "C" NOT NULL
+);
+CREATE INDEX audit_account ON audit (account_id, at);
+
+-- Outcomes by idempotency key, so that a retry gets the first answer again.
+CREATE TABLE outcomes (
+  actor      TEXT COLLATE "C" NOT NULL,
+  key        TEXT COLLATE "C" NOT NULL,
+  request    TEXT COLLATE "C" NOT NULL,
+  seq        BIGINT           NOT NULL,
+  ended      BIGINT           NOT NULL,
+  at         BIGINT           NOT NULL,
+  PRIMARY KEY (actor, key)
+);
+CREATE INDEX outcomes_at ON outcomes (at);
+
+-- Keys, sealed by a master key that is never in the database.
+CREATE TABLE sealed_keys (
+  id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  purpose TEXT COLLATE "C" NOT NULL,
+  sealed  BYTEA            NOT NULL,
+  created BIGINT           NOT NULL
+);
+
+-- A row a node, for its heartbeats. They are commits like any other, so that a
+-- server whose commits count no more cannot confirm one.
+CREATE TABLE nodes (
+  id   BYTEA            NOT NULL PRIMARY KEY,
+  beat BIGINT           NOT NULL,
+  at   BIGINT           NOT NULL
+);
+
+-- Names that were left in this history, each when something was kept elsewhere
+-- that goes with it: an older database that is put back does not have them.
+CREATE TABLE marks (
+  id BYTEA            NOT NULL PRIMARY KEY,
+  at BIGINT           NOT NULL
+);
+CREATE INDEX marks_at ON marks (at);
+
+-- +goose Down
+DROP TABLE marks;
+DROP TABLE nodes;
+DROP TABLE sealed_keys;
+DROP TABLE outcomes;
+DROP TABLE audit;
+DROP TABLE events;
+DROP TABLE log_head;
+DROP TABLE invites;
+DROP TABLE codes;
+DROP TABLE app_sessions;
+DROP TABLE sessions;
+DROP TABLE accounts;
