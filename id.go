@@ -88,12 +88,12 @@ func (id ID[K]) String() string {
 		return ""
 	}
 	var b [32]byte // has room for it
-	text, _ := id.ApplogText(b[:0])
+	text, _ := id.AppendText(b[:0])
 	return string(text)
 }
 
-// ApplogText appends the text form. It allocates nothing but the room.
-func (id ID[K]) ApplogText(b []byte) ([]byte, error) {
+// AppendText appends the text form. It allocates nothing but the room.
+func (id ID[K]) AppendText(b []byte) ([]byte, error) {
 	if id.IsZero() {
 		return b, nil
 	}

@@ -120,7 +120,7 @@ func timedAccounts(ctx context.Context, c config.Config, db *sql.DB, all []exeun
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
-	if err := remember(ctx, node.Authority.Live, db); err != nil {
+	if err := remember(ctx, node.Live, db); err != nil {
 		return 0, 0, err
 	}
 	heap() // what was made on the way is not to be cleared away meanwhile

@@ -18,7 +18,7 @@ const checksEach = 200_000
 // beside the SHA-256 of the same tokens, which no check can do without, with one
 // goroutine and with two.
 func (b *bench) check(ctx context.Context, rounds int) error {
-	tokens, err := crowd(b.node.Authority.Live, b.sessions, false)
+	tokens, err := crowd(b.node.Live, b.sessions, false)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func (o *startOrder) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tokens, err := crowd(node.Authority.Live, startSessions, false)
+	tokens, err := crowd(node.Live, startSessions, false)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ const (
 // checkUnder measures how long single checks take in process while others sign
 // out, beside the same without them, in turn.
 func (b *bench) checkUnder(ctx context.Context, rounds int) error {
-	tokens, err := crowd(b.node.Authority.Live, million, false)
+	tokens, err := crowd(b.node.Live, million, false)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 			return errors.New("the verifier did not become fresh")
 		}
 	}
-	tokens, err := firstSeen(ctx, v, node.Authority.Live)
+	tokens, err := firstSeen(ctx, v, node.Live)
 	if err != nil {
 		return err
 	}

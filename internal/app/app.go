@@ -47,11 +47,13 @@ type Node struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service
 	Store     *store.Store
+	Live      *live.Index
 
 	log        *slog.Logger
 	now        func() time.Time
 	givenClock bool
 	lock       *folderLock
+	feed       *feed.Feed
 	follower   *feed.Follower // nil when nobody else writes the log
 	browser    web.Browser
 	pairs      *keys.Ring
@@ -168,8 +170,8 @@ func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error
 			n.follower.Now = n.now
 		}
 	}
-	follow := feed.New(index, n.follower)
-	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: follow.Own, Server: follow.Server, Log: n.log})
+	n.feed = feed.New(index, n.follower)
+	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: n.feed.Own, Server: n.feed.Server, Log: n.log})
 	if err != nil {
 		return false, err
 	}
@@ -177,10 +179,11 @@ func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error
 	if err != nil {
 		return false, err
 	}
-	follow.Begin(head)
+	n.feed.Begin(head)
+	n.Live = index
 	taken = n.loadKnown(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
-		Store: n.Store, Live: index, Feed: follow, Policy: n.Config.SessionPolicy(), Clients: n.Config.RegisteredClients(),
+		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(), Clients: n.Config.RegisteredClients(),
 		Retention: store.Retention(n.Config.Retention), Now: n.now, Log: n.log,
 	})
 	return taken, nil

@@ -126,7 +126,7 @@ func TestKilledWhileSaving(t *testing.T) {
 		known := 0
 		for text, word := range said {
 			token, _ := exeunt.ParseToken(text)
-			state := r.Authority.Live.Check(token.Hash(), r.now()).State
+			state := r.Live.Check(token.Hash(), r.now()).State
 			if state != live.Absent && word == "in" {
 				known++
 			}

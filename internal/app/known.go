@@ -55,7 +55,7 @@ func (n *Node) saveKnown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.Authority.Live.Save(&steadyFile{File: f}, func(int64) ([]byte, error) { return n.moment(ctx) })
+	err = n.Live.Save(&steadyFile{File: f}, func(int64) ([]byte, error) { return n.moment(ctx) })
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(path+".new", path)
@@ -135,13 +135,13 @@ func syncFolder(path string) error {
 func (n *Node) keepKnown(ctx context.Context) {
 	t := time.NewTicker(knownEvery)
 	defer t.Stop()
-	for saved := n.Authority.Live.Changes(); ; {
+	for saved := n.Live.Changes(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		now := n.Authority.Live.Changes()
+		now := n.Live.Changes()
 		if now == saved || n.Store.Failed() {
 			continue
 		}

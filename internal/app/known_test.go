@@ -87,10 +87,10 @@ func (r run) end(s exeunt.Session) {
 // epoch is the name of the history that a node has confirmed.
 func (r run) epoch() string {
 	r.t.Helper()
-	if err := r.Authority.Feed.Confirm(r.t.Context()); err != nil {
+	if err := r.feed.Confirm(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
-	return r.Authority.Feed.Position().Epoch
+	return r.feed.Position().Epoch
 }
 
 // site is the configuration of a node of its own, with ada's account.
@@ -131,11 +131,11 @@ func TestSessionsAreKnownFromTheLastRun(t *testing.T) {
 	for name, file := range map[string][]byte{"the last file": read(t, path), "one from before an end": early} {
 		write(t, path, file)
 		r = start(t, c)
-		if n := r.Authority.Live.Len(); n < 2 {
+		if n := r.Live.Len(); n < 2 {
 			t.Errorf("%s: %d tokens are known", name, n)
 		}
 		for token, state := range map[exeunt.Token]live.State{living: live.Usable, dead: live.Ended, later: live.Ended} {
-			if got := r.Authority.Live.Check(token.Hash(), time.Now()).State; got != state && got != live.Absent || got == live.Absent && state == live.Usable {
+			if got := r.Live.Check(token.Hash(), time.Now()).State; got != state && got != live.Absent || got == live.Absent && state == live.Usable {
 				t.Errorf("%s: in memory a token is %v, want %v", name, got, state)
 			}
 			r.want(token, state)
@@ -165,7 +165,7 @@ func TestANodeAmongOthersIsKnownFromItsLastRun(t *testing.T) {
 	young, _ := other.signIn()
 
 	again := start(t, one.Config)
-	if n := again.Authority.Live.Len(); n != 3 {
+	if n := again.Live.Len(); n != 3 {
 		t.Errorf("%d tokens are known at the start, want 3", n)
 	}
 	again.want(living, live.Usable)
@@ -212,7 +212,7 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 			changed := c
 			write(t, path, unusable.change(&changed, read(t, path)))
 			r, said := startLoud(t, changed)
-			if n := r.Authority.Live.Len(); n != 0 || !strings.Contains(said.String(), unusable.because) {
+			if n := r.Live.Len(); n != 0 || !strings.Contains(said.String(), unusable.because) {
 				t.Errorf("%d tokens are known; it was said:\n%s", n, said)
 			}
 			if _, err := os.Stat(path); !os.IsNotExist(err) {
@@ -266,7 +266,7 @@ func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 	}
 	r = node(a, other)
 	r.want(token, live.NoSuch)
-	if n := r.Authority.Live.Len(); n != 0 {
+	if n := r.Live.Len(); n != 0 {
 		t.Errorf("%d tokens are known from another history", n)
 	}
 }
@@ -345,7 +345,7 @@ func TestAFileFromBeforeTheLogsFloorIsNotUsed(t *testing.T) {
 	r.stop()
 	write(t, path, file)
 	r, said := startLoud(t, c)
-	if r.Authority.Live.Len() != 0 || !strings.Contains(said.String(), "gap") && !strings.Contains(said.String(), "does not hold") {
+	if r.Live.Len() != 0 || !strings.Contains(said.String(), "gap") && !strings.Contains(said.String(), "does not hold") {
 		t.Error(said)
 	}
 	r.want(living, live.Usable)
@@ -405,7 +405,7 @@ func TestMaxTokens(t *testing.T) {
 	for _, token := range tokens {
 		r.want(token, live.Usable)
 	}
-	if n := r.Authority.Live.Len(); n > 1000 {
+	if n := r.Live.Len(); n > 1000 {
 		t.Errorf("%d tokens are kept", n)
 	}
 	r.stop()

@@ -226,10 +226,10 @@ func (b *behind) agree() {
 // out.
 func (r run) position() (p client.Position) {
 	r.t.Helper()
-	if err := r.Authority.Feed.Confirm(r.t.Context()); err != nil {
+	if err := r.feed.Confirm(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
-	at := r.Authority.Feed.Position()
+	at := r.feed.Position()
 	return client.Position{Epoch: at.Epoch, Seq: at.Seq, Digest: at.Digest}
 }
 

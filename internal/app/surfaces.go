@@ -90,7 +90,7 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 	}
-	if !n.Authority.Feed.Fresh() {
+	if !n.Authority.Fresh() {
 		plain(w, false, "", "the database has not confirmed a heartbeat lately; what is in memory is not believed")
 		return
 	}
@@ -118,12 +118,12 @@ func (n *Node) controlHandler() http.Handler {
 }
 
 func (n *Node) status(r *http.Request) (control.Status, error) {
-	st := control.Status{Version: n.version, URL: n.Config.URL, Started: n.started, InMemory: n.Authority.Live.Len()}
+	st := control.Status{Version: n.version, URL: n.Config.URL, Started: n.started, InMemory: n.Authority.Known()}
 	var err error
 	if st.Accounts, st.Sessions, err = n.Store.Count(r.Context()); err != nil {
 		return st, err
 	}
 	st.LogHead, err = n.Store.Head(r.Context())
-	st.Ready = err == nil && n.Authority.Feed.Fresh()
+	st.Ready = err == nil && n.Authority.Fresh()
 	return st, err
 }

@@ -92,9 +92,10 @@ func TestAKilledNodeKnowsOfUseAfterAPause(t *testing.T) {
 // other is another node on the same store, which shares its time.
 func (n *node) other() *Authority {
 	index := live.New(0, live.Options{SharedActivity: true})
-	c := n.Config
-	c.Live, c.Feed = index, feed.New(index, nil)
-	return New(c)
+	return New(Config{
+		Store: n.store, Live: index, Feed: feed.New(index, nil), Policy: n.policy, Retention: n.retention,
+		Clients: n.Clients(), Now: n.now, Log: n.log,
+	})
 }
 
 // onEachEngine runs a test on a file and on a server. Activity is shared on both:
@@ -128,7 +129,7 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, n *node) {
 		b := n.other()
 		const idle = 15 * time.Minute
-		n.Policy.Shared.Absolute = 1000 * time.Hour
+		n.policy.Shared.Absolute = 1000 * time.Hour
 		token, s := n.signIn(n.account(), exeunt.KindShared)
 		if !b.Check(ctx, token).Usable() {
 			t.Fatal("not usable at first")
@@ -148,7 +149,7 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 			n.Touch(a)
 			used = n.Now()
 			select {
-			case <-n.Live.Urgent():
+			case <-n.live.Urgent():
 				n.saveDueNow()
 			default:
 			}

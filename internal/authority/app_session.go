@@ -50,9 +50,9 @@ func (a *Authority) GrantCode(ctx context.Context, account exeunt.AccountID, ses
 		return exeunt.Token{}, err
 	}
 	code := exeunt.NewToken(exeunt.UseCode)
-	err := a.Store.AddCode(ctx, code.Hash(), store.Code{
+	err := a.store.AddCode(ctx, code.Hash(), store.Code{
 		Account: account, Session: session, Client: r.Client,
-		RedirectURI: r.RedirectURI, Challenge: r.Challenge, Expires: a.Now().Add(codeLife),
+		RedirectURI: r.RedirectURI, Challenge: r.Challenge, Expires: a.now().Add(codeLife),
 	})
 	if err != nil {
 		return exeunt.Token{}, err
@@ -88,7 +88,7 @@ func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.To
 	if err := a.codeMatters(ctx, ex); err != nil {
 		return exeunt.Token{}, Answer{}, err
 	}
-	if err := a.Store.ExchangeCode(ctx, ex, a.Now()); err != nil {
+	if err := a.store.ExchangeCode(ctx, ex, a.now()); err != nil {
 		return exeunt.Token{}, Answer{}, err
 	}
 	ans := a.Check(ctx, token)
@@ -98,14 +98,14 @@ func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.To
 	if !ans.Usable() {
 		return exeunt.Token{}, ans, exeunt.ErrCodeSpent // ended in this very moment
 	}
-	a.Feed.Wake(ans.Account)
+	a.feed.Wake(ans.Account)
 	return token, ans, nil
 }
 
 func (a *Authority) codeMatters(ctx context.Context, x store.Exchange) error {
 	matters := false
 	err := a.LookUp(ctx, exeunt.UseCode, x.Code, exeunt.ErrNotFound, func(ctx context.Context) (err error) {
-		matters, err = a.Store.CodeMatters(ctx, x, a.Now())
+		matters, err = a.store.CodeMatters(ctx, x, a.now())
 		return err
 	})
 	if errors.Is(err, exeunt.ErrNotFound) || err == nil && !matters {

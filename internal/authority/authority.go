@@ -8,8 +8,11 @@
 package authority
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,10 +35,18 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Authority is safe for concurrent use.
+// Authority is safe for concurrent use. What it is made of stays inside: whoever
+// has an Authority can do only what its methods do.
 type Authority struct {
-	Config
-	clients map[exeunt.ClientID]exeunt.Client
+	store     *store.Store
+	live      *live.Index
+	feed      *feed.Feed
+	policy    exeunt.Policy
+	retention store.Retention
+	clients   map[exeunt.ClientID]exeunt.Client
+	now       func() time.Time
+	log       *slog.Logger
+
 	lookups *lookups
 	queue   chan queuedEnd
 	inDoubt inDoubt
@@ -47,14 +58,36 @@ type Authority struct {
 	afterLoad func() // a pause between reading a snapshot and inserting it, in tests only
 }
 
-// New returns an authority. Call Run to let it tend its sessions.
+// New returns an authority. Call Run to have it maintain its sessions.
 func New(c Config) *Authority {
-	a := &Authority{Config: c, clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), places: throttle.New(c.Now), queue: make(chan queuedEnd, 1024), patience: commitPatience}
+	a := &Authority{
+		store: c.Store, live: c.Live, feed: c.Feed, policy: c.Policy, retention: c.Retention, now: c.Now, log: c.Log,
+		clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), places: throttle.New(c.Now),
+		queue: make(chan queuedEnd, 1024), patience: commitPatience,
+	}
 	a.inDoubt.added = make(chan struct{}, 1)
 	for _, cl := range c.Clients {
 		a.clients[cl.ID] = cl
 	}
 	return a
+}
+
+// Now is the authority's clock.
+func (a *Authority) Now() time.Time { return a.now() }
+
+// Fresh reports whether this node knows what has been recorded up to now, but for
+// the bound on staleness.
+func (a *Authority) Fresh() bool { return a.feed.Fresh() }
+
+// Known returns how many tokens this node's memory has.
+func (a *Authority) Known() int { return a.live.Len() }
+
+// WarningOf is how long before the idle end a page of such a session warns.
+func (a *Authority) WarningOf(k exeunt.SessionKind) time.Duration { return a.policy.For(k).Warning }
+
+// Clients returns all registered clients, in the order of their IDs.
+func (a *Authority) Clients() []exeunt.Client {
+	return slices.SortedFunc(maps.Values(a.clients), func(x, y exeunt.Client) int { return cmp.Compare(x.ID, y.ID) })
 }
 
 // Client returns a registered client, or ErrNotFound.
@@ -67,9 +100,9 @@ func (a *Authority) Client(id exeunt.ClientID) (exeunt.Client, error) {
 }
 
 // Listen waits for news of an account's sessions. Close the listener when done.
-func (a *Authority) Listen(id exeunt.AccountID) *feed.Listener { return a.Feed.Listen(id) }
+func (a *Authority) Listen(id exeunt.AccountID) *feed.Listener { return a.feed.Listen(id) }
 
 // Account returns an account, or ErrNotFound.
 func (a *Authority) Account(ctx context.Context, id exeunt.AccountID) (exeunt.Account, error) {
-	return a.Store.Account(ctx, id)
+	return a.store.Account(ctx, id)
 }

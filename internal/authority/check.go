@@ -23,7 +23,7 @@ type Answer = live.Answer
 // Once the reply to a sign-out has been sent, no later Check on this node says
 // Usable.
 func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
-	if a.Store.Failed() {
+	if a.store.Failed() {
 		// What is durable is no longer known, so nothing is known.
 		return Answer{State: live.Indeterminate}
 	}
@@ -31,9 +31,9 @@ func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
 		return Answer{State: live.NoSuch}
 	}
 	h := t.Hash()
-	a.Live.Expect(h)
-	w := a.Feed.Window() // before memory is looked into, see feed.Window
-	if ans := a.Live.Check(h, a.Now()); stands(ans, w) {
+	a.live.Expect(h)
+	w := a.feed.Window() // before memory is looked into, see feed.Window
+	if ans := a.live.Check(h, a.now()); stands(ans, w) {
 		return ans
 	}
 	return a.ask(ctx, t.Use(), h)
@@ -53,7 +53,7 @@ func stands(ans Answer, w feed.Window) bool {
 }
 
 // Touch counts as activity of the answer's session.
-func (a *Authority) Touch(ans Answer) { a.Live.Touch(ans, a.Now()) }
+func (a *Authority) Touch(ans Answer) { a.live.Touch(ans, a.now()) }
 
 const (
 	maxReloads   = 4               // how often a snapshot may be overtaken by events
@@ -65,7 +65,7 @@ const (
 // ask answers for a token that memory does not know, or does not know freshly
 // enough.
 func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
-	if state, ok := a.lookups.known(sight{use, h, a.Live.Epoch()}); ok {
+	if state, ok := a.lookups.known(sight{use, h, a.live.Epoch()}); ok {
 		return Answer{State: state}
 	}
 	// Not by the request's own context: a sign-out whose sender has gone must
@@ -77,19 +77,19 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 	}
 	defer release()
 	for range maxReloads {
-		w := a.Feed.Window()
+		w := a.feed.Window()
 		if !w.Open() {
 			if !a.confirm(ctx) {
 				return Answer{State: live.Indeterminate}
 			}
-			w = a.Feed.Window()
+			w = a.feed.Window()
 		}
-		if ans := a.Live.Check(h, a.Now()); stands(ans, w) {
+		if ans := a.live.Check(h, a.now()); stands(ans, w) {
 			return ans
 		}
-		server := a.Feed.Server()
+		server := a.feed.Server()
 		sn, err := a.load(ctx, use, h)
-		if a.Feed.Server() != server || !w.Open() {
+		if a.feed.Server() != server || !w.Open() {
 			continue // who knows which server that was
 		}
 		switch {
@@ -99,13 +99,13 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 			a.lookups.remember(sight{use, h, sn.Epoch}, live.NoSuch)
 			return Answer{State: live.NoSuch}
 		case err != nil:
-			a.Log.Warn("a token could not be looked up", "err", err)
+			a.log.Warn("a token could not be looked up", "err", err)
 			return Answer{State: live.Indeterminate}
 		}
 		if a.afterLoad != nil {
 			a.afterLoad()
 		}
-		if !a.Live.Insert(sn) {
+		if !a.live.Insert(sn) {
 			if sn.Session.End != nil || sn.Session.Generation < sn.AccountGeneration {
 				a.lookups.remember(sight{use, h, sn.Epoch}, live.Ended)
 				return Answer{State: live.Ended}
@@ -116,7 +116,7 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 			a.lookups.remember(sight{use, h, sn.Epoch}, live.Ended)
 			return Answer{State: live.Ended}
 		}
-		if ans := a.Live.Check(h, a.Now()); stands(ans, w) {
+		if ans := a.live.Check(h, a.now()); stands(ans, w) {
 			return ans
 		}
 		// Forgotten again, or not fresh any more, or more time has passed: the
@@ -129,8 +129,8 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 func (a *Authority) confirm(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmPatience)
 	defer cancel()
-	if err := a.Feed.Confirm(ctx); err != nil {
-		a.Log.Debug("memory could not be made fresh", "err", err)
+	if err := a.feed.Confirm(ctx); err != nil {
+		a.log.Debug("memory could not be made fresh", "err", err)
 		return false
 	}
 	return true
@@ -139,8 +139,8 @@ func (a *Authority) confirm(ctx context.Context) bool {
 func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) (live.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadPatience)
 	defer cancel()
-	epoch, dropped, asked := a.Live.Epoch(), a.Live.Dropped(), a.Now() // before the snapshot is taken
-	sn, err := a.Store.Load(ctx, use, h)
+	epoch, dropped, asked := a.live.Epoch(), a.live.Dropped(), a.now() // before the snapshot is taken
+	sn, err := a.store.Load(ctx, use, h)
 	sn.Epoch, sn.Dropped, sn.Asked = epoch, dropped, asked
 	return sn, err
 }
@@ -150,7 +150,7 @@ func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.Toke
 // which find says that the secret is good for nothing and never will be again;
 // that is remembered.
 func (a *Authority) LookUp(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash, dead error, find func(context.Context) error) error {
-	seen := sight{use, h, a.Live.Epoch()}
+	seen := sight{use, h, a.live.Epoch()}
 	if _, ok := a.lookups.known(seen); ok {
 		return dead
 	}

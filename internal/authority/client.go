@@ -15,7 +15,7 @@ func (a *Authority) ClientByKey(key exeunt.Token) (found exeunt.Client, ok bool)
 		return found, false
 	}
 	h := key.Hash()
-	for _, c := range a.Clients {
+	for _, c := range a.clients {
 		if c.HasKey(h) {
 			found, ok = c, true
 		}
@@ -27,22 +27,32 @@ func (a *Authority) ClientByKey(key exeunt.Token) (found exeunt.Client, ok bool)
 // afterwards answers by every event up to it. ErrUnavailable when the node no
 // longer knows what has been recorded.
 func (a *Authority) Position() (feed.Position, error) {
-	p := a.Feed.Position()
-	if a.Store.Failed() || !a.Feed.Fresh() {
+	p := a.feed.Position()
+	if a.store.Failed() || !a.feed.Fresh() {
 		return feed.Position{}, exeunt.ErrUnavailable
 	}
 	return p, nil
+}
+
+// ResumeLog returns the place after an event of the log, see feed.Resume.
+func (a *Authority) ResumeLog(seq int64, digest string) (feed.Place, bool) {
+	return a.feed.Resume(seq, digest)
+}
+
+// LogSince returns the events after a place in the log, see feed.Since.
+func (a *Authority) LogSince(p feed.Place, most int) (entries []feed.Entry, next feed.Place, more <-chan struct{}, ok bool) {
+	return a.feed.Since(p, most)
 }
 
 // NoteActivity counts activity that a client saw at its own end on one of its
 // app sessions, at a time that has passed. What it returns is the state of the token with that hash:
 // activity counts only on a usable one, and NoSuch stands for another client's.
 func (a *Authority) NoteActivity(ctx context.Context, c exeunt.ClientID, h exeunt.TokenHash, at time.Time) live.State {
-	if a.Store.Failed() {
+	if a.store.Failed() {
 		return live.Indeterminate
 	}
-	w := a.Feed.Window()
-	ans := a.Live.Check(h, a.Now())
+	w := a.feed.Window()
+	ans := a.live.Check(h, a.now())
 	if !stands(ans, w) {
 		ans = a.ask(ctx, exeunt.UseApp, h)
 	}
@@ -53,7 +63,7 @@ func (a *Authority) NoteActivity(ctx context.Context, c exeunt.ClientID, h exeun
 		return ans.State
 	}
 	if ans.Usable() {
-		a.Live.Touch(ans, at)
+		a.live.Touch(ans, at)
 	}
 	return ans.State
 }

@@ -157,12 +157,12 @@ func liveAndDie(t *testing.T, path string) (lines []string) {
 func checkAfterCrash(t *testing.T, path string, said map[string]string) {
 	t.Helper()
 	n := openNode(t, path, newClock())
-	defer n.Store.Close()
-	head, err := n.Store.Head(ctx)
+	defer n.store.Close()
+	head, err := n.store.Head(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := n.Store.Events(ctx, 0, 1<<20)
+	events, err := n.store.Events(ctx, 0, 1<<20)
 	if err != nil || int64(len(events)) != head {
 		t.Fatalf("the head is %d, and there are %d events, %v", head, len(events), err)
 	}
@@ -187,7 +187,7 @@ func checkAfterCrash(t *testing.T, path string, said map[string]string) {
 			t.Fatal("its end is in the log, and it is usable")
 		}
 	}
-	n.Store.Close()
+	n.store.Close()
 	checkFile(t, path)
 }
 

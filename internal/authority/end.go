@@ -67,7 +67,7 @@ func (a *Authority) Enable(ctx context.Context, by exeunt.Actor, account exeunt.
 	if by.Kind != exeunt.ActorOperator {
 		return exeunt.ErrForbidden
 	}
-	return a.Store.Enable(ctx, account, by, a.Now())
+	return a.store.Enable(ctx, account, by, a.now())
 }
 
 func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change store.Change) (Ending, error) {
@@ -90,12 +90,12 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 		// become unknown, it is found by this key; see settle.
 		rev.Key = rand.Text()
 	}
-	out, err := a.Store.End(ctx, by, rev, change, a.Now())
+	out, err := a.store.End(ctx, by, rev, change, a.now())
 	if err == nil && out.Already {
 		// The store calls the feed before it returns: memory has what it recorded.
 		// But what had been recorded before, by another node or by an attempt whose
 		// outcome was not known, may have to be read first.
-		if unread := a.Feed.Confirm(ctx); unread != nil {
+		if unread := a.feed.Confirm(ctx); unread != nil {
 			out, err = Ending{}, fmt.Errorf("%w (%w)", exeunt.ErrNotConfirmed, unread)
 		}
 	}
@@ -112,7 +112,7 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 
 // logEnded leaves out what goes without saying: it is a line for every sign-out.
 func (a *Authority) logEnded(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, out Ending) {
-	if !a.Log.Enabled(ctx, slog.LevelInfo) {
+	if !a.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	line := append(make([]slog.Attr, 0, 8), slog.String("account", rev.Account.String()), slog.String("scope", string(rev.Scope)),
@@ -128,7 +128,7 @@ func (a *Authority) logEnded(ctx context.Context, by exeunt.Actor, rev exeunt.Re
 	} else if rev.Scope != exeunt.ScopeSession {
 		line = append(line, slog.Int64("ended", out.Ended))
 	}
-	a.Log.LogAttrs(ctx, slog.LevelInfo, "sessions ended", line...)
+	a.log.LogAttrs(ctx, slog.LevelInfo, "sessions ended", line...)
 }
 
 // commitPatience is how long an ending may take, or another change, before its
@@ -147,23 +147,23 @@ func (a *Authority) EndSoon(rev exeunt.Revocation) {
 	select {
 	case a.queue <- queuedEnd{exeunt.System(), rev}:
 	default:
-		a.Log.Warn("too many endings are waiting; one is left to its next request", "session", rev.Session)
+		a.log.Warn("too many endings are waiting; one is left to its next request", "session", rev.Session)
 	}
 }
 
 // declare ends a session whose time has run out, if the store agrees. What is
 // known here of its activity goes to the store first, so that the two judge alike.
 func (a *Authority) declare(ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, reason exeunt.Reason) error {
-	if err := a.save(ctx, a.Live.UnflushedOf(session)); err != nil {
+	if err := a.save(ctx, a.live.UnflushedOf(session)); err != nil {
 		return err
 	}
 	_, err := a.end(ctx, exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session}, Reason: reason}, store.Change{})
 	if errors.Is(err, store.ErrStillGood) {
-		s, err := a.Store.Session(ctx, account, session)
+		s, err := a.store.Session(ctx, account, session)
 		if err != nil {
 			return err
 		}
-		a.Live.StillGood(session, s.Seen)
+		a.live.StillGood(session, s.Seen)
 		return nil
 	}
 	return err
@@ -179,7 +179,7 @@ func (a *Authority) WhyEnded(ctx context.Context, t exeunt.Token) (at time.Time,
 		return at, "", false, exeunt.ErrUnavailable
 	}
 	defer release()
-	sn, err := a.Store.Load(ctx, t.Use(), t.Hash())
+	sn, err := a.store.Load(ctx, t.Use(), t.Hash())
 	if errors.Is(err, exeunt.ErrNotFound) {
 		return at, "", false, nil
 	}
@@ -187,12 +187,12 @@ func (a *Authority) WhyEnded(ctx context.Context, t exeunt.Token) (at time.Time,
 		return at, "", false, err
 	}
 	if a.refreshSeen(&sn.Session); sn.Session.End == nil {
-		if reason := sn.Session.Overdue(a.Now()); reason != "" {
+		if reason := sn.Session.Overdue(a.now()); reason != "" {
 			// Found by this very request; record it, so that what is said is so.
 			if err := a.declare(ctx, sn.Session.Account, sn.Session.ID, reason); err != nil {
 				return at, "", true, err
 			}
-			sn, err = a.Store.Load(ctx, t.Use(), t.Hash())
+			sn, err = a.store.Load(ctx, t.Use(), t.Hash())
 			if err != nil {
 				return at, "", true, err
 			}

@@ -148,7 +148,7 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 	wg.Wait()
 	_, gone := n.signIn(id, exeunt.KindKept)
 	n.end(endOne(gone)) // one that ended before has its own reason
-	before, err := n.Store.Head(ctx)
+	before, err := n.store.Head(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,10 +161,10 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 	for _, token := range tokens {
 		n.want(token, live.Ended)
 	}
-	if head, _ := n.Store.Head(ctx); head != before+1 {
+	if head, _ := n.store.Head(ctx); head != before+1 {
 		t.Errorf("%d events for one action", head-before)
 	}
-	audit, err := n.Store.Audit(ctx, id, 2)
+	audit, err := n.store.Audit(ctx, id, 2)
 	if err != nil || audit[0].Action != exeunt.AuditEnd || audit[0].Detail != "account administrator" || audit[1].Detail != "session signed_out" {
 		t.Errorf("the audit says %+v, %v", audit, err)
 	}
@@ -173,7 +173,7 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 		if a, err := n.Account(ctx, id); err != nil || a.LiveSessions != 0 {
 			t.Errorf("%s: the account counts %d sessions, %v", when, a.LiveSessions, err)
 		}
-		list, err := n.Store.Sessions(ctx, id, true, 2*many)
+		list, err := n.store.Sessions(ctx, id, true, 2*many)
 		if count, _ := n.CountEnded(ctx, id); err != nil || len(list) != many+1 || count != many+1 {
 			t.Fatalf("%s: %d listed, %d counted, %v", when, len(list), count, err)
 		}
@@ -198,7 +198,7 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 	check("before the rows are written")
 	n.restart()
 	check("after a restart")
-	if more, err := n.Store.SettleEnded(ctx); err != nil || !more {
+	if more, err := n.store.SettleEnded(ctx); err != nil || !more {
 		t.Errorf("one step settles a bounded number and says that there is more: %v, %v", more, err)
 	}
 	check("half written")
@@ -316,7 +316,7 @@ func TestAFailedStoreKnowsNothing(t *testing.T) {
 	for _, x := range []exeunt.Token{token, dead, exeunt.NewToken(exeunt.UseSession), {}} {
 		n.want(x, live.Indeterminate)
 	}
-	if err := <-n.Store.Fatal(); err == nil {
+	if err := <-n.store.Fatal(); err == nil {
 		t.Error("nobody is told to exit")
 	}
 	_, _, err = n.Start(ctx, SignIn{Proof: n.proof(s.Account), Kind: exeunt.KindKept})

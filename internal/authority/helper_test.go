@@ -76,7 +76,7 @@ type node struct {
 
 func newNode(t testing.TB) *node {
 	n := openNode(t, filepath.Join(t.TempDir(), "exeunt.db"), newClock())
-	t.Cleanup(func() { n.Store.Close() })
+	t.Cleanup(func() { n.store.Close() })
 	return n
 }
 
@@ -113,7 +113,7 @@ func openNode(t tester, path string, c *clock) *node {
 // only in memory is gone.
 func (n *node) restart() {
 	n.t.Helper()
-	n.Store.Close()
+	n.store.Close()
 	*n = *openNode(n.t, n.path, n.clock)
 }
 
@@ -122,7 +122,7 @@ func (n *node) account() exeunt.AccountID {
 	var b [8]byte
 	rand.Read(b[:])
 	a := exeunt.Account{ID: exeunt.NewAccountID(), Handle: "h" + hex.EncodeToString(b[:]), Name: "A Person", Created: n.Now()}
-	if err := n.Store.AddAccount(ctx, a, store.Credential{PasswordHash: "a hash"}, nil, exeunt.System()); err != nil {
+	if err := n.store.AddAccount(ctx, a, store.Credential{PasswordHash: "a hash"}, nil, exeunt.System()); err != nil {
 		n.t.Fatalf("add account: %v", err)
 	}
 	return a.ID

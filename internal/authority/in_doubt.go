@@ -30,8 +30,8 @@ type inDoubt struct {
 // putInDoubt has what the ending would have ended refused from now on, and its
 // outcome found out.
 func (a *Authority) putInDoubt(e inDoubtEnding) {
-	a.Live.PutInDoubt(e.rev.Target)
-	a.Log.Warn("an ending is in doubt; until it is resolved its sessions are refused",
+	a.live.PutInDoubt(e.rev.Target)
+	a.log.Warn("an ending is in doubt; until it is resolved its sessions are refused",
 		"account", e.rev.Account, "scope", e.rev.Scope, "session", e.rev.Session, "app", e.rev.AppSession)
 	a.inDoubt.mu.Lock()
 	a.inDoubt.list = append(a.inDoubt.list, e)
@@ -40,7 +40,7 @@ func (a *Authority) putInDoubt(e inDoubtEnding) {
 	case a.inDoubt.added <- struct{}{}:
 	default: // it is awake already
 	}
-	a.Feed.Wake(e.rev.Account)
+	a.feed.Wake(e.rev.Account)
 }
 
 func (d *inDoubt) oldest() (e inDoubtEnding, ok bool) {
@@ -104,9 +104,9 @@ func (a *Authority) resolve(ctx context.Context, e inDoubtEnding) bool {
 	var out Ending
 	var err error
 	if e.change {
-		err = a.Store.CatchUp(ctx)
+		err = a.store.CatchUp(ctx)
 	} else {
-		out, err = a.Store.End(ctx, e.by, e.rev, store.Change{}, a.Now())
+		out, err = a.store.End(ctx, e.by, e.rev, store.Change{}, a.now())
 	}
 	if errors.Is(err, exeunt.ErrNotConfirmed) || errors.Is(err, exeunt.ErrUnavailable) {
 		return false
@@ -114,12 +114,12 @@ func (a *Authority) resolve(ctx context.Context, e inDoubtEnding) bool {
 	// What was recorded in between by other nodes, or by the attempt that could
 	// not tell, is in the log; memory must have it before the session is answered
 	// for again.
-	if a.Feed.Confirm(ctx) != nil {
+	if a.feed.Confirm(ctx) != nil {
 		return false
 	}
-	a.Live.Resolve(e.rev.Target)
-	a.Feed.Wake(e.rev.Account)
-	a.Log.Info("an ending in doubt is resolved", "account", e.rev.Account, "scope", e.rev.Scope, "session", e.rev.Session,
+	a.live.Resolve(e.rev.Target)
+	a.feed.Wake(e.rev.Account)
+	a.log.Info("an ending in doubt is resolved", "account", e.rev.Account, "scope", e.rev.Scope, "session", e.rev.Session,
 		"app", e.rev.AppSession, "seq", out.Seq, "ended", out.Ended, "already", out.Already, "refused", err)
 	return true
 }

@@ -64,7 +64,7 @@ func TestASignOutInDoubt(t *testing.T) {
 
 			n.held.Lock() // of the commit before, so that this one is not even begun
 			before, commits := make(chan error, 1), n.done.Load()
-			go func() { before <- n.Store.CatchUp(ctx) }()
+			go func() { before <- n.store.CatchUp(ctx) }()
 			for n.done.Load() == commits {
 				time.Sleep(time.Millisecond)
 			}
@@ -85,7 +85,7 @@ func TestASignOutInDoubt(t *testing.T) {
 				}
 			}
 			check("in doubt", live.Indeterminate)
-			n.Live.Forget()
+			n.live.Forget()
 			check("after a sweep of memory", live.Indeterminate)
 			time.Sleep(2 * n.patience) // and it is tried again
 			check("still in doubt", live.Indeterminate)
@@ -99,11 +99,11 @@ func TestASignOutInDoubt(t *testing.T) {
 				}
 			}
 			check("settled", live.Ended)
-			events, err := n.Store.Events(ctx, 0, 10)
+			events, err := n.store.Events(ctx, 0, 10)
 			if err != nil || len(events) != 1 {
 				t.Errorf("%d events, %v", len(events), err)
 			}
-			a, credential, err := n.Store.Credential(ctx, id)
+			a, credential, err := n.store.Credential(ctx, id)
 			if err != nil || a.Generation != c.generation || (credential.PasswordHash == "another hash") != c.password ||
 				(a.CredentialVersion == 2) != c.password || a.CredentialVersion > 2 || (a.Status == exeunt.AccountDisabled) != c.status {
 				t.Errorf("%+v, %v", a, err)
@@ -136,7 +136,7 @@ func TestADoubtThatWasNone(t *testing.T) {
 	}
 	// While the store cannot tell, nobody is let in.
 	n.putInDoubt(u)
-	n.Store.Close()
+	n.store.Close()
 	if n.resolve(ctx, u) {
 		t.Error("settled by a store that is closed")
 	}

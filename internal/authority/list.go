@@ -20,7 +20,7 @@ func (a *Authority) Sessions(ctx context.Context, account exeunt.AccountID, ende
 	if err := a.declareOverdue(ctx, account); err != nil {
 		return nil, err
 	}
-	list, err := a.Store.Sessions(ctx, account, ended, listLimit)
+	list, err := a.store.Sessions(ctx, account, ended, listLimit)
 	if err != nil || ended {
 		return list, err
 	}
@@ -34,7 +34,7 @@ func (a *Authority) Sessions(ctx context.Context, account exeunt.AccountID, ende
 // Session returns one session of the account, or ErrNotFound, also when it is
 // another account's.
 func (a *Authority) Session(ctx context.Context, account exeunt.AccountID, id exeunt.SessionID) (exeunt.Session, error) {
-	s, err := a.Store.Session(ctx, account, id)
+	s, err := a.store.Session(ctx, account, id)
 	if err == nil {
 		a.refreshSeen(&s)
 	}
@@ -43,21 +43,21 @@ func (a *Authority) Session(ctx context.Context, account exeunt.AccountID, id ex
 
 // refreshSeen puts in the activity that the store has not been told of yet.
 func (a *Authority) refreshSeen(s *exeunt.Session) {
-	if seen, ok := a.Live.SeenAt(s.ID); ok && s.End == nil && seen.After(s.Seen) {
+	if seen, ok := a.live.SeenAt(s.ID); ok && s.End == nil && seen.After(s.Seen) {
 		s.Seen = seen
 	}
 }
 
 // CountEnded returns how many ended sessions of the account are kept.
 func (a *Authority) CountEnded(ctx context.Context, account exeunt.AccountID) (int, error) {
-	return a.Store.CountEnded(ctx, account)
+	return a.store.CountEnded(ctx, account)
 }
 
 // declareOverdue asks before it saves any activity, so that a list waits for
 // no commit. What the store takes for overdue because it does not know the
 // latest activity yet, declare finds to be good.
 func (a *Authority) declareOverdue(ctx context.Context, account exeunt.AccountID) error {
-	overdue, err := a.Store.OverdueOf(ctx, account, a.Now(), listLimit)
+	overdue, err := a.store.OverdueOf(ctx, account, a.now(), listLimit)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeun
 		return exeunt.ErrForbidden
 	}
 	_, err := a.profile(ctx, id, func(ctx context.Context) (live.Profile, error) {
-		return a.Store.ChangeProfile(ctx, id, c, by, a.Now())
+		return a.store.ChangeProfile(ctx, id, c, by, a.now())
 	})
 	return err
 }
@@ -91,7 +91,7 @@ func (a *Authority) ConfirmEmail(ctx context.Context, by exeunt.Actor, id exeunt
 		return "", exeunt.ErrForbidden
 	}
 	p, err := a.profile(ctx, id, func(ctx context.Context) (live.Profile, error) {
-		return a.Store.ConfirmEmail(ctx, id, email, by, a.Now())
+		return a.store.ConfirmEmail(ctx, id, email, by, a.now())
 	})
 	return p.Email, err
 }
@@ -104,7 +104,7 @@ func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change fun
 	defer cancel()
 	p, err := change(ctx)
 	if err == nil {
-		a.Live.SetProfile(id, p)
+		a.live.SetProfile(id, p)
 	}
 	return p, err
 }
@@ -112,12 +112,12 @@ func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change fun
 // Profile returns what is told about the account of a token that is known. It
 // reads the store when memory does not have it; ErrUnavailable if that fails.
 func (a *Authority) Profile(ctx context.Context, ans Answer) (live.Profile, error) {
-	if p, ok := a.Live.Profile(ans); ok {
+	if p, ok := a.live.Profile(ans); ok {
 		return p, nil
 	}
-	p, err := a.Store.Profile(ctx, ans.Account)
+	p, err := a.store.Profile(ctx, ans.Account)
 	if err == nil {
-		a.Live.SetProfile(ans.Account, p)
+		a.live.SetProfile(ans.Account, p)
 	}
 	return p, err
 }
@@ -128,29 +128,29 @@ func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.
 	if !ok {
 		return exeunt.Account{}, fmt.Errorf("account %q: %w", handle, exeunt.ErrNotFound)
 	}
-	acct, _, err := a.Store.Identify(ctx, h)
+	acct, _, err := a.store.Identify(ctx, h)
 	return acct, err
 }
 
 // Audit returns what was done to an account, latest first.
 func (a *Authority) Audit(ctx context.Context, account exeunt.AccountID, limit int) ([]exeunt.AuditEntry, error) {
-	return a.Store.Audit(ctx, account, limit)
+	return a.store.Audit(ctx, account, limit)
 }
 
 // Accounts returns accounts in the order of their handles, after the given one.
 func (a *Authority) Accounts(ctx context.Context, after string, limit int) ([]exeunt.Account, error) {
-	return a.Store.Accounts(ctx, after, limit)
+	return a.store.Accounts(ctx, after, limit)
 }
 
 // AccountOf returns the account of a session, or ErrNotFound.
 func (a *Authority) AccountOf(ctx context.Context, id exeunt.SessionID) (exeunt.AccountID, error) {
-	return a.Store.AccountOf(ctx, id)
+	return a.store.AccountOf(ctx, id)
 }
 
 // AllSessions returns the live sessions of every account, latest sign-in
 // first, with the handles of their accounts.
 func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Session, map[exeunt.AccountID]string, error) {
-	list, err := a.Store.AllSessions(ctx, limit)
+	list, err := a.store.AllSessions(ctx, limit)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,12 +158,12 @@ func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Sessio
 	alive := list[:0]
 	for i := range list {
 		s := &list[i]
-		if a.refreshSeen(s); s.Overdue(a.Now()) != "" {
+		if a.refreshSeen(s); s.Overdue(a.now()) != "" {
 			continue // its end is being recorded
 		}
 		alive = append(alive, *s)
 		if handles[s.Account] == "" {
-			acct, err := a.Store.Account(ctx, s.Account)
+			acct, err := a.store.Account(ctx, s.Account)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -58,7 +58,7 @@ func TestAProfileChangesForThoseWhoHaveGone(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
-	if p, ok := n.Live.Profile(n.Check(ctx, token)); !ok || p.Name != name {
+	if p, ok := n.live.Profile(n.Check(ctx, token)); !ok || p.Name != name {
 		t.Errorf("memory says %q, %v", p.Name, ok)
 	}
 }

@@ -388,7 +388,7 @@ func TestSessionsFollowTheModel(t *testing.T) {
 	bound(t, "rapid.checks", "6")
 	rapid.Check(t, func(t *rapid.T) {
 		n := openNode(t, dir+"/"+exeunt.NewSessionID().String()+".db", newClock())
-		t.Cleanup(func() { n.Store.Close() })
+		t.Cleanup(func() { n.store.Close() })
 		m := &machine{n: n}
 		for range 2 {
 			a := &modelAccount{id: n.account(), credential: 1}

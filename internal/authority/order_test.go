@@ -132,11 +132,11 @@ func (n *node) manyEvents(account exeunt.AccountID, many int64) {
 			n.t.Fatalf("%s: %v", q, err)
 		}
 	}
-	events, err := n.Store.Events(ctx, n.Live.Applied(), 1<<20)
+	events, err := n.store.Events(ctx, n.live.Applied(), 1<<20)
 	if err != nil || int64(len(events)) != many {
 		n.t.Fatalf("%d events, %v", len(events), err)
 	}
-	if err := n.Feed.Own(events); err != nil {
+	if err := n.feed.Own(events); err != nil {
 		n.t.Fatalf("advance: %v", err)
 	}
 }

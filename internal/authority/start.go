@@ -31,7 +31,7 @@ const maxUserAgent = 400
 // ErrNotConfirmed, when it may or may not have been started: its credential is
 // thrown away, and it ends by itself.
 func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.Session, error) {
-	now, limits := a.Now(), a.Policy.For(in.Kind)
+	now, limits := a.now(), a.policy.For(in.Kind)
 	token := exeunt.NewToken(exeunt.UseSession)
 	n := store.NewSession{
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces,
@@ -42,12 +42,12 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 		},
 	}
 	n.By = exeunt.Actor{Kind: exeunt.ActorPerson, Account: in.Proof.Account, Session: n.Session.ID, Label: n.Session.Label, Address: in.Address}
-	if _, err := a.Store.StartSession(ctx, n); err != nil {
+	if _, err := a.store.StartSession(ctx, n); err != nil {
 		return exeunt.Token{}, exeunt.Session{}, err
 	}
 	// The session is durable. It enters memory as every other does, by its first
 	// check, so there is one way in. Pages that list sessions look again.
-	a.Feed.Wake(in.Proof.Account)
+	a.feed.Wake(in.Proof.Account)
 	return token, n.Session, nil
 }
 

@@ -29,7 +29,7 @@ func (a *Authority) Run(ctx context.Context) {
 	wg.Go(func() { a.endQueued(ctx) })
 	wg.Go(func() { a.resolveAll(ctx) })
 	wg.Go(func() {
-		every(ctx, min(maxSaveEvery, a.Policy.ShortestIdle()/10), a.Live.Urgent(), func() { a.logged("save activity", a.saveDue(ctx)) })
+		every(ctx, min(maxSaveEvery, a.policy.ShortestIdle()/10), a.live.Urgent(), func() { a.logged("save activity", a.saveDue(ctx)) })
 	})
 	wg.Go(func() { every(ctx, sweepEvery, nil, func() { a.logged("sweep", a.Sweep(ctx)) }) })
 	wg.Wait()
@@ -56,7 +56,7 @@ func every(ctx context.Context, d time.Duration, urgent <-chan struct{}, f func(
 
 func (a *Authority) logged(what string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
-		a.Log.Warn("could not "+what+"; trying again later", "err", err)
+		a.log.Warn("could not "+what+"; trying again later", "err", err)
 	}
 }
 
@@ -64,7 +64,7 @@ func (a *Authority) logged(what string, err error) {
 func (a *Authority) endQueued(ctx context.Context) {
 	for {
 		select {
-		case o := <-a.Live.Overdue():
+		case o := <-a.live.Overdue():
 			a.logged("declare a session ended", a.declare(ctx, o.Account, o.Session, o.Reason))
 		case q := <-a.queue:
 			_, err := a.End(ctx, q.by, q.rev)
@@ -77,18 +77,18 @@ func (a *Authority) endQueued(ctx context.Context) {
 
 // FlushActivity saves all last-activity times.
 func (a *Authority) FlushActivity(ctx context.Context) error {
-	return a.save(ctx, a.Live.Unflushed())
+	return a.save(ctx, a.live.Unflushed())
 }
 
 // saveDue saves those that are due.
 func (a *Authority) saveDue(ctx context.Context) error {
 	a.saving.Lock()
 	defer a.saving.Unlock()
-	now := a.Now()
-	if err := a.save(ctx, a.Live.Due(now)); err != nil {
+	now := a.now()
+	if err := a.save(ctx, a.live.Due(now)); err != nil {
 		return err
 	}
-	a.Live.Saved(now)
+	a.live.Saved(now)
 	return nil
 }
 
@@ -96,10 +96,10 @@ func (a *Authority) save(ctx context.Context, list []live.Activity) error {
 	if len(list) == 0 {
 		return nil
 	}
-	if err := a.Store.SaveActivity(ctx, list); err != nil {
+	if err := a.store.SaveActivity(ctx, list); err != nil {
 		return err
 	}
-	a.Live.Flushed(list)
+	a.live.Flushed(list)
 	return nil
 }
 
@@ -120,19 +120,19 @@ const (
 func (a *Authority) Sweep(ctx context.Context) error {
 	errs := []error{a.sweepOverdue(ctx), a.settleEnded(ctx), a.purge(ctx)}
 	if slices.Contains(errs, nil) { // otherwise memory alone can tell what has ended
-		a.Live.Forget()
+		a.live.Forget()
 	}
 	return errors.Join(append(errs, a.sweepLate(ctx))...)
 }
 
 func (a *Authority) settleEnded(ctx context.Context) error {
-	_, err := upTo(settleSteps, func() (bool, error) { return a.Store.SettleEnded(ctx) })
+	_, err := upTo(settleSteps, func() (bool, error) { return a.store.SettleEnded(ctx) })
 	return err
 }
 
 func (a *Authority) purge(ctx context.Context) error {
 	_, err := upTo(purgeSteps, func() (bool, error) {
-		done, err := a.Store.Purge(ctx, a.Retention, a.Now())
+		done, err := a.store.Purge(ctx, a.retention, a.now())
 		return done > 0, err
 	})
 	return err
@@ -148,12 +148,12 @@ func upTo(steps int, step func() (more bool, err error)) (more bool, err error) 
 }
 
 func (a *Authority) sweepOverdue(ctx context.Context) error {
-	more, err := upTo(putOffSteps, func() (bool, error) { return a.Store.PutOff(ctx, a.Retention, a.Now()) })
+	more, err := upTo(putOffSteps, func() (bool, error) { return a.store.PutOff(ctx, a.retention, a.now()) })
 	if err != nil {
 		return err
 	}
 	for {
-		overdue, err := a.Store.Overdue(ctx, a.Now(), overdueStep)
+		overdue, err := a.store.Overdue(ctx, a.now(), overdueStep)
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (a *Authority) sweepOverdue(ctx context.Context) error {
 // sweepLate asks for a ruling on what is refused here and yet not overdue in the
 // store: its notice was lost, when the store was away or too many came at once.
 func (a *Authority) sweepLate(ctx context.Context) error {
-	return a.declareAll(ctx, a.Live.Late(a.Now()))
+	return a.declareAll(ctx, a.live.Late(a.now()))
 }
 
 // declareAll declares sessions ended side by side, so that their endings share

@@ -33,7 +33,7 @@ func (a *Authority) takePlace(ctx context.Context, by exeunt.Actor, rev exeunt.R
 		// Before a place is taken: somebody who repeats one request without pause
 		// must not hold the places that others need.
 		var known bool
-		if known, unread = a.Store.HasOutcome(ctx, by, rev.Key); known || a.inDoubt.has(by, rev.Key) {
+		if known, unread = a.store.HasOutcome(ctx, by, rev.Key); known || a.inDoubt.has(by, rev.Key) {
 			return free, nil
 		}
 	}

@@ -27,11 +27,11 @@ func (n *node) recorded(id exeunt.AccountID) string {
 	if err != nil {
 		n.t.Fatalf("account: %v", err)
 	}
-	head, err := n.Store.Head(ctx)
+	head, err := n.store.Head(ctx)
 	if err != nil {
 		n.t.Fatalf("head: %v", err)
 	}
-	audit, err := n.Store.Audit(ctx, id, 1000)
+	audit, err := n.store.Audit(ctx, id, 1000)
 	if err != nil {
 		n.t.Fatalf("audit: %v", err)
 	}
@@ -201,7 +201,7 @@ func TestAnEndingInDoubtMayBeRepeated(t *testing.T) {
 	n.patience = 50 * time.Millisecond
 	n.held.Lock() // of the commit before, so that these are not even begun
 	before, commits := make(chan error, 1), n.done.Load()
-	go func() { before <- n.Store.CatchUp(ctx) }()
+	go func() { before <- n.store.CatchUp(ctx) }()
 	defer func() { n.held.Unlock(); <-before }()
 	for n.done.Load() == commits {
 		runtime.Gosched()

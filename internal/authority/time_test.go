@@ -17,7 +17,7 @@ func (n *node) drain() {
 	n.t.Helper()
 	for {
 		select {
-		case o := <-n.Live.Overdue():
+		case o := <-n.live.Overdue():
 			if err := n.declare(ctx, o.Account, o.Session, o.Reason); err != nil {
 				n.t.Errorf("declare: %v", err)
 			}
@@ -107,7 +107,7 @@ func TestTheSweepRulesOnWhatChecksFound(t *testing.T) {
 	usable := n.Check(ctx, token)
 	n.clock.add(time.Hour)
 	n.want(token, live.TimedOut)
-	<-n.Live.Overdue() // and nobody acts on it
+	<-n.live.Overdue() // and nobody acts on it
 	n.clock.add(-time.Minute)
 	n.Touch(usable)
 	n.clock.add(time.Minute)
@@ -158,8 +158,8 @@ func TestTheSweepEndsWhatNobodyAsksFor(t *testing.T) {
 		t.Errorf("the used one's end is %+v", e)
 	}
 	n.want(token, live.Usable)
-	if n.Live.Len() != 1 {
-		t.Errorf("%d tokens are remembered", n.Live.Len())
+	if n.live.Len() != 1 {
+		t.Errorf("%d tokens are remembered", n.live.Len())
 	}
 }
 
@@ -300,7 +300,7 @@ func TestRun(t *testing.T) {
 	if e := n.endOf(l); e == nil || e.Reason != exeunt.ReasonIdle {
 		t.Errorf("run out: %+v", e)
 	}
-	if s, err := n.Store.Session(ctx, id, u.ID); err != nil || !s.Seen.Equal(n.Now()) {
+	if s, err := n.store.Session(ctx, id, u.ID); err != nil || !s.Seen.Equal(n.Now()) {
 		t.Errorf("the last activity was lost: seen %v, %v", s.Seen, err)
 	}
 }
@@ -367,14 +367,14 @@ func TestCheckAllocatesNothing(t *testing.T) {
 // session as idle, and is not asked again once it has.
 func TestActivityElsewhereCounts(t *testing.T) {
 	n := newNode(t)
-	n.Live = live.New(0, live.Options{SharedActivity: true})
+	n.live = live.New(0, live.Options{SharedActivity: true})
 	token, s := n.signIn(n.account(), exeunt.KindKept) // idle 1 h
 	app, _ := n.appSession(s)
 	n.want(token, live.Usable)
 	n.want(app, live.Usable)
 	n.clock.add(40 * time.Minute)
 	elsewhere := []live.Activity{{Account: s.Account, Session: s.ID, Seen: n.Now()}}
-	if err := n.Store.SaveActivity(ctx, elsewhere); err != nil {
+	if err := n.store.SaveActivity(ctx, elsewhere); err != nil {
 		t.Fatal(err)
 	}
 	n.clock.add(40 * time.Minute)
@@ -393,7 +393,7 @@ func TestActivityElsewhereCounts(t *testing.T) {
 	late, _ := n.signIn(s.Account, exeunt.KindKept)
 	n.want(late, live.Usable)
 	n.clock.add(time.Hour)
-	n.Store.Close()
+	n.store.Close()
 	n.want(late, live.Indeterminate)
 }
 
@@ -414,11 +414,11 @@ func TestTheSweepPurgesThemAll(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	n.clock.add(n.Retention.Ended + time.Hour)
+	n.clock.add(n.retention.Ended + time.Hour)
 	if err := n.Sweep(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := n.Store.CountEnded(ctx, id); err != nil || left != 0 {
+	if left, err := n.store.CountEnded(ctx, id); err != nil || left != 0 {
 		t.Errorf("%d ended sessions are left, %v", left, err)
 	}
 	// But for the last event, by which other nodes know the log again.
@@ -438,13 +438,13 @@ func TestASweepWithoutTheStoreForgetsNothing(t *testing.T) {
 	if err := n.Sweep(away); err == nil {
 		t.Fatal("it has swept")
 	}
-	if got := n.Live.Check(token.Hash(), n.Now()).State; got != live.Ended {
+	if got := n.live.Check(token.Hash(), n.Now()).State; got != live.Ended {
 		t.Errorf("after a sweep that failed memory says %v", got)
 	}
 	if err := n.Sweep(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := n.Live.Check(token.Hash(), n.Now()).State; got != live.Absent {
+	if got := n.live.Check(token.Hash(), n.Now()).State; got != live.Absent {
 		t.Errorf("after a sweep memory says %v", got)
 	}
 }

@@ -115,13 +115,13 @@ func (g *Gate) admit(b []byte, ans authority.Answer, f *face) []byte {
 	b = append(b, "Cache-Control: no-store\r\n"...)
 	b = append(b, f.lines...)
 	b = append(b, client.HeaderSession+": "...)
-	b, _ = ans.Session.ApplogText(b)
+	b, _ = ans.Session.AppendText(b)
 	b = append(b, "\r\n"...)
 	b = appendMillis(b, client.HeaderIdleAt, ans.IdleAt())
-	b = appendMillis(b, client.HeaderWarnAt, ans.IdleAt().Add(-g.authority.Policy.For(ans.Kind).Warning))
+	b = appendMillis(b, client.HeaderWarnAt, ans.IdleAt().Add(-g.authority.WarningOf(ans.Kind)))
 	if !ans.App.IsZero() {
 		b = append(b, client.HeaderAppSession+": "...)
-		b, _ = ans.App.ApplogText(b)
+		b, _ = ans.App.AppendText(b)
 		b = append(b, "\r\n"...)
 		b = web.AppendLine(b, client.HeaderClient, string(ans.Client))
 	}

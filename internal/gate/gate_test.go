@@ -148,8 +148,9 @@ func TestGateSaysWhyItEnded(t *testing.T) {
 }
 
 func TestGateIndeterminate(t *testing.T) {
-	g := New(testnode.New(t, testnode.Options{}).Authority)
-	g.authority.Store.Close()
+	n := testnode.New(t, testnode.Options{})
+	g := New(n.Authority)
+	n.Store.Close()
 	token := exeunt.NewToken(exeunt.UseApp) // not in memory, so the store is asked
 	w := ask(g, withBearer(token))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get(client.HeaderReason) != "unavailable" || w.Header().Get("Retry-After") != "1" {

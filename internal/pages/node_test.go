@@ -40,7 +40,7 @@ func newNode(t testing.TB) *node {
 	n.must(err)
 	n.pages = New(Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Browser: n.Browser, UI: faces,
-		Policy: n.Policy, Retention: n.Retention.Ended, Now: n.Now, Log: n.Log,
+		Policy: exeunt.DefaultPolicy(), Retention: testnode.Retention.Ended, Now: n.Now, Log: n.Log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}
 	n.web = s.Recover(web.WithRequestID(web.Secure(false, web.OnlyHost(testHost, "", web.SameOrigin(s, testOrigin, n.pages.Handler())))))

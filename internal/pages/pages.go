@@ -37,7 +37,7 @@ type Pages struct {
 // New returns the pages.
 func New(d Deps) *Pages {
 	p := &Pages{Deps: d, clients: ui.Clients{}, states: web.States{Authority: d.Authority, Now: d.Now}}
-	for _, c := range d.Authority.Clients {
+	for _, c := range d.Authority.Clients() {
 		p.clients[c.ID] = c
 	}
 	p.surface = web.Surface{Fail: p.Fail, Log: d.Log}

@@ -46,7 +46,7 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	defer leave()
 	v.at, v.there = p.Place, true
 	if resumes {
-		v.at, v.there = v.Authority.Feed.Resume(after, r.URL.Query().Get("digest"))
+		v.at, v.there = v.Authority.ResumeLog(after, r.URL.Query().Get("digest"))
 	}
 	v.out = client.NewEvents(w)
 	if v.out.Position("hello", web.Position(p, v.Now())) == nil {
@@ -127,7 +127,7 @@ func (v *reader) catchUp() (more <-chan struct{}, err error) {
 		}
 		var list []feed.Entry
 		var next feed.Place
-		list, next, more, v.there = v.Authority.Feed.Since(v.at, eventsPerWrite)
+		list, next, more, v.there = v.Authority.LogSince(v.at, eventsPerWrite)
 		switch {
 		case !v.there:
 			continue

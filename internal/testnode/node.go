@@ -39,6 +39,10 @@ var Retention = store.Retention{Ended: 30 * 24 * time.Hour, Audit: 90 * 24 * tim
 // Node is a core without surfaces.
 type Node struct {
 	*authority.Authority
+	Store   *store.Store
+	Live    *live.Index
+	Feed    *feed.Feed
+	Log     *slog.Logger
 	SignIn  *signin.Service
 	Browser web.Browser // the browser's side: pairs of cookies
 	Clock   *Clock
@@ -65,6 +69,7 @@ func New(t testing.TB, o Options) *Node {
 	log := slog.New(slog.DiscardHandler)
 	index := live.New(0, live.Options{SharedActivity: o.Database != ""})
 	st, follow := open(t, o, n, index, log)
+	n.Store, n.Live, n.Feed, n.Log = st, index, follow, log
 	n.Authority = authority.New(authority.Config{
 		Store: st, Live: index, Feed: follow, Policy: o.Policy, Retention: Retention, Clients: o.Clients, Now: n.Clock.Now, Log: log,
 	})
@@ -135,7 +140,7 @@ func (n *Node) Tend(t testing.TB) {
 }
 
 // Forget empties the memory, as a restart does.
-func (n *Node) Forget() { n.Live = live.New(0, live.Options{}) }
+func (n *Node) Forget() { n.Live.Reset(n.Live.Applied()) }
 
 func must(t testing.TB, err error) {
 	t.Helper()
