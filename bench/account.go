@@ -151,7 +151,8 @@ func remember(ctx context.Context, index *live.Index, db *sql.DB) error {
 		return err
 	}
 	defer rows.Close()
-	s := live.Snapshot{Seq: index.Applied(), Epoch: index.Epoch()}
+	s := live.Snapshot{Epoch: index.Epoch()}
+	s.Seq = index.Applied()
 	s.Session.Kind = exeunt.KindKept
 	var hash []byte
 	for rows.Next() {

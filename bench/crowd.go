@@ -19,9 +19,9 @@ const sampled = 1 << 20
 func crowd(index *live.Index, n int, holes bool) ([]exeunt.Token, error) {
 	var tokens []exeunt.Token
 	now := time.Now()
-	s := live.Snapshot{Seq: index.Applied(), Epoch: index.Epoch(), AccountGeneration: 1, Session: exeunt.Session{
+	s := live.Snapshot{Epoch: index.Epoch(), Snapshot: exeunt.Snapshot{Seq: index.Applied(), AccountGeneration: 1, Session: exeunt.Session{
 		Kind: exeunt.KindKept, Started: now, Seen: now, Idle: 24 * time.Hour, ExpiresAt: now.Add(48 * time.Hour), Generation: 1,
-	}}
+	}}}
 	for made, living := 0, 0; living < n; made++ {
 		if made%3 == 0 {
 			s.Session.Account = exeunt.NewAccountID()

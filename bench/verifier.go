@@ -94,14 +94,14 @@ func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 func firstSeen(ctx context.Context, v *client.Verifier, index *live.Index) ([]client.Secret, error) {
 	var tokens []client.Secret
 	now := time.Now()
-	sn := live.Snapshot{Seq: index.Applied(), Epoch: index.Epoch(), AccountGeneration: 1, Session: exeunt.Session{
+	sn := live.Snapshot{Epoch: index.Epoch(), Snapshot: exeunt.Snapshot{Seq: index.Applied(), AccountGeneration: 1, Session: exeunt.Session{
 		Kind: exeunt.KindKept, Started: now, Seen: now, Idle: 24 * time.Hour, ExpiresAt: now.Add(48 * time.Hour), Generation: 1,
-	}}
+	}}}
 	for first := 0; first < verified; first = len(tokens) {
 		for i := first; i < min(first+verifiedStep, verified); i++ {
 			if i%3 == 0 {
 				sn.Session.Account = exeunt.NewAccountID()
-				sn.Profile = live.Profile{Version: 1, Handle: fmt.Sprint("person_", i), Name: fmt.Sprint("Person ", i)}
+				sn.Profile = exeunt.Profile{Version: 1, Handle: fmt.Sprint("person_", i), Name: fmt.Sprint("Person ", i)}
 			}
 			token := exeunt.NewToken(exeunt.UseApp)
 			sn.Session.ID, sn.Hash, sn.AppHash = exeunt.NewSessionID(), exeunt.NewToken(exeunt.UseSession).Hash(), token.Hash()

@@ -6,7 +6,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -32,9 +31,9 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 	t := bearerOf(ctx)
 	ans := a.Authority.Check(ctx, t)
 	switch {
-	case ans.State == live.Indeterminate:
+	case ans.State == authority.Indeterminate:
 		return caller{}, a.problem(ctx, exeunt.ErrUnavailable)
-	case ans.State == live.NoSuch:
+	case ans.State == authority.NoSuch:
 		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
 	case !ans.Usable():
 		return caller{}, a.endedProblem(ctx, t)

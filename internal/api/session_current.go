@@ -9,7 +9,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -52,9 +51,9 @@ func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) 
 	t := bearerOf(ctx)
 	ans := a.Authority.Check(ctx, t)
 	switch {
-	case ans.State == live.Indeterminate:
+	case ans.State == authority.Indeterminate:
 		return nil, a.problem(ctx, exeunt.ErrUnavailable)
-	case ans.State == live.NoSuch, ans.State == live.Ended:
+	case ans.State == authority.NoSuch, ans.State == authority.Ended:
 		return nil, nil
 	case web.OnlyAsPair(ans):
 		return nil, a.problem(ctx, exeunt.ErrSignedOut)

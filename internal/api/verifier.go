@@ -10,7 +10,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -76,8 +76,8 @@ func (a *API) noteActivity(ctx context.Context, in *activityInput) (*activityOut
 			return nil, a.problem(ctx, exeunt.ErrBadRequest)
 		}
 		switch a.Authority.NoteActivity(ctx, c.ID, h, now.Add(-min(time.Duration(s.Ago), longestAgo)*time.Millisecond)) {
-		case live.Usable:
-		case live.Indeterminate:
+		case authority.Usable:
+		case authority.Indeterminate:
 			return nil, a.problem(ctx, exeunt.ErrUnavailable)
 		default:
 			out.Body.Dead = append(out.Body.Dead, s.Token)

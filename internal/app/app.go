@@ -170,7 +170,7 @@ func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error
 			n.follower.Now = n.now
 		}
 	}
-	n.feed = feed.New(index, n.follower)
+	n.feed = feed.New(authority.Memory(index), n.follower)
 	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: n.feed.Own, Server: n.feed.Server, Log: n.log})
 	if err != nil {
 		return false, err

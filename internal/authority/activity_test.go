@@ -93,7 +93,7 @@ func TestAKilledNodeKnowsOfUseAfterAPause(t *testing.T) {
 func (n *node) other() *Authority {
 	index := live.New(0, live.Options{SharedActivity: true})
 	return New(Config{
-		Store: n.store, Live: index, Feed: feed.New(index, nil), Policy: n.policy, Retention: n.retention,
+		Store: n.store, Live: index, Feed: feed.New(Memory(index), nil), Policy: n.policy, Retention: n.retention,
 		Clients: n.Clients(), Now: n.now, Log: n.log,
 	})
 }
@@ -107,7 +107,7 @@ func onEachEngine(t *testing.T, test func(*testing.T, *node)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			index := live.New(0, live.Options{SharedActivity: true})
-			f, clock, log := feed.New(index, nil), newClock(), slog.New(slog.DiscardHandler)
+			f, clock, log := feed.New(Memory(index), nil), newClock(), slog.New(slog.DiscardHandler)
 			s, err := store.Open(ctx, store.Options{URL: url(t), Log: log, Committed: f.Own})
 			if err != nil {
 				t.Fatal(err)

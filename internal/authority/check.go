@@ -141,8 +141,7 @@ func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.Toke
 	defer cancel()
 	epoch, dropped, asked := a.live.Epoch(), a.live.Dropped(), a.now() // before the snapshot is taken
 	sn, err := a.store.Load(ctx, use, h)
-	sn.Epoch, sn.Dropped, sn.Asked = epoch, dropped, asked
-	return sn, err
+	return live.Snapshot{Snapshot: sn, Epoch: epoch, Dropped: dropped, Asked: asked}, err
 }
 
 // LookUp asks the store about a secret that anybody may present, within the

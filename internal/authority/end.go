@@ -154,7 +154,7 @@ func (a *Authority) EndSoon(rev exeunt.Revocation) {
 // declare ends a session whose time has run out, if the store agrees. What is
 // known here of its activity goes to the store first, so that the two judge alike.
 func (a *Authority) declare(ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, reason exeunt.Reason) error {
-	if err := a.save(ctx, a.live.UnflushedOf(session)); err != nil {
+	if err := a.save(ctx, a.live.UnsavedOf(session)); err != nil {
 		return err
 	}
 	_, err := a.end(ctx, exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session}, Reason: reason}, store.Change{})

@@ -102,7 +102,7 @@ func openNode(t tester, path string, c *clock) *node {
 		t.Fatalf("head: %v", err)
 	}
 	index := live.New(head, live.Options{})
-	f = feed.New(index, nil)
+	f = feed.New(Memory(index), nil)
 	return &node{t: t, path: path, clock: c, fault: fault, held: held, done: done, Authority: New(Config{
 		Store: s, Live: index, Feed: f, Policy: testPolicy, Clients: []exeunt.Client{chirp}, Now: c.Now, Log: log,
 		Retention: store.Retention{Ended: 1000 * time.Hour, Audit: 1000 * time.Hour},

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -77,7 +76,7 @@ func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeun
 	if by.Kind == exeunt.ActorPerson && by.Account != id {
 		return exeunt.ErrForbidden
 	}
-	_, err := a.profile(ctx, id, func(ctx context.Context) (live.Profile, error) {
+	_, err := a.profile(ctx, id, func(ctx context.Context) (exeunt.Profile, error) {
 		return a.store.ChangeProfile(ctx, id, c, by, a.now())
 	})
 	return err
@@ -90,7 +89,7 @@ func (a *Authority) ConfirmEmail(ctx context.Context, by exeunt.Actor, id exeunt
 	if by.Kind != exeunt.ActorOperator {
 		return "", exeunt.ErrForbidden
 	}
-	p, err := a.profile(ctx, id, func(ctx context.Context) (live.Profile, error) {
+	p, err := a.profile(ctx, id, func(ctx context.Context) (exeunt.Profile, error) {
 		return a.store.ConfirmEmail(ctx, id, email, by, a.now())
 	})
 	return p.Email, err
@@ -99,7 +98,7 @@ func (a *Authority) ConfirmEmail(ctx context.Context, by exeunt.Actor, id exeunt
 // profile changes a profile in the store, then in memory. Whoever goes away
 // while it is being committed has changed it all the same, and memory must
 // follow.
-func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change func(context.Context) (live.Profile, error)) (live.Profile, error) {
+func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change func(context.Context) (exeunt.Profile, error)) (exeunt.Profile, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
 	p, err := change(ctx)
@@ -111,7 +110,7 @@ func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change fun
 
 // Profile returns what is told about the account of a token that is known. It
 // reads the store when memory does not have it; ErrUnavailable if that fails.
-func (a *Authority) Profile(ctx context.Context, ans Answer) (live.Profile, error) {
+func (a *Authority) Profile(ctx context.Context, ans Answer) (exeunt.Profile, error) {
 	if p, ok := a.live.Profile(ans); ok {
 		return p, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
 )
 
@@ -77,7 +78,7 @@ func (a *Authority) endQueued(ctx context.Context) {
 
 // FlushActivity saves all last-activity times.
 func (a *Authority) FlushActivity(ctx context.Context) error {
-	return a.save(ctx, a.live.Unflushed())
+	return a.save(ctx, a.live.Unsaved())
 }
 
 // saveDue saves those that are due.
@@ -88,18 +89,22 @@ func (a *Authority) saveDue(ctx context.Context) error {
 	if err := a.save(ctx, a.live.Due(now)); err != nil {
 		return err
 	}
-	a.live.Saved(now)
+	a.live.SavedAt(now)
 	return nil
 }
 
-func (a *Authority) save(ctx context.Context, list []live.Activity) error {
+func (a *Authority) save(ctx context.Context, list []live.Unsaved) error {
 	if len(list) == 0 {
 		return nil
 	}
-	if err := a.store.SaveActivity(ctx, list); err != nil {
+	seen := make([]exeunt.Activity, len(list))
+	for i := range list {
+		seen[i] = list[i].Activity
+	}
+	if err := a.store.SaveActivity(ctx, seen); err != nil {
 		return err
 	}
-	a.live.Flushed(list)
+	a.live.MarkSaved(list)
 	return nil
 }
 
@@ -176,7 +181,7 @@ func (a *Authority) sweepLate(ctx context.Context) error {
 
 // declareAll declares sessions ended side by side, so that their endings share
 // a commit. A session that was ended otherwise meanwhile is no error.
-func (a *Authority) declareAll(ctx context.Context, overdue []live.Overdue) error {
+func (a *Authority) declareAll(ctx context.Context, overdue []exeunt.Overdue) error {
 	errs := make([]error, len(overdue))
 	var wg sync.WaitGroup
 	for i, o := range overdue {

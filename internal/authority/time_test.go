@@ -373,7 +373,7 @@ func TestActivityElsewhereCounts(t *testing.T) {
 	n.want(token, live.Usable)
 	n.want(app, live.Usable)
 	n.clock.add(40 * time.Minute)
-	elsewhere := []live.Activity{{Account: s.Account, Session: s.ID, Seen: n.Now()}}
+	elsewhere := []exeunt.Activity{{Account: s.Account, Session: s.ID, Seen: n.Now()}}
 	if err := n.store.SaveActivity(ctx, elsewhere); err != nil {
 		t.Fatal(err)
 	}

@@ -17,13 +17,12 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // Feed connects the log to one node's memory and listeners.
 type Feed struct {
-	index *live.Index
-	tail  *tail
+	memory Memory
+	tail   *tail
 	// follower is nil when this process is the log's only writer: then memory
 	// is never behind.
 	follower *Follower
@@ -38,10 +37,25 @@ type Feed struct {
 	ask       chan struct{}
 }
 
-// New returns a feed for the index. With a follower, which must be Run, memory
+// Memory is what a feed needs of this node's memory. All fields are needed.
+type Memory struct {
+	// Apply takes events in the order of the log, ApplyOwn those that this node has
+	// committed itself, which may be ahead of it.
+	Apply    func([]exeunt.Event) error
+	ApplyOwn func([]exeunt.Event)
+	Applied  func() int64    // number of the last event applied in order
+	Reset    func(seq int64) // forgets everything and begins after that event
+	// PutInDoubt refuses what an ending was about until Resolve is called as often.
+	PutInDoubt, Resolve func(exeunt.Target)
+}
+
+// New returns a feed for a memory. With a follower, which must be Run, memory
 // is believed only as long as it is known to be fresh.
-func New(index *live.Index, follower *Follower) *Feed {
-	f := &Feed{index: index, tail: newTail(index.Applied()), follower: follower, start: time.Now(), listeners: map[exeunt.AccountID]map[*Listener]struct{}{}, ask: make(chan struct{}, 1)}
+func New(memory Memory, follower *Follower) *Feed {
+	f := &Feed{
+		memory: memory, tail: newTail(memory.Applied()), follower: follower, start: time.Now(),
+		listeners: map[exeunt.AccountID]map[*Listener]struct{}{}, ask: make(chan struct{}, 1),
+	}
 	if follower != nil {
 		follower.feed = f
 	}
@@ -52,7 +66,7 @@ func New(index *live.Index, follower *Follower) *Feed {
 func (f *Feed) Begin(seq int64) { f.begin(seq, false) }
 
 func (f *Feed) begin(seq int64, replaced bool) {
-	f.index.Reset(seq)
+	f.memory.Reset(seq)
 	f.tail.restart(seq, replaced)
 }
 
@@ -114,7 +128,7 @@ func (f *Feed) Confirm(ctx context.Context) error {
 func (f *Feed) Own(events []exeunt.Event) error {
 	if f.follower != nil {
 		f.follower.committed(events)
-		f.index.ApplyOwn(events)
+		f.memory.ApplyOwn(events)
 		f.wake(events)
 		return nil
 	}
@@ -124,7 +138,7 @@ func (f *Feed) Own(events []exeunt.Event) error {
 // advance applies committed events in the order of the log and wakes the
 // listeners of their accounts.
 func (f *Feed) advance(events []exeunt.Event) error {
-	if err := f.index.Apply(events); err != nil {
+	if err := f.memory.Apply(events); err != nil {
 		return err
 	}
 	f.tail.add(events)

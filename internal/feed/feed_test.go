@@ -18,7 +18,7 @@ func isAwake(l *Listener) bool {
 
 func TestAdvanceAppliesThenWakes(t *testing.T) {
 	index := live.New(0, live.Options{})
-	f := New(index, nil)
+	f := New(memoryOf(index), nil)
 	mine, theirs := exeunt.NewAccountID(), exeunt.NewAccountID()
 	a, b, other := f.Listen(mine), f.Listen(mine), f.Listen(theirs)
 	defer a.Close()
@@ -47,11 +47,15 @@ func TestAdvanceAppliesThenWakes(t *testing.T) {
 // Whoever wakes must find the new state: so a log that memory cannot follow
 // wakes nobody and is an error.
 func TestAGapWakesNobody(t *testing.T) {
-	f := New(live.New(0, live.Options{}), nil)
+	f := New(memoryOf(live.New(0, live.Options{})), nil)
 	mine := exeunt.NewAccountID()
 	l := f.Listen(mine)
 	defer l.Close()
 	if err := f.Own([]exeunt.Event{{Seq: 2, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: mine}}}); err == nil || isAwake(l) {
 		t.Errorf("a gap: %v", err)
 	}
+}
+
+func memoryOf(x *live.Index) Memory {
+	return Memory{Apply: x.Apply, ApplyOwn: x.ApplyOwn, Applied: x.Applied, Reset: x.Reset, PutInDoubt: x.PutInDoubt, Resolve: x.Resolve}
 }

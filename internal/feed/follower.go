@@ -158,7 +158,7 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 	case err != nil:
 		return err
 	default:
-		f.own.resolve(f.feed.index, t0)
+		f.own.resolve(&f.feed.memory, t0)
 	}
 	f.feed.server.Store(src.Server())
 	f.feed.tail.named(src.History())
@@ -186,7 +186,7 @@ func (f *Follower) catchUp(ctx context.Context, src Source, wait time.Duration) 
 	ctx, cancel := f.limit(ctx)
 	defer cancel()
 	for {
-		applied := f.feed.index.Applied()
+		applied := f.feed.memory.Applied()
 		events, err := src.Next(ctx, applied, readStep, wait)
 		if err != nil {
 			return err
@@ -246,7 +246,7 @@ func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, ca
 	}
 	f.Log.Warn("what this node remembered is dropped; every token is looked up again", "cause", cause, "head", head)
 	f.feed.freshUntil.Store(0)
-	f.own.putInDoubt(f.feed.index, t0)
+	f.own.putInDoubt(&f.feed.memory, t0)
 	f.feed.begin(head, true)
 	f.last = nil
 	if len(at) > 0 && at[0].Seq == head {
@@ -259,7 +259,7 @@ func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, ca
 
 // committed notes what this node has just ended itself.
 func (f *Follower) committed(events []exeunt.Event) {
-	f.own.add(f.feed.index, events, time.Since(f.feed.start))
+	f.own.add(&f.feed.memory, events, time.Since(f.feed.start))
 }
 
 // taken returns who waits for a confirmation, all of whom came before this call.

@@ -46,7 +46,7 @@ func ends(seq int64) exeunt.Event {
 func newFollower() (*Follower, *live.Index) {
 	f := &Follower{Staleness: time.Hour, Log: slog.New(slog.DiscardHandler)}
 	index := live.New(0, live.Options{})
-	New(index, f)
+	New(memoryOf(index), f)
 	return f, index
 }
 
@@ -212,7 +212,8 @@ func TestOwnEndingsOutliveAReplacedHistory(t *testing.T) {
 	if err := f.beat(t.Context(), &server{events: old}); err != nil {
 		t.Fatal(err)
 	}
-	s := live.Snapshot{Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Session: exeunt.Session{
+	s := live.Snapshot{}
+	s.Snapshot = exeunt.Snapshot{Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Session: exeunt.Session{
 		ID: exeunt.NewSessionID(), Account: exeunt.NewAccountID(), Started: time.Now(), Seen: time.Now(), Idle: time.Hour, ExpiresAt: time.Now().Add(time.Hour)}}
 	insert := func(seq int64) live.State {
 		s.Seq, s.Epoch = seq, index.Epoch()

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // own are the latest endings that this node has committed itself, so that none
@@ -22,7 +21,7 @@ type ending struct {
 	inDoubt bool
 }
 
-func (o *own) add(index *live.Index, events []exeunt.Event, at time.Duration) {
+func (o *own) add(memory *Memory, events []exeunt.Event, at time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i := range events {
@@ -31,7 +30,7 @@ func (o *own) add(index *live.Index, events []exeunt.Event, at time.Duration) {
 		}
 		e := ending{target: events[i].Target, at: at, inDoubt: o.unsure}
 		if e.inDoubt {
-			index.PutInDoubt(e.target)
+			memory.PutInDoubt(e.target)
 		}
 		o.recent = append(o.recent, e)
 	}
@@ -39,13 +38,13 @@ func (o *own) add(index *live.Index, events []exeunt.Event, at time.Duration) {
 
 // putInDoubt refuses what was ended since a heartbeat began whose history replaces
 // memory, and whatever is ended until resolve finds memory right.
-func (o *own) putInDoubt(index *live.Index, since time.Duration) {
+func (o *own) putInDoubt(memory *Memory, since time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.unsure = true
 	for i := range o.recent {
 		if e := &o.recent[i]; e.at >= since && !e.inDoubt {
-			index.PutInDoubt(e.target)
+			memory.PutInDoubt(e.target)
 			e.inDoubt = true
 		}
 	}
@@ -53,7 +52,7 @@ func (o *own) putInDoubt(index *live.Index, since time.Duration) {
 
 // resolve forgets what was ended before a heartbeat began after which the log was
 // read and found to go on from what is known.
-func (o *own) resolve(index *live.Index, began time.Duration) {
+func (o *own) resolve(memory *Memory, began time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.unsure = false
@@ -62,7 +61,7 @@ func (o *own) resolve(index *live.Index, began time.Duration) {
 		if e.at >= began {
 			left = append(left, e)
 		} else if e.inDoubt {
-			index.Resolve(e.target)
+			memory.Resolve(e.target)
 		}
 	}
 	o.recent = left

@@ -19,8 +19,8 @@ func advance(t *testing.T, f *Feed, from, to int64) {
 }
 
 func TestTailIsReadByNumber(t *testing.T) {
-	f := New(live.New(40, live.Options{}), nil)
-	if p := f.Position(); p.Seq != 40 || p.Epoch == "" || p.Age != 0 || p.Epoch == New(live.New(40, live.Options{}), nil).Position().Epoch {
+	f := New(memoryOf(live.New(40, live.Options{})), nil)
+	if p := f.Position(); p.Seq != 40 || p.Epoch == "" || p.Age != 0 || p.Epoch == New(memoryOf(live.New(40, live.Options{})), nil).Position().Epoch {
 		t.Errorf("%+v", p)
 	}
 	at := f.Position().Place
@@ -59,7 +59,7 @@ func TestTailIsReadByNumber(t *testing.T) {
 }
 
 func TestTailForgetsTheOldest(t *testing.T) {
-	f := New(live.New(0, live.Options{}), nil)
+	f := New(memoryOf(live.New(0, live.Options{})), nil)
 	begin := f.Position().Place
 	advance(t, f, 1, 5)
 	at := f.Position().Place
@@ -83,7 +83,7 @@ func TestTailForgetsTheOldest(t *testing.T) {
 
 // A reader goes on only after the very event that it has.
 func TestAPlaceIsTheEventsNotTheNumbers(t *testing.T) {
-	f := New(live.New(0, live.Options{}), nil)
+	f := New(memoryOf(live.New(0, live.Options{})), nil)
 	advance(t, f, 1, 3)
 	p, ok := f.Resume(2, f.tail.ring[2].Event.Digest())
 	if list, _, _, there := f.Since(p, 9); !ok || !there || len(list) != 1 {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -107,7 +106,7 @@ func TestGateAnswersTheSameOnEveryConnection(t *testing.T) {
 	gone, ended := n.NewSession(t, proof, exeunt.KindApp)
 	n.SignOut(t, ended)
 	name := " Ada\r\nRemote-User: mallory\n Lovelace\t"
-	n.Live.SetProfile(s.Account, live.Profile{Version: 1 << 20, Handle: "ada", Name: name, Email: "ada@example.com"})
+	n.Live.SetProfile(s.Account, exeunt.Profile{Version: 1 << 20, Handle: "ada", Name: name, Email: "ada@example.com"})
 
 	plain, short := httptest.NewServer(g), takingLines(t, g)
 	defer plain.Close()

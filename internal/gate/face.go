@@ -10,7 +10,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -23,7 +22,7 @@ type face struct {
 	lines   string // of the answer's header, see web.AppendLine
 }
 
-func newFace(account exeunt.AccountID, p live.Profile) *face {
+func newFace(account exeunt.AccountID, p exeunt.Profile) *face {
 	var b []byte
 	b = web.AppendLine(b, client.HeaderUser, p.Handle)
 	b = web.AppendLine(b, client.HeaderName, p.Name)

@@ -19,7 +19,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -80,7 +79,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		web.OK(w, r, g.clock.date(ans.AskedAt()), func(b []byte) []byte { return keeper.tell(g.admit(b, ans, f), ans) })
 	case ans.Usable():
 		g.refuse(w, unknown)
-	case ans.State == live.Indeterminate:
+	case ans.State == authority.Indeterminate:
 		g.cannotKnow(w)
 	default:
 		g.explain(w, r, token, ans)
@@ -148,7 +147,7 @@ func (g *Gate) begin(w http.ResponseWriter) http.Header {
 // explain tells a dead token when and why it ended, and nothing else: its
 // holder may be a thief, or the next user of the computer.
 func (g *Gate) explain(w http.ResponseWriter, r *http.Request, token exeunt.Token, ans authority.Answer) {
-	if ans.State == live.NoSuch {
+	if ans.State == authority.NoSuch {
 		g.refuse(w, unknown)
 		return
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -253,10 +252,10 @@ func TestGateForgetsFaces(t *testing.T) {
 	answers := make([]authority.Answer, faceWays+2)
 	for i := range answers {
 		answers[i].Account.SetRaw([16]byte{7: byte(i / 2), 15: byte(i)}) // all in one set, two to a tag
-		fs.keep(newFace(answers[i].Account, live.Profile{Version: 1, Handle: "ada"}))
+		fs.keep(newFace(answers[i].Account, exeunt.Profile{Version: 1, Handle: "ada"}))
 	}
 	last := answers[len(answers)-1]
-	fs.keep(newFace(last.Account, live.Profile{Version: 2, Handle: "lovelace"}))
+	fs.keep(newFace(last.Account, exeunt.Profile{Version: 2, Handle: "lovelace"}))
 	for i, a := range answers {
 		if got, want := fs.of(a) != nil, i >= 2; got != want {
 			t.Errorf("face %d is known: %v", i, got)
@@ -278,7 +277,7 @@ func TestGateAdmitsNobodyWithoutAName(t *testing.T) {
 		}
 		// Now only the session is in memory, not its profile or its face.
 		for range 10_000 {
-			n.Live.SetProfile(exeunt.NewAccountID(), live.Profile{Version: 1})
+			n.Live.SetProfile(exeunt.NewAccountID(), exeunt.Profile{Version: 1})
 		}
 		g = New(n.Authority)
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -14,7 +13,7 @@ import (
 // events by it. The zero keeper is anybody else, and is told nothing.
 type keeper struct {
 	id       exeunt.ClientID
-	position feed.Position
+	position authority.Position
 }
 
 // keeper returns who wants to keep the answer, by its key; ok is false for a

@@ -7,20 +7,13 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Overdue names a session whose time has run out, to be declared ended.
-type Overdue struct {
-	Account exeunt.AccountID
-	Session exeunt.SessionID
-	Reason  exeunt.Reason
-}
-
 // Overdue delivers sessions whose time a check found to have run out. When
 // nobody reads, notices are dropped: the sweep finds the session, see Late.
-func (x *Index) Overdue() <-chan Overdue { return x.overdue }
+func (x *Index) Overdue() <-chan exeunt.Overdue { return x.overdue }
 
 // markLate refuses a session from now on until the store has ruled: activity
 // that arrives afterwards must not revive it.
-func (x *Index) markLate(c *core, r ref, state uint64, o Overdue) {
+func (x *Index) markLate(c *core, r ref, state uint64, o exeunt.Overdue) {
 	e, m := c.at(r)
 	if !e.change(state, flagLate, 0) {
 		return
@@ -34,8 +27,8 @@ func (x *Index) markLate(c *core, r ref, state uint64, o Overdue) {
 
 // Late returns the sessions that checks found to have run out and that the
 // store has not ruled on yet.
-func (x *Index) Late(now time.Time) []Overdue {
-	var out []Overdue
+func (x *Index) Late(now time.Time) []exeunt.Overdue {
+	var out []exeunt.Overdue
 	x.marked(func(m *marks) *bitmap { return &m.late }, all, func(a Answer, s standing) {
 		if s.state&flagLate == 0 || s.state&flagEnded != 0 || s.mark&(cohortEnded|cohortPassed) != 0 {
 			return
@@ -44,7 +37,7 @@ func (x *Index) Late(now time.Time) []Overdue {
 		if now.UnixMilli() >= a.expires {
 			reason = exeunt.ReasonAbsolute
 		}
-		out = append(out, Overdue{a.Account, a.Session, reason})
+		out = append(out, exeunt.Overdue{Account: a.Account, Session: a.Session, Reason: reason})
 	})
 	return out
 }

@@ -155,7 +155,7 @@ func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uin
 	e.id0.Store(id.a)
 	e.id1.Store(id.b)
 	e.place.Store(seconds<<32 | uint64(belongs))
-	m.settle(local % pageLen)
+	m.clean(local % pageLen)
 	m.late.clear(local % pageLen)
 	m.used.set(local % pageLen)
 	e.state.Store(turn<<turnShift | kind | milli<<issuedMilli | clampSeen(seen))
@@ -216,7 +216,7 @@ func (c *core) vacate(r ref) {
 	id := e.id()
 	c.ids[id.segment()].remove(id.home(), uint32(r))
 	e.state.Store(e.state.Load()&^(1<<turnShift-1) | flagFree)
-	m.settle(local % pageLen)
+	m.clean(local % pageLen)
 	m.late.clear(local % pageLen)
 	e.key0.Store(uint64(s.free))
 	s.free = local

@@ -277,7 +277,7 @@ func exercise(x *Index, all map[exeunt.TokenHash]State) {
 	for h := range all {
 		x.Touch(x.Check(h, epoch), epoch.Add(time.Second))
 	}
-	x.Flushed(x.Unflushed())
+	x.MarkSaved(x.Unsaved())
 	x.Late(epoch)
 	x.Forget()
 	x.Insert(withApp(snapshot(x.Applied(), exeunt.NewAccountID(), 1)))

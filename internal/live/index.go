@@ -58,13 +58,13 @@ type Index struct {
 
 	inDoubt  atomic.Pointer[inDoubt]
 	profiles profiles
-	overdue  chan Overdue
+	overdue  chan exeunt.Overdue
 	urgent   chan struct{}
 }
 
 // New returns an empty index that has applied the log up to and including seq.
 func New(seq int64, opt Options) *Index {
-	x := &Index{opt: opt, base: seq, applied: seq, overdue: make(chan Overdue, 1024), urgent: make(chan struct{}, 1)}
+	x := &Index{opt: opt, base: seq, applied: seq, overdue: make(chan exeunt.Overdue, 1024), urgent: make(chan struct{}, 1)}
 	x.core.Store(newCore(0))
 	x.inDoubt.Store(&inDoubt{})
 	return x
@@ -199,9 +199,9 @@ func (x *Index) timing(c *core, a *Answer, s *standing, now int64) State {
 	case idle && (x.opt.SharedActivity || s.state&flagUnsure != 0):
 		return SeemsIdle
 	case idle:
-		x.markLate(c, s.session, s.state, Overdue{a.Account, a.Session, exeunt.ReasonIdle})
+		x.markLate(c, s.session, s.state, exeunt.Overdue{Account: a.Account, Session: a.Session, Reason: exeunt.ReasonIdle})
 	case now >= a.expires:
-		x.markLate(c, s.session, s.state, Overdue{a.Account, a.Session, exeunt.ReasonAbsolute})
+		x.markLate(c, s.session, s.state, exeunt.Overdue{Account: a.Account, Session: a.Session, Reason: exeunt.ReasonAbsolute})
 	default:
 		return Usable
 	}

@@ -6,19 +6,12 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Snapshot is a session as one statement of the store saw it, and where in the
-// log that was.
+// Snapshot is what the store said, and how memory stood before it was asked.
 type Snapshot struct {
-	Seq               int64     // the log's head at the moment of the snapshot
-	Epoch             int64     // Index.Epoch before the store was asked
-	Dropped           int64     // Index.Dropped before the store was asked
-	Asked             time.Time // when the store was asked; zero: do not judge by it whether time has run out
-	Hash              exeunt.TokenHash
-	Session           exeunt.Session
-	AccountGeneration int64
-	Profile           Profile
-	App               *exeunt.AppSession // with its own hash in AppHash; nil for a session alone
-	AppHash           exeunt.TokenHash
+	exeunt.Snapshot
+	Epoch   int64     // Index.Epoch
+	Dropped int64     // Index.Dropped
+	Asked   time.Time // when it was asked; zero: do not judge by it whether time has run out
 }
 
 // maxGeneration is the last generation an entry can hold: one "sign out
@@ -196,6 +189,6 @@ func (x *Index) judge(c *core, r ref, asked time.Time) {
 	var a Answer
 	var s standing
 	if c.answer(r, c.entry(r), &a, &s) && asked.UnixMilli() >= a.idleAt && a.idleAt < a.expires {
-		x.markLate(c, r, s.state, Overdue{a.Account, a.Session, exeunt.ReasonIdle})
+		x.markLate(c, r, s.state, exeunt.Overdue{Account: a.Account, Session: a.Session, Reason: exeunt.ReasonIdle})
 	}
 }

@@ -46,7 +46,7 @@ func TestTheColdAreEvicted(t *testing.T) {
 		t.Errorf("%d of %d were evicted", gone, len(crowd))
 	}
 	// Once the store knows their activity they are as good as any.
-	x.Flushed(x.Unflushed())
+	x.MarkSaved(x.Unsaved())
 	for range 20 * limit {
 		s := snapshot(0, exeunt.NewAccountID(), 1)
 		s.Dropped = x.Dropped()
@@ -76,7 +76,7 @@ func TestASnapshotFromBeforeAnEvictionIsRefused(t *testing.T) {
 	use := func(x *Index, h exeunt.TokenHash) {
 		t.Helper()
 		x.Touch(x.Check(h, epoch.Add(time.Minute)), epoch.Add(time.Minute))
-		x.Flushed(x.Unflushed())
+		x.MarkSaved(x.Unsaved())
 	}
 	for _, name := range []string{"a session", "an app session", "its session"} {
 		x, s := New(0, Options{Limit: 10}), withApp(snapshot(0, exeunt.NewAccountID(), 1))
@@ -111,7 +111,7 @@ func TestAnInsertionDoesNotEvictWhatItBrings(t *testing.T) {
 	x.Insert(s)
 	late := withApp(s)
 	x.Touch(x.Check(s.Hash, epoch.Add(time.Minute)), epoch.Add(time.Minute))
-	x.Flushed(x.Unflushed())
+	x.MarkSaved(x.Unsaved())
 	for range 3 { // the first time it has been used lately
 		if !x.Insert(late) {
 			t.Error("not inserted")
@@ -147,7 +147,7 @@ func TestASnapshotFromBeforeForgetIsRefused(t *testing.T) {
 	x.Insert(kept)
 	late := kept
 	x.Touch(x.Check(kept.Hash, epoch.Add(time.Minute)), epoch.Add(time.Minute))
-	x.Flushed(x.Unflushed())
+	x.MarkSaved(x.Unsaved())
 	x.Insert(snapshot(1, acc, 2)) // ahead of the event: the other's cohort is passed
 	x.Forget()
 	apply(t, x, event(1, exeunt.ScopeOthers, acc, kept.Session.ID, 2))
@@ -169,10 +169,10 @@ func TestNothingOwedIsEvicted(t *testing.T) {
 		x.Insert(s)
 		x.Touch(x.Check(s.Hash, epoch), epoch.Add(time.Second))
 	}
-	if u := x.Unflushed(); len(u) != 100 {
+	if u := x.Unsaved(); len(u) != 100 {
 		t.Errorf("%d of 100 are owed", len(u))
 	}
-	x.Flushed(x.Unflushed())
+	x.MarkSaved(x.Unsaved())
 	for range 100 {
 		x.Insert(snapshot(0, exeunt.NewAccountID(), 1))
 	}

@@ -12,12 +12,12 @@ import (
 var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 func snapshot(seq int64, account exeunt.AccountID, generation int64) Snapshot {
-	return Snapshot{
+	return Snapshot{Snapshot: exeunt.Snapshot{
 		Seq: seq, Hash: exeunt.NewToken(exeunt.UseSession).Hash(), AccountGeneration: generation,
-		Profile: Profile{Version: 1, Handle: "ada"},
+		Profile: exeunt.Profile{Version: 1, Handle: "ada"},
 		Session: exeunt.Session{ID: exeunt.NewSessionID(), Account: account, Kind: exeunt.KindKept, Started: epoch, Seen: epoch,
 			Idle: time.Hour, ExpiresAt: epoch.Add(24 * time.Hour), Generation: generation},
-	}
+	}}
 }
 
 // withApp returns a snapshot of an app session of the session.
@@ -247,7 +247,7 @@ func TestTimeLimits(t *testing.T) {
 	// Activity in an app counts for the session.
 	x.Touch(a, epoch.Add(59*time.Minute))
 	want(t, x, s.Hash, epoch.Add(time.Hour+58*time.Minute), Usable)
-	if u := x.Unflushed(); len(u) != 2 {
+	if u := x.Unsaved(); len(u) != 2 {
 		t.Errorf("activity of the app and its parent is owed to the store: %+v", u)
 	}
 	// Older activity does not set it back.
@@ -288,7 +288,7 @@ func TestTouchingTheDeadDoesNothing(t *testing.T) {
 	x.Touch(x.Check(s.Hash, epoch), epoch.Add(time.Minute))
 	x.Touch(Answer{}, epoch)
 	want(t, x, s.Hash, epoch.Add(time.Minute), Ended)
-	if u := x.Unflushed(); len(u) != 0 {
+	if u := x.Unsaved(); len(u) != 0 {
 		t.Errorf("activity of an ended session is owed to the store: %+v", u)
 	}
 }
@@ -312,7 +312,7 @@ func TestTouchingAPlaceThatChangedHands(t *testing.T) {
 			}
 		}
 		places = append(places, a)
-		if u := x.Unflushed(); len(u) != 0 || !x.Check(s.Hash, epoch).IdleAt().Equal(epoch.Add(time.Hour)) {
+		if u := x.Unsaved(); len(u) != 0 || !x.Check(s.Hash, epoch).IdleAt().Equal(epoch.Add(time.Hour)) {
 			t.Errorf("touched by another: owed is %+v", u)
 		}
 		apply(t, x, event(i+1, exeunt.ScopeSession, s.Session.Account, s.Session.ID, 0))
@@ -325,14 +325,14 @@ func TestFlushed(t *testing.T) {
 	x := New(0, Options{})
 	x.Insert(s)
 	x.Touch(x.Check(s.Hash, epoch), epoch.Add(time.Second))
-	owed := x.Unflushed()
+	owed := x.Unsaved()
 	x.Touch(x.Check(s.Hash, epoch), epoch.Add(2*time.Second)) // while they are being written
-	x.Flushed(owed)
-	if u := x.Unflushed(); len(u) != 1 || !u[0].Seen.Equal(epoch.Add(2*time.Second)) {
+	x.MarkSaved(owed)
+	if u := x.Unsaved(); len(u) != 1 || !u[0].Seen.Equal(epoch.Add(2*time.Second)) {
 		t.Errorf("owed is %+v", u)
 	}
-	x.Flushed(x.Unflushed())
-	if u := x.Unflushed(); len(u) != 0 {
+	x.MarkSaved(x.Unsaved())
+	if u := x.Unsaved(); len(u) != 0 {
 		t.Errorf("owed is %+v", u)
 	}
 }
@@ -352,7 +352,7 @@ func TestForgetDropsTheDeadAlone(t *testing.T) {
 	want(t, x, living.AppHash, epoch, Usable)
 	want(t, x, dead.AppHash, epoch, Absent)
 	x.Touch(before, epoch.Add(time.Minute))
-	if u := x.Unflushed(); len(u) != 0 {
+	if u := x.Unsaved(); len(u) != 0 {
 		t.Errorf("owed is %+v", u)
 	}
 }
@@ -360,9 +360,9 @@ func TestForgetDropsTheDeadAlone(t *testing.T) {
 func TestTheNewerProfileStays(t *testing.T) {
 	s := snapshot(0, exeunt.NewAccountID(), 1)
 	x := New(0, Options{})
-	x.SetProfile(s.Session.Account, Profile{Version: 3, Handle: "newest"})
+	x.SetProfile(s.Session.Account, exeunt.Profile{Version: 3, Handle: "newest"})
 	x.Insert(s) // whose profile is version 1: a load that was under way
-	x.SetProfile(s.Session.Account, Profile{Version: 2, Handle: "older"})
+	x.SetProfile(s.Session.Account, exeunt.Profile{Version: 2, Handle: "older"})
 	a := x.Check(s.Hash, epoch)
 	if p, ok := x.Profile(a); !ok || p.Handle != "newest" || a.ProfileVersion() != 3 {
 		t.Errorf("the profile is %+v, %v; the answer says version %d", p, ok, a.ProfileVersion())

@@ -228,8 +228,8 @@ func (m *model) Save(t *rapid.T) {
 	for _, o := range due {
 		m.store(o)
 	}
-	m.x.Flushed(due)
-	m.x.Saved(m.now)
+	m.x.MarkSaved(due)
+	m.x.SavedAt(m.now)
 	for _, v := range m.sessions {
 		q := time.Duration(quantum(v.snapshot.Session.Idle.Milliseconds())) * time.Millisecond
 		if !v.since.IsZero() && !v.ended && !v.told && (m.now.Sub(v.since) >= q || v.since.Sub(v.stored) >= q) {
@@ -239,17 +239,17 @@ func (m *model) Save(t *rapid.T) {
 }
 
 func (m *model) Flush(t *rapid.T) {
-	owed := m.x.Unflushed()
+	owed := m.x.Unsaved()
 	for _, o := range owed {
 		m.store(o)
 	}
-	m.x.Flushed(owed)
-	if owed := m.x.Unflushed(); len(owed) != 0 {
+	m.x.MarkSaved(owed)
+	if owed := m.x.Unsaved(); len(owed) != 0 {
 		t.Fatalf("owed after a flush: %+v", owed)
 	}
 }
 
-func (m *model) store(o Activity) {
+func (m *model) store(o Unsaved) {
 	for _, v := range m.sessions {
 		if v.snapshot.Session.ID != o.Session {
 			continue
@@ -412,7 +412,7 @@ func (m *model) doubted(v *modelSession, p *modelApp) bool {
 // that nobody has told it of, and never lets in what it has been told has
 // ended. Asked for, it knows everything that lives.
 func (m *model) Check(t *rapid.T) {
-	if m.limit > 0 && m.x.Len() > m.limit && len(m.x.Unflushed()) == 0 {
+	if m.limit > 0 && m.x.Len() > m.limit && len(m.x.Unsaved()) == 0 {
 		t.Fatalf("%d tokens are kept, the limit is %d", m.x.Len(), m.limit)
 	}
 	m.LookUp(t)

@@ -100,7 +100,7 @@ func TestResetForgetsEverything(t *testing.T) {
 	x.Insert(s)
 	before := x.Check(s.AppHash, epoch)
 	x.Touch(before, epoch.Add(time.Second))
-	owed := x.Unflushed()
+	owed := x.Unsaved()
 	x.ApplyOwn([]exeunt.Event{event(9, exeunt.ScopeAccount, exeunt.NewAccountID(), exeunt.SessionID{}, 2)})
 	x.Reset(3)
 	if x.Applied() != 3 || x.Len() != 0 || x.Epoch() == s.Epoch {
@@ -119,8 +119,8 @@ func TestResetForgetsEverything(t *testing.T) {
 	}
 	// What was answered in the other history touches nobody in this one.
 	x.Touch(before, epoch.Add(time.Minute))
-	x.Flushed(owed)
-	if u := x.Unflushed(); len(u) != 0 {
+	x.MarkSaved(owed)
+	if u := x.Unsaved(); len(u) != 0 {
 		t.Errorf("owed is %+v", u)
 	}
 	apply(t, x, event(4, exeunt.ScopeSession, s.Session.Account, s.Session.ID, 0))

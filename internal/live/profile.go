@@ -6,15 +6,6 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Profile is what is told about an account.
-type Profile struct {
-	Version int64 // rises with every change; the newer one stays
-	Handle  string
-	Name    string
-	Email   string // only when confirmed
-	Display exeunt.Display
-}
-
 // profilesKept is how many of the recently loaded or changed profiles are kept
 // at least; there are never more than twice as many. A page that misses one
 // reads it from the store.
@@ -23,16 +14,16 @@ const profilesKept = 1 << 12
 // profiles keeps recent ones, forgotten by generations.
 type profiles struct {
 	mu       sync.Mutex
-	old, new map[exeunt.AccountID]Profile
+	old, new map[exeunt.AccountID]exeunt.Profile
 }
 
-func (p *profiles) get(id exeunt.AccountID) (Profile, bool) {
+func (p *profiles) get(id exeunt.AccountID) (exeunt.Profile, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.find(id)
 }
 
-func (p *profiles) find(id exeunt.AccountID) (Profile, bool) {
+func (p *profiles) find(id exeunt.AccountID) (exeunt.Profile, bool) {
 	if v, ok := p.new[id]; ok {
 		return v, true
 	}
@@ -41,14 +32,14 @@ func (p *profiles) find(id exeunt.AccountID) (Profile, bool) {
 }
 
 // put keeps the profile unless a newer one is there.
-func (p *profiles) put(id exeunt.AccountID, v Profile) {
+func (p *profiles) put(id exeunt.AccountID, v exeunt.Profile) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if known, ok := p.find(id); ok && known.Version > v.Version {
 		v = known
 	}
 	if p.new == nil || len(p.new) >= profilesKept {
-		p.old, p.new = p.new, map[exeunt.AccountID]Profile{}
+		p.old, p.new = p.new, map[exeunt.AccountID]exeunt.Profile{}
 	}
 	p.new[id] = v
 }
@@ -67,7 +58,7 @@ func (p *profiles) forget() {
 
 // Profile returns the profile that a check's answer speaks of, or a newer one,
 // if it is in memory. Its contents must not be changed.
-func (x *Index) Profile(a Answer) (Profile, bool) {
+func (x *Index) Profile(a Answer) (exeunt.Profile, bool) {
 	p, ok := x.profiles.get(a.Account)
 	return p, ok && p.Version >= a.profile
 }
@@ -75,7 +66,7 @@ func (x *Index) Profile(a Answer) (Profile, bool) {
 // SetProfile replaces the account's profile unless a newer one is known. It
 // remembers the profile of an account without entries too, so that a load
 // already under way cannot bring the old one back.
-func (x *Index) SetProfile(id exeunt.AccountID, p Profile) {
+func (x *Index) SetProfile(id exeunt.AccountID, p exeunt.Profile) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.profiles.put(id, p)

@@ -73,7 +73,7 @@ func TestChecksBesideChanges(t *testing.T) {
 			case 0:
 				x.Forget()
 			case 1:
-				x.Flushed(x.Unflushed())
+				x.MarkSaved(x.Unsaved())
 			case 2:
 				x.Late(epoch)
 				x.SeenAt(s.Session.ID)

@@ -47,8 +47,8 @@ type marks struct {
 	late  bitmap
 }
 
-// settle takes back what the store is owed of an entry.
-func (m *marks) settle(i uint32) {
+// clean says that the store knows the activity of an entry.
+func (m *marks) clean(i uint32) {
 	m.due.clear(i)
 	m.dirty.clear(i)
 }

@@ -23,7 +23,7 @@ func TestSharedActivity(t *testing.T) {
 	s.Asked, s.Session.Seen, s.App.Seen = now, epoch.Add(30*time.Minute), epoch.Add(30*time.Minute)
 	x.Insert(s)
 	want(t, x, s.AppHash, now, Usable)
-	if u := x.Unflushed(); len(u) != 0 {
+	if u := x.Unsaved(); len(u) != 0 {
 		t.Errorf("what the store has told is owed to it: %+v", u)
 	}
 	want(t, x, s.Hash, epoch.Add(90*time.Minute), SeemsIdle)

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -28,7 +27,7 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	return f
 }
 
-func chip(of live.Profile) *ui.AccountChip {
+func chip(of exeunt.Profile) *ui.AccountChip {
 	return &ui.AccountChip{Name: of.Name, Handle: of.Handle}
 }
 

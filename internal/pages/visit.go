@@ -5,7 +5,7 @@ import (
 	"net/url"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -25,7 +25,7 @@ func (p *Pages) visit(r *http.Request) web.Visitor {
 // unsure reports that there is a credential and nobody can tell what it is
 // worth. That is never taken for "signed out".
 func unsure(v web.Visitor) bool {
-	return !v.Token.IsZero() && v.Answer.State == live.Indeterminate
+	return !v.Token.IsZero() && v.Answer.State == authority.Indeterminate
 }
 
 // signedIn lets only those in who are signed in.

@@ -54,7 +54,7 @@ func newDesk(t testing.TB) *desk {
 	}
 	t.Cleanup(func() { s.Close() })
 	index := live.New(0, live.Options{})
-	f = feed.New(index, nil)
+	f = feed.New(authority.Memory(index), nil)
 	a := authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log})
 	if d.Service, err = New(Config{Store: s, Authority: a, SignUpOpen: true, Now: now, Log: log, Hashing: cheap}); err != nil {
 		t.Fatal(err)

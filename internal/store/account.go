@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // Credential is what a password is checked against. It is kept apart from the
@@ -131,8 +130,8 @@ type ProfileChange struct {
 
 // ChangeProfile changes an account's profile and returns what it is then. What is
 // so already is no change: nobody is told of it.
-func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c ProfileChange, by exeunt.Actor, now time.Time) (live.Profile, error) {
-	var p live.Profile
+func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c ProfileChange, by exeunt.Actor, now time.Time) (exeunt.Profile, error) {
+	var p exeunt.Profile
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
 		refused = nil
@@ -162,7 +161,7 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 		return err
 	})
 	if err != nil {
-		return live.Profile{}, err
+		return exeunt.Profile{}, err
 	}
 	return p, refused
 }
@@ -175,7 +174,7 @@ func (t *tx) profileChanged(id exeunt.AccountID, version int64, by exeunt.Actor,
 
 const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`
 
-func profileDest(p *live.Profile) []any {
+func profileDest(p *exeunt.Profile) []any {
 	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display}
 }
 
@@ -183,8 +182,8 @@ func profileDest(p *live.Profile) []any {
 // and returns what the profile is then. What might happen: nil; ErrNotFound;
 // ErrOtherEmail, when the account has another address or none, as after its
 // owner has changed it; ErrEmailTaken; ErrUnavailable, ErrNotConfirmed.
-func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email string, by exeunt.Actor, now time.Time) (live.Profile, error) {
-	var p live.Profile
+func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email string, by exeunt.Actor, now time.Time) (exeunt.Profile, error) {
+	var p exeunt.Profile
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
 		refused = nil
@@ -212,13 +211,13 @@ func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email str
 		return t.profileChanged(id, p.Version, by, exeunt.ReasonEmailConfirmed, now)
 	})
 	if err != nil {
-		return live.Profile{}, err
+		return exeunt.Profile{}, err
 	}
 	return p, refused
 }
 
 // Profile returns what is told about an account, or ErrNotFound.
-func (s *Store) Profile(ctx context.Context, id exeunt.AccountID) (p live.Profile, err error) {
+func (s *Store) Profile(ctx context.Context, id exeunt.AccountID) (p exeunt.Profile, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).Scan(profileDest(&p)...)
 	return p, notFound("profile", err)
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // Code is a single-use code that an app exchanges for an app session.
@@ -203,7 +202,7 @@ func (s *Store) addApps(ctx context.Context, account exeunt.AccountID, list []ex
 const loadAppSession = `SELECT ` + loadColumns + appColumns + `, ` + sessionColumns + sessionTables + `
 	JOIN app_sessions p ON p.account_id = s.account_id AND p.session_id = s.id WHERE p.token_hash = $1`
 
-func (s *Store) loadApp(ctx context.Context, hash exeunt.TokenHash, sn *live.Snapshot, dest []any) error {
+func (s *Store) loadApp(ctx context.Context, hash exeunt.TokenHash, sn *exeunt.Snapshot, dest []any) error {
 	var a appScan
 	var err error
 	sn.Session, err = scanSession(prefixed{s.loadOfApp.QueryRowContext(ctx, hash[:]), append(dest, a.dest()...)})

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 func TestEndingTwiceIsHarmless(t *testing.T) { onEachEngine(t, endingTwiceIsHarmless) }
@@ -269,7 +268,7 @@ func timeEndsOnlyWhatTheStoreAgreesTo(t *testing.T, s *testStore) {
 		_, err := s.End(t.Context(), exeunt.System(), rev, Change{}, epoch.Add(after))
 		return err
 	}
-	overdue := func(after time.Duration) []live.Overdue {
+	overdue := func(after time.Duration) []exeunt.Overdue {
 		list, err := s.OverdueOf(t.Context(), a.ID, epoch.Add(after), 10)
 		if err != nil {
 			t.Fatal(err)
@@ -280,11 +279,11 @@ func timeEndsOnlyWhatTheStoreAgreesTo(t *testing.T, s *testStore) {
 		t.Error("a session runs out at the very instant of its limit")
 	}
 	wantErr(t, declare(exeunt.ReasonIdle, time.Hour-time.Millisecond), ErrStillGood)
-	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
+	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
 	// Activity that arrives late and is older changes nothing.
-	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(time.Minute)}}); err != nil {
+	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
 	wantErr(t, declare(exeunt.ReasonIdle, time.Hour), ErrStillGood)
@@ -295,7 +294,7 @@ func timeEndsOnlyWhatTheStoreAgreesTo(t *testing.T, s *testStore) {
 	if err := declare(exeunt.ReasonIdle, 100*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(2 * time.Hour)}}); err != nil {
+	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(2 * time.Hour)}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Session(t.Context(), a.ID, v.ID)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
-	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt"
 )
 
 // engine is what differs between the databases that can hold the store. All
@@ -25,7 +25,7 @@ type engine interface {
 	// connect opens the committer's connection; again when one was given up.
 	connect(ctx context.Context) (*sql.Conn, error)
 	// saveActivity writes last-activity times, each unless a later one is there.
-	saveActivity(t *tx, list []live.Activity) error
+	saveActivity(t *tx, list []exeunt.Activity) error
 	// judge tells what an answer to COMMIT means.
 	judge(err error) outcome
 	// name says which database it is, in words that may be printed: no password.

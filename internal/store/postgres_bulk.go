@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // The subqueries are scalar on purpose: joins would let the planner, which knows
@@ -138,7 +137,7 @@ func (t *tx) readEnds(answers pgx.BatchResults, list []*ending) error {
 	return rows.Err()
 }
 
-func (*postgresEngine) saveActivity(t *tx, list []live.Activity) error {
+func (*postgresEngine) saveActivity(t *tx, list []exeunt.Activity) error {
 	var sessions, apps activity
 	for _, a := range list {
 		if a.App.IsZero() {

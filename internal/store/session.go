@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // NewSession is a session to be started from a proof.
@@ -183,8 +182,8 @@ const loadSession = `SELECT ` + loadColumns + sessionColumns + sessionTables + `
 
 // Load returns what the token with that hash stands for, together with the
 // position in the log of the very snapshot it was read from, or ErrNotFound.
-func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.TokenHash) (live.Snapshot, error) {
-	var sn live.Snapshot
+func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.TokenHash) (exeunt.Snapshot, error) {
+	var sn exeunt.Snapshot
 	var tokenHash []byte
 	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Handle, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display, &tokenHash, &sn.Seq}
 	var err error

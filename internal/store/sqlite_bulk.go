@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // SQLite has no arrays to hand over, so many rows are one statement with that
@@ -168,8 +167,8 @@ func (t *tx) readLabels(labels map[exeunt.SessionID]string, q string, args []any
 	return rows.Err()
 }
 
-func (*sqliteEngine) saveActivity(t *tx, list []live.Activity) error {
-	var sessions, apps []live.Activity
+func (*sqliteEngine) saveActivity(t *tx, list []exeunt.Activity) error {
+	var sessions, apps []exeunt.Activity
 	for _, a := range list {
 		if a.App.IsZero() {
 			sessions = append(sessions, a)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // sweepStep bounds how many rows one transaction of the sweeps touches, so
@@ -21,7 +20,7 @@ const lookAhead = `180000`
 
 // SaveActivity writes last-activity times. What a crash loses of them only
 // makes a session end earlier.
-func (s *Store) SaveActivity(ctx context.Context, list []live.Activity) error {
+func (s *Store) SaveActivity(ctx context.Context, list []exeunt.Activity) error {
 	for len(list) > 0 {
 		part := list[:min(len(list), sweepStep)]
 		list = list[len(part):]
@@ -39,7 +38,7 @@ const overdueColumns = `SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen
 
 // Overdue returns sessions of every account whose time has run out as far as
 // the database knows, at most limit.
-func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]live.Overdue, error) {
+func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]exeunt.Overdue, error) {
 	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` ORDER BY s.due LIMIT $2`, ms(now), limit))
 }
 
@@ -72,12 +71,12 @@ func (s *Store) PutOff(ctx context.Context, r Retention, now time.Time) (more bo
 }
 
 // OverdueOf returns those of one account.
-func (s *Store) OverdueOf(ctx context.Context, account exeunt.AccountID, now time.Time, limit int) ([]live.Overdue, error) {
+func (s *Store) OverdueOf(ctx context.Context, account exeunt.AccountID, now time.Time, limit int) ([]exeunt.Overdue, error) {
 	return scanOverdue(s.read.QueryContext(ctx, overdueColumns+` AND s.account_id = $2 LIMIT $3`, ms(now), account.Bytes(), limit))
 }
 
-func scanOverdue(rows *timedRows, err error) ([]live.Overdue, error) {
-	return collect(rows, err, "overdue sessions", func(r rowScanner) (o live.Overdue, err error) {
+func scanOverdue(rows *timedRows, err error) ([]exeunt.Overdue, error) {
+	return collect(rows, err, "overdue sessions", func(r rowScanner) (o exeunt.Overdue, err error) {
 		err = r.Scan(&o.Account, &o.Session, &o.Reason)
 		return o, err
 	})

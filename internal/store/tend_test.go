@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // Ending everything again and again, when nobody is left to end, costs whoever
@@ -61,7 +60,7 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	a := s.account()
 	busy, idle, ended := s.session(a.ID), s.session(a.ID), s.session(a.ID) // idle 1 h
 	s.end(endOne(ended))
-	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
+	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
 	now, r := epoch.Add(time.Hour), Retention{Ended: 2 * time.Hour, Audit: 2 * time.Hour}
@@ -98,7 +97,7 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 		t.Errorf("overdue later: %+v, %v", list, err)
 	}
 	// Activity shortly before moves the moment itself.
-	if err := s.SaveActivity(t.Context(), []live.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(88 * time.Minute)}}); err != nil {
+	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(88 * time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
 	if next(busy) != ms(epoch.Add(148*time.Minute)) {

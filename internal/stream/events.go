@@ -8,7 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -84,8 +84,8 @@ func beatOf(r *http.Request) time.Duration {
 type reader struct {
 	*Stream
 	out   *client.Events
-	at    feed.Place // after the last event told
-	there bool       // its place is in the log
+	at    authority.Place // after the last event told
+	there bool            // its place is in the log
 	beat  time.Duration
 }
 
@@ -125,8 +125,8 @@ func (v *reader) catchUp() (more <-chan struct{}, err error) {
 				return nil, err
 			}
 		}
-		var list []feed.Entry
-		var next feed.Place
+		var list []authority.Entry
+		var next authority.Place
 		list, next, more, v.there = v.Authority.LogSince(v.at, eventsPerWrite)
 		switch {
 		case !v.there:
@@ -153,7 +153,7 @@ func (v *reader) reload() error {
 }
 
 // told leaves out all that a verifier does not need: who did it and why.
-func told(list []feed.Entry) []client.LogEvent {
+func told(list []authority.Entry) []client.LogEvent {
 	out := make([]client.LogEvent, len(list))
 	for i, e := range list {
 		out[i] = client.LogEvent{

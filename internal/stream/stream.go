@@ -14,7 +14,6 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -77,7 +76,7 @@ type asker func(r *http.Request) (exeunt.Token, authority.Answer)
 func (s *Stream) fromBrowser(r *http.Request) (exeunt.Token, authority.Answer) {
 	v := s.Browser.Visitor(r)
 	if v.Presented != web.PresentedPair {
-		return exeunt.Token{}, authority.Answer{State: live.NoSuch}
+		return exeunt.Token{}, authority.Answer{State: authority.NoSuch}
 	}
 	return v.Token, v.Answer
 }
@@ -85,11 +84,11 @@ func (s *Stream) fromBrowser(r *http.Request) (exeunt.Token, authority.Answer) {
 func (s *Stream) fromBearer(r *http.Request) (exeunt.Token, authority.Answer) {
 	t, ok := web.Bearer(r)
 	if !ok {
-		return exeunt.Token{}, authority.Answer{State: live.NoSuch}
+		return exeunt.Token{}, authority.Answer{State: authority.NoSuch}
 	}
 	ans := s.Authority.Check(r.Context(), t)
 	if ans.Usable() && web.OnlyAsPair(ans) {
-		return exeunt.Token{}, authority.Answer{State: live.NoSuch}
+		return exeunt.Token{}, authority.Answer{State: authority.NoSuch}
 	}
 	return t, ans
 }

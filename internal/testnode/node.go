@@ -102,7 +102,7 @@ func open(t testing.TB, o Options, n *Node, index *live.Index, log *slog.Logger)
 			Staleness: cmp.Or(o.Staleness, 2*time.Second), Now: n.Clock.Now, Log: log,
 		}
 	}
-	follow = feed.New(index, follower)
+	follow = feed.New(authority.Memory(index), follower)
 	var err error
 	st, err = store.Open(t.Context(), store.Options{URL: url, Committed: follow.Own, Server: follow.Server, Log: log})
 	must(t, err)

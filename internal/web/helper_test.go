@@ -46,7 +46,7 @@ func newSite(t testing.TB) *site {
 	}
 	t.Cleanup(func() { s.store.Close() })
 	index := live.New(0, live.Options{})
-	f = feed.New(index, nil)
+	f = feed.New(authority.Memory(index), nil)
 	s.Authority = authority.New(authority.Config{Store: s.store, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Clients: []exeunt.Client{s.chirp},
 		Retention: store.Retention{Ended: time.Hour, Audit: time.Hour}, Now: s.Now, Log: log})
 	s.Cookies = newCookies(t, s.store)

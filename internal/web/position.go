@@ -4,13 +4,13 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/authority"
 )
 
 // Position is a node's place in the log as verifiers are told of it. The age is
 // rounded up: whoever reckons with it must never take the node for fresher than
 // it is.
-func Position(p feed.Position, now time.Time) client.Position {
+func Position(p authority.Position, now time.Time) client.Position {
 	age := (p.Age + time.Millisecond - 1) / time.Millisecond
 	return client.Position{Epoch: p.Epoch, Seq: p.Seq, Digest: p.Digest, Age: int64(age), Now: now.UnixMilli()}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // States tells open pages what they may show, and for how long.
@@ -21,15 +20,15 @@ type States struct {
 // Asking is no activity.
 func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) client.State {
 	switch ans.State {
-	case live.Usable:
+	case authority.Usable:
 		return s.live(ans)
-	case live.Indeterminate:
+	case authority.Indeterminate:
 		return client.State{State: client.Unknown}
-	case live.NoSuch:
+	case authority.NoSuch:
 		return client.State{State: client.Over}
 	}
 	at, reason, known, err := s.Authority.WhyEnded(ctx, t)
-	if ans.State == live.TimedOut && (err != nil || reason == "") {
+	if ans.State == authority.TimedOut && (err != nil || reason == "") {
 		// Its time has run out and the store has not ruled yet: not live, and
 		// not yet known to have ended either. The page asks again in a moment.
 		return client.State{State: client.Unknown}

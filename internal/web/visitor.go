@@ -7,7 +7,6 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/live"
 )
 
 // Visitor is who a browser's request comes from.
@@ -15,7 +14,7 @@ type Visitor struct {
 	Presented Presented
 	Token     exeunt.Token // zero unless a pair or a half was presented
 	Answer    authority.Answer
-	Profile   live.Profile // of who is signed in, once Introduced
+	Profile   exeunt.Profile // of who is signed in, once Introduced
 }
 
 // SignedIn reports whether the request may act for the account.
@@ -24,7 +23,7 @@ func (v Visitor) SignedIn() bool { return v.Presented == PresentedPair && v.Answ
 // Indeterminate reports that neither memory nor the store could tell: the answer
 // is 503, which is not "signed out".
 func (v Visitor) Indeterminate() bool {
-	return v.Presented == PresentedPair && v.Answer.State == live.Indeterminate
+	return v.Presented == PresentedPair && v.Answer.State == authority.Indeterminate
 }
 
 // Nobody reports that the browser presented nothing at all.
@@ -59,7 +58,7 @@ func (b Browser) Visitor(r *http.Request) Visitor {
 	}
 	v.Answer = b.Authority.Check(r.Context(), v.Token)
 	if v.Answer.Usable() && !v.Answer.Kind.Browser() {
-		v.Answer = authority.Answer{State: live.NoSuch} // an app's token in a cookie
+		v.Answer = authority.Answer{State: authority.NoSuch} // an app's token in a cookie
 	}
 	if v.Presented == PresentedHalf && v.Answer.Usable() && b.Now().Sub(v.Answer.IssuedAt()) > halfGrace {
 		b.Authority.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session}, Reason: exeunt.ReasonHalfPair})
@@ -75,7 +74,7 @@ func (b Browser) Introduced(ctx context.Context, v Visitor) Visitor {
 	}
 	var err error
 	if v.Profile, err = b.Authority.Profile(ctx, v.Answer); err != nil {
-		v.Answer = authority.Answer{State: live.Indeterminate}
+		v.Answer = authority.Answer{State: authority.Indeterminate}
 	}
 	return v
 }

@@ -9,10 +9,10 @@ import (
 )
 
 // saved does what a save does, and returns what it wrote.
-func (x *Index) save(now time.Time) []Activity {
+func (x *Index) save(now time.Time) []Unsaved {
 	due := x.Due(now)
-	x.Flushed(due)
-	x.Saved(now)
+	x.MarkSaved(due)
+	x.SavedAt(now)
 	return due
 }
 
@@ -44,7 +44,7 @@ func TestABusySessionIsWrittenOnceInItsQuantum(t *testing.T) {
 			}
 			s := idleAfter(c.idle)
 			x.Insert(s)
-			x.Saved(epoch)
+			x.SavedAt(epoch)
 			const uses = 1000
 			writes, next, step := 0, epoch.Add(c.every), time.Minute/uses
 			for i := 1; i <= uses; i++ {
@@ -73,7 +73,7 @@ func TestWritesAreSpread(t *testing.T) {
 		all[i] = idleAfter(30 * 24 * time.Hour)
 		x.Insert(all[i])
 	}
-	x.Saved(epoch)
+	x.SavedAt(epoch)
 	total := 0
 	for i := 1; i <= 12; i++ {
 		now := epoch.Add(time.Duration(i) * 5 * time.Second)
@@ -105,27 +105,27 @@ func TestActivityThatIsDue(t *testing.T) {
 	} {
 		x, s := New(0, Options{}), withApp(idleAfter(idle))
 		x.Insert(s)
-		x.Saved(epoch.Add(c.saved))
+		x.SavedAt(epoch.Add(c.saved))
 		x.Touch(x.Check(s.AppHash, epoch.Add(c.at)), epoch.Add(c.at))
 		// At the very moment of the last save nobody's turn has come.
 		if n := len(x.Due(epoch.Add(c.saved))); (n == 2) != c.due || n == 1 {
 			t.Errorf("%s: %d are due", name, n)
 		}
-		if n := len(x.Unflushed()); n != 2 {
+		if n := len(x.Unsaved()); n != 2 {
 			t.Errorf("%s: %d are owed", name, n)
 		}
-		if own := x.UnflushedOf(s.Session.ID); len(own) != 1 || !own[0].App.IsZero() || !own[0].Seen.Equal(epoch.Add(c.at)) {
+		if own := x.UnsavedOf(s.Session.ID); len(own) != 1 || !own[0].App.IsZero() || !own[0].Seen.Equal(epoch.Add(c.at)) {
 			t.Errorf("%s: owed of the session is %+v", name, own)
 		}
 		if due := x.Due(epoch.Add(c.saved + q)); len(due) != 2 {
 			t.Errorf("%s: %d are due a quantum later", name, len(due))
 		}
-		x.Flushed(x.Unflushed())
-		if len(x.Due(epoch.Add(time.Hour))) != 0 || len(x.UnflushedOf(s.Session.ID)) != 0 {
+		x.MarkSaved(x.Unsaved())
+		if len(x.Due(epoch.Add(time.Hour))) != 0 || len(x.UnsavedOf(s.Session.ID)) != 0 {
 			t.Errorf("%s: something is due after all was saved", name)
 		}
 	}
-	if New(0, Options{}).UnflushedOf(exeunt.NewSessionID()) != nil {
+	if New(0, Options{}).UnsavedOf(exeunt.NewSessionID()) != nil {
 		t.Error("something is owed of a session that is not known")
 	}
 }
@@ -134,7 +134,7 @@ func TestActivityThatIsDue(t *testing.T) {
 func TestASaveThatFailsIsMadeUpFor(t *testing.T) {
 	x, s := New(0, Options{}), idleAfter(15*time.Minute)
 	x.Insert(s)
-	x.Saved(epoch)
+	x.SavedAt(epoch)
 	x.Touch(x.Check(s.Hash, epoch.Add(time.Second)), epoch.Add(time.Second))
 	failed := 0
 	for at := 5 * time.Second; at <= 10*time.Second; at += 5 * time.Second {
@@ -155,9 +155,9 @@ func TestActivityDuringASave(t *testing.T) {
 		x.Touch(x.Check(s.Hash, now), now)
 		due := x.Due(now)
 		x.Touch(x.Check(s.Hash, now), now.Add(after))
-		x.Flushed(due)
-		x.Saved(now)
-		if n := len(x.Due(now)); n != want || len(x.Unflushed()) != 1 {
+		x.MarkSaved(due)
+		x.SavedAt(now)
+		if n := len(x.Due(now)); n != want || len(x.Unsaved()) != 1 {
 			t.Errorf("%v after it, %d are due, want %d", after, n, want)
 		}
 	}
@@ -166,7 +166,7 @@ func TestActivityDuringASave(t *testing.T) {
 // What is owed cannot be evicted, so a table that is too full saves all of it.
 func TestATableBeyondItsLimitSavesAll(t *testing.T) {
 	x := New(0, Options{Limit: 10})
-	x.Saved(epoch)
+	x.SavedAt(epoch)
 	for i := range 30 {
 		s := idleAfter(30 * 24 * time.Hour)
 		x.Insert(s)

@@ -32,30 +32,28 @@ func hurry(idle int64) int64 { return min(idle/5, 10_000) }
 // next save: another node may soon take the session to be idle.
 func (x *Index) Urgent() <-chan struct{} { return x.urgent }
 
-// Activity is the last use of a session or app session, owed to the store.
-type Activity struct {
-	Account exeunt.AccountID
-	Session exeunt.SessionID
-	App     exeunt.AppSessionID
-	Seen    time.Time
+// Unsaved is activity that the store does not know yet.
+type Unsaved struct {
+	exeunt.Activity
 	epoch   int64
 	ref     ref
 	state   uint64
 	quantum int64
 }
 
-func activityOf(a *Answer, s *standing) Activity {
-	return Activity{a.Account, a.Session, a.App, time.UnixMilli(int64(s.own & seenMask)), a.epoch, a.ref, a.state, quantum(a.idle)}
+func unsavedOf(a *Answer, s *standing) Unsaved {
+	seen := time.UnixMilli(int64(s.own & seenMask))
+	return Unsaved{exeunt.Activity{Account: a.Account, Session: a.Session, App: a.App, Seen: seen}, a.epoch, a.ref, a.state, quantum(a.idle)}
 }
 
-// Unflushed returns all activity that the store does not know yet.
-func (x *Index) Unflushed() []Activity { return x.owed(all) }
+// Unsaved returns all activity that the store does not know yet.
+func (x *Index) Unsaved() []Unsaved { return x.unsaved(all) }
 
 // Due returns the activity to be saved at now. Only one caller at a time may go
-// from Due by Flushed to Saved; Flushed by itself anybody may call.
-func (x *Index) Due(now time.Time) []Activity {
+// from Due by MarkSaved to SavedAt; MarkSaved by itself anybody may call.
+func (x *Index) Due(now time.Time) []Unsaved {
 	last, ms := x.saved.Load(), now.UnixMilli()
-	return x.owed(func(c *core, r ref, e *entry, m *marks) bool {
+	return x.unsaved(func(c *core, r ref, e *entry, m *marks) bool {
 		// Beyond the limit all of it is saved: what is owed cannot be evicted.
 		return m.due.has(uint32(r&localMask)%pageLen) || c.hasTurn(r, e, last, ms) || x.opt.Limit > 0 && c.count > x.opt.Limit
 	})
@@ -77,9 +75,9 @@ func (c *core) hasTurn(r ref, e *entry, last, now int64) bool {
 	return (now+moment)/q != (last+moment)/q
 }
 
-// UnflushedOf returns the last activity of a session if the store does not know
+// UnsavedOf returns the last activity of a session if the store does not know
 // it yet.
-func (x *Index) UnflushedOf(id exeunt.SessionID) []Activity {
+func (x *Index) UnsavedOf(id exeunt.SessionID) []Unsaved {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
@@ -92,30 +90,30 @@ func (x *Index) UnflushedOf(id exeunt.SessionID) []Activity {
 	if _, m := c.at(r); !m.dirty.has(uint32(r&localMask)%pageLen) || !c.answer(r, e, &a, &s) {
 		return nil
 	}
-	return []Activity{activityOf(&a, &s)}
+	return []Unsaved{unsavedOf(&a, &s)}
 }
 
-func (x *Index) owed(pick func(*core, ref, *entry, *marks) bool) []Activity {
-	var out []Activity
+func (x *Index) unsaved(pick func(*core, ref, *entry, *marks) bool) []Unsaved {
+	var out []Unsaved
 	x.marked(func(m *marks) *bitmap { return &m.dirty }, pick, func(a Answer, s standing) {
 		if s.own&flagEnded == 0 {
-			out = append(out, activityOf(&a, &s))
+			out = append(out, unsavedOf(&a, &s))
 		}
 	})
 	return out
 }
 
-// Flushed records that the store has committed these.
-func (x *Index) Flushed(done []Activity) {
+// MarkSaved records that the store has committed these.
+func (x *Index) MarkSaved(done []Unsaved) {
 	for _, a := range done {
-		x.flushed(a)
+		x.markSaved(a)
 	}
 }
 
-// Saved records that the store has committed all that was due at now.
-func (x *Index) Saved(now time.Time) { x.saved.Store(now.UnixMilli()) }
+// SavedAt records that the store has committed all that was due at now.
+func (x *Index) SavedAt(now time.Time) { x.saved.Store(now.UnixMilli()) }
 
-func (x *Index) flushed(a Activity) {
+func (x *Index) markSaved(a Unsaved) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
@@ -128,7 +126,7 @@ func (x *Index) flushed(a Activity) {
 	}
 	// Activity that comes between the two sets the marks itself.
 	i := uint32(a.ref&localMask) % pageLen
-	m.settle(i)
+	m.clean(i)
 	since := int64(e.state.Load()&seenMask) - int64(a.state&seenMask)
 	if since >= a.quantum {
 		m.due.set(i)

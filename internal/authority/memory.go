@@ -1,0 +1,32 @@
+package authority
+
+import (
+	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+// Memory is the index as the feed needs it.
+func Memory(x *live.Index) feed.Memory {
+	return feed.Memory{
+		Apply: x.Apply, ApplyOwn: x.ApplyOwn, Applied: x.Applied, Reset: x.Reset,
+		PutInDoubt: x.PutInDoubt, Resolve: x.Resolve,
+	}
+}
+
+// What a check answers with, and how far the log is, in the surfaces' terms.
+type (
+	State    = live.State
+	Position = feed.Position
+	Place    = feed.Place
+	Entry    = feed.Entry
+	Listener = feed.Listener
+)
+
+// The states that Check returns.
+const (
+	Usable        = live.Usable
+	Ended         = live.Ended
+	TimedOut      = live.TimedOut
+	NoSuch        = live.NoSuch
+	Indeterminate = live.Indeterminate
+)

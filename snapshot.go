@@ -1,0 +1,40 @@
+package exeunt
+
+import "time"
+
+// Profile is what is told about an account.
+type Profile struct {
+	Version int64 // rises with every change; the newer one stays
+	Handle  string
+	Name    string
+	Email   string // only when confirmed
+	Display Display
+}
+
+// Snapshot is a session as one moment of the store saw it, and where in the
+// log that was.
+type Snapshot struct {
+	Seq               int64 // the log's head at the moment of the snapshot
+	Hash              TokenHash
+	Session           Session
+	AccountGeneration int64
+	Profile           Profile
+	App               *AppSession // with its own hash in AppHash; nil for a session alone
+	AppHash           TokenHash
+}
+
+// Activity is the last use of a session or, where App is not zero, of that app
+// session.
+type Activity struct {
+	Account AccountID
+	Session SessionID
+	App     AppSessionID
+	Seen    time.Time
+}
+
+// Overdue names a session whose time has run out, to be declared ended.
+type Overdue struct {
+	Account AccountID
+	Session SessionID
+	Reason  Reason
+}
