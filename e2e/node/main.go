@@ -157,7 +157,7 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		return db.put(c.State)
 	case "advance": // move the clock and do what is due then
 		clock.offset.Add(int64(time.Duration(c.Seconds) * time.Second))
-		return n.Authority.Sweep(ctx)
+		return n.Authority.Maintain(ctx)
 	case "now":
 		answer["now"] = clock.now()
 		return nil

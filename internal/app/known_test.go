@@ -335,11 +335,14 @@ func TestAFileFromBeforeTheLogsFloorIsNotUsed(t *testing.T) {
 	file := read(t, path)
 	r.end(one)
 	r.end(two)
-	if err := r.Authority.Sweep(t.Context()); err != nil {
+	if err := r.Authority.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	everything := store.Retention{Ended: time.Nanosecond, Audit: time.Hour}
 	if _, err := r.Store.Purge(t.Context(), everything, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Store.WorkOffDue(t.Context(), everything, time.Now().Add(1000*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	r.stop()

@@ -139,7 +139,7 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 		used := n.Now()
 		for range 120 {
 			n.savesLater(pauses[rand.IntN(len(pauses))])
-			if err := b.Sweep(ctx); err != nil {
+			if err := b.Maintain(ctx); err != nil {
 				t.Fatal(err)
 			}
 			a := n.Check(ctx, token)
@@ -163,7 +163,7 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 		}
 		n.savesLater(used.Add(idle - time.Millisecond).Sub(n.Now()))
 		for range 2 {
-			if err := b.Sweep(ctx); err != nil {
+			if err := b.Maintain(ctx); err != nil {
 				t.Fatal(err)
 			}
 			if e := n.endOf(s); (e != nil) != (n.Now().Sub(used) >= idle) || e != nil && (e.Reason != exeunt.ReasonIdle || !e.At.Equal(used.Add(idle))) {

@@ -47,7 +47,7 @@ func runCrashChild(path string) {
 	}
 	go func() { // what Run does, all the time
 		for {
-			if err := n.Sweep(ctx); err != nil {
+			if err := n.Maintain(ctx); err != nil {
 				n.t.Fatalf("sweep: %v", err)
 			}
 		}

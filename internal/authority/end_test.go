@@ -198,11 +198,11 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 	check("before the rows are written")
 	n.restart()
 	check("after a restart")
-	if more, err := n.store.SettleEnded(ctx); err != nil || !more {
-		t.Errorf("one step settles a bounded number and says that there is more: %v, %v", more, err)
+	if more, err := n.store.WriteEnds(ctx); err != nil || !more {
+		t.Errorf("one step writes a bounded number and says that there is more: %v, %v", more, err)
 	}
 	check("half written")
-	if err := n.Sweep(ctx); err != nil {
+	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	check("written")

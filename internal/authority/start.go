@@ -34,7 +34,7 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	now, limits := a.now(), a.policy.For(in.Kind)
 	token := exeunt.NewToken(exeunt.UseSession)
 	n := store.NewSession{
-		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces,
+		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended),
 		Session: exeunt.Session{
 			ID: exeunt.NewSessionID(), Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
 			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Method: in.Proof.Method,

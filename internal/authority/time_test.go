@@ -2,8 +2,10 @@ package authority
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,7 +113,7 @@ func TestTheSweepRulesOnWhatChecksFound(t *testing.T) {
 	n.clock.add(-time.Minute)
 	n.Touch(usable)
 	n.clock.add(time.Minute)
-	if err := n.Sweep(ctx); err != nil {
+	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	n.want(token, live.Usable)
@@ -148,7 +150,7 @@ func TestTheSweepEndsWhatNobodyAsksFor(t *testing.T) {
 	n.clock.add(40 * time.Minute)
 	n.Touch(n.Check(ctx, token))
 	n.clock.add(40 * time.Minute)
-	if err := n.Sweep(ctx); err != nil {
+	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if e := n.endOf(idle); e == nil || e.Reason != exeunt.ReasonIdle {
@@ -163,15 +165,15 @@ func TestTheSweepEndsWhatNobodyAsksFor(t *testing.T) {
 	}
 }
 
-// More sessions than one step of the sweep takes.
-func TestTheSweepEndsThemAll(t *testing.T) {
+// More sessions than one step of maintenance takes.
+func TestMaintenanceEndsThemAll(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
-	for range overdueStep + 10 {
+	for range 300 {
 		n.signIn(id, exeunt.KindShared)
 	}
 	n.clock.add(15 * time.Minute)
-	if err := n.Sweep(ctx); err != nil {
+	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if a, err := n.Account(ctx, id); err != nil || a.LiveSessions != 0 {
@@ -305,34 +307,44 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A loop does its work once for each interval, and ends when it is told to.
-func TestLoops(t *testing.T) {
+// A duty of maintenance is done once for each interval, and in growing intervals
+// while it fails.
+func TestADutyThatFailsIsRepeatedWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loop, stop := context.WithCancel(t.Context())
-		var ran atomic.Int64
-		urgent := make(chan struct{}, 1)
-		done := make(chan struct{})
+		var done []time.Duration
+		var fails bool
+		began, over := time.Now(), make(chan struct{})
+		a := &Authority{log: slog.New(slog.DiscardHandler)}
 		go func() {
-			every(loop, 5*time.Second, urgent, func() { ran.Add(1) })
-			close(done)
+			defer close(over)
+			a.keepDoing(loop, duty{"do it", func(context.Context) error {
+				done = append(done, time.Since(began))
+				if fails {
+					return errors.New("the store is away")
+				}
+				return nil
+			}})
 		}()
-		time.Sleep(5*time.Second - 1) // the bubble's time, which passes at once
-		synctest.Wait()
-		if n := ran.Load(); n != 0 {
-			t.Errorf("ran %d times too early", n)
+		check := func(what string, until time.Duration, want ...time.Duration) {
+			t.Helper()
+			time.Sleep(until - time.Since(began)) // the bubble's time, which passes at once
+			synctest.Wait()
+			if !slices.Equal(done, want) {
+				t.Errorf("%s: done after %v, want %v", what, done, want)
+			}
+			done = nil
 		}
-		time.Sleep(26 * time.Second)
-		synctest.Wait()
-		if n := ran.Load(); n != 6 {
-			t.Errorf("ran %d times in 31 s", n)
-		}
-		urgent <- struct{}{}
-		synctest.Wait()
-		if n := ran.Load(); n != 7 {
-			t.Errorf("ran %d times, the last time urgently", n)
-		}
+		const s = time.Second
+		check("all is well", 11*s, 5*s, 10*s)
+		fails = true
+		check("it fails", 100*s, 15*s, 20*s, 30*s, 50*s, 90*s)
+		fails = false
+		check("it works again", 182*s, 170*s, 175*s, 180*s)
+		fails = true
+		check("it fails for long", 1100*s, 185*s, 190*s, 200*s, 220*s, 260*s, 340*s, 500*s, 800*s, 1100*s)
 		stop()
-		<-done
+		<-over
 	})
 }
 
@@ -415,7 +427,7 @@ func TestTheSweepPurgesThemAll(t *testing.T) {
 	}
 	wg.Wait()
 	n.clock.add(n.retention.Ended + time.Hour)
-	if err := n.Sweep(ctx); err != nil {
+	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := n.store.CountEnded(ctx, id); err != nil || left != 0 {
@@ -435,13 +447,13 @@ func TestASweepWithoutTheStoreForgetsNothing(t *testing.T) {
 	n.end(endOne(s))
 	away, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := n.Sweep(away); err == nil {
+	if err := n.Maintain(away); err == nil {
 		t.Fatal("it has swept")
 	}
 	if got := n.live.Check(token.Hash(), n.Now()).State; got != live.Ended {
 		t.Errorf("after a sweep that failed memory says %v", got)
 	}
-	if err := n.Sweep(ctx); err != nil {
+	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if got := n.live.Check(token.Hash(), n.Now()).State; got != live.Absent {

@@ -168,8 +168,7 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 
 // profileChanged tells the log, by which other nodes learn of it.
 func (t *tx) profileChanged(id exeunt.AccountID, version int64, by exeunt.Actor, reason exeunt.Reason, now time.Time) error {
-	_, err := t.applogEvent(exeunt.Event{At: now, Kind: exeunt.EventProfileChanged, Target: exeunt.Target{Account: id}, Reason: reason, By: by, Version: version})
-	return err
+	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventProfileChanged, Target: exeunt.Target{Account: id}, Reason: reason, By: by, Version: version}})
 }
 
 const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`

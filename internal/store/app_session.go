@@ -122,7 +122,7 @@ func (t *tx) endOldest(account exeunt.AccountID, session exeunt.SessionID, x Exc
 		if err != nil || !more {
 			return err
 		}
-		if _, _, err := t.end(exeunt.System(), rev, Change{}, now); err != nil {
+		if err := t.end(newEnding(exeunt.System(), rev, Change{}, now)); err != nil {
 			return err
 		}
 	}
@@ -137,8 +137,7 @@ func (t *tx) punishReuse(x Exchange, now time.Time) error {
 		return err
 	}
 	rev.Scope, rev.Reason = exeunt.ScopeSession, exeunt.ReasonCodeReused
-	_, _, err = t.end(exeunt.System(), rev, Change{}, now)
-	return err
+	return t.end(newEnding(exeunt.System(), rev, Change{}, now))
 }
 
 const appColumns = `p.id, p.session_id, p.account_id, p.client_id, p.started, p.seen, p.ended_at, p.ended_reason, p.ended_by, p.ended_by_label, p.ended_by_session`

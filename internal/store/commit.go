@@ -10,10 +10,11 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// member is one caller's part of a transaction shared with its neighbours.
+// member is one caller's part of a transaction shared with its neighbours: an
+// ending, or whatever else run does.
 type member struct {
+	end  *ending
 	run  func(*tx) error
-	end  *ending // whose record run is, if it can be done for many at once
 	done chan error
 }
 
@@ -130,10 +131,6 @@ func (s *Store) gather(first *member) []*member {
 }
 
 func (s *Store) runBatch(batch []*member) {
-	batch = s.endTogether(batch)
-	if len(batch) == 0 {
-		return
-	}
 	err := s.attempt(batch)
 	if err != nil && !errors.Is(err, exeunt.ErrNotConfirmed) && s.tx.begun && s.tx.conn == nil {
 		// The connection broke, which is nobody's fault: all together once more.
@@ -150,35 +147,6 @@ func (s *Store) runBatch(batch []*member) {
 	for _, m := range batch {
 		m.done <- err
 	}
-}
-
-// endTogether has the endings of the batch recorded in a transaction of their
-// own, if that is the engine's way. It answers those that were and returns the
-// members that are left. A crash between that transaction and the one for the
-// rest is one between two batches.
-func (s *Store) endTogether(batch []*member) []*member {
-	e, ok := s.engine.(aloneEnder)
-	if !ok || s.Failed() {
-		return batch
-	}
-	list := endings(batch)
-	if len(list) < 2 {
-		return batch
-	}
-	defer s.tx.limit()()
-	err := s.concluded(e.endAlone(s.tx, list, s.beforeCommit))
-	if err != nil && !errors.Is(err, exeunt.ErrNotConfirmed) {
-		return batch // nothing is written; one at a time tells whose fault it is
-	}
-	rest := batch[:0:0]
-	for _, m := range batch {
-		if err == nil && (m.end == nil || m.end.out.Seq == 0) {
-			rest = append(rest, m)
-		} else {
-			m.done <- err
-		}
-	}
-	return rest
 }
 
 func (s *Store) attempt(batch []*member) error {
@@ -201,23 +169,23 @@ func (s *Store) attempt(batch []*member) error {
 	return s.concluded(s.finish())
 }
 
-// run does what the members want: first what can be done for many at once, then
-// one after the other what is left.
+// run does what the members want: first all endings together, then one after the
+// other what is left.
 func (s *Store) run(batch []*member) error {
-	var ended []*ending
-	if e, ok := s.engine.(ender); ok {
-		if ended = endings(batch); len(ended) > 1 {
-			if err := e.end(s.tx, ended); err != nil {
-				return err
-			}
+	var endings []*ending
+	for _, m := range batch {
+		if m.end != nil {
+			endings = append(endings, m.end)
 		}
 	}
+	if err := s.tx.end(endings...); err != nil {
+		return err
+	}
 	for _, m := range batch {
-		if ended != nil && m.end != nil && m.end.out.Seq != 0 {
-			continue
-		}
-		if err := m.run(s.tx); err != nil {
-			return err
+		if m.end == nil {
+			if err := m.run(s.tx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -74,7 +74,7 @@ func oneMemberAtFaultDoesNotFailItsNeighbours(t *testing.T, s *testStore) {
 		wg.Go(func() {
 			if i%7 == 3 { // a statement that fails after one that would have ended the session
 				errs[i] = s.commit(context.Background(), func(t *tx) error {
-					if _, _, err := t.end(exeunt.System(), endOne(v), Change{}, epoch); err != nil {
+					if err := t.end(newEnding(exeunt.System(), endOne(v), Change{}, epoch)); err != nil {
 						return err
 					}
 					_, err := t.exec(`INSERT INTO log_head (id, seq, touched) VALUES (2, 0, 0)`)

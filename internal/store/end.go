@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -17,6 +20,7 @@ type Ending struct {
 	Seq   int64 // number of its event; 0 if there was nothing left to end
 	At    time.Time
 	Ended int64 // sessions ended by it; an app session counts as one
+	Apps  int64 // with ScopeSession: app sessions that ended with the session
 	// Already: it, or the same request under the same key, was recorded before.
 	Already bool
 }
@@ -43,15 +47,8 @@ type Change struct {
 //     ends itself: see endsItself.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
 func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (Ending, error) {
-	if endsItself(by, rev) {
-		rev.Key = ""
-	}
-	e := &ending{by: by, rev: rev, change: change, now: now}
-	m := &member{run: e.record, done: make(chan error, 1)}
-	if e.simple() {
-		m.end = e
-	}
-	if err := s.submit(ctx, m); err != nil {
+	e := newEnding(by, rev, change, now)
+	if err := s.submit(ctx, &member{end: e, done: make(chan error, 1)}); err != nil {
 		return Ending{}, err
 	}
 	return e.out, e.refused
@@ -64,44 +61,17 @@ type ending struct {
 	change Change
 	now    time.Time
 
-	out     Ending
-	refused error
+	out        Ending
+	refused    error
+	generation int64 // what the account's has become, if many end
+	known      bool  // its key has an outcome
 }
 
-// record does it by itself; see endings for many at once.
-func (e *ending) record(t *tx) (err error) {
-	e.out, e.refused = Ending{}, nil
-	known, err := e.known(t)
-	if err != nil || known || e.refused != nil {
-		return err
+func newEnding(by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) *ending {
+	if endsItself(by, rev) {
+		rev.Key = ""
 	}
-	e.out, e.refused, err = t.end(e.by, e.rev, e.change, e.now)
-	if err != nil || e.refused != nil || e.rev.Key == "" {
-		return err
-	}
-	_, err = t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		e.by.Key(), e.rev.Key, requestText(e.rev), e.out.Seq, e.out.Ended, ms(e.now))
-	return err
-}
-
-// known looks for the outcome of an earlier request with the same key.
-func (e *ending) known(t *tx) (bool, error) {
-	if e.rev.Key == "" {
-		return false, nil
-	}
-	var request string
-	var atMS int64
-	ok, err := found(t.row(`SELECT request, seq, ended, at FROM outcomes WHERE actor = $1 AND key = $2`, e.by.Key(), e.rev.Key).
-		Scan(&request, &e.out.Seq, &e.out.Ended, &atMS))
-	if !ok || err != nil {
-		return false, err
-	}
-	if request != requestText(e.rev) {
-		e.out, e.refused = Ending{}, exeunt.ErrKeyReused
-		return false, nil
-	}
-	e.out.At, e.out.Already = at(atMS), true
-	return true, nil
+	return &ending{by: by, rev: rev, change: change, now: now}
 }
 
 // endsItself reports whether it is the actor's own session that ends. Then its
@@ -112,44 +82,133 @@ func endsItself(by exeunt.Actor, rev exeunt.Revocation) bool {
 	return by.Kind == exeunt.ActorPerson && by.Session == rev.Session && by.App.IsZero() && rev.Scope == exeunt.ScopeSession && rev.AppSession.IsZero()
 }
 
+// actorKey is whose idempotency key it has, "" if it has none.
+func (e *ending) actorKey() string {
+	if e.rev.Key == "" {
+		return ""
+	}
+	return e.by.Key()
+}
+
 func requestText(r exeunt.Revocation) string {
 	return string(r.Scope) + " " + r.Account.String() + " " + r.Session.String() + " " + r.AppSession.String()
 }
 
-// end is called for every ending there is, whatever its cause.
-func (t *tx) end(by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (out Ending, refused, err error) {
-	label, ok, err := t.mayStillAct(by, rev.Session)
-	if err != nil || !ok {
-		return out, exeunt.ErrSignedOut, err
-	}
-	if by.Kind == exeunt.ActorPerson {
-		by.Label = label
-	}
-	if change.Link != nil {
-		// Before anything is changed: a refusal commits.
-		if ok, err := t.spendReset(*change.Link, rev.Account, now); err != nil || !ok {
-			return out, exeunt.ErrInviteSpent, err
+// end is called for every ending there is, whatever its cause, and for one as for
+// many. It fills in what became of each: its outcome, or why it was refused.
+func (t *tx) end(list ...*ending) error {
+	for len(list) > 0 {
+		var turn []*ending
+		turn, list = independent(list)
+		if err := t.endTurn(turn); err != nil {
+			return err
 		}
 	}
-	var generation int64
+	return nil
+}
+
+// independent takes out of the list those wishes of which none bears on another: no
+// session, account or idempotency key comes twice, and nobody is ended who is to end
+// something. The others follow in their order, when the outcome of these is there.
+func independent(list []*ending) (turn, rest []*ending) {
+	type key struct{ actor, key string }
+	sessions, keys := map[exeunt.SessionID]bool{}, map[key]bool{}
+	accounts, whole := map[exeunt.AccountID]bool{}, map[exeunt.AccountID]bool{}
+	for _, e := range list {
+		k := key{e.actorKey(), plainText(e.rev.Key)}
+		many := e.rev.Scope != exeunt.ScopeSession
+		taken := whole[e.rev.Account] || many && accounts[e.rev.Account] || k.key != "" && keys[k] ||
+			sessions[e.rev.Session] || !e.by.Session.IsZero() && sessions[e.by.Session]
+		if taken {
+			rest = append(rest, e)
+		} else {
+			turn = append(turn, e)
+		}
+		accounts[e.rev.Account], keys[k] = true, true
+		if many {
+			whole[e.rev.Account] = true
+		}
+		sessions[e.rev.Session] = true
+		if !e.by.Session.IsZero() {
+			sessions[e.by.Session] = true
+		}
+	}
+	return turn, rest
+}
+
+func (t *tx) endTurn(turn []*ending) error {
+	var single []*ending
+	for _, e := range turn {
+		e.out, e.refused, e.generation, e.known = Ending{At: e.now}, nil, 0, false
+		if err := t.mayBegin(e); err != nil {
+			return err
+		}
+		var err error
+		switch {
+		case e.known || e.refused != nil:
+		case e.rev.Scope != exeunt.ScopeSession:
+			err = t.endMany(e)
+		case !e.rev.AppSession.IsZero():
+			err = t.endApp(e)
+		default:
+			single = append(single, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := t.endEach(single); err != nil {
+		return err
+	}
+	return t.record(turn)
+}
+
+// mayBegin looks at what may speak against an ending before anything is changed: a
+// refusal commits.
+func (t *tx) mayBegin(e *ending) error {
+	if err := t.lookForOutcome(e); err != nil || e.known || e.refused != nil {
+		return err
+	}
+	label, ok, err := t.mayStillAct(e.by, e.rev.Session)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		e.refused = exeunt.ErrSignedOut
+		return nil
+	}
+	if e.by.Kind == exeunt.ActorPerson {
+		e.by.Label = label
+	}
+	if e.change.Link == nil {
+		return nil
+	}
+	if ok, err = t.spendReset(*e.change.Link, e.rev.Account, e.now); err == nil && !ok {
+		e.refused = exeunt.ErrInviteSpent
+	}
+	return err
+}
+
+// lookForOutcome looks for the outcome of an earlier request with the same key.
+func (t *tx) lookForOutcome(e *ending) error {
+	if e.rev.Key == "" {
+		return nil
+	}
+	var request string
+	var out Ending
+	var when int64
+	ok, err := found(t.row(`SELECT request, seq, ended, at FROM outcomes WHERE actor = $1 AND key = $2`, e.by.Key(), e.rev.Key).
+		Scan(&request, &out.Seq, &out.Ended, &when))
 	switch {
-	case rev.Scope == exeunt.ScopeSession && !rev.AppSession.IsZero():
-		out, refused, err = t.endApp(&by, rev, now)
-	case rev.Scope == exeunt.ScopeSession:
-		out, refused, err = t.endSession(&by, rev, now)
+	case err != nil || !ok:
+		return err
+	case request != requestText(e.rev):
+		e.refused = exeunt.ErrKeyReused
 	default:
-		out, generation, refused, err = t.endMany(&by, rev, change, now)
+		out.At, out.Already = at(when), true
+		e.out, e.known = out, true
 	}
-	if err != nil || refused != nil || out.Already {
-		return out, refused, err
-	}
-	if change.PasswordHash != "" {
-		if err := t.dropResets(rev.Account); err != nil {
-			return out, nil, err
-		}
-	}
-	out.Seq, err = t.applogEvent(exeunt.Event{At: now, Kind: exeunt.EventEnded, Target: rev.Target, Reason: rev.Reason, By: by, Generation: generation})
-	return out, nil, err
+	return nil
 }
 
 // mayStillAct reports whether a person's own session has not ended by the time
@@ -166,75 +225,145 @@ func (t *tx) mayStillAct(by exeunt.Actor, target exeunt.SessionID) (label string
 	return label, ok, err
 }
 
-// endSession ends one session. If it is the actor's own, it puts its label in.
-func (t *tx) endSession(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {
-	out.At = now
-	// Time alone ends a session only if the activity that has reached the
-	// database agrees; whoever asks has flushed what it knows beforehand.
-	// The row tells the moment from which the session was of no use, which was
-	// its limit, not when somebody noticed; the event tells when it was recorded.
-	ended, err := found(t.row(`UPDATE sessions SET ended_at = CASE $2 WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE $1 END, ended_reason = $2, ended_by = $3, ended_by_session = $4,
-		ended_by_label = CASE WHEN id = $4 THEN label ELSE $5 END
-		WHERE account_id = $6 AND id = $7 AND ended_at IS NULL
-		AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $6)
-		AND ($2 <> 'idle' OR seen + idle <= $1) AND ($2 <> 'absolute' OR expires <= $1) RETURNING ended_by_label`,
-		ms(now), rev.Reason, by.Kind, by.Session.Bytes(), by.Label, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&by.Label))
+// sessionEnd is what is written into the row of a session that ends.
+type sessionEnd struct {
+	account   exeunt.AccountID
+	session   exeunt.SessionID
+	at        int64
+	reason    exeunt.Reason
+	by        exeunt.ActorKind
+	bySession exeunt.SessionID
+	byLabel   string
+	together  bool // it has ended already, with others, by its account's generation
+}
+
+// endRows is the one statement that ends sessions. Time alone ends a session only if
+// the activity that has reached the database agrees; whoever asks has saved what it
+// knows beforehand. The row tells the moment from which the session was of no use,
+// which was its limit, not when somebody noticed; the event tells when it was recorded.
+var endRows = forMany(`WITH w (account, session, at, reason, by_kind, by_session, by_label, together) AS (VALUES `,
+	`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BLOB), CAST(? AS TEXT), CAST(? AS INTEGER))`, `)
+	UPDATE sessions SET ended_at = CASE w.reason WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE w.at END,
+		ended_reason = w.reason, ended_by = w.by_kind, ended_by_session = w.by_session,
+		ended_by_label = CASE WHEN sessions.id = w.by_session THEN label ELSE w.by_label END
+	FROM w WHERE account_id = w.account AND sessions.id = w.session AND ended_at IS NULL
+		AND (w.together = 1 OR sessions.generation >= (SELECT accounts.generation FROM accounts WHERE accounts.id = w.account))
+		AND (w.reason <> 'idle' OR seen + idle <= w.at) AND (w.reason <> 'absolute' OR expires <= w.at)
+	RETURNING sessions.id, ended_by_label, (SELECT count(*) FROM app_sessions WHERE app_sessions.account_id = sessions.account_id
+		AND app_sessions.session_id = sessions.id AND app_sessions.ended_at IS NULL)`)
+
+// endSessions writes ends into the rows of sessions and tells which it has ended,
+// by what their events name the session that ended them, and how many app sessions
+// ended with each.
+func (t *tx) endSessions(list []sessionEnd, ended func(id exeunt.SessionID, byLabel string, apps int64)) error {
+	return endRows.each(len(list), func(to []any, row int) []any {
+		e := &list[row]
+		return append(to, e.account.Bytes(), e.session.Bytes(), e.at, e.reason, e.by, e.bySession.Bytes(), e.byLabel, flag(e.together))
+	}, func(q string, args []any) error {
+		rows, err := t.rows(q, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id exeunt.SessionID
+			var label string
+			var apps int64
+			if err := rows.Scan(&id, &label, &apps); err != nil {
+				return err
+			}
+			if ended != nil {
+				ended(id, label, apps)
+			}
+		}
+		return rows.Err()
+	})
+}
+
+// endEach ends one session for each wish.
+func (t *tx) endEach(list []*ending) error {
+	ends, of := make([]sessionEnd, len(list)), make(map[exeunt.SessionID]*ending, len(list))
+	for i, e := range list {
+		ends[i] = sessionEnd{account: e.rev.Account, session: e.rev.Session, at: ms(e.now), reason: e.rev.Reason,
+			by: e.by.Kind, bySession: e.by.Session, byLabel: e.by.Label}
+		of[e.rev.Session] = e
+	}
+	count := map[exeunt.AccountID]int64{}
+	err := t.endSessions(ends, func(id exeunt.SessionID, byLabel string, apps int64) {
+		e := of[id]
+		e.by.Label, e.out.Ended, e.out.Apps = byLabel, 1, apps
+		count[e.rev.Account]++
+	})
 	if err != nil {
-		return out, nil, err
+		return err
 	}
-	if ended {
-		out.Ended = 1
-		_, err = t.exec(`UPDATE accounts SET live_sessions = live_sessions - 1 WHERE id = $1`, rev.Account.Bytes())
-		return out, nil, err
+	for _, e := range list {
+		if e.out.Ended == 0 {
+			if err := t.whyNotEnded(e); err != nil {
+				return err
+			}
+		}
 	}
+	accounts := slices.SortedFunc(maps.Keys(count), func(a, b exeunt.AccountID) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
+	return countRows.exec(t, len(accounts), func(to []any, row int) []any {
+		return append(to, accounts[row].Bytes(), count[accounts[row]])
+	})
+}
+
+var countRows = forMany(`WITH w (account, n) AS (VALUES `, `(CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
+	UPDATE accounts SET live_sessions = live_sessions - w.n FROM w WHERE id = w.account`)
+
+// whyNotEnded tells why a session could not be ended: it has ended before, it is not
+// there, or its time has not run out. Whoever repeats their own sign-out is told of
+// the event that it made.
+func (t *tx) whyNotEnded(e *ending) error {
 	var live bool
 	var seq, when int64
 	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation, COALESCE(e.seq, 0), COALESCE(e.at, 0)
 		FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN events e ON e.account_id = s.account_id AND e.at = s.ended_at AND e.kind = 'ended'
 		AND e.scope = 'session' AND e.session_id = s.id AND e.app_session_id IS NULL AND e.by_session = s.id
-		WHERE s.account_id = $1 AND s.id = $2`, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live, &seq, &when))
+		WHERE s.account_id = $1 AND s.id = $2`, e.rev.Account.Bytes(), e.rev.Session.Bytes()).Scan(&live, &seq, &when))
 	switch {
 	case err != nil:
-		return out, nil, err
+		return err
 	case !ok:
-		return out, exeunt.ErrNotFound, nil
+		e.refused = exeunt.ErrNotFound
 	case live:
-		return out, ErrStillGood, nil
-	case seq > 0 && endsItself(*by, rev):
-		return Ending{Seq: seq, At: at(when), Ended: 1, Already: true}, nil, nil
+		e.refused = ErrStillGood
+	case seq > 0 && endsItself(e.by, e.rev):
+		e.out = Ending{Seq: seq, At: at(when), Ended: 1, Already: true}
+	default:
+		e.out.Already = true
 	}
-	out.Already = true
-	return out, nil, nil
+	return nil
 }
 
-func (t *tx) endApp(by *exeunt.Actor, rev exeunt.Revocation, now time.Time) (out Ending, refused, err error) {
-	out.At = now
+func (t *tx) endApp(e *ending) error {
 	ended, err := found(t.row(`UPDATE app_sessions SET ended_at = $1, ended_reason = $2, ended_by = $3, ended_by_session = $4,
 		ended_by_label = CASE WHEN session_id = $4 THEN (SELECT label FROM sessions WHERE account_id = $6 AND sessions.id = $4) ELSE $5 END
 		WHERE account_id = $6 AND id = $7 AND session_id = $8 AND ended_at IS NULL RETURNING ended_by_label`,
-		ms(now), rev.Reason, by.Kind, by.Session.Bytes(), by.Label, rev.Account.Bytes(), rev.AppSession.Bytes(), rev.Session.Bytes()).Scan(&by.Label))
+		ms(e.now), e.rev.Reason, e.by.Kind, e.by.Session.Bytes(), e.by.Label, e.rev.Account.Bytes(), e.rev.AppSession.Bytes(), e.rev.Session.Bytes()).Scan(&e.by.Label))
 	if err != nil {
-		return out, nil, err
+		return err
 	}
 	if ended {
-		out.Ended = 1
-		return out, nil, nil
+		e.out.Ended = 1
+		return nil
 	}
 	var there int
 	ok, err := found(t.row(`SELECT 1 FROM app_sessions WHERE account_id = $1 AND id = $2 AND session_id = $3`,
-		rev.Account.Bytes(), rev.AppSession.Bytes(), rev.Session.Bytes()).Scan(&there))
+		e.rev.Account.Bytes(), e.rev.AppSession.Bytes(), e.rev.Session.Bytes()).Scan(&there))
 	if err == nil && !ok {
-		refused = exeunt.ErrNotFound
+		e.refused = exeunt.ErrNotFound
 	}
-	out.Already = ok
-	return out, refused, err
+	e.out.Already = ok
+	return err
 }
 
 // endMany raises the account's generation: one row changes, however many
-// sessions there are. Their own rows are written later, by SettleEnded.
-func (t *tx) endMany(by *exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (out Ending, generation int64, refused, err error) {
-	out.At = now
-	kept := int64(0)
+// sessions there are. Their own rows are written later, by WriteEnds.
+func (t *tx) endMany(e *ending) error {
+	kept, rev, change := int64(0), e.rev, e.change
 	if rev.Scope == exeunt.ScopeOthers {
 		label := ""
 		ok, err := found(t.row(`UPDATE sessions SET generation = (SELECT generation + 1 FROM accounts WHERE accounts.id = $1)
@@ -243,14 +372,14 @@ func (t *tx) endMany(by *exeunt.Actor, rev exeunt.Revocation, change Change, now
 			AND ($3 = '' OR EXISTS (SELECT 1 FROM accounts WHERE accounts.id = $1 AND credential_version = $4)) RETURNING label`,
 			rev.Account.Bytes(), rev.Session.Bytes(), change.PasswordHash, change.Credential).Scan(&label))
 		if err != nil {
-			return out, 0, nil, err
+			return err
 		}
 		if !ok {
-			refused, err = t.whyNotKept(rev)
-			return out, 0, refused, err
+			e.refused, err = t.whyNotKept(rev)
+			return err
 		}
-		if kept = 1; by.Session == rev.Session {
-			by.Label = label
+		if kept = 1; e.by.Session == rev.Session {
+			e.by.Label = label
 		}
 	}
 	ok, err := found(t.row(`UPDATE accounts SET generation = generation + 1, last_ended = live_sessions - $2, live_sessions = $2,
@@ -259,11 +388,17 @@ func (t *tx) endMany(by *exeunt.Actor, rev exeunt.Revocation, change Change, now
 		password_set = CASE WHEN $4 = '' THEN password_set ELSE $6 END,
 		credential_version = CASE WHEN $4 = '' THEN credential_version ELSE credential_version + 1 END
 		WHERE id = $1 AND ($4 = '' OR credential_version = $5) RETURNING generation, last_ended`,
-		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(now)).Scan(&generation, &out.Ended))
-	if err == nil && !ok {
-		refused = exeunt.ErrNotFound
+		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(e.now)).Scan(&e.generation, &e.out.Ended))
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		e.refused = exeunt.ErrNotFound
+		return nil
+	case change.PasswordHash != "":
+		return t.dropResets(rev.Account)
 	}
-	return out, generation, refused, err
+	return nil
 }
 
 func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
@@ -281,17 +416,49 @@ func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 	return exeunt.ErrSignedOut, nil
 }
 
-// appendEvent gives an event the next number and records it.
-func (t *tx) applogEvent(e exeunt.Event) (int64, error) {
-	e.Seq, e.At = t.seq+1, at(ms(e.At))
-	_, err := t.exec(`INSERT INTO events (`+eventColumns+`, by_address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		append(eventValues(&e), addressText(e.By.Address))...)
-	if err != nil {
-		return 0, err
+// record appends the events of what has ended, and keeps the outcomes by their keys.
+func (t *tx) record(turn []*ending) error {
+	var ended, keyed []*ending
+	var events []exeunt.Event
+	for _, e := range turn {
+		if e.known || e.refused != nil {
+			continue
+		}
+		if !e.out.Already {
+			ended = append(ended, e)
+			events = append(events, exeunt.Event{At: e.now, Kind: exeunt.EventEnded, Target: e.rev.Target, Reason: e.rev.Reason, By: e.by, Generation: e.generation})
+		}
+		if e.rev.Key != "" {
+			keyed = append(keyed, e)
+		}
 	}
-	t.seq = e.Seq
-	t.events = append(t.events, e)
-	return e.Seq, nil
+	if err := t.appendEvents(events); err != nil {
+		return err
+	}
+	for i, e := range ended {
+		e.out.Seq = events[i].Seq
+	}
+	return outcomeRows.exec(t, len(keyed), func(to []any, row int) []any {
+		e := keyed[row]
+		return append(to, e.by.Key(), e.rev.Key, requestText(e.rev), e.out.Seq, e.out.Ended, ms(e.now))
+	})
+}
+
+var (
+	eventRows   = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
+	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `, `(?, ?, ?, ?, ?, ?)`, ``)
+)
+
+// appendEvents gives events the next numbers and records them.
+func (t *tx) appendEvents(list []exeunt.Event) error {
+	for i := range list {
+		t.seq++
+		list[i].Seq, list[i].At = t.seq, at(ms(list[i].At))
+	}
+	t.events = append(t.events, list...)
+	return eventRows.exec(t, len(list), func(to []any, row int) []any {
+		return append(append(to, eventValues(&list[row])...), addressText(list[row].By.Address))
+	})
 }
 
 func (t *tx) audit(e exeunt.AuditEntry) error {

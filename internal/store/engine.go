@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-
-	"github.com/exeunt/exeunt"
 )
 
 // engine is what differs between the databases that can hold the store. All
@@ -24,8 +22,6 @@ type engine interface {
 	open(ctx context.Context) (read *sql.DB, err error)
 	// connect opens the committer's connection; again when one was given up.
 	connect(ctx context.Context) (*sql.Conn, error)
-	// saveActivity writes last-activity times, each unless a later one is there.
-	saveActivity(t *tx, list []exeunt.Activity) error
 	// judge tells what an answer to COMMIT means.
 	judge(err error) outcome
 	// name says which database it is, in words that may be printed: no password.

@@ -184,12 +184,12 @@ func wantErr(t testing.TB, err, want error) {
 	}
 }
 
-// settle writes the rows of everything that was ended together.
-func (s *testStore) settle() {
+// writeEnds writes the rows of everything that was ended together.
+func (s *testStore) writeEnds() {
 	s.t.Helper()
 	for more := true; more; {
 		var err error
-		if more, err = s.SettleEnded(s.t.Context()); err != nil {
+		if more, err = s.WriteEnds(s.t.Context()); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -45,8 +45,8 @@ const (
 	migrationPatience = "700"
 )
 
-// Statements are written as PostgreSQL has them.
-var postgresSpelling = strings.NewReplacer()
+// Statements are written as PostgreSQL has them, but for these types.
+var postgresSpelling = strings.NewReplacer(" AS BLOB)", " AS BYTEA)", " AS INTEGER)", " AS BIGINT)")
 
 func newPostgres(opt Options) (*postgresEngine, error) {
 	c, err := pgx.ParseConfig(opt.URL)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -290,40 +288,6 @@ func TestANodeThatStopsDoesNotStopTheOthers(t *testing.T) {
 	}
 	stopped.announced = nil
 	other.checkLog()
-}
-
-// The planner knows nothing of the wishes. Whatever it thinks, each must find its
-// one session by its key, not among all of its account.
-func TestEachOfManyEndingsIsFoundByItsKey(t *testing.T) {
-	s := openStore(t, testpg.NewDatabase(t))
-	a := s.account()
-	s.session(a.ID)
-	if _, err := s.tx.conn.ExecContext(t.Context(), `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, due, generation)
-		SELECT account_id, substr(sha256(n::text::bytea), 1, 16), sha256(n::text::bytea), kind, label, user_agent, address, method, started, seen, idle, expires, due, generation
-		FROM sessions, generate_series(1, 5000) AS n`); err != nil {
-		t.Fatal(err)
-	}
-	const n = maxBatch
-	ids, texts := slices.Repeat([][]byte{a.ID.Bytes()}, n), make([]string, n)
-	rows, err := s.tx.conn.QueryContext(t.Context(), `EXPLAIN `+bulkEnd, ids, ids, texts, texts, ids, ids, texts, texts, make([]int64, n), texts, texts, texts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var plan strings.Builder
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			t.Fatal(err)
-		}
-		plan.WriteString(line + "\n")
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if found := regexp.MustCompile(`Index Cond: \(.*\bid = w\S*\.session\)`); !found.MatchString(plan.String()) {
-		t.Errorf("the sessions are looked for otherwise:\n%s", plan.String())
-	}
 }
 
 // Endings that share a transaction share its doubt: when its commit has not

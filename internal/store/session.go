@@ -16,6 +16,7 @@ type NewSession struct {
 	Proof    exeunt.Proof
 	Replaces exeunt.SessionID // the live session of the same browser, if any
 	By       exeunt.Actor
+	Due      time.Time // when maintenance looks at it at the latest; zero: when its time may run out
 }
 
 // StartSession inserts a session if the account is still as the proof saw it,
@@ -33,7 +34,7 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, generation FROM accounts
 			WHERE id = $1 AND generation = $13 AND credential_version = $14 AND status = 'active'`,
 			v.Account.Bytes(), v.ID.Bytes(), n.Hash[:], v.Kind, v.Label, v.UserAgent, addressText(v.Address), v.Method, ms(v.Started),
-			v.Idle.Milliseconds(), ms(v.ExpiresAt), min(ms(v.Started)+v.Idle.Milliseconds(), ms(v.ExpiresAt)), n.Proof.Generation, n.Proof.CredentialVersion)
+			v.Idle.Milliseconds(), ms(v.ExpiresAt), n.due(), n.Proof.Generation, n.Proof.CredentialVersion)
 		if err != nil {
 			return err
 		}
@@ -57,6 +58,15 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 	return seq, refused
 }
 
+// due is when maintenance looks at it first.
+func (n *NewSession) due() int64 {
+	due := min(ms(n.Session.Started)+n.Session.Idle.Milliseconds(), ms(n.Session.ExpiresAt))
+	if !n.Due.IsZero() {
+		due = min(due, ms(n.Due))
+	}
+	return due
+}
+
 // replace ends the session that the new one takes the place of. It may belong
 // to another account, and it may be gone already.
 func (t *tx) replace(n NewSession) error {
@@ -71,8 +81,7 @@ func (t *tx) replace(n NewSession) error {
 	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: n.Replaces}, Reason: exeunt.ReasonReplaced}
 	by := exeunt.System()
 	by.Label = n.Session.Label
-	_, _, err = t.end(by, rev, Change{}, n.Session.Started)
-	return err
+	return t.end(newEnding(by, rev, Change{}, n.Session.Started))
 }
 
 const sessionColumns = `s.id, s.account_id, s.kind, s.label, s.user_agent, s.address, s.method, s.started, s.seen, s.idle, s.expires, s.generation,

@@ -40,6 +40,8 @@ type Store struct {
 	// take longer than answering it.
 	load, loadOfApp *sql.Stmt
 
+	together togetherRound // what WriteEnds is at
+
 	queue      chan *member
 	news       chan struct{} // wakes the announcer; nil when nobody else listens
 	stop       chan struct{}

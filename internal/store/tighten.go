@@ -63,7 +63,7 @@ func (s *Store) Tighten(ctx context.Context, p exeunt.Policy) error {
 			var n int64
 			err := s.commit(ctx, func(t *tx) (err error) {
 				n, err = t.exec(`UPDATE sessions SET idle = least(idle, `+mayIdle+`), expires = least(expires, started + `+mayLast+`),
-					due = least(seen + least(idle, `+mayIdle+`), expires, started + `+mayLast+`) WHERE (account_id, id) IN (`+tooLax+`)`, args...)
+					due = least(due, seen + least(idle, `+mayIdle+`), expires, started + `+mayLast+`) WHERE (account_id, id) IN (`+tooLax+`)`, args...)
 				return err
 			})
 			if err != nil {

@@ -101,20 +101,19 @@ CREATE TABLE invites (
   spent_at        INTEGER,
   account_id      BLOB REFERENCES accounts (id)
 );
+CREATE INDEX invites_expires ON invites (expires);
 CREATE INDEX invites_account ON invites (account_id) WHERE account_id IS NOT NULL;
 
 -- The numbered log. seq rises by the events a transaction inserts, touched
 -- with every transaction. Up to ends_written, the sessions that an event ended
--- together have their ends written in their own rows; up to purged, the sessions
--- that events ended and whose retention is over have been deleted.
+-- together have their ends written in their own rows.
 CREATE TABLE log_head (
   id           INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
   seq          INTEGER NOT NULL,
   touched      INTEGER NOT NULL,
-  ends_written INTEGER NOT NULL,
-  purged       INTEGER NOT NULL
+  ends_written INTEGER NOT NULL
 );
-INSERT INTO log_head (id, seq, touched, ends_written, purged) VALUES (1, 0, 0, 0, 0);
+INSERT INTO log_head (id, seq, touched, ends_written) VALUES (1, 0, 0, 0);
 
 -- An event is the audit entry too. One without an account is about a client.
 CREATE TABLE events (
@@ -136,6 +135,8 @@ CREATE TABLE events (
   by_address     TEXT    NOT NULL
 );
 CREATE INDEX events_generation ON events (account_id, generation) WHERE generation > 0;
+-- Few events end sessions together: what is left to write finds them at once.
+CREATE INDEX events_together ON events (seq) WHERE generation > 0;
 CREATE INDEX events_account ON events (account_id, at);
 
 -- Other audit entries; seq is the event after which each was made.

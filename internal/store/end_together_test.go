@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -137,33 +136,4 @@ func endingsTogether(t *testing.T, s *testStore) {
 		t.Errorf("%d outcomes are kept, want 3", n)
 	}
 	s.checkLog()
-}
-
-// As with the server (see TestEachOfManyEndingsIsFoundByItsKey), each is found by
-// its key.
-func TestRowsOfManyAreFoundByTheirKeys(t *testing.T) {
-	s := newStore(t)
-	s.account() // which opens the committer's connection
-	for _, m := range []*manyRows{ownRows, endRows, countRows, seenRows, seenAppRows} {
-		q := m.texts[0]
-		rows, err := s.tx.conn.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+q, make([]any, m.columns*rowsAtOnce[0])...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var plan []string
-		for rows.Next() {
-			var id, parent, unused int
-			var line string
-			if err := rows.Scan(&id, &parent, &unused, &line); err != nil {
-				t.Fatal(err)
-			}
-			plan = append(plan, line)
-		}
-		rows.Close()
-		for _, line := range plan {
-			if strings.HasPrefix(line, "SCAN") && line != "SCAN w" && !strings.HasSuffix(line, "CONSTANT ROWS") && !strings.HasSuffix(line, "CONSTANT ROW") {
-				t.Errorf("%s\n%s", q[:200], strings.Join(plan, "\n"))
-			}
-		}
-	}
 }

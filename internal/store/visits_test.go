@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/exeunt/exeunt"
+)
+
+// visits counts what the statements of a store have looked at: pages of a file, rows
+// and index entries of a server's tables. Unlike time it tells a plan that depends on
+// the size of an account, or of the installation, on any machine.
+type visits struct {
+	*testStore
+	outside *sql.DB
+}
+
+func newVisits(s *testStore) *visits {
+	s.read.SetMaxOpenConns(1) // whose counters are asked for
+	db, _, _ := s.outside()
+	s.t.Cleanup(func() { db.Close() })
+	return &visits{s, db}
+}
+
+// of returns how many f visits.
+func (v *visits) of(f func() error) int64 {
+	v.t.Helper()
+	before := v.total()
+	if err := f(); err != nil {
+		v.t.Fatal(err)
+	}
+	return v.total() - before
+}
+
+func (v *visits) total() (n int64) {
+	v.t.Helper()
+	reader, err := v.read.Conn(v.t.Context())
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer reader.Close()
+	conns := []*sql.Conn{reader, v.tx.conn}
+	if v.traits.sole {
+		for _, c := range conns {
+			n += pagesVisited(v.t, c)
+		}
+		return n
+	}
+	for _, c := range conns {
+		if _, err := c.ExecContext(v.t.Context(), `SELECT pg_stat_force_next_flush()`); err != nil {
+			v.t.Fatal(err)
+		}
+		if _, err := c.ExecContext(v.t.Context(), `SELECT 1`); err != nil { // at whose end they are flushed
+			v.t.Fatal(err)
+		}
+	}
+	if err := v.outside.QueryRow(`SELECT COALESCE(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables`).Scan(&n); err != nil {
+		v.t.Fatal(err)
+	}
+	var index int64
+	if err := v.outside.QueryRow(`SELECT COALESCE(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes`).Scan(&index); err != nil {
+		v.t.Fatal(err)
+	}
+	return n + index
+}
+
+func pagesVisited(t testing.TB, c *sql.Conn) (n int64) {
+	t.Helper()
+	err := c.Raw(func(driver any) error {
+		for _, what := range []sqlite.DBStatusOp{sqlite.DBStatusCacheHit, sqlite.DBStatusCacheMiss} {
+			now, _, err := driver.(sqlite.DBStatus).Status(what, false)
+			if err != nil {
+				return err
+			}
+			n += int64(now)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// fill makes a large installation: one account with many sessions, and many accounts
+// with ten each. Everything began at epoch.
+func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
+	s.t.Helper()
+	numbers, hash := `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)`, `randomblob(%d)`
+	id := func(prefix, i string) string {
+		return fmt.Sprintf(`CAST(substr('%s' || printf('%%015d', %s), 1, 16) AS BLOB)`, prefix, i)
+	}
+	if Shared(s.url) {
+		numbers, hash = `WITH n (i) AS (SELECT generate_series(1, %d))`, `substr(sha256(random()::text::bytea), 1, %d)`
+		id = func(prefix, i string) string {
+			return fmt.Sprintf(`convert_to(substr('%s' || lpad((%s)::text, 15, '0'), 1, 16), 'UTF8')`, prefix, i)
+		}
+	}
+	of := func(n int) string { return fmt.Sprintf(numbers, n) }
+	const sessions = `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, due, generation) `
+	rest := fmt.Sprintf(`, 'kept', 'a browser', '', '', 'password', %d, %[1]d, 3600000, %[1]d + 86400000, %[1]d + 3600000, 1 FROM n`, ms(epoch))
+	random := func(n int) string { return fmt.Sprintf(hash, n) }
+	const others = 40_000 // rows of tables beside
+	quiet := `PRAGMA synchronous = OFF`
+	if Shared(s.url) {
+		quiet = `SET synchronous_commit = off`
+	}
+	db, _, _ := s.outside()
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for _, q := range []string{
+		quiet,
+		of(ofMany/10) + ` INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash, password_set,
+			status, created, generation, credential_version, live_sessions, last_ended)
+			SELECT ` + id("a", "i") + `, 'many' || i, '', '', '', 0, 'system', 1, '', 0, 'active', 0, 1, 1, 10, 0 FROM n`,
+		of(ofMany) + sessions + `SELECT ` + id("a", "(i + 9) / 10") + `, ` + random(16) + `, ` + random(32) + rest,
+		of(ofOne) + sessions + fmt.Sprintf(`SELECT %s, `, s.literal(big.Bytes())) + random(16) + `, ` + random(32) + rest,
+		fmt.Sprintf(`UPDATE accounts SET live_sessions = live_sessions + %d WHERE id = %s`, ofOne, s.literal(big.Bytes())),
+		of(others) + ` INSERT INTO audit (seq, account_id, at, action, by_kind, by_label, by_address, detail)
+			SELECT 0, ` + id("a", "1") + fmt.Sprintf(`, %d, 'sign_in', 'person', '', '', '' FROM n`, ms(epoch)),
+		of(others) + ` INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT 'system', 'k' || i, '', 0, 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
+		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires)
+			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
+		of(others) + ` INSERT INTO invites (hash, handle, name, email, email_confirmed, expires)
+			SELECT ` + random(32) + `, 'guest' || i, '', '', 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
+		`ANALYZE`,
+	} {
+		if _, err := db.Exec(q); err != nil {
+			s.t.Fatalf("%.300s: %v", q, err)
+		}
+	}
+}
+
+func (s *testStore) literal(b []byte) string {
+	if Shared(s.url) {
+		return fmt.Sprintf(`'\x%x'::bytea`, b)
+	}
+	return fmt.Sprintf(`x'%x'`, b)
+}
+
+// What one sign-in, one ending or one step of maintenance looks at does not depend on
+// how many sessions the account has, nor on how many there are.
+func TestWhatAStatementVisits(t *testing.T) {
+	onEachEngine(t, whatAStatementVisits)
+}
+
+func whatAStatementVisits(t *testing.T, s *testStore) {
+	ofOne, ofMany := 100_000, 1_000_000
+	if testing.Short() {
+		ofOne, ofMany = 20_000, 40_000
+	}
+	big, small := s.account(), s.account()
+	s.session(small.ID) // which opens the committer's connection
+	s.fill(big.ID, ofOne, ofMany)
+	v := newVisits(s)
+	if n := v.of(func() error {
+		_, err := s.read.ExecContext(t.Context(), `SELECT count(*) FROM sessions WHERE label = 'none'`)
+		return err
+	}); n < int64(ofOne)/50 {
+		t.Fatalf("a reading of all sessions seems to visit no more than %d", n)
+	}
+	const single, step = 300, 40 * maintenanceStep
+	check := func(what string, most int64, f func() error) {
+		t.Helper()
+		if n := v.of(f); n > most {
+			t.Errorf("%s visits %d pages or rows, more than %d", what, n, most)
+		} else {
+			t.Logf("%s: %d", what, n)
+		}
+	}
+	many := func(n int, f func(i int) error) func() error {
+		return func() error {
+			errs := make([]error, n)
+			release := s.hold()
+			var wg sync.WaitGroup
+			for i := range n {
+				wg.Go(func() { errs[i] = f(i) })
+				s.queued(i + 1)
+			}
+			release()
+			wg.Wait()
+			for _, err := range errs {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	start := func(a exeunt.Account) (v exeunt.Session, hash exeunt.TokenHash) {
+		n := newSession(s.proof(a.ID), epoch)
+		if _, err := s.StartSession(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		return n.Session, n.Hash
+	}
+	end := func(rev exeunt.Revocation, by exeunt.Actor) error {
+		_, err := s.End(context.Background(), by, rev, Change{}, epoch.Add(time.Minute))
+		return err
+	}
+	var sessions []exeunt.Session
+	for range 2 * maintenanceStep {
+		v, _ := start(big)
+		sessions = append(sessions, v)
+	}
+	check("a sign-in", single, func() error { start(big); return nil })
+	one, hash := start(big)
+	check("the first sight of a token", single, func() error { _, err := s.Load(t.Context(), exeunt.UseSession, hash); return err })
+	check("a sign-out", single, func() error {
+		return end(endOne(one), exeunt.Actor{Kind: exeunt.ActorPerson, Account: big.ID, Session: one.ID})
+	})
+	check("a sign-out of another session", single, func() error {
+		return end(endOne(sessions[0]), exeunt.Actor{Kind: exeunt.ActorPerson, Account: big.ID, Session: sessions[1].ID})
+	})
+	keyed := endOne(sessions[1])
+	keyed.Key = "once"
+	check("an ending with a key", single, func() error { return end(keyed, exeunt.System()) })
+	check("many endings", step, many(maintenanceStep, func(i int) error { return end(endOne(sessions[i+2]), exeunt.System()) }))
+	check("activity", step, func() error {
+		var list []exeunt.Activity
+		for _, v := range sessions[maintenanceStep:] {
+			list = append(list, exeunt.Activity{Account: v.Account, Session: v.ID, Seen: epoch.Add(2 * time.Minute)})
+		}
+		return s.SaveActivity(t.Context(), list)
+	})
+	keep, _ := start(big)
+	check("all others", single, func() error { return end(endOthers(keep), exeunt.System()) })
+	check("the whole account", single, func() error { return end(endAll(big.ID), exeunt.System()) })
+	for i := range 4 {
+		check(fmt.Sprint("step ", i+1, " of writing the ends"), step, func() error { _, err := s.WriteEnds(t.Context()); return err })
+	}
+	r, later := Retention{Ended: time.Hour, Audit: time.Hour}, epoch.Add(25*time.Hour)
+	for i := range 3 {
+		check(fmt.Sprint("step ", i+1, " of what is due"), step, func() error { _, _, err := s.WorkOffDue(t.Context(), r, later); return err })
+	}
+	for i := range 2 {
+		check(fmt.Sprint("step ", i+1, " of deleting what is old"), step, func() error { _, err := s.Purge(t.Context(), r, epoch.Add(49*time.Hour)); return err })
+	}
+}
