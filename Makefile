@@ -1,5 +1,5 @@
 # The commands a developer needs.
-.PHONY: test demo assets fuzz bench model followers faults rolling soak cluster
+.PHONY: test demo assets fuzz bench model followers faults rolling visits large soak cluster
 test:   ; script/test                                # everything, as CI runs it
 demo:   ; go run ./cmd/exeunt demo                   # the authority, Chirp and a tour
 assets: ; go run ./internal/ui/build                 # rebuild the committed browser assets
@@ -11,5 +11,7 @@ LONG = go test -count=1 -v -timeout 0
 followers: ; $(LONG) -run FollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms # whether any misses or reorders
 faults: ; $(LONG) -skip 'Soak|Rolling' ./internal/fault # kill -9, stopped processes, failing disks
 rolling: ; $(LONG) -run Rolling ./internal/fault     # two versions side by side
+visits: ; $(LONG) -run Visits ./internal/store              # what statements read of a million sessions
+large:  ; $(LONG) -run LargeAccount ./internal/testnode -large 100000 -quiet # an account of 100,000 ended, on three nodes
 soak:   ; $(LONG) -run Soak ./internal/fault -minutes 20 $(SEED:%=-seed %) # half load, random faults
 cluster: ; script/cluster                            # the production shape, and the primary lost under load
