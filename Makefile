@@ -10,7 +10,7 @@ model:  ; script/model                               # every state of the freshn
 LONG = go test -count=1 -v -timeout 0
 followers: ; $(LONG) -run FollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms # whether any misses or reorders
 faults: ; $(LONG) -skip 'Soak|Rolling' ./internal/fault # kill -9, stopped processes, failing disks
-rolling: ; $(LONG) -run Rolling ./internal/fault     # two versions side by side
+rolling: ; $(LONG) -run Rolling ./internal/fault     # two builds side by side
 visits: ; $(LONG) -run Visits ./internal/store              # what statements read of a million sessions
 large:  ; $(LONG) -run LargeAccount ./internal/testnode -large 100000 -quiet # an account of 100,000 ended, on three nodes
 soak:   ; $(LONG) -run Soak ./internal/fault -minutes 20 $(SEED:%=-seed %) # half load, random faults

@@ -87,10 +87,10 @@ type program []string
 func itself() program { return program{os.Args[0]} }
 
 // built compiles the program from a folder of its source.
-func built(t testing.TB, source string) program {
+func built(t testing.TB, source string, flags ...string) program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "exeunt")
-	c := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/exeunt")
+	c := exec.Command("go", append(append([]string{"build", "-buildvcs=false", "-o", path}, flags...), "./cmd/exeunt")...)
 	c.Dir = source
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", source, err, out)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,9 +23,9 @@ import (
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
-// before is the program that is replaced: the first that put all it does now
-// into the log that nodes share.
-const before = "7f05e4417da8705fd12fef922772515178cad2ea"
+// before is the program that is replaced. As long as no version has been released,
+// it is another build of this source, with the same protocol.
+var before = flag.String("before", "", "the commit whose program TestARollingRestart replaces; none: another build of this source")
 
 // sourceOf unpacks an earlier state of the source.
 func sourceOf(t *testing.T, commit string) string {
@@ -138,16 +139,14 @@ func (s *stream) fail(format string, args ...any) {
 	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
 }
 
-// Three nodes are replaced one after the other by another version of the program
+// Three nodes are replaced one after the other by another build of the program
 // while people sign in and out, the schema first.
 func TestARollingRestart(t *testing.T) {
-	present := built(t, "../..")
-	old := present
-	if testing.Short() {
-		t.Log("in short, the version that is replaced is this one too; make rolling takes an earlier one")
-	} else {
-		old = built(t, sourceOf(t, before))
+	present, source := built(t, "../.."), "../.."
+	if *before != "" {
+		source = sourceOf(t, *before)
 	}
+	old := built(t, source, "-ldflags=-s")
 	server := testpg.New(t)
 	url := server.NewDatabase(t)
 	key := exeunt.NewToken(exeunt.UseClient)
@@ -177,7 +176,7 @@ func TestARollingRestart(t *testing.T) {
 	under, lift := context.WithCancel(t.Context())
 	wait := l.load(under, h, nodes, nil)
 	for i, n := range nodes {
-		l.enough(rounds(500, 50)) // both versions side by side
+		l.enough(rounds(500, 50)) // both builds side by side
 		streams[i].mu.Lock()
 		streams[i].restarts++
 		streams[i].mu.Unlock()
