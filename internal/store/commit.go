@@ -238,10 +238,11 @@ func (s *Store) finish() error {
 // tidy fails harmlessly when readers are in the way; an error of the disk is
 // another matter.
 func (s *Store) tidy() {
-	if s.Failed() || s.traits.tidy == "" || s.tx.conn == nil {
+	e, ok := s.engine.(tidier)
+	if !ok || s.Failed() || s.tx.conn == nil {
 		return
 	}
-	if _, err := s.tx.exec(s.traits.tidy); err != nil && s.engine.judge(err) == unknown {
+	if err := e.tidy(s.tx); err != nil && s.engine.judge(err) == unknown {
 		s.fail(fmt.Errorf("tidy up: %w", err))
 	}
 }

@@ -38,6 +38,10 @@ type mover interface {
 	stale(*sql.Conn) bool
 }
 
+// tidier is an engine that has something to tidy up, about once a second and between
+// transactions.
+type tidier interface{ tidy(t *tx) error }
+
 // outcome is what is known about a transaction once COMMIT has answered.
 type outcome uint8
 
@@ -59,8 +63,6 @@ type traits struct {
 	// sole: nobody else writes to the database, so the log's head is what this
 	// process committed last.
 	sole bool
-	// tidy is asked for about once a second between transactions, "" for nothing.
-	tidy string
 }
 
 var errWhatURL = errors.New("want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")

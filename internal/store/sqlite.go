@@ -12,8 +12,6 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/exeunt/exeunt/internal/sqlitelog"
 )
 
 // sqliteEngine is a file, used by one process. WAL lets connections read while
@@ -26,21 +24,39 @@ type sqliteEngine struct {
 	write     *sql.DB
 }
 
+// walLimit is what the write-ahead log is cut to, in bytes, once it has been
+// checkpointed. It holds about a second of commits under full load: a file that
+// keeps its length is cheaper to sync than one that grows.
+const walLimit = 64 << 20
+
+const (
+	pageSize    = 4096 // SQLite's own choice
+	busyTimeout = 5000 // ms
+)
+
 // SQLite's max and min of several values have other names in the standard.
 var sqliteSpelling = strings.NewReplacer("greatest(", "max(", "least(", "min(")
 
 func (e *sqliteEngine) name() string { return "sqlite:" + e.path }
 
 func (*sqliteEngine) traits() traits {
-	// The passive checkpoint moves the write-ahead log into the database file
-	// without waiting for readers.
-	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling, exits: true, sole: true, tidy: `PRAGMA wal_checkpoint(PASSIVE)`}
+	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling, exits: true, sole: true}
+}
+
+// tidy checkpoints the write-ahead log: it is copied into the database file, and the
+// next commit writes the log from its beginning. A passive checkpoint waits for nobody,
+// but readers who follow one another closely could then keep the log from ever beginning
+// again. So a log that has grown too long makes commits wait for them, for a moment.
+func (*sqliteEngine) tidy(t *tx) error {
+	var busy, pages, copied int64
+	err := t.row(`PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &pages, &copied)
+	if err == nil && pages > walLimit/pageSize {
+		_, err = t.exec(fmt.Sprintf(`PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(RESTART); PRAGMA busy_timeout = %d`, busyTimeout))
+	}
+	return err
 }
 
 func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
-	if err := sqlitelog.Register(); err != nil {
-		return nil, err
-	}
 	// The file holds password hashes: create it for its owner alone.
 	f, err := os.OpenFile(e.path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -51,7 +67,8 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 	}
 	// Endings come to sessions at random, so a page of them is seldom among the few
 	// that SQLite keeps by itself: of 100,000 sessions each took twice as long.
-	if e.write, err = sql.Open("sqlite", e.dsn("journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(-65536)", "cache_spill(0)")); err != nil { // kB
+	if e.write, err = sql.Open("sqlite", e.dsn("journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)",
+		fmt.Sprintf("journal_size_limit(%d)", walLimit), "cache_size(-65536)")); err != nil { // kB
 		return nil, err
 	}
 	e.write.SetMaxOpenConns(2) // the committer's, and one for migrations
@@ -80,7 +97,7 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 }
 
 func (e *sqliteEngine) dsn(pragmas ...string) string {
-	q := url.Values{"vfs": {sqlitelog.VFS}, "_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, pragmas...)}
+	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout), "foreign_keys(1)"}, pragmas...)}
 	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(e.path), RawQuery: q.Encode()}).String()
 }
 
