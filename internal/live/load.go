@@ -183,9 +183,7 @@ func slabFor[T entry | cohort | uint64 | uint32, P any](parts []P, length func(P
 	for _, p := range parts {
 		n += length(p)
 	}
-	slab := make([]T, n/int64(unsafe.Sizeof(*new(T))))
-	hint(bytesOf(slab))
-	return slab
+	return make([]T, n/int64(unsafe.Sizeof(*new(T))))
 }
 
 // cut takes a part's piece from the front of a slab.
