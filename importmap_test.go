@@ -17,10 +17,9 @@ const module = "github.com/exeunt/exeunt"
 // that is not listed here is a room nobody has thought about.
 var rooms = map[string][]string{
 	"":                   {},
-	"client":             {"internal/prefetch"},
+	"client":             {},
 	"js":                 {},
-	"internal/prefetch":  {},
-	"internal/live":      {"", "internal/prefetch"},
+	"internal/live":      {""},
 	"internal/feed":      {""},
 	"internal/store":     {""},
 	"internal/keys":      {"", "internal/store"},
@@ -56,7 +55,7 @@ var rooms = map[string][]string{
 }
 
 // What others build on must not make them build on more than Go itself.
-var standardLibraryOnly = []string{"", "client", "js", "internal/prefetch"}
+var standardLibraryOnly = []string{"", "client", "js"}
 
 type goPackage struct {
 	ImportPath string

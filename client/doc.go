@@ -15,8 +15,7 @@
 //
 // It decides nothing about sessions: the authority does. App asks it on every
 // request, or with a Verifier repeats what it said until an event or time makes
-// that doubtful. It imports nothing but the standard library and
-// internal/prefetch.
+// that doubtful. It imports nothing but the standard library.
 //
 // Secrets are of type Secret, which prints, logs and marshals masked.
 package client

@@ -272,7 +272,7 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 		out := ActivityNoted{Now: msNow(), Dead: []string{}}
 		for _, s := range in.Seen {
 			for token, p := range f.people {
-				if fmt.Sprintf("%x", sumOf(token)) == s.Token && p.ended {
+				if fmt.Sprintf("%x", hashOf(token)) == s.Token && p.ended {
 					out.Dead = append(out.Dead, s.Token)
 				}
 			}

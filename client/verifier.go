@@ -146,12 +146,8 @@ func (v *Verifier) recall(p *Person, token string, hash *tokenHash, activity boo
 	// The other way round, whoever was stopped in between would answer with
 	// what he saw before by a window that was opened since.
 	w := v.window.Load()
-	hash.tag = v.table.tagOf(token)
-	k, f := v.table.guess(hash.tag)
-	hash.sum = sumOf(token)
-	if k == nil || f.of != k || k.sum != hash.sum {
-		k, f = v.table.find(hash)
-	}
+	*hash = hashOf(token)
+	k, f := v.table.find(hash)
 	if k == nil || k.ended.Load() {
 		return false
 	}
@@ -223,7 +219,7 @@ func (v *Verifier) ask(ctx context.Context, token Secret, hash tokenHash, activi
 // session itself calls it, so as not to wait for the event; App does.
 func (v *Verifier) Forget(token Secret) {
 	if perhapsToken(token) {
-		v.forget(v.table.hashOf(*token.text))
+		v.forget(hashOf(*token.text))
 	}
 }
 

@@ -94,7 +94,7 @@ func (v *Verifier) handInAll(ctx context.Context) {
 		for i, k := range batch {
 			// How long ago, not when: the two clocks need not agree.
 			ago := v.now().steady - time.Duration(k.seen.Load())
-			seen[i] = SeenAt{Token: hex.EncodeToString(k.sum[:]), Ago: ago.Milliseconds()}
+			seen[i] = SeenAt{Token: hex.EncodeToString(k.hash[:]), Ago: ago.Milliseconds()}
 		}
 		noted, err := v.Client.noteActivity(ctx, v.Key, seen)
 		if err != nil {
@@ -120,7 +120,7 @@ func (v *Verifier) handedIn(batch []*kept, seen []SeenAt, noted ActivityNoted) {
 	}
 	for i, k := range batch {
 		if gone[seen[i].Token] {
-			v.forget(tokenHash{k.tag, k.sum})
+			v.forget(k.hash)
 			continue
 		}
 		atLeast(&k.idleAt, noted.Now-seen[i].Ago+k.facts.Load().idle)

@@ -21,7 +21,7 @@ func knowing(t testing.TB, n int) (*Verifier, []Secret) {
 	}
 	end := time.Now().Add(2 * time.Hour)
 	for _, i := range rand.Perm(n) { // so that the tokens lie in another order than what is kept of them
-		hash := v.table.hashOf(texts[i])
+		hash := hashOf(texts[i])
 		id := fmt.Sprintf("%026d", i)
 		p := Person{Account: "acc_" + id, Session: "ses_" + id, AppSession: "app_" + id, Handle: fmt.Sprint("person_", i), Name: fmt.Sprint("Person ", i), Client: "chirp", IdleAt: end}
 		if !v.keep(hash, p, snapshot{epoch: "e1", generation: 1, idle: end.UnixMilli(), expires: end.UnixMilli()}, v.now()) {

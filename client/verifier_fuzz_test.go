@@ -22,7 +22,7 @@ func FuzzEventStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		v := newFake().verifier(t)
 		v.startOver(Position{Epoch: "e1"})
-		hash := v.table.hashOf("exa_x")
+		hash := hashOf("exa_x")
 		p := Person{Account: "acc_ada", Session: "ses_1", AppSession: "app_1"}
 		v.keep(hash, p, snapshot{epoch: "e1", generation: 1}, v.now())
 		last, ended := int64(0), false

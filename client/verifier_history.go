@@ -292,7 +292,7 @@ func (v *Verifier) remember(hash tokenHash, p Person, s snapshot, asked instant)
 	}
 	there := k != nil
 	if !there {
-		k = &kept{tag: hash.tag, sum: hash.sum}
+		k = &kept{hash: hash}
 	}
 	f := newFacts(k, &p, asked.steady, s.idle, s.expires)
 	if f == nil {

@@ -2,28 +2,22 @@ package client
 
 import (
 	"crypto/sha256"
-	"hash/maphash"
+	"encoding/binary"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
-	"unsafe"
-
-	"github.com/exeunt/exeunt/internal/prefetch"
 )
 
 // table is what a verifier keeps of sessions. Checks look into one shard each
 // and take no lock; who is in it changes only under the verifier's lock.
 //
-// Most of a check's time goes to fetching memory. So a shard is a flat table of
-// slots, no more than it takes, so that many of them are in the processor's own
-// memory; and a slot leads to both parts of a session. It is found by a quick hash
-// of the token, so that both are on their way while the SHA-256 is computed by
-// which a session is known.
+// Most of a check's time goes to fetching memory. So a shard is a flat table of as
+// many slots as it takes, most of which are in the processor's own memory, and a
+// slot leads to both parts of a session.
 type table struct {
-	seed     maphash.Seed
 	shards   [tableShards]tableShard
 	most     int // in each shard
 	accounts map[string]*keptAccount
@@ -52,24 +46,19 @@ type slot struct {
 
 const tagSpent = 1
 
-// tokenHash is what the table knows a token by.
-type tokenHash struct {
-	tag uint64            // where it is looked for; never 0 or tagSpent
-	sum [sha256.Size]byte // by which it is told from others
-}
+// tokenHash is the SHA-256 of a token.
+type tokenHash [sha256.Size]byte
 
-func (t *table) hashOf(token string) tokenHash { return tokenHash{t.tagOf(token), sumOf(token)} }
-
-// tagOf differs from process to process: nobody can choose tokens that get in
-// each other's way.
-func (t *table) tagOf(token string) uint64 { return max(maphash.String(t.seed, token), tagSpent+1) }
-
-// sumOf copies the text first because a conversion would go to the heap. No
-// token is longer.
-func sumOf(token string) [sha256.Size]byte {
+// hashOf copies the text first because a conversion would go to the heap. No token
+// is longer.
+func hashOf(token string) tokenHash {
 	var b [longestToken]byte
 	return sha256.Sum256(b[:copy(b[:], token)])
 }
+
+// tag is where the table looks for the token; never 0 or tagSpent. Sessions that are
+// kept have tokens that the authority drew at random, so nobody can crowd a place.
+func (h *tokenHash) tag() uint64 { return max(binary.LittleEndian.Uint64(h[:]), tagSpent+1) }
 
 // keptAccount lists the sessions of an account that are in the table.
 type keptAccount struct{ list []*kept }
@@ -77,7 +66,7 @@ type keptAccount struct{ list []*kept }
 // kept is a session as the gate told of it. What a check reads comes first and
 // fills one cache line.
 type kept struct {
-	sum    [sha256.Size]byte // of its token
+	hash   tokenHash // of its token
 	facts  atomic.Pointer[facts]
 	idleAt atomic.Int64 // as the authority knows it, in milliseconds since 1970
 	seen   atomic.Int64 // last activity here, by the verifier's own clock; 0 for none
@@ -85,11 +74,10 @@ type kept struct {
 	owed   atomic.Bool // its activity waits to be handed in
 
 	// The rest is guarded by the verifier's lock.
-	tag        uint64 // of its token
 	account    *keptAccount
 	at         int // in the account's list
 	generation int64
-	_          [32]byte // up to a size that the allocator aligns to cache lines
+	_          [40]byte // up to a size that the allocator aligns to cache lines
 }
 
 // facts are what the gate said; they are replaced, never changed. Times are
@@ -141,7 +129,7 @@ func (f *facts) tell(p *Person, now, idleAt int64) {
 }
 
 func newTable(most int) *table {
-	t := &table{seed: maphash.MakeSeed(), most: (most + tableShards - 1) / tableShards, accounts: map[string]*keptAccount{}}
+	t := &table{most: (most + tableShards - 1) / tableShards, accounts: map[string]*keptAccount{}}
 	for i := range t.shards {
 		t.shards[i].slots.Store(newSlots(firstSlots))
 	}
@@ -169,21 +157,8 @@ func (t *table) shard(tag uint64) *tableShard { return &t.shards[tag>>58] }
 
 // find returns what is kept of a session, nil for nothing. Somebody who drops
 // or moves it meanwhile may hide it, which costs a question.
-func (t *table) find(h *tokenHash) (*kept, *facts) { return t.search(h.tag, &h.sum) }
-
-// guess returns what find will in all likelihood, while the sum is not known yet,
-// and has it fetched meanwhile. Whether it is of one session is left open.
-func (t *table) guess(tag uint64) (*kept, *facts) {
-	k, f := t.search(tag, nil)
-	if k != nil {
-		prefetch.Line(unsafe.Pointer(k))
-		prefetch.Line(unsafe.Pointer(f))
-	}
-	return k, f
-}
-
-// search returns the first with the tag and, unless it is nil, with the sum.
-func (t *table) search(tag uint64, sum *[sha256.Size]byte) (*kept, *facts) {
+func (t *table) find(h *tokenHash) (*kept, *facts) {
+	tag := h.tag()
 	slots := *t.shard(tag).slots.Load()
 	for i, rest := startOf(tag, slots), len(slots); rest > 0; i, rest = next(i, slots), rest-1 {
 		s := &slots[i]
@@ -191,8 +166,7 @@ func (t *table) search(tag uint64, sum *[sha256.Size]byte) (*kept, *facts) {
 		case 0:
 			return nil, nil
 		case tag:
-			k, f := s.kept.Load(), s.facts.Load()
-			if k != nil && f != nil && (sum == nil || f.of == k && k.sum == *sum) {
+			if k, f := s.kept.Load(), s.facts.Load(); k != nil && f != nil && f.of == k && k.hash == *h {
 				return k, f
 			}
 		}
@@ -203,7 +177,7 @@ func (t *table) search(tag uint64, sum *[sha256.Size]byte) (*kept, *facts) {
 // slot returns the slot of a session that is kept.
 func (s *tableShard) slot(k *kept) *slot {
 	slots := *s.slots.Load()
-	for i := startOf(k.tag, slots); ; i = next(i, slots) {
+	for i := startOf(k.hash.tag(), slots); ; i = next(i, slots) {
 		if o := &slots[i]; o.kept.Load() == k {
 			return o
 		}
@@ -212,7 +186,7 @@ func (s *tableShard) slot(k *kept) *slot {
 
 // fill takes the first slot that is free.
 func fill(slots []slot, k *kept) (anew bool) {
-	for i := startOf(k.tag, slots); ; i = next(i, slots) {
+	for i := startOf(k.hash.tag(), slots); ; i = next(i, slots) {
 		s := &slots[i]
 		if s.kept.Load() != nil {
 			continue
@@ -220,7 +194,7 @@ func fill(slots []slot, k *kept) (anew bool) {
 		anew = s.tag.Load() == 0
 		s.facts.Store(k.facts.Load())
 		s.kept.Store(k)
-		s.tag.Store(k.tag)
+		s.tag.Store(k.hash.tag())
 		return anew
 	}
 }
@@ -228,9 +202,9 @@ func fill(slots []slot, k *kept) (anew bool) {
 // put adds a session, and when there is no room takes one out for it: any, since
 // to forget costs no more than to ask again.
 func (t *table) put(account string, k *kept) {
-	s := t.shard(k.tag)
+	s := t.shard(k.hash.tag())
 	if s.count >= t.most {
-		t.drop(s.any(k.tag))
+		t.drop(s.any(k.hash.tag()))
 	}
 	a := t.accounts[account]
 	if a == nil {
@@ -274,14 +248,14 @@ func (s *tableShard) rebuild() {
 // replace puts newer facts in the place of what is known of a session.
 func (t *table) replace(k *kept, f *facts) {
 	k.facts.Store(f)
-	t.shard(k.tag).slot(k).facts.Store(f)
+	t.shard(k.hash.tag()).slot(k).facts.Store(f)
 }
 
 // drop takes a session out.
 func (t *table) drop(k *kept) {
 	// A check that has found it already must find it ended.
 	k.ended.Store(true)
-	s := t.shard(k.tag)
+	s := t.shard(k.hash.tag())
 	o := s.slot(k)
 	o.tag.Store(tagSpent)
 	o.kept.Store(nil)

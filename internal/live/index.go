@@ -13,10 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/prefetch"
 )
 
 // ringSize is how many recent events are kept to judge late snapshots by. A
@@ -89,14 +87,6 @@ func (x *Index) forgetAll() {
 // Epoch changes with each Reset. A snapshot carries the epoch that it was read
 // in, so it must be asked for before the store is.
 func (x *Index) Epoch() int64 { return x.core.Load().epoch }
-
-// Expect says that Check will be asked about a token: it is the sooner answered the
-// more is computed in between.
-func (x *Index) Expect(h exeunt.TokenHash) {
-	k := keyOf(&h)
-	v := x.core.Load().shards[k.shard].view.Load()
-	prefetch.Line(unsafe.Pointer(&v.slots[startOf(k.home, len(v.slots))]))
-}
 
 // Check answers for a token. It allocates nothing, writes nothing to the
 // session, and waits for nobody.
