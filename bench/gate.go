@@ -124,7 +124,7 @@ func serveBoth(h http.Handler) (*switched, error) {
 			h.ServeHTTP(w, r)
 		}
 	}), slog.New(slog.DiscardHandler), slog.LevelDebug)
-	go app.ServePlain(s.Server, l)
+	go s.Server.Serve(l)
 	return s, nil
 }
 

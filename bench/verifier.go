@@ -60,7 +60,7 @@ func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 		node.Handler().ServeHTTP(w, r)
 	}), slog.New(slog.DiscardHandler), slog.LevelDebug)
 	defer s.Close()
-	go app.ServePlain(s, l)
+	go s.Serve(l)
 	calls, err := client.New(c.URL, client.Options{})
 	if err != nil {
 		return err

@@ -18,7 +18,6 @@ import (
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/control"
 	"github.com/exeunt/exeunt/internal/signin"
-	"github.com/exeunt/exeunt/internal/web"
 )
 
 // Limits of a connection. Streams lift those of a request for themselves and
@@ -80,7 +79,7 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 			failed <- public.ServeTLS(l, "", "")
 			return
 		}
-		failed <- ServePlain(public, l)
+		failed <- public.Serve(l)
 	}()
 	n.log.Info("ready", "address", n.Config.URL, "listening", l.Addr().String())
 	select {
@@ -102,9 +101,6 @@ func Server(h http.Handler, log *slog.Logger, level slog.Level) *http.Server {
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), level),
 	}
 }
-
-// ServePlain serves on a listener without TLS.
-func ServePlain(s *http.Server, l net.Listener) error { return s.Serve(web.TakeLines(s, l)) }
 
 // shutdown lets requests finish. Streams would never, so they are told first.
 func (n *Node) shutdown(servers ...*http.Server) error {

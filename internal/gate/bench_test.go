@@ -22,7 +22,7 @@ func BenchmarkEmpty(b *testing.B) {
 }
 
 func overNetwork(b *testing.B, h http.Handler, token exeunt.Token, line string) {
-	s := takingLines(b, h)
+	s := serve(b, h)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		c, request := dial(b, s), []byte(requestText(token))

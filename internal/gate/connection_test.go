@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -17,14 +17,10 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/testnode"
-	"github.com/exeunt/exeunt/internal/web"
 )
 
-// takingLines serves a handler as a node without TLS does.
-func takingLines(tb testing.TB, h http.Handler) *httptest.Server {
-	s := httptest.NewUnstartedServer(h)
-	s.Listener = web.TakeLines(s.Config, s.Listener)
-	s.Start()
+func serve(tb testing.TB, h http.Handler) *httptest.Server {
+	s := httptest.NewServer(h)
 	tb.Cleanup(s.Close)
 	return s
 }
@@ -70,33 +66,34 @@ func requestText(token exeunt.Token) string {
 
 func nothing(http.ResponseWriter, *http.Request) {}
 
-// For a known token, on a connection without TLS, no more is allocated than for
-// an empty handler, but for net/http's copy of the empty map of headers.
-func TestGateAllocatesNothing(t *testing.T) {
+// For a known token little more is allocated than net/http takes for as many headers
+// that are ready: the text of those that are about the session.
+func TestGateAllocatesLittle(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
 	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
-	allocations := func(h http.Handler, line string) float64 {
-		c, request := dial(t, takingLines(t, h)), []byte(requestText(token))
+	g := New(n.Authority)
+	ready := ask(g, withBearer(token)).Header()
+	allocations := func(h http.Handler) float64 {
+		c, request := dial(t, serve(t, h)), []byte(requestText(token))
 		const times = 100 // by which the whole number is divided
 		return testing.AllocsPerRun(10, func() {
 			for range times {
-				if !c.ask(t, request, line) {
-					t.Fatalf("no line %q", line)
+				if !c.ask(t, request, "Remote-User: ada\r\n") {
+					t.Fatal("not admitted")
 				}
 			}
 		}) / times
 	}
-	const copied = 1.5 // and half of one for pools, which the race detector empties
-	gate, none := allocations(New(n.Authority), "Remote-User: ada\r\n"), allocations(http.HandlerFunc(nothing), "Content-Length: 0\r\n")
-	if gate > none+copied {
-		t.Errorf("%.2f allocations, and %.2f for an empty handler", gate, none)
+	const texts = 3.5 // and half of one for pools, which the race detector empties
+	gate, least := allocations(g), allocations(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { maps.Copy(w.Header(), ready) }))
+	if gate > least+texts {
+		t.Errorf("%.2f allocations, and %.2f for ready headers", gate, least)
 	}
 }
 
-// Answers are the same on a connection that takes lines and on one that does
-// not.
-func TestGateAnswersTheSameOnEveryConnection(t *testing.T) {
+// What an answer holds, over a real connection. Nobody's name can end a header.
+func TestGateAnswersOverAConnection(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
 	proof := n.NewAccount(t, "ada")
@@ -107,9 +104,7 @@ func TestGateAnswersTheSameOnEveryConnection(t *testing.T) {
 	n.SignOut(t, ended)
 	name := " Ada\r\nRemote-User: mallory\n Lovelace\t"
 	n.Live.SetProfile(s.Account, exeunt.Profile{Version: 1 << 20, Handle: "ada", Name: name, Email: "ada@example.com"})
-
-	plain, short := httptest.NewServer(g), takingLines(t, g)
-	defer plain.Close()
+	server := serve(t, g)
 	for name, c := range map[string]struct {
 		set    func(http.Header)
 		status int
@@ -117,35 +112,31 @@ func TestGateAnswersTheSameOnEveryConnection(t *testing.T) {
 	}{
 		"an app's session":     {withBearer(token), http.StatusOK, 12},
 		"a session of its own": {withBearer(phone), http.StatusOK, 10},
-		"a keeper":             {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 18},
+		"a caching client":     {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 18},
 		"ended":                {withBearer(gone), http.StatusUnauthorized, 6},
 		"nobody's key":         {withKey(exeunt.NewToken(exeunt.UseClient), withBearer(token)), http.StatusForbidden, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ask := func(s *httptest.Server) http.Header {
-				r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/gate", nil)
-				c.set(r.Header)
-				r.Header.Set(client.HeaderActivity, "no")
-				resp, err := s.Client().Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
-				if body, err := io.ReadAll(resp.Body); resp.StatusCode != c.status || len(body) != 0 || err != nil {
-					t.Fatalf("status %d, %q, %v", resp.StatusCode, body, err)
-				}
-				if at, err := http.ParseTime(resp.Header.Get("Date")); err != nil || n.Now().Sub(at).Abs() > time.Minute {
-					t.Errorf("the date is not the authority's: %v, %v", at, err)
-				}
-				resp.Header.Del("Date")
-				return resp.Header
+			r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/gate", nil)
+			c.set(r.Header)
+			r.Header.Set(client.HeaderActivity, "no")
+			resp, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
 			}
-			a, b := ask(plain), ask(short)
-			if !reflect.DeepEqual(a, b) || len(a)+1 != c.names {
-				t.Errorf("%d and %d headers:\n%v\n%v", len(a)+1, len(b)+1, a, b)
+			defer resp.Body.Close()
+			if body, err := io.ReadAll(resp.Body); resp.StatusCode != c.status || len(body) != 0 || err != nil {
+				t.Fatalf("status %d, %q, %v", resp.StatusCode, body, err)
 			}
-			if c.status == http.StatusOK && (b.Get(client.HeaderName) != "Ada  Remote-User: mallory  Lovelace" || len(b[client.HeaderUser]) != 1) {
-				t.Errorf("%v", b)
+			h := resp.Header
+			if at, err := http.ParseTime(h.Get("Date")); err != nil || n.Now().Sub(at).Abs() > time.Minute {
+				t.Errorf("the date is not the authority's: %v, %v", at, err)
+			}
+			if len(h) != c.names {
+				t.Errorf("%d headers: %v", len(h), h)
+			}
+			if c.status == http.StatusOK && (h.Get(client.HeaderName) != "Ada  Remote-User: mallory  Lovelace" || len(h[client.HeaderUser]) != 1) {
+				t.Errorf("%v", h)
 			}
 		})
 	}
@@ -160,7 +151,7 @@ func TestGateAnswersAboutWhoeverAsked(t *testing.T) {
 	mux.Handle("/gate", g)
 	mux.HandleFunc("/other", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "other") })
 	mux.HandleFunc("/nothing", nothing)
-	s := takingLines(t, mux)
+	s := serve(t, mux)
 	type question struct {
 		method, text, user string
 		status             int
@@ -177,11 +168,11 @@ func TestGateAnswersAboutWhoeverAsked(t *testing.T) {
 		text := requestText(token)
 		head, _ := strings.CutPrefix(text, "GET")
 		post := "POST" + strings.TrimSuffix(head, "\r\n") + "Content-Length: 4\r\n\r\nbody"
-		keeper := strings.TrimSuffix(text, "\r\n") + client.HeaderClientKey + ": " + n.Keys[testnode.Chirp].Reveal() + "\r\n\r\n"
+		caching := strings.TrimSuffix(text, "\r\n") + client.HeaderClientKey + ": " + n.Keys[testnode.Chirp].Reveal() + "\r\n\r\n"
 		stranger := strings.TrimSuffix(text, "\r\n") + client.HeaderClient + ": another\r\n\r\n"
 		questions = append(questions,
 			question{"GET", text, user, http.StatusOK}, question{"HEAD", "HEAD" + head, user, http.StatusOK}, question{"POST", post, user, http.StatusOK},
-			question{"GET", keeper, user, http.StatusOK}, question{"GET", stranger, "", http.StatusUnauthorized})
+			question{"GET", caching, user, http.StatusOK}, question{"GET", stranger, "", http.StatusUnauthorized})
 	}
 	var wg sync.WaitGroup
 	for seed := range uint64(8) {

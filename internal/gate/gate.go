@@ -1,7 +1,7 @@
 // Package gate answers, for a proxy or an app, one question about one request:
 // is whoever sent it signed in? It is the address that stands in the way of
-// every request of every app, so for a known token it allocates next to
-// nothing and waits for nobody.
+// every request of every app, so for a known token it allocates little and
+// waits for nobody.
 //
 // It owns the gate's headers and the rule of what counts as activity there.
 // It redirects nobody, renders nothing, and keeps "signed out" (401) apart
@@ -12,7 +12,6 @@ package gate
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,12 +26,12 @@ import (
 // whatever clock it has itself.
 type Gate struct {
 	authority *authority.Authority
-	faces     *faces
+	headers   headerCache
 	clock     clock
 }
 
 // New returns the gate of an authority.
-func New(a *authority.Authority) *Gate { return &Gate{authority: a, faces: newFaces()} }
+func New(a *authority.Authority) *Gate { return &Gate{authority: a} }
 
 // Values that are always the same are shared between answers: nobody changes a
 // header's values in place.
@@ -49,7 +48,7 @@ var (
 // ServeHTTP answers 200 with who it is, 401 with why not, or 503; 403 to a
 // client key that is nobody's.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	keeper, ok := g.keeper(r)
+	caching, ok := g.cachingClient(r)
 	if !ok {
 		// Not 401: it says nothing about the person.
 		g.begin(w)[client.HeaderReason] = clientKey
@@ -63,7 +62,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ans := g.authority.Check(r.Context(), token)
 	switch {
-	case ans.Usable() && !keeper.mayKeep(ans):
+	case ans.Usable() && !caching.mayAsk(ans):
 		g.refuse(w, otherClient)
 	case ans.Usable() && !isMeant(r.Header, ans):
 		g.refuse(w, otherClient)
@@ -71,12 +70,16 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if isActivity(r) {
 			g.authority.Touch(ans)
 		}
-		f, err := g.face(r.Context(), ans)
+		account, err := g.accountHeaders(r.Context(), ans)
 		if err != nil {
 			g.cannotKnow(w)
 			return
 		}
-		web.OK(w, r, g.clock.date(ans.AskedAt()), func(b []byte) []byte { return keeper.tell(g.admit(b, ans, f), ans) })
+		h := w.Header()
+		account.set(h)
+		g.setSession(h, ans)
+		caching.set(h, ans)
+		w.WriteHeader(http.StatusOK)
 	case ans.Usable():
 		g.refuse(w, unknown)
 	case ans.State == authority.Indeterminate:
@@ -94,53 +97,96 @@ func isMeant(h http.Header, ans authority.Answer) bool {
 	return len(named) == 0 || len(named) == 1 && named[0] == string(ans.Client)
 }
 
-// face returns what to say of a session, made anew if it is not known or has
-// changed.
-func (g *Gate) face(ctx context.Context, ans authority.Answer) (*face, error) {
-	if f := g.faces.of(ans); f != nil {
-		return f, nil
+// accountHeaders returns what to say of an account, made anew if it is not in the
+// cache or has changed.
+func (g *Gate) accountHeaders(ctx context.Context, ans authority.Answer) (*accountHeaders, error) {
+	if of := g.headers.get(ans.Account, ans.ProfileVersion()); of != nil {
+		return of, nil
 	}
 	p, err := g.authority.Profile(ctx, ans)
 	if err != nil {
 		return nil, err
 	}
-	f := newFace(ans.Account, p)
-	g.faces.keep(f)
-	return f, nil
+	of := newAccountHeaders(ans.Account, p)
+	g.headers.put(ans.Account, of)
+	return of, nil
 }
 
-// admit appends what is said of whoever is signed in.
-func (g *Gate) admit(b []byte, ans authority.Answer, f *face) []byte {
-	b = append(b, "Cache-Control: no-store\r\n"...)
-	b = append(b, f.lines...)
-	b = append(b, client.HeaderSession+": "...)
-	b, _ = ans.Session.AppendText(b)
-	b = append(b, "\r\n"...)
-	b = appendMillis(b, client.HeaderIdleAt, ans.IdleAt())
-	b = appendMillis(b, client.HeaderWarnAt, ans.IdleAt().Add(-g.authority.WarningOf(ans.Kind)))
+// setSession sets what is said of a session that is signed in. All names are in their
+// canonical form.
+func (g *Gate) setSession(h http.Header, ans authority.Answer) {
+	h["Cache-Control"] = noStore
+	h["Date"] = g.clock.date(ans.AskedAt())
+	idleAt := ans.IdleAt()
+	v := headerValues{text: make([]byte, 0, 128)}
+	v.text, _ = ans.Session.AppendText(v.text)
+	v.end(client.HeaderSession)
+	v.millis(client.HeaderIdleAt, idleAt)
+	v.millis(client.HeaderWarnAt, idleAt.Add(-g.authority.WarningOf(ans.Kind)))
 	if !ans.App.IsZero() {
-		b = append(b, client.HeaderAppSession+": "...)
-		b, _ = ans.App.AppendText(b)
-		b = append(b, "\r\n"...)
-		b = web.AppendLine(b, client.HeaderClient, string(ans.Client))
+		v.text, _ = ans.App.AppendText(v.text)
+		v.end(client.HeaderAppSession)
+		v.text = append(v.text, ans.Client...)
+		v.end(client.HeaderClient)
 	}
-	return b
+	v.set(h)
 }
 
-func appendMillis(b []byte, name string, at time.Time) []byte {
-	return appendNumber(b, name, at.UnixMilli())
+// cachingClient is a client that keeps the answer in its own memory and judges later
+// events by it. The zero cachingClient is anybody else, and is told nothing.
+type cachingClient struct {
+	id       exeunt.ClientID
+	position authority.Position
 }
 
-func appendNumber(b []byte, name string, n int64) []byte {
-	b = append(append(b, name...), ": "...)
-	return append(strconv.AppendInt(b, n, 10), "\r\n"...)
+// cachingClient returns who wants to keep the answer, by its key; ok is false for a key
+// that is nobody's. It comes before the check: the position it takes must not hold an
+// event that the answer does not.
+func (g *Gate) cachingClient(r *http.Request) (c cachingClient, ok bool) {
+	given := r.Header[client.HeaderClientKey]
+	if len(given) == 0 {
+		return c, true
+	}
+	key, err := exeunt.ParseToken(given[0])
+	if err != nil || len(given) > 1 {
+		return c, false
+	}
+	known, ok := g.authority.ClientByKey(key)
+	if !ok {
+		return c, false
+	}
+	// A node that has lost its log answers the check itself with 503.
+	c.id = known.ID
+	c.position, _ = g.authority.Position()
+	return c, true
+}
+
+// mayAsk refuses a client the app sessions of others.
+func (c cachingClient) mayAsk(ans authority.Answer) bool {
+	return c.id == "" || ans.App.IsZero() || ans.Client == c.id
+}
+
+// set sets what it takes to keep the answer. A session's own token is answered for, but
+// not to be kept.
+func (c cachingClient) set(h http.Header, ans authority.Answer) {
+	if c.id == "" || ans.App.IsZero() {
+		return
+	}
+	h[client.HeaderEpoch] = []string{c.position.Epoch}
+	setNumber(h, client.HeaderSeq, c.position.Seq)
+	if c.position.Digest != "" {
+		h[client.HeaderDigest] = []string{c.position.Digest}
+	}
+	setNumber(h, client.HeaderGeneration, ans.Generation())
+	setNumber(h, client.HeaderIdle, ans.Idle().Milliseconds())
+	setNumber(h, client.HeaderExpiresAt, ans.ExpiresAt().UnixMilli())
 }
 
 // begin sets the headers of every answer that refuses.
 func (g *Gate) begin(w http.ResponseWriter) http.Header {
 	h := w.Header()
 	h["Cache-Control"] = noStore
-	h["Date"] = []string{g.clock.date(g.authority.Now())}
+	h["Date"] = g.clock.date(g.authority.Now())
 	return h
 }
 

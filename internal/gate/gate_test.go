@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -221,48 +220,57 @@ func TestGateCountsActivity(t *testing.T) {
 	}
 }
 
-// A hundred thousand people at work at once are each written out once, but for
-// the few whose set is crowded.
-func TestGateKnowsManyFaces(t *testing.T) {
-	fs := newFaces()
-	answers := make([]authority.Answer, 100_000)
-	for i := range answers {
-		answers[i] = authority.Answer{Account: exeunt.NewAccountID()}
-		fs.keep(&face{account: answers[i].Account})
+// A hundred thousand people at work at once are each written out once.
+func TestGateKnowsManyAccounts(t *testing.T) {
+	var c headerCache
+	accounts := make([]exeunt.AccountID, 100_000)
+	made := make([]*accountHeaders, len(accounts))
+	for i := range accounts {
+		accounts[i], made[i] = exeunt.NewAccountID(), &accountHeaders{version: 1}
+		c.put(accounts[i], made[i])
 	}
-	missed, i := 0, 0
-	if got := testing.AllocsPerRun(len(answers), func() {
-		f := fs.of(answers[i%len(answers)])
-		switch {
-		case f == nil:
-			missed++
-		case f.account != answers[i%len(answers)].Account:
-			t.Error("somebody else's face")
+	i := 0
+	if got := testing.AllocsPerRun(len(accounts)-1, func() {
+		if c.get(accounts[i], 1) != made[i] {
+			t.Error("forgotten, or somebody else's")
 		}
 		i++
-	}); got > 0 || missed > len(answers)/50 {
-		t.Errorf("%v allocations for a face, %d were forgotten", got, missed)
+	}); got > 0 {
+		t.Errorf("%v allocations", got)
 	}
 }
 
-// A full set forgets whom it has kept longest, and a face that is made anew
-// takes the old one's place.
-func TestGateForgetsFaces(t *testing.T) {
-	fs := newFaces()
-	answers := make([]authority.Answer, faceWays+2)
-	for i := range answers {
-		answers[i].Account.SetRaw([16]byte{7: byte(i / 2), 15: byte(i)}) // all in one set, two to a tag
-		fs.keep(newFace(answers[i].Account, exeunt.Profile{Version: 1, Handle: "ada"}))
+// The cache is bounded: whom it has not been asked about for longest is forgotten. The
+// headers of a later version of a profile take the place of the former ones, which
+// never come back.
+func TestGateForgetsAccounts(t *testing.T) {
+	var c headerCache
+	of := func(version int64, handle string) *accountHeaders {
+		return newAccountHeaders(exeunt.AccountID{}, exeunt.Profile{Version: version, Handle: handle})
 	}
-	last := answers[len(answers)-1]
-	fs.keep(newFace(last.Account, exeunt.Profile{Version: 2, Handle: "lovelace"}))
-	for i, a := range answers {
-		if got, want := fs.of(a) != nil, i >= 2; got != want {
-			t.Errorf("face %d is known: %v", i, got)
+	used, unused, changed := exeunt.NewAccountID(), exeunt.NewAccountID(), exeunt.NewAccountID()
+	first := of(1, "ada")
+	for _, id := range []exeunt.AccountID{used, unused, changed} {
+		c.put(id, first)
+	}
+	for range 2 {
+		for range headersKept {
+			c.put(exeunt.NewAccountID(), first)
+		}
+		if c.get(used, 1) == nil {
+			t.Error("forgotten although it was asked for")
 		}
 	}
-	if f := fs.of(last); f == nil || !strings.HasPrefix(f.lines, "Remote-User: lovelace\r\n") {
-		t.Errorf("the face made anew is %v", f)
+	if n := len(c.old) + len(c.new); n > 2*headersKept || c.get(unused, 1) != nil {
+		t.Errorf("%d are kept, the unused one is known: %v", n, c.get(unused, 1) != nil)
+	}
+	c.put(changed, of(2, "lovelace"))
+	c.put(changed, first) // from a request that began before the change
+	if got := c.get(changed, 2); got == nil || got.user[0] != "lovelace" {
+		t.Errorf("after the change there is %+v", got)
+	}
+	if c.get(changed, 3) != nil {
+		t.Error("an old version was told")
 	}
 }
 
@@ -275,7 +283,7 @@ func TestGateAdmitsNobodyWithoutAName(t *testing.T) {
 		if w := ask(g, withBearer(token)); w.Code != http.StatusOK || w.Header().Get(client.HeaderUser) != "ada" {
 			t.Fatalf("status %d, headers %v", w.Code, w.Header())
 		}
-		// Now only the session is in memory, not its profile or its face.
+		// Now only the session is in memory, not its profile or its headers.
 		for range 10_000 {
 			n.Live.SetProfile(exeunt.NewAccountID(), exeunt.Profile{Version: 1})
 		}

@@ -14,7 +14,7 @@ func withKey(key exeunt.Token, set func(http.Header)) func(http.Header) {
 	return func(h http.Header) { set(h); h.Set(client.HeaderClientKey, key.Reveal()) }
 }
 
-var keeperHeaders = []string{
+var cachingHeaders = []string{
 	client.HeaderEpoch, client.HeaderSeq, client.HeaderDigest, client.HeaderGeneration, client.HeaderIdle, client.HeaderExpiresAt,
 }
 
@@ -27,7 +27,7 @@ func number64(t *testing.T, h http.Header, name string) int64 {
 	return n
 }
 
-func TestGateTellsAKeeperWhatItTakes(t *testing.T) {
+func TestGateTellsACachingClientWhatItTakes(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority)
 	proof := n.NewAccount(t, "ada")
@@ -80,7 +80,7 @@ func TestGateTellsNobodyElse(t *testing.T) {
 		if w.Code != c.status || w.Header().Get(client.HeaderReason) != c.reason {
 			t.Errorf("%s: %d %v", name, w.Code, w.Header())
 		}
-		for _, h := range keeperHeaders {
+		for _, h := range cachingHeaders {
 			if w.Header().Get(h) != "" {
 				t.Errorf("%s: %s is told", name, h)
 			}

@@ -1,0 +1,124 @@
+package gate
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+)
+
+// accountHeaders are the values of the headers that tell of an account. They hold no
+// verdict: that is asked for each time. Answers share them, and nobody changes them.
+type accountHeaders struct {
+	version                    int64 // of the profile that they were made from
+	account, user, name, email []string
+}
+
+func newAccountHeaders(account exeunt.AccountID, p exeunt.Profile) *accountHeaders {
+	of := &accountHeaders{version: p.Version, account: []string{account.String()}, user: []string{p.Handle}, name: []string{p.Name}}
+	if p.Email != "" {
+		of.email = []string{p.Email}
+	}
+	return of
+}
+
+func (of *accountHeaders) set(h http.Header) {
+	h[client.HeaderUser], h[client.HeaderName], h[client.HeaderAccount] = of.user, of.name, of.account
+	if of.email != nil {
+		h[client.HeaderEmail] = of.email
+	}
+}
+
+// headersKept is how many recently asked for accounts are in the cache at least; there
+// are never more than twice as many, of some 300 bytes each.
+const headersKept = 1 << 17
+
+// headerCache keeps the headers of recent accounts, forgotten by generations. To forget
+// one costs making it again.
+type headerCache struct {
+	mu       sync.RWMutex
+	old, new map[exeunt.AccountID]*accountHeaders
+}
+
+// get returns the headers of an account, or nil if there are none of that version of
+// its profile or a later one.
+func (c *headerCache) get(account exeunt.AccountID, version int64) *accountHeaders {
+	c.mu.RLock()
+	of, recent := c.new[account]
+	if !recent {
+		of = c.old[account]
+	}
+	c.mu.RUnlock()
+	if of == nil || of.version < version {
+		return nil
+	}
+	if !recent {
+		c.put(account, of)
+	}
+	return of
+}
+
+// put keeps headers unless later ones are there.
+func (c *headerCache) put(account exeunt.AccountID, of *accountHeaders) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.new[account]; known != nil && known.version > of.version {
+		return
+	}
+	if c.new == nil || len(c.new) >= headersKept {
+		c.old, c.new = c.new, map[exeunt.AccountID]*accountHeaders{}
+	}
+	c.new[account] = of
+}
+
+// clock writes the date out once a second (RFC 9110 section 5.6.7).
+type clock struct{ last atomic.Pointer[second] }
+
+type second struct {
+	unix int64
+	text []string
+}
+
+func (c *clock) date(now time.Time) []string {
+	s := c.last.Load()
+	if s == nil || s.unix != now.Unix() {
+		s = &second{now.Unix(), []string{now.UTC().Format(http.TimeFormat)}}
+		c.last.Store(s)
+	}
+	return s.text
+}
+
+func setNumber(h http.Header, name string, n int64) { h[name] = []string{strconv.FormatInt(n, 10)} }
+
+// headerValues collects the values that are made anew for each answer: all of them
+// are parts of one text, since an allocation each would take longer than the check.
+type headerValues struct {
+	text  []byte
+	count int
+	names [5]string
+	ends  [5]int // in the text
+}
+
+// end ends a value that was appended to the text.
+func (v *headerValues) end(name string) {
+	v.names[v.count], v.ends[v.count] = name, len(v.text)
+	v.count++
+}
+
+func (v *headerValues) millis(name string, at time.Time) {
+	v.text = strconv.AppendInt(v.text, at.UnixMilli(), 10)
+	v.end(name)
+}
+
+func (v *headerValues) set(h http.Header) {
+	text, values, begin := string(v.text), make([]string, v.count), 0
+	for i, end := range v.ends[:v.count] {
+		values[i] = text[begin:end]
+		h[v.names[i]] = values[i : i+1 : i+1]
+		begin = end
+	}
+}
