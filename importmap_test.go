@@ -18,6 +18,8 @@ const module = "github.com/exeunt/exeunt"
 var rooms = map[string][]string{
 	"":                   {},
 	"client":             {},
+	"client/verify":      {"client"},
+	"client/webapp":      {"client"},
 	"js":                 {},
 	"internal/live":      {""},
 	"internal/feed":      {""},
@@ -41,21 +43,22 @@ var rooms = map[string][]string{
 	// For tests: no room may import them.
 	"internal/testpg":   {},
 	"internal/fault":    {},
+	"internal/testsite": {"", "client", "internal/api", "internal/gate", "internal/stream", "internal/testnode", "internal/web"},
 	"internal/testnode": {"", "internal/authority", "internal/feed", "internal/keys", "internal/live", "internal/signin", "internal/store", "internal/web"},
 
-	"examples/chirp":           {"client", "js"},
+	"examples/chirp":           {"client", "client/verify", "client/webapp", "js"},
 	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},
 
 	"internal/demo":     {"", "client", "examples/chirp", "internal/app", "internal/authority", "internal/config", "internal/signin"},
 	"cmd/exeunt":        {"", "internal/app", "internal/config", "internal/control", "internal/demo"},
 	"e2e/node":          {"", "internal/app", "internal/config", "internal/demo", "internal/signin", "internal/testpg"},
-	"bench":             {"", "client", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/signin", "internal/testpg"},
+	"bench":             {"", "client", "client/verify", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/signin", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},
 	"internal/ui/build": {"internal/ui", "js"},
 }
 
 // What others build on must not make them build on more than Go itself.
-var standardLibraryOnly = []string{"", "client", "js"}
+var standardLibraryOnly = []string{"", "client", "client/verify", "client/webapp", "js"}
 
 type goPackage struct {
 	ImportPath string

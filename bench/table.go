@@ -42,7 +42,7 @@ var rows = []row{
 	{rowGate64, howGate, "", 0.90, 0.95, false},
 	{rowCheck1M, howCheck, "", 5, 3.5, true},
 	{rowCheck10M, howCheck, "", 7, 5, true},
-	{rowVerifier, "Time of one check by `client.Verifier`, answered from its memory, over 100,000 random app sessions ÷ time of the SHA-256 of the same tokens. It follows a node over loopback; that no check of a round asked the node is made sure of.", "", 6, 4, true},
+	{rowVerifier, "Time of one check by `verify.Verifier`, answered from its memory, over 100,000 random app sessions ÷ time of the SHA-256 of the same tokens. It follows a node over loopback; that no check of a round asked the node is made sure of.", "", 6, 4, true},
 	{rowBytes1M, howBytes, "bytes", 96, 65, true},
 	{rowBytes10M, howBytes, "bytes", 96, 65, true},
 	{rowEnd1, howEnd, "", 0.4, 0.7, false},

@@ -18,6 +18,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/client/verify"
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
@@ -30,7 +31,7 @@ const (
 	firstSights  = 16 // at once
 )
 
-// verifier measures a check by an app's client.Verifier that follows a node over
+// verifier measures a check by an app's verify.Verifier that follows a node over
 // loopback, beside the SHA-256 of the same tokens.
 func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,7 +66,7 @@ func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 	if err != nil {
 		return err
 	}
-	v, err := client.NewVerifier(client.VerifierOptions{
+	v, err := verify.New(verify.Options{
 		Client: calls, Key: client.NewSecret(key.Reveal()), MaxAge: time.Hour, MaxSessions: 2 * verified, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -91,7 +92,7 @@ func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 
 // firstSeen makes app sessions in a node's memory, three to an account, and has
 // the verifier ask about each. It returns their tokens in random order.
-func firstSeen(ctx context.Context, v *client.Verifier, index *live.Index) ([]client.Secret, error) {
+func firstSeen(ctx context.Context, v *verify.Verifier, index *live.Index) ([]client.Secret, error) {
 	var tokens []client.Secret
 	now := time.Now()
 	sn := live.Snapshot{Epoch: index.Epoch(), Snapshot: exeunt.Snapshot{Seq: index.Applied(), AccountGeneration: 1, Session: exeunt.Session{
@@ -123,7 +124,7 @@ func firstSeen(ctx context.Context, v *client.Verifier, index *live.Index) ([]cl
 }
 
 // checkAll has the verifier check tokens, some at once.
-func checkAll(ctx context.Context, v *client.Verifier, tokens []client.Secret) error {
+func checkAll(ctx context.Context, v *verify.Verifier, tokens []client.Secret) error {
 	errs := make([]error, firstSights)
 	var wg sync.WaitGroup
 	for w := range errs {
@@ -137,7 +138,7 @@ func checkAll(ctx context.Context, v *client.Verifier, tokens []client.Secret) e
 	return errors.Join(errs...)
 }
 
-func (b *bench) verify(ctx context.Context, v *client.Verifier, tokens []client.Secret, asked *atomic.Int64, rounds int) error {
+func (b *bench) verify(ctx context.Context, v *verify.Verifier, tokens []client.Secret, asked *atomic.Int64, rounds int) error {
 	var ns, hash, ratio []float64
 	var before, after runtime.MemStats
 	allocations := uint64(0)

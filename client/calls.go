@@ -83,23 +83,3 @@ func (c *Client) Exchange(ctx context.Context, in CodeExchange) (Secret, CodeExc
 	out.Token = ""
 	return token, out, err
 }
-
-// echo asks how far the event log is, with an app's key.
-func (c *Client) echo(ctx context.Context, key Secret, nonce string) (Position, error) {
-	var out Position
-	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/events/echo", token: key, in: Echo{Nonce: nonce}, out: &out, status: http.StatusOK})
-	if err == nil && out.Nonce != nonce {
-		return out, fmt.Errorf("%w: it answered another question", ErrUnavailable)
-	}
-	return out, err
-}
-
-// noteActivity tells when people were last at work, with an app's key.
-func (c *Client) noteActivity(ctx context.Context, key Secret, seen []SeenAt) (ActivityNoted, error) {
-	var out ActivityNoted
-	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/activity", token: key, in: ActivityNote{Seen: seen}, out: &out, status: http.StatusOK})
-	if err == nil && (out.Now < 0 || out.Now > maxMillis) {
-		err = fmt.Errorf("%w: it tells no time", ErrUnavailable)
-	}
-	return out, err
-}

@@ -44,7 +44,7 @@ func New(baseURL string, opt Options) (*Client, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("authority address %q: want http:// or https:// and a host", baseURL)
 	}
-	if u.Scheme == "http" && !opt.AllowPlainHTTP && !staysHere(u.Hostname()) {
+	if u.Scheme == "http" && !opt.AllowPlainHTTP && !StaysHere(u.Hostname()) {
 		return nil, fmt.Errorf("authority address %q: use https, because tokens would cross the network in the clear", baseURL)
 	}
 	if opt.Timeout <= 0 {

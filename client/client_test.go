@@ -18,11 +18,12 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/testsite"
 )
 
-func (s *site) signedIn(t *testing.T, handle string) (client.Secret, client.Session) {
+func signedIn(t *testing.T, s *testsite.Site, handle string) (client.Secret, client.Session) {
 	t.Helper()
-	token, session, err := s.client.SignIn(t.Context(), client.SignIn{Identifier: handle, Password: testnode.Password, Label: "Chirp on Pixel 8"})
+	token, session, err := s.Client.SignIn(t.Context(), client.SignIn{Identifier: handle, Password: testnode.Password, Label: "Chirp on Pixel 8"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,70 +31,70 @@ func (s *site) signedIn(t *testing.T, handle string) (client.Secret, client.Sess
 }
 
 func TestCalls(t *testing.T) {
-	s := newSite(t, testnode.ChirpRedirect)
+	s := testsite.New(t, testnode.ChirpRedirect)
 	s.NewAccount(t, "ada")
 	ctx := t.Context()
-	token, session := s.signedIn(t, "ada")
-	_, second := s.signedIn(t, "ada")
-	s.signedIn(t, "ada")
-	if cur, err := s.client.Current(ctx, token); err != nil || cur.Session.ID != session.ID || cur.Account.Handle != "ada" {
+	token, session := signedIn(t, s, "ada")
+	_, second := signedIn(t, s, "ada")
+	signedIn(t, s, "ada")
+	if cur, err := s.Client.Current(ctx, token); err != nil || cur.Session.ID != session.ID || cur.Account.Handle != "ada" {
 		t.Errorf("%+v, %v", cur, err)
 	}
-	if err := s.client.EndSession(ctx, token, second.ID, "key"); err != nil {
+	if err := s.Client.EndSession(ctx, token, second.ID, "key"); err != nil {
 		t.Error(err)
 	}
-	if err := s.client.EndSession(ctx, token, exeunt.NewSessionID().String(), ""); client.CodeOf(err) != "not_found" {
+	if err := s.Client.EndSession(ctx, token, exeunt.NewSessionID().String(), ""); client.CodeOf(err) != "not_found" {
 		t.Error(err)
 	}
-	if n, err := s.client.EndSessions(ctx, token, client.Others, ""); err != nil || n != 1 {
+	if n, err := s.Client.EndSessions(ctx, token, client.Others, ""); err != nil || n != 1 {
 		t.Errorf("%d, %v", n, err)
 	}
-	if list, err := s.client.Sessions(ctx, token, false); err != nil || len(list) != 1 || !list[0].Current {
+	if list, err := s.Client.Sessions(ctx, token, false); err != nil || len(list) != 1 || !list[0].Current {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err := s.client.Sessions(ctx, token, true); err != nil || len(list) != 2 || list[0].Ended == nil {
+	if list, err := s.Client.Sessions(ctx, token, true); err != nil || len(list) != 2 || list[0].Ended == nil {
 		t.Errorf("%+v, %v", list, err)
 	}
 	for range 2 {
-		if err := s.client.End(ctx, token); err != nil {
+		if err := s.Client.End(ctx, token); err != nil {
 			t.Error(err)
 		}
 	}
-	_, err := s.client.Current(ctx, token)
+	_, err := s.Client.Current(ctx, token)
 	var p *client.Problem
 	if !errors.Is(err, client.ErrSignedOut) || !errors.As(err, &p) || p.Ended == nil || p.Ended.Reason != "signed_out" {
 		t.Errorf("%v, %+v", err, p)
 	}
-	if _, _, err := s.client.SignIn(ctx, client.SignIn{Identifier: "ada", Password: "wrong"}); client.CodeOf(err) != "wrong_credentials" || errors.Is(err, client.ErrSignedOut) {
+	if _, _, err := s.Client.SignIn(ctx, client.SignIn{Identifier: "ada", Password: "wrong"}); client.CodeOf(err) != "wrong_credentials" || errors.Is(err, client.ErrSignedOut) {
 		t.Error(err)
 	}
 }
 
 func TestCheck(t *testing.T) {
-	s := newSite(t, testnode.ChirpRedirect)
+	s := testsite.New(t, testnode.ChirpRedirect)
 	s.NewAccount(t, "ada")
-	token, session := s.signedIn(t, "ada")
-	p, err := s.client.Check(t.Context(), token, false)
+	token, session := signedIn(t, s, "ada")
+	p, err := s.Client.Check(t.Context(), token, false)
 	if err != nil || p.Handle != "ada" || p.Session != session.ID || p.AppSession != "" || !p.IdleAt.Equal(session.IdleAt) || p.IdleAt.Sub(p.WarnAt) != 2*time.Minute {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if st, err := s.client.State(t.Context(), token); err != nil || st.State != client.Live || st.Session != session.ID {
+	if st, err := s.Client.State(t.Context(), token); err != nil || st.State != client.Live || st.Session != session.ID {
 		t.Errorf("%+v, %v", st, err)
 	}
-	s.client.End(t.Context(), token)
-	_, err = s.client.Check(t.Context(), token, false)
+	s.Client.End(t.Context(), token)
+	_, err = s.Client.Check(t.Context(), token, false)
 	var ended *client.EndedError
 	if !errors.Is(err, client.ErrSignedOut) || !errors.As(err, &ended) || ended.Reason != "signed_out" || ended.At.IsZero() {
 		t.Errorf("%v", err)
 	}
-	if st, err := s.client.State(t.Context(), token); err != nil || st.State != client.Over || st.Reason != "signed_out" {
+	if st, err := s.Client.State(t.Context(), token); err != nil || st.State != client.Over || st.Reason != "signed_out" {
 		t.Errorf("%+v, %v", st, err)
 	}
-	s.server.Close()
-	if _, err := s.client.Check(t.Context(), token, false); !errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrSignedOut) {
+	s.Server.Close()
+	if _, err := s.Client.Check(t.Context(), token, false); !errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrSignedOut) {
 		t.Error(err)
 	}
-	if st, err := s.client.State(t.Context(), token); !errors.Is(err, client.ErrUnavailable) || st.State != client.Unknown {
+	if st, err := s.Client.State(t.Context(), token); !errors.Is(err, client.ErrUnavailable) || st.State != client.Unknown {
 		t.Errorf("%+v, %v", st, err)
 	}
 }
@@ -266,14 +267,14 @@ func TestStateOnTheWire(t *testing.T) {
 }
 
 func TestSignOutOfANativeApp(t *testing.T) {
-	s := newSite(t, testnode.ChirpRedirect)
+	s := testsite.New(t, testnode.ChirpRedirect)
 	s.NewAccount(t, "ada")
 	kept := client.TokenFile{Dir: filepath.Join(t.TempDir(), "chirp")}
 	ctx := t.Context()
-	if err := s.client.SignOut(ctx, kept); !errors.Is(err, client.ErrNoToken) {
+	if err := s.Client.SignOut(ctx, kept); !errors.Is(err, client.ErrNoToken) {
 		t.Errorf("with nobody signed in: %v", err)
 	}
-	token, _ := s.signedIn(t, "ada")
+	token, _ := signedIn(t, s, "ada")
 	if err := kept.Save(token); err != nil {
 		t.Fatal(err)
 	}
@@ -283,50 +284,50 @@ func TestSignOutOfANativeApp(t *testing.T) {
 	}
 
 	// Without network: signed out here at once, on the server later.
-	s.away.Store(true)
-	if err := s.client.SignOut(ctx, kept); !errors.Is(err, client.ErrPending) {
+	s.Away.Store(true)
+	if err := s.Client.SignOut(ctx, kept); !errors.Is(err, client.ErrPending) {
 		t.Errorf("without network: %v", err)
 	}
 	if _, err := kept.Load(); !errors.Is(err, client.ErrNoToken) {
 		t.Errorf("still signed in here: %v", err)
 	}
-	s.away.Store(false)
-	if _, err := s.client.Check(ctx, token, false); err != nil {
+	s.Away.Store(false)
+	if _, err := s.Client.Check(ctx, token, false); err != nil {
 		t.Fatalf("the server heard of it already: %v", err)
 	}
 	again := client.TokenFile{Dir: kept.Dir} // after a restart of the app
-	if err := s.client.SettleSignOuts(ctx, again); err != nil {
+	if err := s.Client.SettleSignOuts(ctx, again); err != nil {
 		t.Errorf("settle: %v", err)
 	}
-	if _, err := s.client.Check(ctx, token, false); !errors.Is(err, client.ErrSignedOut) {
+	if _, err := s.Client.Check(ctx, token, false); !errors.Is(err, client.ErrSignedOut) {
 		t.Errorf("the session lives on the server: %v", err)
 	}
 	if left, _ := os.ReadDir(kept.Dir); len(left) != 0 {
 		t.Errorf("files are left: %v", left)
 	}
 
-	token, _ = s.signedIn(t, "ada")
+	token, _ = signedIn(t, s, "ada")
 	kept.Save(token)
-	if err := s.client.SignOut(ctx, kept); err != nil {
+	if err := s.Client.SignOut(ctx, kept); err != nil {
 		t.Errorf("with network: %v", err)
 	}
-	if _, err := s.client.Check(ctx, token, false); !errors.Is(err, client.ErrSignedOut) {
+	if _, err := s.Client.Check(ctx, token, false); !errors.Is(err, client.ErrSignedOut) {
 		t.Error(err)
 	}
 }
 
 func TestSigningInOverATokenOwesItsEnd(t *testing.T) {
-	s := newSite(t, testnode.ChirpRedirect)
+	s := testsite.New(t, testnode.ChirpRedirect)
 	s.NewAccount(t, "ada")
 	kept := client.TokenFile{Dir: t.TempDir()}
-	first, _ := s.signedIn(t, "ada")
-	second, _ := s.signedIn(t, "ada")
+	first, _ := signedIn(t, s, "ada")
+	second, _ := signedIn(t, s, "ada")
 	kept.Save(first)
 	kept.Save(second)
-	if err := s.client.SettleSignOuts(t.Context(), kept); err != nil {
+	if err := s.Client.SettleSignOuts(t.Context(), kept); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.client.Check(t.Context(), first, false); !errors.Is(err, client.ErrSignedOut) {
+	if _, err := s.Client.Check(t.Context(), first, false); !errors.Is(err, client.ErrSignedOut) {
 		t.Errorf("the first: %v", err)
 	}
 	if got, err := kept.Load(); err != nil || got.Reveal() != second.Reveal() {
@@ -336,9 +337,9 @@ func TestSigningInOverATokenOwesItsEnd(t *testing.T) {
 
 // Damaged files lead to a clean signed-out state, and what is owed stays owed.
 func TestTokenFileSurvivesDamage(t *testing.T) {
-	s := newSite(t, testnode.ChirpRedirect)
+	s := testsite.New(t, testnode.ChirpRedirect)
 	s.NewAccount(t, "ada")
-	token, _ := s.signedIn(t, "ada")
+	token, _ := signedIn(t, s, "ada")
 	kept := client.TokenFile{Dir: t.TempDir()}
 	kept.Save(token)
 	kept.Retire()
@@ -355,10 +356,10 @@ func TestTokenFileSurvivesDamage(t *testing.T) {
 	// A well-formed text that is no token of ours is owed nothing either.
 	kept.Save(client.NewSecret("exs_" + strings.Repeat("0", 49)))
 	kept.Retire()
-	if err := s.client.SettleSignOuts(t.Context(), kept); err != nil {
+	if err := s.Client.SettleSignOuts(t.Context(), kept); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.client.Check(t.Context(), token, false); !errors.Is(err, client.ErrSignedOut) {
+	if _, err := s.Client.Check(t.Context(), token, false); !errors.Is(err, client.ErrSignedOut) {
 		t.Errorf("what was owed: %v", err)
 	}
 	if left, _ := os.ReadDir(kept.Dir); len(left) != 0 {

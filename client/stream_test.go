@@ -1,48 +1,14 @@
 package client_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/testsite"
 )
-
-// open opens an app's event stream in a tab and delivers its states.
-func (b *browser) open() <-chan client.State {
-	b.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	r := b.request(http.MethodGet, "/exeunt/stream", nil).WithContext(ctx)
-	r.AddCookie(&http.Cookie{Name: "__Host-chirp", Value: b.token().Reveal()})
-	resp, err := b.http.Do(r)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() { cancel(); resp.Body.Close() })
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Cache-Control") != "no-store" {
-		b.t.Fatalf("stream: %s %v", resp.Status, resp.Header)
-	}
-	out := make(chan client.State, 16)
-	go func() {
-		defer close(out)
-		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-				var s client.State
-				if json.Unmarshal([]byte(data), &s) == nil {
-					out <- s
-				}
-			}
-		}
-	}()
-	return out
-}
 
 // expect waits for a state, passing over others.
 func expect(t *testing.T, in <-chan client.State, want client.Liveness) client.State {
@@ -58,88 +24,18 @@ func expect(t *testing.T, in <-chan client.State, want client.Liveness) client.S
 	}
 }
 
-func TestAppPagesLearnOfTheEnd(t *testing.T) {
-	c, b, s := newSignedIn(t)
-	id := b.appSession()
-	var tabs []<-chan client.State
-	for range 5 {
-		tabs = append(tabs, b.open())
-		if first := expect(t, tabs[len(tabs)-1], client.Live); first.Session != id || first.IdleIn <= first.WarnIn {
-			t.Errorf("%+v", first)
-		}
-	}
-	testnode.Receive(t, c.opened, "one stream to the authority")
-	c.SignOutEverywhere(t, s)
-	begun := time.Now() // the sign-out has been answered
-	for _, tab := range tabs {
-		if last := expect(t, tab, client.Over); last.Reason != "signed_out" || last.At.IsZero() {
-			t.Errorf("%+v", last)
-		}
-		if _, more := <-tab; more {
-			t.Error("the stream goes on after the end")
-		}
-	}
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("the pages learned of it after %v", took)
-	}
-	if n := c.streams.Load(); n != 1 {
-		t.Errorf("%d streams to the authority for one app session", n)
-	}
-}
-
-func TestAppPagesAreUnknownWhileTheAuthorityIsLost(t *testing.T) {
-	c, b, s := newSignedIn(t)
-	tab := b.open()
-	expect(t, tab, client.Live)
-	testnode.Receive(t, c.opened, "the stream to the authority")
-	c.away.Store(true)
-	c.site.server.CloseClientConnections()
-	expect(t, tab, client.Unknown)
-	c.SignOutEverywhere(t, s) // meanwhile
-	c.away.Store(false)
-	if last := expect(t, tab, client.Over); last.Reason != "signed_out" {
-		t.Errorf("%+v", last)
-	}
-}
-
-// What only looks like a token begins no stream to the authority.
-func TestAppAsksBeforeItFollows(t *testing.T) {
-	c := newChirp(t)
-	b := c.browser(t)
-	for i := range 5 {
-		b.cookies["__Host-chirp"] = fmt.Sprintf("exa_only_looks_like_a_token_%d", i)
-		if a := b.get("/exeunt/stream"); a.status != http.StatusUnauthorized {
-			t.Errorf("status %d", a.status)
-		}
-	}
-	select {
-	case <-c.opened:
-		t.Error("a stream to the authority was begun")
-	case <-time.After(300 * time.Millisecond):
-	}
-}
-
-func TestAppStreamsEndWithTheServer(t *testing.T) {
-	c, b, _ := newSignedIn(t)
-	tab := b.open()
-	expect(t, tab, client.Live)
-	c.app.Close()
-	for range tab {
-	}
-}
-
-func TestWatch(t *testing.T) {
-	s := newSite(t, testnode.ChirpRedirect)
+func TestStream(t *testing.T) {
+	s := testsite.New(t, testnode.ChirpRedirect)
 	token, session := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	told := make(chan client.State, 64)
 	result := make(chan error, 1)
 	go func() {
-		result <- s.client.Watch(t.Context(), client.NewSecret(token.Reveal()), func(st client.State) { told <- st })
+		result <- s.Client.Stream(t.Context(), client.NewSecret(token.Reveal()), func(st client.State) { told <- st })
 	}()
 	if st := expect(t, told, client.Live); st.Session != session.ID.String() {
 		t.Errorf("%+v", st)
 	}
-	s.server.CloseClientConnections()
+	s.Server.CloseClientConnections()
 	expect(t, told, client.Unknown)
 	expect(t, told, client.Live)
 	s.SignOut(t, session)
@@ -149,11 +45,11 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestWatchStopsWithItsContext(t *testing.T) {
-	s := newSite(t, testnode.ChirpRedirect)
+func TestStreamStopsWithItsContext(t *testing.T) {
+	s := testsite.New(t, testnode.ChirpRedirect)
 	token, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := s.client.Watch(ctx, client.NewSecret(token.Reveal()), func(client.State) { cancel() })
+	err := s.Client.Stream(ctx, client.NewSecret(token.Reveal()), func(client.State) { cancel() })
 	if err != context.Canceled {
 		t.Error(err)
 	}

@@ -116,8 +116,8 @@ func (f TokenFile) settleOne(name string, done func(Secret) error) error {
 
 var errDamaged = errors.New("not a token")
 
-// longestToken is more than any token's length.
-const longestToken = 256
+// LongestToken is more than any token's length in bytes.
+const LongestToken = 256
 
 func readToken(path string) (Secret, error) {
 	file, err := os.Open(path)
@@ -125,12 +125,12 @@ func readToken(path string) (Secret, error) {
 		return Secret{}, err
 	}
 	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, longestToken+1))
+	b, err := io.ReadAll(io.LimitReader(file, LongestToken+1))
 	if err != nil {
 		return Secret{}, err
 	}
 	s := strings.TrimSpace(string(b))
-	if s == "" || len(s) > longestToken || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if s == "" || len(s) > LongestToken || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return Secret{}, fmt.Errorf("%s: %w", path, errDamaged)
 	}
 	return NewSecret(s), nil

@@ -51,8 +51,8 @@ func isLocalName(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// staysHere reports whether requests to the host never leave this machine.
-func staysHere(host string) bool {
+// StaysHere reports whether requests to the host never leave this machine.
+func StaysHere(host string) bool {
 	if isLocalName(host) {
 		return true
 	}

@@ -103,29 +103,51 @@ type CodeExchanged struct {
 	Account Account `json:"account"`
 }
 
-// Position is how far a node has come in the event log: the answer to
-// POST /api/v1/events/echo, and the data of the stream's messages hello, beat
-// and reload.
-type Position struct {
-	Epoch string `json:"epoch" doc:"Names the history that the numbers count in; another epoch means other events, so whoever kept anything forgets it"`
-	Seq   int64  `json:"seq" doc:"Number of the last event that the node answers by"`
-	// Digest tells events with the same number and epoch apart.
-	Digest string `json:"digest,omitempty" doc:"Of that event: with the same number and epoch another digest means another event, so that whoever kept anything forgets it. Missing before the first event, and where it is not known"`
-	Age    int64  `json:"age" doc:"Milliseconds since the node last made sure that the log had no more; 0 where it writes the log itself"`
-	Now    int64  `json:"now" doc:"The node's time, in milliseconds since 1970"`
-	Nonce  string `json:"nonce,omitempty" doc:"What the question carried"`
+// Place is a place in the event log: after one event, of which it names the log,
+// the number and the content.
+type Place struct {
+	Epoch  string `json:"epoch" maxLength:"64" doc:"Names the log that the numbers count in"`
+	Seq    int64  `json:"seq" minimum:"0" doc:"Number of the last event, 0 before the first one"`
+	Digest string `json:"digest,omitempty" maxLength:"64" doc:"That event's digest: another digest under the same number is another event, of another history. Missing before the first event"`
 }
 
-// Echo is the body of POST /api/v1/events/echo.
+// Position is how far a node has come in the event log: the data of the stream's
+// messages same, reload and beat, and part of the answer to an Echo.
+type Position struct {
+	Place
+	Age int64 `json:"age" doc:"Milliseconds since the node last made sure that the log had no more; 0 where it writes the log itself"`
+	Now int64 `json:"now" doc:"The node's time, in milliseconds since 1970"`
+}
+
+// Echo is the body of POST /api/v1/events/echo: the place that the asker has
+// come to, after the last event that it has applied.
 type Echo struct {
+	Place
 	Nonce string `json:"nonce" minLength:"1" maxLength:"64" doc:"Comes back in the answer, so that an old answer is not taken for a new one"`
 }
+
+// Echoed is the answer to an Echo: how far the node is.
+type Echoed struct {
+	Position
+	Nonce   string  `json:"nonce" doc:"What the question carried"`
+	History History `json:"history" enum:"same,reload" doc:"same: go on. reload: the place asked with is one of another history; forget what was kept and open the stream again"`
+}
+
+// History says whether a place is one of the history that the node follows.
+type History string
+
+const (
+	// HistorySame: go on.
+	HistorySame History = "same"
+	// HistoryReload: forget everything and go on from the place that is told.
+	HistoryReload History = "reload"
+)
 
 // LogEvent is an entry of the event log, as much of it as somebody needs who
 // keeps copies of sessions: the data of the stream's message log.
 type LogEvent struct {
 	Seq        int64     `json:"seq"`
-	Digest     string    `json:"digest,omitempty" doc:"To go on after this event with, beside its number"`
+	Digest     string    `json:"digest" doc:"To be sent with the number by whoever goes on after this event"`
 	At         time.Time `json:"at"`
 	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. Whoever does not know the kind of an event, or the scope of an ended one, forgets what it keeps of the event's account, or everything when there is no account, and asks again"`
 	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
@@ -133,7 +155,7 @@ type LogEvent struct {
 	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
 	Session    string    `json:"session,omitempty" doc:"With session the one that ended, with others the one that was kept"`
 	AppSession string    `json:"app_session,omitempty" doc:"With session: only this app session of it ended"`
-	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions born before it have ended"`
+	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions born before it have ended. The session that others kept is of this generation from then on"`
 }
 
 // EventKind says what an entry of the event log tells.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/client/webapp"
 )
 
 // Config is what Chirp is made of.
@@ -26,7 +27,7 @@ type Config struct {
 // App is Chirp. Serve it, then Close it.
 type App struct {
 	http.Handler
-	gate  *client.App
+	gate  *webapp.App
 	data  *data
 	views *views
 	now   func() time.Time
@@ -54,14 +55,15 @@ func New(c Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	gate := webapp.Config{Client: authority, ID: c.ClientID, Name: "Chirp", URL: c.URL, Render: a.notice, MaxBody: maxBody, Log: c.Log}
 	verifier, err := newVerifier(c, authority)
 	if err != nil {
 		return nil, err
 	}
-	a.gate, err = client.NewApp(client.AppConfig{
-		Client: authority, Verifier: verifier, ID: c.ClientID, Name: "Chirp", URL: c.URL, Render: a.notice, MaxBody: maxBody, Log: c.Log,
-	})
-	if err != nil {
+	if verifier != nil {
+		gate.Verifier = verifier
+	}
+	if a.gate, err = webapp.New(gate); err != nil {
 		return nil, err
 	}
 	if a.data, err = openData(c.Database); err != nil {
@@ -140,7 +142,7 @@ type member struct {
 
 // member returns who is signed in. There may be nobody.
 func (a *App) member(ctx context.Context) (member, bool, error) {
-	p, ok := client.Who(ctx)
+	p, ok := webapp.Who(ctx)
 	if !ok {
 		return member{}, false, nil
 	}

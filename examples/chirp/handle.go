@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/client/webapp"
 )
 
 // handler answers a member; what it returns is answered with a page.
@@ -31,17 +31,17 @@ func (a *App) nothingHere(w http.ResponseWriter, r *http.Request) { a.fail(w, r,
 
 func (a *App) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errNotFound) {
-		a.views.show(w, http.StatusNotFound, "notice", a.page(r, client.Notice{Title: "Nothing here", Text: "There is no such page in Chirp, or it is not yours."}))
+		a.views.show(w, http.StatusNotFound, "notice", a.page(r, webapp.Notice{Title: "Nothing here", Text: "There is no such page in Chirp, or it is not yours."}))
 		return
 	}
 	a.log.Error("chirp failed", "method", r.Method, "route", r.Pattern, "err", err)
-	a.views.show(w, http.StatusInternalServerError, "notice", a.page(r, client.Notice{
+	a.views.show(w, http.StatusInternalServerError, "notice", a.page(r, webapp.Notice{
 		Title: "Chirp failed at this", Text: "Whether anything was kept is not certain: look before you repeat it.",
 	}))
 }
 
 // notice is how the middleware's own answers look.
-func (a *App) notice(w http.ResponseWriter, r *http.Request, n client.Notice) {
+func (a *App) notice(w http.ResponseWriter, r *http.Request, n webapp.Notice) {
 	a.views.show(w, n.Status, "notice", a.page(r, n))
 }
 

@@ -5,20 +5,21 @@ import (
 	"sync"
 
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/client/verify"
 )
 
 // newVerifier returns what checks sessions in Chirp's own process, or nil when
 // Chirp has no key. The middleware uses it for pages; posts ask the authority.
-func newVerifier(c Config, authority *client.Client) (*client.Verifier, error) {
+func newVerifier(c Config, authority *client.Client) (*verify.Verifier, error) {
 	if c.Key.IsZero() {
 		return nil, nil
 	}
-	return client.NewVerifier(client.VerifierOptions{Client: authority, Key: c.Key, Log: c.Log})
+	return verify.New(verify.Options{Client: authority, Key: c.Key, Log: c.Log})
 }
 
 // run lets the verifier follow the authority. stop waits until it has handed in
 // the activity that it still owes.
-func run(v *client.Verifier) (stop func()) {
+func run(v *verify.Verifier) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { v.Run(ctx) }) // returns only when it is stopped

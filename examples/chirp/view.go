@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/client/webapp"
 	"github.com/exeunt/exeunt/js"
 )
 
@@ -35,7 +36,7 @@ type page struct {
 
 func (a *App) page(r *http.Request, data any) page {
 	p := page{Static: strings.TrimSuffix(a.views.static, "/"), Here: here(r), Data: data, now: a.now()}
-	if me, ok := client.Who(r.Context()); ok {
+	if me, ok := webapp.Who(r.Context()); ok {
 		p.Me = &me
 	}
 	return p

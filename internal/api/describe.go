@@ -135,15 +135,12 @@ func describeStates(o *huma.OpenAPI) {
 		"401": over, "503": unknown,
 	}
 	log := byKey(operation(http.MethodGet, "/api/v1/events", tagVerifiers, "follow-events", "Follow the event log", 0))
-	log.Description = "Server-sent events, for apps that keep checked sessions in their own memory. hello comes first: a Position. " +
-		"log: a LogEvent, its number as the id, in order and without gaps; without a number to begin after, from the hello's position on. " +
-		"beat: a Position, at least every `beat` milliseconds, after all events up to it. " +
-		"reload: a Position, when what follows the number is no longer kept, or the log has another event under it: forget what was kept and go on from there. " +
-		"A reader that stops reading is cut off, and resumes by number and digest."
+	log.Description = verifierRules
 	log.Parameters = []*huma.Param{
-		{Name: "after", In: "query", Description: "Number of the last event known", Schema: &huma.Schema{Type: huma.TypeInteger}},
-		{Name: "digest", In: "query", Description: "That event's digest. Without it the number alone counts, and whoever asks must compare the epoch", Schema: &huma.Schema{Type: huma.TypeString}},
-		{Name: "Last-Event-ID", In: "header", Description: "The same as after, which wins", Schema: &huma.Schema{Type: huma.TypeInteger}},
+		{Name: "epoch", In: "query", Description: "Names the log that the place to go on from is in. Without it reload comes first",
+			Schema: &huma.Schema{Type: huma.TypeString}},
+		{Name: "after", In: "query", Description: "Number of the last event applied", Schema: &huma.Schema{Type: huma.TypeInteger}},
+		{Name: "digest", In: "query", Description: "That event's digest", Schema: &huma.Schema{Type: huma.TypeString}},
 		{Name: "beat", In: "query", Description: "100 to 15000; 500 without it", Schema: &huma.Schema{Type: huma.TypeInteger}},
 	}
 	refs := o.Components.Schemas
@@ -158,6 +155,32 @@ func describeStates(o *huma.OpenAPI) {
 	o.AddOperation(&state)
 	o.AddOperation(&follow)
 }
+
+// verifierRules are all that a verifier in any language must do.
+const verifierRules = "Server-sent events, for apps that check sessions in their own process and keep what the gate said of them. A " +
+	"log event's number is also its SSE id; a message of another name is ignored.\n\n" +
+	"A verifier keeps its *place* in the log: epoch, seq and digest of the last event that it applied, and the " +
+	"last few thousand events.\n\n" +
+	"1. It opens the stream with its place, or without one if it has none. The first message is `same` or " +
+	"`reload`, each with a Position.\n" +
+	"2. `same`: what follows are the events after its place.\n" +
+	"3. `reload`, first or at any time: it forgets every session it keeps, takes the place in the message as its " +
+	"own, and goes on from there. The log is another one there, or what followed its place is no longer kept.\n" +
+	"4. `log`: a LogEvent. Its number must be the next one. It forgets the sessions that the event is about, as " +
+	"`kind` and `scope` say, and moves its place on.\n" +
+	"5. `beat`, at least every `beat` milliseconds: a Position. Epoch, seq and digest must be those of its place.\n" +
+	"6. Every S/4, where S is its longest staleness, it asks POST /api/v1/events/echo with its place. `same`: it " +
+	"may answer from memory until S - age after it *sent* the question, by a steady clock, once it has applied an " +
+	"event with the seq *and* the digest in the answer. If the event it has under that seq has another digest, " +
+	"that is as `reload`. If it no longer has that event, the answer is of no use. `reload`: it forgets " +
+	"everything and opens the stream without a place.\n" +
+	"7. At other times, and for a session that it does not know, it asks the gate with its key. It keeps the " +
+	"answer if the answer's epoch, seq and digest are those of an event that it has, and no later event is about " +
+	"the session. A later event that is: it asks again.\n" +
+	"8. A number that is not the next one, or a beat that does not match: it forgets everything and opens the " +
+	"stream without a place. Anything else that is not as described here: it answers nothing from memory until " +
+	"the next echo, and opens the stream with its place.\n\n" +
+	"A reader that stops reading is cut off, and comes back with its place."
 
 func stateSchemas() map[string]*huma.Schema {
 	text := func(what string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Description: what} }

@@ -19,8 +19,8 @@ const longestAgo = 1 << 40
 
 func (a *API) verifierCalls(h huma.API) {
 	op := byKey(operation(http.MethodPost, "/api/v1/events/echo", tagVerifiers, "echo", "How far the event log is now", http.StatusOK))
-	op.Description = "What a verifier may answer from memory, it may until S - age after it *sent* this question, where S is its longest staleness, " +
-		"and only once it has applied every event up to seq. Ask again every S/4."
+	op.Description = "What a verifier may answer from memory, it may until S - age after it *sent* this question, " +
+		"where S is its longest staleness, and only once it has applied every event up to seq. Ask again every S/4. The rules in full stand at GET /api/v1/events."
 	huma.Register(h, op, a.echo)
 	op = byKey(operation(http.MethodPost, "/api/v1/activity", tagVerifiers, "note-activity", "Note when people were last at work", http.StatusOK))
 	op.Description = "For sessions that the app checks in its own process. Only the client's own app sessions count. " +
@@ -41,7 +41,7 @@ func (a *API) client(ctx context.Context) (exeunt.Client, error) {
 
 type echoInput struct{ Body client.Echo }
 
-type echoOutput struct{ Body client.Position }
+type echoOutput struct{ Body client.Echoed }
 
 func (a *API) echo(ctx context.Context, in *echoInput) (*echoOutput, error) {
 	if _, err := a.client(ctx); err != nil {
@@ -51,9 +51,12 @@ func (a *API) echo(ctx context.Context, in *echoInput) (*echoOutput, error) {
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	p := web.Position(at, a.Authority.Now())
-	p.Nonce = in.Body.Nonce
-	return &echoOutput{p}, nil
+	q := in.Body
+	out := client.Echoed{Position: web.Position(at, a.Authority.Now()), Nonce: q.Nonce, History: client.HistorySame}
+	if a.Authority.LogDiverges(q.Epoch, q.Seq, q.Digest) {
+		out.History = client.HistoryReload
+	}
+	return &echoOutput{out}, nil
 }
 
 type activityInput struct{ Body client.ActivityNote }

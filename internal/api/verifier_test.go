@@ -16,10 +16,20 @@ func TestEcho(t *testing.T) {
 	key := s.Keys[testnode.Chirp].Reveal()
 	_, session := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindKept)
 	s.SignOut(t, session)
-	var p client.Position
-	s.call(t, http.MethodPost, "/api/v1/events/echo", key, `{"nonce":"n1"}`, &p)
-	if p.Seq != 1 || p.Epoch != s.Feed.Position().Epoch || p.Digest != s.Feed.Position().Digest || p.Digest == "" || p.Nonce != "n1" || p.Age != 0 || p.Now == 0 {
-		t.Errorf("%+v", p)
+	here := s.Feed.Position()
+	for place, history := range map[string]client.History{
+		`"epoch":"` + here.Epoch + `","seq":1,"digest":"` + here.Digest + `"`: client.HistorySame,
+		`"epoch":"` + here.Epoch + `","seq":0`:                                client.HistorySame,
+		`"epoch":"` + here.Epoch + `","seq":2,"digest":"of_another_node"`:     client.HistorySame, // for all that is known here
+		`"epoch":"` + here.Epoch + `","seq":1,"digest":"of_another_event"`:    client.HistoryReload,
+		`"epoch":"` + here.Epoch + `","seq":0,"digest":"of_another_event"`:    client.HistoryReload,
+		`"epoch":"another","seq":1,"digest":"` + here.Digest + `"`:            client.HistoryReload,
+	} {
+		var p client.Echoed
+		s.call(t, http.MethodPost, "/api/v1/events/echo", key, `{"nonce":"n1",`+place+`}`, &p)
+		if p.Seq != 1 || p.Epoch != here.Epoch || p.Digest != here.Digest || p.Digest == "" || p.Nonce != "n1" || p.Age != 0 || p.Now == 0 || p.History != history {
+			t.Errorf("%s: %+v", place, p)
+		}
 	}
 }
 
@@ -27,7 +37,7 @@ func TestVerifierCallsNeedAKey(t *testing.T) {
 	s := newSite(t)
 	phone, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	for _, token := range []string{"", phone.Reveal(), exeunt.NewToken(exeunt.UseClient).Reveal()} {
-		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/events/echo", token, `{"nonce":"n"}`)
+		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/events/echo", token, `{"nonce":"n","epoch":"e","seq":0}`)
 		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/activity", token, note(t, client.SeenAt{Token: phone.Hash().String()}))
 	}
 	// And a key is no credential of a person.

@@ -1,17 +1,14 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +17,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/client/verify"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
@@ -27,15 +25,14 @@ import (
 )
 
 // behind are nodes on one database behind a balancer that gives each request to
-// the next of them, and two apps that check sessions by way of it: the second
-// was built before there were digests.
+// the next of them, and two apps that check sessions by way of it.
 type behind struct {
 	t      *testing.T
 	server *testpg.Server
 	conf   config.Config
 	nodes  []run
 	turn   atomic.Int64
-	apps   [2]*client.Verifier
+	apps   [2]*verify.Verifier
 	opened atomic.Int64 // streams
 	echoes atomic.Int64
 }
@@ -54,16 +51,13 @@ func newBehind(t *testing.T, many int) *behind {
 		b.add()
 	}
 	b.nodes[0].addAda()
-	for i, through := range [2]func(http.RoundTripper) http.RoundTripper{
-		func(t http.RoundTripper) http.RoundTripper { return t },
-		func(t http.RoundTripper) http.RoundTripper { return older{t} },
-	} {
+	for i := range b.apps {
 		transport := client.NewTransport()
-		calls, err := client.New(c.URL, client.Options{Transport: through(transport)})
+		calls, err := client.New(c.URL, client.Options{Transport: transport})
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := client.NewVerifier(client.VerifierOptions{Client: calls, Key: client.NewSecret(key.Reveal()), MaxStaleness: time.Second, Log: slog.New(slog.DiscardHandler)})
+		v, err := verify.New(verify.Options{Client: calls, Key: client.NewSecret(key.Reveal()), MaxStaleness: time.Second, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,43 +70,6 @@ func newBehind(t *testing.T, many int) *behind {
 	b.fresh()
 	return b
 }
-
-// older carries what an app without digests sends and understands.
-type older struct{ http.RoundTripper }
-
-var digests = regexp.MustCompile(`"digest":"[^"]*",`)
-
-func (o older) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	q := r.URL.Query()
-	q.Del("digest")
-	r.URL.RawQuery = q.Encode()
-	resp, err := o.RoundTripper.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	resp.Header.Del(client.HeaderDigest)
-	out, in := io.Pipe()
-	go func(lines *bufio.Reader) {
-		for {
-			line, err := lines.ReadString('\n')
-			io.WriteString(in, digests.ReplaceAllString(line, ""))
-			if err != nil {
-				in.CloseWithError(err)
-				return
-			}
-		}
-	}(bufio.NewReader(resp.Body))
-	resp.ContentLength, resp.Body = -1, body{out, resp.Body}
-	return resp, nil
-}
-
-type body struct {
-	*io.PipeReader
-	from io.Closer
-}
-
-func (b body) Close() error { return errors.Join(b.from.Close(), b.PipeReader.Close()) }
 
 // fresh waits until both apps check in their own memory.
 func (b *behind) fresh() {
@@ -222,15 +179,14 @@ func (b *behind) agree() {
 	b.fresh()
 }
 
-// position is a confirmed one, of which the age and the node's own part are left
-// out.
-func (r run) position() (p client.Position) {
+// position is where a node is that has just been confirmed.
+func (r run) position() (p client.Place) {
 	r.t.Helper()
 	if err := r.feed.Confirm(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
 	at := r.feed.Position()
-	return client.Position{Epoch: at.Epoch, Seq: at.Seq, Digest: at.Digest}
+	return client.Place{Epoch: at.Epoch, Seq: at.Seq, Digest: at.Digest}
 }
 
 // The rows of a database are put back from a copy while its nodes run: the

@@ -67,7 +67,7 @@ func TestStreamsOutliveTheLimitsOfTheServer(t *testing.T) {
 	for _, version := range []int{1, 2} {
 		t.Run(fmt.Sprint("HTTP/", version), func(t *testing.T) {
 			s := serveOver(t, version, limit, func(w http.ResponseWriter, r *http.Request) {
-				e := client.NewEvents(w)
+				e := client.NewStreamWriter(w)
 				for range 3 {
 					if err := e.Beat(); err != nil {
 						t.Errorf("a beat: %v", err)

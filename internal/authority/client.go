@@ -35,8 +35,13 @@ func (a *Authority) Position() (feed.Position, error) {
 }
 
 // ResumeLog returns the place after an event of the log, see feed.Resume.
-func (a *Authority) ResumeLog(seq int64, digest string) (feed.Place, bool) {
-	return a.feed.Resume(seq, digest)
+func (a *Authority) ResumeLog(epoch string, seq int64, digest string) (feed.Place, bool) {
+	return a.feed.Resume(epoch, seq, digest)
+}
+
+// LogDiverges reports whether an event is surely none of the log, see feed.Diverges.
+func (a *Authority) LogDiverges(epoch string, seq int64, digest string) bool {
+	return a.feed.Diverges(epoch, seq, digest)
 }
 
 // LogSince returns the events after a place in the log, see feed.Since.

@@ -46,8 +46,7 @@ type stream struct {
 
 	mu       sync.Mutex
 	told     []client.LogEvent
-	at       int64
-	digest   string   // of the event with that number, from a node that tells it
+	at       client.Place
 	restarts int      // of the node
 	passed   int      // times that the node no longer had what came next, and said so
 	wrong    []string // what must not be
@@ -93,44 +92,46 @@ func (s *stream) read(ctx context.Context) {
 				s.fail("%q: %v", value, err)
 			}
 			s.take(e)
-		case name == "data" && event == "reload":
+		case name == "data" && event == client.MessageReload:
 			var p client.Position
 			if err := json.Unmarshal([]byte(value), &p); err != nil {
 				s.fail("%q: %v", value, err)
 			}
-			s.pass(p.Seq, p.Digest)
+			s.pass(p.Place)
 		}
 	}
 }
 
-func (s *stream) position() int64 { s.mu.Lock(); defer s.mu.Unlock(); return s.at }
+func (s *stream) position() int64 { s.mu.Lock(); defer s.mu.Unlock(); return s.at.Seq }
 
 // place is from where it asks for what follows.
 func (s *stream) place() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return url.Values{"after": {strconv.FormatInt(s.at, 10)}, "digest": {s.digest}}.Encode()
+	return url.Values{"epoch": {s.at.Epoch}, "after": {strconv.FormatInt(s.at.Seq, 10)}, "digest": {s.at.Digest}}.Encode()
 }
 
 func (s *stream) take(e client.LogEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.Seq != s.at+1 {
-		s.wrong = append(s.wrong, fmt.Sprintf("event %d was told after %d", e.Seq, s.at))
+	if e.Seq != s.at.Seq+1 {
+		s.wrong = append(s.wrong, fmt.Sprintf("event %d was told after %d", e.Seq, s.at.Seq))
 	}
-	s.at, s.digest = e.Seq, e.Digest
+	s.at.Seq, s.at.Digest = e.Seq, e.Digest
 	s.told = append(s.told, e)
 }
 
 // pass notes that the node cannot tell what came next: one that has just started
-// begins at the log's end.
-func (s *stream) pass(seq int64, digest string) {
+// begins at the log's end. So does the stream itself.
+func (s *stream) pass(p client.Place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.passed++; s.passed > s.restarts || seq < s.at {
-		s.wrong = append(s.wrong, fmt.Sprintf("it passed from %d to %d without having been restarted", s.at, seq))
+	if s.at.Epoch != "" {
+		if s.passed++; s.passed > s.restarts || p.Seq < s.at.Seq {
+			s.wrong = append(s.wrong, fmt.Sprintf("it passed from %d to %d without having been restarted", s.at.Seq, p.Seq))
+		}
 	}
-	s.at, s.digest = seq, digest
+	s.at = p
 }
 
 func (s *stream) fail(format string, args ...any) {

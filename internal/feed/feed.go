@@ -63,11 +63,9 @@ func New(memory Memory, follower *Follower) *Feed {
 }
 
 // Begin has memory and the log's end begin after the event with that number.
-func (f *Feed) Begin(seq int64) { f.begin(seq, false) }
-
-func (f *Feed) begin(seq int64, replaced bool) {
+func (f *Feed) Begin(seq int64) {
 	f.memory.Reset(seq)
-	f.tail.restart(seq, replaced)
+	f.tail.restart(seq)
 }
 
 // Window is for how long memory may be believed. The order in which it is used

@@ -191,12 +191,6 @@ func (f *Follower) catchUp(ctx context.Context, src Source, wait time.Duration) 
 		if err != nil {
 			return err
 		}
-		if len(events) == 0 && applied > 0 {
-			// A program before this one may have deleted the last event too.
-			if head, err := src.Head(ctx); err != nil || head == applied {
-				return err
-			}
-		}
 		switch fresh, err := f.continuation(applied, events); {
 		case err != nil:
 			return err
@@ -247,7 +241,7 @@ func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, ca
 	f.Log.Warn("what this node remembered is dropped; every token is looked up again", "cause", cause, "head", head)
 	f.feed.freshUntil.Store(0)
 	f.own.putInDoubt(&f.feed.memory, t0)
-	f.feed.begin(head, true)
+	f.feed.Begin(head)
 	f.last = nil
 	if len(at) > 0 && at[0].Seq == head {
 		f.last = &at[0]

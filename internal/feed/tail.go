@@ -18,7 +18,6 @@ type tail struct {
 	mu    sync.Mutex
 	name  string        // of the history
 	begun int           // how often a history was begun: places of another mean nothing
-	apart bool          // this node has seen a history replaced
 	ring  []Entry       // the event numbered n is at n % tailSize
 	base  Entry         // the last event before the ring began; its digest may be unknown
 	last  int64         // number of the last event
@@ -45,13 +44,12 @@ func (t *tail) named(name string) {
 }
 
 // restart begins a history after the event with that number.
-func (t *tail) restart(seq int64, replaced bool) {
+func (t *tail) restart(seq int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.base, t.last = Entry{}, seq
 	t.base.Seq = seq
 	t.begun++
-	t.apart = t.apart || replaced
 	close(t.more)
 	t.more = make(chan struct{})
 }
@@ -146,22 +144,26 @@ func (f *Feed) age() time.Duration {
 	return time.Since(f.start) - sent
 }
 
-// Resume returns the place after the event with that number and digest, if the
-// log has it and what follows it is kept. A digest of "" asks by the number
-// alone. That is good for as long as nothing has been replaced under this node:
-// the reader compares the epoch.
-func (f *Feed) Resume(seq int64, digest string) (p Place, ok bool) {
+// Resume returns the place after the event with that epoch, number and digest, if
+// the log has that event and what follows it is kept.
+func (f *Feed) Resume(epoch string, seq int64, digest string) (p Place, ok bool) {
 	t := f.tail
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if seq > t.last || seq < t.floor() {
+	if epoch != t.name || seq > t.last || seq < t.floor() {
 		return p, false
 	}
 	p = Place{seq, t.digest(seq), t.begun}
-	if digest == "" {
-		return p, !t.apart
-	}
 	return p, digest == p.Digest
+}
+
+// Diverges reports whether that event is surely none of this log's history. One
+// that is not there yet, or not kept any more, may well be.
+func (f *Feed) Diverges(epoch string, seq int64, digest string) bool {
+	t := f.tail
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return epoch != t.name || seq <= t.last && seq >= t.floor() && digest != t.digest(seq)
 }
 
 // Since returns the events after a place, at most `most` of them, and a channel

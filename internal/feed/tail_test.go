@@ -52,7 +52,7 @@ func TestTailIsReadByNumber(t *testing.T) {
 		t.Errorf("the log ends at %+v, and its reader is at %+v", p.Place, at)
 	}
 	for _, seq := range []int64{39, 61} {
-		if _, ok := f.Resume(seq, ""); ok {
+		if _, ok := f.Resume(f.Position().Epoch, seq, ""); ok {
 			t.Errorf("%d is in the log of another history", seq)
 		}
 	}
@@ -72,11 +72,11 @@ func TestTailForgetsTheOldest(t *testing.T) {
 	}
 	// The fifth itself has made room: nobody can tell any more which it was.
 	for _, digest := range []string{at.Digest, ""} {
-		if _, ok := f.Resume(5, digest); ok {
+		if _, ok := f.Resume(f.Position().Epoch, 5, digest); ok {
 			t.Errorf("the place after %q was found again", digest)
 		}
 	}
-	if _, ok := f.Resume(6, f.tail.ring[6].Event.Digest()); !ok {
+	if _, ok := f.Resume(f.Position().Epoch, 6, f.tail.ring[6].Event.Digest()); !ok {
 		t.Error("the oldest event is no place to go on from")
 	}
 }
@@ -85,30 +85,41 @@ func TestTailForgetsTheOldest(t *testing.T) {
 func TestAPlaceIsTheEventsNotTheNumbers(t *testing.T) {
 	f := New(memoryOf(live.New(0, live.Options{})), nil)
 	advance(t, f, 1, 3)
-	p, ok := f.Resume(2, f.tail.ring[2].Event.Digest())
+	epoch, second, third := f.Position().Epoch, f.tail.ring[2].Event.Digest(), f.tail.ring[3].Event.Digest()
+	p, ok := f.Resume(epoch, 2, second)
 	if list, _, _, there := f.Since(p, 9); !ok || !there || len(list) != 1 {
 		t.Errorf("%v, %v: %d events follow", ok, there, len(list))
 	}
-	for name, digest := range map[string]string{"another event": f.tail.ring[3].Event.Digest(), "nonsense": "x", "more than it": f.tail.ring[2].Event.Digest() + "0"} {
-		if _, ok := f.Resume(2, digest); ok {
-			t.Errorf("%s is taken for event 2", name)
+	for name, c := range map[string]struct {
+		epoch    string
+		seq      int64
+		digest   string
+		resumes  bool
+		diverges bool
+	}{
+		"the event itself":              {epoch, 2, second, true, false},
+		"another event":                 {epoch, 2, third, false, true},
+		"nonsense":                      {epoch, 2, "x", false, true},
+		"more than it":                  {epoch, 2, second + "0", false, true},
+		"the number alone":              {epoch, 2, "", false, true},
+		"another epoch":                 {"x", 2, second, false, true},
+		"no epoch":                      {"", 2, second, false, true},
+		"before the first event":        {epoch, 0, "", true, false},
+		"something before the first":    {epoch, 0, "x", false, true},
+		"an event that is not here yet": {epoch, 4, "x", false, false},
+	} {
+		if p, ok := f.Resume(c.epoch, c.seq, c.digest); ok != c.resumes || ok && p.Digest != c.digest {
+			t.Errorf("%s: resumes %v at %+v", name, ok, p)
+		}
+		if diverges := f.Diverges(c.epoch, c.seq, c.digest); diverges != c.diverges {
+			t.Errorf("%s: diverges %v", name, diverges)
 		}
 	}
-	if _, ok := f.Resume(0, "x"); ok {
-		t.Error("something is taken for what was before the first event")
-	}
-	if p, ok := f.Resume(0, ""); !ok || p.Digest != "" {
-		t.Errorf("an empty log is no place to go on from: %+v", p)
-	}
-	// By number alone, as earlier readers ask, who compare the epoch.
-	if p, ok = f.Resume(2, ""); !ok {
-		t.Error("the number alone is refused although nothing was ever replaced")
-	}
-	f.begin(3, true)
+	f.Begin(3)
 	if _, _, _, ok := f.Since(p, 1); ok {
 		t.Error("a place outlived its history")
 	}
-	if _, ok := f.Resume(3, ""); ok {
-		t.Error("the number alone is good although another history was begun")
+	if _, ok := f.Resume(epoch, 2, second); ok {
+		t.Error("a reader goes on after an event that is no longer there")
 	}
 }

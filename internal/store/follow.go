@@ -80,9 +80,8 @@ func (f *Follower) History() string { return f.history }
 
 // historyName is the server's, and the database's and the table's, which are
 // others when a copy is put back, be it beside the old ones or in their place.
-// Where only the rows were put back, Event.Row tells. Programs before this one
-// counted in the name what changed under it, from 1.
-const historyName = `left(md5(concat_ws(' ', ` + serverIdentity + `, (SELECT oid FROM pg_database WHERE datname = current_database()), CAST(to_regclass('log_head') AS oid))), 16) || '.1'`
+// Where only the rows were put back, Event.Row tells.
+const historyName = `left(md5(concat_ws(' ', ` + serverIdentity + `, (SELECT oid FROM pg_database WHERE datname = current_database()), CAST(to_regclass('log_head') AS oid))), 16)`
 
 // Close ends the connection.
 func (f *Follower) Close() {

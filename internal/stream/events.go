@@ -22,8 +22,7 @@ const (
 // events tells the whole event log to an app that checks sessions in its own
 // process. Each reader has its own place in the log and is given what follows;
 // nothing is kept for it here. One that stops reading is cut off by the write's
-// deadline and comes back with the number and the digest of the last event it
-// has.
+// deadline and comes back with the place that it has come to.
 func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	key, _ := web.ClientKey(r)
 	c, ok := s.Authority.ClientByKey(key)
@@ -31,7 +30,7 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 		return exeunt.ErrClientKey
 	}
 	v := reader{Stream: s, beat: beatOf(r)}
-	after, resumes, err := placeOf(r)
+	after, err := placeOf(r)
 	if err != nil {
 		return err
 	}
@@ -44,31 +43,28 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 		return exeunt.ErrUnavailable
 	}
 	defer leave()
-	v.at, v.there = p.Place, true
-	if resumes {
-		v.at, v.there = v.Authority.ResumeLog(after, r.URL.Query().Get("digest"))
+	v.out = client.NewStreamWriter(w)
+	if v.at, v.there = v.Authority.ResumeLog(after.Epoch, after.Seq, after.Digest); v.there {
+		err = v.out.Position(client.MessageSame, web.Position(p, v.Now()))
 	}
-	v.out = client.NewEvents(w)
-	if v.out.Position("hello", web.Position(p, v.Now())) == nil {
+	if err == nil {
 		v.run(r.Context())
 	}
 	return nil
 }
 
-// placeOf returns the number after which the reader wants to go on, if it has one.
-func placeOf(r *http.Request) (after int64, resumes bool, err error) {
-	text := r.URL.Query().Get("after")
-	if text == "" {
-		text = r.Header.Get("Last-Event-ID")
+// placeOf returns the place after which the reader wants to go on, the zero Place
+// if it has none.
+func placeOf(r *http.Request) (p client.Place, err error) {
+	q := r.URL.Query()
+	p.Epoch, p.Digest = q.Get("epoch"), q.Get("digest")
+	if text := q.Get("after"); text != "" {
+		p.Seq, err = strconv.ParseInt(text, 10, 64)
+		if err != nil || p.Seq < 0 {
+			return p, exeunt.ErrBadRequest
+		}
 	}
-	if text == "" {
-		return 0, false, nil
-	}
-	after, err = strconv.ParseInt(text, 10, 64)
-	if err != nil || after < 0 {
-		return 0, false, exeunt.ErrBadRequest
-	}
-	return after, true, nil
+	return p, nil
 }
 
 // beatOf is how often the reader wants to hear that nothing has happened.
@@ -83,7 +79,7 @@ func beatOf(r *http.Request) time.Duration {
 // reader is one open stream of the log.
 type reader struct {
 	*Stream
-	out   *client.Events
+	out   *client.StreamWriter
 	at    authority.Place // after the last event told
 	there bool            // its place is in the log
 	beat  time.Duration
@@ -106,7 +102,7 @@ func (v *reader) run(ctx context.Context) {
 				return
 			}
 			p.Place = v.at // never one whose events have not been told
-			if v.out.Position("beat", web.Position(p, v.Now())) != nil {
+			if v.out.Position(client.MessageBeat, web.Position(p, v.Now())) != nil {
 				return
 			}
 		case <-ctx.Done():
@@ -141,15 +137,16 @@ func (v *reader) catchUp() (more <-chan struct{}, err error) {
 	}
 }
 
-// reload has the reader forget what it keeps and go on from the log's end: what
-// it may have missed cannot be told, or it was told of what has been replaced.
+// reload has the reader forget what it keeps and go on from the log's end: it has
+// nothing yet, or what it may have missed cannot be told, or it was told of what
+// has been replaced.
 func (v *reader) reload() error {
 	p, err := v.Authority.Position()
 	if err != nil {
 		return err
 	}
 	v.at = p.Place
-	return v.out.Position("reload", web.Position(p, v.Now()))
+	return v.out.Position(client.MessageReload, web.Position(p, v.Now()))
 }
 
 // told leaves out all that a verifier does not need: who did it and why.

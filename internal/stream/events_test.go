@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,9 +43,9 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 	s := newSite(t, exeunt.Policy{})
 	proof := s.NewAccount(t, "ada")
 	in := eventsOf(s.get(t, "/api/v1/events", s.asChirp()))
-	hello := message[client.Position](t, in, "hello")
-	if hello.Seq != 0 || hello.Epoch != s.Feed.Position().Epoch || hello.Age != 0 {
-		t.Errorf("%+v", hello)
+	begin := message[client.Position](t, in, "reload")
+	if begin.Seq != 0 || begin.Epoch != s.Feed.Position().Epoch || begin.Age != 0 {
+		t.Errorf("%+v", begin)
 	}
 	_, one := s.NewSession(t, proof, exeunt.KindKept)
 	_, two := s.NewSession(t, proof, exeunt.KindKept)
@@ -85,28 +86,27 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 	if beat := message[client.Position](t, in, "beat"); beat.Seq != 4 || beat.Digest != digests[4] {
 		t.Errorf("%+v", beat)
 	}
-	again := eventsOf(s.get(t, "/api/v1/events?after=2&beat=100", s.asChirp()))
-	if hello := message[client.Position](t, again, "hello"); hello.Seq != 4 || hello.Digest != digests[4] {
-		t.Errorf("%+v", hello)
+	resume := func(epoch string, after int64, digest string) <-chan event {
+		q := url.Values{"epoch": {epoch}, "after": {fmt.Sprint(after)}, "digest": {digest}, "beat": {"100"}}
+		return eventsOf(s.get(t, "/api/v1/events?"+q.Encode(), s.asChirp()))
 	}
-	check(again, want[2:])
-	exact := eventsOf(s.get(t, "/api/v1/events?after=2&digest="+digests[2], s.asChirp()))
-	message[client.Position](t, exact, "hello")
-	check(exact, want[2:])
-	other := eventsOf(s.get(t, "/api/v1/events?after=2&digest="+digests[3], s.asChirp()))
-	message[client.Position](t, other, "hello")
-	if p := message[client.Position](t, other, "reload"); p.Seq != 4 || p.Digest != digests[4] {
-		t.Errorf("after another event of that number: %+v", p)
+	for after := range int64(4) {
+		again := resume(begin.Epoch, after, digests[after])
+		if p := message[client.Position](t, again, "same"); p.Seq != 4 || p.Digest != digests[4] {
+			t.Errorf("%+v", p)
+		}
+		check(again, want[after:])
 	}
-	last := s.asChirp()
-	last.Set("Last-Event-ID", "3")
-	resumed := eventsOf(s.get(t, "/api/v1/events", last))
-	message[client.Position](t, resumed, "hello")
-	check(resumed, want[3:])
-	ahead := eventsOf(s.get(t, "/api/v1/events?after=5", s.asChirp()))
-	message[client.Position](t, ahead, "hello")
-	if p := message[client.Position](t, ahead, "reload"); p.Seq != 4 {
-		t.Errorf("%+v", p)
+	for name, again := range map[string]<-chan event{
+		"another event of that number": resume(begin.Epoch, 2, digests[3]),
+		"no digest":                    resume(begin.Epoch, 2, ""),
+		"another epoch":                resume("another", 2, digests[2]),
+		"no epoch":                     resume("", 2, digests[2]),
+		"an event that is not there":   resume(begin.Epoch, 5, digests[4]),
+	} {
+		if p := message[client.Position](t, again, "reload"); p.Seq != 4 || p.Digest != digests[4] || p.Epoch != begin.Epoch {
+			t.Errorf("after %s: %+v", name, p)
+		}
 	}
 	close(s.done)
 	for range in {
@@ -122,7 +122,7 @@ func TestAnOpenStreamIsToldOfAnotherHistory(t *testing.T) {
 	_, later := s.NewSession(t, proof, exeunt.KindKept)
 	s.SignOut(t, session)
 	in := eventsOf(s.get(t, "/api/v1/events", s.asChirp()))
-	message[client.Position](t, in, "hello")
+	message[client.Position](t, in, "reload")
 	s.Feed.Begin(1)
 	if p := message[client.Position](t, in, "reload"); p.Seq != 1 {
 		t.Errorf("%+v", p)
@@ -138,7 +138,8 @@ func TestAnOpenStreamIsToldOfAnotherHistory(t *testing.T) {
 func TestEventsNameNobody(t *testing.T) {
 	s := newSite(t, exeunt.Policy{})
 	_, session := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindKept)
-	in := eventsOf(s.get(t, "/api/v1/events?after=0", s.asChirp()))
+	in := eventsOf(s.get(t, "/api/v1/events", s.asChirp()))
+	message[client.Position](t, in, "reload")
 	s.SignOut(t, session)
 	for {
 		e, ok := testnode.Receive(t, in, "an end")
@@ -198,14 +199,15 @@ func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
 		listener := make(pipes)
 		server := &http.Server{Handler: m}
 		go server.Serve(listener)
-		open := func(after int64) (<-chan event, context.CancelFunc) {
+		at := client.Place{Epoch: n.Feed.Position().Epoch}
+		open := func() (<-chan event, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(t.Context())
 			c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
 				listener <- theirs
 				return ours, nil
 			}}}
-			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://exeunt/api/v1/events?after=%d", after), nil)
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://exeunt/api/v1/events?epoch=%s&after=%d&digest=%s", at.Epoch, at.Seq, at.Digest), nil)
 			r.Header.Set("Authorization", "Bearer "+n.Keys[testnode.Chirp].Reveal())
 			resp, err := c.Do(r)
 			if err != nil {
@@ -234,7 +236,7 @@ func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		in, cancel := open(0)
+		in, cancel := open()
 		end(3000)
 		began := time.Now()
 		time.Sleep(time.Minute) // it does not read
@@ -242,43 +244,44 @@ func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
 		if d := time.Since(began); d != time.Minute {
 			t.Errorf("the log waited %v for a reader", d-time.Minute)
 		}
-		at, reload := int64(0), false
+		reload := false
 		read := func(in <-chan event) {
 			for e := range in {
-				var v client.LogEvent
+				var v client.Place // of an event too
 				if err := json.Unmarshal([]byte(e.data), &v); err != nil {
 					t.Fatal(err)
 				}
 				switch e.name {
 				case "reload":
-					at, reload = v.Seq, true
+					at, reload = v, true
 				case "log":
-					if at++; v.Seq != at {
-						t.Fatalf("%d follows %d", v.Seq, at-1)
+					if at.Seq++; v.Seq != at.Seq {
+						t.Fatalf("%d follows %d", v.Seq, at.Seq-1)
 					}
+					at.Digest = v.Digest
 				}
-				if at == next {
+				if at.Seq == next {
 					return
 				}
 			}
 		}
 		read(in)
 		cancel()
-		if at == next || at == 0 {
-			t.Fatalf("it was not cut off: it read %d of %d", at, next)
+		if at.Seq == next || at.Seq == 0 {
+			t.Fatalf("it was not cut off: it read %d of %d", at.Seq, next)
 		}
-		in, cancel = open(at)
+		in, cancel = open()
 		read(in)
 		cancel()
-		if at != next || reload {
-			t.Errorf("resumed up to %d of %d, reload %v", at, next, reload)
+		if at.Seq != next || reload {
+			t.Errorf("resumed up to %d of %d, reload %v", at.Seq, next, reload)
 		}
 		end(9000)
-		in, cancel = open(at)
+		in, cancel = open()
 		read(in)
 		cancel()
-		if !reload || at != next {
-			t.Errorf("after %d lost events: up to %d, reload %v", 9000, at, reload)
+		if !reload || at.Seq != next {
+			t.Errorf("after %d lost events: up to %d, reload %v", 9000, at.Seq, reload)
 		}
 		close(done)
 		close(listener)

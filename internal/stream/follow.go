@@ -36,7 +36,7 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 			web.WriteState(w, s.states.Of(r.Context(), t, ans))
 			return
 		}
-		f := following{Stream: s, token: t, out: client.NewEvents(w)}
+		f := following{Stream: s, token: t, out: client.NewStreamWriter(w)}
 		f.run(r.Context(), ans, news.C())
 	}
 }
@@ -45,7 +45,7 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 type following struct {
 	*Stream
 	token exeunt.Token
-	out   *client.Events
+	out   *client.StreamWriter
 	told  client.State // what the reader knows
 	idle  time.Time    // the idle end it was told
 }

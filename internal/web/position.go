@@ -12,5 +12,6 @@ import (
 // it is.
 func Position(p authority.Position, now time.Time) client.Position {
 	age := (p.Age + time.Millisecond - 1) / time.Millisecond
-	return client.Position{Epoch: p.Epoch, Seq: p.Seq, Digest: p.Digest, Age: int64(age), Now: now.UnixMilli()}
+	at := client.Place{Epoch: p.Epoch, Seq: p.Seq, Digest: p.Digest}
+	return client.Position{Place: at, Age: int64(age), Now: now.UnixMilli()}
 }

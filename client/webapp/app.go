@@ -1,0 +1,115 @@
+package webapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// Config is what an App is made of.
+type Config struct {
+	Client *client.Client
+	// Verifier answers for pages that are only read: a *verify.Verifier. nil asks
+	// the authority about those too. Whatever changes something asks in any case: a post must
+	// be refused from the moment that the sign-out was answered, not some
+	// milliseconds later. Its Run is the app's own affair.
+	Verifier Verifier
+	// ID of this app at the authority. It names the cookie: __Host-<ID>.
+	ID string
+	// Name of the app, for people.
+	Name string
+	// URL that people reach the app at, as in https://chirp.example. Requests
+	// for another host are refused (DNS rebinding).
+	URL string
+	// Render writes a notice as a page of the app. The headers that matter are
+	// set before; it must write n.Status and a body. nil writes a plain page.
+	Render func(w http.ResponseWriter, r *http.Request, n Notice)
+	// MaxBody is the longest request body, 1 MiB when zero.
+	MaxBody int64
+	// Log; nil is slog.Default().
+	Log *slog.Logger
+}
+
+// Verifier is what an App needs of a verify.Verifier: the same answers as
+// Client.Check, and to ask again about a session that was ended here.
+type Verifier interface {
+	Check(ctx context.Context, token client.Secret, activity bool) (client.Person, error)
+	Forget(token client.Secret)
+}
+
+// App stands in front of an app's handlers. See Middleware.
+type App struct {
+	Config
+	host    string // of URL
+	routes  *http.ServeMux
+	cross   *http.CrossOriginProtection
+	streams *streams
+}
+
+var appShape = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
+
+// New returns an App. Close it when the server stops.
+func New(c Config) (*App, error) {
+	u, err := url.Parse(c.URL)
+	switch {
+	case c.Client == nil:
+		return nil, errors.New("an app needs a Client")
+	case !appShape.MatchString(c.ID):
+		return nil, fmt.Errorf("app ID %q: use 1 to 40 of a-z, 0-9 and -, starting with a letter", c.ID)
+	case err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return nil, fmt.Errorf("app address %q: want a scheme and a host, no path", c.URL)
+	case u.Scheme != "https" && !(u.Scheme == "http" && client.StaysHere(u.Hostname())):
+		// Browsers drop Secure cookies there, and sign-in would fail silently.
+		return nil, fmt.Errorf("app address %q: use https; plain http works on this machine only", c.URL)
+	}
+	if c.Render == nil {
+		c.Render = renderPlain
+	}
+	if c.MaxBody <= 0 {
+		c.MaxBody = 1 << 20
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Name == "" {
+		c.Name = c.ID
+	}
+	c.URL = u.Scheme + "://" + u.Host
+	a := &App{Config: c, host: u.Host, cross: http.NewCrossOriginProtection(), streams: newStreams(c.Client)}
+	a.routes = a.newRoutes()
+	return a, nil
+}
+
+// Close ends the app's event streams, so that a server can shut down. Give it
+// to http.Server.RegisterOnShutdown.
+func (a *App) Close() { a.streams.stop() }
+
+func (a *App) newRoutes() *http.ServeMux {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /exeunt/sign-in", a.signIn)
+	m.HandleFunc("GET /exeunt/callback", a.callback)
+	m.HandleFunc("GET /exeunt/sign-out", a.signOut)
+	m.HandleFunc("POST /exeunt/sign-out-app", a.signOutApp)
+	m.HandleFunc("GET /exeunt/signed-out", a.signedOut)
+	m.HandleFunc("GET /exeunt/ended", a.ended)
+	m.HandleFunc("GET /exeunt/state", a.state)
+	m.HandleFunc("GET /exeunt/stream", a.stream)
+	m.HandleFunc("POST /exeunt/activity", a.activity)
+	m.HandleFunc("GET /exeunt/idle.css", a.idleCSS)
+	m.HandleFunc("/exeunt/", func(w http.ResponseWriter, r *http.Request) { a.notice(w, r, Notice{Kind: NoticeNotFound}) })
+	return m
+}
+
+type personKey struct{}
+
+// Who returns the person who is signed in, in a handler behind Middleware.
+func Who(ctx context.Context) (client.Person, bool) {
+	p, ok := ctx.Value(personKey{}).(client.Person)
+	return p, ok
+}

@@ -1,0 +1,96 @@
+package webapp
+
+import (
+	"io"
+	"mime/multipart"
+	"net/http"
+	"time"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// cookieName is the app's own cookie. The prefix makes browsers refuse it
+// without Secure, with a Domain, or from another host (RFC 6265bis section
+// 4.1.3.2), so a neighbour cannot plant one.
+func (a *App) cookieName() string { return "__Host-" + a.ID }
+
+func (a *App) flowName() string { return a.cookieName() + "-flow" }
+
+// token returns the credential of the request. found tells whether there was a
+// cookie at all; one that is damaged or there twice with different values is
+// found but gives no token.
+func (a *App) token(r *http.Request) (token client.Secret, found bool) {
+	cookies := r.CookiesNamed(a.cookieName())
+	if len(cookies) == 0 {
+		return client.Secret{}, false
+	}
+	value := cookies[0].Value
+	for _, c := range cookies[1:] {
+		if c.Value != value {
+			return client.Secret{}, true
+		}
+	}
+	if !looksLikeToken(value) {
+		return client.Secret{}, true
+	}
+	return client.NewSecret(value), true
+}
+
+// looksLikeToken spares the authority what is plainly garbage.
+func looksLikeToken(s string) bool {
+	if len(s) < 20 || len(s) > client.LongestToken {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+// remember sets the cookie. On a shared computer it has no expiry, so that the
+// browser drops it when it closes. When it expires is tidiness: the authority
+// enforces the limits.
+func (a *App) remember(w http.ResponseWriter, token client.Secret, s client.Session) {
+	c := a.cookie(a.cookieName(), token.Reveal())
+	if s.Kind != "shared" {
+		c.Expires = s.ExpiresAt
+	}
+	http.SetCookie(w, c)
+}
+
+// forget expires the app's cookie by name and clears the origin's storage. The
+// cookie of a sign-in that another tab has begun is left alone.
+// Never the kind "cookies": Chromium then deletes the cookies of sibling hosts
+// under the same domain too.
+func (a *App) forget(w http.ResponseWriter) {
+	expire(w, a.cookie(a.cookieName(), ""))
+	w.Header().Set("Clear-Site-Data", `"storage"`)
+}
+
+func expire(w http.ResponseWriter, c *http.Cookie) {
+	c.MaxAge = -1
+	c.Expires = time.Unix(1, 0)
+	http.SetCookie(w, c)
+}
+
+func (a *App) cookie(name, value string) *http.Cookie {
+	return &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
+// multipartField returns one short field of a multipart body.
+func multipartField(body io.Reader, boundary, name string) string {
+	parts := multipart.NewReader(body, boundary)
+	for {
+		p, err := parts.NextPart()
+		if err != nil {
+			return ""
+		}
+		if p.FormName() == name {
+			b, _ := io.ReadAll(io.LimitReader(p, 256))
+			return string(b)
+		}
+	}
+}

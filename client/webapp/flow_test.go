@@ -1,0 +1,115 @@
+package webapp_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/testsite"
+)
+
+func TestAppCallbackRefusesWhatItDidNotBegin(t *testing.T) {
+	c := newChirp(t)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	mine, theirs := c.browser(t), c.browser(t)
+	begun := mine.get("/exeunt/sign-in")
+	path := mine.granted(s, begun)
+	// Somebody lures another browser into this sign-in.
+	if got := theirs.get(path); got.status != http.StatusBadRequest || len(theirs.cookies) != 0 {
+		t.Errorf("another browser: %+v", got)
+	}
+	theirs.get("/exeunt/sign-in")
+	if got := theirs.get(path); got.status != http.StatusBadRequest {
+		t.Errorf("another browser that signs in too: %+v", got)
+	}
+	if got := mine.get(path); got.status != http.StatusSeeOther {
+		t.Errorf("its own: %+v", got)
+	}
+	if got := mine.get(path); got.status != http.StatusBadRequest {
+		t.Errorf("twice: %+v", got)
+	}
+	declined := c.browser(t)
+	u, _ := url.Parse(declined.get("/exeunt/sign-in").header.Get("Location"))
+	if got := declined.get("/exeunt/callback?error=access_denied&state=" + u.Query().Get("state")); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
+		t.Errorf("declined: %+v", got)
+	}
+}
+
+func TestAppSignsInInSeveralTabs(t *testing.T) {
+	c := newChirp(t)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	b := c.browser(t)
+	first, second := b.get("/exeunt/sign-in?return=/1"), b.get("/exeunt/sign-in?return=/2")
+	for want, out := range map[string]answer{"/1": first, "/2": second} {
+		if got := b.get(b.granted(s, out)); got.header.Get("Location") != want {
+			t.Errorf("%s: %+v", want, got)
+		}
+	}
+}
+
+func TestAppComesBackOnlyToItself(t *testing.T) {
+	c := newChirp(t)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	for _, back := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/a\nb", "javascript:alert(1)", "", "/exeunt/sign-out", "/" + strings.Repeat("a", 600)} {
+		if got := c.browser(t).signIn(s, back); got.header.Get("Location") != "/" {
+			t.Errorf("%q comes back to %q", back, got.header.Get("Location"))
+		}
+	}
+}
+
+func TestAppSignsOutOnlyItself(t *testing.T) {
+	c := newChirp(t)
+	b := c.browser(t)
+	pair, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	b.signIn(s, "/")
+	token := b.token()
+	got := b.post("/exeunt/sign-out-app", form(b.appSession()))
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/exeunt/signed-out" || got.header.Get("Clear-Site-Data") != `"storage"` || len(b.cookies) != 0 {
+		t.Errorf("%+v, cookies %v", got, b.cookies)
+	}
+	if got := b.get("/exeunt/signed-out"); got.status != http.StatusOK || !strings.Contains(got.body, "signed out of Chirp") {
+		t.Errorf("%+v", got)
+	}
+	if _, err := c.Client.Check(t.Context(), token, false); err == nil {
+		t.Error("the app session lives")
+	}
+	if !c.Check(t.Context(), pair).Usable() {
+		t.Error("the browser's session has ended too")
+	}
+	if got := b.get("/exeunt/sign-out"); got.header.Get("Location") != testsite.Localhost(c.Site.Server, "exeunt")+"/signout?client=chirp" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAppPagesAreNotEndedTwice(t *testing.T) {
+	c, b, s := newSignedIn(t)
+	if got := b.get("/exeunt/ended"); got.header.Get("Location") != "/" {
+		t.Errorf("while signed in: %+v", got)
+	}
+	c.SignOutEverywhere(t, s)
+	if got := b.get("/exeunt/state"); got.status != 401 || !strings.Contains(got.body, `"reason":"signed_out"`) || b.token().IsZero() {
+		t.Errorf("state: %+v", got)
+	}
+	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "ended by a sign-out") {
+		t.Errorf("ended: %+v", got)
+	}
+	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "Nobody is signed in") || strings.Contains(got.body, "sign-in?return=%2Fexeunt") {
+		t.Errorf("ended again: %+v", got)
+	}
+}
+
+func TestAppCookieOnASharedComputerHasNoExpiry(t *testing.T) {
+	c := newChirp(t)
+	proof := c.NewAccount(t, "ada")
+	for kind, expires := range map[exeunt.SessionKind]bool{exeunt.KindKept: true, exeunt.KindShared: false} {
+		_, s := c.NewSession(t, proof, kind)
+		got := c.browser(t).signIn(s, "/")
+		for _, line := range got.header.Values("Set-Cookie") {
+			if strings.HasPrefix(line, "__Host-chirp=") && strings.Contains(line, "Expires=") != expires {
+				t.Errorf("%s: %s", kind, strings.Split(line, ";")[1:])
+			}
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package webapp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// FormSession is the name of the hidden field by which a form says which app
+// session it was rendered for: Person.AppSession. Requests by script say it
+// in the header HeaderRenderedFor.
+const (
+	FormSession       = "session"
+	HeaderRenderedFor = "Rendered-For-Session"
+)
+
+// Middleware checks the cookie of each request, with the authority or, where
+// nothing changes, with the app's Verifier, and serves the addresses below
+// /exeunt/. A handler behind it finds the person with Who; without one,
+// nobody is signed in. What never reaches the handler:
+//   - a request for another host: 421;
+//   - a request that may change something and does not come from this app's
+//     own pages: 403;
+//   - a request with a dead credential: 401, the cookie expired, the origin's
+//     storage cleared, and a page that says what happened. A post is thrown
+//     away, and not repeated after the next sign-in;
+//   - a post that was rendered for another sign-in than the one active: 409;
+//   - a request of which the authority cannot tell: 503. The cookie stays.
+func (a *App) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		distrust(r.Header)
+		switch {
+		case r.Host != a.host:
+			a.notice(w, r, Notice{Kind: NoticeWrongHost})
+		case !a.sameOrigin(r):
+			a.notice(w, r, Notice{Kind: NoticeForeign})
+		case strings.HasPrefix(r.URL.Path, "/exeunt/"):
+			a.routes.ServeHTTP(w, r)
+		default:
+			a.serve(w, r, next)
+		}
+	})
+}
+
+// RequirePerson lets only signed-in requests through to next. It goes behind
+// Middleware.
+func (a *App) RequirePerson(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := Who(r.Context()); !ok {
+			a.notice(w, r, Notice{Kind: NoticeSignIn})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	w.Header().Add("Vary", "Cookie")
+	// The body comes first and the check after it: a request whose body is
+	// held back must not be carried out for a session that ended meanwhile.
+	if !safeMethod(r.Method) && !a.takeBody(w, r) {
+		return
+	}
+	token, found := a.token(r)
+	if !found {
+		next.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	check := a.check
+	if safeMethod(r.Method) {
+		check = a.glance
+	}
+	person, err := check(r.Context(), token, isActivity(r))
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	if !safeMethod(r.Method) && renderedFor(r) != person.AppSession {
+		a.notice(w, r, Notice{Kind: NoticeOtherSession})
+		return
+	}
+	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), personKey{}, person)))
+}
+
+// checker is the Check of a Client or a Verifier.
+type checker func(ctx context.Context, token client.Secret, activity bool) (client.Person, error)
+
+// check asks the authority about this app's cookie.
+func (a *App) check(ctx context.Context, token client.Secret, activity bool) (client.Person, error) {
+	p, err := a.own(a.Client.Check)(ctx, token, activity)
+	if a.Verifier != nil && errors.Is(err, client.ErrSignedOut) {
+		a.Verifier.Forget(token) // what has been said once is not taken back
+	}
+	return p, err
+}
+
+// glance checks this app's cookie for somebody who only reads.
+func (a *App) glance(ctx context.Context, token client.Secret, activity bool) (client.Person, error) {
+	if a.Verifier == nil {
+		return a.check(ctx, token, activity)
+	}
+	return a.own(a.Verifier.Check)(ctx, token, activity)
+}
+
+// own takes another app's token for what it is worth here: none.
+func (a *App) own(check checker) checker {
+	return func(ctx context.Context, token client.Secret, activity bool) (client.Person, error) {
+		if token.IsZero() {
+			return client.Person{}, &client.EndedError{} // damaged
+		}
+		p, err := check(ctx, token, activity)
+		if err == nil && (p.Client != a.ID || p.AppSession == "") {
+			return client.Person{}, &client.EndedError{}
+		}
+		return p, err
+	}
+}
+
+// end ends the token's app session, here too.
+func (a *App) end(ctx context.Context, token client.Secret) error {
+	if a.Verifier != nil {
+		defer a.Verifier.Forget(token)
+	}
+	return a.Client.End(ctx, token)
+}
+
+// refuse answers a request whose cookie was not accepted.
+func (a *App) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var ended *client.EndedError
+	if !errors.As(err, &ended) {
+		if r.Context().Err() == nil {
+			a.Log.Warn("the session authority could not be asked", "err", err)
+		}
+		a.notice(w, r, Notice{Kind: NoticeUnavailable})
+		return
+	}
+	if isRead(r) {
+		a.forget(w)
+	}
+	a.notice(w, r, Notice{Kind: NoticeEnded, Reason: ended.Reason, At: ended.At})
+}
+
+// isRead reports whether a person will read the answer. What a page fetches by
+// itself, or the browser ahead of time, must not use up the explanation: the
+// cookie stays for the page that gives it, and is refused until then.
+func isRead(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return (mode == "" || mode == "navigate") && r.Header.Get("Sec-Purpose") == ""
+}
+
+// distrust removes what only the authority may say about a person.
+func distrust(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "Remote-") || strings.HasPrefix(name, "Exeunt-") {
+			delete(h, name)
+		}
+	}
+}
+
+// sameOrigin reports whether the request may change something. A browser that
+// says neither Sec-Fetch-Site nor Origin with a post is too old to be told
+// from a forgery.
+func (a *App) sameOrigin(r *http.Request) bool {
+	if safeMethod(r.Method) {
+		return true
+	}
+	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
+		return false
+	}
+	return a.cross.Check(r) == nil
+}
+
+func safeMethod(m string) bool {
+	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
+}
+
+// isActivity reports whether a person is behind the request: they opened a
+// page or sent a form. What a page fetches by itself is not.
+func isActivity(r *http.Request) bool {
+	if r.Header.Get("Sec-Purpose") != "" { // fetched ahead
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Mode") {
+	case "navigate":
+		return true
+	case "": // an old browser: it asks for a page by naming HTML
+		return !safeMethod(r.Method) || strings.Contains(r.Header.Get("Accept"), "text/html")
+	}
+	return !safeMethod(r.Method)
+}
+
+// takeBody reads the whole body.
+func (a *App) takeBody(w http.ResponseWriter, r *http.Request) bool {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
+	if err != nil {
+		a.notice(w, r, Notice{Kind: NoticeTooLarge})
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	return true
+}
+
+// renderedFor returns the app session that the request was rendered for. The
+// body stays readable for the handler.
+func renderedFor(r *http.Request) string {
+	if s := r.Header.Get(HeaderRenderedFor); s != "" {
+		return s
+	}
+	kind, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	body, err := r.GetBody()
+	if err != nil {
+		return ""
+	}
+	switch kind {
+	case "application/x-www-form-urlencoded":
+		b, _ := io.ReadAll(body)
+		form, err := url.ParseQuery(string(b))
+		if err != nil {
+			return ""
+		}
+		return form.Get(FormSession)
+	case "multipart/form-data":
+		return multipartField(body, params["boundary"], FormSession)
+	}
+	return ""
+}

@@ -1,0 +1,159 @@
+package webapp
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// A flow is one sign-in under way in a browser: what came back must match what
+// was sent (RFC 6749 section 10.12, RFC 7636). Several tabs may sign in at
+// once, so the cookie holds a few flows, newest first.
+type flow struct {
+	state, verifier, back string
+}
+
+const (
+	maxFlows   = 4
+	flowLife   = 10 * time.Minute
+	maxBackLen = 512
+)
+
+// signIn sends the browser to the authority, which asks the person.
+func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
+	f := flow{state: rand.Text(), verifier: rand.Text() + rand.Text(), back: localPath(r.URL.Query().Get("return"))}
+	flows := append([]flow{f}, a.flows(r)...)
+	c := a.cookie(a.flowName(), formatFlows(flows[:min(len(flows), maxFlows)]))
+	c.MaxAge = int(flowLife.Seconds())
+	http.SetCookie(w, c)
+	challenge := sha256.Sum256([]byte(f.verifier))
+	a.redirect(w, a.Client.URL("/authorize", url.Values{
+		"client_id":             {a.ID},
+		"redirect_uri":          {a.callbackURL()},
+		"state":                 {f.state},
+		"code_challenge":        {base64.RawURLEncoding.EncodeToString(challenge[:])},
+		"code_challenge_method": {"S256"},
+	}))
+}
+
+func (a *App) callbackURL() string { return a.URL + "/exeunt/callback" }
+
+// callback takes the code that the browser brings and exchanges it for an app
+// session, directly with the authority.
+func (a *App) callback(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f, rest, ok := pick(a.flows(r), q.Get("state"))
+	if !ok {
+		a.notice(w, r, Notice{Kind: NoticeFlow})
+		return
+	}
+	a.keepFlows(w, rest)
+	if q.Get("code") == "" { // the person declined: RFC 6749 section 4.1.2.1
+		a.redirect(w, "/")
+		return
+	}
+	token, got, err := a.Client.Exchange(r.Context(), client.CodeExchange{
+		Code: client.Sent(q.Get("code")), ClientID: a.ID, RedirectURI: a.callbackURL(), CodeVerifier: client.Sent(f.verifier),
+	})
+	switch {
+	case client.CodeOf(err) != "" && !isUnavailable(err):
+		a.notice(w, r, Notice{Kind: NoticeFlow})
+		return
+	case err != nil || got.App.Client != a.ID:
+		a.Log.Warn("a sign-in could not be completed", "err", err)
+		a.notice(w, r, Notice{Kind: NoticeUnavailable})
+		return
+	}
+	a.endReplaced(r, token)
+	a.remember(w, token, got.Session)
+	a.redirect(w, f.back)
+}
+
+// endReplaced ends the app session whose cookie is about to be overwritten, so
+// that none is left without a holder. It ends with its parent at the latest.
+func (a *App) endReplaced(r *http.Request, by client.Secret) {
+	old, _ := a.token(r)
+	if old.IsZero() || old.Reveal() == by.Reveal() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := a.end(ctx, old); err != nil {
+		a.Log.Warn("a replaced app session could not be ended; it ends with its browser's", "err", err)
+	}
+}
+
+func (a *App) redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer") // the address may hold a code
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// flows reads the flow cookie. What is damaged is left out.
+func (a *App) flows(r *http.Request) (list []flow) {
+	c, err := r.Cookie(a.flowName())
+	if err != nil {
+		return nil
+	}
+	for _, text := range strings.Split(c.Value, "~") {
+		part := strings.Split(text, ".")
+		if len(part) != 3 || part[0] == "" || part[1] == "" || len(list) == maxFlows {
+			continue
+		}
+		back, err := base64.RawURLEncoding.DecodeString(part[2])
+		if err != nil {
+			continue
+		}
+		list = append(list, flow{part[0], part[1], localPath(string(back))})
+	}
+	return list
+}
+
+func formatFlows(list []flow) string {
+	text := make([]string, len(list))
+	for i, f := range list {
+		text[i] = f.state + "." + f.verifier + "." + base64.RawURLEncoding.EncodeToString([]byte(f.back))
+	}
+	return strings.Join(text, "~")
+}
+
+func (a *App) keepFlows(w http.ResponseWriter, list []flow) {
+	c := a.cookie(a.flowName(), formatFlows(list))
+	if len(list) == 0 {
+		expire(w, c)
+		return
+	}
+	c.MaxAge = int(flowLife.Seconds())
+	http.SetCookie(w, c)
+}
+
+// pick takes the flow of that state out of the list.
+func pick(list []flow, state string) (f flow, rest []flow, ok bool) {
+	for _, x := range list {
+		if !ok && subtle.ConstantTimeCompare([]byte(x.state), []byte(state)) == 1 {
+			f, ok = x, true
+			continue
+		}
+		rest = append(rest, x)
+	}
+	return f, rest, ok
+}
+
+// localPath returns a path of this app to come back to, and "/" for anything
+// that a browser could take for another site.
+func localPath(s string) string {
+	if len(s) > maxBackLen || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || strings.HasPrefix(s, "/exeunt/") ||
+		strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+		return "/"
+	}
+	return s
+}

@@ -1,0 +1,72 @@
+package webapp
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// signOut sends the browser to the authority's confirmation, where the person
+// reads what will end: this browser and the apps signed in through it.
+func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
+	a.redirect(w, a.Client.URL("/signout", url.Values{"client": {a.ID}}))
+}
+
+// signOutApp ends only this app's session: the server's half first, and the
+// browser's half only when that is recorded.
+func (a *App) signOutApp(w http.ResponseWriter, r *http.Request) {
+	if !a.takeBody(w, r) {
+		return
+	}
+	token, found := a.token(r)
+	if !found {
+		a.redirect(w, "/exeunt/signed-out")
+		return
+	}
+	person, err := a.check(r.Context(), token, true)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	if renderedFor(r) != person.AppSession {
+		a.notice(w, r, Notice{Kind: NoticeOtherSession})
+		return
+	}
+	if err := a.end(r.Context(), token); err != nil {
+		a.Log.Warn("a sign-out could not be confirmed", "err", err)
+		a.notice(w, r, Notice{Kind: NoticeNotConfirmed})
+		return
+	}
+	a.forget(w)
+	a.redirect(w, "/exeunt/signed-out")
+}
+
+// signedOut is where "Only this app" lands. It believes the authority, not the
+// way by which the browser came.
+func (a *App) signedOut(w http.ResponseWriter, r *http.Request) {
+	a.explain(w, r, Notice{Kind: NoticeSignedOut})
+}
+
+// ended is where an open page goes when its session has ended: it says why,
+// clears the cookie, and leads on only by a click.
+func (a *App) ended(w http.ResponseWriter, r *http.Request) {
+	a.explain(w, r, Notice{Kind: NoticeSignIn})
+}
+
+func (a *App) explain(w http.ResponseWriter, r *http.Request, whenNobody Notice) {
+	token, found := a.token(r)
+	if !found {
+		a.notice(w, r, whenNobody)
+		return
+	}
+	_, err := a.check(r.Context(), token, false)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	a.redirect(w, "/") // signed in after all, perhaps in another tab
+}
+
+func isUnavailable(err error) bool { return errors.Is(err, client.ErrUnavailable) }

@@ -1,0 +1,176 @@
+package webapp
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/exeunt/exeunt/client"
+)
+
+// stream tells an open page how its session fares, until it ends.
+func (a *App) stream(w http.ResponseWriter, r *http.Request) {
+	token, found := a.token(r)
+	if !found || token.IsZero() {
+		client.WriteState(w, client.State{State: client.Over})
+		return
+	}
+	// Asked before listening: any twenty characters look like a token, and each
+	// would begin a stream to the authority.
+	if s := a.stateNow(r); s.State != client.Live {
+		client.WriteState(w, s)
+		return
+	}
+	// And again once it listens, so that nothing falls between.
+	page, leave, ok := a.streams.join(token)
+	if !ok {
+		client.WriteState(w, client.State{State: client.Unknown})
+		return
+	}
+	defer leave()
+	s := a.stateNow(r)
+	if s.State != client.Live {
+		client.WriteState(w, s)
+		return
+	}
+	out := client.NewStreamWriter(w)
+	if out.State(s) != nil {
+		return
+	}
+	tick := time.NewTicker(client.Beat)
+	defer tick.Stop()
+	for s.State != client.Over {
+		var err error
+		select {
+		case s = <-page:
+			err = out.State(s)
+		case <-tick.C:
+			err = out.Beat()
+		case <-r.Context().Done():
+			return
+		case <-a.streams.ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// streams follows app sessions at the authority for the pages that are open here:
+// one stream for each session, however many pages it has.
+type streams struct {
+	client *client.Client
+	ctx    context.Context
+	stop   context.CancelFunc
+
+	mu   sync.Mutex
+	open map[[sha256.Size]byte]*stream // by the token's hash
+}
+
+// stream is the stream of one session.
+type stream struct {
+	pages  map[page]struct{}
+	last   client.State // zero until the first news
+	cancel context.CancelFunc
+	linger *time.Timer // runs while there is no page
+}
+
+// page is where an open page hears of the latest state.
+type page chan client.State
+
+const (
+	// lingerFor keeps the stream while a person goes from page to page.
+	lingerFor = 5 * time.Second
+	// maxPages open for one session; browsers share one stream between tabs.
+	maxPages = 32
+)
+
+func newStreams(c *client.Client) *streams {
+	s := &streams{client: c, open: map[[sha256.Size]byte]*stream{}}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s
+}
+
+// join adds a page. leave must be called; ok is false when the session has too
+// many pages already.
+func (s *streams) join(token client.Secret) (p page, leave func(), ok bool) {
+	key := sha256.Sum256([]byte(token.Reveal()))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.open[key]
+	if of == nil {
+		of = s.start(key, token)
+	}
+	if len(of.pages) >= maxPages {
+		return nil, nil, false
+	}
+	if of.linger != nil {
+		of.linger.Stop()
+		of.linger = nil
+	}
+	p = make(page, 1)
+	of.pages[p] = struct{}{}
+	if of.last.State == client.Unknown {
+		p <- of.last
+	}
+	return p, func() { s.leave(of, p) }, true
+}
+
+// start must be called with the lock held.
+func (s *streams) start(key [sha256.Size]byte, token client.Secret) *stream {
+	ctx, cancel := context.WithCancel(s.ctx)
+	of := &stream{pages: map[page]struct{}{}, cancel: cancel}
+	s.open[key] = of
+	go func() {
+		defer cancel()
+		s.client.Stream(ctx, token, func(state client.State) { s.tell(of, state) }) // returns only when over or cancelled
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.open[key] == of {
+			delete(s.open, key)
+		}
+	}()
+	return of
+}
+
+// tell gives every page the latest state. A page that is slow misses states in
+// between, never the last one.
+func (s *streams) tell(of *stream, state client.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of.last = state
+	for p := range of.pages {
+		select {
+		case <-p:
+		default:
+		}
+		p <- state
+	}
+}
+
+func (s *streams) leave(of *stream, p page) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(of.pages, p)
+	if len(of.pages) == 0 {
+		of.linger = time.AfterFunc(lingerFor, func() { s.drop(of) })
+	}
+}
+
+// drop ends the stream of a session that has no page.
+func (s *streams) drop(of *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(of.pages) > 0 {
+		return
+	}
+	of.cancel()
+	for key, x := range s.open {
+		if x == of {
+			delete(s.open, key)
+		}
+	}
+}

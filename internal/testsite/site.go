@@ -1,0 +1,74 @@
+// Package testsite is a real authority behind real HTTP, for the tests of what
+// apps are built on. It decides nothing; only tests may import it.
+package testsite
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/api"
+	"github.com/exeunt/exeunt/internal/gate"
+	"github.com/exeunt/exeunt/internal/stream"
+	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// Site is a real authority behind real HTTP, under a name that only the SDK's
+// own transport resolves.
+type Site struct {
+	*testnode.Node
+	Server  *httptest.Server
+	Client  *client.Client
+	Streams atomic.Int32 // upstream streams, all told
+	Opened  chan struct{}
+	Away    atomic.Bool  // the authority does not answer
+	Gates   atomic.Int32 // questions at the gate
+}
+
+// Localhost is a server's address under a name below localhost.
+func Localhost(s *httptest.Server, name string) string {
+	u, _ := url.Parse(s.URL)
+	return "http://" + name + ".localhost:" + u.Port()
+}
+
+// New returns a site where Chirp and another app come back to an address.
+func New(t *testing.T, redirectURI string) *Site {
+	t.Helper()
+	s := &Site{Opened: make(chan struct{}, 64)}
+	s.Node = testnode.New(t, testnode.Options{Clients: []exeunt.Client{
+		testnode.ClientAt(testnode.Chirp, redirectURI), testnode.ClientAt(testnode.Other, redirectURI),
+	}})
+	done := make(chan struct{})
+	mux := http.NewServeMux()
+	door := gate.New(s.Authority)
+	mux.HandleFunc("/gate", func(w http.ResponseWriter, r *http.Request) { s.Gates.Add(1); door.ServeHTTP(w, r) })
+	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, Log: s.Log}).Mount(mux)
+	streams := stream.New(stream.Deps{Authority: s.Authority, Now: s.Now, Done: done, Surface: web.Surface{Fail: api.Fail, Log: s.Log}})
+	streams.MountBearer(mux)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.Away.Load() {
+			panic(http.ErrAbortHandler) // cuts the connection without an answer
+		}
+		if strings.HasSuffix(r.URL.Path, "/stream") {
+			s.Streams.Add(1)
+			select {
+			case s.Opened <- struct{}{}:
+			default: // more than a test waits for
+			}
+		}
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { close(done); s.Server.Close() })
+	var err error
+	s.Client, err = client.New(Localhost(s.Server, "exeunt"), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
