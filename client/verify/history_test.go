@@ -50,6 +50,21 @@ func TestAnotherEventWithTheSameNumberIsFound(t *testing.T) {
 	}
 }
 
+// A node may be further on in another history than the stream will ever come.
+func TestAnotherHistoryThatIsAheadIsFound(t *testing.T) {
+	verifying(t, func(t *testing.T, f *fake, v *Verifier) {
+		f.end(client.LogEvent{Kind: client.EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
+		synctest.Wait()
+		ada := f.person("ada", "1")
+		f.expect(t, v, ada, "valid", 1)
+		f.set(func() { f.held = true })
+		f.replace(client.LogEvent{Kind: client.EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
+		f.tell(client.LogEvent{Kind: client.EventEnded, Scope: "account", Account: "acc_grace", Generation: 3})
+		time.Sleep(v.MaxStaleness / 4)
+		f.expect(t, v, ada, "ended", 1)
+	})
+}
+
 // So it is at the place where a verifier began, of which it has heard no event.
 func TestAnotherEventWhereItBeganIsFound(t *testing.T) {
 	verifying(t, func(t *testing.T, f *fake, v *Verifier) {

@@ -156,8 +156,6 @@ func (v *Verifier) confirm(ctx context.Context) error {
 	case !v.connected:
 		// Without the stream an end would be known only when the window closes.
 		return v.why
-	case !h.has(at):
-		return nil // the stream has told of another history meanwhile
 	case p.History == client.HistorySame:
 		if len(h.waiting) == maxWaiting {
 			h.waiting = h.waiting[1:]
