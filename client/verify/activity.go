@@ -125,7 +125,7 @@ func (v *Verifier) handedIn(batch []*kept, seen []client.SeenAt, noted client.Ac
 			v.forget(k.hash)
 			continue
 		}
-		if k = v.table.find(k.hash); k != nil { // a newer answer, perhaps
+		if k = v.table.find(&k.hash); k != nil { // a newer answer, perhaps
 			atLeast(&k.idleAt, noted.Now-seen[i].Ago+k.idle)
 		}
 	}

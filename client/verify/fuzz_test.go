@@ -65,14 +65,14 @@ func FuzzEventStream(f *testing.F) {
 		if err == nil {
 			t.Fatal("a stream ended without saying so")
 		}
-		if v.table.find(hash) != nil && ended {
+		if v.table.find(&hash) != nil && ended {
 			t.Fatal("it was ended, and is kept")
 		}
 		if v.window.Load() != nil {
 			t.Fatal("a stream opened a window")
 		}
 		v.lost(err)
-		if errors.Is(err, errDiverged) && (v.table.len() != 0 || v.history.epoch != "") {
+		if errors.Is(err, errDiverged) && (v.table.count != 0 || v.history.epoch != "") {
 			t.Fatal("something was kept across another history")
 		}
 	})

@@ -157,7 +157,7 @@ func (v *Verifier) keep(hash tokenHash, a *client.Checked, asked instant) bool {
 		}
 	}
 	k.idleAt.Store(a.IdleAt.UnixMilli())
-	if old := v.table.find(hash); old != nil {
+	if old := v.table.find(&hash); old != nil {
 		k.generation = max(k.generation, old.generation)
 		atLeast(&k.idleAt, old.idleAt.Load())
 		k.seen.Store(old.seen.Load())

@@ -121,8 +121,8 @@ func TestAnEchoFromAheadIsHeldAgainstTheStream(t *testing.T) {
 				}
 				f.set(func() { f.held, f.noEcho = false, true })
 				synctest.Wait()
-				if v.Fresh() != same || (v.table.len() == 1) != same {
-					t.Errorf("fresh: %v, %d sessions kept", v.Fresh(), v.table.len())
+				if v.Fresh() != same || (v.table.count == 1) != same {
+					t.Errorf("fresh: %v, %d sessions kept", v.Fresh(), v.table.count)
 				}
 			})
 		})
@@ -154,7 +154,7 @@ func TestAnAnswerFromAheadIsNotKept(t *testing.T) {
 				f.end(client.LogEvent{Kind: client.EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
 				ada := f.person("ada", "1")
 				f.expect(t, v, ada, "valid", 1)
-				if v.table.len() != 0 {
+				if v.table.count != 0 {
 					t.Error("it is kept before its place is known to be in this history")
 				}
 				if c.end {
@@ -167,7 +167,7 @@ func TestAnAnswerFromAheadIsNotKept(t *testing.T) {
 					return
 				}
 				f.expect(t, v, ada, "valid", 1)
-				if kept := v.table.len() == 1; kept != c.kept {
+				if kept := v.table.count == 1; kept != c.kept {
 					t.Errorf("kept: %v", kept)
 				}
 			})

@@ -79,8 +79,8 @@ func TestAnotherHistoryIsBegunAfresh(t *testing.T) {
 				f.expect(t, v, ada, "valid", 1)
 				f.raw(bad)
 				synctest.Wait()
-				if v.Fresh() || v.table.len() != 0 {
-					t.Errorf("fresh %v, %d kept", v.Fresh(), v.table.len())
+				if v.Fresh() || v.table.count != 0 {
+					t.Errorf("fresh %v, %d kept", v.Fresh(), v.table.count)
 				}
 				f.set(func() { f.streams = nil })
 				time.Sleep(2 * time.Second)
@@ -144,8 +144,8 @@ func TestReloadForgets(t *testing.T) {
 		})
 		f.raw("event: reload\ndata: {\"epoch\":\"e1\",\"seq\":5}\n\n")
 		synctest.Wait()
-		if v.Fresh() || v.table.len() != 0 {
-			t.Errorf("fresh %v, %d kept", v.Fresh(), v.table.len())
+		if v.Fresh() || v.table.count != 0 {
+			t.Errorf("fresh %v, %d kept", v.Fresh(), v.table.count)
 		}
 		time.Sleep(v.MaxStaleness / 2)
 		f.expect(t, v, ada, "valid", 1)

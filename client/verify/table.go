@@ -2,27 +2,25 @@ package verify
 
 import (
 	"crypto/sha256"
-	"sync"
+	"encoding/binary"
 	"sync/atomic"
 	"time"
 
 	"github.com/exeunt/exeunt/client"
 )
 
-// table is what a verifier keeps of sessions. A check locks one shard for the
-// moment of looking; who is in the table changes only under the verifier's lock.
+// table is what a verifier keeps of sessions: an open-addressing hash table that a
+// check searches without a lock. Who is in it changes only under the verifier's
+// lock; a check that looks meanwhile may miss a session, which costs a question.
 type table struct {
-	shards   [tableShards]shard
-	most     int                           // in each shard
+	slots    atomic.Pointer[[]slot] // at most a quarter of them in use, a power of two
+	count    int
+	most     int
 	accounts map[string]map[*kept]struct{} // the sessions of each
 }
 
-const tableShards = 64
-
-type shard struct {
-	sync.RWMutex
-	sessions map[tokenHash]*kept
-}
+// slot holds a session, in the first that was free from where its hash points at.
+type slot = atomic.Pointer[kept]
 
 // tokenHash is what the table knows a token by.
 type tokenHash [sha256.Size]byte
@@ -63,53 +61,82 @@ func (k *kept) person(now, idleAt int64) client.Person {
 }
 
 func newTable(most int) *table {
-	t := &table{most: (most + tableShards - 1) / tableShards, accounts: map[string]map[*kept]struct{}{}}
-	for i := range t.shards {
-		t.shards[i].sessions = map[tokenHash]*kept{}
-	}
+	t := &table{most: most, accounts: map[string]map[*kept]struct{}{}}
+	t.slots.Store(new(make([]slot, 64)))
 	return t
 }
 
-func (t *table) shard(h tokenHash) *shard { return &t.shards[h[0]%tableShards] }
+// start is where the search for a token begins in so many slots.
+func (h *tokenHash) start(slots []slot) int {
+	return int(binary.LittleEndian.Uint64(h[:])) & (len(slots) - 1)
+}
+
+func after(i int, slots []slot) int { return (i + 1) & (len(slots) - 1) }
+
+// search returns the slot of a session, or the free one that it would have.
+func search(slots []slot, h *tokenHash) (int, *kept) {
+	for i := h.start(slots); ; i = after(i, slots) {
+		if k := slots[i].Load(); k == nil || k.hash == *h {
+			return i, k
+		}
+	}
+}
 
 // find returns what is kept of a session, nil for nothing.
-func (t *table) find(h tokenHash) *kept {
-	s := t.shard(h)
-	s.RLock()
-	defer s.RUnlock()
-	return s.sessions[h]
+func (t *table) find(h *tokenHash) *kept {
+	_, k := search(*t.slots.Load(), h)
+	return k
 }
 
 // put adds a session, in place of what is known of it. When there is no room it
 // takes one out: any, since to forget costs no more than to ask again.
 func (t *table) put(k *kept) {
-	s := t.shard(k.hash)
-	if old := s.sessions[k.hash]; old != nil {
+	slots := *t.slots.Load()
+	i, old := search(slots, &k.hash)
+	switch {
+	case old != nil:
 		t.unlist(old)
-	} else if len(s.sessions) >= t.most {
-		for _, other := range s.sessions {
-			t.drop(other)
-			break
+	case t.count == t.most:
+		for slots[i].Load() == nil {
+			i = after(i, slots)
 		}
+		t.drop(slots[i].Load())
+	case 4*t.count == len(slots):
+		grown := make([]slot, 2*len(slots))
+		t.each("", func(k *kept) {
+			i, _ := search(grown, &k.hash)
+			grown[i].Store(k)
+		})
+		t.slots.Store(&grown)
+		slots = grown
 	}
+	i, _ = search(slots, &k.hash)
+	slots[i].Store(k)
 	of := t.accounts[k.who.Account]
 	if of == nil {
 		of = map[*kept]struct{}{}
 		t.accounts[k.who.Account] = of
 	}
 	of[k] = struct{}{}
-	s.Lock()
-	defer s.Unlock()
-	s.sessions[k.hash] = k
+	t.count++
 }
 
 // drop takes a session out.
 func (t *table) drop(k *kept) {
 	t.unlist(k)
-	s := t.shard(k.hash)
-	s.Lock()
-	defer s.Unlock()
-	delete(s.sessions, k.hash)
+	slots := *t.slots.Load()
+	free, _ := search(slots, &k.hash)
+	// A search ends at a free slot: what stands behind this one moves up, unless
+	// its own search begins behind it.
+	for i := after(free, slots); slots[i].Load() != nil; i = after(i, slots) {
+		other := slots[i].Load()
+		begins := other.hash.start(slots)
+		if (i-begins)&(len(slots)-1) >= (i-free)&(len(slots)-1) {
+			slots[free].Store(other)
+			free = i
+		}
+	}
+	slots[free].Store(nil)
 }
 
 func (t *table) unlist(k *kept) {
@@ -118,6 +145,7 @@ func (t *table) unlist(k *kept) {
 	if len(of) == 0 {
 		delete(t.accounts, k.who.Account)
 	}
+	t.count--
 }
 
 // each calls f for the sessions of an account, or of all when it is empty; f may
@@ -136,10 +164,3 @@ func (t *table) each(account string, f func(*kept)) {
 
 // clear forgets everything.
 func (t *table) clear() { t.each("", t.drop) }
-
-func (t *table) len() (n int) {
-	for _, of := range t.accounts {
-		n += len(of)
-	}
-	return n
-}

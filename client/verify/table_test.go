@@ -13,10 +13,11 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// hashNumbered has few different shards, so that sessions are in each other's way.
+// hashNumbered has few different beginnings, so that sessions are in each other's
+// way, also where the table's end is its beginning.
 func hashNumbered(n int) (h tokenHash) {
 	h = sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(n)))
-	h[0] = byte(n % 3)
+	binary.LittleEndian.PutUint64(h[:], uint64(n%9*100-5))
 	return h
 }
 
@@ -38,10 +39,11 @@ func TestTableAgreesWithAMap(t *testing.T) {
 			latest := [numbers]int64{}
 			for !stop.Load() {
 				n := rand.IntN(numbers)
-				k := table.find(hashNumbered(n))
+				h := hashNumbered(n)
+				k := table.find(&h)
 				switch {
 				case k == nil:
-				case k.hash != hashNumbered(n) || k.who.Session != fmt.Sprint(n):
+				case k.hash != h || k.who.Session != fmt.Sprint(n):
 					t.Errorf("%d is found as %s", n, k.who.Session)
 					return
 				case k.expires < latest[n]:
@@ -59,7 +61,8 @@ func TestTableAgreesWithAMap(t *testing.T) {
 		if version%10_000 > 8_000 {
 			n %= 20 // most of them go
 		}
-		k := table.find(hashNumbered(n))
+		h := hashNumbered(n)
+		k := table.find(&h)
 		_, there := model[n]
 		if there != (k != nil) {
 			t.Fatalf("%d: in the table %v, in the model %v", n, k != nil, there)
@@ -75,17 +78,18 @@ func TestTableAgreesWithAMap(t *testing.T) {
 			continue
 		}
 		for n := range numbers {
-			k := table.find(hashNumbered(n))
+			h := hashNumbered(n)
+			k := table.find(&h)
 			if version, there := model[n]; there != (k != nil) || there && k.expires != int64(version) {
 				t.Fatalf("%d: %+v, in the model %d, %v", n, k, version, there)
 			}
 		}
-		if table.len() != len(model) {
-			t.Fatalf("%d in lists, %d in the model", table.len(), len(model))
+		if table.count != len(model) {
+			t.Fatalf("%d in lists, %d in the model", table.count, len(model))
 		}
 		for account := range 7 {
 			table.each(fmt.Sprint("acc_", account), func(k *kept) {
-				if table.find(k.hash) != k {
+				if table.find(&k.hash) != k {
 					t.Fatal("listed, and not found")
 				}
 			})
@@ -94,9 +98,9 @@ func TestTableAgreesWithAMap(t *testing.T) {
 	stop.Store(true)
 	readers.Wait()
 	table.clear()
-	for i := range table.shards {
-		if n := len(table.shards[i].sessions); n != 0 {
-			t.Errorf("%d are left", n)
+	for i := range *table.slots.Load() {
+		if (*table.slots.Load())[i].Load() != nil {
+			t.Errorf("slot %d is still in use", i)
 		}
 	}
 }
@@ -127,11 +131,12 @@ func TestANewerAnswerKeepsWhatIsKnownBetter(t *testing.T) {
 		if !v.keep(hashOf(token), &a, v.now()) {
 			t.Fatal("not kept")
 		}
-		return v.table.find(hashOf(token))
+		hash := hashOf(token)
+		return v.table.find(&hash)
 	}
 	k := answer(2, 9000)
 	k.seen.Store(7)
-	if k = answer(1, 8000); k.generation != 2 || k.idleAt.Load() != 9000 || k.seen.Load() != 7 || v.table.len() != 1 {
-		t.Errorf("generation %d, idle at %d, seen %d, %d kept", k.generation, k.idleAt.Load(), k.seen.Load(), v.table.len())
+	if k = answer(1, 8000); k.generation != 2 || k.idleAt.Load() != 9000 || k.seen.Load() != 7 || v.table.count != 1 {
+		t.Errorf("generation %d, idle at %d, seen %d, %d kept", k.generation, k.idleAt.Load(), k.seen.Load(), v.table.count)
 	}
 }

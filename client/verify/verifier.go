@@ -148,7 +148,7 @@ func (v *Verifier) recall(hash tokenHash, activity bool) (p client.Person, ok bo
 	// The other way round, whoever was stopped in between would answer with
 	// what he saw before by a window that was opened since.
 	w := v.window.Load()
-	k := v.table.find(hash)
+	k := v.table.find(&hash)
 	if k == nil {
 		return p, false
 	}
@@ -225,7 +225,7 @@ func (v *Verifier) Forget(token client.Secret) {
 func (v *Verifier) forget(hash tokenHash) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if k := v.table.find(hash); k != nil {
+	if k := v.table.find(&hash); k != nil {
 		v.table.drop(k)
 	}
 }
