@@ -78,6 +78,23 @@ func (n *node) app(handle, label string) (exeunt.Token, exeunt.SessionID) {
 	return token, s.ID
 }
 
+// appSession signs the browser's session in to Chirp.
+func (n *node) appSession(b *browser) {
+	n.t.Helper()
+	n.NewAppSession(n.t, exeunt.Session{Account: n.id("ada"), ID: b.session()}, testnode.Chirp)
+}
+
+// breakReads takes away columns that profiles and lists are read from, and that
+// no ending needs.
+func (n *node) breakReads() {
+	n.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+n.Path)
+	n.must(err)
+	defer db.Close()
+	_, err = db.Exec(`ALTER TABLE accounts RENAME COLUMN display TO display_gone; ALTER TABLE sessions RENAME COLUMN user_agent TO user_agent_gone`)
+	n.must(err)
+}
+
 // recorded is everything the database holds but the activity, which a page
 // load is, and the counter of transactions.
 func (n *node) recorded() string {

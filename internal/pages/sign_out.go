@@ -38,7 +38,7 @@ func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor
 // signOut ends the session, or every one. A credential that is dead already is
 // cleared all the same: that is what was asked for.
 func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
+	v := p.arrive(r)
 	switch {
 	case v.SignedIn():
 		return formOf(p.endHere)(w, r, v)
@@ -65,6 +65,8 @@ func (p *Pages) endHere(w http.ResponseWriter, r *http.Request, v web.Visitor) e
 // order is the promise: first the end is on stable storage and in memory, then
 // the browser is told to forget, then it is said to be done. When the end is
 // not confirmed the cookies stay, so that the same button can be pressed again.
+// Nothing is read from the store first: a store that is slow to read must not
+// keep anybody signed in. What ended is counted in the transaction that ends it.
 func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope) error {
 	key, err := formKey(r)
 	if err != nil {
@@ -74,7 +76,6 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	if scope == exeunt.ScopeSession {
 		rev.Session = v.Answer.Session
 	}
-	apps := p.liveApps(r, v)
 	done, err := p.Authority.End(r.Context(), v.Actor(r, p.Peers), rev)
 	if err != nil {
 		return err
@@ -82,24 +83,9 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	p.Browser.Cookies.ClearPair(w)
 	web.ClearStorage(w)
 	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
-		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: apps, Shared: v.Answer.Kind == exeunt.KindShared,
+		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: int(done.Apps), Shared: v.Answer.Kind == exeunt.KindShared,
 	}))
 	return redirect(w, signedOutPath(p.client(r.PostFormValue("client"))))
-}
-
-// liveApps counts the app sessions that end with this browser's. When it cannot
-// be told nothing is said about them; the sign-out does not wait for that.
-func (p *Pages) liveApps(r *http.Request, v web.Visitor) (n int) {
-	s, err := p.thisSession(r.Context(), v)
-	if err != nil {
-		return 0
-	}
-	for _, app := range s.Apps {
-		if app.End == nil {
-			n++
-		}
-	}
-	return n
 }
 
 func parseScope(s string) (exeunt.Scope, error) {

@@ -43,6 +43,28 @@ func TestSignOut(t *testing.T) {
 	}
 }
 
+// What cannot be read keeps nobody signed in: an ending waits for no profile and
+// no list, and what ended with it is counted in its own transaction.
+func TestSignOutReadsNothingBeforehand(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b, other := n.signedIn("ada"), n.signedIn("ada")
+	n.appSession(b)
+	form, row := b.get("/signout").form("/signout"), "/sessions/"+other.session().String()+"/end"
+	end := b.get("/sessions").form(row)
+	for range 10_000 { // profiles until this account's is forgotten
+		n.Live.SetProfile(exeunt.NewAccountID(), exeunt.Profile{Version: 1})
+	}
+	n.breakReads()
+	b.get("/sessions").is(http.StatusServiceUnavailable)
+	b.post(row, end).leadsTo("/sessions")
+	a := b.post("/signout", form).leadsTo("/signed-out")
+	if got := n.ends(); !slices.Equal(got, []string{"session signed_out", "session signed_out"}) {
+		t.Errorf("the log has %q", got)
+	}
+	b.follow(a).says("Signed out of this browser", "One app sign-in ended with it")
+}
+
 func TestSignOutOnASharedComputerSaysToCloseTheWindow(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")

@@ -12,14 +12,19 @@ import (
 // page is a handler for somebody who is signed in.
 type page func(w http.ResponseWriter, r *http.Request, v web.Visitor) error
 
-// visit tells who is there, and counts the request as activity if it is any.
-func (p *Pages) visit(r *http.Request) web.Visitor {
+// arrive tells who is there, and counts the request as activity if it is any.
+func (p *Pages) arrive(r *http.Request) web.Visitor {
 	v := p.Browser.Visitor(r)
 	if v.SignedIn() && web.IsActivity(r) {
 		p.Authority.Touch(v.Answer)
 		v.Answer = p.Authority.Check(r.Context(), v.Token) // its idle time counts from now
 	}
-	return p.Browser.Introduced(r.Context(), v)
+	return v
+}
+
+// visit is arrive with the profile, which a page shows.
+func (p *Pages) visit(r *http.Request) web.Visitor {
+	return p.Browser.Introduced(r.Context(), p.arrive(r))
 }
 
 // unsure reports that there is a credential and nobody can tell what it is
@@ -53,6 +58,12 @@ func (p *Pages) admit(w http.ResponseWriter, r *http.Request, v web.Visitor, h p
 // form lets only posts in that come from a form of the session active now. A
 // tab left over from another sign-in changes nothing.
 func (p *Pages) form(h page) web.Handler { return p.signedIn(formOf(h)) }
+
+// ending is form for what ends sessions. It needs no profile, and must not wait
+// for one.
+func (p *Pages) ending(h page) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error { return p.admit(w, r, p.arrive(r), formOf(h)) }
+}
 
 func formOf(h page) page {
 	return func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
