@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 )
 
 const checksEach = 200_000
@@ -23,7 +24,7 @@ func (b *bench) check(ctx context.Context, rounds int) error {
 		return err
 	}
 	for _, t := range tokens {
-		if !b.node.Authority.Check(ctx, t).Usable() {
+		if !b.node.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsPair}).Usable() {
 			return errors.New("a live session is not usable")
 		}
 	}
@@ -38,7 +39,7 @@ func (b *bench) check(ctx context.Context, rounds int) error {
 		runtime.ReadMemStats(&before)
 		for range rounds {
 			a := each(workers, tokens, func(t exeunt.Token) byte {
-				if !b.node.Authority.Check(ctx, t).Usable() {
+				if !b.node.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsPair}).Usable() {
 					panic("a live session is not usable")
 				}
 				return 0

@@ -15,6 +15,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -105,7 +106,7 @@ func (c *cluster) spread(ctx context.Context) error {
 	}
 	for _, n := range c.nodes {
 		for _, t := range tokens {
-			if !n.Authority.Check(ctx, t).Usable() {
+			if !n.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsBearer}).Usable() {
 				return errors.New("a new session is not usable on every node")
 			}
 		}
@@ -123,7 +124,7 @@ func (c *cluster) spread(ctx context.Context) error {
 		wg.Go(func() {
 			for i, t := range tokens {
 				at := <-ended[i]
-				for n.Authority.Check(ctx, t).State != live.Ended {
+				for n.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsBearer}).State != live.Ended {
 					<-news.C()
 				}
 				took := max(time.Since(at), 0)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/signin"
 )
@@ -192,7 +193,7 @@ func (o *startOrder) timed(ctx context.Context, tokens []exeunt.Token) (ms float
 		return 0, err
 	}
 	for _, t := range tokens {
-		if !node.Authority.Check(ctx, t).Usable() { // none of them is in the store
+		if !node.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsPair}).Usable() { // none of them is in the store
 			return 0, errors.New("a session is not known from the file")
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/authority"
 )
 
 const (
@@ -69,7 +70,7 @@ func (b *bench) checksFor(ctx context.Context, tokens []exeunt.Token, d time.Dur
 		if over != nil && over.Load() || over == nil && last >= d {
 			break
 		}
-		if !b.node.Authority.Check(ctx, tokens[i%len(tokens)]).Usable() {
+		if !b.node.Authority.Check(ctx, authority.Credential{Token: tokens[i%len(tokens)], Use: authority.AsPair}).Usable() {
 			panic("a live session is not usable")
 		}
 		now := time.Since(begun)

@@ -16,7 +16,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/web"
@@ -80,8 +79,7 @@ func (a *API) config() huma.Config {
 
 type (
 	addressKey struct{}
-	tokenKey   struct{}
-	clientKey  struct{}
+	bearerKey  struct{}
 )
 
 // around does for every call what no handler should have to remember.
@@ -89,18 +87,14 @@ func (a *API) around(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	ctx.SetHeader("Cache-Control", "no-store")
 	ctx = huma.WithValue(ctx, addressKey{}, a.Peers.Address(r))
-	if token, ok := web.Bearer(r); ok {
-		ctx = huma.WithValue(ctx, tokenKey{}, token)
-	} else if needsToken(ctx.Operation()) {
+	c := web.Bearer(r)
+	if needsToken(ctx.Operation()) && !c.Use.Takes(c.Token) {
 		// Before the rest of the request is looked at: what is wrong with it is
 		// no matter for somebody who may not make it.
 		write(w, noToken(r))
 		return
 	}
-	if key, ok := web.ClientKey(r); ok {
-		ctx = huma.WithValue(ctx, clientKey{}, key)
-	}
-	next(ctx)
+	next(huma.WithValue(ctx, bearerKey{}, c))
 }
 
 func addressOf(ctx context.Context) netip.Addr {
@@ -108,10 +102,11 @@ func addressOf(ctx context.Context) netip.Addr {
 	return addr
 }
 
-// bearerOf returns the token of a call that needs one; around has seen to it.
-func bearerOf(ctx context.Context) exeunt.Token {
-	token, _ := ctx.Value(tokenKey{}).(exeunt.Token)
-	return token
+// bearerOf returns what the call's Authorization header holds: a client's key, or
+// a person's token in calls that need one.
+func bearerOf(ctx context.Context) authority.Credential {
+	c, _ := ctx.Value(bearerKey{}).(authority.Credential)
+	return c
 }
 
 // operation fills in what calls have in common. The problems each may answer

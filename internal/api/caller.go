@@ -6,7 +6,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/web"
 )
 
 // Presence is the part of an input that says whether a person is at work. (It
@@ -28,17 +27,16 @@ type caller struct {
 
 // caller returns who calls, or the problem to answer with.
 func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
-	t := bearerOf(ctx)
-	ans := a.Authority.Check(ctx, t)
-	switch {
-	case ans.State == authority.Indeterminate:
+	c := bearerOf(ctx)
+	ans := a.Authority.Check(ctx, c)
+	switch ans.State {
+	case authority.Usable:
+	case authority.Indeterminate:
 		return caller{}, a.problem(ctx, exeunt.ErrUnavailable)
-	case ans.State == authority.NoSuch:
+	case authority.NoSuch, authority.WrongUse:
 		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
-	case !ans.Usable():
-		return caller{}, a.endedProblem(ctx, t)
-	case web.OnlyAsPair(ans):
-		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
+	default:
+		return caller{}, a.endedProblem(ctx, c.Token)
 	}
 	if p.Activity != "no" {
 		a.Authority.Touch(ans)

@@ -9,7 +9,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/web"
 )
 
 func (a *API) currentCalls(h huma.API) {
@@ -48,14 +47,14 @@ type signOutInput struct {
 // signOut answers 204 also when there is nothing left to end: a token that the
 // store does not know was never handed out, or was purged after its end.
 func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) {
-	t := bearerOf(ctx)
-	ans := a.Authority.Check(ctx, t)
-	switch {
-	case ans.State == authority.Indeterminate:
-		return nil, a.problem(ctx, exeunt.ErrUnavailable)
-	case ans.State == authority.NoSuch, ans.State == authority.Ended:
+	ans := a.Authority.Check(ctx, bearerOf(ctx))
+	switch ans.State {
+	case authority.Usable, authority.TimedOut:
+	case authority.NoSuch, authority.Ended:
 		return nil, nil
-	case web.OnlyAsPair(ans):
+	case authority.Indeterminate:
+		return nil, a.problem(ctx, exeunt.ErrUnavailable)
+	default:
 		return nil, a.problem(ctx, exeunt.ErrSignedOut)
 	}
 	if _, err := a.Authority.End(ctx, actorOf(ctx, ans), ownRevocation(ans, in.Key)); err != nil {

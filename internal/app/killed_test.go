@@ -61,7 +61,7 @@ func workUntilKilled(dir string) error {
 				if err != nil {
 					failed <- err
 				}
-				n.Authority.Check(ctx, token)
+				n.Authority.Check(ctx, authority.Credential{Token: token, Use: authority.AsBearer})
 				say("in", token.Reveal())
 				if s.ID.Raw()[0]%4 == 0 {
 					continue
@@ -130,7 +130,7 @@ func TestKilledWhileSaving(t *testing.T) {
 			if state != live.Absent && word == "in" {
 				known++
 			}
-			if word == "out" && (state == live.Usable || r.Authority.Check(t.Context(), token).Usable()) {
+			if word == "out" && (state == live.Usable || r.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsBearer}).Usable()) {
 				t.Error("a session that was acknowledged as ended is usable")
 			}
 		}
@@ -142,7 +142,7 @@ func TestKilledWhileSaving(t *testing.T) {
 				continue
 			}
 			token, _ := exeunt.ParseToken(text)
-			if state := r.Authority.Check(t.Context(), token).State; state != live.Usable && state != live.Ended {
+			if state := r.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsBearer}).State; state != live.Usable && state != live.Ended {
 				t.Errorf("a session that was started is %v", state)
 			}
 		}

@@ -71,7 +71,7 @@ func (r run) signIn() (exeunt.Token, exeunt.Session) {
 
 func (r run) want(token exeunt.Token, state live.State) {
 	r.t.Helper()
-	if got := r.Authority.Check(r.t.Context(), token).State; got != state {
+	if got := r.Authority.Check(r.t.Context(), authority.Credential{Token: token, Use: authority.AsPair}).State; got != state {
 		r.t.Errorf("the token is %v, want %v", got, state)
 	}
 }
@@ -179,7 +179,7 @@ func TestANodeAmongOthersIsKnownFromItsLastRun(t *testing.T) {
 	}
 	again = start(t, one.Config)
 	for _, token := range []exeunt.Token{living, later, everywhere, young} {
-		if state := again.Authority.Check(t.Context(), token).State; state != live.Ended {
+		if state := again.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsPair}).State; state != live.Ended {
 			t.Errorf("after signing out everywhere a token is %v", state)
 		}
 	}
@@ -392,12 +392,12 @@ func TestMaxTokens(t *testing.T) {
 	for range 12 {
 		wg.Go(func() {
 			for range 100 {
-				token, _, err := r.Authority.Start(t.Context(), authority.SignIn{Proof: proof, Kind: exeunt.KindApp})
+				token, _, err := r.Authority.Start(t.Context(), authority.SignIn{Proof: proof, Kind: exeunt.KindKept})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				r.Authority.Check(t.Context(), token)
+				r.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsPair})
 				mu.Lock()
 				tokens = append(tokens, token)
 				mu.Unlock()

@@ -155,7 +155,9 @@ func (b *behind) become(p person, usable bool, state live.State) {
 		})
 	}
 	for _, n := range b.nodes {
-		b.until("a node's answer is right", func() bool { return n.Authority.Check(b.t.Context(), p.browser).State == state })
+		b.until("a node's answer is right", func() bool {
+			return n.Authority.Check(b.t.Context(), authority.Credential{Token: p.browser, Use: authority.AsPair}).State == state
+		})
 	}
 }
 

@@ -50,7 +50,7 @@ func TestAKilledNodeLosesAQuantumOfActivityAtMost(t *testing.T) {
 				used := n.Now()
 				for range 150 + rand.IntN(100) { // all the time, then killed
 					n.savesLater(700 * time.Millisecond)
-					n.Touch(n.Check(ctx, token))
+					n.Touch(n.check(ctx, token))
 					used = n.Now()
 				}
 				n.restart()
@@ -80,7 +80,7 @@ func TestAKilledNodeKnowsOfUseAfterAPause(t *testing.T) {
 	token, s := n.signIn(n.account(), exeunt.KindShared)
 	n.want(token, live.Usable)
 	n.savesLater(10 * time.Minute)
-	n.Touch(n.Check(ctx, token))
+	n.Touch(n.check(ctx, token))
 	used := n.Now()
 	n.savesLater(maxSaveEvery)
 	n.restart()
@@ -131,7 +131,7 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 		const idle = 15 * time.Minute
 		n.policy.Shared.Absolute = 1000 * time.Hour
 		token, s := n.signIn(n.account(), exeunt.KindShared)
-		if !b.Check(ctx, token).Usable() {
+		if !b.check(ctx, token).Usable() {
 			t.Fatal("not usable at first")
 		}
 		pauses := []time.Duration{time.Second, 4 * time.Second, 5 * time.Second, 8999 * time.Millisecond, 9 * time.Second, 14 * time.Second,
@@ -142,7 +142,7 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 			if err := b.Maintain(ctx); err != nil {
 				t.Fatal(err)
 			}
-			a := n.Check(ctx, token)
+			a := n.check(ctx, token)
 			if !a.Usable() {
 				t.Fatalf("used until %v, and at %v it is %v: %+v", used.Sub(epoch), n.clock.since(), a.State, n.endOf(s))
 			}
@@ -154,7 +154,7 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 			default:
 			}
 			if rand.IntN(2) == 0 {
-				if state := b.Check(ctx, token).State; state != live.Usable {
+				if state := b.check(ctx, token).State; state != live.Usable {
 					t.Fatalf("used until %v, and at %v another node says %v", used.Sub(epoch), n.clock.since(), state)
 				}
 			}

@@ -91,7 +91,7 @@ func (a *Authority) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.To
 	if err := a.store.ExchangeCode(ctx, ex, a.now()); err != nil {
 		return exeunt.Token{}, Answer{}, err
 	}
-	ans := a.Check(ctx, token)
+	ans := a.check(ctx, token)
 	if ans.State == live.Indeterminate {
 		return exeunt.Token{}, ans, fmt.Errorf("app session %s: %w", app, exeunt.ErrNotConfirmed)
 	}

@@ -14,21 +14,82 @@ import (
 // Answer is what a check returns.
 type Answer = live.Answer
 
-// Check answers whether a token is usable now. For a token known to this node
+// Use is what a credential was presented as. The zero Use is good for nothing.
+type Use uint8
+
+const (
+	// AsPair: both halves of a browser's credential, in its cookies.
+	AsPair Use = iota + 1
+	// AsIncomplete: the first half of one without its partner.
+	AsIncomplete
+	// AsBearer: a call's Authorization header.
+	AsBearer
+	// AsAppCookie: a cookie of an app, in a request that a proxy asks about.
+	AsAppCookie
+)
+
+// Credential is a token and what it was presented as.
+type Credential struct {
+	Token exeunt.Token
+	Use   Use
+}
+
+// Takes reports whether a token of that kind may be presented so, which its
+// prefix tells. The kind of its session may still rule it out; see rule.
+func (u Use) Takes(t exeunt.Token) bool {
+	switch u {
+	case AsPair, AsIncomplete:
+		return t.Use() == exeunt.UseSession
+	case AsBearer:
+		return t.Use() == exeunt.UseSession || t.Use() == exeunt.UseApp
+	case AsAppCookie:
+		return t.Use() == exeunt.UseApp
+	}
+	return false
+}
+
+// rule changes an answer to what it is for this use. A browser's token is half a
+// credential and worth nothing by itself, least of all as a bearer token; a bearer
+// token is worth nothing in a browser's cookies. With Takes it is the one place
+// that says which credential is good for what. An end is not hidden: why and when
+// it came may be told to whoever holds the token.
+func (u Use) rule(ans *Answer) {
+	if ans.State != live.Usable && ans.State != live.TimedOut {
+		return
+	}
+	browsers := ans.Kind.Browser() && ans.App.IsZero()
+	switch {
+	case browsers != (u == AsPair || u == AsIncomplete):
+		*ans = Answer{State: live.WrongUse}
+	case u == AsIncomplete && ans.State == live.Usable:
+		ans.State = live.Incomplete
+	}
+}
+
+// Check answers whether a credential is usable now. For a token known to this node
 // it allocates nothing, writes nothing and never waits; the first sight of one
 // reads the store, and so does finding one unused for too long that may have
 // been used elsewhere. It does not count as activity: see Touch.
 //
-// The states it returns are Usable, Ended, TimedOut, NoSuch and Indeterminate.
+// The states it returns are Usable, Ended, TimedOut, NoSuch, WrongUse, Incomplete
+// and Indeterminate.
 // Once the reply to a sign-out has been sent, no later Check on this node says
 // Usable.
-func (a *Authority) Check(ctx context.Context, t exeunt.Token) Answer {
+func (a *Authority) Check(ctx context.Context, c Credential) Answer {
+	if !c.Use.Takes(c.Token) {
+		return Answer{State: live.WrongUse}
+	}
+	ans := a.check(ctx, c.Token)
+	c.Use.rule(&ans)
+	return ans
+}
+
+// check answers whether a token is known and its session alive, whatever it was
+// presented as.
+func (a *Authority) check(ctx context.Context, t exeunt.Token) Answer {
 	if a.store.Failed() {
 		// What is durable is no longer known, so nothing is known.
 		return Answer{State: live.Indeterminate}
-	}
-	if u := t.Use(); u != exeunt.UseSession && u != exeunt.UseApp {
-		return Answer{State: live.NoSuch}
 	}
 	h := t.Hash()
 	w := a.feed.Window() // before memory is looked into, see feed.Window

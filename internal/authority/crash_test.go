@@ -68,7 +68,7 @@ func (n *node) signInAndOut(id exeunt.AccountID, say func(string, ...exeunt.Toke
 	app, _ := n.appSession(s)
 	two, keep := n.signIn(id, exeunt.KindShared)
 	say("in", one, app, two)
-	n.Touch(n.Check(ctx, two))
+	n.Touch(n.check(ctx, two))
 	switch rand.IntN(4) {
 	case 0:
 		n.end(endOne(s))
@@ -177,7 +177,7 @@ func checkAfterCrash(t *testing.T, path string, said map[string]string) {
 	}
 	for text, word := range said {
 		token, _ := exeunt.ParseToken(text)
-		a := n.Check(ctx, token)
+		a := n.check(ctx, token)
 		switch {
 		case word == "out" && a.State != live.Ended:
 			t.Fatalf("said to be signed out, and is %v", a.State)

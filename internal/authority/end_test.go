@@ -291,7 +291,7 @@ func TestStrangeTokens(t *testing.T) {
 	code := n.grant(s)
 	for _, token := range []exeunt.Token{{}, code, exeunt.NewToken(exeunt.UseInvite), exeunt.NewToken(exeunt.UseSession), exeunt.NewToken(exeunt.UseApp)} {
 		for range 2 {
-			a := n.Check(ctx, token)
+			a := n.check(ctx, token)
 			if a.State != live.NoSuch || !a.Session.IsZero() {
 				t.Errorf("%v: %+v", token, a)
 			}

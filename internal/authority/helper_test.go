@@ -187,7 +187,7 @@ func (n *node) end(rev exeunt.Revocation) Ending {
 
 func (n *node) want(t exeunt.Token, state live.State) {
 	n.t.Helper()
-	if got := n.Check(ctx, t).State; got != state {
+	if got := n.check(ctx, t).State; got != state {
 		n.t.Errorf("the token is %v, want %v", got, state)
 	}
 }

@@ -79,7 +79,7 @@ func TestASignOutInDoubt(t *testing.T) {
 					if x.hit {
 						want = then
 					}
-					if got := n.Check(ctx, x.token).State; got != want {
+					if got := n.check(ctx, x.token).State; got != want {
 						t.Errorf("%s: %s is %v, want %v", when, who, got, want)
 					}
 				}

@@ -17,7 +17,7 @@ func TestListsWaitForNoCommit(t *testing.T) {
 	n.clock.add(time.Minute)
 	_, second := n.signIn(id, exeunt.KindKept)
 	n.clock.add(time.Minute)
-	n.Touch(n.Check(ctx, old))
+	n.Touch(n.check(ctx, old))
 	before := n.done.Load()
 	list, err := n.Sessions(ctx, id, false)
 	if err != nil || len(list) != 2 || list[0].ID != first.ID || list[1].ID != second.ID || !list[0].Seen.Equal(n.Now()) {
@@ -44,7 +44,7 @@ func TestListsWaitForNoCommit(t *testing.T) {
 func TestAProfileChangesForThoseWhoHaveGone(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
-	n.Check(ctx, token)
+	n.check(ctx, token)
 	gone, cancel := context.WithCancel(ctx)
 	name, result := "Countess", make(chan error, 1)
 	n.held.Lock()
@@ -58,7 +58,7 @@ func TestAProfileChangesForThoseWhoHaveGone(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
-	if p, ok := n.live.Profile(n.Check(ctx, token)); !ok || p.Name != name {
+	if p, ok := n.live.Profile(n.check(ctx, token)); !ok || p.Name != name {
 		t.Errorf("memory says %q, %v", p.Name, ok)
 	}
 }

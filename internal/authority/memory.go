@@ -28,5 +28,7 @@ const (
 	Ended         = live.Ended
 	TimedOut      = live.TimedOut
 	NoSuch        = live.NoSuch
+	WrongUse      = live.WrongUse
+	Incomplete    = live.Incomplete
 	Indeterminate = live.Indeterminate
 )

@@ -272,11 +272,11 @@ func (m *machine) use(t *rapid.T) {
 	if len(v.apps) > 0 && rapid.Bool().Draw(t, "by app") {
 		p := rapid.SampledFrom(v.apps).Draw(t, "app")
 		if token = p.token; p.ended != "" {
-			m.n.Touch(m.n.Check(ctx, token)) // no activity
+			m.n.Touch(m.n.check(ctx, token)) // no activity
 			return
 		}
 	}
-	m.n.Touch(m.n.Check(ctx, token))
+	m.n.Touch(m.n.check(ctx, token))
 	if v.ended == "" {
 		v.seen = m.n.Now()
 	}
@@ -338,7 +338,7 @@ func (m *machine) agree(t *rapid.T) {
 }
 
 func (m *machine) agreeOn(t *rapid.T, token exeunt.Token, ended exeunt.Reason) {
-	if state := m.n.Check(ctx, token).State; (state == live.Usable) != (ended == "") || state == live.Indeterminate || state == live.NoSuch {
+	if state := m.n.check(ctx, token).State; (state == live.Usable) != (ended == "") || state == live.Indeterminate || state == live.NoSuch {
 		t.Fatalf("memory says %v of a session that ended for %q", state, ended)
 	}
 }

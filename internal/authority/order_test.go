@@ -21,7 +21,7 @@ func (n *node) overtake(token exeunt.Token, meanwhile func()) Answer {
 		})
 	}
 	got := make(chan Answer)
-	go func() { got <- n.Check(ctx, token) }()
+	go func() { got <- n.check(ctx, token) }()
 	<-read
 	meanwhile()
 	close(free)

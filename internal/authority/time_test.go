@@ -47,7 +47,7 @@ func TestIdleEnd(t *testing.T) {
 	token, s := n.signIn(n.account(), exeunt.KindKept) // idle 1 h
 	app, _ := n.appSession(s)
 	n.clock.add(50 * time.Minute)
-	n.Touch(n.Check(ctx, app)) // an app's activity counts for the session
+	n.Touch(n.check(ctx, app)) // an app's activity counts for the session
 	n.clock.add(20 * time.Minute)
 	n.want(token, live.Usable)
 	for range 5 { // asking does not
@@ -79,10 +79,10 @@ func TestIdleEnd(t *testing.T) {
 func TestTimedOutStaysOut(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
-	usable := n.Check(ctx, token)
+	usable := n.check(ctx, token)
 	n.clock.add(time.Hour)
 	n.want(token, live.TimedOut)
-	n.Touch(n.Check(ctx, token)) // a request refused is no activity
+	n.Touch(n.check(ctx, token)) // a request refused is no activity
 	n.clock.add(-time.Minute)    // a clock set back is no excuse
 	n.want(token, live.TimedOut)
 	// A request that was found usable in time may still note its activity, and
@@ -106,7 +106,7 @@ func TestTimedOutStaysOut(t *testing.T) {
 func TestTheSweepRulesOnWhatChecksFound(t *testing.T) {
 	n := newNode(t)
 	token, _ := n.signIn(n.account(), exeunt.KindKept)
-	usable := n.Check(ctx, token)
+	usable := n.check(ctx, token)
 	n.clock.add(time.Hour)
 	n.want(token, live.TimedOut)
 	<-n.live.Overdue() // and nobody acts on it
@@ -124,7 +124,7 @@ func TestAbsoluteEnd(t *testing.T) {
 	token, s := n.signIn(n.account(), exeunt.KindShared) // absolute 2 h
 	for n.clock.since() < 2*time.Hour-time.Minute {
 		n.clock.add(time.Minute)
-		a := n.Check(ctx, token)
+		a := n.check(ctx, token)
 		if !a.Usable() {
 			t.Fatalf("after %v it is %v", n.clock.since(), a.State)
 		}
@@ -148,7 +148,7 @@ func TestTheSweepEndsWhatNobodyAsksFor(t *testing.T) {
 	token, used := n.signIn(id, exeunt.KindKept)
 	n.want(token, live.Usable)
 	n.clock.add(40 * time.Minute)
-	n.Touch(n.Check(ctx, token))
+	n.Touch(n.check(ctx, token))
 	n.clock.add(40 * time.Minute)
 	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestListsDeclare(t *testing.T) {
 	n.clock.add(10 * time.Minute)
 	token, s := n.signIn(id, exeunt.KindShared)
 	n.clock.add(5 * time.Minute)
-	n.Touch(n.Check(ctx, token))
+	n.Touch(n.check(ctx, token))
 	active, err := n.Sessions(ctx, id, false)
 	if err != nil || len(active) != 1 || active[0].ID != s.ID || !active[0].Seen.Equal(n.Now()) {
 		t.Errorf("active: %+v, %v", active, err)
@@ -224,7 +224,7 @@ func TestWhyEndedRecordsWhatItSays(t *testing.T) {
 	token, s = n.signIn(n.account(), exeunt.KindShared)
 	n.want(token, live.Usable)
 	n.clock.add(14 * time.Minute)
-	n.Touch(n.Check(ctx, token))
+	n.Touch(n.check(ctx, token))
 	n.clock.add(2 * time.Minute)
 	if _, reason, _, err := n.WhyEnded(ctx, token); reason != "" || err != nil || n.endOf(s) != nil {
 		t.Errorf("a session in use ended for %q, %v", reason, err)
@@ -238,7 +238,7 @@ func TestACrashLosesActivityAndNothingElse(t *testing.T) {
 	token, s := n.signIn(n.account(), exeunt.KindKept)
 	n.want(token, live.Usable)
 	n.clock.add(30 * time.Minute)
-	n.Touch(n.Check(ctx, token))
+	n.Touch(n.check(ctx, token))
 	n.restart() // without a flush
 	n.want(token, live.Usable)
 	n.clock.add(30 * time.Minute)
@@ -259,7 +259,7 @@ func TestChangedProfilesAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		a := n.Check(ctx, token)
+		a := n.check(ctx, token)
 		if p, err := n.Profile(ctx, a); err != nil || p.Name != name || p.Email != "" || p.Version != a.ProfileVersion() {
 			t.Errorf("the profile is %+v, %v; the answer says version %d", p, err, a.ProfileVersion())
 		}
@@ -293,7 +293,7 @@ func TestRun(t *testing.T) {
 	n.want(late, live.TimedOut)
 	<-news.C()
 	n.want(late, live.Ended)
-	n.Touch(n.Check(ctx, used))
+	n.Touch(n.check(ctx, used))
 	stop()
 	<-done
 	if e := n.endOf(h); e == nil || e.Reason != exeunt.ReasonHalfPair {
@@ -364,13 +364,15 @@ func TestCheckAllocatesNothing(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
 	app, _ := n.appSession(s)
-	for _, x := range []exeunt.Token{token, app} {
+	for c, state := range map[Credential]live.State{
+		{token, AsPair}: live.Usable, {token, AsIncomplete}: live.Incomplete, {token, AsBearer}: live.WrongUse, {app, AsBearer}: live.Usable, {app, AsAppCookie}: live.Usable,
+	} {
 		if k := testing.AllocsPerRun(200, func() {
-			if !n.Check(ctx, x).Usable() {
-				t.Error("not usable")
+			if got := n.Check(ctx, c).State; got != state {
+				t.Errorf("as %d: %v, want %v", c.Use, got, state)
 			}
 		}); k != 0 {
-			t.Errorf("a check allocates %v times", k)
+			t.Errorf("as %d: a check allocates %v times", c.Use, k)
 		}
 	}
 }

@@ -124,14 +124,14 @@ func (n *node) signOutUnderTraffic(cases []underTraffic, known bool) {
 // useAll checks and uses the tokens of a sign-out, which has returned or not.
 func (n *node) useAll(c underTraffic, ended bool) {
 	for _, token := range c.dead {
-		a := n.Check(ctx, token)
+		a := n.check(ctx, token)
 		if ended && a.State != live.Ended {
 			n.t.Errorf("after its sign-out had returned a token was %v", a.State)
 		}
 		n.Touch(a)
 	}
 	for _, token := range c.kept {
-		a := n.Check(ctx, token)
+		a := n.check(ctx, token)
 		if !a.Usable() {
 			n.t.Errorf("a token that was to be kept was %v", a.State)
 		}

@@ -191,7 +191,11 @@ func live(ctx context.Context, node *app.Node, clock *past, a Account, history [
 			return err
 		}})
 		moments = append(moments, moment{h.seen, func() error {
-			node.Authority.Touch(node.Authority.Check(ctx, tokens[i]))
+			c := authority.Credential{Token: tokens[i], Use: authority.AsBearer}
+			if h.kind.Browser() {
+				c.Use = authority.AsPair
+			}
+			node.Authority.Touch(node.Authority.Check(ctx, c))
 			return node.Authority.FlushActivity(ctx)
 		}})
 		if h.ended == 0 {

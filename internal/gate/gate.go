@@ -55,18 +55,14 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
-	token, ok := tokenOf(r)
-	if !ok {
-		g.refuse(w, unknown)
-		return
-	}
-	ans := g.authority.Check(r.Context(), token)
+	c := credentialOf(r)
+	ans := g.authority.Check(r.Context(), c)
 	switch {
 	case ans.Usable() && !caching.mayAsk(ans):
 		g.refuse(w, otherClient)
 	case ans.Usable() && !isMeant(r.Header, ans):
 		g.refuse(w, otherClient)
-	case ans.Usable() && !web.OnlyAsPair(ans):
+	case ans.Usable():
 		if isActivity(r) {
 			g.authority.Touch(ans)
 		}
@@ -80,12 +76,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.setSession(h, ans)
 		caching.set(h, ans)
 		w.WriteHeader(http.StatusOK)
-	case ans.Usable():
-		g.refuse(w, unknown)
 	case ans.State == authority.Indeterminate:
 		g.cannotKnow(w)
 	default:
-		g.explain(w, r, token, ans)
+		g.explain(w, r, c.Token, ans)
 	}
 }
 
@@ -193,7 +187,7 @@ func (g *Gate) begin(w http.ResponseWriter) http.Header {
 // explain tells a dead token when and why it ended, and nothing else: its
 // holder may be a thief, or the next user of the computer.
 func (g *Gate) explain(w http.ResponseWriter, r *http.Request, token exeunt.Token, ans authority.Answer) {
-	if ans.State == authority.NoSuch {
+	if ans.State == authority.NoSuch || ans.State == authority.WrongUse {
 		g.refuse(w, unknown)
 		return
 	}
@@ -252,20 +246,21 @@ func first(h http.Header, name string) string {
 	return ""
 }
 
-// tokenOf returns the request's token: the bearer token or, without an
+// credentialOf returns the request's credential: the bearer token or, without an
 // Authorization header, the one app session's token among the cookies. The
 // name of an app's cookie is the app's own affair but for the prefix __Host-:
 // one without it may have been planted by a neighbouring host (RFC 6265bis
 // section 4.1.3.2), to sign somebody in as somebody else. Two different tokens
-// are refused, because nobody can say which of them is meant.
-func tokenOf(r *http.Request) (exeunt.Token, bool) {
+// are refused, because nobody can say which of them is meant. It is the zero
+// Credential when there is none.
+func credentialOf(r *http.Request) authority.Credential {
 	if len(r.Header["Authorization"]) > 0 {
 		return web.Bearer(r)
 	}
-	return cookieToken(r.Header["Cookie"])
+	return appCookie(r.Header["Cookie"])
 }
 
-func cookieToken(lines []string) (found exeunt.Token, ok bool) {
+func appCookie(lines []string) (found authority.Credential) {
 	for _, line := range lines {
 		for line != "" {
 			var pair string
@@ -275,14 +270,14 @@ func cookieToken(lines []string) (found exeunt.Token, ok bool) {
 				continue
 			}
 			t, err := exeunt.ParseToken(strings.Trim(value, " \t\""))
-			if err != nil || t.Use() != exeunt.UseApp {
+			if err != nil || !authority.AsAppCookie.Takes(t) {
 				continue
 			}
-			if ok && t != found {
-				return exeunt.Token{}, false
+			if !found.Token.IsZero() && t != found.Token {
+				return authority.Credential{}
 			}
-			found, ok = t, true
+			found = authority.Credential{Token: t, Use: authority.AsAppCookie}
 		}
 	}
-	return found, ok
+	return found
 }

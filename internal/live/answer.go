@@ -23,6 +23,11 @@ const (
 	SeemsIdle
 	// NoSuch: the store has no such token.
 	NoSuch
+	// WrongUse: the token is no credential for what it was presented for.
+	WrongUse
+	// Incomplete: half of a browser's credential. It may not be acted on; whose
+	// session it is the answer says.
+	Incomplete
 	// Indeterminate: neither memory nor the store could tell, or an ending is in
 	// doubt. Refuse, and say that this is not the same as being signed out.
 	Indeterminate
@@ -30,7 +35,7 @@ const (
 
 // String names the state for logs and tests.
 func (s State) String() string {
-	return [...]string{"absent", "usable", "ended", "timed out", "seems idle", "no such", "indeterminate"}[s]
+	return [...]string{"absent", "usable", "ended", "timed out", "seems idle", "no such", "wrong use", "incomplete", "indeterminate"}[s]
 }
 
 // Answer is what a check returns: a verdict and, when the token is known, what

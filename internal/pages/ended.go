@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/ui"
@@ -20,7 +19,7 @@ func (p *Pages) ended(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v.SignedIn():
 		return redirect(w, back)
-	case unsure(v):
+	case v.Indeterminate():
 		return exeunt.ErrUnavailable
 	case v.Nobody():
 		if _, ok := p.notice(r, noticeSignedOut); ok { // another tab of this browser signed out: say that
@@ -30,31 +29,29 @@ func (p *Pages) ended(w http.ResponseWriter, r *http.Request) error {
 	case p.halfway(v):
 		return exeunt.ErrSignedOut
 	}
-	return p.bury(w, r, v, back)
+	return p.clearAndExplain(w, r, v, back)
 }
 
-// halfway reports a half pair so young that its partner may be on its way: a
+// halfway reports an incomplete credential so young that its partner may be on its way: a
 // browser stores the two cookies of a sign-in one after the other. It is
 // refused, but clearing it would undo the sign-in.
 func (p *Pages) halfway(v web.Visitor) bool {
-	return v.Presented == web.PresentedHalf && v.Answer.Usable() && p.Now().Sub(v.Answer.IssuedAt()) <= halfGrace
+	return v.Incomplete() && p.Browser.JustNow(v.Answer.IssuedAt())
 }
-
-const halfGrace = 30 * time.Second
 
 // errAlive says that a credential turned out to be usable after all.
 var errAlive = errors.New("the credential is alive")
 
-// bury removes a credential that is no good and says why it is not:
+// clearAndExplain removes a credential that is no good and says why it is not:
 // the reason and the time alone, since its holder may be a thief or the next
 // user of the computer.
-func (p *Pages) bury(w http.ResponseWriter, r *http.Request, v web.Visitor, back string) error {
+func (p *Pages) clearAndExplain(w http.ResponseWriter, r *http.Request, v web.Visitor, back string) error {
 	view := &ui.EndedView{Frame: p.outside(r), Damaged: v.Token.IsZero(), Return: notFront(back)}
 	var err error
 	switch {
 	case v.Token.IsZero():
-	case v.Presented == web.PresentedHalf && v.Answer.Usable():
-		view.Ended, err = p.endHalf(r, v)
+	case v.Incomplete():
+		view.Ended, err = p.endIncomplete(r, v)
 	default:
 		view.Ended, err = p.why(r.Context(), v)
 	}
@@ -75,7 +72,7 @@ func (p *Pages) bury(w http.ResponseWriter, r *http.Request, v web.Visitor, back
 // replaced: the new pair is on its way into the place of this one, and clearing
 // might come after it and undo the sign-in.
 func (p *Pages) givingWay(end *exeunt.Ended) bool {
-	return end != nil && end.Reason == exeunt.ReasonReplaced && p.Now().Sub(end.At) <= halfGrace
+	return end != nil && end.Reason == exeunt.ReasonReplaced && p.Browser.JustNow(end.At)
 }
 
 // why tells when and why the credential's session ended, nil when it is none
@@ -87,22 +84,17 @@ func (p *Pages) why(ctx context.Context, v web.Visitor) (*exeunt.Ended, error) {
 		return nil, err
 	case reason != "":
 		return &exeunt.Ended{At: at, Reason: reason}, nil
-	case known && v.Presented == web.PresentedPair && p.usableNow(ctx, v):
+	case known && p.Authority.Check(ctx, v.Credential).Usable():
 		return nil, errAlive
 	}
 	return nil, nil
 }
 
-func (p *Pages) usableNow(ctx context.Context, v web.Visitor) bool {
-	a := p.Authority.Check(ctx, v.Token)
-	return a.Usable() && a.Kind.Browser()
-}
-
-// endHalf ends the session of a half pair that is about to be removed from its
-// browser: otherwise it would live on without anybody holding it. The visit has
-// queued the same ending if the pair is old enough; here it must be recorded
-// before it is said.
-func (p *Pages) endHalf(r *http.Request, v web.Visitor) (*exeunt.Ended, error) {
+// endIncomplete ends the session of an incomplete credential that is about to be
+// removed from its browser: otherwise it would live on without anybody holding it.
+// The visit has queued the same ending if the pair is old enough; here it must be
+// recorded before it is said.
+func (p *Pages) endIncomplete(r *http.Request, v web.Visitor) (*exeunt.Ended, error) {
 	done, err := p.Authority.End(r.Context(), exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session}, Reason: exeunt.ReasonHalfPair})
 	return &exeunt.Ended{At: done.At, Reason: exeunt.ReasonHalfPair}, err
 }

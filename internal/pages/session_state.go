@@ -37,11 +37,8 @@ func (p *Pages) sessionStay(w http.ResponseWriter, r *http.Request, _ web.Visito
 	return redirect(w, localPath(r.PostFormValue("return")))
 }
 
-// stateOf says what the visitor's page may show. Half a pair is refused like no
-// credential at all; what becomes of its session, a navigation will tell.
+// stateOf says what the visitor's page may show. An incomplete credential is
+// refused like none at all; what becomes of its session, a navigation will tell.
 func (p *Pages) stateOf(r *http.Request, v web.Visitor) client.State {
-	if v.Token.IsZero() || v.Presented == web.PresentedHalf && v.Answer.Usable() {
-		return client.State{State: client.Over}
-	}
 	return p.states.Of(r.Context(), v.Token, v.Answer)
 }

@@ -13,7 +13,7 @@ import (
 
 func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if unsure(v) {
+	if v.Indeterminate() {
 		return exeunt.ErrUnavailable
 	}
 	q := r.URL.Query()
@@ -37,7 +37,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor
 // must have said whose it replaces; a tab opened before that one changes nothing.
 func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if unsure(v) {
+	if v.Indeterminate() {
 		return exeunt.ErrUnavailable
 	}
 	if v.SignedIn() {
@@ -85,7 +85,7 @@ func refusal(w http.ResponseWriter, err error) int {
 // sends it on. The session that this browser held ends with it.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof) error {
 	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: label(r), UserAgent: r.UserAgent(), Address: p.Peers.Address(r)}
-	if v.Answer.Usable() {
+	if v.SignedIn() || v.Incomplete() {
 		in.Replaces = v.Answer.Session
 	}
 	token, session, err := p.Authority.Start(r.Context(), in)

@@ -42,12 +42,12 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v.SignedIn():
 		return formOf(p.endHere)(w, r, v)
-	case unsure(v):
+	case v.Indeterminate():
 		return exeunt.ErrUnavailable
 	case v.Nobody():
 		return redirect(w, "/signed-out")
 	}
-	return p.bury(w, r, v, "/")
+	return p.clearAndExplain(w, r, v, "/")
 }
 
 func (p *Pages) endHere(w http.ResponseWriter, r *http.Request, v web.Visitor) error {

@@ -14,7 +14,7 @@ import (
 func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	switch {
-	case unsure(v):
+	case v.Indeterminate():
 		return exeunt.ErrUnavailable
 	case v.SignedIn():
 		return redirect(w, "/")
@@ -36,7 +36,7 @@ func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, v
 func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	switch {
-	case unsure(v):
+	case v.Indeterminate():
 		return exeunt.ErrUnavailable
 	case v.SignedIn(): // the form was rendered for nobody
 		return exeunt.ErrOtherAccount
@@ -121,7 +121,7 @@ func inviteToken(r *http.Request) exeunt.Token {
 // who was signed in in this browser is signed out by that.
 func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if unsure(v) {
+	if v.Indeterminate() {
 		return exeunt.ErrUnavailable
 	}
 	proof, err := p.SignIn.Redeem(r.Context(), inviteToken(r), newAccount(r), p.Peers.Address(r))

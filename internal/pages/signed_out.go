@@ -14,7 +14,7 @@ func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) error {
 	if v.SignedIn() {
 		return redirect(w, "/")
 	}
-	if unsure(v) {
+	if v.Indeterminate() {
 		return exeunt.ErrUnavailable
 	}
 	view := &ui.SignedOutView{Frame: p.outside(r), Client: p.client(r.URL.Query().Get("client"))}

@@ -5,7 +5,6 @@ import (
 	"net/url"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -17,7 +16,7 @@ func (p *Pages) arrive(r *http.Request) web.Visitor {
 	v := p.Browser.Visitor(r)
 	if v.SignedIn() && web.IsActivity(r) {
 		p.Authority.Touch(v.Answer)
-		v.Answer = p.Authority.Check(r.Context(), v.Token) // its idle time counts from now
+		v.Answer = p.Authority.Check(r.Context(), v.Credential) // its idle time counts from now
 	}
 	return v
 }
@@ -25,12 +24,6 @@ func (p *Pages) arrive(r *http.Request) web.Visitor {
 // visit is arrive with the profile, which a page shows.
 func (p *Pages) visit(r *http.Request) web.Visitor {
 	return p.Browser.Introduced(r.Context(), p.arrive(r))
-}
-
-// unsure reports that there is a credential and nobody can tell what it is
-// worth. That is never taken for "signed out".
-func unsure(v web.Visitor) bool {
-	return !v.Token.IsZero() && v.Answer.State == authority.Indeterminate
 }
 
 // signedIn lets only those in who are signed in.
@@ -45,7 +38,7 @@ func (p *Pages) admit(w http.ResponseWriter, r *http.Request, v web.Visitor, h p
 	switch {
 	case v.SignedIn():
 		return h(w, r, v)
-	case unsure(v):
+	case v.Indeterminate():
 		return exeunt.ErrUnavailable
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return exeunt.ErrSignedOut

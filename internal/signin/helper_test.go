@@ -99,6 +99,11 @@ func (d *desk) signInFrom(handle string, from netip.Addr) (exeunt.Token, exeunt.
 	return token, s
 }
 
+// check asks about a browser's session.
+func (d *desk) check(t exeunt.Token) authority.Answer {
+	return d.Authority.Check(context.Background(), authority.Credential{Token: t, Use: authority.AsPair})
+}
+
 func throttled(err error) bool {
 	var e *exeunt.ThrottledError
 	return errors.As(err, &e)

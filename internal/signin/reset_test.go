@@ -46,7 +46,7 @@ func TestAResetEndsEverySessionAndTheOldPassword(t *testing.T) {
 			t.Errorf("%+v, %v", a, err)
 		}
 	}
-	if !d.Authority.Check(t.Context(), token).Usable() || d.try("ada", goodPassword, home) != nil {
+	if !d.check(token).Usable() || d.try("ada", goodPassword, home) != nil {
 		t.Error("making a link changed something")
 	}
 	_, err := d.Reset(t.Context(), link, "short", home)
@@ -56,7 +56,7 @@ func TestAResetEndsEverySessionAndTheOldPassword(t *testing.T) {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	for _, dead := range []exeunt.Token{token, other} {
-		if d.Authority.Check(t.Context(), dead).Usable() {
+		if d.check(dead).Usable() {
 			t.Error("a session has outlived the new password")
 		}
 		if _, reason, _, _ := d.Authority.WhyEnded(t.Context(), dead); reason != exeunt.ReasonPasswordChange {

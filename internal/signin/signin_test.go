@@ -160,14 +160,14 @@ func TestChangingThePassword(t *testing.T) {
 	wantField(t, err, "current", "wrong")
 	_, err = d.ChangePassword(t.Context(), by, goodPassword, "short")
 	wantField(t, err, "password", "too_short")
-	if !d.Authority.Check(t.Context(), there).Usable() {
+	if !d.check(there).Usable() {
 		t.Error("refused, and yet the others have ended")
 	}
 	out, err := d.ChangePassword(t.Context(), by, goodPassword, otherPassword)
 	if err != nil || out.Ended != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	if a, b := d.Authority.Check(t.Context(), here), d.Authority.Check(t.Context(), there); a.State != live.Usable || b.State != live.Ended {
+	if a, b := d.check(here), d.check(there); a.State != live.Usable || b.State != live.Ended {
 		t.Errorf("here %v, there %v", a.State, b.State)
 	}
 	wantErr(t, d.try("ada", goodPassword, home), exeunt.ErrWrongCredentials)

@@ -24,8 +24,7 @@ const (
 // nothing is kept for it here. One that stops reading is cut off by the write's
 // deadline and comes back with the place that it has come to.
 func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
-	key, _ := web.ClientKey(r)
-	c, ok := s.Authority.ClientByKey(key)
+	c, ok := s.Authority.ClientByKey(web.Bearer(r).Token)
 	if !ok {
 		return exeunt.ErrClientKey
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/web"
@@ -18,9 +17,9 @@ const closeLook = time.Second
 // follow tells the state as events until the session ends.
 func (s *Stream) follow(who asker) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		t, ans := who(r)
+		c, ans := who(r)
 		if !ans.Usable() {
-			web.WriteState(w, s.states.Of(r.Context(), t, ans))
+			web.WriteState(w, s.states.Of(r.Context(), c.Token, ans))
 			return
 		}
 		leave, ok := s.enter(holder{session: ans.Session, app: ans.App}, maxOpen)
@@ -32,11 +31,11 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 		news := s.Authority.Listen(ans.Account)
 		defer news.Close()
 		// Asked again now that it listens, so that nothing falls between.
-		if ans = s.Authority.Check(r.Context(), t); !ans.Usable() {
-			web.WriteState(w, s.states.Of(r.Context(), t, ans))
+		if ans = s.Authority.Check(r.Context(), c); !ans.Usable() {
+			web.WriteState(w, s.states.Of(r.Context(), c.Token, ans))
 			return
 		}
-		f := following{Stream: s, token: t, out: client.NewStreamWriter(w)}
+		f := following{Stream: s, Credential: c, out: client.NewStreamWriter(w)}
 		f.run(r.Context(), ans, news.C())
 	}
 }
@@ -44,10 +43,10 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 // following is one open stream.
 type following struct {
 	*Stream
-	token exeunt.Token
-	out   *client.StreamWriter
-	told  client.State // what the reader knows
-	idle  time.Time    // the idle end it was told
+	authority.Credential
+	out  *client.StreamWriter
+	told client.State // what the reader knows
+	idle time.Time    // the idle end it was told
 }
 
 func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan struct{}) {
@@ -55,7 +54,7 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 	defer heart.Stop()
 	look := time.NewTimer(0)
 	defer look.Stop()
-	if f.tell(f.states.Of(ctx, f.token, ans), ans) != nil {
+	if f.tell(f.states.Of(ctx, f.Token, ans), ans) != nil {
 		return
 	}
 	for f.told.State != client.Over {
@@ -86,8 +85,8 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 
 // look asks again and tells what is new.
 func (f *following) look(ctx context.Context) (authority.Answer, error) {
-	ans := f.Authority.Check(ctx, f.token)
-	s := f.states.Of(ctx, f.token, ans)
+	ans := f.Authority.Check(ctx, f.Credential)
+	s := f.states.Of(ctx, f.Token, ans)
 	warns := s.State == client.Live && s.WarnIn == 0 && f.told.WarnIn > 0
 	if s.State == f.told.State && ans.IdleAt().Equal(f.idle) && !warns {
 		return ans, nil

@@ -69,35 +69,24 @@ func (s *Stream) MountBearer(m *http.ServeMux) {
 	m.Handle("GET /api/v1/events", s.Surface.Handle(s.events))
 }
 
-// asker is who asks, as one kind of caller shows it. The zero token means that
-// the answer cannot change any more.
-type asker func(r *http.Request) (exeunt.Token, authority.Answer)
+// asker is who asks, as one kind of caller shows it.
+type asker func(r *http.Request) (authority.Credential, authority.Answer)
 
-func (s *Stream) fromBrowser(r *http.Request) (exeunt.Token, authority.Answer) {
+func (s *Stream) fromBrowser(r *http.Request) (authority.Credential, authority.Answer) {
 	v := s.Browser.Visitor(r)
-	if v.Presented != web.PresentedPair {
-		return exeunt.Token{}, authority.Answer{State: authority.NoSuch}
-	}
-	return v.Token, v.Answer
+	return v.Credential, v.Answer
 }
 
-func (s *Stream) fromBearer(r *http.Request) (exeunt.Token, authority.Answer) {
-	t, ok := web.Bearer(r)
-	if !ok {
-		return exeunt.Token{}, authority.Answer{State: authority.NoSuch}
-	}
-	ans := s.Authority.Check(r.Context(), t)
-	if ans.Usable() && web.OnlyAsPair(ans) {
-		return exeunt.Token{}, authority.Answer{State: authority.NoSuch}
-	}
-	return t, ans
+func (s *Stream) fromBearer(r *http.Request) (authority.Credential, authority.Answer) {
+	c := web.Bearer(r)
+	return c, s.Authority.Check(r.Context(), c)
 }
 
 // answer tells the state once.
 func (s *Stream) answer(who asker) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		t, ans := who(r)
-		web.WriteState(w, s.states.Of(r.Context(), t, ans))
+		c, ans := who(r)
+		web.WriteState(w, s.states.Of(r.Context(), c.Token, ans))
 	}
 }
 

@@ -1,6 +1,7 @@
 package testnode
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -54,4 +55,14 @@ func (n *Node) endAs(t testing.TB, s exeunt.Session, rev exeunt.Revocation) {
 // PersonIn is whoever sits at a session.
 func PersonIn(s exeunt.Session) exeunt.Actor {
 	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
+}
+
+// Check answers for a token presented as what it is good for. Surfaces have to say
+// what it was presented as.
+func (n *Node) Check(ctx context.Context, t exeunt.Token) authority.Answer {
+	ans := n.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsBearer})
+	if ans.State == authority.WrongUse {
+		ans = n.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsPair})
+	}
+	return ans
 }

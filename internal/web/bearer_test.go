@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 )
 
 func TestBearer(t *testing.T) {
@@ -21,13 +22,13 @@ func TestBearer(t *testing.T) {
 		"the scheme alone":      {[]string{"Bearer "}, exeunt.Token{}},
 		"the token alone":       {[]string{app.Reveal()}, exeunt.Token{}},
 		"another scheme":        {[]string{"Basic " + app.Reveal()}, exeunt.Token{}},
-		"a code":                {[]string{"Bearer " + code.Reveal()}, exeunt.Token{}},
+		"a code":                {[]string{"Bearer " + code.Reveal()}, code},
 		"something behind it":   {[]string{"Bearer " + app.Reveal() + " "}, exeunt.Token{}},
 		"the same header twice": {[]string{"Bearer " + app.Reveal(), "Bearer " + app.Reveal()}, exeunt.Token{}},
 	} {
 		r := &http.Request{Header: http.Header{"Authorization": c.given}}
-		if got, ok := Bearer(r); got != c.want || ok != (c.want != exeunt.Token{}) {
-			t.Errorf("%s: %v, %v", name, got, ok)
+		if got := Bearer(r); got.Token != c.want || (got.Use == authority.AsBearer) != (c.want != exeunt.Token{}) {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

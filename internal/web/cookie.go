@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/keys"
 )
 
@@ -21,20 +22,17 @@ const (
 	cookieNotice = "__Host-exeunt-notice"
 )
 
-// Presented says what a browser presented as its credential.
-type Presented uint8
+// Presented is what a browser presented as its credential: a pair, an incomplete
+// one, which is a token without its partner, or neither.
+type Presented struct {
+	authority.Credential
+	// Garbage: something, but no credential: cut, changed, foreign, doubled, or
+	// the readable half alone.
+	Garbage bool
+}
 
-const (
-	// PresentedNothing: neither half.
-	PresentedNothing Presented = iota
-	// PresentedPair: both halves, and they belong together.
-	PresentedPair
-	// PresentedHalf: a well-formed token without its partner.
-	PresentedHalf
-	// PresentedGarbage: something, but no credential: cut, changed, foreign,
-	// doubled, or the readable half alone.
-	PresentedGarbage
-)
+// Nobody reports that the browser presented nothing at all.
+func (p Presented) Nobody() bool { return p.Token.IsZero() && !p.Garbage }
 
 // Cookies reads and writes the browser's cookies.
 type Cookies struct {
@@ -42,25 +40,23 @@ type Cookies struct {
 	Notices *keys.Ring // signs notices
 }
 
-// Read returns what the browser presented, and the token unless it is nothing
-// or garbage. It never fails: whatever arrives is one of the four.
-func (c Cookies) Read(r *http.Request) (Presented, exeunt.Token) {
+// Read returns what the browser presented. It never fails: whatever arrives is
+// nothing, garbage, a pair or half of one.
+func (c Cookies) Read(r *http.Request) Presented {
 	text, ok := single(r, cookieToken)
 	here, okHere := single(r, cookieHere)
 	if text == "" && here == "" && ok && okHere {
-		return PresentedNothing, exeunt.Token{}
-	}
-	if !ok || text == "" {
-		return PresentedGarbage, exeunt.Token{}
+		return Presented{}
 	}
 	token, err := exeunt.ParseToken(text)
-	if err != nil || token.Use() != exeunt.UseSession {
-		return PresentedGarbage, exeunt.Token{}
+	if !ok || err != nil || !authority.AsPair.Takes(token) {
+		return Presented{Garbage: true}
 	}
+	use := authority.AsPair
 	if !okHere || !c.Pairs.IsHalf(token, here) {
-		return PresentedHalf, token
+		use = authority.AsIncomplete
 	}
-	return PresentedPair, token
+	return Presented{Credential: authority.Credential{Token: token, Use: use}}
 }
 
 // single returns the one value of a cookie, "" when there is none, and false

@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 )
 
 func TestPairsReadBack(t *testing.T) {
 	s := newSite(t)
 	for _, kind := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared} {
 		token, _, cookies := s.signIn(kind)
-		if p, got := s.Cookies.Read(request(cookies...)); p != PresentedPair || got != token {
-			t.Errorf("%v: %v, %v", kind, p, got)
+		if p := s.Cookies.Read(request(cookies...)); p.Use != authority.AsPair || p.Token != token {
+			t.Errorf("%v: %+v", kind, p)
 		}
 		if len(cookies) != 2 || cookies[0].Name != cookieToken || cookies[1].Name != cookieHere {
 			t.Fatalf("the cookies are %v", cookies)
@@ -39,38 +40,40 @@ func TestWhateverElseArrives(t *testing.T) {
 	a, here := cookieToken+"="+token.Reveal(), cookieHere+"="+pair[1].Value
 	app := exeunt.NewToken(exeunt.UseApp)
 	junk := strings.Repeat("j", 4096)
+	nothing, garbage := Presented{}, Presented{Garbage: true}
+	whole := Presented{Credential: authority.Credential{Token: token, Use: authority.AsPair}}
+	half := Presented{Credential: authority.Credential{Token: token, Use: authority.AsIncomplete}}
 	for name, c := range map[string]struct {
 		cookies []string
 		want    Presented
 	}{
-		"nothing":                     {nil, PresentedNothing},
-		"other cookies":               {[]string{"theme=dark; x=y"}, PresentedNothing},
-		"empty ones":                  {[]string{cookieToken + "=; " + cookieHere + "="}, PresentedNothing},
-		"the pair in two lines":       {[]string{a, here}, PresentedPair},
-		"the pair twice over":         {[]string{a + "; " + here + "; " + a + "; " + here}, PresentedPair},
-		"the first half":              {[]string{a}, PresentedHalf},
-		"with an empty second":        {[]string{a + "; " + cookieHere + "="}, PresentedHalf},
-		"with another's second":       {[]string{a + "; " + cookieHere + "=" + other[1].Value}, PresentedHalf},
-		"with a cut second":           {[]string{a + "; " + here[:len(here)-1]}, PresentedHalf},
-		"with a longer second":        {[]string{a + "; " + here + "A"}, PresentedHalf},
-		"with junk for the second":    {[]string{a + "; " + cookieHere + "=" + junk}, PresentedHalf},
-		"with two seconds":            {[]string{a + "; " + here + "; " + cookieHere + "=x"}, PresentedHalf},
-		"the second half":             {[]string{here}, PresentedGarbage},
-		"a cut token":                 {[]string{a[:len(a)-1] + "; " + here}, PresentedGarbage},
-		"a changed token":             {[]string{cookieToken + "=" + flip(token.Reveal()) + "; " + here}, PresentedGarbage},
-		"an app session's token":      {[]string{cookieToken + "=" + app.Reveal() + "; " + cookieHere + "=" + s.Cookies.Pairs.Half(app)}, PresentedGarbage},
-		"another version's token":     {[]string{cookieToken + "=ex2_" + token.Reveal()[4:] + "; " + here}, PresentedGarbage},
-		"4 kB of junk":                {[]string{cookieToken + "=" + junk + "; " + here}, PresentedGarbage},
-		"two tokens":                  {[]string{a + "; " + here + "; " + cookieToken + "=" + other[0].Value}, PresentedGarbage},
-		"two tokens, one of them cut": {[]string{a[:20] + "; " + a + "; " + here}, PresentedGarbage},
-		"bytes no cookie has":         {[]string{cookieToken + "=\x01\xff; " + here}, PresentedGarbage},
-		"a token in a line of junk":   {[]string{";;==; ;" + cookieToken + "=\"" + junk + "; =;"}, PresentedGarbage},
+		"nothing":                     {nil, nothing},
+		"other cookies":               {[]string{"theme=dark; x=y"}, nothing},
+		"empty ones":                  {[]string{cookieToken + "=; " + cookieHere + "="}, nothing},
+		"the pair in two lines":       {[]string{a, here}, whole},
+		"the pair twice over":         {[]string{a + "; " + here + "; " + a + "; " + here}, whole},
+		"the first half":              {[]string{a}, half},
+		"with an empty second":        {[]string{a + "; " + cookieHere + "="}, half},
+		"with another's second":       {[]string{a + "; " + cookieHere + "=" + other[1].Value}, half},
+		"with a cut second":           {[]string{a + "; " + here[:len(here)-1]}, half},
+		"with a longer second":        {[]string{a + "; " + here + "A"}, half},
+		"with junk for the second":    {[]string{a + "; " + cookieHere + "=" + junk}, half},
+		"with two seconds":            {[]string{a + "; " + here + "; " + cookieHere + "=x"}, half},
+		"the second half":             {[]string{here}, garbage},
+		"a cut token":                 {[]string{a[:len(a)-1] + "; " + here}, garbage},
+		"a changed token":             {[]string{cookieToken + "=" + flip(token.Reveal()) + "; " + here}, garbage},
+		"an app session's token":      {[]string{cookieToken + "=" + app.Reveal() + "; " + cookieHere + "=" + s.Cookies.Pairs.Half(app)}, garbage},
+		"another version's token":     {[]string{cookieToken + "=ex2_" + token.Reveal()[4:] + "; " + here}, garbage},
+		"4 kB of junk":                {[]string{cookieToken + "=" + junk + "; " + here}, garbage},
+		"two tokens":                  {[]string{a + "; " + here + "; " + cookieToken + "=" + other[0].Value}, garbage},
+		"two tokens, one of them cut": {[]string{a[:20] + "; " + a + "; " + here}, garbage},
+		"bytes no cookie has":         {[]string{cookieToken + "=\x01\xff; " + here}, garbage},
+		"a token in a line of junk":   {[]string{";;==; ;" + cookieToken + "=\"" + junk + "; =;"}, garbage},
 	} {
-		p, got := s.Cookies.Read(rawRequest(c.cookies...))
-		if p != c.want || got.IsZero() != (c.want == PresentedNothing || c.want == PresentedGarbage) {
-			t.Errorf("%s: %v, %v", name, p, got)
+		if p := s.Cookies.Read(rawRequest(c.cookies...)); p != c.want {
+			t.Errorf("%s: %+v", name, p)
 		}
-		if v := s.Visitor(rawRequest(c.cookies...)); v.SignedIn() != (c.want == PresentedPair) || v.Nobody() != (c.want == PresentedNothing) {
+		if v := s.Visitor(rawRequest(c.cookies...)); v.SignedIn() != (c.want == whole) || v.Nobody() != (c.want == nothing) {
 			t.Errorf("%s: signed in %v, nobody %v", name, v.SignedIn(), v.Nobody())
 		}
 	}
@@ -157,11 +160,11 @@ func FuzzCookies(f *testing.F) {
 	half := s.Cookies.Pairs.Half(token)
 	f.Fuzz(func(t *testing.T, header string) {
 		r := rawRequest(header)
-		p, got := s.Cookies.Read(r)
-		if p > PresentedGarbage || got.IsZero() != (p == PresentedNothing || p == PresentedGarbage) {
-			t.Fatalf("%q: %v, %v", header, p, got)
+		p := s.Cookies.Read(r)
+		if p.Garbage && !p.Token.IsZero() || p.Token.IsZero() != (p.Use == 0) {
+			t.Fatalf("%q: %+v", header, p)
 		}
-		if p == PresentedPair && (!strings.Contains(header, token.Reveal()) || !strings.Contains(header, half)) {
+		if p.Use == authority.AsPair && (!strings.Contains(header, token.Reveal()) || !strings.Contains(header, half)) {
 			t.Fatalf("%q is taken for a pair", header)
 		}
 		if s.Cookies.ReadNotice(r, epoch) != "" {

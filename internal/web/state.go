@@ -24,7 +24,7 @@ func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) cl
 		return s.live(ans)
 	case authority.Indeterminate:
 		return client.State{State: client.Unknown}
-	case authority.NoSuch:
+	case authority.NoSuch, authority.WrongUse, authority.Incomplete:
 		return client.State{State: client.Over}
 	}
 	at, reason, known, err := s.Authority.WhyEnded(ctx, t)

@@ -11,23 +11,20 @@ import (
 
 // Visitor is who a browser's request comes from.
 type Visitor struct {
-	Presented Presented
-	Token     exeunt.Token // zero unless a pair or a half was presented
-	Answer    authority.Answer
-	Profile   exeunt.Profile // of who is signed in, once Introduced
+	Presented
+	Answer  authority.Answer // NoSuch without a token
+	Profile exeunt.Profile   // of who is signed in, once Introduced
 }
 
 // SignedIn reports whether the request may act for the account.
-func (v Visitor) SignedIn() bool { return v.Presented == PresentedPair && v.Answer.Usable() }
+func (v Visitor) SignedIn() bool { return v.Answer.Usable() }
 
-// Indeterminate reports that neither memory nor the store could tell: the answer
-// is 503, which is not "signed out".
-func (v Visitor) Indeterminate() bool {
-	return v.Presented == PresentedPair && v.Answer.State == authority.Indeterminate
-}
+// Incomplete reports half of a credential whose session is alive.
+func (v Visitor) Incomplete() bool { return v.Answer.State == authority.Incomplete }
 
-// Nobody reports that the browser presented nothing at all.
-func (v Visitor) Nobody() bool { return v.Presented == PresentedNothing }
+// Indeterminate reports that there is a credential and neither memory nor the
+// store could tell what it is worth: the answer is 503, which is never "signed out".
+func (v Visitor) Indeterminate() bool { return v.Answer.State == authority.Indeterminate }
 
 // Actor returns the visitor as an actor.
 func (v Visitor) Actor(r *http.Request, p Peers) exeunt.Actor {
@@ -41,26 +38,26 @@ type Browser struct {
 	Now       func() time.Time
 }
 
-// halfGrace is how young a pair may be and still travel one half at a time: a
-// browser stores the two cookies of a sign-in one after the other, and other
-// tabs' requests may leave in between.
-const halfGrace = 30 * time.Second
+// pairGrace is how young a pair may be and still travel one half at a time, or
+// after the pair that it replaces: a browser stores the two cookies of a sign-in
+// one after the other, and other tabs' requests may leave in between.
+const pairGrace = 30 * time.Second
 
-// Visitor returns who the request comes from. A first half without its partner
-// is refused, and ends the session unless it was handed out just now: somebody
+// JustNow reports whether the browser may still be storing a pair that was handed
+// out at that time. Clearing cookies then might undo the sign-in.
+func (b Browser) JustNow(at time.Time) bool { return b.Now().Sub(at) <= pairGrace }
+
+// Visitor returns who the request comes from. An incomplete credential is
+// refused, and ends the session unless it was handed out just now: somebody
 // has deleted the partner to lock this browser, or has carried half of the
 // credential elsewhere. It is the one thing that reading a page may end.
 func (b Browser) Visitor(r *http.Request) Visitor {
-	v := Visitor{}
-	v.Presented, v.Token = b.Cookies.Read(r)
+	v := Visitor{Presented: b.Cookies.Read(r), Answer: authority.Answer{State: authority.NoSuch}}
 	if v.Token.IsZero() {
 		return v
 	}
-	v.Answer = b.Authority.Check(r.Context(), v.Token)
-	if v.Answer.Usable() && !v.Answer.Kind.Browser() {
-		v.Answer = authority.Answer{State: authority.NoSuch} // an app's token in a cookie
-	}
-	if v.Presented == PresentedHalf && v.Answer.Usable() && b.Now().Sub(v.Answer.IssuedAt()) > halfGrace {
+	v.Answer = b.Authority.Check(r.Context(), v.Credential)
+	if v.Incomplete() && !b.JustNow(v.Answer.IssuedAt()) {
 		b.Authority.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session}, Reason: exeunt.ReasonHalfPair})
 	}
 	return v

@@ -12,6 +12,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/live"
 )
 
@@ -22,10 +23,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestHalfAPair(t *testing.T) {
 	s := newSite(t)
 	_, session, pair := s.signIn(exeunt.KindKept)
-	for _, age := range []time.Duration{0, halfGrace} {
+	for _, age := range []time.Duration{0, pairGrace} {
 		s.clock.Store(age.Milliseconds())
 		for range 200 { // six tabs with requests in flight, and more
-			if v := s.Visitor(request(pair[0])); v.SignedIn() || v.Nobody() || v.Presented != PresentedHalf {
+			if v := s.Visitor(request(pair[0])); v.SignedIn() || v.Nobody() || v.Use != authority.AsIncomplete {
 				t.Fatalf("half a pair: %+v", v)
 			}
 		}
@@ -38,7 +39,7 @@ func TestHalfAPair(t *testing.T) {
 		}
 	}
 	s.pass(time.Millisecond)
-	if v := s.Visitor(request(pair[1])); v.SignedIn() || v.Presented != PresentedGarbage {
+	if v := s.Visitor(request(pair[1])); v.SignedIn() || !v.Garbage {
 		t.Errorf("the readable half alone: %+v", v)
 	}
 	s.queued()
@@ -63,7 +64,7 @@ func TestHalfAPair(t *testing.T) {
 func TestAnAppsTokenInCookies(t *testing.T) {
 	s := newSite(t)
 	_, session, pair := s.signIn(exeunt.KindApp)
-	if v := s.Visitor(request(pair...)); v.SignedIn() || v.Answer.State != live.NoSuch || !v.Answer.Session.IsZero() {
+	if v := s.Visitor(request(pair...)); v.SignedIn() || v.Answer.State != live.WrongUse || !v.Answer.Session.IsZero() {
 		t.Errorf("%+v", v)
 	}
 	s.pass(time.Hour)
@@ -85,7 +86,7 @@ func TestVisitorsWhoHaveSignedOut(t *testing.T) {
 	if _, err := s.Authority.End(context.Background(), actor, exeunt.Revocation{Target: exeunt.Target{Account: session.Account, Scope: exeunt.ScopeSession, Session: session.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
-	if v := s.Visitor(request(pair...)); v.SignedIn() || v.Indeterminate() || v.Nobody() || v.Presented != PresentedPair {
+	if v := s.Visitor(request(pair...)); v.SignedIn() || v.Indeterminate() || v.Nobody() || v.Use != authority.AsPair {
 		t.Errorf("%+v", v)
 	}
 }
@@ -139,7 +140,11 @@ func TestStates(t *testing.T) {
 	token, session, _ := s.signIn(exeunt.KindShared) // idle 15 min, absolute 4 h, warning 2 min
 	appToken := s.appToken(session)
 	of := func(x exeunt.Token) client.State {
-		return states.Of(context.Background(), x, s.Authority.Check(context.Background(), x))
+		use := authority.AsPair
+		if x.Use() == exeunt.UseApp {
+			use = authority.AsBearer
+		}
+		return states.Of(context.Background(), x, s.Authority.Check(context.Background(), authority.Credential{Token: x, Use: use}))
 	}
 	if got := of(token); got.State != client.Live || got.Session != session.ID.String() || got.WarnIn != 13*time.Minute || got.IdleIn != 15*time.Minute {
 		t.Errorf("live: %+v", got)
