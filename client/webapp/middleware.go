@@ -78,7 +78,7 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if safeMethod(r.Method) {
 		check = a.glance
 	}
-	person, err := check(r.Context(), token, isActivity(r))
+	person, err := check(r.Context(), token, IsActivity(r.Method, r.Header))
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -180,21 +180,6 @@ func (a *App) sameOrigin(r *http.Request) bool {
 
 func safeMethod(m string) bool {
 	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
-}
-
-// isActivity reports whether a person is behind the request: they opened a
-// page or sent a form. What a page fetches by itself is not.
-func isActivity(r *http.Request) bool {
-	if r.Header.Get("Sec-Purpose") != "" { // fetched ahead
-		return false
-	}
-	switch r.Header.Get("Sec-Fetch-Mode") {
-	case "navigate":
-		return true
-	case "": // an old browser: it asks for a page by naming HTML
-		return !safeMethod(r.Method) || strings.Contains(r.Header.Get("Accept"), "text/html")
-	}
-	return !safeMethod(r.Method)
 }
 
 // takeBody reads the whole body.

@@ -38,7 +38,7 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 	default:
 		return caller{}, a.endedProblem(ctx, c.Token)
 	}
-	if p.Activity != "no" {
+	if p.Activity != "no" { // a bearer call counts, unless it says that nobody made it
 		a.Authority.Touch(ans)
 	}
 	return caller{ans, actorOf(ctx, ans)}, nil

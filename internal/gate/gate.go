@@ -3,10 +3,9 @@
 // every request of every app, so for a known token it allocates little and
 // waits for nobody.
 //
-// It owns the gate's headers and the rule of what counts as activity there.
-// It redirects nobody, renders nothing, and keeps "signed out" (401) apart
-// from "cannot be known" (503). It answers for this one decision; adapters per
-// proxy are about where the request's particulars stand.
+// It owns the gate's headers. It redirects nobody, renders nothing, and keeps
+// "signed out" (401) apart from "cannot be known" (503). It answers for this one
+// decision; adapters per proxy are about where the request's particulars stand.
 package gate
 
 import (
@@ -63,7 +62,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ans.Usable() && !isMeant(r.Header, ans):
 		g.refuse(w, otherClient)
 	case ans.Usable():
-		if isActivity(r) {
+		if client.IsActivity(methodOf(r), r.Header) {
 			g.authority.Touch(ans)
 		}
 		account, err := g.accountHeaders(r.Context(), ans)
@@ -214,36 +213,13 @@ func (g *Gate) refuse(w http.ResponseWriter, reason []string) {
 	w.WriteHeader(http.StatusUnauthorized)
 }
 
-// isActivity reports whether the request shows that a person is at work. What
-// the caller says counts; without it, what the browser says about the request:
-// polls and streams are not activity.
-func isActivity(r *http.Request) bool {
-	switch first(r.Header, client.HeaderActivity) {
-	case "yes":
-		return true
-	case "no":
-		return false
+// methodOf is the method of the request that the gate is asked about: a proxy
+// names it, and asks with its own.
+func methodOf(r *http.Request) string {
+	if m := r.Header["X-Forwarded-Method"]; len(m) > 0 && m[0] != "" {
+		return m[0]
 	}
-	mode := first(r.Header, "Sec-Fetch-Mode")
-	if mode == "navigate" {
-		return first(r.Header, "Sec-Purpose") == "" // unless it is fetched ahead
-	}
-	method := first(r.Header, "X-Forwarded-Method")
-	if method == "" {
-		method = r.Method
-	}
-	if method != http.MethodGet && method != http.MethodHead {
-		return true
-	}
-	return mode == "" && first(r.Header, "Authorization") != ""
-}
-
-// first is Header.Get for a name that is already in its canonical form.
-func first(h http.Header, name string) string {
-	if v := h[name]; len(v) > 0 {
-		return v[0]
-	}
-	return ""
+	return r.Method
 }
 
 // credentialOf returns the request's credential: the bearer token or, without an

@@ -192,8 +192,8 @@ func TestGateActivity(t *testing.T) {
 			for k, v := range c.set {
 				r.Header.Set(k, v)
 			}
-			if got := isActivity(r); got != c.want {
-				t.Errorf("isActivity is %v, want %v", got, c.want)
+			if got := client.IsActivity(methodOf(r), r.Header); got != c.want {
+				t.Errorf("activity is %v, want %v", got, c.want)
 			}
 		})
 	}

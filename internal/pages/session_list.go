@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -34,7 +35,7 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 // loaded again, or how many. A page that a script fetches to compare itself
 // with takes nothing: that is for the page the reader sees.
 func (p *Pages) justEnded(w http.ResponseWriter, r *http.Request, v web.Visitor) (just []exeunt.Session, done *ui.SessionsEnded, err error) {
-	if !web.IsActivity(r) {
+	if !client.IsActivity(r.Method, r.Header) {
 		return nil, nil, nil
 	}
 	n, ok := p.takeNotice(w, r, noticeEnded)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -14,7 +15,7 @@ type page func(w http.ResponseWriter, r *http.Request, v web.Visitor) error
 // arrive tells who is there, and counts the request as activity if it is any.
 func (p *Pages) arrive(r *http.Request) web.Visitor {
 	v := p.Browser.Visitor(r)
-	if v.SignedIn() && web.IsActivity(r) {
+	if v.SignedIn() && client.IsActivity(r.Method, r.Header) {
 		p.Authority.Touch(v.Answer)
 		v.Answer = p.Authority.Check(r.Context(), v.Credential) // its idle time counts from now
 	}

@@ -76,20 +76,6 @@ func (b Browser) Introduced(ctx context.Context, v Visitor) Visitor {
 	return v
 }
 
-// IsActivity reports whether a request from a browser shows that somebody is
-// there: a navigation or a form post, but not what a page fetches by itself and
-// not what the browser fetches ahead.
-func IsActivity(r *http.Request) bool {
-	if r.Header.Get("Sec-Purpose") != "" {
-		return false
-	}
-	switch r.Header.Get("Sec-Fetch-Mode") {
-	case "navigate", "":
-		return true
-	}
-	return r.Method != http.MethodGet && r.Method != http.MethodHead
-}
-
 // FormSession checks that a form was rendered for the session that is active
 // now. A tab left over from another sign-in must change nothing.
 func (v Visitor) FormSession(r *http.Request) error {

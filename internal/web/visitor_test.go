@@ -107,33 +107,6 @@ func TestFormsBelongToTheirSession(t *testing.T) {
 	}
 }
 
-func TestActivity(t *testing.T) {
-	for name, c := range map[string]struct {
-		method  string
-		headers map[string]string
-		want    bool
-	}{
-		"a navigation":          {"GET", map[string]string{"Sec-Fetch-Mode": "navigate"}, true},
-		"a form":                {"POST", map[string]string{"Sec-Fetch-Mode": "navigate"}, true},
-		"an old browser":        {"GET", nil, true},
-		"a script's post":       {"POST", map[string]string{"Sec-Fetch-Mode": "cors"}, true},
-		"polling":               {"GET", map[string]string{"Sec-Fetch-Mode": "cors"}, false},
-		"an event stream":       {"GET", map[string]string{"Sec-Fetch-Mode": "same-origin"}, false},
-		"an image":              {"GET", map[string]string{"Sec-Fetch-Mode": "no-cors"}, false},
-		"a look ahead":          {"GET", map[string]string{"Sec-Fetch-Mode": "navigate", "Sec-Purpose": "prefetch"}, false},
-		"a look ahead, renders": {"GET", map[string]string{"Sec-Fetch-Mode": "navigate", "Sec-Purpose": "prefetch;prerender"}, false},
-		"HEAD":                  {"HEAD", map[string]string{"Sec-Fetch-Mode": "cors"}, false},
-	} {
-		r := httptest.NewRequest(c.method, "/", nil)
-		for k, v := range c.headers {
-			r.Header.Set(k, v)
-		}
-		if got := IsActivity(r); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
-
 func TestStates(t *testing.T) {
 	s := newSite(t)
 	states := States{Authority: s.Authority, Now: s.Now}
