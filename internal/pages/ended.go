@@ -62,8 +62,7 @@ func (p *Pages) clearAndExplain(w http.ResponseWriter, r *http.Request, v web.Vi
 		return err
 	}
 	if !p.givingWay(view.Ended) {
-		p.Browser.Cookies.ClearPair(w)
-		web.ClearStorage(w)
+		p.Browser.Cookies.Forget(w, r, v.Slot)
 	}
 	return p.show(w, http.StatusOK, view)
 }

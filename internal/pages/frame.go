@@ -21,14 +21,14 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	if !v.SignedIn() {
 		return f
 	}
-	f.Account, f.Display = chip(v.Profile), v.Profile.Display
+	f.Account, f.Display = chip(v), v.Profile.Display
 	f.Session, f.Current = v.Answer.Session, current
 	f.WarnIn, f.IdleIn = p.states.TimeLeft(v.Answer)
 	return f
 }
 
-func chip(of exeunt.Profile) *ui.AccountChip {
-	return &ui.AccountChip{Name: of.Name, Handle: of.Handle}
+func chip(v web.Visitor) *ui.AccountChip {
+	return &ui.AccountChip{Slot: int(v.Slot), Name: v.Profile.Name, Handle: v.Profile.Handle}
 }
 
 // show answers with a page, whole or not at all.

@@ -96,7 +96,7 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, pro
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it tells of an earlier sign-in's end
 	}
-	p.Browser.Cookies.SetPair(w, token, in.Kind, p.Policy.For(in.Kind).Absolute)
+	p.Browser.Cookies.SetPair(w, v.Slot, token, in.Kind, p.Policy.For(in.Kind).Absolute)
 	return redirect(w, to)
 }
 

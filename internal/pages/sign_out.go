@@ -80,8 +80,7 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	if err != nil {
 		return err
 	}
-	p.Browser.Cookies.ClearPair(w)
-	web.ClearStorage(w)
+	p.Browser.Cookies.Forget(w, r, v.Slot)
 	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
 		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: int(done.Apps), Shared: v.Answer.Kind == exeunt.KindShared,
 	}))

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // AsBrowser returns the headers by which a browser presents a token: both
 // halves of the pair, as the node's own cookies set them.
 func (n *Node) AsBrowser(token exeunt.Token) http.Header {
 	w := httptest.NewRecorder()
-	n.Browser.Cookies.SetPair(w, token, exeunt.KindKept, time.Hour)
+	n.Browser.Cookies.SetPair(w, web.FirstSlot, token, exeunt.KindKept, time.Hour)
 	r := &http.Request{Header: http.Header{}}
 	for _, c := range w.Result().Cookies() {
 		r.AddCookie(c)

@@ -30,6 +30,7 @@ type Frame struct {
 
 // AccountChip is the account as the panel shows it.
 type AccountChip struct {
+	Slot   int // its place among the accounts of this browser; 0 is the only one
 	Name   string
 	Handle string // without "@"
 }

@@ -17,14 +17,29 @@ import (
 // browser by deleting it even without network. Names begin with __Host-, so
 // no sibling site can plant one (RFC 6265bis section 4.1.3.2).
 const (
-	cookieToken  = "__Host-exeunt-0"
-	cookieHere   = "__Host-exeunt-0-here"
+	cookiePair   = "__Host-exeunt-" // with the slot's number
 	cookieNotice = "__Host-exeunt-notice"
+	// cookieTicket is there while the browser holds a sign-out ticket that has not
+	// been delivered. Nothing makes tickets yet.
+	cookieTicket = "__Host-exeunt-ticket"
 )
 
-// Presented is what a browser presented as its credential: a pair, an incomplete
-// one, which is a token without its partner, or neither.
+// Slot is the place of one account in a browser. Each has a pair of its own.
+type Slot uint8
+
+const (
+	// FirstSlot is the only one in use.
+	FirstSlot Slot = 0
+	slots     Slot = 5
+)
+
+func (s Slot) token() string { return cookiePair + strconv.Itoa(int(s)) }
+func (s Slot) here() string  { return s.token() + "-here" }
+
+// Presented is what a browser presented in a slot as its credential: a pair, an
+// incomplete one, which is a token without its partner, or neither.
 type Presented struct {
+	Slot Slot
 	authority.Credential
 	// Garbage: something, but no credential: cut, changed, foreign, doubled, or
 	// the readable half alone.
@@ -40,23 +55,23 @@ type Cookies struct {
 	Notices *keys.Ring // signs notices
 }
 
-// Read returns what the browser presented. It never fails: whatever arrives is
-// nothing, garbage, a pair or half of one.
-func (c Cookies) Read(r *http.Request) Presented {
-	text, ok := single(r, cookieToken)
-	here, okHere := single(r, cookieHere)
+// Read returns what the browser presented in a slot. It never fails: whatever
+// arrives is nothing, garbage, a pair or half of one.
+func (c Cookies) Read(r *http.Request, s Slot) Presented {
+	text, ok := single(r, s.token())
+	here, okHere := single(r, s.here())
 	if text == "" && here == "" && ok && okHere {
-		return Presented{}
+		return Presented{Slot: s}
 	}
 	token, err := exeunt.ParseToken(text)
 	if !ok || err != nil || !authority.AsPair.Takes(token) {
-		return Presented{Garbage: true}
+		return Presented{Slot: s, Garbage: true}
 	}
 	use := authority.AsPair
 	if !okHere || !c.Pairs.IsHalf(token, here) {
 		use = authority.AsIncomplete
 	}
-	return Presented{Credential: authority.Credential{Token: token, Use: use}}
+	return Presented{Slot: s, Credential: authority.Credential{Token: token, Use: use}}
 }
 
 // single returns the one value of a cookie, "" when there is none, and false
@@ -81,24 +96,40 @@ func single(r *http.Request, name string) (value string, ok bool) {
 	return value, true
 }
 
-// SetPair hands the credential to the browser. On a shared computer it has no
+// SetPair hands the credential to the browser, in a slot. On a shared computer it has no
 // expiry, so that it goes when the browser closes; elsewhere it outlives the
 // browser, and the server's own limits decide.
-func (c Cookies) SetPair(w http.ResponseWriter, t exeunt.Token, kind exeunt.SessionKind, life time.Duration) {
+func (c Cookies) SetPair(w http.ResponseWriter, s Slot, t exeunt.Token, kind exeunt.SessionKind, life time.Duration) {
 	age := 0
 	if kind == exeunt.KindKept {
 		age = int(life.Seconds())
 	}
-	http.SetCookie(w, hostCookie(cookieToken, t.Reveal(), age, true))
-	http.SetCookie(w, hostCookie(cookieHere, c.Pairs.Half(t), age, false))
+	http.SetCookie(w, hostCookie(s.token(), t.Reveal(), age, true))
+	http.SetCookie(w, hostCookie(s.here(), c.Pairs.Half(t), age, false))
 }
 
-// ClearPair tells the browser to forget the credential, by name. It does not
-// send Clear-Site-Data: "cookies", which in Chromium deletes the cookies of
-// every site under the same registrable domain.
-func (c Cookies) ClearPair(w http.ResponseWriter) {
-	http.SetCookie(w, hostCookie(cookieToken, "", -1, true))
-	http.SetCookie(w, hostCookie(cookieHere, "", -1, false))
+// Forget tells the browser to drop the credential in a slot, by name, and with it
+// what this origin stores. It is sent only with an ending that has been recorded, or
+// to a browser that holds nothing usable there. It does not send Clear-Site-Data:
+// "cookies", which in Chromium deletes the cookies of every site under the same
+// registrable domain.
+func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, s Slot) {
+	http.SetCookie(w, hostCookie(s.token(), "", -1, true))
+	http.SetCookie(w, hostCookie(s.here(), "", -1, false))
+	if !othersNeedStorage(r, s) {
+		w.Header().Set("Clear-Site-Data", `"storage"`)
+	}
+}
+
+// othersNeedStorage reports whether what this origin stores is not the slot's
+// alone: another account is signed in, or a sign-out ticket waits in it.
+func othersNeedStorage(r *http.Request, s Slot) bool {
+	for other := range slots {
+		if other != s && len(r.CookiesNamed(other.token())) > 0 {
+			return true
+		}
+	}
+	return len(r.CookiesNamed(cookieTicket)) > 0
 }
 
 func hostCookie(name, value string, maxAge int, httpOnly bool) *http.Cookie {

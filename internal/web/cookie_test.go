@@ -11,14 +11,19 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
+const (
+	tokenName = "__Host-exeunt-0"
+	hereName  = "__Host-exeunt-0-here"
+)
+
 func TestPairsReadBack(t *testing.T) {
 	s := newSite(t)
 	for _, kind := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared} {
 		token, _, cookies := s.signIn(kind)
-		if p := s.Cookies.Read(request(cookies...)); p.Use != authority.AsPair || p.Token != token {
+		if p := s.Cookies.Read(request(cookies...), FirstSlot); p.Use != authority.AsPair || p.Token != token {
 			t.Errorf("%v: %+v", kind, p)
 		}
-		if len(cookies) != 2 || cookies[0].Name != cookieToken || cookies[1].Name != cookieHere {
+		if len(cookies) != 2 || cookies[0].Name != tokenName || cookies[1].Name != hereName {
 			t.Fatalf("the cookies are %v", cookies)
 		}
 		for i, c := range cookies {
@@ -37,7 +42,7 @@ func TestWhateverElseArrives(t *testing.T) {
 	s := newSite(t)
 	token, _, pair := s.signIn(exeunt.KindKept)
 	_, _, other := s.signIn(exeunt.KindKept)
-	a, here := cookieToken+"="+token.Reveal(), cookieHere+"="+pair[1].Value
+	a, here := tokenName+"="+token.Reveal(), hereName+"="+pair[1].Value
 	app := exeunt.NewToken(exeunt.UseApp)
 	junk := strings.Repeat("j", 4096)
 	nothing, garbage := Presented{}, Presented{Garbage: true}
@@ -49,28 +54,28 @@ func TestWhateverElseArrives(t *testing.T) {
 	}{
 		"nothing":                     {nil, nothing},
 		"other cookies":               {[]string{"theme=dark; x=y"}, nothing},
-		"empty ones":                  {[]string{cookieToken + "=; " + cookieHere + "="}, nothing},
+		"empty ones":                  {[]string{tokenName + "=; " + hereName + "="}, nothing},
 		"the pair in two lines":       {[]string{a, here}, whole},
 		"the pair twice over":         {[]string{a + "; " + here + "; " + a + "; " + here}, whole},
 		"the first half":              {[]string{a}, half},
-		"with an empty second":        {[]string{a + "; " + cookieHere + "="}, half},
-		"with another's second":       {[]string{a + "; " + cookieHere + "=" + other[1].Value}, half},
+		"with an empty second":        {[]string{a + "; " + hereName + "="}, half},
+		"with another's second":       {[]string{a + "; " + hereName + "=" + other[1].Value}, half},
 		"with a cut second":           {[]string{a + "; " + here[:len(here)-1]}, half},
 		"with a longer second":        {[]string{a + "; " + here + "A"}, half},
-		"with junk for the second":    {[]string{a + "; " + cookieHere + "=" + junk}, half},
-		"with two seconds":            {[]string{a + "; " + here + "; " + cookieHere + "=x"}, half},
+		"with junk for the second":    {[]string{a + "; " + hereName + "=" + junk}, half},
+		"with two seconds":            {[]string{a + "; " + here + "; " + hereName + "=x"}, half},
 		"the second half":             {[]string{here}, garbage},
 		"a cut token":                 {[]string{a[:len(a)-1] + "; " + here}, garbage},
-		"a changed token":             {[]string{cookieToken + "=" + flip(token.Reveal()) + "; " + here}, garbage},
-		"an app session's token":      {[]string{cookieToken + "=" + app.Reveal() + "; " + cookieHere + "=" + s.Cookies.Pairs.Half(app)}, garbage},
-		"another version's token":     {[]string{cookieToken + "=ex2_" + token.Reveal()[4:] + "; " + here}, garbage},
-		"4 kB of junk":                {[]string{cookieToken + "=" + junk + "; " + here}, garbage},
-		"two tokens":                  {[]string{a + "; " + here + "; " + cookieToken + "=" + other[0].Value}, garbage},
+		"a changed token":             {[]string{tokenName + "=" + flip(token.Reveal()) + "; " + here}, garbage},
+		"an app session's token":      {[]string{tokenName + "=" + app.Reveal() + "; " + hereName + "=" + s.Cookies.Pairs.Half(app)}, garbage},
+		"another version's token":     {[]string{tokenName + "=ex2_" + token.Reveal()[4:] + "; " + here}, garbage},
+		"4 kB of junk":                {[]string{tokenName + "=" + junk + "; " + here}, garbage},
+		"two tokens":                  {[]string{a + "; " + here + "; " + tokenName + "=" + other[0].Value}, garbage},
 		"two tokens, one of them cut": {[]string{a[:20] + "; " + a + "; " + here}, garbage},
-		"bytes no cookie has":         {[]string{cookieToken + "=\x01\xff; " + here}, garbage},
-		"a token in a line of junk":   {[]string{";;==; ;" + cookieToken + "=\"" + junk + "; =;"}, garbage},
+		"bytes no cookie has":         {[]string{tokenName + "=\x01\xff; " + here}, garbage},
+		"a token in a line of junk":   {[]string{";;==; ;" + tokenName + "=\"" + junk + "; =;"}, garbage},
 	} {
-		if p := s.Cookies.Read(rawRequest(c.cookies...)); p != c.want {
+		if p := s.Cookies.Read(rawRequest(c.cookies...), FirstSlot); p != c.want {
 			t.Errorf("%s: %+v", name, p)
 		}
 		if v := s.Visitor(rawRequest(c.cookies...)); v.SignedIn() != (c.want == whole) || v.Nobody() != (c.want == nothing) {
@@ -90,7 +95,7 @@ func flip(s string) string {
 func TestClearingClearsByName(t *testing.T) {
 	s := newSite(t)
 	w := httptest.NewRecorder()
-	s.Cookies.ClearPair(w)
+	s.Cookies.Forget(w, request(), FirstSlot)
 	s.Cookies.ClearNotice(w)
 	names := map[string]bool{}
 	for _, c := range w.Result().Cookies() {
@@ -100,15 +105,62 @@ func TestClearingClearsByName(t *testing.T) {
 			t.Errorf("%v", c)
 		}
 	}
-	if !names[cookieToken] || !names[cookieHere] || !names[cookieNotice] {
+	if !names[tokenName] || !names[hereName] || !names[cookieNotice] {
 		t.Errorf("cleared %v", names)
 	}
-	if h := w.Header().Get("Clear-Site-Data"); h != "" {
-		t.Errorf("other sites' cookies would go too: %s", h)
-	}
-	ClearStorage(w)
-	if h := w.Header().Get("Clear-Site-Data"); h != `"storage"` {
+	if h := w.Header().Get("Clear-Site-Data"); h != `"storage"` { // "cookies" would clear other sites' too
 		t.Errorf("Clear-Site-Data is %s", h)
+	}
+}
+
+// What a browser stores goes with an account unless another one, or a ticket that
+// has not been delivered, needs it.
+func TestStorageIsClearedWithTheLastAccount(t *testing.T) {
+	for name, c := range map[string]struct {
+		cookies string
+		slot    Slot
+		clears  bool
+	}{
+		"nothing else":           {"theme=dark", 0, true},
+		"the same account's":     {"__Host-exeunt-0=x; __Host-exeunt-0-here=y; __Host-exeunt-notice=z", 0, true},
+		"another account":        {"__Host-exeunt-0=x; __Host-exeunt-3=y", 0, false},
+		"the first stays":        {"__Host-exeunt-0=x; __Host-exeunt-3=y", 3, false},
+		"a ticket":               {"__Host-exeunt-0=x; __Host-exeunt-ticket=1", 0, false},
+		"beyond the last slot":   {"__Host-exeunt-5=x", 0, true},
+		"only the readable half": {"__Host-exeunt-1-here=x", 0, true},
+	} {
+		w := httptest.NewRecorder()
+		Cookies{}.Forget(w, rawRequest(c.cookies), c.slot)
+		if got := w.Header().Get("Clear-Site-Data") != ""; got != c.clears {
+			t.Errorf("%s: cleared is %v", name, got)
+		}
+		for _, line := range w.Header().Values("Set-Cookie") {
+			if !strings.HasPrefix(line, c.slot.token()) {
+				t.Errorf("%s: another slot's cookie is touched: %s", name, line)
+			}
+		}
+	}
+}
+
+// Each slot has a pair of its own, which is none in another.
+func TestSlotsDoNotMix(t *testing.T) {
+	s := newSite(t)
+	w := httptest.NewRecorder()
+	var tokens [slots]exeunt.Token
+	for slot := range slots {
+		tokens[slot] = exeunt.NewToken(exeunt.UseSession)
+		s.Cookies.SetPair(w, slot, tokens[slot], exeunt.KindKept, time.Hour)
+	}
+	r := request(w.Result().Cookies()...)
+	for slot := range slots {
+		want := Presented{Slot: slot, Credential: authority.Credential{Token: tokens[slot], Use: authority.AsPair}}
+		if p := s.Cookies.Read(r, slot); p != want {
+			t.Errorf("slot %d: %+v", slot, p)
+		}
+	}
+	crossed := request(&http.Cookie{Name: Slot(1).token(), Value: tokens[1].Reveal()}, &http.Cookie{Name: Slot(1).here(), Value: s.Cookies.Pairs.Half(tokens[0])})
+	if p := s.Cookies.Read(crossed, 1); p.Use != authority.AsIncomplete {
+		t.Errorf("with another slot's second half: %+v", p)
 	}
 }
 
@@ -148,19 +200,19 @@ func FuzzCookies(f *testing.F) {
 	s := newSite(f)
 	token := exeunt.NewToken(exeunt.UseSession)
 	w := httptest.NewRecorder()
-	s.Cookies.SetPair(w, token, exeunt.KindKept, time.Hour)
+	s.Cookies.SetPair(w, FirstSlot, token, exeunt.KindKept, time.Hour)
 	var pair []string
 	for _, c := range w.Result().Cookies() {
 		pair = append(pair, c.Name+"="+c.Value)
 	}
-	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], cookieToken + "=", cookieToken + "=\"" + token.Reveal() + "\"",
-		strings.Join(pair, ";") + "\x00", pair[0] + "; " + pair[0] + "x", cookieNotice + "=a.b.c", strings.Repeat(pair[0]+"; ", 40), "=;=;=", cookieHere + "=\xff\xfe"} {
+	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], tokenName + "=", tokenName + "=\"" + token.Reveal() + "\"",
+		strings.Join(pair, ";") + "\x00", pair[0] + "; " + pair[0] + "x", cookieNotice + "=a.b.c", strings.Repeat(pair[0]+"; ", 40), "=;=;=", hereName + "=\xff\xfe"} {
 		f.Add(seed)
 	}
 	half := s.Cookies.Pairs.Half(token)
 	f.Fuzz(func(t *testing.T, header string) {
 		r := rawRequest(header)
-		p := s.Cookies.Read(r)
+		p := s.Cookies.Read(r, FirstSlot)
 		if p.Garbage && !p.Token.IsZero() || p.Token.IsZero() != (p.Use == 0) {
 			t.Fatalf("%q: %+v", header, p)
 		}

@@ -37,8 +37,3 @@ func FormPolicy(origins ...string) string {
 
 // NoStore keeps an answer out of every cache (OWASP ASVS 5.0, 14.3.2).
 func NoStore(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-store") }
-
-// ClearStorage tells the browser to drop what this origin keeps. It is sent
-// only with an ending that has been recorded, or to a browser that holds
-// nothing usable.
-func ClearStorage(w http.ResponseWriter) { w.Header().Set("Clear-Site-Data", `"storage"`) }

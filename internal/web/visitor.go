@@ -52,7 +52,7 @@ func (b Browser) JustNow(at time.Time) bool { return b.Now().Sub(at) <= pairGrac
 // has deleted the partner to lock this browser, or has carried half of the
 // credential elsewhere. It is the one thing that reading a page may end.
 func (b Browser) Visitor(r *http.Request) Visitor {
-	v := Visitor{Presented: b.Cookies.Read(r), Answer: authority.Answer{State: authority.NoSuch}}
+	v := Visitor{Presented: b.Cookies.Read(r, FirstSlot), Answer: authority.Answer{State: authority.NoSuch}}
 	if v.Token.IsZero() {
 		return v
 	}
