@@ -25,8 +25,8 @@ const (
 	ReasonAbsolute Reason = "absolute"
 	// ReasonReplaced: somebody signed in over it in the same browser.
 	ReasonReplaced Reason = "replaced"
-	// ReasonHalfPair: its browser presented half of its credential.
-	ReasonHalfPair Reason = "half_pair"
+	// ReasonIncomplete: its browser presented half of its credential.
+	ReasonIncomplete Reason = "incomplete_credential"
 	// ReasonCodeReused: the code it was started with was presented again, a
 	// sign that the code was stolen. Only app sessions end so.
 	ReasonCodeReused Reason = "code_reused"

@@ -115,7 +115,7 @@ test('[R6.1] a damaged note of a sign-out says nothing', async () => {
   }
 });
 
-test('[R6.1 R3.4] half a pair is refused at once, and ends the session once it is no longer young', async (t) => {
+test('[R6.1 R3.4] an incomplete credential is refused at once, and ends the session once it is no longer young', async (t) => {
   const grace = await pairOf(node.grace);
   const halves = [
     ['without its partner', '/sessions', () => null],
@@ -140,7 +140,7 @@ test('[R6.1 R3.4] half a pair is refused at once, and ends the session once it i
       assert.doesNotMatch(await page.content(), /Ada|@ada|Grace|Chrome on/);
       assert.deepEqual(await ours(context), []);
       const { ended } = await node.sessions('ada');
-      assert.equal(ended.find((s) => s.id === ada.session)?.reason, 'half_pair');
+      assert.equal(ended.find((s) => s.id === ada.session)?.reason, 'incomplete_credential');
       assert.ok((await node.sessions('grace')).active.some((s) => s.id === grace.session), 'the other account lost its session');
       // The whole pair, put together again, is dead too.
       const whole = await holding([cookie(TOKEN, ada.token), cookie(HERE, ada.here)]);
@@ -161,7 +161,7 @@ test('[R6.1] a script that deletes the readable half locks the browser at once',
   // The page may have noticed before it is sent elsewhere.
   await page.goto(`${node.exeunt}/settings`).catch(() => {});
   await until('on the page that explains', () => new URL(page.url()).pathname === '/ended', 15000);
-  assert.equal((await node.sessions('ada')).ended.find((s) => s.id === session)?.reason, 'half_pair');
+  assert.equal((await node.sessions('ada')).ended.find((s) => s.id === session)?.reason, 'incomplete_credential');
   await context.close();
 });
 

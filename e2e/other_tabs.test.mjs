@@ -167,7 +167,7 @@ test('[R3.1] sign-in in six tabs at once leaves one session, whole', async () =>
   await look.goto(`${node.exeunt}/settings`);
   assert.equal(new URL(look.url()).pathname, '/settings', 'nobody is signed in');
   const { ended } = await node.sessions('grace');
-  assert.deepEqual(ended.filter((s) => s.reason === 'half_pair'), []);
+  assert.deepEqual(ended.filter((s) => s.reason === 'incomplete_credential'), []);
   await context.close();
 });
 
@@ -181,7 +181,7 @@ test('[R6.1] six tabs with requests in flight during sign-in, 200 times: nobody 
     tabs.push(tab);
   }
   const [actor, ...others] = tabs;
-  const before = (await node.sessions('ada')).ended.filter((s) => s.reason === 'half_pair').length;
+  const before = (await node.sessions('ada')).ended.filter((s) => s.reason === 'incomplete_credential').length;
   // The other tabs ask without pause, pages and states by turns, with whatever
   // cookies the browser holds at that moment.
   const asking = others.map((tab) => tab.evaluate(async () => {
@@ -232,7 +232,7 @@ test('[R6.1] six tabs with requests in flight during sign-in, 200 times: nobody 
   assert.deepEqual(result, [], 'somebody who had just signed in was signed out');
   assert.ok(asked.reduce((sum, a) => sum + a.n, 0) > rounds, 'there was no traffic');
   assert.ok(asked.every((a) => Object.keys(a.seen).every((k) => !/ 5\d\d/.test(k) || / 503/.test(k))), JSON.stringify(asked.map((a) => a.seen)));
-  const after = (await node.sessions('ada')).ended.filter((s) => s.reason === 'half_pair').length;
+  const after = (await node.sessions('ada')).ended.filter((s) => s.reason === 'incomplete_credential').length;
   assert.equal(after, before, 'a pair under way was taken for half of one');
   await context.close();
 });

@@ -65,15 +65,15 @@ var notices = map[NoticeKind]Notice{
 }
 
 var reasonText = map[string]string{
-	"signed_out":       "This sign-in was ended by a sign-out, in this browser or from another device.",
-	"idle":             "This sign-in was not used for a while, so it ended by itself.",
-	"absolute":         "This sign-in had reached its longest time, so it ended by itself.",
-	"replaced":         "Somebody signed in again in this browser.",
-	"half_pair":        "This browser lost half of its sign-in, so it was ended.",
-	"code_reused":      "The code of this sign-in was used a second time, so it was ended to be safe.",
-	"password_change":  "The password was changed, which ended this sign-in.",
-	"administrator":    "An administrator ended this sign-in.",
-	"account_disabled": "The account was disabled.",
+	"signed_out":            "This sign-in was ended by a sign-out, in this browser or from another device.",
+	"idle":                  "This sign-in was not used for a while, so it ended by itself.",
+	"absolute":              "This sign-in had reached its longest time, so it ended by itself.",
+	"replaced":              "Somebody signed in again in this browser.",
+	"incomplete_credential": "This browser lost half of its sign-in, so it was ended.",
+	"code_reused":           "The code of this sign-in was used a second time, so it was ended to be safe.",
+	"password_change":       "The password was changed, which ended this sign-in.",
+	"administrator":         "An administrator ended this sign-in.",
+	"account_disabled":      "The account was disabled.",
 }
 
 // ReasonText says in English why a session ended.

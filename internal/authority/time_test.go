@@ -286,7 +286,7 @@ func TestRun(t *testing.T) {
 	run, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { n.Run(run); close(done) }()
-	n.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: h.ID}, Reason: exeunt.ReasonHalfPair})
+	n.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: h.ID}, Reason: exeunt.ReasonIncomplete})
 	<-news.C()
 	n.want(half, live.Ended)
 	n.clock.add(15 * time.Minute)
@@ -296,7 +296,7 @@ func TestRun(t *testing.T) {
 	n.Touch(n.check(ctx, used))
 	stop()
 	<-done
-	if e := n.endOf(h); e == nil || e.Reason != exeunt.ReasonHalfPair {
+	if e := n.endOf(h); e == nil || e.Reason != exeunt.ReasonIncomplete {
 		t.Errorf("half a pair: %+v", e)
 	}
 	if e := n.endOf(l); e == nil || e.Reason != exeunt.ReasonIdle {

@@ -142,7 +142,7 @@ func TestHalfAPairEndsTheSession(t *testing.T) {
 		t.Error("the half was not cleared")
 	}
 	whole.send(http.MethodGet, "/", nil).leadsTo("/ended")
-	if got := n.ends(); !slices.Equal(got, []string{"session half_pair"}) {
+	if got := n.ends(); !slices.Equal(got, []string{"session incomplete_credential"}) {
 		t.Errorf("the log has %q", got)
 	}
 }

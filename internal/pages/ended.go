@@ -94,8 +94,8 @@ func (p *Pages) why(ctx context.Context, v web.Visitor) (*exeunt.Ended, error) {
 // The visit has queued the same ending if the pair is old enough; here it must be
 // recorded before it is said.
 func (p *Pages) endIncomplete(r *http.Request, v web.Visitor) (*exeunt.Ended, error) {
-	done, err := p.Authority.End(r.Context(), exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session}, Reason: exeunt.ReasonHalfPair})
-	return &exeunt.Ended{At: done.At, Reason: exeunt.ReasonHalfPair}, err
+	done, err := p.Authority.End(r.Context(), exeunt.System(), v.Revocation(exeunt.ReasonIncomplete))
+	return &exeunt.Ended{At: done.At, Reason: exeunt.ReasonIncomplete}, err
 }
 
 // notFront leaves out a return address that is where one gets to anyway.

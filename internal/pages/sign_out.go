@@ -72,9 +72,10 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	if err != nil {
 		return err
 	}
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: scope}, Reason: exeunt.ReasonSignedOut, Key: key}
-	if scope == exeunt.ScopeSession {
-		rev.Session = v.Answer.Session
+	rev := v.Revocation(exeunt.ReasonSignedOut)
+	rev.Key = key
+	if scope == exeunt.ScopeAccount {
+		rev.Target = exeunt.Target{Account: v.Answer.Account, Scope: scope}
 	}
 	done, err := p.Authority.End(r.Context(), v.Actor(r, p.Peers), rev)
 	if err != nil {

@@ -219,7 +219,7 @@ func TestSignOutWithHalfAPair(t *testing.T) {
 		}
 		whole.send(http.MethodGet, "/", nil).leadsTo("/ended")
 	}
-	if got := n.ends(); !slices.Equal(got, []string{"session half_pair", "session half_pair"}) {
+	if got := n.ends(); !slices.Equal(got, []string{"session incomplete_credential", "session incomplete_credential"}) {
 		t.Errorf("the log has %q", got)
 	}
 }

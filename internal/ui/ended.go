@@ -52,7 +52,7 @@ func (w *words) whyBriefly(end *exeunt.Ended) (template.HTML, error) {
 // still reads as a plain ending.
 func reasonKey(r exeunt.Reason) string {
 	switch r {
-	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonHalfPair,
+	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonIncomplete,
 		exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator, exeunt.ReasonDisabled:
 		return string(r)
 	}

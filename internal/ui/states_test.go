@@ -92,7 +92,7 @@ func endedSessions() []exeunt.Session {
 		ended(library, 12*day, exeunt.ReasonIdle, system, 0, ""),
 		ended(s(13), 13*day, exeunt.ReasonAbsolute, system, 0, ""),
 		ended(s(14), 14*day, exeunt.ReasonReplaced, person, 0, ""),
-		ended(s(15), 15*day, exeunt.ReasonHalfPair, system, 0, ""),
+		ended(s(15), 15*day, exeunt.ReasonIncomplete, system, 0, ""),
 		ended(s(16), 16*day, exeunt.ReasonPasswordChange, person, 0, "Firefox on Linux"),
 		ended(s(17), 17*day, exeunt.ReasonAdministrator, operator, 0, "ops"),
 		ended(s(18), 18*day, exeunt.ReasonDisabled, operator, 0, "ops"),

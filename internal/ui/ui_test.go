@@ -134,7 +134,7 @@ func TestSpriteHoldsJustWhatIsUsed(t *testing.T) {
 // Whoever holds a dead credential may be a thief: the reason and the time only.
 func TestDeadCredentialNamesNothing(t *testing.T) {
 	u := newUI(t)
-	for _, reason := range []exeunt.Reason{exeunt.ReasonSignedOut, exeunt.ReasonPasswordChange, exeunt.ReasonHalfPair} {
+	for _, reason := range []exeunt.Reason{exeunt.ReasonSignedOut, exeunt.ReasonPasswordChange, exeunt.ReasonIncomplete} {
 		page := rendered(t, u, &EndedView{Frame: out(), Ended: &exeunt.Ended{
 			At: testNow, Reason: reason, By: exeunt.ActorPerson, BySession: idFor(3), ByLabel: "Firefox on Linux",
 		}})

@@ -26,6 +26,12 @@ func (v Visitor) Incomplete() bool { return v.Answer.State == authority.Incomple
 // store could tell what it is worth: the answer is 503, which is never "signed out".
 func (v Visitor) Indeterminate() bool { return v.Answer.State == authority.Indeterminate }
 
+// Revocation ends the visitor's own session.
+func (v Visitor) Revocation(why exeunt.Reason) exeunt.Revocation {
+	own := exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session}
+	return exeunt.Revocation{Target: own, Reason: why}
+}
+
 // Actor returns the visitor as an actor.
 func (v Visitor) Actor(r *http.Request, p Peers) exeunt.Actor {
 	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: v.Answer.Account, Session: v.Answer.Session, Address: p.Address(r)}
@@ -58,7 +64,7 @@ func (b Browser) Visitor(r *http.Request) Visitor {
 	}
 	v.Answer = b.Authority.Check(r.Context(), v.Credential)
 	if v.Incomplete() && !b.JustNow(v.Answer.IssuedAt()) {
-		b.Authority.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: v.Answer.Session}, Reason: exeunt.ReasonHalfPair})
+		b.Authority.EndSoon(v.Revocation(exeunt.ReasonIncomplete))
 	}
 	return v
 }

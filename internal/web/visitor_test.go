@@ -52,7 +52,7 @@ func TestHalfAPair(t *testing.T) {
 		}
 	}
 	s.queued()
-	if e := s.endOf(session); e == nil || e.Reason != exeunt.ReasonHalfPair || e.By != exeunt.ActorSystem {
+	if e := s.endOf(session); e == nil || e.Reason != exeunt.ReasonIncomplete || e.By != exeunt.ActorSystem {
 		t.Errorf("its end is %+v", e)
 	}
 	if s.Visitor(request(pair...)).SignedIn() {
