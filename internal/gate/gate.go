@@ -67,7 +67,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		account, err := g.accountHeaders(r.Context(), ans)
 		if err != nil {
-			g.cannotKnow(w)
+			g.indeterminate(w)
 			return
 		}
 		h := w.Header()
@@ -76,7 +76,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		caching.set(h, ans)
 		w.WriteHeader(http.StatusOK)
 	case ans.State == authority.Indeterminate:
-		g.cannotKnow(w)
+		g.indeterminate(w)
 	default:
 		g.explain(w, r, c.Token, ans)
 	}
@@ -199,7 +199,7 @@ func (g *Gate) explain(w http.ResponseWriter, r *http.Request, token exeunt.Toke
 	g.refuse(w, []string{string(reason)})
 }
 
-func (g *Gate) cannotKnow(w http.ResponseWriter) {
+func (g *Gate) indeterminate(w http.ResponseWriter) {
 	h := g.begin(w)
 	h[client.HeaderReason] = unavailable
 	h["Retry-After"] = oneSecond
