@@ -20,7 +20,7 @@ func IsActivity(method string, h http.Header) bool {
 		return false
 	}
 	mode := first(h, "Sec-Fetch-Mode")
-	if mode == "navigate" || !safeMethod(method) {
+	if mode == "navigate" || !SafeMethod(method) {
 		return true
 	}
 	// Without a mode it is a program, or an old browser, which asks for a page by
@@ -34,4 +34,10 @@ func first(h http.Header, name string) string {
 		return v[0]
 	}
 	return ""
+}
+
+// SafeMethod reports whether a request with the method asks for no change (RFC 9110
+// section 9.2.1).
+func SafeMethod(m string) bool {
+	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
 }

@@ -65,7 +65,7 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	w.Header().Add("Vary", "Cookie")
 	// The body comes first and the check after it: a request whose body is
 	// held back must not be carried out for a session that ended meanwhile.
-	if !safeMethod(r.Method) && !a.takeBody(w, r) {
+	if !client.SafeMethod(r.Method) && !a.takeBody(w, r) {
 		return
 	}
 	token, found := a.token(r)
@@ -75,15 +75,15 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	check := a.check
-	if safeMethod(r.Method) {
+	if client.SafeMethod(r.Method) {
 		check = a.glance
 	}
-	person, err := check(r.Context(), token, IsActivity(r.Method, r.Header))
+	person, err := check(r.Context(), token, client.IsActivity(r.Method, r.Header))
 	if err != nil {
 		a.refuse(w, r, err)
 		return
 	}
-	if !safeMethod(r.Method) && renderedFor(r) != person.AppSession {
+	if !client.SafeMethod(r.Method) && renderedFor(r) != person.AppSession {
 		a.notice(w, r, Notice{Kind: NoticeOtherSession})
 		return
 	}
@@ -169,17 +169,13 @@ func distrust(h http.Header) {
 // says neither Sec-Fetch-Site nor Origin with a post is too old to be told
 // from a forgery.
 func (a *App) sameOrigin(r *http.Request) bool {
-	if safeMethod(r.Method) {
+	if client.SafeMethod(r.Method) {
 		return true
 	}
 	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
 		return false
 	}
 	return a.cross.Check(r) == nil
-}
-
-func safeMethod(m string) bool {
-	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
 }
 
 // takeBody reads the whole body.

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/exeunt/exeunt/client"
 )
 
 // NoticeKind says what a notice is about.
@@ -88,7 +90,7 @@ func ReasonText(reason string) string {
 func (a *App) notice(w http.ResponseWriter, r *http.Request, n Notice) {
 	t := notices[n.Kind]
 	n.Status, n.Title, n.Text = t.Status, a.named(t.Title), a.named(t.Text)
-	n.Posted = !safeMethod(r.Method)
+	n.Posted = !client.SafeMethod(r.Method)
 	switch n.Kind {
 	case NoticeEnded:
 		n.Text = ReasonText(n.Reason)
