@@ -4,7 +4,7 @@ test:   ; script/test                                # everything, as CI runs it
 demo:   ; go run ./cmd/exeunt demo                   # the authority, Chirp and a tour
 assets: ; go run ./internal/ui/build                 # rebuild the committed browser assets
 fuzz:   ; script/fuzz                                # every fuzz target for 60 s
-bench:  ; go run ./bench --write docs/benchmarks.md  # figures beside their limits (--only gate,scs for parts)
+bench:  ; go run -C bench . --write ../docs/benchmarks.md # figures beside their limits (--only gate,scs for parts)
 model:  ; script/model                               # every state of the freshness protocol, with spin
 # Too long for every run of the tests, which have a short form of each.
 LONG = go test -count=1 -v -timeout 0
