@@ -1,5 +1,5 @@
 # The commands a developer needs.
-.PHONY: test demo assets fuzz bench model followers faults rolling visits large soak cluster
+.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster
 test:   ; script/test                                # everything, as CI runs it
 demo:   ; go run ./cmd/exeunt demo                   # the authority, Chirp and a tour
 assets: ; go run ./internal/ui/build                 # rebuild the committed browser assets
@@ -8,6 +8,7 @@ bench:  ; go run -C bench . --write ../docs/benchmarks.md # figures beside their
 model:  ; script/model                               # every state of the freshness protocol, with spin
 # Too long for every run of the tests, which have a short form of each.
 LONG = go test -count=1 -v -timeout 0
+traffic: ; $(LONG) ./client ./internal/authority ./internal/demo # sign-outs under traffic, and kill -9
 followers: ; $(LONG) -run FollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms # whether any misses or reorders
 faults: ; $(LONG) -skip 'Soak|Rolling' ./internal/fault # kill -9, stopped processes, failing disks
 rolling: ; $(LONG) -run Rolling ./internal/fault     # two builds side by side

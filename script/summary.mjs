@@ -107,7 +107,7 @@ function total(named) {
     const [name, file] = arg.split(/=(.*)/s);
     let states = [];
     try {
-      states = name === 'go' || name === 'traffic' ? [...readGo(file).tests.values()] : lines(file).map((l) => JSON.parse(l).state);
+      states = name === 'go' ? [...readGo(file).tests.values()] : lines(file).map((l) => JSON.parse(l).state);
     } catch (e) {
       console.log(`${name}: no results (${e.message})`);
     }

@@ -129,6 +129,7 @@ func (c *certificate) setUp(env *testscript.Env) error {
 	}
 	env.Defer(func() { taken.Close() })
 	env.Setenv("TAKEN", taken.Addr().String())
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command would wait for a second under the race detector
 	env.Setenv("HOST", host)
 	env.Setenv("URL", "https://"+host)
 	for name, value := range map[string][]byte{"cert.pem": c.cert, "key.pem": c.key, "other.pem": c.other} {

@@ -16,16 +16,17 @@ type underTraffic struct {
 	dead, kept []exeunt.Token
 }
 
-// signOuts are made for each scope, atOnce of them side by side.
-const (
-	signOuts = 300
-	atOnce   = 10
-)
+// atOnce sign-outs are made side by side.
+const atOnce = 10
 
 // Eight workers check and use the same tokens without pause while they are
 // signed out. Once End has returned nobody is told "usable" any more, and what
 // was to be kept is usable at every moment.
 func TestNoCheckUndoesASignOut(t *testing.T) {
+	signOuts := 300 // for each scope
+	if testing.Short() {
+		signOuts = 60
+	}
 	for name, prepare := range map[string]func(n *node, id exeunt.AccountID) underTraffic{
 		"session": func(n *node, id exeunt.AccountID) underTraffic {
 			token, s := n.signIn(id, exeunt.KindKept)
