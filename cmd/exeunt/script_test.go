@@ -167,7 +167,7 @@ func (c *certificate) client(ts *testscript.TestScript) *http.Client {
 }
 
 // patience bounds every wait; none is that long unless something is broken.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func (c *certificate) ready(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {

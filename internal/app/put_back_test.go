@@ -101,7 +101,7 @@ func (b *behind) until(what string, so func() bool) {
 	b.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for limit := time.Now().Add(20 * time.Second); !so(); <-tick.C {
+	for limit := time.Now().Add(2 * time.Minute); !so(); <-tick.C {
 		if time.Now().After(limit) {
 			b.t.Fatalf("waited in vain until %s", what)
 		}

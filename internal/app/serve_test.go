@@ -53,7 +53,7 @@ func TestReadersWhoTakeNothingAreLeft(t *testing.T) {
 			}
 			select {
 			case <-left:
-			case <-time.After(30 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Error("the handler still waits for its reader")
 			}
 		})

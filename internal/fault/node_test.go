@@ -100,7 +100,7 @@ func built(t testing.TB, source string, flags ...string) program {
 
 const (
 	bound    = time.Second // max_staleness of the nodes, unless a test says otherwise
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 	origin   = "http://exeunt.test" // the proxy's side; people see https
 )
 

@@ -39,7 +39,7 @@ func newSite(t *testing.T, policy exeunt.Policy) *site {
 
 func (s *site) get(t *testing.T, path string, header http.Header) *http.Response {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestStreamLeavesWithItsReader(t *testing.T) {
 		}
 		r, _ := http.NewRequest(http.MethodGet, s.url+"/api/v1/session/stream", nil)
 		r.Header = testnode.AsApp(token)
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(2 * time.Minute)
 		for {
 			if err := r.Write(conn); err != nil {
 				t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 
 // patience is how long a test waits for what must come. It only ever delays a
 // failure.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // Receive waits for what a channel delivers next; ok is false when it is closed
 // instead. The test fails if neither happens.

@@ -134,7 +134,7 @@ func (s *Server) await(t testing.TB, q string) {
 		t.Fatal(err)
 	}
 	defer c.Close(context.Background())
-	for limit := time.Now().Add(30 * time.Second); ; {
+	for limit := time.Now().Add(2 * time.Minute); ; {
 		var yes bool
 		if err := c.QueryRow(t.Context(), q).Scan(&yes); err != nil {
 			t.Fatal(err)
@@ -238,7 +238,7 @@ func (s *Server) Up() error {
 		return err
 	}
 	go func(p *exec.Cmd, exited chan struct{}) { _ = p.Wait(); close(exited) }(s.process, s.exited)
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(2 * time.Minute)
 	defer limit.Stop()
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
