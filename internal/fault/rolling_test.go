@@ -143,6 +143,7 @@ func (s *stream) fail(format string, args ...any) {
 // Three nodes are replaced one after the other by another build of the program
 // while people sign in and out, the schema first.
 func TestARollingRestart(t *testing.T) {
+	t.Parallel()
 	present, source := built(t, "../.."), "../.."
 	if *before != "" {
 		source = sourceOf(t, *before)

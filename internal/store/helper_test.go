@@ -17,10 +17,17 @@ import (
 
 func TestMain(m *testing.M) { testpg.Main(m) }
 
-// onEachEngine runs a test on a new file and on a new database of a server.
+// onEachEngine runs a test on a new file and on a new database of a server, side
+// by side: most of what it takes is waiting for the disk.
 func onEachEngine(t *testing.T, test func(*testing.T, *testStore)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newStore(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, openStore(t, testpg.NewDatabase(t))) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, newStore(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, openStore(t, testpg.NewDatabase(t)))
+	})
 }
 
 // epoch is where the tests' time begins.

@@ -26,7 +26,7 @@ import (
 // short it is gentler: under the race detector a connection is hardly made in
 // that time.
 var (
-	endings  = flag.Int("endings", 6000, "how many sessions TestFollowersMissNothing ends")
+	endings  = flag.Int("endings", 3000, "how many sessions TestFollowersMissNothing ends")
 	cutEvery = flag.Duration("cut", 200*time.Millisecond, "how often TestFollowersMissNothing cuts all connections")
 )
 

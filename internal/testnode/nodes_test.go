@@ -32,6 +32,8 @@ func nodes(t *testing.T, url string, n int) []*testnode.Node {
 func until(t *testing.T, n *testnode.Node, token exeunt.Token, want live.State) {
 	t.Helper()
 	limit := time.Now().Add(2 * time.Minute)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for {
 		got := n.Check(t.Context(), token).State
 		if got == want {
@@ -40,7 +42,7 @@ func until(t *testing.T, n *testnode.Node, token exeunt.Token, want live.State) 
 		if time.Now().After(limit) {
 			t.Fatalf("the node goes on answering %v, want %v", got, want)
 		}
-		runtime.Gosched()
+		<-tick.C
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,7 +133,9 @@ func (s *Server) await(t testing.TB, q string) {
 		t.Fatal(err)
 	}
 	defer c.Close(context.Background())
-	for limit := time.Now().Add(2 * time.Minute); ; {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(2 * time.Minute); ; <-tick.C {
 		var yes bool
 		if err := c.QueryRow(t.Context(), q).Scan(&yes); err != nil {
 			t.Fatal(err)
@@ -145,7 +146,6 @@ func (s *Server) await(t testing.TB, q string) {
 		if time.Now().After(limit) {
 			t.Fatalf("waited in vain for: %s", q)
 		}
-		runtime.Gosched()
 	}
 }
 
