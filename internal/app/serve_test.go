@@ -63,9 +63,10 @@ func TestReadersWhoTakeNothingAreLeft(t *testing.T) {
 // Streams outlive every limit of the server while their reader reads.
 func TestStreamsOutliveTheLimitsOfTheServer(t *testing.T) {
 	t.Parallel()
-	const limit = 100 * time.Millisecond
+	const limit = time.Second // in which a busy machine has made a connection
 	for _, version := range []int{1, 2} {
 		t.Run(fmt.Sprint("HTTP/", version), func(t *testing.T) {
+			t.Parallel()
 			s := serveOver(t, version, limit, func(w http.ResponseWriter, r *http.Request) {
 				e := client.NewStreamWriter(w)
 				for range 3 {
