@@ -9,7 +9,8 @@ model:  ; script/model                               # every state of the freshn
 # Too long for every run of the tests, which have a short form of each.
 LONG = go test -count=1 -v -timeout 0
 # What was asked while somebody signs out or in, and kill -9.
-traffic: ; $(LONG) ./client/verify ./internal/authority ./internal/demo && EXEUNT_E2E_FULL=1 node --test e2e/other_tabs.test.mjs
+traffic: ; $(LONG) ./client/verify ./internal/authority ./internal/demo
+	EXEUNT_E2E_FULL=1 node --test e2e/other_tabs.test.mjs
 followers: ; $(LONG) -run FollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms # whether any misses or reorders
 faults: ; $(LONG) -skip 'Soak|Rolling' ./internal/fault # kill -9, stopped processes, failing disks
 rolling: ; $(LONG) -run Rolling ./internal/fault     # two builds side by side
