@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"internal/throttle":  {},
 	"internal/authority": {"", "internal/live", "internal/feed", "internal/store", "internal/throttle"},
 	"internal/signin":    {"", "internal/authority", "internal/store", "internal/throttle"},
+	"internal/operate":   {"", "internal/authority"},
 	"internal/config":    {""},
 
 	"internal/web":     {"", "client", "internal/authority", "internal/keys"},
@@ -36,9 +37,9 @@ var rooms = map[string][]string{
 	"internal/api":     {"", "client", "internal/authority", "internal/signin", "internal/web"},
 	"internal/gate":    {"", "client", "internal/authority", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/web"},
-	"internal/control": {"", "internal/authority", "internal/signin", "internal/web"},
+	"internal/control": {"", "internal/operate", "internal/signin", "internal/web"},
 	"internal/app": {"", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
-		"internal/keys", "internal/live", "internal/pages", "internal/signin", "internal/store", "internal/stream", "internal/ui", "internal/web"},
+		"internal/keys", "internal/live", "internal/operate", "internal/pages", "internal/signin", "internal/store", "internal/stream", "internal/ui", "internal/web"},
 
 	// For tests: no room may import them.
 	"internal/testpg":   {},

@@ -25,6 +25,7 @@ func (k SessionKind) Browser() bool { return k != KindApp }
 type Session struct {
 	ID         SessionID
 	Account    AccountID
+	Handle     string // the account's, when the session was read from the store
 	Kind       SessionKind
 	Label      string // "Firefox on Linux", or what the app called itself
 	UserAgent  string // as sent, cut to 400 bytes

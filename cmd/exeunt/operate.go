@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -33,6 +34,10 @@ func (o *operate) show(v any, rows func(io.Writer)) error {
 		e.SetIndent("", "  ")
 		return e.Encode(v)
 	}
+	return printTable(rows)
+}
+
+func printTable(rows func(io.Writer)) error {
 	var table bytes.Buffer
 	w := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
 	rows(w)
@@ -56,6 +61,67 @@ func forTerminal(s string) string {
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
+// listing is what every command that lists has.
+type listing struct {
+	operate
+	Limit int `help:"Print at most so many; without it, all of them."`
+}
+
+// list prints a list page by page, however long it is, and how many it has.
+func list[T any](ctx context.Context, c *listing, path string, q url.Values, header string, row func(io.Writer, T)) error {
+	var total int64
+	shown, after := 0, ""
+	for first := true; first || after != "" && (c.Limit <= 0 || shown < c.Limit); first = false {
+		if c.Limit > 0 {
+			q.Set("limit", strconv.Itoa(c.Limit-shown))
+		}
+		q.Set("after", after)
+		var p control.Page[T]
+		if err := c.node().Get(ctx, path, q, &p); err != nil {
+			return err
+		}
+		if first {
+			total = p.Total
+		}
+		if c.JSON {
+			printItems(p, shown, first)
+		} else if err := printTable(func(w io.Writer) {
+			if first {
+				fmt.Fprintln(w, header)
+			}
+			for _, v := range p.Items {
+				row(w, v)
+			}
+		}); err != nil {
+			return err
+		}
+		shown, after = shown+len(p.Items), p.Next
+	}
+	switch {
+	case c.JSON:
+		fmt.Print("\n  ]\n}\n")
+	case after == "":
+		fmt.Printf("Total: %d\n", shown)
+	default:
+		fmt.Printf("Shown: %d of %d\n", shown, total)
+	}
+	return nil
+}
+
+// printItems prints a page of a JSON object that list ends.
+func printItems[T any](p control.Page[T], shown int, first bool) {
+	if first {
+		fmt.Printf("{\n  \"total\": %d,\n  \"items\": [", p.Total)
+	}
+	for i, v := range p.Items {
+		text, _ := json.MarshalIndent(v, "    ", "  ") // plain structs
+		if shown+i > 0 {
+			fmt.Print(",")
+		}
+		fmt.Printf("\n    %s", text)
+	}
+}
+
 type statusCommand struct{ operate }
 
 // Run prints how the node is.
@@ -78,7 +144,7 @@ type sessionsCommand struct {
 }
 
 type listSessionsCommand struct {
-	operate
+	listing
 	Account string `help:"Only those of the account with this handle."`
 	Ended   bool   `help:"Those that have ended; needs --account."`
 }
@@ -90,21 +156,16 @@ func (c *listSessionsCommand) Run(ctx context.Context) error {
 	}
 	q := url.Values{"account": {c.Account}}
 	if c.Ended {
-		q.Set("ended", "1")
+		q.Set("state", "ended")
 	}
-	var list []control.Session
-	if err := c.node().Get(ctx, "/sessions", q, &list); err != nil {
-		return err
-	}
-	return c.show(list, func(w io.Writer) {
-		fmt.Fprintln(w, "SESSION\tACCOUNT\tON\tKIND\tADDRESS\tSIGNED IN\tLAST ACTIVE\tAPPS\tENDED")
-		for _, s := range list {
-			ended := ""
-			if s.Ended != nil {
-				ended = when(s.Ended.At) + " " + s.Ended.Reason
-			}
-			fmt.Fprintf(w, "%s\t@%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.Handle, s.Label, s.Kind, s.Address, when(s.Started), when(s.Seen), strings.Join(s.Apps, ","), ended)
+	header := "SESSION\tACCOUNT\tON\tKIND\tADDRESS\tSIGNED IN\tLAST ACTIVE\tAPPS\tENDED"
+	return list(ctx, &c.listing, "/sessions", q, header, func(w io.Writer, s control.Session) {
+		ended := ""
+		if s.Ended != nil {
+			ended = when(s.Ended.At) + " " + s.Ended.Reason
 		}
+		fmt.Fprintf(w, "%s\t@%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.Handle, s.Label, s.Kind, s.Address,
+			when(s.Started), when(s.Seen), strings.Join(s.Apps, ","), ended)
 	})
 }
 
@@ -173,34 +234,17 @@ type accountsCommand struct {
 	ConfirmEmail confirmEmailCommand   `cmd:"" help:"Confirm that an account's e-mail address is its owner's, so that it can be used to sign in."`
 }
 
-type listAccountsCommand struct{ operate }
+type listAccountsCommand struct{ listing }
 
 // Run lists accounts.
 func (c *listAccountsCommand) Run(ctx context.Context) error {
-	var list []control.Account
-	for {
-		var page []control.Account
-		after := ""
-		if len(list) > 0 {
-			after = list[len(list)-1].Handle
+	header := "ACCOUNT\tNAME\tE-MAIL\tSTATUS\tSESSIONS\tCREATED"
+	return list(ctx, &c.listing, "/accounts", url.Values{}, header, func(w io.Writer, a control.Account) {
+		email := a.Email
+		if email != "" && !a.EmailConfirmed {
+			email += " (not confirmed)"
 		}
-		if err := c.node().Get(ctx, "/accounts", url.Values{"after": {after}}, &page); err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			break
-		}
-		list = append(list, page...)
-	}
-	return c.show(list, func(w io.Writer) {
-		fmt.Fprintln(w, "ACCOUNT\tNAME\tE-MAIL\tSTATUS\tSESSIONS\tCREATED")
-		for _, a := range list {
-			email := a.Email
-			if email != "" && !a.EmailConfirmed {
-				email += " (not confirmed)"
-			}
-			fmt.Fprintf(w, "@%s\t%s\t%s\t%s\t%d\t%s\n", a.Handle, a.Name, email, a.Status, a.Sessions, when(a.Created))
-		}
+		fmt.Fprintf(w, "@%s\t%s\t%s\t%s\t%d\t%s\n", a.Handle, a.Name, email, a.Status, a.Sessions, when(a.Created))
 	})
 }
 
@@ -336,25 +380,19 @@ func (c *uninviteCommand) Run(ctx context.Context) error {
 }
 
 type auditCommand struct {
-	operate
+	listing
 	Handle string `arg:""`
 }
 
 // Run shows what was done to an account.
 func (c *auditCommand) Run(ctx context.Context) error {
-	var list []control.AuditEntry
-	if err := c.node().Get(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/audit", nil, &list); err != nil {
-		return err
-	}
-	return c.show(list, func(w io.Writer) {
-		fmt.Fprintln(w, "WHEN\tACTION\tDETAIL\tBY\tFROM\tSESSION")
-		for _, e := range list {
-			by := e.By
-			if e.ByLabel != "" {
-				by += " (" + e.ByLabel + ")"
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", when(e.At), e.Action, e.Detail, by, e.Address, e.Session)
+	header := "WHEN\tACTION\tDETAIL\tBY\tFROM\tSESSION"
+	return list(ctx, &c.listing, "/accounts/"+url.PathEscape(c.Handle)+"/audit", url.Values{}, header, func(w io.Writer, e control.AuditEntry) {
+		by := e.By
+		if e.ByLabel != "" {
+			by += " (" + e.ByLabel + ")"
 		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", when(e.At), e.Action, e.Detail, by, e.Address, e.Session)
 	})
 }
 
@@ -371,14 +409,4 @@ func (c *confirmEmailCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return c.show(done, func(w io.Writer) { fmt.Fprintf(w, "Confirmed %s as the address of @%s\n", done.Email, done.Handle) })
-}
-
-func (o *operate) done(ctx context.Context, path, text string) error {
-	var e control.Ending
-	if err := o.node().Post(ctx, path, nil, &e); err != nil {
-		return err
-	}
-	return o.show(struct {
-		Done bool `json:"done"`
-	}{true}, func(w io.Writer) { fmt.Fprintln(w, text) })
 }

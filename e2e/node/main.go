@@ -186,20 +186,20 @@ func (c *command) sessions(ctx context.Context, n *app.Node, answer map[string]a
 	if err != nil {
 		return err
 	}
-	for _, ended := range []bool{false, true} {
-		list, err := n.Authority.Sessions(ctx, a.ID, ended)
+	for _, state := range []exeunt.SessionState{exeunt.SessionsActive, exeunt.SessionsEnded} {
+		list, err := n.Authority.Sessions(ctx, exeunt.SessionFilter{Account: a.ID, State: state})
 		if err != nil {
 			return err
 		}
 		out := []map[string]any{}
-		for _, s := range list {
+		for _, s := range list.Items {
 			one := map[string]any{"id": s.ID.String(), "kind": s.Kind, "label": s.Label, "started": s.Started, "seen": s.Seen}
 			if s.End != nil {
 				one["reason"], one["at"] = s.End.Reason, s.End.At
 			}
 			out = append(out, one)
 		}
-		answer[map[bool]string{false: "active", true: "ended"}[ended]] = out
+		answer[string(state)] = out
 	}
 	return nil
 }

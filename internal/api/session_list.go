@@ -34,12 +34,12 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.Authority.Sessions(ctx, who.Account, in.State == "ended")
+	list, err := a.Authority.Sessions(ctx, exeunt.SessionFilter{Account: who.Account, State: exeunt.SessionState(in.State)})
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	out := client.SessionList{Sessions: []client.Session{}}
-	for _, s := range list {
+	for _, s := range list.Items {
 		out.Sessions = append(out.Sessions, a.session(s, who.Session))
 	}
 	return &listOutput{out}, nil

@@ -7,6 +7,7 @@ import (
 	"github.com/exeunt/exeunt/internal/api"
 	"github.com/exeunt/exeunt/internal/control"
 	"github.com/exeunt/exeunt/internal/gate"
+	"github.com/exeunt/exeunt/internal/operate"
 	"github.com/exeunt/exeunt/internal/pages"
 	"github.com/exeunt/exeunt/internal/stream"
 	"github.com/exeunt/exeunt/internal/ui"
@@ -111,19 +112,8 @@ func plain(w http.ResponseWriter, ok bool, yes, no string) {
 
 func (n *Node) controlHandler() http.Handler {
 	s := &control.Server{
-		Authority: n.Authority, SignIn: n.SignIn, Surface: web.Surface{Fail: control.Fail, Log: n.log},
-		Status: n.status, Link: n.inviteLink, ResetLink: n.resetLink, Now: n.now,
+		Operate: &operate.Service{Authority: n.Authority}, SignIn: n.SignIn, Surface: web.Surface{Fail: control.Fail, Log: n.log},
+		Version: n.version, URL: n.Config.URL, Started: n.started, Link: n.inviteLink, ResetLink: n.resetLink,
 	}
 	return s.Handler()
-}
-
-func (n *Node) status(r *http.Request) (control.Status, error) {
-	st := control.Status{Version: n.version, URL: n.Config.URL, Started: n.started, InMemory: n.Authority.Known()}
-	var err error
-	if st.Accounts, st.Sessions, err = n.Store.Count(r.Context()); err != nil {
-		return st, err
-	}
-	st.LogHead, err = n.Store.Head(r.Context())
-	st.Ready = err == nil && n.Authority.Fresh()
-	return st, err
 }

@@ -164,17 +164,17 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 	if head, _ := n.store.Head(ctx); head != before+1 {
 		t.Errorf("%d events for one action", head-before)
 	}
-	audit, err := n.store.Audit(ctx, id, 2)
-	if err != nil || audit[0].Action != exeunt.AuditEnd || audit[0].Detail != "account administrator" || audit[1].Detail != "session signed_out" {
-		t.Errorf("the audit says %+v, %v", audit, err)
+	audit, err := n.Audit(ctx, exeunt.AuditFilter{Account: id, Limit: 2})
+	if err != nil || audit.Items[0].Action != exeunt.AuditEnd || audit.Items[0].Detail != "account administrator" || audit.Items[1].Detail != "session signed_out" {
+		t.Errorf("the audit says %+v, %v", audit.Items, err)
 	}
 	check := func(when string) {
 		t.Helper()
 		if a, err := n.Account(ctx, id); err != nil || a.LiveSessions != 0 {
 			t.Errorf("%s: the account counts %d sessions, %v", when, a.LiveSessions, err)
 		}
-		list, err := n.store.Sessions(ctx, id, true, 2*many)
-		if count, _ := n.CountEnded(ctx, id); err != nil || len(list) != many+1 || count != many+1 {
+		list, err := n.sessions(id, exeunt.SessionsEnded)
+		if count, _ := n.CountSessions(ctx, exeunt.SessionFilter{Account: id, State: exeunt.SessionsEnded}); err != nil || len(list) != many+1 || count != many+1 {
 			t.Fatalf("%s: %d listed, %d counted, %v", when, len(list), count, err)
 		}
 		reasons := map[exeunt.Reason]int{}
@@ -187,7 +187,7 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 		if reasons[exeunt.ReasonAdministrator] != many || reasons[exeunt.ReasonSignedOut] != 1 {
 			t.Errorf("%s: the reasons are %v", when, reasons)
 		}
-		if list, err := n.Sessions(ctx, id, false); err != nil || len(list) != 0 {
+		if list, err := n.sessions(id, exeunt.SessionsActive); err != nil || len(list) != 0 {
 			t.Errorf("%s: %d are listed as active, %v", when, len(list), err)
 		}
 		at, reason, known, err := n.WhyEnded(ctx, tokens[0])

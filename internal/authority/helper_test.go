@@ -176,6 +176,17 @@ func (n *node) appSession(s exeunt.Session) (exeunt.Token, exeunt.AppSessionID) 
 	return token, ans.App
 }
 
+// sessions are an account's, of every page.
+func (n *node) sessions(id exeunt.AccountID, state exeunt.SessionState) (all []exeunt.Session, err error) {
+	for f := (exeunt.SessionFilter{Account: id, State: state}); ; {
+		p, err := n.Sessions(ctx, f)
+		if all = append(all, p.Items...); err != nil || p.Next == "" {
+			return all, err
+		}
+		f.After = p.Next
+	}
+}
+
 func (n *node) end(rev exeunt.Revocation) Ending {
 	n.t.Helper()
 	out, err := n.End(ctx, exeunt.System(), rev)

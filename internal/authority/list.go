@@ -9,25 +9,37 @@ import (
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// listLimit bounds how many sessions a list shows.
+// listLimit bounds how many sessions a list declares ended before it is read.
 const listLimit = 500
 
-// Sessions returns an account's sessions: those usable now, latest activity
-// first, or those that have ended, latest end first. Sessions whose time has
-// run out are declared ended on the way, so that no list shows them as active.
-func (a *Authority) Sessions(ctx context.Context, account exeunt.AccountID, ended bool) ([]exeunt.Session, error) {
-	if err := a.declareOverdue(ctx, account); err != nil {
-		return nil, err
+// Sessions returns a page of sessions; among an account's active ones on a page,
+// the latest activity comes first. An account's sessions whose time has run out are
+// declared ended on the way, so that no list shows them as active.
+func (a *Authority) Sessions(ctx context.Context, f exeunt.SessionFilter) (exeunt.Page[exeunt.Session], error) {
+	if !f.Everyone {
+		if err := a.declareOverdue(ctx, f.Account); err != nil {
+			return exeunt.Page[exeunt.Session]{}, err
+		}
 	}
-	list, err := a.store.Sessions(ctx, account, ended, listLimit)
-	if err != nil || ended {
-		return list, err
+	p, err := a.store.Sessions(ctx, f)
+	if err != nil || f.State == exeunt.SessionsEnded {
+		return p, err
 	}
-	for i := range list {
-		a.refreshSeen(&list[i])
+	for i := range p.Items {
+		a.refreshSeen(&p.Items[i])
 	}
-	slices.SortStableFunc(list, func(x, y exeunt.Session) int { return y.Seen.Compare(x.Seen) })
-	return list, nil
+	now := a.now()
+	p.Items = slices.DeleteFunc(p.Items, func(s exeunt.Session) bool { return s.Overdue(now) != "" }) // its end is being recorded
+	if !f.Everyone {
+		slices.SortStableFunc(p.Items, func(x, y exeunt.Session) int { return y.Seen.Compare(x.Seen) })
+	}
+	return p, nil
+}
+
+// CountSessions returns how many sessions are recorded as active, or as ended, on
+// all pages together.
+func (a *Authority) CountSessions(ctx context.Context, f exeunt.SessionFilter) (int64, error) {
+	return a.store.CountSessions(ctx, f)
 }
 
 // Session returns one session of the account, or ErrNotFound, also when it is
@@ -45,11 +57,6 @@ func (a *Authority) refreshSeen(s *exeunt.Session) {
 	if seen, ok := a.live.SeenAt(s.ID); ok && s.End == nil && seen.After(s.Seen) {
 		s.Seen = seen
 	}
-}
-
-// CountEnded returns how many ended sessions of the account are kept.
-func (a *Authority) CountEnded(ctx context.Context, account exeunt.AccountID) (int, error) {
-	return a.store.CountEnded(ctx, account)
 }
 
 // declareOverdue asks before it saves any activity, so that a list waits for
@@ -131,43 +138,31 @@ func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.
 	return acct, err
 }
 
-// Audit returns what was done to an account, latest first.
-func (a *Authority) Audit(ctx context.Context, account exeunt.AccountID, limit int) ([]exeunt.AuditEntry, error) {
-	return a.store.Audit(ctx, account, limit)
+// Audit returns a page of what was done to an account.
+func (a *Authority) Audit(ctx context.Context, f exeunt.AuditFilter) (exeunt.Page[exeunt.AuditEntry], error) {
+	return a.store.Audit(ctx, f)
 }
 
-// Accounts returns accounts in the order of their handles, after the given one.
-func (a *Authority) Accounts(ctx context.Context, after string, limit int) ([]exeunt.Account, error) {
-	return a.store.Accounts(ctx, after, limit)
+// CountAudit returns how many entries there are on all pages together.
+func (a *Authority) CountAudit(ctx context.Context, f exeunt.AuditFilter) (int64, error) {
+	return a.store.CountAudit(ctx, f)
+}
+
+// Accounts returns a page of the accounts.
+func (a *Authority) Accounts(ctx context.Context, f exeunt.AccountFilter) (exeunt.Page[exeunt.Account], error) {
+	return a.store.Accounts(ctx, f)
+}
+
+// Count returns how many accounts there are, how many sessions have not ended, and
+// the number of the last event.
+func (a *Authority) Count(ctx context.Context) (accounts, sessions, head int64, err error) {
+	if accounts, sessions, err = a.store.Count(ctx); err == nil {
+		head, err = a.store.Head(ctx)
+	}
+	return accounts, sessions, head, err
 }
 
 // AccountOf returns the account of a session, or ErrNotFound.
 func (a *Authority) AccountOf(ctx context.Context, id exeunt.SessionID) (exeunt.AccountID, error) {
 	return a.store.AccountOf(ctx, id)
-}
-
-// AllSessions returns the live sessions of every account, latest sign-in
-// first, with the handles of their accounts.
-func (a *Authority) AllSessions(ctx context.Context, limit int) ([]exeunt.Session, map[exeunt.AccountID]string, error) {
-	list, err := a.store.AllSessions(ctx, limit)
-	if err != nil {
-		return nil, nil, err
-	}
-	handles := map[exeunt.AccountID]string{}
-	alive := list[:0]
-	for i := range list {
-		s := &list[i]
-		if a.refreshSeen(s); s.Overdue(a.now()) != "" {
-			continue // its end is being recorded
-		}
-		alive = append(alive, *s)
-		if handles[s.Account] == "" {
-			acct, err := a.store.Account(ctx, s.Account)
-			if err != nil {
-				return nil, nil, err
-			}
-			handles[s.Account] = acct.Handle
-		}
-	}
-	return alive, handles, nil
 }

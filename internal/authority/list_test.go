@@ -19,11 +19,11 @@ func TestListsWaitForNoCommit(t *testing.T) {
 	n.clock.add(time.Minute)
 	n.Touch(n.check(ctx, old))
 	before := n.done.Load()
-	list, err := n.Sessions(ctx, id, false)
+	list, err := n.sessions(id, exeunt.SessionsActive)
 	if err != nil || len(list) != 2 || list[0].ID != first.ID || list[1].ID != second.ID || !list[0].Seen.Equal(n.Now()) {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if _, err := n.Sessions(ctx, id, true); err != nil {
+	if _, err := n.sessions(id, exeunt.SessionsEnded); err != nil {
 		t.Error(err)
 	}
 	if got := n.done.Load() - before; got != 0 {
@@ -31,7 +31,7 @@ func TestListsWaitForNoCommit(t *testing.T) {
 	}
 	// What the store alone would take for overdue is good, and stays.
 	n.clock.add(59*time.Minute + 30*time.Second)
-	if list, err := n.Sessions(ctx, id, false); err != nil || len(list) != 1 || list[0].ID != first.ID {
+	if list, err := n.sessions(id, exeunt.SessionsActive); err != nil || len(list) != 1 || list[0].ID != first.ID {
 		t.Errorf("%+v, %v", list, err)
 	}
 	if e := n.endOf(second); e == nil || e.Reason != exeunt.ReasonIdle {

@@ -344,10 +344,10 @@ func (m *machine) agreeOn(t *rapid.T, token exeunt.Token, ended exeunt.Reason) {
 }
 
 func (m *machine) agreeOnLists(t *rapid.T, a *modelAccount) {
-	active, err1 := m.n.Sessions(ctx, a.id, false)
-	ended, err2 := m.n.Sessions(ctx, a.id, true)
+	active, err1 := m.n.sessions(a.id, exeunt.SessionsActive)
+	ended, err2 := m.n.sessions(a.id, exeunt.SessionsEnded)
 	account, err3 := m.n.Account(ctx, a.id)
-	count, err4 := m.n.CountEnded(ctx, a.id)
+	count, err4 := m.n.CountSessions(ctx, exeunt.SessionFilter{Account: a.id, State: exeunt.SessionsEnded})
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatalf("lists: %v", err)
 	}
@@ -373,7 +373,7 @@ func (m *machine) agreeOnLists(t *rapid.T, a *modelAccount) {
 			t.Fatalf("%d app sessions are listed of %d", len(got.Apps), len(v.apps))
 		}
 	}
-	if len(active) != nActive || len(ended) != nEnded || count != nEnded || account.LiveSessions != int64(nActive) {
+	if len(active) != nActive || len(ended) != nEnded || count != int64(nEnded) || account.LiveSessions != int64(nActive) {
 		t.Fatalf("%d active, %d ended, %d counted ended, %d counted live; the model says %d and %d",
 			len(active), len(ended), count, account.LiveSessions, nActive, nEnded)
 	}

@@ -31,11 +31,11 @@ func (n *node) recorded(id exeunt.AccountID) string {
 	if err != nil {
 		n.t.Fatalf("head: %v", err)
 	}
-	audit, err := n.store.Audit(ctx, id, 1000)
+	audit, err := n.Audit(ctx, exeunt.AuditFilter{Account: id})
 	if err != nil {
 		n.t.Fatalf("audit: %v", err)
 	}
-	return fmt.Sprintf("event %d, generation %d, %d entries", head, a.Generation, len(audit))
+	return fmt.Sprintf("event %d, generation %d, %d entries", head, a.Generation, len(audit.Items))
 }
 
 // Endings of many, of either scope and from any session, are counted by

@@ -190,11 +190,11 @@ func TestListsDeclare(t *testing.T) {
 	token, s := n.signIn(id, exeunt.KindShared)
 	n.clock.add(5 * time.Minute)
 	n.Touch(n.check(ctx, token))
-	active, err := n.Sessions(ctx, id, false)
+	active, err := n.sessions(id, exeunt.SessionsActive)
 	if err != nil || len(active) != 1 || active[0].ID != s.ID || !active[0].Seen.Equal(n.Now()) {
 		t.Errorf("active: %+v, %v", active, err)
 	}
-	ended, err := n.Sessions(ctx, id, true)
+	ended, err := n.sessions(id, exeunt.SessionsEnded)
 	if err != nil || len(ended) != 1 || ended[0].End.Reason != exeunt.ReasonIdle {
 		t.Errorf("ended: %+v, %v", ended, err)
 	}
@@ -434,12 +434,12 @@ func TestTheSweepPurgesThemAll(t *testing.T) {
 	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := n.store.CountEnded(ctx, id); err != nil || left != 0 {
+	if left, err := n.CountSessions(ctx, exeunt.SessionFilter{Account: id, State: exeunt.SessionsEnded}); err != nil || left != 0 {
 		t.Errorf("%d ended sessions are left, %v", left, err)
 	}
 	// But for the last event, by which other nodes know the log again.
-	if list, err := n.Audit(ctx, id, 10); err != nil || len(list) > 1 {
-		t.Errorf("the audit still has %d entries or more, %v", len(list), err)
+	if list, err := n.Audit(ctx, exeunt.AuditFilter{Account: id, Limit: 10}); err != nil || len(list.Items) > 1 {
+		t.Errorf("the audit still has %d entries or more, %v", len(list.Items), err)
 	}
 }
 

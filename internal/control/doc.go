@@ -2,6 +2,7 @@
 // with JSON over a Unix socket in the data folder, which only the folder's
 // owner can open.
 //
-// It owns the socket, its calls and their client. It decides nothing: endings
-// go through the authority as those of an operator.
+// It owns the socket, its calls and their client. It decides nothing: it decodes a
+// call, has operate or signin carry it out, and encodes the answer. Whoever can
+// open the socket is an operator.
 package control

@@ -6,27 +6,29 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/operate"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
 // Server answers operators.
 type Server struct {
-	Authority *authority.Authority
-	SignIn    *signin.Service
-	Surface   web.Surface // its Fail is Server.Fail
-	Status    func(*http.Request) (Status, error)
-	Link      func(exeunt.Token) string // the address of a link that makes an account
-	ResetLink func(exeunt.Token) string // the address of a link that sets a new password
-	Now       func() time.Time
+	Operate      *operate.Service
+	SignIn       *signin.Service
+	Surface      web.Surface // its Fail is the function Fail
+	Version, URL string      // of the node
+	Started      time.Time
+	Link         func(exeunt.Token) string // the address of a link that makes an account
+	ResetLink    func(exeunt.Token) string // the address of a link that sets a new password
 }
 
 // maxSocketPath is the longest path a Unix socket can have on Linux, less what
@@ -131,99 +133,84 @@ func operator() exeunt.Actor {
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
-	st, err := s.Status(r)
+	st, err := s.Operate.Status(r.Context(), operator())
 	if err != nil {
 		return err
 	}
-	return reply(w, st)
+	return reply(w, Status{Version: s.Version, URL: s.URL, Started: s.Started, Ready: st.Ready, Accounts: st.Accounts,
+		Sessions: st.Sessions, InMemory: st.InMemory, LogHead: st.LogHead})
 }
 
-const listLimit = 1000
+// part reads which part of a list is wanted.
+func part(r *http.Request) (after exeunt.Cursor, limit int, err error) {
+	if text := r.FormValue("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil {
+			return "", 0, fmt.Errorf("limit %q: %w", text, exeunt.ErrBadRequest)
+		}
+	}
+	return exeunt.Cursor(r.FormValue("after")), limit, nil
+}
 
-func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
-	out := []Session{}
-	if handle := r.FormValue("account"); handle != "" {
-		a, err := s.account(r, handle)
-		if err != nil {
-			return err
-		}
-		list, err := s.Authority.Sessions(r.Context(), a.ID, r.FormValue("ended") == "1")
-		for i := range list {
-			out = append(out, s.wire(&list[i], a.Handle))
-		}
-		if err != nil {
-			return err
-		}
-		return reply(w, out)
-	}
-	list, handles, err := s.Authority.AllSessions(r.Context(), listLimit)
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		out = append(out, s.wire(&list[i], handles[list[i].Account]))
+func replyPage[T, W any](w http.ResponseWriter, p exeunt.Page[T], total int64, wire func(*T) W) error {
+	out := Page[W]{Items: []W{}, Total: total, Next: string(p.Next)}
+	for i := range p.Items {
+		out.Items = append(out.Items, wire(&p.Items[i]))
 	}
 	return reply(w, out)
 }
 
-func (s *Server) find(r *http.Request) (exeunt.Session, exeunt.Account, error) {
+func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
+	f, handle := exeunt.SessionFilter{State: exeunt.SessionState(r.FormValue("state"))}, r.FormValue("account")
+	var err error
+	if f.After, f.Limit, err = part(r); err != nil {
+		return err
+	}
+	p, total, err := s.Operate.Sessions(r.Context(), operator(), handle, f)
+	if err != nil {
+		return noAccount(err, handle)
+	}
+	return replyPage(w, p, total, sessionWire)
+}
+
+// sessionNamed reads a session's ID.
+func sessionNamed(r *http.Request) (exeunt.SessionID, error) {
 	id, err := exeunt.ParseSessionID(r.PathValue("id"))
 	if err != nil {
-		return exeunt.Session{}, exeunt.Account{}, noSuch("there is no session " + r.PathValue("id") + "; a session is named like ses_…, see `exeunt sessions list`")
+		err = noSuch("there is no session " + r.PathValue("id") + "; a session is named like ses_…, see `exeunt sessions list`")
 	}
-	account, err := s.Authority.AccountOf(r.Context(), id)
-	if errors.Is(err, exeunt.ErrNotFound) {
-		err = noSuch("there is no session " + r.PathValue("id"))
-	}
-	if err != nil {
-		return exeunt.Session{}, exeunt.Account{}, err
-	}
-	v, err := s.Authority.Session(r.Context(), account, id)
-	if err != nil {
-		return v, exeunt.Account{}, err
-	}
-	a, err := s.Authority.Account(r.Context(), account)
-	return v, a, err
+	return id, err
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
-	v, a, err := s.find(r)
+	id, err := sessionNamed(r)
 	if err != nil {
 		return err
 	}
-	return reply(w, s.wire(&v, a.Handle))
+	v, err := s.Operate.Session(r.Context(), operator(), id)
+	if err != nil {
+		return named(err, "there is no session "+id.String())
+	}
+	return reply(w, sessionWire(&v))
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
-	v, a, err := s.find(r)
+	id, err := sessionNamed(r)
 	if err != nil {
 		return err
 	}
-	out, err := s.Authority.End(r.Context(), operator(), exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeSession, Session: v.ID}, Reason: exeunt.ReasonAdministrator})
+	out, err := s.Operate.EndSession(r.Context(), operator(), id)
 	if err != nil {
-		return err
+		return named(err, "there is no session "+id.String())
 	}
 	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
 }
 
 func (s *Server) endAccount(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.account(r, r.PathValue("handle"))
+	out, err := s.Operate.EndSessions(r.Context(), operator(), r.PathValue("handle"))
 	if err != nil {
-		return err
-	}
-	out, err := s.Authority.End(r.Context(), operator(), exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonAdministrator})
-	if err != nil {
-		return err
+		return noAccount(err, r.PathValue("handle"))
 	}
 	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
-}
-
-func (s *Server) account(r *http.Request, handle string) (exeunt.Account, error) {
-	a, err := s.Authority.AccountByHandle(r.Context(), handle)
-	if errors.Is(err, exeunt.ErrNotFound) {
-		err = noSuch("there is no account @" + strings.TrimPrefix(handle, "@"))
-	}
-	return a, err
 }
 
 // noSuch is ErrNotFound in words that repeat what was asked for.
@@ -232,22 +219,32 @@ type noSuch string
 func (e noSuch) Error() string { return string(e) }
 func (noSuch) Unwrap() error   { return exeunt.ErrNotFound }
 
+func named(err error, text string) error {
+	if errors.Is(err, exeunt.ErrNotFound) {
+		return noSuch(text)
+	}
+	return err
+}
+
+func noAccount(err error, handle string) error {
+	return named(err, "there is no account @"+strings.TrimPrefix(handle, "@"))
+}
+
 func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {
-	list, err := s.Authority.Accounts(r.Context(), r.FormValue("after"), listLimit)
+	var f exeunt.AccountFilter
+	var err error
+	if f.After, f.Limit, err = part(r); err != nil {
+		return err
+	}
+	p, total, err := s.Operate.Accounts(r.Context(), operator(), f)
 	if err != nil {
 		return err
 	}
-	out := []Account{}
-	for i := range list {
-		a := &list[i]
-		out = append(out, Account{ID: a.ID.String(), Handle: a.Handle, Name: a.Name, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
-			Status: string(a.Status), Sessions: a.LiveSessions, Created: a.Created})
-	}
-	return reply(w, out)
+	return replyPage(w, p, total, func(a *exeunt.Account) Account {
+		return Account{ID: a.ID.String(), Handle: a.Handle, Name: a.Name, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
+			Status: string(a.Status), Sessions: a.LiveSessions, Created: a.Created}
+	})
 }
-
-// inviteLife is how long a link that an operator makes can be used.
-const inviteLife = 7 * 24 * time.Hour
 
 func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 	var n NewAccount
@@ -262,7 +259,7 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 		return reply(w, Added{ID: id.String()})
 	}
 	t, replaced, err := s.SignIn.Invite(r.Context(), signin.Invitation{
-		Handle: n.Handle, Name: n.Name, Email: n.Email, EmailConfirmed: n.EmailConfirmed, Expires: s.Now().Add(inviteLife),
+		Handle: n.Handle, Name: n.Name, Email: n.Email, EmailConfirmed: n.EmailConfirmed, Expires: s.SignIn.Now().Add(signin.InviteLife),
 	})
 	if err != nil {
 		return err
@@ -272,9 +269,9 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 
 // reset makes a link with which the account's owner sets a new password.
 func (s *Server) reset(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.account(r, r.PathValue("handle"))
+	a, err := s.Operate.Account(r.Context(), operator(), r.PathValue("handle"))
 	if err != nil {
-		return err
+		return noAccount(err, r.PathValue("handle"))
 	}
 	t, err := s.SignIn.OfferReset(r.Context(), operator(), a)
 	if err != nil {
@@ -305,90 +302,61 @@ func (s *Server) invites(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) uninvite(w http.ResponseWriter, r *http.Request) error {
 	handle := r.PathValue("handle")
 	n, err := s.SignIn.Uninvite(r.Context(), handle)
-	if errors.Is(err, exeunt.ErrNotFound) {
-		err = noSuch("no link is open for @" + strings.TrimPrefix(handle, "@"))
-	}
 	if err != nil {
-		return err
+		return named(err, "no link is open for @"+strings.TrimPrefix(handle, "@"))
 	}
 	return reply(w, Ending{Ended: n})
 }
 
 // audit tells what was done to an account, latest first.
 func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.account(r, r.PathValue("handle"))
-	if err != nil {
+	var f exeunt.AuditFilter
+	var err error
+	if f.After, f.Limit, err = part(r); err != nil {
 		return err
 	}
-	list, err := s.Authority.Audit(r.Context(), a.ID, listLimit)
+	p, total, err := s.Operate.Audit(r.Context(), operator(), r.PathValue("handle"), f)
 	if err != nil {
-		return err
+		return noAccount(err, r.PathValue("handle"))
 	}
-	out := []AuditEntry{}
-	for _, e := range list {
-		line := AuditEntry{At: e.At, Action: string(e.Action), Session: e.Session.String(), By: string(e.By.Kind), ByLabel: e.By.Label, Detail: e.Detail}
-		if e.By.Address.IsValid() {
-			line.Address = e.By.Address.String()
-		}
-		out = append(out, line)
-	}
-	return reply(w, out)
+	return replyPage(w, p, total, func(e *exeunt.AuditEntry) AuditEntry {
+		return AuditEntry{At: e.At, Action: string(e.Action), Session: e.Session.String(), By: string(e.By.Kind), ByLabel: e.By.Label,
+			Address: addressText(e.By.Address), Detail: e.Detail}
+	})
 }
 
 func (s *Server) disable(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.account(r, r.PathValue("handle"))
+	out, err := s.Operate.Disable(r.Context(), operator(), r.PathValue("handle"))
 	if err != nil {
-		return err
-	}
-	if a.Status == exeunt.AccountDisabled {
-		return reply(w, Ending{Already: true})
-	}
-	out, err := s.Authority.Disable(r.Context(), operator(), a.ID)
-	if err != nil {
-		return err
+		return noAccount(err, r.PathValue("handle"))
 	}
 	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
 }
 
 func (s *Server) enable(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.account(r, r.PathValue("handle"))
+	already, err := s.Operate.Enable(r.Context(), operator(), r.PathValue("handle"))
 	if err != nil {
-		return err
+		return noAccount(err, r.PathValue("handle"))
 	}
-	if a.Status == exeunt.AccountActive {
-		return reply(w, Ending{Already: true})
-	}
-	if err := s.Authority.Enable(r.Context(), operator(), a.ID); err != nil {
-		return err
-	}
-	return reply(w, Ending{})
+	return reply(w, Ending{Already: already})
 }
 
 func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.account(r, r.PathValue("handle"))
-	if err != nil {
-		return err
-	}
 	var in EmailOf
 	if err := readBody(w, r, &in); err != nil {
 		return err
 	}
-	if in.Email, err = signin.CleanEmail(in.Email); err != nil {
-		return err
+	a, err := s.Operate.ConfirmEmail(r.Context(), operator(), r.PathValue("handle"), in.Email)
+	if err != nil {
+		return noAccount(err, r.PathValue("handle"))
 	}
-	if in.Email, err = s.Authority.ConfirmEmail(r.Context(), operator(), a.ID, in.Email); err != nil {
-		return err
-	}
-	return reply(w, EmailOf{Handle: a.Handle, Email: in.Email})
+	return reply(w, EmailOf{Handle: a.Handle, Email: a.Email})
 }
 
-func (s *Server) wire(v *exeunt.Session, handle string) Session {
+func sessionWire(v *exeunt.Session) Session {
 	out := Session{
-		ID: v.ID.String(), Handle: handle, Kind: string(v.Kind), Label: v.Label, UserAgent: v.UserAgent,
+		ID: v.ID.String(), Handle: v.Handle, Kind: string(v.Kind), Label: v.Label, UserAgent: v.UserAgent, Address: addressText(v.Address),
 		Started: v.Started, Seen: v.Seen, IdleAt: v.IdleAt(), ExpiresAt: v.ExpiresAt,
-	}
-	if v.Address.IsValid() {
-		out.Address = v.Address.String()
 	}
 	for _, app := range v.Apps {
 		if app.End == nil {
@@ -399,4 +367,11 @@ func (s *Server) wire(v *exeunt.Session, handle string) Session {
 		out.Ended = &Ended{At: v.End.At, Reason: string(v.End.Reason), By: string(v.End.By), ByLabel: v.End.ByLabel}
 	}
 	return out
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }

@@ -17,6 +17,13 @@ type Status struct {
 	LogHead  int64     `json:"log_head"`  // number of the last event
 }
 
+// Page is a part of a list.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Total int64  `json:"total,omitempty"` // on all pages; counted with the first
+	Next  string `json:"next,omitempty"`  // asked for as "after"; "" when the list ends here
+}
+
 // Account is an account as operators see it.
 type Account struct {
 	ID             string    `json:"id"`

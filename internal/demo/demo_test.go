@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/exeunt/exeunt"
 )
 
 func TestTourHolds(t *testing.T) {
@@ -76,12 +78,12 @@ func sessionsOf(t *testing.T, s *Stage, handle string) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	for _, ended := range []bool{false, true} {
-		list, err := s.Node.Authority.Sessions(t.Context(), a.ID, ended)
+	for _, state := range []exeunt.SessionState{exeunt.SessionsActive, exeunt.SessionsEnded} {
+		list, err := s.Node.Authority.Sessions(t.Context(), exeunt.SessionFilter{Account: a.ID, State: state})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range list {
+		for _, v := range list.Items {
 			out.WriteString(v.ID.String() + " " + v.Label + " " + v.Seen.String())
 			if v.End != nil {
 				out.WriteString(" " + string(v.End.Reason))

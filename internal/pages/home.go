@@ -34,10 +34,11 @@ func (p *Pages) thisSession(ctx context.Context, v web.Visitor) (exeunt.Session,
 
 // liveSessions returns the visitor's own session and the account's other ones.
 func (p *Pages) liveSessions(ctx context.Context, v web.Visitor) (this exeunt.Session, others []exeunt.Session, err error) {
-	if others, err = p.Authority.Sessions(ctx, v.Answer.Account, false); err != nil {
+	active, err := p.Authority.Sessions(ctx, exeunt.SessionFilter{Account: v.Answer.Account})
+	if err != nil {
 		return this, nil, err
 	}
-	others = slices.DeleteFunc(others, func(s exeunt.Session) bool { return s.ID == v.Answer.Session })
+	others = slices.DeleteFunc(active.Items, func(s exeunt.Session) bool { return s.ID == v.Answer.Session })
 	this, err = p.thisSession(ctx, v)
 	return this, others, err
 }

@@ -17,7 +17,7 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 	if err != nil {
 		return err
 	}
-	count, err := p.Authority.CountEnded(r.Context(), v.Answer.Account)
+	count, err := p.Authority.CountSessions(r.Context(), exeunt.SessionFilter{Account: v.Answer.Account, State: exeunt.SessionsEnded})
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.SessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, Done: done, EndedCount: count, Clients: p.clients,
+		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, Done: done, EndedCount: int(count), Clients: p.clients,
 	})
 }
 

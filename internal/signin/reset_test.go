@@ -25,11 +25,11 @@ func (d *desk) reset(id exeunt.AccountID) exeunt.Token {
 }
 
 func (d *desk) detailOfAudit(id exeunt.AccountID) (out []string) {
-	list, err := d.Store.Audit(context.Background(), id, 100)
+	list, err := d.Store.Audit(context.Background(), exeunt.AuditFilter{Account: id})
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	for _, e := range list {
+	for _, e := range list.Items {
 		out = append(out, strings.Join(strings.Fields(string(e.Action)+" "+e.Detail+" "+string(e.By.Kind)), " "))
 	}
 	return out

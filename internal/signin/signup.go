@@ -221,5 +221,8 @@ func invisible(r rune) bool {
 	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
+// InviteLife is how long a link that an operator makes can be used.
+const InviteLife = 7 * 24 * time.Hour
+
 // FirstInviteLife is how long the link for the first account can be used.
 const FirstInviteLife = 24 * time.Hour

@@ -56,11 +56,15 @@ func (s *Store) Credential(ctx context.Context, id exeunt.AccountID) (exeunt.Acc
 	return a, c, notFound("account", err)
 }
 
-// Accounts returns accounts in the order of their handles, those after the
-// given handle, at most limit of them.
-func (s *Store) Accounts(ctx context.Context, after string, limit int) ([]exeunt.Account, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE handle > $1 ORDER BY handle LIMIT $2`, after, limit)
-	return collect(rows, err, "accounts", func(rows rowScanner) (exeunt.Account, error) { return scanAccount(rows) })
+// Accounts returns a page of the accounts, in the order of their handles.
+func (s *Store) Accounts(ctx context.Context, f exeunt.AccountFilter) (p exeunt.Page[exeunt.Account], err error) {
+	limit := exeunt.PageSize(f.Limit)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE handle > $1 ORDER BY handle LIMIT $2`, string(f.After), limit)
+	p.Items, err = collect(rows, err, "accounts", func(r rowScanner) (exeunt.Account, error) { return scanAccount(r) })
+	if len(p.Items) == limit {
+		p.Next = exeunt.Cursor(p.Items[limit-1].Handle)
+	}
+	return p, err
 }
 
 // AnyAccount reports whether there is an account yet.

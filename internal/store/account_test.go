@@ -208,15 +208,15 @@ func accountsAreListedInPages(t *testing.T, s *testStore) {
 		}
 	}
 	var got []string
-	for after := ""; ; {
-		page, err := s.Accounts(t.Context(), after, 2)
-		if err != nil {
-			t.Fatal(err)
+	for f := (exeunt.AccountFilter{Limit: 2}); ; {
+		page, err := s.Accounts(t.Context(), f)
+		if err != nil || len(page.Items) > 2 {
+			t.Fatalf("a page of %d, %v", len(page.Items), err)
 		}
-		for _, a := range page {
-			got, after = append(got, a.Handle), a.Handle
+		for _, a := range page.Items {
+			got = append(got, a.Handle)
 		}
-		if len(page) < 2 {
+		if f.After = page.Next; f.After == "" {
 			break
 		}
 	}

@@ -164,20 +164,21 @@ func (a *appScan) value() exeunt.AppSession {
 const maxApps = 100
 
 // addApps fills in the app sessions of the sessions listed.
-func (s *Store) addApps(ctx context.Context, account exeunt.AccountID, list []exeunt.Session) error {
+func (s *Store) addApps(ctx context.Context, list []exeunt.Session) error {
 	if len(list) == 0 {
 		return nil
 	}
-	args := []any{account.Bytes(), maxApps}
+	args := []any{maxApps}
 	var in strings.Builder
 	for i := range list {
 		args = append(args, list[i].ID.Bytes())
 		fmt.Fprintf(&in, ", $%d", len(args))
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM (SELECT *,
-			row_number() OVER (PARTITION BY session_id ORDER BY ended_at IS NOT NULL, started DESC, id) AS place
-			FROM app_sessions WHERE account_id = $1 AND session_id IN (`+in.String()[2:]+`)) p
-		WHERE p.place <= $2 ORDER BY p.started, p.id`, args...)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM (SELECT c.*,
+			row_number() OVER (PARTITION BY c.session_id ORDER BY c.ended_at IS NOT NULL, c.started DESC, c.id) AS place
+			FROM sessions s JOIN app_sessions c ON c.account_id = s.account_id AND c.session_id = s.id
+			WHERE s.id IN (`+in.String()[2:]+`)) p
+		WHERE p.place <= $1 ORDER BY p.started, p.id`, args...)
 	apps, err := collect(rows, err, "app sessions", func(r rowScanner) (exeunt.AppSession, error) {
 		var a appScan
 		err := r.Scan(a.dest()...)

@@ -88,7 +88,8 @@ func listedAppSessionsAreBounded(t *testing.T, s *testStore) {
 		s.end(rev)
 	}
 	last := s.appSession(w, "chirp", epoch)
-	list, err := s.Sessions(t.Context(), a.ID, false, 10)
+	p, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: a.ID})
+	list := p.Items
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%d sessions, %v", len(list), err)
 	}

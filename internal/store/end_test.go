@@ -60,7 +60,7 @@ func refusedEndings(t *testing.T, s *testStore) {
 	if _, c, _ := s.Credential(t.Context(), a.ID); c.PasswordHash != "old hash" {
 		t.Error("a refused change set the password")
 	}
-	if list, err := s.Sessions(t.Context(), a.ID, false, 10); err != nil || len(list) != 1 || list[0].ID != v.ID {
+	if list, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: a.ID}); err != nil || len(list.Items) != 1 || list.Items[0].ID != v.ID {
 		t.Errorf("refusals ended something: %+v, %v", list, err)
 	}
 	if head, _ := s.Head(t.Context()); head != 1 {
@@ -336,7 +336,7 @@ func purgeKeepsWhatExplains(t *testing.T, s *testStore) {
 		}
 	}
 	purge(time.Hour + time.Minute) // ends were at epoch + 1 min: not older than an hour
-	if n, _ := s.CountEnded(t.Context(), a.ID); n != 2 {
+	if n, _ := s.CountSessions(t.Context(), exeunt.SessionFilter{Account: a.ID, State: exeunt.SessionsEnded}); n != 2 {
 		t.Fatalf("purged too early: %d are left", n)
 	}
 	purge(time.Hour + 2*time.Minute + time.Minute)
@@ -352,8 +352,8 @@ func purgeKeepsWhatExplains(t *testing.T, s *testStore) {
 	if n := s.count(`SELECT count(*) FROM sessions`); n != 0 {
 		t.Errorf("%d sessions are left after the retention", n)
 	}
-	if list, err := s.Audit(t.Context(), a.ID, 10); err != nil || len(list) != 5 {
-		t.Errorf("%d audit entries are left before theirs is over, want 5; %v", len(list), err)
+	if list, err := s.Audit(t.Context(), exeunt.AuditFilter{Account: a.ID}); err != nil || len(list.Items) != 5 {
+		t.Errorf("%d audit entries are left before theirs is over, want 5; %v", len(list.Items), err)
 	}
 	purge(2*time.Hour + 2*time.Minute)
 	if n := s.count(`SELECT count(*) FROM audit`); n != 0 {
@@ -389,7 +389,8 @@ func theAuditSaysWho(t *testing.T, s *testStore) {
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: keep.ID, Label: "made up"}
 	said := func(scope string) {
 		t.Helper()
-		list, err := s.Audit(t.Context(), a.ID, 1)
+		p, err := s.Audit(t.Context(), exeunt.AuditFilter{Account: a.ID, Limit: 1})
+		list := p.Items
 		if err != nil || len(list) != 1 || list[0].Action != exeunt.AuditEnd || list[0].By.Session != keep.ID || list[0].By.Label != "Firefox on Linux" || list[0].Detail != scope+" signed_out" {
 			t.Errorf("the audit says %+v, %v", list, err)
 		}

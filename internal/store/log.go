@@ -2,30 +2,48 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"net/netip"
 
 	"github.com/exeunt/exeunt"
 )
 
-// Audit returns the account's audit entries, newest first: its events, and what is
+// Audit returns a page of the account's audit entries: its events, and what is
 // recorded beside them, which tells after which event that was.
-func (s *Store) Audit(ctx context.Context, account exeunt.AccountID, limit int) ([]exeunt.AuditEntry, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail FROM (
+func (s *Store) Audit(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[exeunt.AuditEntry], err error) {
+	limit, when, seq, id := exeunt.PageSize(f.Limit), int64(math.MaxInt64), int64(0), int64(0)
+	if f.After != "" {
+		if _, err := fmt.Sscanf(string(f.After), "%d.%d.%d", &when, &seq, &id); err != nil {
+			return p, badCursor(f.After)
+		}
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail, seq, id FROM (
 		SELECT * FROM (SELECT seq, id, at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail
-			FROM audit WHERE account_id = $1 ORDER BY at DESC, id DESC LIMIT $2) AS others
+			FROM audit WHERE account_id = $1 AND at <= $3 AND (at, seq, id) < ($3, $4, $5) ORDER BY at DESC, seq DESC, id DESC LIMIT $2) AS others
 		UNION ALL
 		SELECT * FROM (SELECT seq, 0, at, account_id, CASE kind WHEN 'ended' THEN 'end' ELSE 'profile_change' END, session_id,
 			by_kind, by_account, by_session, by_label, by_address, CASE kind WHEN 'ended' THEN scope || ' ' || reason ELSE reason END
-			FROM events WHERE account_id = $1 ORDER BY at DESC, seq DESC LIMIT $2) AS logged
-		) AS entries ORDER BY at DESC, seq DESC, id DESC LIMIT $2`, account.Bytes(), limit)
-	return collect(rows, err, "audit", func(r rowScanner) (e exeunt.AuditEntry, err error) {
-		var when int64
+			FROM events WHERE account_id = $1 AND at <= $3 AND (at, seq, 0) < ($3, $4, $5) ORDER BY at DESC, seq DESC LIMIT $2) AS logged
+		) AS entries ORDER BY at DESC, seq DESC, id DESC LIMIT $2`, f.Account.Bytes(), limit, when, seq, id)
+	p.Items, err = collect(rows, err, "audit", func(r rowScanner) (e exeunt.AuditEntry, err error) {
 		var address string
-		err = r.Scan(&when, &e.Account, &e.Action, &e.Session, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label, &address, &e.Detail)
+		err = r.Scan(&when, &e.Account, &e.Action, &e.Session, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label, &address, &e.Detail, &seq, &id)
 		e.At = at(when)
 		e.By.Address, _ = netip.ParseAddr(address) // "" is the zero address
 		return e, err
 	})
+	if len(p.Items) == limit {
+		p.Next = exeunt.Cursor(fmt.Sprintf("%d.%d.%d", when, seq, id)) // the last that was read
+	}
+	return p, err
+}
+
+// CountAudit returns how many entries there are on all pages together.
+func (s *Store) CountAudit(ctx context.Context, f exeunt.AuditFilter) (n int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM audit WHERE account_id = $1) + (SELECT count(*) FROM events WHERE account_id = $1)`,
+		f.Account.Bytes()).Scan(&n)
+	return n, unavailable("number of audit entries", err)
 }
 
 // Events returns the events after a number, in order.

@@ -84,14 +84,22 @@ func (t *tx) replace(n NewSession) error {
 	return t.end(newEnding(by, rev, Change{}, n.Session.Started))
 }
 
-const sessionColumns = `s.id, s.account_id, s.kind, s.label, s.user_agent, s.address, s.method, s.started, s.seen, s.idle, s.expires, s.generation,
-	COALESCE(s.ended_at, e.at), COALESCE(s.ended_reason, e.reason), COALESCE(s.ended_by, e.by_kind),
+// sessionColumns are what scanSession reads, of sessionTables; activeColumns are
+// enough, of activeTables, for sessions that have not ended.
+const (
+	sessionItself = `s.id, s.account_id, a.handle, s.kind, s.label, s.user_agent, s.address, s.method,
+	s.started, s.seen, s.idle, s.expires, s.generation, `
+	activeColumns  = sessionItself + `NULL, NULL, NULL, NULL, NULL`
+	sessionColumns = sessionItself + `COALESCE(s.ended_at, e.at), COALESCE(s.ended_reason, e.reason), COALESCE(s.ended_by, e.by_kind),
 	CASE WHEN s.ended_at IS NULL THEN e.by_session ELSE s.ended_by_session END, COALESCE(s.ended_by_label, e.by_label)`
+)
+
+const activeTables = ` FROM sessions s JOIN accounts a ON a.id = s.account_id`
 
 // sessionTables joins each session with its account and, when it was ended
 // together with others and its own row is not written yet, with the event that
 // ended it: the first of the account whose generation it was born before.
-const sessionTables = ` FROM sessions s JOIN accounts a ON a.id = s.account_id
+const sessionTables = activeTables + `
 	LEFT JOIN events e ON s.ended_at IS NULL AND s.generation < a.generation AND e.seq =
 		(SELECT min(x.seq) FROM events x WHERE x.account_id = s.account_id AND x.generation > s.generation AND x.generation > 0)`
 
@@ -99,7 +107,7 @@ func scanSession(row rowScanner, more ...any) (s exeunt.Session, err error) {
 	var started, seen, idle, expires int64
 	var address string
 	var end endScan
-	dest := []any{&s.ID, &s.Account, &s.Kind, &s.Label, &s.UserAgent, &address, &s.Method, &started, &seen, &idle, &expires, &s.Generation,
+	dest := []any{&s.ID, &s.Account, &s.Handle, &s.Kind, &s.Label, &s.UserAgent, &address, &s.Method, &started, &seen, &idle, &expires, &s.Generation,
 		&end.at, &end.reason, &end.by, &end.session, &end.label}
 	err = row.Scan(append(dest, more...)...)
 	s.Address, _ = netip.ParseAddr(address) // "" when it was not known
@@ -123,22 +131,6 @@ func (e *endScan) ended() *exeunt.Ended {
 		BySession: e.session, ByLabel: e.label.String}
 }
 
-// Sessions returns the account's sessions with their app sessions: those that
-// have not ended, latest activity first, or those that have, latest end first.
-func (s *Store) Sessions(ctx context.Context, account exeunt.AccountID, ended bool, limit int) ([]exeunt.Session, error) {
-	q := `SELECT ` + sessionColumns + sessionTables + ` WHERE s.account_id = $1 AND s.ended_at IS NULL AND s.generation >= a.generation ORDER BY s.seen DESC, s.id LIMIT $2`
-	if ended {
-		q = `SELECT ` + sessionColumns + sessionTables + ` WHERE s.account_id = $1 AND (s.ended_at IS NOT NULL OR s.generation < a.generation)
-			ORDER BY COALESCE(s.ended_at, e.at) DESC, s.id LIMIT $2`
-	}
-	rows, err := s.read.QueryContext(ctx, q, account.Bytes(), limit)
-	list, err := collect(rows, err, "sessions", func(r rowScanner) (exeunt.Session, error) { return scanSession(r) })
-	if err != nil {
-		return nil, err
-	}
-	return list, s.addApps(ctx, account, list)
-}
-
 // Session returns one session of the account with its app sessions, or
 // ErrNotFound, also when it is another account's.
 func (s *Store) Session(ctx context.Context, account exeunt.AccountID, id exeunt.SessionID) (exeunt.Session, error) {
@@ -147,22 +139,8 @@ func (s *Store) Session(ctx context.Context, account exeunt.AccountID, id exeunt
 		return v, notFound("session", err)
 	}
 	list := []exeunt.Session{v}
-	err = s.addApps(ctx, account, list)
+	err = s.addApps(ctx, list)
 	return list[0], err
-}
-
-// CountEnded returns how many ended sessions of the account are kept.
-func (s *Store) CountEnded(ctx context.Context, account exeunt.AccountID) (n int, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.account_id = $1 AND (s.ended_at IS NOT NULL OR s.generation < a.generation)`, account.Bytes()).Scan(&n)
-	return n, unavailable("ended sessions", err)
-}
-
-// AllSessions returns sessions of every account that have not ended, for an
-// operator, latest sign-in first.
-func (s *Store) AllSessions(ctx context.Context, limit int) ([]exeunt.Session, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+sessionColumns+sessionTables+` WHERE s.ended_at IS NULL AND s.generation >= a.generation ORDER BY s.started DESC, s.id LIMIT $1`, limit)
-	return collect(rows, err, "sessions", func(r rowScanner) (exeunt.Session, error) { return scanSession(r) })
 }
 
 // AccountOf returns the account of a session, or ErrNotFound.
@@ -184,7 +162,7 @@ func addressText(a netip.Addr) string {
 	return a.String()
 }
 
-const loadColumns = `a.generation, a.profile_version, a.handle, a.name, CASE WHEN a.email_confirmed = 1 THEN a.email ELSE '' END, a.display, s.token_hash,
+const loadColumns = `a.generation, a.profile_version, a.name, CASE WHEN a.email_confirmed = 1 THEN a.email ELSE '' END, a.display, s.token_hash,
 	(SELECT seq FROM log_head WHERE id = 1), `
 
 const loadSession = `SELECT ` + loadColumns + sessionColumns + sessionTables + ` WHERE s.token_hash = $1`
@@ -194,13 +172,14 @@ const loadSession = `SELECT ` + loadColumns + sessionColumns + sessionTables + `
 func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.TokenHash) (exeunt.Snapshot, error) {
 	var sn exeunt.Snapshot
 	var tokenHash []byte
-	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Handle, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display, &tokenHash, &sn.Seq}
+	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display, &tokenHash, &sn.Seq}
 	var err error
 	if use == exeunt.UseApp {
 		err = s.loadApp(ctx, hash, &sn, dest)
 	} else {
 		sn.Session, err = scanSession(prefixed{s.load.QueryRowContext(ctx, hash[:]), dest})
 	}
+	sn.Profile.Handle = sn.Session.Handle
 	copy(sn.Hash[:], tokenHash)
 	return sn, notFound("token", err)
 }

@@ -54,6 +54,8 @@ CREATE TABLE sessions (
 -- A browser names the session it holds without knowing whose it was.
 CREATE UNIQUE INDEX sessions_id ON sessions (id);
 CREATE INDEX sessions_due ON sessions (due);
+-- Operators list the sessions of every account by their sign-in.
+CREATE INDEX sessions_started ON sessions (started, id);
 
 CREATE TABLE app_sessions (
   account_id       BLOB    NOT NULL,

@@ -1,0 +1,172 @@
+// Package operate is what operators may do: look at sessions, at accounts and at
+// what was done to them, end sessions, disable and enable accounts, confirm
+// addresses.
+//
+// It owns the rules of that, for whatever surface operators use, and refuses every
+// other actor. Endings are the authority's. How people's accounts and one-time
+// links are made is signin's.
+package operate
+
+import (
+	"context"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+)
+
+// Service is safe for concurrent use. What might happen in each of its methods,
+// besides what it says: ErrForbidden, when the actor is no operator; ErrNotFound,
+// when there is no such account or session; what the authority says.
+type Service struct{ Authority *authority.Authority }
+
+func check(by exeunt.Actor) error {
+	if by.Kind != exeunt.ActorOperator {
+		return exeunt.ErrForbidden
+	}
+	return nil
+}
+
+// Status tells how the node is.
+type Status struct {
+	Ready    bool // it knows what has been recorded
+	Accounts int64
+	Sessions int64 // that have not ended
+	InMemory int   // tokens that are answered without the database
+	LogHead  int64 // number of the last event
+}
+
+// Status tells how the node is.
+func (s *Service) Status(ctx context.Context, by exeunt.Actor) (st Status, err error) {
+	if err := check(by); err != nil {
+		return st, err
+	}
+	st.InMemory = s.Authority.Known()
+	st.Accounts, st.Sessions, st.LogHead, err = s.Authority.Count(ctx)
+	st.Ready = err == nil && s.Authority.Fresh()
+	return st, err
+}
+
+// Sessions returns a page of the sessions of the account with that handle, or of
+// every account without one. total is how many there are on all pages; it is
+// counted with the first.
+func (s *Service) Sessions(ctx context.Context, by exeunt.Actor, handle string, f exeunt.SessionFilter) (p exeunt.Page[exeunt.Session], total int64, err error) {
+	if err := check(by); err != nil {
+		return p, 0, err
+	}
+	if f.Everyone = handle == ""; !f.Everyone {
+		a, err := s.Account(ctx, by, handle)
+		if err != nil {
+			return p, 0, err
+		}
+		f.Account = a.ID
+	}
+	if p, err = s.Authority.Sessions(ctx, f); err == nil && f.After == "" {
+		total, err = s.Authority.CountSessions(ctx, f)
+	}
+	return p, total, err
+}
+
+// Session returns a session, whosever it is.
+func (s *Service) Session(ctx context.Context, by exeunt.Actor, id exeunt.SessionID) (exeunt.Session, error) {
+	if err := check(by); err != nil {
+		return exeunt.Session{}, err
+	}
+	account, err := s.Authority.AccountOf(ctx, id)
+	if err != nil {
+		return exeunt.Session{}, err
+	}
+	return s.Authority.Session(ctx, account, id)
+}
+
+// EndSession ends a session, whosever it is.
+func (s *Service) EndSession(ctx context.Context, by exeunt.Actor, id exeunt.SessionID) (authority.Ending, error) {
+	v, err := s.Session(ctx, by, id)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	return s.end(ctx, by, exeunt.Target{Account: v.Account, Scope: exeunt.ScopeSession, Session: v.ID})
+}
+
+// EndSessions ends every session of an account.
+func (s *Service) EndSessions(ctx context.Context, by exeunt.Actor, handle string) (authority.Ending, error) {
+	a, err := s.Account(ctx, by, handle)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	return s.end(ctx, by, exeunt.Target{Account: a.ID, Scope: exeunt.ScopeAccount})
+}
+
+func (s *Service) end(ctx context.Context, by exeunt.Actor, t exeunt.Target) (authority.Ending, error) {
+	return s.Authority.End(ctx, by, exeunt.Revocation{Target: t, Reason: exeunt.ReasonAdministrator})
+}
+
+// Accounts returns a page of the accounts. total is how many there are on all
+// pages; it is counted with the first.
+func (s *Service) Accounts(ctx context.Context, by exeunt.Actor, f exeunt.AccountFilter) (p exeunt.Page[exeunt.Account], total int64, err error) {
+	if err := check(by); err != nil {
+		return p, 0, err
+	}
+	if p, err = s.Authority.Accounts(ctx, f); err == nil && f.After == "" {
+		total, _, _, err = s.Authority.Count(ctx)
+	}
+	return p, total, err
+}
+
+// Account returns the account with that handle.
+func (s *Service) Account(ctx context.Context, by exeunt.Actor, handle string) (exeunt.Account, error) {
+	if err := check(by); err != nil {
+		return exeunt.Account{}, err
+	}
+	return s.Authority.AccountByHandle(ctx, handle)
+}
+
+// Audit returns a page of what was done to an account, latest first. total is how
+// many entries there are on all pages; it is counted with the first.
+func (s *Service) Audit(ctx context.Context, by exeunt.Actor, handle string, f exeunt.AuditFilter) (p exeunt.Page[exeunt.AuditEntry], total int64, err error) {
+	a, err := s.Account(ctx, by, handle)
+	if err != nil {
+		return p, 0, err
+	}
+	f.Account = a.ID
+	if p, err = s.Authority.Audit(ctx, f); err == nil && f.After == "" {
+		total, err = s.Authority.CountAudit(ctx, f)
+	}
+	return p, total, err
+}
+
+// Disable stops an account from signing in and ends all its sessions.
+func (s *Service) Disable(ctx context.Context, by exeunt.Actor, handle string) (authority.Ending, error) {
+	a, err := s.Account(ctx, by, handle)
+	switch {
+	case err != nil:
+		return authority.Ending{}, err
+	case a.Status == exeunt.AccountDisabled:
+		return authority.Ending{Already: true}, nil
+	}
+	return s.Authority.Disable(ctx, by, a.ID)
+}
+
+// Enable lets a disabled account sign in again; already reports that it could. No
+// session comes back.
+func (s *Service) Enable(ctx context.Context, by exeunt.Actor, handle string) (already bool, err error) {
+	a, err := s.Account(ctx, by, handle)
+	switch {
+	case err != nil:
+		return false, err
+	case a.Status == exeunt.AccountActive:
+		return true, nil
+	}
+	return false, s.Authority.Enable(ctx, by, a.ID)
+}
+
+// ConfirmEmail confirms that an address is the account's owner's, and returns the
+// account with the address as it stands there. ErrOtherEmail when it has another.
+func (s *Service) ConfirmEmail(ctx context.Context, by exeunt.Actor, handle, email string) (exeunt.Account, error) {
+	a, err := s.Account(ctx, by, handle)
+	if err != nil {
+		return a, err
+	}
+	a.Email, err = s.Authority.ConfirmEmail(ctx, by, a.ID, email)
+	a.EmailConfirmed = err == nil
+	return a, err
+}

@@ -1,0 +1,139 @@
+package operate_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/operate"
+	"github.com/exeunt/exeunt/internal/testnode"
+	"github.com/exeunt/exeunt/internal/testpg"
+)
+
+func TestMain(m *testing.M) { testpg.Main(m) }
+
+var operator = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
+
+// Nobody but an operator may do any of it, and nothing is told to others.
+func TestOnlyOperatorsOperate(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	s := &operate.Service{Authority: n.Authority}
+	token, v := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
+	ctx := t.Context()
+	for name, call := range map[string]func(exeunt.Actor) (any, error){
+		"status": func(by exeunt.Actor) (any, error) { st, err := s.Status(ctx, by); return st != operate.Status{}, err },
+		"sessions": func(by exeunt.Actor) (any, error) {
+			p, _, err := s.Sessions(ctx, by, "", exeunt.SessionFilter{})
+			return p.Items != nil, err
+		},
+		"session": func(by exeunt.Actor) (any, error) { got, err := s.Session(ctx, by, v.ID); return got.ID == v.ID, err },
+		"accounts": func(by exeunt.Actor) (any, error) {
+			p, _, err := s.Accounts(ctx, by, exeunt.AccountFilter{})
+			return p.Items != nil, err
+		},
+		"account": func(by exeunt.Actor) (any, error) { a, err := s.Account(ctx, by, "ada"); return a.Handle != "", err },
+		"audit": func(by exeunt.Actor) (any, error) {
+			p, _, err := s.Audit(ctx, by, "ada", exeunt.AuditFilter{})
+			return p.Items != nil, err
+		},
+		"end session": func(by exeunt.Actor) (any, error) {
+			out, err := s.EndSession(ctx, by, v.ID)
+			return out.Ended != 0, err
+		},
+		"end sessions": func(by exeunt.Actor) (any, error) {
+			out, err := s.EndSessions(ctx, by, "ada")
+			return out.Ended != 0, err
+		},
+		"disable": func(by exeunt.Actor) (any, error) { out, err := s.Disable(ctx, by, "ada"); return out.Ended != 0, err },
+		"enable":  func(by exeunt.Actor) (any, error) { return s.Enable(ctx, by, "ada") },
+		"confirm": func(by exeunt.Actor) (any, error) {
+			a, err := s.ConfirmEmail(ctx, by, "ada", "")
+			return a.Handle != "", err
+		},
+	} {
+		for _, by := range []exeunt.Actor{{}, testnode.PersonIn(v), exeunt.System()} {
+			if told, err := call(by); !errors.Is(err, exeunt.ErrForbidden) || told != false {
+				t.Errorf("%s by %q: told %v, %v", name, by.Kind, told, err)
+			}
+		}
+	}
+	if state := n.Check(ctx, token).State; state != live.Usable {
+		t.Errorf("the session is %v", state)
+	}
+}
+
+// What an operator does twice is harmless the second time, and said to be so.
+func TestOperatorsMayRepeat(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	s := &operate.Service{Authority: n.Authority}
+	p := n.NewAccount(t, "ada")
+	token, v := n.NewSession(t, p, exeunt.KindKept)
+	n.NewSession(t, p, exeunt.KindKept)
+	for again := range 2 {
+		out, err := s.EndSession(t.Context(), operator, v.ID)
+		if err != nil || out.Already != (again == 1) || n.Check(t.Context(), token).State != live.Ended {
+			t.Errorf("end: %+v, %v", out, err)
+		}
+	}
+	if got, err := s.Session(t.Context(), operator, v.ID); err != nil || got.End == nil || got.End.Reason != exeunt.ReasonAdministrator || got.Handle != "ada" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for again := range 2 {
+		out, err := s.Disable(t.Context(), operator, "@ada")
+		if err != nil || out.Already != (again == 1) || out.Ended != int64(1-again) {
+			t.Errorf("disable: %+v, %v", out, err)
+		}
+	}
+	for again := range 2 {
+		if already, err := s.Enable(t.Context(), operator, "ada"); err != nil || already != (again == 1) {
+			t.Errorf("enable: %v, %v", already, err)
+		}
+	}
+	for _, f := range []exeunt.AuditFilter{{}, {Limit: 2}} {
+		page, total, err := s.Audit(t.Context(), operator, "ada", f)
+		// Two sign-ins, the sign-up, two endings, and enabling.
+		if want := int64(6); err != nil || total != want || page.Items[0].Action != exeunt.AuditStatus {
+			t.Errorf("%d entries, want %d: %+v, %v", total, want, page.Items, err)
+		}
+	}
+	if _, err := s.EndSession(t.Context(), operator, exeunt.NewSessionID()); !errors.Is(err, exeunt.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// A list tells how many there are on all of its pages, and the next ones follow.
+func TestListsTellTheirTotal(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	s := &operate.Service{Authority: n.Authority}
+	ada, bob := n.NewAccount(t, "ada"), n.NewAccount(t, "bob")
+	for range 3 {
+		n.NewSession(t, ada, exeunt.KindKept)
+		_, v := n.NewSession(t, bob, exeunt.KindApp)
+		n.SignOut(t, v)
+	}
+	for _, c := range []struct {
+		handle string
+		state  exeunt.SessionState
+		want   int64
+	}{{"", "", 3}, {"ada", exeunt.SessionsActive, 3}, {"ada", exeunt.SessionsEnded, 0}, {"bob", "", 0}, {"bob", exeunt.SessionsEnded, 3}} {
+		f := exeunt.SessionFilter{State: c.state, Limit: 2}
+		p, total, err := s.Sessions(t.Context(), operator, c.handle, f)
+		if err != nil || total != c.want || len(p.Items) != int(min(c.want, 2)) || (p.Next != "") != (c.want > 2) {
+			t.Errorf("%+v: %d of %d, %v", c, len(p.Items), total, err)
+		}
+		if f.After = p.Next; f.After == "" {
+			continue
+		}
+		if p, total, err = s.Sessions(t.Context(), operator, c.handle, f); err != nil || total != 0 || len(p.Items) != 1 || p.Next != "" {
+			t.Errorf("%+v: then %d, total %d, %v", c, len(p.Items), total, err)
+		}
+	}
+	p, total, err := s.Accounts(t.Context(), operator, exeunt.AccountFilter{Limit: 1})
+	if err != nil || total != 2 || len(p.Items) != 1 || p.Items[0].Handle != "ada" {
+		t.Errorf("%+v of %d, %v", p, total, err)
+	}
+	if _, _, err := s.Sessions(t.Context(), operator, "nobody", exeunt.SessionFilter{}); !errors.Is(err, exeunt.ErrNotFound) {
+		t.Error(err)
+	}
+}
