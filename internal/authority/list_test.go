@@ -39,6 +39,20 @@ func TestListsWaitForNoCommit(t *testing.T) {
 	}
 }
 
+// Everyone's list shows the latest activity too, and none whose time has run out.
+func TestEveryonesListIsUpToDate(t *testing.T) {
+	n := newNode(t)
+	used, first := n.signIn(n.account(), exeunt.KindShared)
+	n.signIn(n.account(), exeunt.KindShared)
+	n.clock.add(10 * time.Minute)
+	n.Touch(n.Check(ctx, used))
+	n.clock.add(10 * time.Minute)
+	p, err := n.Sessions(ctx, exeunt.SessionFilter{Everyone: true})
+	if err != nil || len(p.Items) != 1 || p.Items[0].ID != first.ID || !p.Items[0].Seen.Equal(first.Started.Add(10*time.Minute)) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 // Whoever goes away while their change is being committed has made it, here as
 // in the store.
 func TestAProfileChangesForThoseWhoHaveGone(t *testing.T) {

@@ -96,6 +96,42 @@ func sessionsAreListedInPages(t *testing.T, s *testStore) {
 	}
 }
 
+// Every audit entry is on one page, latest first, whether it is an event or was
+// recorded beside them.
+func TestTheAuditIsListedInPages(t *testing.T) { onEachEngine(t, theAuditIsListedInPages) }
+
+func theAuditIsListedInPages(t *testing.T, s *testStore) {
+	a := s.account()
+	for range 4 {
+		v := s.session(a.ID) // at the same moment
+		s.end(endOne(v))
+	}
+	s.end(endAll(a.ID))
+	s.end(endOne(s.session(s.account().ID))) // another's
+	want, err := s.Audit(t.Context(), exeunt.AuditFilter{Account: a.ID})
+	if err != nil || len(want.Items) != 10 || want.Next != "" {
+		t.Fatalf("%d entries, %v", len(want.Items), err)
+	}
+	if n, err := s.CountAudit(t.Context(), exeunt.AuditFilter{Account: a.ID}); err != nil || n != 10 {
+		t.Errorf("%d are counted, %v", n, err)
+	}
+	for limit := 1; limit < 12; limit++ {
+		var got []exeunt.AuditEntry
+		for f := (exeunt.AuditFilter{Account: a.ID, Limit: limit}); ; {
+			p, err := s.Audit(t.Context(), f)
+			if got, f.After = append(got, p.Items...), p.Next; err != nil || len(p.Items) > limit {
+				t.Fatalf("a page of %d, %v", len(p.Items), err)
+			}
+			if f.After == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want.Items) {
+			t.Errorf("in pages of %d: %+v", limit, got)
+		}
+	}
+}
+
 // What names no account lists nobody's sessions, unless everyone's are asked for.
 func TestNobodysListIsEmpty(t *testing.T) { onEachEngine(t, nobodysListIsEmpty) }
 
