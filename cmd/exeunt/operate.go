@@ -68,7 +68,8 @@ type listing struct {
 }
 
 // list prints a list page by page, however long it is, and how many it has.
-func list[T any](ctx context.Context, c *listing, path string, q url.Values, header string, row func(io.Writer, T)) error {
+func list[T any](ctx context.Context, c *listing, path string, q url.Values, header string,
+	row func(io.Writer, T)) error {
 	var total int64
 	shown, after := 0, ""
 	for first := true; first || after != "" && (c.Limit <= 0 || shown < c.Limit); first = false {
@@ -387,7 +388,8 @@ type auditCommand struct {
 // Run shows what was done to an account.
 func (c *auditCommand) Run(ctx context.Context) error {
 	header := "WHEN\tACTION\tDETAIL\tBY\tFROM\tSESSION"
-	return list(ctx, &c.listing, "/accounts/"+url.PathEscape(c.Handle)+"/audit", url.Values{}, header, func(w io.Writer, e control.AuditEntry) {
+	path := "/accounts/" + url.PathEscape(c.Handle) + "/audit"
+	return list(ctx, &c.listing, path, url.Values{}, header, func(w io.Writer, e control.AuditEntry) {
 		by := e.By
 		if e.ByLabel != "" {
 			by += " (" + e.ByLabel + ")"

@@ -45,7 +45,8 @@ func TestListsArePrintedToTheirEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	pages := map[string]control.Page[string]{
-		"": {Next: "1", Total: 5}, "1": {Items: []string{"a", "b"}, Next: "2"}, "2": {Next: "3"}, "3": {Items: []string{"c", "d"}, Next: "4"}, "4": {Items: []string{"e"}},
+		"": {Next: "1", Total: 5}, "1": {Items: []string{"a", "b"}, Next: "2"}, "2": {Next: "3"},
+		"3": {Items: []string{"c", "d"}, Next: "4"}, "4": {Items: []string{"e"}},
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := pages[r.FormValue("after")]
@@ -68,7 +69,8 @@ func TestListsArePrintedToTheirEnd(t *testing.T) {
 		}
 		var got control.Page[string]
 		err := json.Unmarshal([]byte(printed(limit, true)), &got)
-		if letters := strings.Join(got.Items, " "); err != nil || got.Total != 5 || !strings.HasPrefix(want, letters+" ") || len(got.Items) != cmp.Or(limit, 5) {
+		letters := strings.Join(got.Items, " ")
+		if err != nil || got.Total != 5 || len(got.Items) != cmp.Or(limit, 5) || !strings.HasPrefix(want, letters+" ") {
 			t.Errorf("with limit %d: %+v, %v", limit, got, err)
 		}
 	}

@@ -29,7 +29,8 @@ func (a *Authority) Sessions(ctx context.Context, f exeunt.SessionFilter) (exeun
 		a.refreshSeen(&p.Items[i])
 	}
 	now := a.now()
-	p.Items = slices.DeleteFunc(p.Items, func(s exeunt.Session) bool { return s.Overdue(now) != "" }) // its end is being recorded
+	// Those whose end is being recorded are no longer active.
+	p.Items = slices.DeleteFunc(p.Items, func(s exeunt.Session) bool { return s.Overdue(now) != "" })
 	if !f.Everyone {
 		slices.SortStableFunc(p.Items, func(x, y exeunt.Session) int { return y.Seen.Compare(x.Seen) })
 	}

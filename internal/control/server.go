@@ -151,10 +151,10 @@ func part(r *http.Request) (after exeunt.Cursor, limit int, err error) {
 	return exeunt.Cursor(r.FormValue("after")), limit, nil
 }
 
-func replyPage[T, W any](w http.ResponseWriter, p exeunt.Page[T], total int64, wire func(*T) W) error {
-	out := Page[W]{Items: []W{}, Total: total, Next: string(p.Next)}
-	for i := range p.Items {
-		out.Items = append(out.Items, wire(&p.Items[i]))
+func replyList[T, W any](w http.ResponseWriter, list operate.List[T], wire func(*T) W) error {
+	out := Page[W]{Items: []W{}, Total: list.Total, Next: string(list.Next)}
+	for i := range list.Items {
+		out.Items = append(out.Items, wire(&list.Items[i]))
 	}
 	return reply(w, out)
 }
@@ -165,18 +165,19 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if f.After, f.Limit, err = part(r); err != nil {
 		return err
 	}
-	p, total, err := s.Operate.Sessions(r.Context(), operator(), handle, f)
+	list, err := s.Operate.Sessions(r.Context(), operator(), handle, f)
 	if err != nil {
 		return noAccount(err, handle)
 	}
-	return replyPage(w, p, total, sessionWire)
+	return replyList(w, list, sessionWire)
 }
 
 // sessionNamed reads a session's ID.
 func sessionNamed(r *http.Request) (exeunt.SessionID, error) {
 	id, err := exeunt.ParseSessionID(r.PathValue("id"))
 	if err != nil {
-		err = noSuch("there is no session " + r.PathValue("id") + "; a session is named like ses_…, see `exeunt sessions list`")
+		err = noSuch("there is no session " + r.PathValue("id") +
+			"; a session is named like ses_…, see `exeunt sessions list`")
 	}
 	return id, err
 }
@@ -236,11 +237,11 @@ func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {
 	if f.After, f.Limit, err = part(r); err != nil {
 		return err
 	}
-	p, total, err := s.Operate.Accounts(r.Context(), operator(), f)
+	list, err := s.Operate.Accounts(r.Context(), operator(), f)
 	if err != nil {
 		return err
 	}
-	return replyPage(w, p, total, func(a *exeunt.Account) Account {
+	return replyList(w, list, func(a *exeunt.Account) Account {
 		return Account{ID: a.ID.String(), Handle: a.Handle, Name: a.Name, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
 			Status: string(a.Status), Sessions: a.LiveSessions, Created: a.Created}
 	})
@@ -259,7 +260,8 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 		return reply(w, Added{ID: id.String()})
 	}
 	t, replaced, err := s.SignIn.Invite(r.Context(), signin.Invitation{
-		Handle: n.Handle, Name: n.Name, Email: n.Email, EmailConfirmed: n.EmailConfirmed, Expires: s.SignIn.Now().Add(signin.InviteLife),
+		Handle: n.Handle, Name: n.Name, Email: n.Email, EmailConfirmed: n.EmailConfirmed,
+		Expires: s.SignIn.Now().Add(signin.InviteLife),
 	})
 	if err != nil {
 		return err
@@ -315,13 +317,13 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	if f.After, f.Limit, err = part(r); err != nil {
 		return err
 	}
-	p, total, err := s.Operate.Audit(r.Context(), operator(), r.PathValue("handle"), f)
+	list, err := s.Operate.Audit(r.Context(), operator(), r.PathValue("handle"), f)
 	if err != nil {
 		return noAccount(err, r.PathValue("handle"))
 	}
-	return replyPage(w, p, total, func(e *exeunt.AuditEntry) AuditEntry {
-		return AuditEntry{At: e.At, Action: string(e.Action), Session: e.Session.String(), By: string(e.By.Kind), ByLabel: e.By.Label,
-			Address: addressText(e.By.Address), Detail: e.Detail}
+	return replyList(w, list, func(e *exeunt.AuditEntry) AuditEntry {
+		return AuditEntry{At: e.At, Action: string(e.Action), Session: e.Session.String(),
+			By: string(e.By.Kind), ByLabel: e.By.Label, Address: addressText(e.By.Address), Detail: e.Detail}
 	})
 }
 
@@ -355,7 +357,8 @@ func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 
 func sessionWire(v *exeunt.Session) Session {
 	out := Session{
-		ID: v.ID.String(), Handle: v.Handle, Kind: string(v.Kind), Label: v.Label, UserAgent: v.UserAgent, Address: addressText(v.Address),
+		ID: v.ID.String(), Handle: v.Handle, Kind: string(v.Kind), Label: v.Label,
+		UserAgent: v.UserAgent, Address: addressText(v.Address),
 		Started: v.Started, Seen: v.Seen, IdleAt: v.IdleAt(), ExpiresAt: v.ExpiresAt,
 	}
 	for _, app := range v.Apps {

@@ -19,6 +19,12 @@ import (
 // when there is no such account or session; what the authority says.
 type Service struct{ Authority *authority.Authority }
 
+// List is a page of a list, with how many entries there are on all of its pages.
+type List[T any] struct {
+	exeunt.Page[T]
+	Total int64 // counted with the first page
+}
+
 func check(by exeunt.Actor) error {
 	if by.Kind != exeunt.ActorOperator {
 		return exeunt.ErrForbidden
@@ -46,24 +52,24 @@ func (s *Service) Status(ctx context.Context, by exeunt.Actor) (st Status, err e
 	return st, err
 }
 
-// Sessions returns a page of the sessions of the account with that handle, or of
-// every account without one. total is how many there are on all pages; it is
-// counted with the first.
-func (s *Service) Sessions(ctx context.Context, by exeunt.Actor, handle string, f exeunt.SessionFilter) (p exeunt.Page[exeunt.Session], total int64, err error) {
+// Sessions lists the sessions of the account with that handle, or without one
+// everyone's.
+func (s *Service) Sessions(ctx context.Context, by exeunt.Actor, handle string, f exeunt.SessionFilter) (
+	out List[exeunt.Session], err error) {
 	if err := check(by); err != nil {
-		return p, 0, err
+		return out, err
 	}
 	if f.Everyone = handle == ""; !f.Everyone {
 		a, err := s.Account(ctx, by, handle)
 		if err != nil {
-			return p, 0, err
+			return out, err
 		}
 		f.Account = a.ID
 	}
-	if p, err = s.Authority.Sessions(ctx, f); err == nil && f.After == "" {
-		total, err = s.Authority.CountSessions(ctx, f)
+	if out.Page, err = s.Authority.Sessions(ctx, f); err == nil && f.After == "" {
+		out.Total, err = s.Authority.CountSessions(ctx, f)
 	}
-	return p, total, err
+	return out, err
 }
 
 // Session returns a session, whosever it is.
@@ -100,16 +106,16 @@ func (s *Service) end(ctx context.Context, by exeunt.Actor, t exeunt.Target) (au
 	return s.Authority.End(ctx, by, exeunt.Revocation{Target: t, Reason: exeunt.ReasonAdministrator})
 }
 
-// Accounts returns a page of the accounts. total is how many there are on all
-// pages; it is counted with the first.
-func (s *Service) Accounts(ctx context.Context, by exeunt.Actor, f exeunt.AccountFilter) (p exeunt.Page[exeunt.Account], total int64, err error) {
+// Accounts lists the accounts.
+func (s *Service) Accounts(ctx context.Context, by exeunt.Actor, f exeunt.AccountFilter) (
+	out List[exeunt.Account], err error) {
 	if err := check(by); err != nil {
-		return p, 0, err
+		return out, err
 	}
-	if p, err = s.Authority.Accounts(ctx, f); err == nil && f.After == "" {
-		total, _, _, err = s.Authority.Count(ctx)
+	if out.Page, err = s.Authority.Accounts(ctx, f); err == nil && f.After == "" {
+		out.Total, _, _, err = s.Authority.Count(ctx)
 	}
-	return p, total, err
+	return out, err
 }
 
 // Account returns the account with that handle.
@@ -120,18 +126,18 @@ func (s *Service) Account(ctx context.Context, by exeunt.Actor, handle string) (
 	return s.Authority.AccountByHandle(ctx, handle)
 }
 
-// Audit returns a page of what was done to an account, latest first. total is how
-// many entries there are on all pages; it is counted with the first.
-func (s *Service) Audit(ctx context.Context, by exeunt.Actor, handle string, f exeunt.AuditFilter) (p exeunt.Page[exeunt.AuditEntry], total int64, err error) {
+// Audit lists what was done to an account, latest first.
+func (s *Service) Audit(ctx context.Context, by exeunt.Actor, handle string, f exeunt.AuditFilter) (
+	out List[exeunt.AuditEntry], err error) {
 	a, err := s.Account(ctx, by, handle)
 	if err != nil {
-		return p, 0, err
+		return out, err
 	}
 	f.Account = a.ID
-	if p, err = s.Authority.Audit(ctx, f); err == nil && f.After == "" {
-		total, err = s.Authority.CountAudit(ctx, f)
+	if out.Page, err = s.Authority.Audit(ctx, f); err == nil && f.After == "" {
+		out.Total, err = s.Authority.CountAudit(ctx, f)
 	}
-	return p, total, err
+	return out, err
 }
 
 // Disable stops an account from signing in and ends all its sessions.

@@ -59,7 +59,8 @@ func (s *Store) Credential(ctx context.Context, id exeunt.AccountID) (exeunt.Acc
 // Accounts returns a page of the accounts, in the order of their handles.
 func (s *Store) Accounts(ctx context.Context, f exeunt.AccountFilter) (p exeunt.Page[exeunt.Account], err error) {
 	limit := exeunt.PageSize(f.Limit)
-	rows, err := s.read.QueryContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE handle > $1 ORDER BY handle LIMIT $2`, string(f.After), limit)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE handle > $1 ORDER BY handle LIMIT $2`,
+		string(f.After), limit)
 	p.Items, err = collect(rows, err, "accounts", func(r rowScanner) (exeunt.Account, error) { return scanAccount(r) })
 	if len(p.Items) == limit {
 		p.Next = exeunt.Cursor(p.Items[limit-1].Handle)

@@ -18,17 +18,21 @@ func (s *Store) Audit(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[
 			return p, badCursor(f.After)
 		}
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail, seq, id FROM (
+	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session,
+		by_label, by_address, detail, seq, id FROM (
 		SELECT * FROM (SELECT seq, id, at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail
-			FROM audit WHERE account_id = $1 AND at <= $3 AND (at, seq, id) < ($3, $4, $5) ORDER BY at DESC, seq DESC, id DESC LIMIT $2) AS others
+			FROM audit WHERE account_id = $1 AND at <= $3 AND (at, seq, id) < ($3, $4, $5)
+			ORDER BY at DESC, seq DESC, id DESC LIMIT $2) AS others
 		UNION ALL
 		SELECT * FROM (SELECT seq, 0, at, account_id, CASE kind WHEN 'ended' THEN 'end' ELSE 'profile_change' END, session_id,
 			by_kind, by_account, by_session, by_label, by_address, CASE kind WHEN 'ended' THEN scope || ' ' || reason ELSE reason END
-			FROM events WHERE account_id = $1 AND at <= $3 AND (at, seq, 0) < ($3, $4, $5) ORDER BY at DESC, seq DESC LIMIT $2) AS logged
+			FROM events WHERE account_id = $1 AND at <= $3 AND (at, seq, 0) < ($3, $4, $5)
+			ORDER BY at DESC, seq DESC LIMIT $2) AS logged
 		) AS entries ORDER BY at DESC, seq DESC, id DESC LIMIT $2`, f.Account.Bytes(), limit, when, seq, id)
 	p.Items, err = collect(rows, err, "audit", func(r rowScanner) (e exeunt.AuditEntry, err error) {
 		var address string
-		err = r.Scan(&when, &e.Account, &e.Action, &e.Session, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label, &address, &e.Detail, &seq, &id)
+		err = r.Scan(&when, &e.Account, &e.Action, &e.Session, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label,
+			&address, &e.Detail, &seq, &id)
 		e.At = at(when)
 		e.By.Address, _ = netip.ParseAddr(address) // "" is the zero address
 		return e, err
@@ -41,8 +45,8 @@ func (s *Store) Audit(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[
 
 // CountAudit returns how many entries there are on all pages together.
 func (s *Store) CountAudit(ctx context.Context, f exeunt.AuditFilter) (n int64, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM audit WHERE account_id = $1) + (SELECT count(*) FROM events WHERE account_id = $1)`,
-		f.Account.Bytes()).Scan(&n)
+	err = s.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM audit WHERE account_id = $1) +
+		(SELECT count(*) FROM events WHERE account_id = $1)`, f.Account.Bytes()).Scan(&n)
 	return n, unavailable("number of audit entries", err)
 }
 

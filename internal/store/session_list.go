@@ -41,12 +41,14 @@ func (s *Store) Sessions(ctx context.Context, f exeunt.SessionFilter) (p exeunt.
 // sessionsOf reads every session of the account that is kept, also for a later
 // page. The plus keeps the database from walking everyone's sessions in the order
 // of sessions_started instead, in search of the account's.
-func (s *Store) sessionsOf(ctx context.Context, account exeunt.AccountID, state exeunt.SessionState, after place, limit int) (p exeunt.Page[exeunt.Session], err error) {
+func (s *Store) sessionsOf(ctx context.Context, account exeunt.AccountID, state exeunt.SessionState, after place, limit int) (
+	p exeunt.Page[exeunt.Session], err error) {
 	q, moment := `SELECT `+activeColumns+activeTables+` WHERE `+activeSession, `+s.started`
 	if state == exeunt.SessionsEnded {
 		q, moment = `SELECT `+sessionColumns+sessionTables+` WHERE `+endedSession, `COALESCE(s.ended_at, e.at)`
 	}
-	p.Items, err = s.querySessions(ctx, q+` AND s.account_id = $1 AND (`+moment+`, s.id) < ($2, $3) ORDER BY `+moment+` DESC, s.id DESC LIMIT $4`,
+	p.Items, err = s.querySessions(ctx, q+` AND s.account_id = $1 AND (`+moment+`, s.id) < ($2, $3)
+		ORDER BY `+moment+` DESC, s.id DESC LIMIT $4`,
 		account.Bytes(), after.ms, after.id(), limit)
 	if len(p.Items) == limit {
 		last := &p.Items[limit-1]
@@ -64,7 +66,8 @@ const walkStep = 8192
 
 // walk finds the last session of a walk, and everyonesActive the active ones up to it.
 const (
-	walk            = `SELECT started, id FROM sessions WHERE (started, id) < ($1, $2) ORDER BY started DESC, id DESC LIMIT 1 OFFSET $3`
+	walk = `SELECT started, id FROM sessions WHERE (started, id) < ($1, $2)
+		ORDER BY started DESC, id DESC LIMIT 1 OFFSET $3`
 	everyonesActive = `SELECT ` + activeColumns + activeTables + ` WHERE ` + activeSession + `
 		AND (s.started, s.id) < ($1, $2) AND (s.started, s.id) >= ($3, $4) ORDER BY s.started DESC, s.id DESC LIMIT $5`
 )
@@ -102,7 +105,8 @@ func (s *Store) CountSessions(ctx context.Context, f exeunt.SessionFilter) (n in
 		err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM sessions s JOIN accounts a ON a.id = s.account_id
 			WHERE s.account_id = $1 AND `+endedSession, f.Account.Bytes()).Scan(&n)
 	default:
-		err = s.read.QueryRowContext(ctx, `SELECT COALESCE(max(live_sessions), 0) FROM accounts WHERE id = $1`, f.Account.Bytes()).Scan(&n)
+		err = s.read.QueryRowContext(ctx, `SELECT COALESCE(max(live_sessions), 0) FROM accounts WHERE id = $1`,
+			f.Account.Bytes()).Scan(&n)
 	}
 	return n, unavailable("number of sessions", err)
 }
