@@ -92,7 +92,7 @@ func sessionsAreListedInPages(t *testing.T, s *testStore) {
 			}
 			check(when, exeunt.SessionFilter{Everyone: true, Limit: limit}, 12, started)
 		}
-		s.settle()
+		s.writeEnds()
 	}
 }
 

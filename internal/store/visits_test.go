@@ -231,7 +231,13 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 	})
 	keep, _ := start(big)
 	check("all others", single, func() error { return end(endOthers(keep), exeunt.System()) })
+	everyone := func() error {
+		_, err := s.Sessions(t.Context(), exeunt.SessionFilter{Everyone: true})
+		return err
+	}
+	check("a page of everyone's sessions", 20*walkStep, everyone)
 	check("the whole account", single, func() error { return end(endAll(big.ID), exeunt.System()) })
+	check("a page of everyone's sessions, many of which have ended", 20*walkStep, everyone)
 	for i := range 4 {
 		check(fmt.Sprint("step ", i+1, " of writing the ends"), step, func() error { _, err := s.WriteEnds(t.Context()); return err })
 	}
