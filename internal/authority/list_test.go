@@ -45,7 +45,7 @@ func TestEveryonesListIsUpToDate(t *testing.T) {
 	used, first := n.signIn(n.account(), exeunt.KindShared)
 	n.signIn(n.account(), exeunt.KindShared)
 	n.clock.add(10 * time.Minute)
-	n.Touch(n.Check(ctx, used))
+	n.Touch(n.check(ctx, used))
 	n.clock.add(10 * time.Minute)
 	p, err := n.Sessions(ctx, exeunt.SessionFilter{Everyone: true})
 	if err != nil || len(p.Items) != 1 || p.Items[0].ID != first.ID || !p.Items[0].Seen.Equal(first.Started.Add(10*time.Minute)) {

@@ -312,6 +312,7 @@ func TestRun(t *testing.T) {
 func TestADutyThatFailsIsRepeatedWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loop, stop := context.WithCancel(t.Context())
+		var mu sync.Mutex // the race detector sees no bubble
 		var done []time.Duration
 		var fails bool
 		began, over := time.Now(), make(chan struct{})
@@ -319,6 +320,8 @@ func TestADutyThatFailsIsRepeatedWithGrowingPauses(t *testing.T) {
 		go func() {
 			defer close(over)
 			a.keepDoing(loop, duty{"do it", func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
 				done = append(done, time.Since(began))
 				if fails {
 					return errors.New("the store is away")
@@ -330,18 +333,25 @@ func TestADutyThatFailsIsRepeatedWithGrowingPauses(t *testing.T) {
 			t.Helper()
 			time.Sleep(until - time.Since(began)) // the bubble's time, which passes at once
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(done, want) {
 				t.Errorf("%s: done after %v, want %v", what, done, want)
 			}
 			done = nil
 		}
+		fail := func(yes bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			fails = yes
+		}
 		const s = time.Second
 		check("all is well", 11*s, 5*s, 10*s)
-		fails = true
+		fail(true)
 		check("it fails", 100*s, 15*s, 20*s, 30*s, 50*s, 90*s)
-		fails = false
+		fail(false)
 		check("it works again", 182*s, 170*s, 175*s, 180*s)
-		fails = true
+		fail(true)
 		check("it fails for long", 1100*s, 185*s, 190*s, 200*s, 220*s, 260*s, 340*s, 500*s, 800*s, 1100*s)
 		stop()
 		<-over
