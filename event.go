@@ -19,6 +19,9 @@ const (
 	// EventProfileChanged: the account's name, address or display is another.
 	// Checks tell of these, so every node must learn of it. No session ended.
 	EventProfileChanged EventKind = "profile_changed"
+	// EventClientChanged: the target's client was registered, changed or removed. It
+	// is about no account, and no session ended.
+	EventClientChanged EventKind = "client_changed"
 )
 
 // Event is an entry of the numbered log.
@@ -47,7 +50,7 @@ func (e *Event) Covers(account AccountID, session SessionID, generation int64) b
 	switch {
 	case e.Account != account && !e.Account.IsZero():
 		return false
-	case e.Kind == EventProfileChanged:
+	case e.Kind == EventProfileChanged, e.Kind == EventClientChanged:
 		return false
 	case e.Kind != EventEnded:
 		return true // of a newer program: refuse rather than guess

@@ -32,6 +32,7 @@ func TestEventCovers(t *testing.T) {
 		{"account: born after", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 5, false},
 		{"another account", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), other, ses, 1, false},
 		{"a changed profile", Event{Kind: EventProfileChanged, Target: Target{Account: acc}, Version: 2}, acc, ses, 0, false},
+		{"a changed client", Event{Kind: EventClientChanged, Target: Target{Client: "chirp"}}, acc, ses, 0, false},
 		{"a kind of a newer program", Event{Kind: "moved", Target: Target{Account: acc}}, acc, ses, 9, true},
 		{"a newer kind, another account", Event{Kind: "moved", Target: Target{Account: other}}, acc, ses, 9, false},
 		{"a newer kind, of no account", Event{Kind: "moved", Target: Target{Client: "chirp"}}, acc, ses, 9, true},

@@ -149,7 +149,7 @@ type LogEvent struct {
 	Seq        int64     `json:"seq"`
 	Digest     string    `json:"digest" doc:"To be sent with the number by whoever goes on after this event"`
 	At         time.Time `json:"at"`
-	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. Whoever does not know the kind of an event, or the scope of an ended one, forgets what it keeps of the event's account, or everything when there is no account, and asks again"`
+	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display is another. client_changed: an app was registered, changed or removed, see client. Whoever does not know the kind of an event, or the scope of an ended one, forgets what it keeps of the event's account, or everything when there is no account, and asks again"`
 	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
 	Account    string    `json:"account,omitempty"`
 	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
@@ -166,6 +166,8 @@ const (
 	EventEnded EventKind = "ended"
 	// EventProfileChanged: the account's name, address or display is another.
 	EventProfileChanged EventKind = "profile_changed"
+	// EventClientChanged: an app was registered, changed or removed; Client names it.
+	EventClientChanged EventKind = "client_changed"
 )
 
 // ActivityNote is the body of POST /api/v1/activity: when people were last at

@@ -118,6 +118,8 @@ func (x *Index) apply(e *exeunt.Event) {
 		if n := c.current(account); n != 0 {
 			c.cohort(n).setProfile(e.Version)
 		}
+	case e.Kind == exeunt.EventClientChanged:
+		// Nothing of clients is kept here.
 	case e.Kind != exeunt.EventEnded && e.Account.IsZero():
 		x.forgetAll() // of a newer program
 	case e.Kind != exeunt.EventEnded:

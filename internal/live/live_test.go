@@ -67,6 +67,8 @@ func TestEventsEndWhatTheyCover(t *testing.T) {
 		"app":     {appEnd, Usable, Usable, Ended, Usable},
 		"others":  {event(1, exeunt.ScopeOthers, acc, two.Session.ID, 2), Ended, Usable, Usable, Usable},
 		"account": {event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2), Ended, Ended, Ended, Usable},
+		// Nobody's session is forgotten for that.
+		"a client changed": {exeunt.Event{Seq: 1, Kind: exeunt.EventClientChanged, Target: exeunt.Target{Client: "chirp"}}, Usable, Usable, Usable, Usable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := fill()

@@ -11,7 +11,7 @@ import (
 )
 
 // tables in an order in which each comes after those it refers to.
-var tables = []string{"accounts", "sessions", "app_sessions", "codes", "invites", "events", "marks", "audit", "outcomes", "sealed_keys", "log_head"}
+var tables = []string{"accounts", "sessions", "app_sessions", "clients", "codes", "invites", "events", "marks", "audit", "outcomes", "sealed_keys", "log_head"}
 
 // Copied tells how far Copy is.
 type Copied struct {

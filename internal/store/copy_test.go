@@ -2,6 +2,7 @@ package store
 
 import (
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -19,6 +20,10 @@ func TestCopyTakesEverything(t *testing.T) {
 	kept, ended, gone := file.session(a.ID), file.session(a.ID), file.session(b.ID)
 	file.end(endOne(ended))
 	file.end(endAll(b.ID))
+	chirp := newClient("chirp")
+	if err := file.PutClient(t.Context(), chirp, operator, epoch); err != nil {
+		t.Fatal(err)
+	}
 	before := file.count(`SELECT count(*) FROM audit`)
 	file.Close()
 	url := testpg.NewDatabase(t)
@@ -45,8 +50,11 @@ func TestCopyTakesEverything(t *testing.T) {
 	if n := s.count(`SELECT count(*) FROM audit`); n != before {
 		t.Errorf("%d audit entries of %d", n, before)
 	}
+	if got, err := s.Client(t.Context(), chirp.ID); err != nil || !reflect.DeepEqual(got, chirp) {
+		t.Errorf("the client is %+v, %v", got, err)
+	}
 	// It goes on where the file stopped.
-	if out := s.end(endOne(kept)); out.Seq != 3 {
+	if out := s.end(endOne(kept)); out.Seq != 4 {
 		t.Errorf("the next event is number %d", out.Seq)
 	}
 	s.announced = nil

@@ -91,6 +91,20 @@ CREATE TABLE codes (
 );
 CREATE INDEX codes_expires ON codes (expires);
 
+-- Registered apps. redirect_uris is a JSON list, key_hashes the hashes of secret
+-- keys one after the other. source says who registered it: one of the
+-- configuration file goes when the file no longer names it.
+CREATE TABLE clients (
+  id            TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  name          TEXT COLLATE "C" NOT NULL,
+  home_url      TEXT COLLATE "C" NOT NULL,
+  redirect_uris TEXT COLLATE "C" NOT NULL,
+  key_hashes    BYTEA            NOT NULL,
+  source        TEXT COLLATE "C" NOT NULL,
+  created       BIGINT           NOT NULL,
+  changed       BIGINT           NOT NULL
+);
+
 -- A one-time link. One that names an account sets a new password of it; one
 -- without makes an account.
 CREATE TABLE invites (
@@ -203,6 +217,7 @@ DROP TABLE audit;
 DROP TABLE events;
 DROP TABLE log_head;
 DROP TABLE invites;
+DROP TABLE clients;
 DROP TABLE codes;
 DROP TABLE app_sessions;
 DROP TABLE sessions;

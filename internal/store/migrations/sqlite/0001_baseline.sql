@@ -91,6 +91,20 @@ CREATE TABLE codes (
 );
 CREATE INDEX codes_expires ON codes (expires);
 
+-- Registered apps. redirect_uris is a JSON list, key_hashes the hashes of secret
+-- keys one after the other. source says who registered it: one of the
+-- configuration file goes when the file no longer names it.
+CREATE TABLE clients (
+  id            TEXT    NOT NULL PRIMARY KEY,
+  name          TEXT    NOT NULL,
+  home_url      TEXT    NOT NULL,
+  redirect_uris TEXT    NOT NULL,
+  key_hashes    BLOB    NOT NULL,
+  source        TEXT    NOT NULL,
+  created       INTEGER NOT NULL,
+  changed       INTEGER NOT NULL
+);
+
 -- A one-time link. One that names an account sets a new password of it; one
 -- without makes an account.
 CREATE TABLE invites (
@@ -203,6 +217,7 @@ DROP TABLE audit;
 DROP TABLE events;
 DROP TABLE log_head;
 DROP TABLE invites;
+DROP TABLE clients;
 DROP TABLE codes;
 DROP TABLE app_sessions;
 DROP TABLE sessions;

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// ClientSource says who registered a client.
+type ClientSource string
+
+const (
+	// ClientFromFile: the configuration file names it.
+	ClientFromFile ClientSource = "file"
+	// ClientFromOperator: an operator registered it on a running node.
+	ClientFromOperator ClientSource = "operator"
+)
+
+const clientColumns = `id, name, home_url, redirect_uris, key_hashes`
+
+func scanClient(row rowScanner) (c exeunt.Client, err error) {
+	var uris string
+	var keys []byte
+	if err := row.Scan(&c.ID, &c.Name, &c.HomeURL, &uris, &keys); err != nil {
+		return c, err
+	}
+	if len(keys)%len(exeunt.TokenHash{}) != 0 {
+		return c, errors.New("the hashes of a client's keys are 32 bytes each")
+	}
+	for ; len(keys) > 0; keys = keys[len(exeunt.TokenHash{}):] {
+		c.Keys = append(c.Keys, exeunt.TokenHash(keys[:len(exeunt.TokenHash{})]))
+	}
+	return c, json.Unmarshal([]byte(uris), &c.RedirectURIs)
+}
+
+// Clients returns every registered client, in the order of their IDs.
+func (s *Store) Clients(ctx context.Context) ([]exeunt.Client, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
+	return collect(rows, err, "clients", scanClient)
+}
+
+// Client returns a registered client, or ErrNotFound.
+func (s *Store) Client(ctx context.Context, id exeunt.ClientID) (exeunt.Client, error) {
+	c, err := scanClient(s.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = $1`, id))
+	return c, notFound("client", err)
+}
+
+// PutClient registers a client for an operator, or changes it. One that the
+// configuration file names is what the file says again at the next start. What is so
+// already is no change: nobody is told of it.
+func (s *Store) PutClient(ctx context.Context, c exeunt.Client, by exeunt.Actor, now time.Time) error {
+	return s.commit(ctx, func(t *tx) error { return t.putClient(c, ClientFromOperator, by, now) })
+}
+
+// RemoveClient removes a client, or returns ErrNotFound. Its codes can no longer be
+// exchanged; its app sessions live on.
+func (s *Store) RemoveClient(ctx context.Context, id exeunt.ClientID, by exeunt.Actor, now time.Time) error {
+	var there bool
+	err := s.commit(ctx, func(t *tx) (err error) {
+		there, err = t.removeClient(id, by, now)
+		return err
+	})
+	if err == nil && !there {
+		err = exeunt.ErrNotFound
+	}
+	return err
+}
+
+// ReconcileClients makes the clients that come from the configuration file those
+// that the file names now. A client of an operator's stays, unless the file names it
+// too: then it is the file's. All of it is one transaction, so that of several nodes
+// that start with the same file the first changes what is to be changed and the
+// others find nothing.
+func (s *Store) ReconcileClients(ctx context.Context, file []exeunt.Client, by exeunt.Actor, now time.Time) error {
+	return s.commit(ctx, func(t *tx) error {
+		left, err := t.fileClients()
+		if err != nil {
+			return err
+		}
+		named := map[exeunt.ClientID]bool{}
+		for _, c := range file {
+			named[c.ID] = true
+			if err := t.putClient(c, ClientFromFile, by, now); err != nil {
+				return err
+			}
+		}
+		for _, id := range left {
+			if named[id] {
+				continue
+			}
+			if _, err := t.removeClient(id, by, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) fileClients() (ids []exeunt.ClientID, err error) {
+	rows, err := t.rows(`SELECT id FROM clients WHERE source = $1 ORDER BY id`, ClientFromFile)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id exeunt.ClientID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+func (t *tx) putClient(c exeunt.Client, source ClientSource, by exeunt.Actor, now time.Time) error {
+	uris, err := json.Marshal(c.RedirectURIs)
+	if err != nil {
+		return err
+	}
+	keys := make([]byte, 0, len(c.Keys)*len(exeunt.TokenHash{})) // not nil, which would be NULL
+	for _, h := range c.Keys {
+		keys = append(keys, h[:]...)
+	}
+	var id exeunt.ClientID
+	changed, err := found(t.row(`INSERT INTO clients (`+clientColumns+`, source, created, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, home_url = excluded.home_url, redirect_uris = excluded.redirect_uris,
+			key_hashes = excluded.key_hashes, source = excluded.source, changed = excluded.changed
+		WHERE clients.name <> excluded.name OR clients.home_url <> excluded.home_url OR clients.redirect_uris <> excluded.redirect_uris
+			OR clients.key_hashes <> excluded.key_hashes OR clients.source <> excluded.source RETURNING id`,
+		c.ID, c.Name, c.HomeURL, string(uris), keys, source, ms(now)).Scan(&id))
+	if err != nil || !changed {
+		return err
+	}
+	return t.clientChanged(c.ID, by, now)
+}
+
+func (t *tx) removeClient(id exeunt.ClientID, by exeunt.Actor, now time.Time) (there bool, err error) {
+	n, err := t.exec(`DELETE FROM clients WHERE id = $1`, id)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, t.clientChanged(id, by, now)
+}
+
+// clientChanged tells the log, by which every node learns of it.
+func (t *tx) clientChanged(id exeunt.ClientID, by exeunt.Actor, now time.Time) error {
+	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventClientChanged, Target: exeunt.Target{Client: id}, By: by}})
+}
