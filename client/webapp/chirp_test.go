@@ -14,7 +14,7 @@ import (
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/client/verify"
 	"github.com/exeunt/exeunt/client/webapp"
-	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/testsite"
 )
 
@@ -155,7 +155,7 @@ func (b *browser) granted(s exeunt.Session, out answer) string {
 		b.t.Fatalf("sign-in: %d, Location %q", out.status, out.header.Get("Location"))
 	}
 	q := to.Query()
-	code, err := b.app.GrantCode(context.Background(), s.Account, s.ID, authority.CodeRequest{
+	code, err := b.app.OAuth.GrantCode(context.Background(), s.Account, s.ID, oauth.CodeRequest{
 		Client: exeunt.ClientID(q.Get("client_id")), RedirectURI: q.Get("redirect_uri"), Challenge: q.Get("code_challenge"),
 	})
 	if err != nil {

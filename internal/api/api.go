@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -25,6 +26,7 @@ import (
 type Deps struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service
+	OAuth     *oauth.Service
 	Peers     web.Peers // tells where a request comes from
 	URL       string    // the address programs reach us by, for the description
 	Log       *slog.Logger

@@ -8,7 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 )
 
 func (a *API) appCalls(h huma.API) {
@@ -28,7 +28,7 @@ func (a *API) exchange(ctx context.Context, in *exchangeInput) (*exchangeOutput,
 	if err != nil {
 		return nil, a.problem(ctx, exeunt.ErrCodeSpent)
 	}
-	token, who, err := a.Authority.ExchangeCode(ctx, authority.CodeExchange{
+	token, who, err := a.OAuth.ExchangeCode(ctx, oauth.CodeExchange{
 		Code: code, Client: exeunt.ClientID(in.Body.ClientID), RedirectURI: in.Body.RedirectURI, Verifier: string(in.Body.CodeVerifier),
 	})
 	if err != nil {

@@ -298,8 +298,8 @@ func TestStatesAndGateAreAsDescribed(t *testing.T) {
 	s := newSite(t)
 	done := make(chan struct{})
 	close(done) // streams end with their first event
-	stream.New(stream.Deps{Authority: s.Authority, Browser: s.Browser, Now: s.Now, Done: done}).MountBearer(s.mux)
-	s.mux.Handle("/gate", gate.New(s.Authority))
+	stream.New(stream.Deps{Authority: s.Authority, Clients: s.OAuth.Registry, Browser: s.Browser, Now: s.Now, Done: done}).MountBearer(s.mux)
+	s.mux.Handle("/gate", gate.New(s.Authority, s.OAuth.Registry))
 	s.NewAccount(t, "ada")
 	token, _ := s.signed(t, "ada")
 	dead, _ := s.signed(t, "ada")

@@ -44,7 +44,7 @@ func (a *API) sessionFor(who authority.Answer, s exeunt.Session) client.Session 
 
 // clientName is the app's name, or its ID when it is registered no more.
 func (a *API) clientName(id exeunt.ClientID) string {
-	if c, err := a.Authority.Client(id); err == nil {
+	if c, err := a.OAuth.Client(id); err == nil {
 		return c.Name
 	}
 	return string(id)

@@ -31,7 +31,7 @@ func (a *API) verifierCalls(h huma.API) {
 // client returns the client whose key the call carries, or the problem to
 // answer with.
 func (a *API) client(ctx context.Context) (exeunt.Client, error) {
-	c, ok := a.Authority.ClientByKey(bearerOf(ctx).Token)
+	c, ok := a.OAuth.ClientByKey(bearerOf(ctx).Token)
 	if !ok {
 		return c, a.problem(ctx, exeunt.ErrClientKey)
 	}

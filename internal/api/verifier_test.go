@@ -15,19 +15,19 @@ func TestEcho(t *testing.T) {
 	s := newSite(t)
 	key := s.Keys[testnode.Chirp].Reveal()
 	_, session := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindKept)
-	s.SignOut(t, session)
+	s.SignOut(t, session) // the third event, after those of the two clients
 	here := s.Feed.Position()
 	for place, history := range map[string]client.History{
-		`"epoch":"` + here.Epoch + `","seq":1,"digest":"` + here.Digest + `"`: client.HistorySame,
+		`"epoch":"` + here.Epoch + `","seq":3,"digest":"` + here.Digest + `"`: client.HistorySame,
 		`"epoch":"` + here.Epoch + `","seq":0`:                                client.HistorySame,
-		`"epoch":"` + here.Epoch + `","seq":2,"digest":"of_another_node"`:     client.HistorySame, // for all that is known here
-		`"epoch":"` + here.Epoch + `","seq":1,"digest":"of_another_event"`:    client.HistoryReload,
+		`"epoch":"` + here.Epoch + `","seq":4,"digest":"of_another_node"`:     client.HistorySame, // for all that is known here
+		`"epoch":"` + here.Epoch + `","seq":3,"digest":"of_another_event"`:    client.HistoryReload,
 		`"epoch":"` + here.Epoch + `","seq":0,"digest":"of_another_event"`:    client.HistoryReload,
-		`"epoch":"another","seq":1,"digest":"` + here.Digest + `"`:            client.HistoryReload,
+		`"epoch":"another","seq":3,"digest":"` + here.Digest + `"`:            client.HistoryReload,
 	} {
 		var p client.Echoed
 		s.call(t, http.MethodPost, "/api/v1/events/echo", key, `{"nonce":"n1",`+place+`}`, &p)
-		if p.Seq != 1 || p.Epoch != here.Epoch || p.Digest != here.Digest || p.Digest == "" || p.Nonce != "n1" || p.Age != 0 || p.Now == 0 || p.History != history {
+		if p.Seq != 3 || p.Epoch != here.Epoch || p.Digest != here.Digest || p.Digest == "" || p.Nonce != "n1" || p.Age != 0 || p.Now == 0 || p.History != history {
 			t.Errorf("%s: %+v", place, p)
 		}
 	}

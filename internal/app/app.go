@@ -23,6 +23,7 @@ import (
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/pages"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
@@ -46,6 +47,7 @@ type Node struct {
 	Config    config.Config
 	Authority *authority.Authority
 	SignIn    *signin.Service
+	OAuth     *oauth.Service
 	Store     *store.Store
 	Live      *live.Index
 
@@ -128,6 +130,9 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 			return fmt.Errorf("apply the policy to existing sessions: %w", err)
 		}
 	}
+	if err := n.openClients(ctx); err != nil {
+		return err
+	}
 	n.browser = web.Browser{Authority: n.Authority, Cookies: web.Cookies{Pairs: n.pairs, Notices: n.notices}, Now: n.now}
 	n.SignIn, err = signin.New(signin.Config{
 		Store: n.Store, Authority: n.Authority, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
@@ -142,6 +147,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	tend, cancel := context.WithCancel(context.Background())
 	n.tending = cancel
 	n.tended.Go(func() { n.Authority.Run(tend) })
+	n.tended.Go(func() { n.OAuth.Run(tend) })
 	n.tended.Go(func() { n.rotateKeys(tend) })
 	n.tended.Go(func() { n.keepKnown(tend) })
 	n.tended.Go(pages.PrepareLabels) // which no start should wait for
@@ -183,10 +189,21 @@ func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error
 	n.Live = index
 	taken = n.loadKnown(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
-		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(), Clients: n.Config.RegisteredClients(),
+		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(),
 		Retention: store.Retention(n.Config.Retention), Now: n.now, Log: n.log,
 	})
 	return taken, nil
+}
+
+// openClients reads the registered clients, and takes over those of the
+// configuration file.
+func (n *Node) openClients(ctx context.Context) error {
+	clients, err := oauth.NewRegistry(ctx, n.Store, n.Authority, n.log)
+	if err != nil {
+		return err
+	}
+	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Now: n.now}
+	return clients.Reconcile(ctx, n.Config.RegisteredClients(), n.now())
 }
 
 // openKeys opens the keys, and makes them on the first start. Where there are

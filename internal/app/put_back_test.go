@@ -21,6 +21,7 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
@@ -123,13 +124,13 @@ func (b *behind) signIn() (p person) {
 	const verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
 	sum := sha256.Sum256([]byte(verifier))
 	redirect := b.conf.Clients[0].RedirectURIs[0]
-	code, err := n.Authority.GrantCode(b.t.Context(), p.session.Account, p.session.ID, authority.CodeRequest{
+	code, err := n.OAuth.GrantCode(b.t.Context(), p.session.Account, p.session.ID, oauth.CodeRequest{
 		Client: "chirp", RedirectURI: redirect, Challenge: base64.RawURLEncoding.EncodeToString(sum[:]),
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	token, _, err := n.Authority.ExchangeCode(b.t.Context(), authority.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
+	token, _, err := n.OAuth.ExchangeCode(b.t.Context(), oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
 	if err != nil {
 		b.t.Fatal(err)
 	}

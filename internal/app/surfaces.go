@@ -30,11 +30,11 @@ func (n *Node) openSurfaces() error {
 		return fmt.Errorf("templates: %w", err)
 	}
 	page := pages.New(pages.Deps{
-		Authority: n.Authority, SignIn: n.SignIn, Browser: n.browser, Peers: n.peers, UI: faces,
+		Authority: n.Authority, SignIn: n.SignIn, OAuth: n.OAuth, Browser: n.browser, Peers: n.peers, UI: faces,
 		Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
-	streams := stream.New(stream.Deps{Authority: n.Authority, Browser: n.browser, Now: n.now, Done: n.draining, Surface: calls})
+	streams := stream.New(stream.Deps{Authority: n.Authority, Clients: n.OAuth.Registry, Browser: n.browser, Now: n.now, Done: n.draining, Surface: calls})
 	pageSurface := web.Surface{Fail: page.Fail, Log: n.log}
 
 	forPages := http.NewServeMux()
@@ -42,7 +42,7 @@ func (n *Node) openSurfaces() error {
 	forPages.Handle("/", page.Handler())
 
 	forApps := http.NewServeMux()
-	api.New(api.Deps{Authority: n.Authority, SignIn: n.SignIn, Peers: n.peers, URL: n.Config.URL, Log: n.log}).Mount(forApps)
+	api.New(api.Deps{Authority: n.Authority, SignIn: n.SignIn, OAuth: n.OAuth, Peers: n.peers, URL: n.Config.URL, Log: n.log}).Mount(forApps)
 	streams.MountBearer(forApps)
 
 	named := http.NewServeMux()
@@ -54,7 +54,7 @@ func (n *Node) openSurfaces() error {
 	}
 	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), home, named))))
 
-	door := gate.New(n.Authority)
+	door := gate.New(n.Authority, n.OAuth.Registry)
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The gate comes first: every request of every app passes here.
 		switch r.URL.Path {

@@ -94,7 +94,7 @@ func (n *node) other() *Authority {
 	index := live.New(0, live.Options{SharedActivity: true})
 	return New(Config{
 		Store: n.store, Live: index, Feed: feed.New(Memory(index), nil), Policy: n.policy, Retention: n.retention,
-		Clients: n.Clients(), Now: n.now, Log: n.log,
+		Now: n.now, Log: n.log,
 	})
 }
 
@@ -114,7 +114,7 @@ func onEachEngine(t *testing.T, test func(*testing.T, *node)) {
 			}
 			t.Cleanup(func() { s.Close() })
 			test(t, &node{t: t, clock: clock, Authority: New(Config{
-				Store: s, Live: index, Feed: f, Policy: testPolicy, Clients: []exeunt.Client{chirp}, Now: clock.Now, Log: log,
+				Store: s, Live: index, Feed: f, Policy: testPolicy, Now: clock.Now, Log: log,
 				Retention: store.Retention{Ended: 1000 * time.Hour, Audit: 1000 * time.Hour},
 			})})
 		})

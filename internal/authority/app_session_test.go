@@ -17,17 +17,17 @@ func TestCodesThatChangeNothingAreNotCommitted(t *testing.T) {
 	late := n.grant(s)
 	n.clock.add(codeLife)
 	good := n.grant(s)
-	app, _, err := n.ExchangeCode(ctx, exchange(good))
+	app, _, err := n.StartApp(ctx, exchange(good))
 	if err != nil {
 		t.Fatal(err)
 	}
 	unspent := n.grant(s)
 	before := n.done.Load()
 	wrong := exchange(unspent)
-	wrong.Verifier += "x"
+	wrong.Challenge += "x"
 	for range 3 {
-		for name, x := range map[string]CodeExchange{"never given": exchange(exeunt.NewToken(exeunt.UseCode)), "too late": exchange(late), "another verifier": wrong} {
-			if _, _, err := n.ExchangeCode(ctx, x); err != exeunt.ErrCodeSpent {
+		for name, x := range map[string]AppSignIn{"never given": exchange(exeunt.NewToken(exeunt.UseCode)), "too late": exchange(late), "another verifier": wrong} {
+			if _, _, err := n.StartApp(ctx, x); err != exeunt.ErrCodeSpent {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -36,7 +36,7 @@ func TestCodesThatChangeNothingAreNotCommitted(t *testing.T) {
 		t.Errorf("%d commits", got)
 	}
 	for range 5 { // a code used again ends what it gave, and that once
-		if _, _, err := n.ExchangeCode(ctx, exchange(good)); err != exeunt.ErrCodeSpent {
+		if _, _, err := n.StartApp(ctx, exchange(good)); err != exeunt.ErrCodeSpent {
 			t.Error(err)
 		}
 	}
@@ -44,7 +44,7 @@ func TestCodesThatChangeNothingAreNotCommitted(t *testing.T) {
 	if got := n.done.Load() - before; got != 1 {
 		t.Errorf("%d commits for a code used again", got)
 	}
-	if _, _, err := n.ExchangeCode(ctx, exchange(unspent)); err != nil {
+	if _, _, err := n.StartApp(ctx, exchange(unspent)); err != nil {
 		t.Errorf("the good code: %v", err)
 	}
 }
@@ -55,18 +55,18 @@ func TestLookUpsOfCodesAreBounded(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	code := exeunt.NewToken(exeunt.UseCode)
-	_, _, err := n.ExchangeCode(ctx, exchange(code))
+	_, _, err := n.StartApp(ctx, exchange(code))
 	wantErr(t, err, exeunt.ErrCodeSpent)
 	for range maxLookups {
 		n.lookups.places <- struct{}{}
 	}
-	_, _, err = n.ExchangeCode(ctx, exchange(code)) // known
+	_, _, err = n.StartApp(ctx, exchange(code)) // known
 	wantErr(t, err, exeunt.ErrCodeSpent)
 	begun := time.Now()
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if _, _, err := n.ExchangeCode(ctx, exchange(exeunt.NewToken(exeunt.UseCode))); err != exeunt.ErrUnavailable {
+			if _, _, err := n.StartApp(ctx, exchange(exeunt.NewToken(exeunt.UseCode))); err != exeunt.ErrUnavailable {
 				t.Errorf("beyond the bound: %v", err)
 			}
 		})

@@ -8,11 +8,8 @@
 package authority
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +27,6 @@ type Config struct {
 	Feed      *feed.Feed
 	Policy    exeunt.Policy
 	Retention store.Retention
-	Clients   []exeunt.Client
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -43,7 +39,6 @@ type Authority struct {
 	feed      *feed.Feed
 	policy    exeunt.Policy
 	retention store.Retention
-	clients   map[exeunt.ClientID]exeunt.Client
 	now       func() time.Time
 	log       *slog.Logger
 
@@ -62,13 +57,10 @@ type Authority struct {
 func New(c Config) *Authority {
 	a := &Authority{
 		store: c.Store, live: c.Live, feed: c.Feed, policy: c.Policy, retention: c.Retention, now: c.Now, log: c.Log,
-		clients: map[exeunt.ClientID]exeunt.Client{}, lookups: newLookups(), places: throttle.New(c.Now),
+		lookups: newLookups(), places: throttle.New(c.Now),
 		queue: make(chan queuedEnd, 1024), patience: commitPatience,
 	}
 	a.inDoubt.added = make(chan struct{}, 1)
-	for _, cl := range c.Clients {
-		a.clients[cl.ID] = cl
-	}
 	return a
 }
 
@@ -85,21 +77,8 @@ func (a *Authority) Known() int { return a.live.Len() }
 // WarningOf is how long before the idle end a page of such a session warns.
 func (a *Authority) WarningOf(k exeunt.SessionKind) time.Duration { return a.policy.For(k).Warning }
 
-// Clients returns all registered clients, in the order of their IDs.
-func (a *Authority) Clients() []exeunt.Client {
-	return slices.SortedFunc(maps.Values(a.clients), func(x, y exeunt.Client) int { return cmp.Compare(x.ID, y.ID) })
-}
-
-// Client returns a registered client, or ErrNotFound.
-func (a *Authority) Client(id exeunt.ClientID) (exeunt.Client, error) {
-	c, ok := a.clients[id]
-	if !ok {
-		return c, exeunt.ErrNotFound
-	}
-	return c, nil
-}
-
-// Listen waits for news of an account's sessions. Close the listener when done.
+// Listen waits for news of an account's sessions; with the zero ID, of events that
+// are about no account, as those of clients. Close the listener when done.
 func (a *Authority) Listen(id exeunt.AccountID) *feed.Listener { return a.feed.Listen(id) }
 
 // Account returns an account, or ErrNotFound.

@@ -50,14 +50,13 @@ func TestSignInsInFlight(t *testing.T) {
 			if !token.IsZero() {
 				t.Error("refused, and yet a token")
 			}
-			token, _, err = n.ExchangeCode(ctx, exchange(code))
+			token, _, err = n.StartApp(ctx, exchange(code))
 			wantErr(t, err, exeunt.ErrCodeSpent)
 			if !token.IsZero() {
 				t.Error("refused, and yet a token")
 			}
 			// Nor can a code be granted for a session that has ended.
-			_, err = n.GrantCode(ctx, s.Account, s.ID, CodeRequest{Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge()})
-			wantErr(t, err, exeunt.ErrSignedOut)
+			wantErr(t, n.addCode(s, exeunt.NewToken(exeunt.UseCode)), exeunt.ErrSignedOut)
 		})
 	}
 }
@@ -68,7 +67,7 @@ func TestAKeptSessionsCodeStaysGood(t *testing.T) {
 	_, s := n.signIn(n.account(), exeunt.KindKept)
 	code := n.grant(s)
 	n.end(endOthers(s))
-	token, ans, err := n.ExchangeCode(ctx, exchange(code))
+	token, ans, err := n.StartApp(ctx, exchange(code))
 	if err != nil || !ans.Usable() || ans.Session != s.ID || ans.Client != chirp.ID || ans.App.IsZero() {
 		t.Errorf("%+v, %v", ans, err)
 	}
@@ -78,47 +77,28 @@ func TestAKeptSessionsCodeStaysGood(t *testing.T) {
 func TestCodes(t *testing.T) {
 	n := newNode(t)
 	_, s := n.signIn(n.account(), exeunt.KindKept)
-	for name, c := range map[string]struct {
-		change func(*CodeRequest)
-		want   error
-	}{
-		"unknown client":       {func(r *CodeRequest) { r.Client = "nobody" }, exeunt.ErrNotFound},
-		"unregistered address": {func(r *CodeRequest) { r.RedirectURI += "/" }, exeunt.ErrNotFound},
-		"no challenge":         {func(r *CodeRequest) { r.Challenge = "" }, exeunt.ErrBadChallenge},
-		"padded challenge":     {func(r *CodeRequest) { r.Challenge += "=" }, exeunt.ErrBadChallenge},
-		"a line break":         {func(r *CodeRequest) { r.Challenge += "\n" }, exeunt.ErrBadChallenge},
-		"a plain verifier":     {func(r *CodeRequest) { r.Challenge = verifier }, exeunt.ErrBadChallenge},
-	} {
-		r := CodeRequest{Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge()}
-		c.change(&r)
-		if _, err := n.GrantCode(ctx, s.Account, s.ID, r); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 	good := n.grant(s)
-	for name, change := range map[string]func(*CodeExchange){
-		"another client":   func(x *CodeExchange) { x.Client = "other" },
-		"another address":  func(x *CodeExchange) { x.RedirectURI += "?x" },
-		"another verifier": func(x *CodeExchange) { x.Verifier += "x" },
-		"short verifier":   func(x *CodeExchange) { x.Verifier = "short" },
-		"an unknown code":  func(x *CodeExchange) { x.Code = exeunt.NewToken(exeunt.UseCode) },
-		"another token":    func(x *CodeExchange) { x.Code = exeunt.NewToken(exeunt.UseApp) },
-		"nothing":          func(x *CodeExchange) { *x = CodeExchange{} },
+	for name, change := range map[string]func(*AppSignIn){
+		"another client":   func(x *AppSignIn) { x.Client = "other" },
+		"another address":  func(x *AppSignIn) { x.RedirectURI += "?x" },
+		"another verifier": func(x *AppSignIn) { x.Challenge += "x" },
+		"an unknown code":  func(x *AppSignIn) { x.Code = exeunt.NewToken(exeunt.UseCode).Hash() },
+		"nothing":          func(x *AppSignIn) { *x = AppSignIn{} },
 	} {
 		x := exchange(good)
 		change(&x)
-		if token, _, err := n.ExchangeCode(ctx, x); !errors.Is(err, exeunt.ErrCodeSpent) || !token.IsZero() {
+		if token, _, err := n.StartApp(ctx, x); !errors.Is(err, exeunt.ErrCodeSpent) || !token.IsZero() {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// None of these has spent it; a minute has.
 	n.clock.add(codeLife - time.Millisecond)
-	app, ans, err := n.ExchangeCode(ctx, exchange(good))
+	app, ans, err := n.StartApp(ctx, exchange(good))
 	if err != nil || !ans.Usable() {
 		t.Fatalf("%v, %v", ans.State, err)
 	}
 	// A second use ends what the first one gave: somebody has stolen the code.
-	_, _, err = n.ExchangeCode(ctx, exchange(good))
+	_, _, err = n.StartApp(ctx, exchange(good))
 	wantErr(t, err, exeunt.ErrCodeSpent)
 	n.want(app, live.Ended)
 	if _, reason, known, err := n.WhyEnded(ctx, app); reason != exeunt.ReasonCodeReused || !known || err != nil {
@@ -126,7 +106,7 @@ func TestCodes(t *testing.T) {
 	}
 	late := n.grant(s)
 	n.clock.add(codeLife)
-	_, _, err = n.ExchangeCode(ctx, exchange(late))
+	_, _, err = n.StartApp(ctx, exchange(late))
 	wantErr(t, err, exeunt.ErrCodeSpent)
 }
 

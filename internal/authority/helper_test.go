@@ -3,8 +3,6 @@ package authority
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -103,8 +101,11 @@ func openNode(t tester, path string, c *clock) *node {
 	}
 	index := live.New(head, live.Options{})
 	f = feed.New(Memory(index), nil)
+	if err := s.ReconcileClients(ctx, []exeunt.Client{chirp}, exeunt.System(), c.Now()); err != nil {
+		t.Fatalf("register: %v", err)
+	}
 	return &node{t: t, path: path, clock: c, fault: fault, held: held, done: done, Authority: New(Config{
-		Store: s, Live: index, Feed: f, Policy: testPolicy, Clients: []exeunt.Client{chirp}, Now: c.Now, Log: log,
+		Store: s, Live: index, Feed: f, Policy: testPolicy, Now: c.Now, Log: log,
 		Retention: store.Retention{Ended: 1000 * time.Hour, Audit: 1000 * time.Hour},
 	})}
 }
@@ -146,30 +147,34 @@ func (n *node) signIn(id exeunt.AccountID, kind exeunt.SessionKind) (exeunt.Toke
 	return token, s
 }
 
-const verifier = "a-verifier-of-at-least-forty-three-characters-in-length"
-
-func challenge() string {
-	sum := sha256.Sum256([]byte(verifier))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
+// Of codes, as oauth grants them.
+const (
+	codeLife  = time.Minute
+	challenge = "a challenge"
+)
 
 func (n *node) grant(s exeunt.Session) exeunt.Token {
 	n.t.Helper()
-	code, err := n.GrantCode(ctx, s.Account, s.ID, CodeRequest{Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge()})
-	if err != nil {
+	code := exeunt.NewToken(exeunt.UseCode)
+	if err := n.addCode(s, code); err != nil {
 		n.t.Fatalf("grant: %v", err)
 	}
 	return code
 }
 
-func exchange(code exeunt.Token) CodeExchange {
-	return CodeExchange{Code: code, Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Verifier: verifier}
+func (n *node) addCode(s exeunt.Session, code exeunt.Token) error {
+	return n.store.AddCode(ctx, code.Hash(), store.Code{Account: s.Account, Session: s.ID, Client: chirp.ID,
+		RedirectURI: chirp.RedirectURIs[0], Challenge: challenge, Expires: n.Now().Add(codeLife)})
+}
+
+func exchange(code exeunt.Token) AppSignIn {
+	return AppSignIn{Code: code.Hash(), Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge}
 }
 
 // appSession signs the session in to Chirp.
 func (n *node) appSession(s exeunt.Session) (exeunt.Token, exeunt.AppSessionID) {
 	n.t.Helper()
-	token, ans, err := n.ExchangeCode(ctx, exchange(n.grant(s)))
+	token, ans, err := n.StartApp(ctx, exchange(n.grant(s)))
 	if err != nil {
 		n.t.Fatalf("exchange: %v", err)
 	}

@@ -27,10 +27,10 @@ func TestEndingsAreLogged(t *testing.T) {
 	n.end(endOne(v))
 	n.end(endApp(w, app))
 	n.end(endAll(id))
-	want := fmt.Sprintf(`msg="sessions ended" account=%[1]s scope=session reason=signed_out by=system seq=1 session=%[2]s
+	want := fmt.Sprintf(`msg="sessions ended" account=%[1]s scope=session reason=signed_out by=system seq=2 session=%[2]s
 msg="sessions ended" account=%[1]s scope=session reason=signed_out by=system seq=0 session=%[2]s already=true
-msg="sessions ended" account=%[1]s scope=session reason=signed_out by=system seq=2 session=%[3]s app=%[4]s
-msg="sessions ended" account=%[1]s scope=account reason=signed_out by=system seq=3 ended=1
+msg="sessions ended" account=%[1]s scope=session reason=signed_out by=system seq=3 session=%[3]s app=%[4]s
+msg="sessions ended" account=%[1]s scope=account reason=signed_out by=system seq=4 ended=1
 `, id, v.ID, w.ID, app)
 	if got := out.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -153,7 +153,7 @@ func (m *machine) exchangeLater(t *rapid.T) {
 		t.Skip("no code")
 	}
 	v := a.staleFrom
-	token, ans, err := m.n.ExchangeCode(ctx, exchange(a.staleCode))
+	token, ans, err := m.n.StartApp(ctx, exchange(a.staleCode))
 	// The clock moves in steps of more than a code's life, and the code is good once.
 	good := v.ended == "" && m.n.Now().Sub(a.staleSince) < codeLife
 	a.staleCode = exeunt.Token{}

@@ -67,7 +67,7 @@ type home struct {
 
 func newHome(t testing.TB, url string, people int) *home {
 	t.Helper()
-	h := &home{Node: testnode.New(t, testnode.Options{Database: url, Staleness: bound})}
+	h := &home{Node: testnode.New(t, testnode.Options{Database: url, Staleness: bound, Clients: []exeunt.Client{}})}
 	h.populate(t, people)
 	return h
 }

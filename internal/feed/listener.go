@@ -2,7 +2,8 @@ package feed
 
 import "github.com/exeunt/exeunt"
 
-// Listener waits for news of one account.
+// Listener waits for news of one account; that of the zero ID waits for events
+// that are about no account.
 type Listener struct {
 	feed    *Feed
 	account exeunt.AccountID

@@ -13,7 +13,7 @@ func BenchmarkGate(b *testing.B) {
 	n := testnode.New(b, testnode.Options{})
 	_, browser := n.NewSession(b, n.NewAccount(b, "ada"), exeunt.KindKept)
 	token, _ := n.NewAppSession(b, browser, testnode.Chirp)
-	overNetwork(b, New(n.Authority), token, "Remote-User: ada\r\n")
+	overNetwork(b, New(n.Authority, n.OAuth.Registry), token, "Remote-User: ada\r\n")
 }
 
 // An empty handler behind the same server: what net/http itself costs.

@@ -29,7 +29,7 @@ func number64(t *testing.T, h http.Header, name string) int64 {
 
 func TestGateTellsACachingClientWhatItTakes(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	proof := n.NewAccount(t, "ada")
 	_, other := n.NewSession(t, proof, exeunt.KindShared)
 	n.SignOutEverywhere(t, other)
@@ -43,7 +43,7 @@ func TestGateTellsACachingClientWhatItTakes(t *testing.T) {
 			t.Fatalf("%d %v", w.Code, h)
 		}
 		at := n.Feed.Position()
-		if h.Get(client.HeaderEpoch) != at.Epoch || number64(t, h, client.HeaderSeq) != 1 || h.Get(client.HeaderDigest) != at.Digest || at.Digest == "" ||
+		if h.Get(client.HeaderEpoch) != at.Epoch || number64(t, h, client.HeaderSeq) != at.Seq || at.Seq == 0 || h.Get(client.HeaderDigest) != at.Digest || at.Digest == "" ||
 			number64(t, h, client.HeaderGeneration) != proof.Generation || number64(t, h, client.HeaderIdle) != who.Idle().Milliseconds() ||
 			number64(t, h, client.HeaderExpiresAt) != who.ExpiresAt().UnixMilli() {
 			t.Errorf("%v", h)
@@ -54,7 +54,7 @@ func TestGateTellsACachingClientWhatItTakes(t *testing.T) {
 
 func TestGateTellsNobodyElse(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	proof := n.NewAccount(t, "ada")
 	_, browser := n.NewSession(t, proof, exeunt.KindKept)
 	token, _ := n.NewAppSession(t, browser, testnode.Chirp)

@@ -72,7 +72,7 @@ func TestGateAllocatesLittle(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
 	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	ready := ask(g, withBearer(token)).Header()
 	allocations := func(h http.Handler) float64 {
 		c, request := dial(t, serve(t, h)), []byte(requestText(token))
@@ -95,7 +95,7 @@ func TestGateAllocatesLittle(t *testing.T) {
 // What an answer holds, over a real connection. Nobody's name can end a header.
 func TestGateAnswersOverAConnection(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	proof := n.NewAccount(t, "ada")
 	_, browser := n.NewSession(t, proof, exeunt.KindKept)
 	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
@@ -146,7 +146,7 @@ func TestGateAnswersOverAConnection(t *testing.T) {
 // answer is about whoever asked.
 func TestGateAnswersAboutWhoeverAsked(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	mux := http.NewServeMux()
 	mux.Handle("/gate", g)
 	mux.HandleFunc("/other", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "other") })

@@ -17,6 +17,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -25,12 +26,15 @@ import (
 // whatever clock it has itself.
 type Gate struct {
 	authority *authority.Authority
+	clients   *oauth.Registry
 	headers   headerCache
 	clock     clock
 }
 
-// New returns the gate of an authority.
-func New(a *authority.Authority) *Gate { return &Gate{authority: a} }
+// New returns the gate of an authority and its clients.
+func New(a *authority.Authority, clients *oauth.Registry) *Gate {
+	return &Gate{authority: a, clients: clients}
+}
 
 // Values that are always the same are shared between answers: nobody changes a
 // header's values in place.
@@ -144,7 +148,7 @@ func (g *Gate) cachingClient(r *http.Request) (c cachingClient, ok bool) {
 	if err != nil || len(given) > 1 {
 		return c, false
 	}
-	known, ok := g.authority.ClientByKey(key)
+	known, ok := g.clients.ClientByKey(key)
 	if !ok {
 		return c, false
 	}

@@ -32,7 +32,7 @@ func withCookie(v string) func(http.Header) {
 
 func TestGateAdmits(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	token, who := n.NewAppSession(t, browser, testnode.Chirp)
 	_, mallory := n.NewSession(t, n.NewAccount(t, "mallory"), exeunt.KindKept)
@@ -72,7 +72,7 @@ func TestGateAdmits(t *testing.T) {
 // A token handed to one app opens nothing at a proxy that guards another.
 func TestGateRefusesTokensOfOtherApps(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
 	for name, clients := range map[string][]string{"another": {"other"}, "two": {string(testnode.Chirp), "other"}, "none": {""}} {
@@ -85,7 +85,7 @@ func TestGateRefusesTokensOfOtherApps(t *testing.T) {
 
 func TestGateRefuses(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	proof := n.NewAccount(t, "ada")
 	pair, browser := n.NewSession(t, proof, exeunt.KindKept)
 	app1, _ := n.NewAppSession(t, browser, testnode.Chirp)
@@ -121,7 +121,7 @@ func TestGateRefuses(t *testing.T) {
 
 func TestGateSaysWhyItEnded(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	proof := n.NewAccount(t, "ada")
 	_, browser := n.NewSession(t, proof, exeunt.KindKept)
 	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
@@ -147,7 +147,7 @@ func TestGateSaysWhyItEnded(t *testing.T) {
 
 func TestGateIndeterminate(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	n.Store.Close()
 	token := exeunt.NewToken(exeunt.UseApp) // not in memory, so the store is asked
 	w := ask(g, withBearer(token))
@@ -158,7 +158,7 @@ func TestGateIndeterminate(t *testing.T) {
 
 func TestGateFollowsTheProfile(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	token, s := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	ask(g, withBearer(token))
 	name := "Countess"
@@ -201,7 +201,7 @@ func TestGateActivity(t *testing.T) {
 
 func TestGateCountsActivity(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	token, _ := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	idleAt := func(activity string) string {
 		return ask(g, func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderActivity, activity) }).Header().Get(client.HeaderIdleAt)
@@ -277,7 +277,7 @@ func TestGateForgetsAccounts(t *testing.T) {
 // Who it is must be told, or nothing: without a profile nobody is admitted.
 func TestGateAdmitsNobodyWithoutAName(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	token, _ := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	for range 2 {
 		if w := ask(g, withBearer(token)); w.Code != http.StatusOK || w.Header().Get(client.HeaderUser) != "ada" {
@@ -287,7 +287,7 @@ func TestGateAdmitsNobodyWithoutAName(t *testing.T) {
 		for range 10_000 {
 			n.Live.SetProfile(exeunt.NewAccountID(), exeunt.Profile{Version: 1})
 		}
-		g = New(n.Authority)
+		g = New(n.Authority, n.OAuth.Registry)
 	}
 	n.Store.Close()
 	if w := ask(g, withBearer(token)); w.Code != http.StatusServiceUnavailable || w.Header().Get(client.HeaderReason) != "unavailable" || w.Header().Get(client.HeaderUser) != "" {
@@ -299,7 +299,7 @@ func TestGateAdmitsNobodyWithoutAName(t *testing.T) {
 // statuses, and admitted only with the one good token.
 func FuzzGateRequest(f *testing.F) {
 	n := testnode.New(f, testnode.Options{})
-	g := New(n.Authority)
+	g := New(n.Authority, n.OAuth.Registry)
 	_, browser := n.NewSession(f, n.NewAccount(f, "ada"), exeunt.KindKept)
 	token, _ := n.NewAppSession(f, browser, testnode.Chirp)
 	good := token.Reveal()

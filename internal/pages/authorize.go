@@ -12,30 +12,30 @@ import (
 // a click, or the sign-in itself, never silent (OWASP ASVS 5.0, 7.6.2). A
 // request that is not in order is explained here and answered to nobody.
 func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
-	q, err := p.parseAppRequest(r.URL.Query())
+	q, err := p.OAuth.ParseRequest(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	return p.admit(w, r, p.visit(r), func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-		q.allow(w)
+		allow(w, q)
 		return p.show(w, http.StatusOK, &ui.AuthorizeView{
-			Frame: p.frame(r, v, ""), Client: q.client, Hidden: q.hidden(), Shared: v.Answer.Kind == exeunt.KindShared,
+			Frame: p.frame(r, v, ""), Client: q.App, Hidden: hiddenFields(q), Shared: v.Answer.Kind == exeunt.KindShared,
 		})
 	})
 }
 
 // authorize gives the app its code, or its refusal (RFC 6749 section 4.1.2.1).
 func (p *Pages) authorize(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	q, err := p.parseAppRequest(r.PostForm)
+	q, err := p.OAuth.ParseRequest(r.PostForm)
 	if err != nil {
 		return err
 	}
 	if r.PostForm.Get("decision") != "continue" {
-		return redirect(w, q.answer("error", "access_denied"))
+		return redirect(w, q.Answer("error", "access_denied"))
 	}
-	code, err := p.Authority.GrantCode(r.Context(), v.Answer.Account, v.Answer.Session, q.CodeRequest)
+	code, err := p.OAuth.GrantCode(r.Context(), v.Answer.Account, v.Answer.Session, q.CodeRequest)
 	if err != nil {
 		return err
 	}
-	return redirect(w, q.answer("code", code.Reveal()))
+	return redirect(w, q.Answer("code", code.Reveal()))
 }

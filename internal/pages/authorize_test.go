@@ -9,6 +9,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -34,7 +35,7 @@ func (n *node) spends(a *answer, state string) authority.Answer {
 	}
 	code, err := exeunt.ParseToken(q.Get("code"))
 	n.must(err)
-	_, ans, err := n.ExchangeCode(n.t.Context(), authority.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier})
+	_, ans, err := n.OAuth.ExchangeCode(n.t.Context(), oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier})
 	n.must(err)
 	return ans
 }

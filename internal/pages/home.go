@@ -19,7 +19,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, v web.Visitor) erro
 	if err != nil {
 		return err
 	}
-	return p.show(w, http.StatusOK, &ui.HomeView{Frame: p.frame(r, v, ui.NavHome), This: this, Others: others, Just: just, Clients: p.clients})
+	return p.show(w, http.StatusOK, &ui.HomeView{Frame: p.frame(r, v, ui.NavHome), This: this, Others: others, Just: just, Clients: p.OAuth.Clients()})
 }
 
 // thisSession returns the visitor's own session; ErrSignedOut if it has ended

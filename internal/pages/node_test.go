@@ -39,7 +39,7 @@ func newNode(t testing.TB) *node {
 	faces, err := ui.New()
 	n.must(err)
 	n.pages = New(Deps{
-		Authority: n.Authority, SignIn: n.SignIn, Browser: n.Browser, UI: faces,
+		Authority: n.Authority, SignIn: n.SignIn, OAuth: n.OAuth, Browser: n.Browser, UI: faces,
 		Policy: exeunt.DefaultPolicy(), Retention: testnode.Retention.Ended, Now: n.Now, Log: n.Log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}
@@ -134,6 +134,9 @@ func (n *node) ends() (reasons []string) {
 	events, err := n.Store.Events(n.t.Context(), 0, 1000)
 	n.must(err)
 	for _, e := range events {
+		if e.Kind != exeunt.EventEnded {
+			continue // the registered client's
+		}
 		reasons = append(reasons, string(e.Scope)+" "+string(e.Reason))
 	}
 	return reasons

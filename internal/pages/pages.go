@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
@@ -17,6 +18,7 @@ import (
 type Deps struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service
+	OAuth     *oauth.Service
 	Browser   web.Browser
 	Peers     web.Peers
 	UI        *ui.UI
@@ -30,16 +32,12 @@ type Deps struct {
 type Pages struct {
 	Deps
 	surface web.Surface
-	clients ui.Clients
 	states  web.States
 }
 
 // New returns the pages.
 func New(d Deps) *Pages {
-	p := &Pages{Deps: d, clients: ui.Clients{}, states: web.States{Authority: d.Authority, Now: d.Now}}
-	for _, c := range d.Authority.Clients() {
-		p.clients[c.ID] = c
-	}
+	p := &Pages{Deps: d, states: web.States{Authority: d.Authority, Now: d.Now}}
 	p.surface = web.Surface{Fail: p.Fail, Log: d.Log}
 	return p
 }

@@ -18,6 +18,6 @@ func (p *Pages) endedSessionList(w http.ResponseWriter, r *http.Request, v web.V
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.EndedSessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), Ended: ended.Items, LiveCount: int(active), KeptFor: p.Retention, Clients: p.clients,
+		Frame: p.frame(r, v, ui.NavSessions), Ended: ended.Items, LiveCount: int(active), KeptFor: p.Retention, Clients: p.OAuth.Clients(),
 	})
 }

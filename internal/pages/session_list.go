@@ -26,7 +26,7 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.SessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, Done: done, EndedCount: int(count), Clients: p.clients,
+		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, Done: done, EndedCount: int(count), Clients: p.OAuth.Clients(),
 	})
 }
 

@@ -27,8 +27,8 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SignInView) error {
 	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.SignIn.SignUpOpen
 	if q, err := p.appRequestIn(view.Return); err == nil {
-		view.Client = &q.client
-		q.allow(w)
+		view.Client = &q.App
+		allow(w, q)
 	}
 	return p.show(w, status, view)
 }
@@ -107,10 +107,10 @@ func (p *Pages) goOn(r *http.Request, s exeunt.Session, back string) string {
 	if err != nil {
 		return back
 	}
-	code, err := p.Authority.GrantCode(r.Context(), s.Account, s.ID, q.CodeRequest)
+	code, err := p.OAuth.GrantCode(r.Context(), s.Account, s.ID, q.CodeRequest)
 	if err != nil {
 		p.Log.Warn("signed in, but the app's code could not be made; the page asks again", "client", q.Client, "err", err)
 		return back
 	}
-	return q.answer("code", code.Reveal())
+	return q.Answer("code", code.Reveal())
 }

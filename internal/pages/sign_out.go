@@ -28,7 +28,7 @@ func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor
 	if err != nil {
 		return err
 	}
-	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: this, Others: others, Clients: p.clients}
+	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: this, Others: others, Clients: p.OAuth.Clients()}
 	if view.Client = p.client(r.URL.Query().Get("client")); view.Client != nil {
 		view.Cancel = view.Client.HomeURL
 	}
@@ -114,8 +114,9 @@ func signOutPath(form url.Values) string {
 
 // client returns the app that a parameter names, nil when it names none.
 func (p *Pages) client(id string) *exeunt.Client {
-	if c, ok := p.clients[exeunt.ClientID(id)]; ok {
-		return &c
+	c, err := p.OAuth.Client(exeunt.ClientID(id))
+	if err != nil {
+		return nil
 	}
-	return nil
+	return &c
 }

@@ -56,14 +56,15 @@ type Exchange struct {
 func (s *Store) CodeMatters(ctx context.Context, x Exchange, now time.Time) (matters bool, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT CASE WHEN c.spent_at IS NULL
 			THEN c.expires > $2 AND c.client_id = $3 AND c.redirect_uri = $4 AND c.challenge = $5
+				AND EXISTS (SELECT 1 FROM clients k WHERE k.id = c.client_id)
 			ELSE EXISTS (SELECT 1 FROM app_sessions p WHERE p.account_id = c.account_id AND p.id = c.app_session_id AND p.ended_at IS NULL) END
 		FROM codes c WHERE c.hash = $1`, x.Code[:], ms(now), x.Client, x.RedirectURI, x.Challenge).Scan(&matters)
 	return matters, notFound("code", err)
 }
 
 // ExchangeCode spends a code and starts the app session, if the code is unspent
-// and bound to the same client, address and verifier, and its session has not
-// ended. Of the session's app sessions on that client only the newest
+// and bound to the same client, address and verifier, the client is registered, and
+// the session has not ended. Of the session's app sessions on that client only the newest
 // MaxAppSessions stay. A second use of a spent code is a sign that it was stolen: the app
 // session it gave is ended (RFC 9700 section 2.1.1, RFC 6749 section 4.1.2).
 // What might happen: nil; ErrCodeSpent for whatever is wrong with the code;
@@ -76,6 +77,7 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 		var session exeunt.SessionID
 		ok, err := found(t.row(`UPDATE codes SET spent_at = $1, app_session_id = $2
 			WHERE hash = $3 AND spent_at IS NULL AND expires > $1 AND client_id = $4 AND redirect_uri = $5 AND challenge = $6
+			AND EXISTS (SELECT 1 FROM clients k WHERE k.id = codes.client_id)
 			AND EXISTS (SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.account_id = codes.account_id
 				AND s.id = codes.session_id AND s.ended_at IS NULL AND s.generation >= a.generation)
 			RETURNING account_id, session_id`,

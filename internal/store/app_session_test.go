@@ -10,6 +10,7 @@ import (
 // appSession signs the session in to a client.
 func (s *testStore) appSession(v exeunt.Session, client exeunt.ClientID, now time.Time) exeunt.AppSessionID {
 	s.t.Helper()
+	s.register(client)
 	x := Exchange{Code: exeunt.NewToken(exeunt.UseCode).Hash(), Client: client, RedirectURI: "r", Challenge: "c",
 		App: exeunt.NewAppSessionID(), Hash: exeunt.NewToken(exeunt.UseApp).Hash()}
 	if err := s.AddCode(s.t.Context(), x.Code, Code{Account: v.Account, Session: v.ID, Client: client, RedirectURI: "r", Challenge: "c", Expires: now.Add(time.Minute)}); err != nil {
@@ -131,4 +132,48 @@ func endedAppSessionsArePurged(t *testing.T, s *testStore) {
 	if got := s.apps(v); len(got) != 1 || got[kept] != "" {
 		t.Errorf("left: %v", got)
 	}
+}
+
+// A code of a client that is not registered any more cannot be exchanged, and does
+// not reach the committing goroutine. Using one twice still ends what it gave.
+func TestCodesOfARemovedClient(t *testing.T) { onEachEngine(t, codesOfARemovedClient) }
+
+func codesOfARemovedClient(t *testing.T, s *testStore) {
+	v := s.session(s.account().ID)
+	s.register("chirp")
+	var codes [2]Exchange
+	for i := range codes {
+		x := Exchange{Code: exeunt.NewToken(exeunt.UseCode).Hash(), Client: "chirp", RedirectURI: "r", Challenge: "c",
+			App: exeunt.NewAppSessionID(), Hash: exeunt.NewToken(exeunt.UseApp).Hash()}
+		if err := s.AddCode(t.Context(), x.Code, Code{Account: v.Account, Session: v.ID, Client: x.Client, RedirectURI: "r", Challenge: "c",
+			Expires: epoch.Add(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		codes[i] = x
+	}
+	used, unused := codes[0], codes[1]
+	matters := func(x Exchange, want bool) {
+		t.Helper()
+		if got, err := s.CodeMatters(t.Context(), x, epoch); err != nil || got != want {
+			t.Errorf("a code matters: %v, %v", got, err)
+		}
+	}
+	matters(unused, true)
+	if err := s.ExchangeCode(t.Context(), used, epoch); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveClient(t.Context(), "chirp", operator, epoch); err != nil {
+		t.Fatal(err)
+	}
+	matters(unused, false)
+	wantErr(t, s.ExchangeCode(t.Context(), unused, epoch), exeunt.ErrCodeSpent)
+	if got := s.apps(v); len(got) != 1 || got[used.App] != "" {
+		t.Errorf("app sessions: %v", got)
+	}
+	matters(used, true)
+	wantErr(t, s.ExchangeCode(t.Context(), used, epoch), exeunt.ErrCodeSpent)
+	if got := s.apps(v); got[used.App] != exeunt.ReasonCodeReused {
+		t.Errorf("a code that was used again: %v", got)
+	}
+	s.checkLog()
 }

@@ -209,6 +209,7 @@ func TestSignInsInFlightAreFenced(t *testing.T) {
 	t.Run("a code", func(t *testing.T) {
 		s := newStore(t)
 		v := s.session(s.account().ID)
+		s.register("chirp")
 		code := exeunt.NewToken(exeunt.UseCode).Hash()
 		if err := s.AddCode(t.Context(), code, Code{Account: v.Account, Session: v.ID, Client: "chirp", Expires: epoch.Add(time.Minute)}); err != nil {
 			t.Fatal(err)

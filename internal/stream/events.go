@@ -24,7 +24,7 @@ const (
 // nothing is kept for it here. One that stops reading is cut off by the write's
 // deadline and comes back with the place that it has come to.
 func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
-	c, ok := s.Authority.ClientByKey(web.Bearer(r).Token)
+	c, ok := s.Clients.ClientByKey(web.Bearer(r).Token)
 	if !ok {
 		return exeunt.ErrClientKey
 	}

@@ -43,8 +43,8 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 	s := newSite(t, exeunt.Policy{})
 	proof := s.NewAccount(t, "ada")
 	in := eventsOf(s.get(t, "/api/v1/events", s.asChirp()))
-	begin := message[client.Position](t, in, "reload")
-	if begin.Seq != 0 || begin.Epoch != s.Feed.Position().Epoch || begin.Age != 0 {
+	begin := message[client.Position](t, in, "reload") // after the events of the two clients
+	if begin.Seq != 2 || begin.Epoch != s.Feed.Position().Epoch || begin.Age != 0 {
 		t.Errorf("%+v", begin)
 	}
 	_, one := s.NewSession(t, proof, exeunt.KindKept)
@@ -60,12 +60,12 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 	}
 	s.SignOutEverywhere(t, two)
 	want := []client.LogEvent{
-		{Seq: 1, Kind: client.EventEnded, Scope: "session", Session: one.ID.String()},
-		{Seq: 2, Kind: client.EventEnded, Scope: "others", Session: two.ID.String(), Generation: proof.Generation + 1},
-		{Seq: 3, Kind: client.EventEnded, Scope: "session", Session: two.ID.String(), AppSession: ans.App.String()},
-		{Seq: 4, Kind: client.EventEnded, Scope: "account", Generation: proof.Generation + 2},
+		{Seq: 3, Kind: client.EventEnded, Scope: "session", Session: one.ID.String()},
+		{Seq: 4, Kind: client.EventEnded, Scope: "others", Session: two.ID.String(), Generation: proof.Generation + 1},
+		{Seq: 5, Kind: client.EventEnded, Scope: "session", Session: two.ID.String(), AppSession: ans.App.String()},
+		{Seq: 6, Kind: client.EventEnded, Scope: "account", Generation: proof.Generation + 2},
 	}
-	digests := map[int64]string{}
+	digests := map[int64]string{begin.Seq: begin.Digest}
 	check := func(in <-chan event, want []client.LogEvent) {
 		t.Helper()
 		for _, w := range want {
@@ -83,28 +83,38 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 		}
 	}
 	check(in, want)
-	if beat := message[client.Position](t, in, "beat"); beat.Seq != 4 || beat.Digest != digests[4] {
+	if beat := message[client.Position](t, in, "beat"); beat.Seq != 6 || beat.Digest != digests[6] {
 		t.Errorf("%+v", beat)
 	}
 	resume := func(epoch string, after int64, digest string) <-chan event {
 		q := url.Values{"epoch": {epoch}, "after": {fmt.Sprint(after)}, "digest": {digest}, "beat": {"100"}}
 		return eventsOf(s.get(t, "/api/v1/events?"+q.Encode(), s.asChirp()))
 	}
-	for after := range int64(4) {
+	for i := range want {
+		after := begin.Seq + int64(i)
 		again := resume(begin.Epoch, after, digests[after])
-		if p := message[client.Position](t, again, "same"); p.Seq != 4 || p.Digest != digests[4] {
+		if p := message[client.Position](t, again, "same"); p.Seq != 6 || p.Digest != digests[6] {
 			t.Errorf("%+v", p)
 		}
-		check(again, want[after:])
+		check(again, want[i:])
 	}
+	whole := resume(begin.Epoch, 0, "")
+	message[client.Position](t, whole, "same")
+	for i, id := range []string{"chirp", "other"} {
+		got := message[client.LogEvent](t, whole, "log")
+		if want := (client.LogEvent{Seq: int64(i) + 1, Digest: got.Digest, At: got.At, Kind: client.EventClientChanged, Client: id}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	check(whole, want)
 	for name, again := range map[string]<-chan event{
-		"another event of that number": resume(begin.Epoch, 2, digests[3]),
-		"no digest":                    resume(begin.Epoch, 2, ""),
-		"another epoch":                resume("another", 2, digests[2]),
-		"no epoch":                     resume("", 2, digests[2]),
-		"an event that is not there":   resume(begin.Epoch, 5, digests[4]),
+		"another event of that number": resume(begin.Epoch, 4, digests[5]),
+		"no digest":                    resume(begin.Epoch, 4, ""),
+		"another epoch":                resume("another", 4, digests[4]),
+		"no epoch":                     resume("", 4, digests[4]),
+		"an event that is not there":   resume(begin.Epoch, 7, digests[6]),
 	} {
-		if p := message[client.Position](t, again, "reload"); p.Seq != 4 || p.Digest != digests[4] || p.Epoch != begin.Epoch {
+		if p := message[client.Position](t, again, "reload"); p.Seq != 6 || p.Digest != digests[6] || p.Epoch != begin.Epoch {
 			t.Errorf("after %s: %+v", name, p)
 		}
 	}
@@ -123,12 +133,12 @@ func TestAnOpenStreamIsToldOfAnotherHistory(t *testing.T) {
 	s.SignOut(t, session)
 	in := eventsOf(s.get(t, "/api/v1/events", s.asChirp()))
 	message[client.Position](t, in, "reload")
-	s.Feed.Begin(1)
-	if p := message[client.Position](t, in, "reload"); p.Seq != 1 {
+	s.Feed.Begin(3)
+	if p := message[client.Position](t, in, "reload"); p.Seq != 3 {
 		t.Errorf("%+v", p)
 	}
 	s.SignOut(t, later)
-	if e := message[client.LogEvent](t, in, "log"); e.Seq != 2 {
+	if e := message[client.LogEvent](t, in, "log"); e.Seq != 4 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -195,7 +205,7 @@ func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
 		n := testnode.New(t, testnode.Options{})
 		done := make(chan struct{})
 		m := http.NewServeMux()
-		New(Deps{Authority: n.Authority, Now: n.Now, Done: done}).MountBearer(m)
+		New(Deps{Authority: n.Authority, Clients: n.OAuth.Registry, Now: n.Now, Done: done}).MountBearer(m)
 		listener := make(pipes)
 		server := &http.Server{Handler: m}
 		go server.Serve(listener)

@@ -14,12 +14,14 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
 // Deps are what a Stream is made of. All fields are needed.
 type Deps struct {
 	Authority *authority.Authority
+	Clients   *oauth.Registry
 	Browser   web.Browser // recognises browsers' pairs of cookies
 	Now       func() time.Time
 	// Done closes when the server begins to stop: open streams then end.

@@ -27,7 +27,7 @@ type site struct {
 func newSite(t *testing.T, policy exeunt.Policy) *site {
 	t.Helper()
 	s := &site{Node: testnode.New(t, testnode.Options{Policy: policy}), done: make(chan struct{})}
-	streams := New(Deps{Authority: s.Authority, Browser: s.Browser, Now: s.Now, Done: s.done, Surface: web.Surface{Fail: func(w http.ResponseWriter, _ *http.Request, status int, _ error) { w.WriteHeader(status) }, Log: s.Log}})
+	streams := New(Deps{Authority: s.Authority, Clients: s.OAuth.Registry, Browser: s.Browser, Now: s.Now, Done: s.done, Surface: web.Surface{Fail: func(w http.ResponseWriter, _ *http.Request, status int, _ error) { w.WriteHeader(status) }, Log: s.Log}})
 	m := http.NewServeMux()
 	streams.MountBrowser(m)
 	streams.MountBearer(m)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 )
 
 // The apps that a node knows unless its test names others.
@@ -40,7 +41,7 @@ func Challenge(verifier string) string {
 // NewCode grants an app a code, as if the session's person had clicked.
 func (n *Node) NewCode(t testing.TB, s exeunt.Session, id exeunt.ClientID, verifier string) exeunt.Token {
 	t.Helper()
-	code, err := n.GrantCode(t.Context(), s.Account, s.ID, authority.CodeRequest{
+	code, err := n.OAuth.GrantCode(t.Context(), s.Account, s.ID, oauth.CodeRequest{
 		Client: id, RedirectURI: n.redirectURI(t, id), Challenge: Challenge(verifier),
 	})
 	must(t, err)
@@ -50,7 +51,7 @@ func (n *Node) NewCode(t testing.TB, s exeunt.Session, id exeunt.ClientID, verif
 // NewAppSession signs a browser's session in to an app, by the code flow.
 func (n *Node) NewAppSession(t testing.TB, s exeunt.Session, id exeunt.ClientID) (exeunt.Token, authority.Answer) {
 	t.Helper()
-	token, ans, err := n.ExchangeCode(t.Context(), authority.CodeExchange{
+	token, ans, err := n.OAuth.ExchangeCode(t.Context(), oauth.CodeExchange{
 		Code: n.NewCode(t, s, id, verifier), Client: id, RedirectURI: n.redirectURI(t, id), Verifier: verifier,
 	})
 	must(t, err)
@@ -59,7 +60,7 @@ func (n *Node) NewAppSession(t testing.TB, s exeunt.Session, id exeunt.ClientID)
 
 func (n *Node) redirectURI(t testing.TB, id exeunt.ClientID) string {
 	t.Helper()
-	c, err := n.Client(id)
+	c, err := n.OAuth.Client(id)
 	must(t, err)
 	return c.RedirectURIs[0]
 }

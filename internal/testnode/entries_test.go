@@ -59,7 +59,8 @@ func anEntryFromANewerProgram(t *testing.T, entry string) {
 func aloneWithTwo(t *testing.T) (server *testpg.Server, n *testnode.Node, kept, shared exeunt.Token, ends exeunt.Session) {
 	t.Helper()
 	server = testpg.New(t)
-	n = nodes(t, server.NewDatabase(t), 1)[0]
+	// Without clients, so that the log is empty.
+	n = testnode.New(t, testnode.Options{Database: server.NewDatabase(t), Staleness: staleness, Clients: []exeunt.Client{}})
 	p := n.NewAccount(t, "ada")
 	kept, _ = n.NewSession(t, p, exeunt.KindKept)
 	shared, ends = n.NewSession(t, p, exeunt.KindShared)

@@ -15,6 +15,7 @@ import (
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/web"
@@ -23,7 +24,7 @@ import (
 // Options say how a node differs from the usual one. The zero Options are good.
 type Options struct {
 	Policy  exeunt.Policy   // zero: the default policy
-	Clients []exeunt.Client // nil: Chirp and Other
+	Clients []exeunt.Client // nil: Chirp and Other; none: those that the database has
 	Stands  time.Time       // the moment the clock stands at; zero: it runs
 	// Database is the URL of one to share with other nodes; "": a file of its own.
 	Database  string
@@ -44,9 +45,10 @@ type Node struct {
 	Feed    *feed.Feed
 	Log     *slog.Logger
 	SignIn  *signin.Service
+	OAuth   *oauth.Service
 	Browser web.Browser // the browser's side: pairs of cookies
 	Clock   *Clock
-	Keys    map[exeunt.ClientID]exeunt.Token // a secret key of each client
+	Keys    map[exeunt.ClientID]exeunt.Token // a secret key of each client, unless the database is shared
 	Path    string                           // of the database
 }
 
@@ -61,6 +63,9 @@ func New(t testing.TB, o Options) *Node {
 	}
 	keys := map[exeunt.ClientID]exeunt.Token{}
 	for i := range o.Clients {
+		if o.Database != "" {
+			break // the nodes on one database have the same clients
+		}
 		key := exeunt.NewToken(exeunt.UseClient)
 		keys[o.Clients[i].ID] = key
 		o.Clients[i].Keys = []exeunt.TokenHash{key.Hash()}
@@ -71,9 +76,15 @@ func New(t testing.TB, o Options) *Node {
 	st, follow := open(t, o, n, index, log)
 	n.Store, n.Live, n.Feed, n.Log = st, index, follow, log
 	n.Authority = authority.New(authority.Config{
-		Store: st, Live: index, Feed: follow, Policy: o.Policy, Retention: Retention, Clients: o.Clients, Now: n.Clock.Now, Log: log,
+		Store: st, Live: index, Feed: follow, Policy: o.Policy, Retention: Retention, Now: n.Clock.Now, Log: log,
 	})
-	var err error
+	clients, err := oauth.NewRegistry(t.Context(), st, n.Authority, log)
+	must(t, err)
+	if len(o.Clients) > 0 {
+		must(t, clients.Reconcile(t.Context(), o.Clients, n.Now()))
+	}
+	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Now: n.Now}
+	inBackground(t, clients.Run)
 	n.SignIn, err = signin.New(signin.Config{
 		Store: st, Authority: n.Authority, SignUpOpen: true, Now: n.Clock.Now, Log: log,
 		Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
@@ -108,12 +119,17 @@ func open(t testing.TB, o Options, n *Node, index *live.Index, log *slog.Logger)
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
 	if follower != nil {
-		ctx, stop := context.WithCancel(context.Background())
-		var done sync.WaitGroup
-		done.Go(func() { follower.Run(ctx) })
-		t.Cleanup(func() { stop(); done.Wait() })
+		inBackground(t, follower.Run)
 	}
 	return st, follow
+}
+
+// inBackground runs something until the test is over.
+func inBackground(t testing.TB, run func(context.Context)) {
+	ctx, stop := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { run(ctx) })
+	t.Cleanup(func() { stop(); done.Wait() })
 }
 
 func cookies(t testing.TB, n *Node) web.Cookies {
@@ -133,10 +149,7 @@ func cookies(t testing.TB, n *Node) web.Cookies {
 // over.
 func (n *Node) Tend(t testing.TB) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	var done sync.WaitGroup
-	done.Go(func() { n.Run(ctx) })
-	t.Cleanup(func() { stop(); done.Wait() })
+	inBackground(t, n.Run)
 }
 
 // Forget empties the memory, as a restart does.

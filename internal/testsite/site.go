@@ -46,10 +46,10 @@ func New(t *testing.T, redirectURI string) *Site {
 	}})
 	done := make(chan struct{})
 	mux := http.NewServeMux()
-	door := gate.New(s.Authority)
+	door := gate.New(s.Authority, s.OAuth.Registry)
 	mux.HandleFunc("/gate", func(w http.ResponseWriter, r *http.Request) { s.Gates.Add(1); door.ServeHTTP(w, r) })
-	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, Log: s.Log}).Mount(mux)
-	streams := stream.New(stream.Deps{Authority: s.Authority, Now: s.Now, Done: done, Surface: web.Surface{Fail: api.Fail, Log: s.Log}})
+	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, OAuth: s.OAuth, Log: s.Log}).Mount(mux)
+	streams := stream.New(stream.Deps{Authority: s.Authority, Clients: s.OAuth.Registry, Now: s.Now, Done: done, Surface: web.Surface{Fail: api.Fail, Log: s.Log}})
 	streams.MountBearer(mux)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Away.Load() {

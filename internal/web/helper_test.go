@@ -2,8 +2,6 @@ package web
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -47,7 +45,10 @@ func newSite(t testing.TB) *site {
 	t.Cleanup(func() { s.store.Close() })
 	index := live.New(0, live.Options{})
 	f = feed.New(authority.Memory(index), nil)
-	s.Authority = authority.New(authority.Config{Store: s.store, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Clients: []exeunt.Client{s.chirp},
+	if err := s.store.ReconcileClients(context.Background(), []exeunt.Client{s.chirp}, exeunt.System(), epoch); err != nil {
+		t.Fatal(err)
+	}
+	s.Authority = authority.New(authority.Config{Store: s.store, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(),
 		Retention: store.Retention{Ended: time.Hour, Audit: time.Hour}, Now: s.Now, Log: log})
 	s.Cookies = newCookies(t, s.store)
 	return s
@@ -92,14 +93,12 @@ func (s *site) signIn(kind exeunt.SessionKind) (exeunt.Token, exeunt.Session, []
 // appToken signs the session in to Chirp and returns the app session's token.
 func (s *site) appToken(v exeunt.Session) exeunt.Token {
 	s.t.Helper()
-	verifier := strings.Repeat("v", 50)
-	sum := sha256.Sum256([]byte(verifier))
-	r := authority.CodeRequest{Client: s.chirp.ID, RedirectURI: s.chirp.RedirectURIs[0], Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}
-	code, err := s.Authority.GrantCode(context.Background(), v.Account, v.ID, r)
-	if err != nil {
+	code, app := exeunt.NewToken(exeunt.UseCode).Hash(), s.chirp
+	if err := s.store.AddCode(context.Background(), code, store.Code{Account: v.Account, Session: v.ID, Client: app.ID,
+		RedirectURI: app.RedirectURIs[0], Challenge: "c", Expires: s.Now().Add(time.Minute)}); err != nil {
 		s.t.Fatal(err)
 	}
-	token, _, err := s.Authority.ExchangeCode(context.Background(), authority.CodeExchange{Code: code, Client: r.Client, RedirectURI: r.RedirectURI, Verifier: verifier})
+	token, _, err := s.Authority.StartApp(context.Background(), authority.AppSignIn{Code: code, Client: app.ID, RedirectURI: app.RedirectURIs[0], Challenge: "c"})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -9,20 +9,6 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// ClientByKey returns the client whose secret key it is.
-func (a *Authority) ClientByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
-	if key.Use() != exeunt.UseClient {
-		return found, false
-	}
-	h := key.Hash()
-	for _, c := range a.clients {
-		if c.HasKey(h) {
-			found, ok = c, true
-		}
-	}
-	return found, ok
-}
-
 // Position returns how far this node has come in the log: a check that begins
 // afterwards answers by every event up to it. ErrUnavailable when the node no
 // longer knows what has been recorded.

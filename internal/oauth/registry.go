@@ -1,0 +1,122 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// Registry knows the registered clients. It answers from memory, and reads the store
+// again when an event says that a client has changed, on whichever node that was
+// done. It is safe for concurrent use.
+type Registry struct {
+	store *store.Store
+	news  *authority.Listener
+	log   *slog.Logger
+
+	mu      sync.Mutex // of reading the store: what was read later stays
+	clients atomic.Pointer[map[exeunt.ClientID]exeunt.Client]
+}
+
+// NewRegistry returns a registry of what the store holds. Call Run to have it follow
+// the log.
+func NewRegistry(ctx context.Context, s *store.Store, a *authority.Authority, log *slog.Logger) (*Registry, error) {
+	// It listens before it reads, so that no change falls in between.
+	r := &Registry{store: s, news: a.Listen(exeunt.AccountID{}), log: log}
+	if err := r.load(ctx); err != nil {
+		r.news.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// byFile is who the log says has changed a client that the configuration file names.
+var byFile = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "configuration file"}
+
+// Reconcile makes the clients of the configuration file those that it names now.
+func (r *Registry) Reconcile(ctx context.Context, file []exeunt.Client, now time.Time) error {
+	if err := r.store.ReconcileClients(ctx, file, byFile, now); err != nil {
+		return fmt.Errorf("take over the clients of the configuration file: %w", err)
+	}
+	return r.load(ctx)
+}
+
+const (
+	firstPause  = 100 * time.Millisecond
+	longPause   = 10 * time.Second
+	loadTimeout = 5 * time.Second
+)
+
+// Run reads the clients again whenever they have changed, until ctx is done.
+func (r *Registry) Run(ctx context.Context) {
+	defer r.news.Close()
+	for {
+		select {
+		case <-r.news.C():
+		case <-ctx.Done():
+			return
+		}
+		for pause := firstPause; ; pause = min(2*pause, longPause) {
+			err := r.load(ctx)
+			if err == nil {
+				break
+			}
+			r.log.Warn("clients have changed and could not be read; those known before stay for now", "err", err)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (r *Registry) load(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	list, err := r.store.Clients(ctx)
+	if err != nil {
+		return err
+	}
+	clients := make(map[exeunt.ClientID]exeunt.Client, len(list))
+	for _, c := range list {
+		clients[c.ID] = c
+	}
+	r.clients.Store(&clients)
+	return nil
+}
+
+// Clients returns all registered clients, to be read only.
+func (r *Registry) Clients() map[exeunt.ClientID]exeunt.Client { return *r.clients.Load() }
+
+// Client returns a registered client, or ErrNotFound.
+func (r *Registry) Client(id exeunt.ClientID) (exeunt.Client, error) {
+	c, ok := r.Clients()[id]
+	if !ok {
+		return c, fmt.Errorf("client %q: %w", id, exeunt.ErrNotFound)
+	}
+	return c, nil
+}
+
+// ClientByKey returns the client whose secret key it is.
+func (r *Registry) ClientByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
+	if key.Use() != exeunt.UseClient {
+		return found, false
+	}
+	h := key.Hash()
+	for _, c := range r.Clients() {
+		if c.HasKey(h) {
+			found, ok = c, true
+		}
+	}
+	return found, ok
+}

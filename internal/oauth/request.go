@@ -1,0 +1,102 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"iter"
+	"net/url"
+
+	"github.com/exeunt/exeunt"
+)
+
+// maxState bounds what an app may have carried through the browser for it.
+const maxState = 512
+
+// CodeRequest is an app's wish for a code, as the browser brought it.
+type CodeRequest struct {
+	Client      exeunt.ClientID
+	RedirectURI string
+	Challenge   string // PKCE code_challenge; S256 is the only method
+}
+
+// Request is an app's wish for a session of its own, found to be in order.
+type Request struct {
+	CodeRequest
+	App      exeunt.Client
+	state    string
+	redirect *url.URL
+}
+
+// parameters of the request (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
+var parameters = []string{"client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"}
+
+// ParseRequest reads a request and checks it. ErrNotFound: no such client, or an
+// address that is not its own. ErrBadChallenge, ErrBadRequest: the app asked in a
+// wrong way. Nobody may be sent to the address in a request that is not in order
+// (RFC 9700 section 4.11.2).
+func (r *Registry) ParseRequest(v url.Values) (q Request, err error) {
+	for _, name := range parameters {
+		if len(v[name]) > 1 { // RFC 6749 section 3.1
+			return q, fmt.Errorf("%s stands twice: %w", name, exeunt.ErrBadRequest)
+		}
+	}
+	q.CodeRequest = CodeRequest{Client: exeunt.ClientID(v.Get("client_id")), RedirectURI: v.Get("redirect_uri"), Challenge: v.Get("code_challenge")}
+	if q.App, err = r.check(q.CodeRequest); err != nil {
+		return q, err
+	}
+	if v.Get("code_challenge_method") != "S256" {
+		return q, exeunt.ErrBadChallenge
+	}
+	if q.state = v.Get("state"); q.state == "" || len(q.state) > maxState {
+		return q, fmt.Errorf("state of client %s: %w", q.Client, exeunt.ErrBadRequest)
+	}
+	if q.redirect, err = url.Parse(q.RedirectURI); err != nil {
+		return q, fmt.Errorf("redirect address of client %s: %w", q.Client, exeunt.ErrBadRequest)
+	}
+	return q, nil
+}
+
+// check says what is wrong with a request before anybody is asked about it:
+// ErrNotFound for an unknown client or an address that is not registered for it,
+// ErrBadChallenge.
+func (r *Registry) check(q CodeRequest) (exeunt.Client, error) {
+	c, err := r.Client(q.Client)
+	if err != nil {
+		return c, err
+	}
+	if !c.MayRedirectTo(q.RedirectURI) {
+		return c, fmt.Errorf("redirect address of client %s: %w", q.Client, exeunt.ErrNotFound)
+	}
+	// RFC 7636 section 4.2: BASE64URL(SHA256(verifier)), 43 characters. The
+	// decoder alone would pass over line breaks.
+	if b, err := base64.RawURLEncoding.Strict().DecodeString(q.Challenge); err != nil || len(b) != sha256.Size || len(q.Challenge) != 43 {
+		return c, exeunt.ErrBadChallenge
+	}
+	return c, nil
+}
+
+// Answer is the app's address with the answer to its request.
+func (q Request) Answer(name, value string) string {
+	u := *q.redirect
+	v := u.Query()
+	v.Set(name, value)
+	v.Set("state", q.state)
+	u.RawQuery = v.Encode()
+	return u.String()
+}
+
+// Origin is where the answer goes, as policies for pages name it.
+func (q Request) Origin() string { return q.redirect.Scheme + "://" + q.redirect.Host }
+
+// Parameters are the names and values to make the same request with again.
+func (q Request) Parameters() iter.Seq2[string, string] {
+	values := []string{string(q.Client), q.RedirectURI, q.state, q.Challenge, "S256"}
+	return func(yield func(string, string) bool) {
+		for i, name := range parameters {
+			if !yield(name, values[i]) {
+				return
+			}
+		}
+	}
+}
