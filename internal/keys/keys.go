@@ -1,6 +1,6 @@
-// Package keys holds the keys with which this installation makes what it later
-// recognises: the second half of a browser's credential, and the notes it
-// leaves in a browser.
+// Package keys holds the keys with which this installation makes what it or others
+// later recognise: the second half of a browser's credential, the notes it leaves in
+// a browser, and signed tokens, which others verify with the public keys.
 //
 // It owns sealing and rotation. Keys lie in the database, sealed by a master
 // key that never does: a stolen database alone makes nothing. It does not
@@ -29,7 +29,7 @@ const keyLen = 32
 // rotateAfter is how old a key gets before a new one is made beside it.
 const rotateAfter = 90 * 24 * time.Hour
 
-// keyStore is what the ring needs of the store.
+// keyStore is what rings need of the store.
 type keyStore interface {
 	Keys(ctx context.Context, purpose string) ([]store.SealedKey, error)
 	AddKey(ctx context.Context, k store.SealedKey, newest, deleteBefore time.Time) error
@@ -39,27 +39,29 @@ type keyStore interface {
 // they look for new ones more often than this.
 const known = 2 * time.Hour
 
-// Ring makes and recognises codes with the keys of one purpose: the newest that
-// every node knows makes, all recognise, so that a rotation signs nobody out.
-type Ring struct {
+// ring is the keys of one purpose, as the database keeps them: sealed. The newest
+// that everybody knows who must makes, all others are only recognised, so that a
+// rotation takes nothing away.
+type ring struct {
 	purpose string
 	master  Master
 	store   keyStore
-	overlap time.Duration
-	current atomic.Pointer[keyset]
+	lead    time.Duration // how old a key is when it begins to make
+	overlap time.Duration // for how long one that makes no more is recognised
+	draw    func() ([]byte, error)
 }
 
 type keyset struct {
 	created []time.Time // newest first, as are the keys
 	keys    [][]byte
-	makes   int // which of them makes codes
+	makes   int // which of them makes
 }
 
-// choose makes with the newest key that is known everywhere, or the oldest when
-// all are new.
-func (s *keyset) choose(now time.Time) {
+// choose makes with the newest key that has its lead, or the oldest when all are
+// new.
+func (s *keyset) choose(now time.Time, lead time.Duration) {
 	for s.makes = 0; s.makes < len(s.keys)-1; s.makes++ {
-		if now.Sub(s.created[s.makes]) >= known {
+		if now.Sub(s.created[s.makes]) >= lead {
 			return
 		}
 	}
@@ -72,61 +74,51 @@ func (s *keyset) newest() time.Time {
 	return s.created[0]
 }
 
-// retired returns the time before which keys were made whose overlap is over: a
-// key retires when the next one takes over, however late that was.
-func (s *keyset) retired(now time.Time, overlap time.Duration) time.Time {
-	for _, c := range s.created {
-		if now.Sub(c) >= known+overlap {
-			return c
+// inUse returns how many of the keys, the newest ones, are of use still: one
+// retires an overlap after the next one has taken over, however late that was.
+func (s *keyset) inUse(now time.Time, lead, overlap time.Duration) int {
+	for i, c := range s.created {
+		if now.Sub(c) >= lead+overlap {
+			return i + 1
 		}
 	}
-	return time.Time{}
+	return len(s.keys)
 }
 
-// String keeps keys out of whatever prints the ring.
-func (r *Ring) String() string { return "keys.Ring(" + r.purpose + ")" }
-
-// GoString does so for %#v.
-func (r *Ring) GoString() string { return r.String() }
-
-// Open reads the ring of a purpose and makes its first key if there is none.
-// Codes made with a retired key are recognised for the overlap.
-func Open(ctx context.Context, s keyStore, master Master, purpose string, overlap time.Duration, now time.Time) (*Ring, error) {
-	r := &Ring{purpose: purpose, master: master, store: s, overlap: overlap}
-	if err := r.Rotate(ctx, now); err != nil {
+// rotate makes a new key when the newest is old enough, and returns the keys but
+// those whose overlap is over.
+func (r *ring) rotate(ctx context.Context, now time.Time) (*keyset, error) {
+	set, err := r.read(ctx, now)
+	if err != nil {
 		return nil, err
 	}
-	return r, nil
-}
-
-// Rotate makes a new key when the newest is old enough, and forgets those whose
-// overlap is over. Calling it often is harmless.
-func (r *Ring) Rotate(ctx context.Context, now time.Time) error {
-	set, err := r.read(ctx)
-	if err != nil {
-		return err
-	}
 	if len(set.keys) == 0 || now.Sub(set.created[0]) >= rotateAfter {
-		key := make([]byte, keyLen)
-		rand.Read(key)
+		key, err := r.draw()
+		if err != nil {
+			return nil, err
+		}
 		sealed, err := r.master.seal(key, r.purpose)
 		if err != nil {
-			return err
+			return nil, err
+		}
+		var oldest time.Time
+		if n := len(set.created); n > 0 {
+			oldest = set.created[n-1]
 		}
 		k := store.SealedKey{Purpose: r.purpose, Sealed: sealed, Created: now}
-		if err := r.store.AddKey(ctx, k, set.newest(), set.retired(now, r.overlap)); err != nil {
-			return err
+		if err := r.store.AddKey(ctx, k, set.newest(), oldest); err != nil {
+			return nil, err
 		}
-		if set, err = r.read(ctx); err != nil {
-			return err
+		if set, err = r.read(ctx, now); err != nil {
+			return nil, err
 		}
 	}
-	set.choose(now)
-	r.current.Store(set)
-	return nil
+	set.choose(now, r.lead)
+	return set, nil
 }
 
-func (r *Ring) read(ctx context.Context) (*keyset, error) {
+// read leaves out the keys whose overlap is over.
+func (r *ring) read(ctx context.Context, now time.Time) (*keyset, error) {
 	sealed, err := r.store.Keys(ctx, r.purpose)
 	if err != nil {
 		return nil, err
@@ -140,7 +132,48 @@ func (r *Ring) read(ctx context.Context) (*keyset, error) {
 		set.created = append(set.created, k.Created)
 		set.keys = append(set.keys, key)
 	}
+	n := set.inUse(now, r.lead, r.overlap)
+	set.created, set.keys = set.created[:n], set.keys[:n]
 	return set, nil
+}
+
+// Ring makes and recognises codes with the keys of one purpose: a rotation signs
+// nobody out.
+type Ring struct {
+	ring    ring
+	current atomic.Pointer[keyset]
+}
+
+// String keeps keys out of whatever prints the ring.
+func (r *Ring) String() string { return "keys.Ring(" + r.ring.purpose + ")" }
+
+// GoString does so for %#v.
+func (r *Ring) GoString() string { return r.String() }
+
+// Open reads the ring of a purpose and makes its first key if there is none.
+// Codes made with a retired key are recognised for the overlap.
+func Open(ctx context.Context, s keyStore, master Master, purpose string, overlap time.Duration, now time.Time) (*Ring, error) {
+	r := &Ring{ring: ring{purpose: purpose, master: master, store: s, lead: known, overlap: overlap, draw: drawSecret}}
+	if err := r.Rotate(ctx, now); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func drawSecret() ([]byte, error) {
+	key := make([]byte, keyLen)
+	rand.Read(key)
+	return key, nil
+}
+
+// Rotate makes a new key when the newest is old enough, and forgets those whose
+// overlap is over. Calling it often is harmless.
+func (r *Ring) Rotate(ctx context.Context, now time.Time) error {
+	set, err := r.ring.rotate(ctx, now)
+	if err == nil {
+		r.current.Store(set)
+	}
+	return err
 }
 
 func mac(key []byte, text string) []byte {

@@ -25,8 +25,12 @@ const (
 
 func newStore(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: slog.New(slog.DiscardHandler),
-		Committed: func([]exeunt.Event) error { return nil }})
+	return openStore(t, store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")))
+}
+
+func openStore(t *testing.T, url string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{URL: url, Log: slog.New(slog.DiscardHandler), Committed: func([]exeunt.Event) error { return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
