@@ -18,7 +18,7 @@ type Account struct {
 	Display        Display
 	Status         AccountStatus
 	Created        time.Time
-	PasswordSet    time.Time
+	PasswordSet    time.Time // zero when the account has no password
 
 	// Generation rises when sessions of the account end together; a session
 	// born before it has ended. CredentialVersion rises when the password

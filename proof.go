@@ -1,18 +1,48 @@
 package exeunt
 
-// Method says how somebody proved who they are.
+import (
+	"strings"
+	"time"
+)
+
+// Method is a way to prove who one is.
 type Method string
 
 // MethodPassword: by the account's password.
 const MethodPassword Method = "password"
 
-// Proof says that somebody proved to be the account's owner. It carries the
-// account's generation and credential version as they were *before* the proof
-// was looked at: a session is started from it only if both are unchanged, so
-// a sign-in in flight cannot slip past "sign out everywhere".
+// Methods are the ways in which somebody has proved who they are, in the order in
+// which they did.
+type Methods []Method
+
+// String joins them with spaces; ParseMethods reads it.
+func (m Methods) String() string { return strings.Join(m.Strings(), " ") }
+
+// Strings are the names of the methods.
+func (m Methods) Strings() []string {
+	out := make([]string, len(m))
+	for i := range m {
+		out[i] = string(m[i])
+	}
+	return out
+}
+
+// ParseMethods reads what String wrote.
+func ParseMethods(s string) (m Methods) {
+	for _, name := range strings.Fields(s) {
+		m = append(m, Method(name))
+	}
+	return m
+}
+
+// Proof says that somebody has proved to be the account's owner, how, and when.
+// It carries the account's generation and credential version as they were *before*
+// the proof was looked at: a session is started from it only if both are
+// unchanged, so a sign-in in flight cannot slip past "sign out everywhere".
 type Proof struct {
 	Account           AccountID
-	Method            Method
+	Methods           Methods
+	At                time.Time // when the last of them was proved
 	Generation        int64
 	CredentialVersion int64
 }

@@ -30,7 +30,8 @@ type Session struct {
 	Label      string // "Firefox on Linux", or what the app called itself
 	UserAgent  string // as sent, cut to 400 bytes
 	Address    netip.Addr
-	Method     Method
+	Methods    Methods   // by which its person proved who they are
+	Proved     time.Time // when they did
 	Started    time.Time
 	Seen       time.Time     // last activity known to the answer's maker
 	Idle       time.Duration // may stay unused this long

@@ -78,11 +78,11 @@ func makeAccounts(ctx context.Context, db *sql.DB) ([]exeunt.AccountID, error) {
 		all = append(all, id)
 		_, err := db.ExecContext(ctx, `INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash, password_set,
 			status, created, generation, credential_version, live_sessions, last_ended)
-			VALUES (?, ?, 'Bench', '', '', 0, 'system', 1, '', 0, 'active', ?, 1, 1, 0, 0)`, id.Bytes(), fmt.Sprint("bench", i), now)
+			VALUES (?, ?, 'Bench', '', '', 0, 'system', 1, NULL, NULL, 'active', ?, 1, 1, 0, 0)`, id.Bytes(), fmt.Sprint("bench", i), now)
 		if err == nil {
 			_, err = db.ExecContext(ctx, `WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < ?4)
-				INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, deadline, generation)
-				SELECT ?1, randomblob(16), randomblob(32), 'kept', 'bench', '', '', 'password', ?2, ?2, ?3, ?2 + 2 * ?3, ?2 + ?3, 1 FROM more`,
+				INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods, proved_at, started, seen, idle, expires, due, generation)
+				SELECT ?1, randomblob(16), randomblob(32), 'kept', 'bench', '', '', 'password', ?2, ?2, ?2, ?3, ?2 + 2 * ?3, ?2 + ?3, 1 FROM more`,
 				id.Bytes(), now, (24 * time.Hour).Milliseconds(), n)
 		}
 		if err != nil {

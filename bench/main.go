@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -182,10 +183,10 @@ func onCluster(b *bench, ctx context.Context, rounds int) error {
 func newAccount(ctx context.Context, node *app.Node) (exeunt.Proof, error) {
 	password := exeunt.NewToken(exeunt.UseInvite).Reveal()
 	operator := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "bench"}
-	if _, err := node.SignIn.AddAccount(ctx, operator, signin.NewAccount{Handle: "bench", Password: password}, false); err != nil {
+	if _, err := node.Accounts.AddAccount(ctx, operator, account.NewAccount{Handle: "bench", Password: password}, false); err != nil {
 		return exeunt.Proof{}, err
 	}
-	return node.SignIn.Password(ctx, "bench", password, operator.Address)
+	return signin.Proof(node.SignIn.Password(ctx, "bench", password, operator.Address))
 }
 
 // start starts a session of an app.

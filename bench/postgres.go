@@ -18,7 +18,7 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
@@ -48,7 +48,7 @@ func newCluster(ctx context.Context, dir string) (c *cluster, err error) {
 		conf := config.Default()
 		conf.Addr, conf.URL, conf.Data, conf.Development = "127.0.0.1:0", "http://exeunt.localhost", filepath.Join(dir, "pg"+strconv.Itoa(i)), true
 		conf.Database, conf.MasterKey = config.Secret(c.server.URL("postgres")), config.Secret(base64.StdEncoding.EncodeToString(master[:]))
-		n, err := app.New(ctx, conf, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: signin.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})
+		n, err := app.New(ctx, conf, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: password.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}

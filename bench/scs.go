@@ -27,7 +27,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
@@ -317,7 +317,7 @@ func openNode(ctx context.Context, dir, database string) (*app.Node, exeunt.Proo
 		master := exeunt.NewToken(exeunt.UseInvite).Hash()
 		c.Database, c.MasterKey = config.Secret(database), config.Secret(base64.StdEncoding.EncodeToString(master[:]))
 	}
-	n, err := app.New(ctx, c, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: signin.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})
+	n, err := app.New(ctx, c, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: password.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})
 	if err != nil {
 		return nil, exeunt.Proof{}, err
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/password"
 )
 
 const (
@@ -201,7 +201,7 @@ func (o *startOrder) timed(ctx context.Context, tokens []exeunt.Token) (ms float
 }
 
 func quiet(ctx context.Context, c config.Config) (*app.Node, error) {
-	return app.New(ctx, c, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: signin.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})
+	return app.New(ctx, c, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: password.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})
 }
 
 func timedRead(path string) (ms float64, err error) {

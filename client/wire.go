@@ -13,7 +13,8 @@ type Session struct {
 	Kind      string       `json:"kind" enum:"kept,shared,app" doc:"What it lives on: a kept browser, a shared computer's browser, or an app"`
 	Label     string       `json:"label" doc:"Device and browser, or what the app called itself"`
 	Address   string       `json:"address" doc:"Network address it was started from"`
-	Method    string       `json:"method" doc:"How the person proved who they are"`
+	Methods   []string     `json:"methods" nullable:"false" doc:"How the person proved who they are: password"`
+	Proved    time.Time    `json:"proved_at" doc:"When they did"`
 	Started   time.Time    `json:"started"`
 	Seen      time.Time    `json:"seen" doc:"Last activity"`
 	IdleAt    time.Time    `json:"idle_at" doc:"Ends then if it stays unused"`

@@ -11,6 +11,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/client/verify"
+	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/testsite"
 )
@@ -80,7 +81,7 @@ func TestAppReadsFromMemoryAndAsksBeforeItActs(t *testing.T) {
 		if got := b.post("/post", form(app)); got.status != http.StatusUnauthorized {
 			t.Fatalf("%+v", got)
 		}
-		proof, err := c.SignIn.Password(t.Context(), "ada", testnode.Password, netip.Addr{})
+		proof, err := signin.Proof(c.SignIn.Password(t.Context(), "ada", testnode.Password, netip.Addr{}))
 		if err != nil {
 			t.Fatal(err)
 		}

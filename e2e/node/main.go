@@ -22,7 +22,7 @@ import (
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/demo"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
@@ -54,7 +54,7 @@ func run(ctx context.Context, stop func()) error {
 	c := &clock{}
 	opt.Now, opt.SignUp = c.now, config.SignUpOpen
 	opt.Log = app.Logger(os.Stderr, config.Log{Level: *level, Format: "text"})
-	opt.Hashing = signin.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 4} // the tests sign in hundreds of times
+	opt.Hashing = password.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 4} // the tests sign in hundreds of times
 	opt.Policy = config.Default().Policy
 	opt.Policy.Kept.Idle, opt.Policy.Shared.Idle = kept, shared
 	var db database
@@ -170,7 +170,7 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		if err != nil {
 			return err
 		}
-		link, err := n.SignIn.OfferReset(ctx, exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}, a)
+		link, err := n.Accounts.OfferReset(ctx, exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}, a)
 		answer["link"] = n.Config.URL + "/reset/" + link.Reveal()
 		return err
 	case "head":

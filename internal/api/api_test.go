@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,7 +94,7 @@ func TestSignInListAndSignOut(t *testing.T) {
 	s := newSite(t)
 	s.NewAccount(t, "ada")
 	token, session := s.signed(t, "ada")
-	if session.Kind != "app" || session.Label != "Chirp on Pixel 8" || !session.Current || session.Method != "password" || session.Apps == nil {
+	if session.Kind != "app" || session.Label != "Chirp on Pixel 8" || !session.Current || !slices.Equal(session.Methods, []string{"password"}) || session.Proved.IsZero() || session.Proved.After(session.Started) || session.Apps == nil {
 		t.Errorf("%+v", session)
 	}
 	if session.ExpiresAt.Sub(session.Started) != 180*24*time.Hour || session.IdleAt.Sub(session.Seen) != 30*24*time.Hour || session.Started.Location() != time.UTC {

@@ -12,7 +12,7 @@ import (
 // session writes a session down for the wire.
 func (a *API) session(s exeunt.Session, current exeunt.SessionID) client.Session {
 	out := client.Session{
-		ID: s.ID.String(), Kind: string(s.Kind), Label: s.Label, Method: string(s.Method),
+		ID: s.ID.String(), Kind: string(s.Kind), Label: s.Label, Methods: s.Methods.Strings(), Proved: utc(s.Proved),
 		Started: utc(s.Started), Seen: utc(s.Seen), IdleAt: utc(s.IdleAt()), ExpiresAt: utc(s.ExpiresAt),
 		Current: s.ID == current, Ended: ended(s.End), Apps: []client.AppSession{},
 	}

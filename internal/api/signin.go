@@ -9,6 +9,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
 )
 
 func (a *API) signInCalls(h huma.API) {
@@ -25,7 +26,7 @@ type signInInput struct {
 type signInOutput struct{ Body client.SignedIn }
 
 func (a *API) signIn(ctx context.Context, in *signInInput) (*signInOutput, error) {
-	proof, err := a.SignIn.Password(ctx, in.Body.Identifier, string(in.Body.Password), addressOf(ctx))
+	proof, err := signin.Proof(a.SignIn.Password(ctx, in.Body.Identifier, string(in.Body.Password), addressOf(ctx)))
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}

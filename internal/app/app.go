@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/feed"
@@ -25,6 +26,7 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/pages"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/web"
@@ -36,8 +38,8 @@ type Options struct {
 	Version string // of the program, for operators
 	// Now is the clock; nil means Clock(). Tests bring their own.
 	Now func() time.Time
-	// Hashing is the cost of password hashes; zero means signin.DefaultHashing.
-	Hashing signin.Hashing
+	// Hashing is the cost of password hashes; zero means password.DefaultHashing.
+	Hashing password.Hashing
 	// NewKeys makes new keys in place of those that cannot be opened any more.
 	NewKeys bool
 }
@@ -48,6 +50,7 @@ type Node struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service
 	OAuth     *oauth.Service
+	Accounts  *account.Service
 	Store     *store.Store
 	Live      *live.Index
 
@@ -86,8 +89,8 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	if opt.Now == nil {
 		opt.Now = Clock()
 	}
-	if opt.Hashing == (signin.Hashing{}) {
-		opt.Hashing = signin.DefaultHashing()
+	if opt.Hashing == (password.Hashing{}) {
+		opt.Hashing = password.DefaultHashing()
 	}
 	n := &Node{givenClock: givenClock, Config: c, log: opt.Log, now: opt.Now, draining: make(chan struct{}), started: opt.Now(), version: opt.Version}
 	// Before anything is made or announced.
@@ -134,13 +137,14 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	n.browser = web.Browser{Authority: n.Authority, Cookies: web.Cookies{Pairs: n.pairs, Notices: n.notices}, Now: n.now}
-	n.SignIn, err = signin.New(signin.Config{
-		Store: n.Store, Authority: n.Authority, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
-		Now: n.now, Log: n.log, Hashing: opt.Hashing,
-	})
+	hasher, err := password.New(opt.Hashing)
 	if err != nil {
 		return err
 	}
+	n.SignIn = signin.New(signin.Config{Store: n.Store, Hasher: hasher, Now: n.now, Log: n.log})
+	n.Accounts = account.New(account.Config{
+		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen, Now: n.now, Log: n.log,
+	})
 	if err := n.openSurfaces(); err != nil {
 		return err
 	}
@@ -301,7 +305,7 @@ func (n *Node) Close() error {
 	}
 	var errs []error
 	if n.Store != nil {
-		if n.SignIn != nil && !n.Store.Failed() {
+		if n.Accounts != nil && !n.Store.Failed() {
 			// Without it the next start is slower, and nothing else.
 			if err := n.saveKnown(context.Background()); err != nil {
 				n.log.Warn("the next start will load sessions one by one", "err", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
@@ -38,12 +39,12 @@ func TestMain(m *testing.M) {
 func workUntilKilled(dir string) error {
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", dir, true
-	n, err := New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler), Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
+	n, err := New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler), Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
-	proof, err := n.SignIn.Password(ctx, "ada", password, exeunt.System().Address)
+	proof, err := signin.Proof(n.SignIn.Password(ctx, "ada", adasPassword, exeunt.System().Address))
 	if err != nil {
 		return err
 	}

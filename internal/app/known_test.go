@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/testpg"
@@ -38,7 +40,7 @@ func start(t *testing.T, c config.Config) run {
 func startLoud(t *testing.T, c config.Config) (run, *bytes.Buffer) {
 	t.Helper()
 	said := &bytes.Buffer{}
-	n, err := New(context.Background(), c, Options{Log: slog.New(slog.NewTextHandler(said, nil)), Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
+	n, err := New(context.Background(), c, Options{Log: slog.New(slog.NewTextHandler(said, nil)), Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +55,11 @@ func (r run) stop() {
 	}
 }
 
-const password = "plum orbit candle ninety"
+const adasPassword = "plum orbit candle ninety"
 
 func (r run) signIn() (exeunt.Token, exeunt.Session) {
 	r.t.Helper()
-	proof, err := r.SignIn.Password(r.t.Context(), "ada", password, exeunt.System().Address)
+	proof, err := signin.Proof(r.SignIn.Password(r.t.Context(), "ada", adasPassword, exeunt.System().Address))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -106,7 +108,7 @@ func site(t *testing.T) config.Config {
 
 func (r run) addAda() {
 	r.t.Helper()
-	if _, err := r.SignIn.AddAccount(r.t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, signin.NewAccount{Handle: "ada", Password: password}, false); err != nil {
+	if _, err := r.Accounts.AddAccount(r.t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, account.NewAccount{Handle: "ada", Password: adasPassword}, false); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -383,7 +385,7 @@ func TestMaxTokens(t *testing.T) {
 	c.MaxTokens = 1000
 	r := start(t, c)
 	var tokens []exeunt.Token
-	proof, err := r.SignIn.Password(t.Context(), "ada", password, exeunt.System().Address)
+	proof, err := signin.Proof(r.SignIn.Password(t.Context(), "ada", adasPassword, exeunt.System().Address))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/control"
-	"github.com/exeunt/exeunt/internal/signin"
 )
 
 // Limits of a connection. Streams lift those of a request for themselves and
@@ -132,7 +132,7 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 		}
 		return "", nil
 	}
-	t, _, err := n.SignIn.Invite(ctx, signin.Invitation{Expires: n.now().Add(signin.FirstInviteLife)})
+	t, _, err := n.Accounts.Invite(ctx, account.Invitation{Expires: n.now().Add(account.FirstInviteLife)})
 	if err != nil {
 		return "", err
 	}

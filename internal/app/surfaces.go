@@ -30,7 +30,7 @@ func (n *Node) openSurfaces() error {
 		return fmt.Errorf("templates: %w", err)
 	}
 	page := pages.New(pages.Deps{
-		Authority: n.Authority, SignIn: n.SignIn, OAuth: n.OAuth, Browser: n.browser, Peers: n.peers, UI: faces,
+		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser, Peers: n.peers, UI: faces,
 		Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
@@ -112,7 +112,7 @@ func plain(w http.ResponseWriter, ok bool, yes, no string) {
 
 func (n *Node) controlHandler() http.Handler {
 	s := &control.Server{
-		Operate: &operate.Service{Authority: n.Authority}, SignIn: n.SignIn, Surface: web.Surface{Fail: control.Fail, Log: n.log},
+		Operate: &operate.Service{Authority: n.Authority}, Accounts: n.Accounts, Surface: web.Surface{Fail: control.Fail, Log: n.log},
 		Version: n.version, URL: n.Config.URL, Started: n.started, Link: n.inviteLink, ResetLink: n.resetLink,
 	}
 	return s.Handler()

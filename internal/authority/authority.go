@@ -9,6 +9,7 @@ package authority
 
 import (
 	"context"
+
 	"log/slog"
 	"sync"
 	"time"

@@ -62,14 +62,6 @@ func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt
 	return a.end(ctx, by, rev, store.Change{Status: exeunt.AccountDisabled})
 }
 
-// Enable lets a disabled account sign in again. It revives no session.
-func (a *Authority) Enable(ctx context.Context, by exeunt.Actor, account exeunt.AccountID) error {
-	if by.Kind != exeunt.ActorOperator {
-		return exeunt.ErrForbidden
-	}
-	return a.store.Enable(ctx, account, by, a.now())
-}
-
 func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change store.Change) (Ending, error) {
 	if !by.MayEnd(rev) {
 		if by.Kind == exeunt.ActorPerson && by.Account != rev.Account {

@@ -135,7 +135,7 @@ func (n *node) proof(id exeunt.AccountID) exeunt.Proof {
 	if err != nil {
 		n.t.Fatalf("account: %v", err)
 	}
-	return exeunt.Proof{Account: id, Method: exeunt.MethodPassword, Generation: a.Generation, CredentialVersion: a.CredentialVersion}
+	return exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, At: n.Now(), Generation: a.Generation, CredentialVersion: a.CredentialVersion}
 }
 
 func (n *node) signIn(id exeunt.AccountID, kind exeunt.SessionKind) (exeunt.Token, exeunt.Session) {
@@ -239,4 +239,10 @@ func wantErr(t tester, err, want error) {
 	}
 }
 
-func profileChange(name *string) store.ProfileChange { return store.ProfileChange{Name: name} }
+// rename changes the name of the actor's account, as internal/account does.
+func (n *node) rename(ctx context.Context, by exeunt.Actor, name string) error {
+	_, err := n.SaveProfile(ctx, by.Account, func(ctx context.Context) (exeunt.Profile, error) {
+		return n.store.ChangeProfile(ctx, by.Account, store.ProfileChange{Name: &name}, by, n.Now())
+	})
+	return err
+}

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/store"
 )
 
 // listLimit bounds how many sessions a list declares ended before it is read.
@@ -76,40 +75,15 @@ func (a *Authority) declareOverdue(ctx context.Context, account exeunt.AccountID
 	return nil
 }
 
-// ProfileChange is what an account may change of its profile.
-type ProfileChange = store.ProfileChange
-
-// ChangeProfile changes an account's profile, in the store and in memory.
-func (a *Authority) ChangeProfile(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, c ProfileChange) error {
-	if by.Kind == exeunt.ActorPerson && by.Account != id {
-		return exeunt.ErrForbidden
-	}
-	_, err := a.profile(ctx, id, func(ctx context.Context) (exeunt.Profile, error) {
-		return a.store.ChangeProfile(ctx, id, c, by, a.now())
-	})
-	return err
-}
-
-// ConfirmEmail confirms, on an operator's word, that an address is the account's
-// owner's, and returns the address as it stands in the account. ErrOtherEmail
-// when the account has another.
-func (a *Authority) ConfirmEmail(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, email string) (string, error) {
-	if by.Kind != exeunt.ActorOperator {
-		return "", exeunt.ErrForbidden
-	}
-	p, err := a.profile(ctx, id, func(ctx context.Context) (exeunt.Profile, error) {
-		return a.store.ConfirmEmail(ctx, id, email, by, a.now())
-	})
-	return p.Email, err
-}
-
-// profile changes a profile in the store, then in memory. Whoever goes away
-// while it is being committed has changed it all the same, and memory must
+// SaveProfile has a changed profile saved, then takes it to memory. Whoever goes
+// away while it is being committed has changed it all the same, and memory must
 // follow.
-func (a *Authority) profile(ctx context.Context, id exeunt.AccountID, change func(context.Context) (exeunt.Profile, error)) (exeunt.Profile, error) {
+func (a *Authority) SaveProfile(
+	ctx context.Context, id exeunt.AccountID, save func(context.Context) (exeunt.Profile, error),
+) (exeunt.Profile, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
-	p, err := change(ctx)
+	p, err := save(ctx)
 	if err == nil {
 		a.live.SetProfile(id, p)
 	}

@@ -251,7 +251,7 @@ func (m *machine) disable(t *rapid.T) {
 
 func (m *machine) enable(t *rapid.T) {
 	a := m.pickAccount(t)
-	if err := m.n.Enable(ctx, operator, a.id); err != nil {
+	if err := m.n.store.Enable(ctx, a.id, operator, m.n.Now()); err != nil {
 		t.Fatalf("enable: %v", err)
 	}
 	a.disabled = false

@@ -37,7 +37,7 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended),
 		Session: exeunt.Session{
 			ID: exeunt.NewSessionID(), Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
-			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Method: in.Proof.Method,
+			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Methods: in.Proof.Methods, Proved: in.Proof.At,
 			Started: now, Seen: now, Idle: limits.Idle, ExpiresAt: now.Add(limits.Absolute), Generation: in.Proof.Generation,
 		},
 	}

@@ -123,7 +123,7 @@ func TestWhatIsNeverThrottled(t *testing.T) {
 		},
 		"the disabling": func(s, _ exeunt.Session) error {
 			_, err := n.Disable(ctx, operator, s.Account)
-			return errors.Join(err, n.Enable(ctx, operator, s.Account))
+			return errors.Join(err, n.store.Enable(ctx, s.Account, operator, n.Now()))
 		},
 	} {
 		for range perAccount.Burst + 2 {

@@ -255,7 +255,7 @@ func TestChangedProfilesAreTold(t *testing.T) {
 	token, s := n.signIn(n.account(), exeunt.KindKept)
 	n.want(token, live.Usable)
 	name := "Ada Lovelace"
-	if err := n.ChangeProfile(ctx, personIn(s), s.Account, profileChange(&name)); err != nil {
+	if err := n.rename(ctx, personIn(s), name); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -15,15 +15,15 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/operate"
-	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
 // Server answers operators.
 type Server struct {
 	Operate      *operate.Service
-	SignIn       *signin.Service
+	Accounts     *account.Service
 	Surface      web.Surface // its Fail is the function Fail
 	Version, URL string      // of the node
 	Started      time.Time
@@ -231,6 +231,12 @@ func noAccount(err error, handle string) error {
 	return named(err, "there is no account @"+strings.TrimPrefix(handle, "@"))
 }
 
+// account returns the account that the address names.
+func (s *Server) account(r *http.Request) (exeunt.Account, error) {
+	a, err := s.Operate.Account(r.Context(), operator(), r.PathValue("handle"))
+	return a, noAccount(err, r.PathValue("handle"))
+}
+
 func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {
 	var f exeunt.AccountFilter
 	var err error
@@ -253,15 +259,15 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if n.Password != "" {
-		id, err := s.SignIn.AddAccount(r.Context(), operator(), signin.NewAccount{Handle: n.Handle, Name: n.Name, Email: n.Email, Password: n.Password}, n.EmailConfirmed)
+		id, err := s.Accounts.AddAccount(r.Context(), operator(), account.NewAccount{Handle: n.Handle, Name: n.Name, Email: n.Email, Password: n.Password}, n.EmailConfirmed)
 		if err != nil {
 			return err
 		}
 		return reply(w, Added{ID: id.String()})
 	}
-	t, replaced, err := s.SignIn.Invite(r.Context(), signin.Invitation{
+	t, replaced, err := s.Accounts.Invite(r.Context(), account.Invitation{
 		Handle: n.Handle, Name: n.Name, Email: n.Email, EmailConfirmed: n.EmailConfirmed,
-		Expires: s.SignIn.Now().Add(signin.InviteLife),
+		Expires: s.Accounts.Now().Add(account.InviteLife),
 	})
 	if err != nil {
 		return err
@@ -271,11 +277,11 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 
 // reset makes a link with which the account's owner sets a new password.
 func (s *Server) reset(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.Operate.Account(r.Context(), operator(), r.PathValue("handle"))
+	a, err := s.account(r)
 	if err != nil {
-		return noAccount(err, r.PathValue("handle"))
+		return err
 	}
-	t, err := s.SignIn.OfferReset(r.Context(), operator(), a)
+	t, err := s.Accounts.OfferReset(r.Context(), operator(), a)
 	if err != nil {
 		return err
 	}
@@ -283,7 +289,7 @@ func (s *Server) reset(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) invites(w http.ResponseWriter, r *http.Request) error {
-	list, err := s.SignIn.Invites(r.Context())
+	list, err := s.Accounts.Invites(r.Context())
 	if err != nil {
 		return err
 	}
@@ -303,7 +309,7 @@ func (s *Server) invites(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) uninvite(w http.ResponseWriter, r *http.Request) error {
 	handle := r.PathValue("handle")
-	n, err := s.SignIn.Uninvite(r.Context(), handle)
+	n, err := s.Accounts.Uninvite(r.Context(), handle)
 	if err != nil {
 		return named(err, "no link is open for @"+strings.TrimPrefix(handle, "@"))
 	}
@@ -328,17 +334,25 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) disable(w http.ResponseWriter, r *http.Request) error {
-	out, err := s.Operate.Disable(r.Context(), operator(), r.PathValue("handle"))
+	a, err := s.account(r)
 	if err != nil {
-		return noAccount(err, r.PathValue("handle"))
+		return err
+	}
+	out, err := s.Accounts.Disable(r.Context(), operator(), a)
+	if err != nil {
+		return err
 	}
 	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
 }
 
 func (s *Server) enable(w http.ResponseWriter, r *http.Request) error {
-	already, err := s.Operate.Enable(r.Context(), operator(), r.PathValue("handle"))
+	a, err := s.account(r)
 	if err != nil {
-		return noAccount(err, r.PathValue("handle"))
+		return err
+	}
+	already, err := s.Accounts.Enable(r.Context(), operator(), a)
+	if err != nil {
+		return err
 	}
 	return reply(w, Ending{Already: already})
 }
@@ -348,11 +362,14 @@ func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, &in); err != nil {
 		return err
 	}
-	a, err := s.Operate.ConfirmEmail(r.Context(), operator(), r.PathValue("handle"), in.Email)
+	a, err := s.account(r)
 	if err != nil {
-		return noAccount(err, r.PathValue("handle"))
+		return err
 	}
-	return reply(w, EmailOf{Handle: a.Handle, Email: a.Email})
+	if in.Email, err = s.Accounts.ConfirmEmail(r.Context(), operator(), a.ID, in.Email); err != nil {
+		return err
+	}
+	return reply(w, EmailOf{Handle: a.Handle, Email: in.Email})
 }
 
 func sessionWire(v *exeunt.Session) Session {

@@ -15,8 +15,9 @@ import (
 	"testing"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/config"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/password"
 )
 
 // childFolder names, in a copy of the test's own program, the data folder to
@@ -40,7 +41,7 @@ func testOptions(dir string) Options {
 	return Options{
 		Data: dir, Addr: "127.0.0.1:0", AppAddr: "127.0.0.1:0", SignUp: config.SignUpOpen,
 		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
+		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
 	}
 }
 
@@ -64,7 +65,7 @@ func addCrowd(ctx context.Context, s *Stage) error {
 			continue
 		}
 		by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}
-		if _, err := s.Node.SignIn.AddAccount(ctx, by, signin.NewAccount{Handle: crowdHandle(i), Password: crowdPassword}, false); err != nil {
+		if _, err := s.Node.Accounts.AddAccount(ctx, by, account.NewAccount{Handle: crowdHandle(i), Password: crowdPassword}, false); err != nil {
 			return err
 		}
 	}
@@ -76,7 +77,7 @@ func newcomer(t *testing.T, s *Stage) Account {
 	t.Helper()
 	a := Account{Handle: "n" + strings.ToLower(rand.Text())[:12], Password: crowdPassword}
 	by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}
-	if _, err := s.Node.SignIn.AddAccount(t.Context(), by, signin.NewAccount{Handle: a.Handle, Password: a.Password}, false); err != nil {
+	if _, err := s.Node.Accounts.AddAccount(t.Context(), by, account.NewAccount{Handle: a.Handle, Password: a.Password}, false); err != nil {
 		t.Fatal(err)
 	}
 	return a

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
@@ -159,9 +160,9 @@ func seed(ctx context.Context, c config.Config, opt app.Options, d Accounts) err
 	for i, history := range [][]seeded{adasPast, gracesPast} {
 		a := d.Accounts[i]
 		clock.set(ago(70 * day))
-		new := signin.NewAccount{Handle: a.Handle, Name: a.Name, Email: a.Handle + "@example.com", Password: a.Password}
+		new := account.NewAccount{Handle: a.Handle, Name: a.Name, Email: a.Handle + "@example.com", Password: a.Password}
 		operator := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "demo"}
-		if _, err := node.SignIn.AddAccount(ctx, operator, new, true); err != nil {
+		if _, err := node.Accounts.AddAccount(ctx, operator, new, true); err != nil {
 			return errors.Join(fmt.Errorf("seed @%s: %w", a.Handle, err), node.Close())
 		}
 		if err := live(ctx, node, clock, a, history); err != nil {
@@ -183,7 +184,7 @@ func live(ctx context.Context, node *app.Node, clock *past, a Account, history [
 	for i, h := range history {
 		moments = append(moments, moment{h.started, func() (err error) {
 			address := netip.MustParseAddr(h.address)
-			proof, err := node.SignIn.Password(ctx, a.Handle, a.Password, address)
+			proof, err := signin.Proof(node.SignIn.Password(ctx, a.Handle, a.Password, address))
 			if err != nil {
 				return err
 			}

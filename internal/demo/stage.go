@@ -16,7 +16,7 @@ import (
 	"github.com/exeunt/exeunt/examples/chirp"
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/password"
 )
 
 // Options say where and how the demo runs.
@@ -29,7 +29,7 @@ type Options struct {
 	Log     *slog.Logger
 	Version string
 	Now     func() time.Time // nil is the real clock
-	Hashing signin.Hashing   // zero is the default
+	Hashing password.Hashing // zero is the default
 	// Nodes, if above 1, all on Database, an empty PostgreSQL database or the
 	// demo's own.
 	Nodes    int

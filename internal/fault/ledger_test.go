@@ -13,8 +13,8 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -77,10 +77,10 @@ func newHome(t testing.TB, url string, people int) *home {
 func (h *home) populate(t testing.TB, people int) {
 	t.Helper()
 	for i := range people {
-		id, err := h.SignIn.AddAccount(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"},
-			signin.NewAccount{Handle: fmt.Sprintf("person%d", i), Password: testnode.Password}, false)
+		id, err := h.Accounts.AddAccount(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"},
+			account.NewAccount{Handle: fmt.Sprintf("person%d", i), Password: testnode.Password}, false)
 		must(t, err)
-		h.people = append(h.people, exeunt.Proof{Account: id, Method: exeunt.MethodPassword, Generation: 1, CredentialVersion: 1})
+		h.people = append(h.people, exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, Generation: 1, CredentialVersion: 1})
 	}
 }
 

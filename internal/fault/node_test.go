@@ -26,7 +26,7 @@ import (
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
@@ -65,7 +65,7 @@ func serve() error {
 	}
 	defer l.Close()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	node, err := app.New(ctx, conf, app.Options{Log: log, Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4}})
+	node, err := app.New(ctx, conf, app.Options{Log: log, Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4}})
 	if err != nil {
 		return err
 	}

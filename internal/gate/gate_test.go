@@ -10,7 +10,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -162,7 +162,7 @@ func TestGateFollowsTheProfile(t *testing.T) {
 	token, s := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	ask(g, withBearer(token))
 	name := "Countess"
-	if err := n.ChangeProfile(t.Context(), testnode.PersonIn(s), s.Account, authority.ProfileChange{Name: &name}); err != nil {
+	if err := n.Accounts.ChangeProfile(t.Context(), testnode.PersonIn(s), account.Profile{Name: name}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := ask(g, withBearer(token)).Header().Get(client.HeaderName); got != name {

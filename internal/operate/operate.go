@@ -1,10 +1,9 @@
-// Package operate is what operators may do: look at sessions, at accounts and at
-// what was done to them, end sessions, disable and enable accounts, confirm
-// addresses.
+// Package operate is what operators may do to sessions: look at them, at accounts
+// and at what was done to them, and end them.
 //
 // It owns the rules of that, for whatever surface operators use, and refuses every
-// other actor. Endings are the authority's. How people's accounts and one-time
-// links are made is signin's.
+// other actor. Endings are the authority's. What changes people, also on an
+// operator's word, is account's.
 package operate
 
 import (
@@ -138,41 +137,4 @@ func (s *Service) Audit(ctx context.Context, by exeunt.Actor, handle string, f e
 		out.Total, err = s.Authority.CountAudit(ctx, f)
 	}
 	return out, err
-}
-
-// Disable stops an account from signing in and ends all its sessions.
-func (s *Service) Disable(ctx context.Context, by exeunt.Actor, handle string) (authority.Ending, error) {
-	a, err := s.Account(ctx, by, handle)
-	switch {
-	case err != nil:
-		return authority.Ending{}, err
-	case a.Status == exeunt.AccountDisabled:
-		return authority.Ending{Already: true}, nil
-	}
-	return s.Authority.Disable(ctx, by, a.ID)
-}
-
-// Enable lets a disabled account sign in again; already reports that it could. No
-// session comes back.
-func (s *Service) Enable(ctx context.Context, by exeunt.Actor, handle string) (already bool, err error) {
-	a, err := s.Account(ctx, by, handle)
-	switch {
-	case err != nil:
-		return false, err
-	case a.Status == exeunt.AccountActive:
-		return true, nil
-	}
-	return false, s.Authority.Enable(ctx, by, a.ID)
-}
-
-// ConfirmEmail confirms that an address is the account's owner's, and returns the
-// account with the address as it stands there. ErrOtherEmail when it has another.
-func (s *Service) ConfirmEmail(ctx context.Context, by exeunt.Actor, handle, email string) (exeunt.Account, error) {
-	a, err := s.Account(ctx, by, handle)
-	if err != nil {
-		return a, err
-	}
-	a.Email, err = s.Authority.ConfirmEmail(ctx, by, a.ID, email)
-	a.EmailConfirmed = err == nil
-	return a, err
 }

@@ -45,12 +45,6 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 			out, err := s.EndSessions(ctx, by, "ada")
 			return out.Ended != 0, err
 		},
-		"disable": func(by exeunt.Actor) (any, error) { out, err := s.Disable(ctx, by, "ada"); return out.Ended != 0, err },
-		"enable":  func(by exeunt.Actor) (any, error) { return s.Enable(ctx, by, "ada") },
-		"confirm": func(by exeunt.Actor) (any, error) {
-			a, err := s.ConfirmEmail(ctx, by, "ada", "")
-			return a.Handle != "", err
-		},
 	} {
 		for _, by := range []exeunt.Actor{{}, testnode.PersonIn(v), exeunt.System()} {
 			if told, err := call(by); !errors.Is(err, exeunt.ErrForbidden) || told != false {
@@ -79,21 +73,10 @@ func TestOperatorsMayRepeat(t *testing.T) {
 	if got, err := s.Session(t.Context(), operator, v.ID); err != nil || got.End == nil || got.End.Reason != exeunt.ReasonAdministrator || got.Handle != "ada" {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for again := range 2 {
-		out, err := s.Disable(t.Context(), operator, "@ada")
-		if err != nil || out.Already != (again == 1) || out.Ended != int64(1-again) {
-			t.Errorf("disable: %+v, %v", out, err)
-		}
-	}
-	for again := range 2 {
-		if already, err := s.Enable(t.Context(), operator, "ada"); err != nil || already != (again == 1) {
-			t.Errorf("enable: %v, %v", already, err)
-		}
-	}
 	for _, f := range []exeunt.AuditFilter{{}, {Limit: 2}} {
 		page, err := s.Audit(t.Context(), operator, "ada", f)
-		// Two sign-ins, the sign-up, two endings, and enabling.
-		if want := int64(6); err != nil || page.Total != want || page.Items[0].Action != exeunt.AuditStatus {
+		// Two sign-ins, the sign-up and an ending.
+		if want := int64(4); err != nil || page.Total != want || page.Items[0].Action != exeunt.AuditEnd {
 			t.Errorf("%d entries, want %d: %+v, %v", page.Total, want, page.Items, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
@@ -39,7 +40,7 @@ func newNode(t testing.TB) *node {
 	faces, err := ui.New()
 	n.must(err)
 	n.pages = New(Deps{
-		Authority: n.Authority, SignIn: n.SignIn, OAuth: n.OAuth, Browser: n.Browser, UI: faces,
+		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.Browser, UI: faces,
 		Policy: exeunt.DefaultPolicy(), Retention: testnode.Retention.Ended, Now: n.Now, Log: n.Log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}
@@ -71,7 +72,7 @@ func (n *node) signedIn(handle string) *browser {
 // app starts a session of an app with a bearer token.
 func (n *node) app(handle, label string) (exeunt.Token, exeunt.SessionID) {
 	n.t.Helper()
-	proof, err := n.SignIn.Password(n.t.Context(), handle, password, netip.Addr{})
+	proof, err := signin.Proof(n.SignIn.Password(n.t.Context(), handle, password, netip.Addr{}))
 	n.must(err)
 	token, s, err := n.Start(n.t.Context(), authority.SignIn{Proof: proof, Kind: exeunt.KindApp, Label: label})
 	n.must(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -19,6 +20,7 @@ type Deps struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service
 	OAuth     *oauth.Service
+	Accounts  *account.Service
 	Browser   web.Browser
 	Peers     web.Peers
 	UI        *ui.UI

@@ -17,7 +17,7 @@ func (p *Pages) resetForm(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wrong error) error {
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address is a secret
-	a, err := p.SignIn.LookAtReset(r.Context(), inviteToken(r))
+	a, err := p.Accounts.LookAtReset(r.Context(), inviteToken(r))
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wr
 // is signed in by it: whoever has set it shows that they know it.
 func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	_, err := p.SignIn.Reset(r.Context(), inviteToken(r), r.PostFormValue("password"), p.Peers.Address(r))
+	_, err := p.Accounts.Reset(r.Context(), inviteToken(r), r.PostFormValue("password"), p.Peers.Address(r))
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
 		return p.showReset(w, r, status, err)
 	}

@@ -14,7 +14,7 @@ func TestResetLink(t *testing.T) {
 	signedIn := n.signedIn("ada")
 	a, err := n.Account(t.Context(), id)
 	n.must(err)
-	token, err := n.SignIn.OfferReset(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, a)
+	token, err := n.Accounts.OfferReset(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, a)
 	n.must(err)
 	link := "/reset/" + token.Reveal()
 	b := newBrowser(n)

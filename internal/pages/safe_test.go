@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/account"
 )
 
 // newRequest is a bare request of a browser to this site.
@@ -26,7 +26,7 @@ func TestGetChangesNothing(t *testing.T) {
 	n.account("ada")
 	b := n.signedIn("ada")
 	n.app("ada", "Chirp on Pixel 8")
-	invite, _, err := n.SignIn.Invite(t.Context(), signin.Invitation{Expires: n.Now().Add(1 << 40)})
+	invite, _, err := n.Accounts.Invite(t.Context(), account.Invitation{Expires: n.Now().Add(1 << 40)})
 	n.must(err)
 	get, post := addresses(n)
 	get = append(get, "/setup/"+invite.Reveal(), "/signout?scope=account", "/signout?scope=others&session="+b.session().String(),
@@ -56,7 +56,7 @@ func TestForgedPosts(t *testing.T) {
 	n.account("ada")
 	b := n.signedIn("ada")
 	n.app("ada", "Chirp on Pixel 8")
-	invite, _, err := n.SignIn.Invite(t.Context(), signin.Invitation{Expires: n.Now().Add(1 << 40)})
+	invite, _, err := n.Accounts.Invite(t.Context(), account.Invitation{Expires: n.Now().Add(1 << 40)})
 	n.must(err)
 	_, post := addresses(n)
 	form := b.fields(appQuery("s"))

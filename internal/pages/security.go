@@ -1,10 +1,14 @@
 package pages
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
 
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
+	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -33,7 +37,8 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 
 // changePassword sets a new password and ends every other session.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	done, err := p.SignIn.ChangePassword(r.Context(), v.Actor(r, p.Peers), r.PostFormValue("current"), r.PostFormValue("password"))
+	by := v.Actor(r, p.Peers)
+	done, err := p.Accounts.ChangePassword(r.Context(), by, r.PostFormValue("password"), p.confirm(r, by))
 	if status := refusal(w, err); status != 0 {
 		return p.showSecurity(w, r, v, status, &ui.SecurityView{Err: err})
 	}
@@ -42,4 +47,12 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Vis
 	}
 	p.leaveNotice(w, noticePassword, url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}})
 	return redirect(w, "/security")
+}
+
+// confirm has the actor prove who they are by the current password, which stands in
+// the same form as what they want changed.
+func (p *Pages) confirm(r *http.Request, by exeunt.Actor) account.Prove {
+	return func(ctx context.Context) (exeunt.Proof, error) {
+		return signin.Proof(p.SignIn.Confirm(ctx, by, r.PostFormValue("current")))
+	}
 }

@@ -5,8 +5,7 @@ import (
 	"net/url"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -38,8 +37,8 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 // changeProfile saves name and e-mail address; another address needs the current
 // password.
 func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	in := signin.Profile{Name: r.PostFormValue("name"), Email: r.PostFormValue("email"), Current: r.PostFormValue("current")}
-	err := p.SignIn.ChangeProfile(r.Context(), v.Actor(r, p.Peers), in)
+	in, by := account.Profile{Name: r.PostFormValue("name"), Email: r.PostFormValue("email")}, v.Actor(r, p.Peers)
+	err := p.Accounts.ChangeProfile(r.Context(), by, in, p.confirm(r, by))
 	if status := refusal(w, err); status != 0 {
 		return p.showSettings(w, r, v, status, &ui.SettingsView{Name: in.Name, Email: in.Email, Err: err})
 	}
@@ -49,8 +48,7 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visi
 // changeDisplay saves the choice of light or dark.
 func (p *Pages) changeDisplay(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	display := exeunt.ParseDisplay(r.PostFormValue("display"))
-	change := authority.ProfileChange{Display: &display}
-	return p.saved(w, p.Authority.ChangeProfile(r.Context(), v.Actor(r, p.Peers), v.Answer.Account, change))
+	return p.saved(w, p.Accounts.ChangeDisplay(r.Context(), v.Actor(r, p.Peers), display))
 }
 
 func (p *Pages) saved(w http.ResponseWriter, err error) error {

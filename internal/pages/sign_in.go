@@ -7,6 +7,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -25,7 +26,7 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 // showSignIn fills in what every showing of the form has. Somebody who is
 // signed in already is told whom signing in again signs out.
 func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SignInView) error {
-	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.SignIn.SignUpOpen
+	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.Accounts.SignUpOpen
 	if q, err := p.appRequestIn(view.Return); err == nil {
 		view.Client = &q.App
 		allow(w, q)
@@ -45,7 +46,8 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	proof, err := p.SignIn.Password(r.Context(), r.PostFormValue("identifier"), r.PostFormValue("password"), p.Peers.Address(r))
+	proof, err := signin.Proof(p.SignIn.Password(
+		r.Context(), r.PostFormValue("identifier"), r.PostFormValue("password"), p.Peers.Address(r)))
 	if err == nil {
 		err = p.enter(w, r, v, proof)
 	}

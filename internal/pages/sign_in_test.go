@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/account"
 )
 
 func TestSignIn(t *testing.T) {
@@ -142,7 +142,7 @@ func TestSignUp(t *testing.T) {
 
 func TestSignUpClosed(t *testing.T) {
 	n := newNode(t)
-	n.SignIn.SignUpOpen = false
+	n.Accounts.SignUpOpen = false
 	b := newBrowser(n)
 	b.get("/signup").is(http.StatusForbidden).says("by invitation")
 	b.post("/signup", url.Values{"handle": {"grace"}, "password": {password}}).is(http.StatusForbidden)
@@ -151,7 +151,7 @@ func TestSignUpClosed(t *testing.T) {
 
 func TestSetupLink(t *testing.T) {
 	n := newNode(t)
-	token, _, err := n.SignIn.Invite(t.Context(), signin.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.Now().Add(time.Hour)})
+	token, _, err := n.Accounts.Invite(t.Context(), account.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.Now().Add(time.Hour)})
 	n.must(err)
 	link := "/setup/" + token.Reveal()
 	b := newBrowser(n)

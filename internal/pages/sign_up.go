@@ -6,7 +6,7 @@ import (
 	"net/http"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -18,7 +18,7 @@ func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 		return exeunt.ErrUnavailable
 	case v.SignedIn():
 		return redirect(w, "/")
-	case !p.SignIn.SignUpOpen:
+	case !p.Accounts.SignUpOpen:
 		return exeunt.ErrSignUpClosed
 	}
 	return p.showSignUp(w, r, http.StatusOK, &ui.SignUpView{Return: notFront(returnPath(r.URL.Query().Get("return")))})
@@ -41,7 +41,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	case v.SignedIn(): // the form was rendered for nobody
 		return exeunt.ErrOtherAccount
 	}
-	proof, err := p.SignIn.SignUp(r.Context(), newAccount(r), p.Peers.Address(r))
+	proof, err := p.Accounts.SignUp(r.Context(), newAccount(r), p.Peers.Address(r))
 	if status := refusal(w, err); status != 0 {
 		return p.showSignUp(w, r, status, signUpAgain(r, err))
 	}
@@ -60,8 +60,8 @@ func (p *Pages) enterNew(w http.ResponseWriter, r *http.Request, v web.Visitor, 
 	return nil
 }
 
-func newAccount(r *http.Request) signin.NewAccount {
-	return signin.NewAccount{
+func newAccount(r *http.Request) account.NewAccount {
+	return account.NewAccount{
 		Handle: r.PostFormValue("handle"), Name: r.PostFormValue("name"),
 		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"),
 	}
@@ -89,7 +89,7 @@ func (p *Pages) setupForm(w http.ResponseWriter, r *http.Request) error {
 // fillInvite puts in what the link fixes.
 func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.SignUpView) error {
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address is a secret
-	invite, err := p.SignIn.LookAtInvite(r.Context(), inviteToken(r))
+	invite, err := p.Accounts.LookAtInvite(r.Context(), inviteToken(r))
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 	if v.Indeterminate() {
 		return exeunt.ErrUnavailable
 	}
-	proof, err := p.SignIn.Redeem(r.Context(), inviteToken(r), newAccount(r), p.Peers.Address(r))
+	proof, err := p.Accounts.Redeem(r.Context(), inviteToken(r), newAccount(r), p.Peers.Address(r))
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
 		view := signUpAgain(r, err)
 		if err := p.fillInvite(w, r, view); err != nil {

@@ -13,9 +13,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -33,12 +35,14 @@ const (
 )
 
 // cheap makes hashes that cost nothing: what they are worth is not tested.
-var cheap = Hashing{MemoryKiB: 8, Iterations: 1, AtOnce: 2}
+var cheap = password.Hashing{MemoryKiB: 8, Iterations: 1, AtOnce: 2}
 
 type desk struct {
 	*Service
-	t     testing.TB
-	clock *atomic.Int64
+	accounts  *account.Service
+	authority *authority.Authority
+	t         testing.TB
+	clock     *atomic.Int64
 }
 
 func newDesk(t testing.TB) *desk {
@@ -47,18 +51,25 @@ func newDesk(t testing.TB) *desk {
 	now := func() time.Time { return epoch.Add(time.Duration(d.clock.Load())) }
 	log := slog.New(slog.DiscardHandler)
 	var f *feed.Feed
-	s, err := store.Open(context.Background(), store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: log,
-		Committed: func(list []exeunt.Event) error { return f.Own(list) }})
+	s, err := store.Open(context.Background(), store.Options{
+		URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: log,
+		Committed: func(list []exeunt.Event) error { return f.Own(list) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	index := live.New(0, live.Options{})
 	f = feed.New(authority.Memory(index), nil)
-	a := authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log})
-	if d.Service, err = New(Config{Store: s, Authority: a, SignUpOpen: true, Now: now, Log: log, Hashing: cheap}); err != nil {
+	d.authority = authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log})
+	hasher, err := password.New(cheap)
+	if err != nil {
 		t.Fatal(err)
 	}
+	d.Service = New(Config{Store: s, Hasher: hasher, Now: now, Log: log})
+	d.accounts = account.New(account.Config{
+		Store: s, Authority: d.authority, Hasher: hasher, SignUpOpen: true, Now: now, Log: log,
+	})
 	return d
 }
 
@@ -66,42 +77,26 @@ func (d *desk) pass(by time.Duration) { d.clock.Add(int64(by)) }
 
 func (d *desk) add(handle, email string, confirmed bool) exeunt.AccountID {
 	d.t.Helper()
-	id, err := d.AddAccount(context.Background(), exeunt.System(), NewAccount{Handle: handle, Email: email, Password: goodPassword}, confirmed)
+	id, err := d.accounts.AddAccount(context.Background(), exeunt.System(), account.NewAccount{Handle: handle, Email: email, Password: goodPassword}, confirmed)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	return id
 }
 
+func (d *desk) addWithoutPassword(handle string) exeunt.AccountID {
+	d.t.Helper()
+	a := exeunt.Account{ID: exeunt.NewAccountID(), Handle: handle, Name: handle, Created: d.Now()}
+	if err := d.Store.AddAccount(context.Background(), a, store.Credential{}, nil, exeunt.System()); err != nil {
+		d.t.Fatal(err)
+	}
+	return a.ID
+}
+
 // try signs in and returns what it says.
 func (d *desk) try(identifier, password string, from netip.Addr) error {
 	_, err := d.Password(context.Background(), identifier, password, from)
 	return err
-}
-
-// tryUntil tries a wrong password until the caller gives up.
-func (d *desk) tryUntil(ctx context.Context, identifier string) error {
-	_, err := d.Password(ctx, identifier, otherPassword, home)
-	return err
-}
-
-// signInFrom starts a session, so that the account knows the address.
-func (d *desk) signInFrom(handle string, from netip.Addr) (exeunt.Token, exeunt.Session) {
-	d.t.Helper()
-	p, err := d.Password(context.Background(), handle, goodPassword, from)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	token, s, err := d.Authority.Start(context.Background(), authority.SignIn{Proof: p, Kind: exeunt.KindKept, Address: from})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return token, s
-}
-
-// check asks about a browser's session.
-func (d *desk) check(t exeunt.Token) authority.Answer {
-	return d.Authority.Check(context.Background(), authority.Credential{Token: t, Use: authority.AsPair})
 }
 
 func throttled(err error) bool {

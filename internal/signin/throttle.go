@@ -15,28 +15,18 @@ import (
 // network has a few places of its own for each account, which nobody elsewhere
 // can use up, and the owner gets in from wherever they are. All of it is
 // counted the same for names that nobody has.
-//
-// Whoever has one IPv6 network often has many more, so what is counted by
-// network is counted a second time by the wide one, more generously.
 var (
 	perAccount = throttle.Rate{Burst: 10, Every: 30 * time.Second}
-	perReserve = twice{ // an account from one network
-		near: throttle.Rate{Burst: 5, Every: 5 * time.Minute},
-		wide: throttle.Rate{Burst: 20, Every: 75 * time.Second},
+	perReserve = throttle.Twice{ // an account from one network
+		Near: throttle.Rate{Burst: 5, Every: 5 * time.Minute},
+		Wide: throttle.Rate{Burst: 20, Every: 75 * time.Second},
 	}
-	perAddress = twice{
-		near: throttle.Rate{Burst: 50, Every: 5 * time.Second},
-		wide: throttle.Rate{Burst: 500, Every: 500 * time.Millisecond},
-	}
-	perSignUp = twice{ // new accounts from one address
-		near: throttle.Rate{Burst: 10, Every: time.Minute},
-		wide: throttle.Rate{Burst: 50, Every: 12 * time.Second},
+	perAddress = throttle.Twice{
+		Near: throttle.Rate{Burst: 50, Every: 5 * time.Second},
+		Wide: throttle.Rate{Burst: 500, Every: 500 * time.Millisecond},
 	}
 	perRegular = throttle.Rate{Burst: 5, Every: 5 * time.Minute} // see attempt
 )
-
-// twice is a rate for a network and one for the wide network around it.
-type twice struct{ near, wide throttle.Rate }
 
 // regularsPerHalf bounds how many regulars are remembered: two generations of
 // these.
@@ -73,32 +63,19 @@ func (g *regulars) knows(r regular) bool {
 // attempt is one try at a password, counted beforehand so that many at the same
 // moment are all counted, and refunded unless it fails.
 type attempt struct {
-	s          *Service
-	who        string
-	near, wide netip.Prefix
-	taken      []taken
+	*throttle.Places
+	s   *Service
+	who string
 	// late: the network's places were used up, and this is a regular. Unless
 	// the password is right, the answer is the same as to anybody else.
 	late error
 }
 
-type taken struct {
-	key  string
-	rate throttle.Rate
-}
-
-func (a *attempt) refund() {
-	for _, p := range a.taken {
-		a.s.places.GiveBack(p.key, p.rate)
-	}
-	a.taken = nil
-}
-
 // succeeded refunds, since only failures count, and makes a regular of whoever
 // it was.
 func (a *attempt) succeeded() {
-	a.refund()
-	a.s.regulars.remember(regular{a.who, a.wide})
+	a.GiveBack()
+	a.s.regulars.remember(regular{a.who, a.Wide()})
 }
 
 // failed is the answer to a wrong password.
@@ -109,51 +86,31 @@ func (a *attempt) failed() error {
 	return exeunt.ErrWrongCredentials
 }
 
-func (a *attempt) take(key string, r throttle.Rate) error {
-	if wait := a.s.places.Take(key, r, a.wide); wait > 0 {
-		a.refund()
-		return &exeunt.ThrottledError{RetryAfter: wait}
-	}
-	a.taken = append(a.taken, taken{key, r})
-	return nil
-}
-
-// takeTwice takes a place of the network and one of the wide network around it.
-func (a *attempt) takeTwice(key string, r twice) error {
-	if err := a.take(key+" "+a.near.String(), r.near); err != nil || a.near == a.wide {
-		return err
-	}
-	return a.take(key+" around "+a.wide.String(), r.wide)
-}
-
-func (s *Service) from(from netip.Addr) *attempt {
-	return &attempt{s: s, near: throttle.Network(from), wide: throttle.WideNetwork(from)}
-}
-
 // attempt counts a try at an account's password from an address. Unknown
 // identifiers are counted exactly like known ones, by what was typed and never
 // by the account it names: otherwise using up the places of one name and trying
 // another would tell whether both name the same account, or any.
 func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) {
-	a := s.from(from)
-	a.who = canonical(identifier)
-	if err := a.takeTwice("address", perAddress); err != nil {
+	a := &attempt{Places: s.places.From(from), s: s, who: canonical(identifier)}
+	if wait := a.TakeTwice("address", perAddress); wait > 0 {
+		a.GiveBack()
+		err := &exeunt.ThrottledError{RetryAfter: wait}
 		// Neighbours behind the same address have used its places up, and may go
 		// on. Whoever has signed in from there before has some of their own; those
 		// are few, so what is hashed stays bounded by how many regulars there are.
-		if !s.regulars.knows(regular{a.who, a.wide}) || a.take("regular "+a.who+" "+a.wide.String(), perRegular) != nil {
+		if !s.regulars.knows(regular{a.who, a.Wide()}) || a.Take("regular "+a.who+" "+a.Wide().String(), perRegular) > 0 {
 			return nil, err
 		}
 		a.late = err
 		return a, nil
 	}
-	if s.places.Take("account "+a.who, perAccount, a.wide) == 0 {
-		a.taken = append(a.taken, taken{"account " + a.who, perAccount})
+	if a.Take("account "+a.who, perAccount) == 0 {
 		return a, nil
 	}
 	// Others have used the account's places up; this network has some of its own.
-	if err := a.takeTwice("reserve "+a.who, perReserve); err != nil {
-		return nil, err
+	if wait := a.TakeTwice("reserve "+a.who, perReserve); wait > 0 {
+		a.GiveBack()
+		return nil, &exeunt.ThrottledError{RetryAfter: wait}
 	}
 	return a, nil
 }

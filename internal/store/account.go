@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"time"
@@ -9,11 +10,13 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Credential is what a password is checked against. It is kept apart from the
-// account so that no printed account can show it.
+// Credential is what a password is checked against, "" when the account has none.
+// It is kept apart from the account so that no printed account can show it.
 type Credential struct{ PasswordHash string }
 
-const accountColumns = `id, handle, name, email, email_confirmed, display, status, created, password_set, generation, credential_version, live_sessions`
+const credentialColumns = accountColumns + `, COALESCE(password_hash, '')`
+
+const accountColumns = `id, handle, name, email, email_confirmed, display, status, created, COALESCE(password_set, 0), generation, credential_version, live_sessions`
 
 func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
 	var created, passwordSet int64
@@ -35,7 +38,7 @@ func (s *Store) Identify(ctx context.Context, identifier string) (exeunt.Account
 	} else if h, ok := exeunt.ParseHandle(identifier); ok {
 		key = h
 	}
-	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+accountColumns+`, password_hash FROM accounts WHERE `+where, key), &c.PasswordHash)
+	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+credentialColumns+` FROM accounts WHERE `+where, key), &c.PasswordHash)
 	return a, c, notFound("account", err)
 }
 
@@ -52,7 +55,7 @@ func (s *Store) Account(ctx context.Context, id exeunt.AccountID) (exeunt.Accoun
 // Credential returns what the account's password is checked against.
 func (s *Store) Credential(ctx context.Context, id exeunt.AccountID) (exeunt.Account, Credential, error) {
 	var c Credential
-	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+accountColumns+`, password_hash FROM accounts WHERE id = $1`, id.Bytes()), &c.PasswordHash)
+	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+credentialColumns+` FROM accounts WHERE id = $1`, id.Bytes()), &c.PasswordHash)
 	return a, c, notFound("account", err)
 }
 
@@ -79,6 +82,8 @@ func (s *Store) AnyAccount(ctx context.Context) (any bool, err error) {
 // ErrEmailTaken, when the address is to be confirmed and is another account's;
 // ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, invite *exeunt.TokenHash, by exeunt.Actor) error {
+	hash := sql.NullString{String: c.PasswordHash, Valid: c.PasswordHash != ""}
+	passwordSet := sql.NullInt64{Int64: ms(a.Created), Valid: hash.Valid}
 	var refused error
 	err := s.commit(ctx, func(t *tx) (err error) {
 		// Whatever refuses comes before the first change: a refusal commits.
@@ -98,8 +103,9 @@ func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, 
 		}
 		if _, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash,
 			password_set, status, created, generation, credential_version, live_sessions, last_ended)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $9, 1, 1, 0, 0)`,
-			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem, c.PasswordHash, ms(a.Created)); err != nil {
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $10, 1, 1, 0, 0)`,
+			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem,
+			hash, passwordSet, ms(a.Created)); err != nil {
 			return err
 		}
 		return t.audit(exeunt.AuditEntry{At: a.Created, Account: a.ID, Action: exeunt.AuditSignUp, By: by})

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -249,5 +250,54 @@ func rehashYieldsToAPasswordChange(t *testing.T, s *testStore) {
 	}
 	if _, c, _ := s.Credential(t.Context(), a.ID); c.PasswordHash != "new password, hashed anew" {
 		t.Errorf("the password is now %q", c.PasswordHash)
+	}
+}
+
+// An account may have no password; a link gives it one, and then it has been set.
+func TestAnAccountWithoutAPassword(t *testing.T) { onEachEngine(t, anAccountWithoutAPassword) }
+
+func anAccountWithoutAPassword(t *testing.T, s *testStore) {
+	a := person("grace", "", false)
+	if err := s.AddAccount(t.Context(), a, Credential{}, nil, exeunt.System()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		byHandle, c1, err1 := s.Identify(t.Context(), "grace")
+		byID, c2, err2 := s.Credential(t.Context(), a.ID)
+		if err := errors.Join(err1, err2); err != nil || c1.PasswordHash != "" || c2.PasswordHash != "" || !byHandle.PasswordSet.IsZero() || !byID.PasswordSet.IsZero() {
+			t.Errorf("%+v, %+v, %v", byHandle, byID, err)
+		}
+		// Ending its sessions, or starting one in another way, gives it none.
+		s.session(a.ID)
+		s.end(endAll(a.ID))
+	}
+	link, now := exeunt.NewToken(exeunt.UseInvite).Hash(), epoch.Add(time.Hour)
+	if err := s.AddReset(t.Context(), link, Invite{Handle: "grace", Account: a.ID, Expires: now.Add(time.Hour)}, exeunt.System(), now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.End(t.Context(), exeunt.System(), endAll(a.ID), Change{PasswordHash: "a hash", Credential: 1, Link: &link}, now); err != nil {
+		t.Fatal(err)
+	}
+	if got, c, err := s.Credential(t.Context(), a.ID); err != nil || c.PasswordHash != "a hash" || !got.PasswordSet.Equal(now) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// A session remembers how and when its person proved who they are.
+func TestSessionsKeepTheirProof(t *testing.T) { onEachEngine(t, sessionsKeepTheirProof) }
+
+func sessionsKeepTheirProof(t *testing.T, s *testStore) {
+	p := s.proof(s.account().ID)
+	p.Methods, p.At = exeunt.Methods{exeunt.MethodPassword, "another"}, epoch.Add(-time.Minute)
+	n := newSession(p, epoch)
+	if _, err := s.StartSession(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Session(t.Context(), p.Account, n.Session.ID)
+	if err != nil || !slices.Equal(got.Methods, p.Methods) || !got.Proved.Equal(p.At) {
+		t.Errorf("%v at %v, %v", got.Methods, got.Proved, err)
+	}
+	if page, err := s.Audit(t.Context(), exeunt.AuditFilter{Account: p.Account, Limit: 1}); err != nil || page.Items[0].Detail != "kept password another" {
+		t.Errorf("%+v, %v", page, err)
 	}
 }

@@ -93,7 +93,7 @@ func (s *testStore) proof(id exeunt.AccountID) exeunt.Proof {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return exeunt.Proof{Account: id, Method: exeunt.MethodPassword, Generation: a.Generation, CredentialVersion: a.CredentialVersion}
+	return exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, At: epoch, Generation: a.Generation, CredentialVersion: a.CredentialVersion}
 }
 
 func newSession(p exeunt.Proof, now time.Time) NewSession {
@@ -101,7 +101,7 @@ func newSession(p exeunt.Proof, now time.Time) NewSession {
 	return NewSession{
 		Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Proof: p,
 		By: exeunt.Actor{Kind: exeunt.ActorPerson, Account: p.Account, Session: id},
-		Session: exeunt.Session{ID: id, Account: p.Account, Kind: exeunt.KindKept, Label: "a browser", Method: p.Method,
+		Session: exeunt.Session{ID: id, Account: p.Account, Kind: exeunt.KindKept, Label: "a browser", Methods: p.Methods, Proved: p.At,
 			Started: now, Seen: now, Idle: time.Hour, ExpiresAt: now.Add(24 * time.Hour)},
 	}
 }

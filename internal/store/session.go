@@ -30,11 +30,12 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 	err := s.commit(ctx, func(t *tx) (err error) {
 		refused = nil
 		v := &n.Session
-		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, due, generation)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, generation FROM accounts
-			WHERE id = $1 AND generation = $13 AND credential_version = $14 AND status = 'active'`,
-			v.Account.Bytes(), v.ID.Bytes(), n.Hash[:], v.Kind, v.Label, v.UserAgent, addressText(v.Address), v.Method, ms(v.Started),
-			v.Idle.Milliseconds(), ms(v.ExpiresAt), n.due(), n.Proof.Generation, n.Proof.CredentialVersion)
+		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods, proved_at,
+			started, seen, idle, expires, due, generation)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, generation FROM accounts
+			WHERE id = $1 AND generation = $14 AND credential_version = $15 AND status = 'active'`,
+			v.Account.Bytes(), v.ID.Bytes(), n.Hash[:], v.Kind, v.Label, v.UserAgent, addressText(v.Address),
+			v.Methods.String(), ms(v.Proved), ms(v.Started), v.Idle.Milliseconds(), ms(v.ExpiresAt), n.due(), n.Proof.Generation, n.Proof.CredentialVersion)
 		if err != nil {
 			return err
 		}
@@ -50,7 +51,7 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 		}
 		seq = t.seq
 		return t.audit(exeunt.AuditEntry{At: v.Started, Account: v.Account, Action: exeunt.AuditSignIn, Session: v.ID, By: n.By,
-			Detail: string(v.Kind) + " " + string(v.Method)})
+			Detail: string(v.Kind) + " " + v.Methods.String()})
 	})
 	if err != nil {
 		return 0, err
@@ -87,7 +88,7 @@ func (t *tx) replace(n NewSession) error {
 // sessionColumns are what scanSession reads, of sessionTables; activeColumns are
 // enough, of activeTables, for sessions that have not ended.
 const (
-	sessionItself = `s.id, s.account_id, a.handle, s.kind, s.label, s.user_agent, s.address, s.method,
+	sessionItself = `s.id, s.account_id, a.handle, s.kind, s.label, s.user_agent, s.address, s.methods, s.proved_at,
 	s.started, s.seen, s.idle, s.expires, s.generation, `
 	activeColumns  = sessionItself + `NULL, NULL, NULL, NULL, NULL`
 	sessionColumns = sessionItself + `COALESCE(s.ended_at, e.at), COALESCE(s.ended_reason, e.reason), COALESCE(s.ended_by, e.by_kind),
@@ -104,13 +105,14 @@ const sessionTables = activeTables + `
 		(SELECT min(x.seq) FROM events x WHERE x.account_id = s.account_id AND x.generation > s.generation AND x.generation > 0)`
 
 func scanSession(row rowScanner, more ...any) (s exeunt.Session, err error) {
-	var started, seen, idle, expires int64
-	var address string
+	var proved, started, seen, idle, expires int64
+	var address, methods string
 	var end endScan
-	dest := []any{&s.ID, &s.Account, &s.Handle, &s.Kind, &s.Label, &s.UserAgent, &address, &s.Method, &started, &seen, &idle, &expires, &s.Generation,
+	dest := []any{&s.ID, &s.Account, &s.Handle, &s.Kind, &s.Label, &s.UserAgent, &address, &methods, &proved, &started, &seen, &idle, &expires, &s.Generation,
 		&end.at, &end.reason, &end.by, &end.session, &end.label}
 	err = row.Scan(append(dest, more...)...)
 	s.Address, _ = netip.ParseAddr(address) // "" when it was not known
+	s.Methods, s.Proved = exeunt.ParseMethods(methods), at(proved)
 	s.Started, s.Seen, s.ExpiresAt = at(started), at(seen), at(expires)
 	s.Idle = time.Duration(idle) * time.Millisecond
 	s.End = end.ended()

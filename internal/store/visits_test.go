@@ -103,8 +103,8 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 		}
 	}
 	of := func(n int) string { return fmt.Sprintf(numbers, n) }
-	const sessions = `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, due, generation) `
-	rest := fmt.Sprintf(`, 'kept', 'a browser', '', '', 'password', %d, %[1]d, 3600000, %[1]d + 86400000, %[1]d + 3600000, 1 FROM n`, ms(epoch))
+	const sessions = `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods, proved_at, started, seen, idle, expires, due, generation) `
+	rest := fmt.Sprintf(`, 'kept', 'a browser', '', '', 'password', %d, %[1]d, %[1]d, 3600000, %[1]d + 86400000, %[1]d + 3600000, 1 FROM n`, ms(epoch))
 	random := func(n int) string { return fmt.Sprintf(hash, n) }
 	const others = 40_000 // rows of tables beside
 	quiet := `PRAGMA synchronous = OFF`

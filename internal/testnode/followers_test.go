@@ -123,7 +123,7 @@ func (c *caller) signIn(times int) error {
 	if err := c.node.Store.AddAccount(ctx, a, store.Credential{PasswordHash: "none"}, nil, exeunt.System()); err != nil {
 		return err
 	}
-	p := exeunt.Proof{Account: a.ID, Method: exeunt.MethodPassword, Generation: 1, CredentialVersion: 1}
+	p := exeunt.Proof{Account: a.ID, Methods: exeunt.Methods{exeunt.MethodPassword}, Generation: 1, CredentialVersion: 1}
 	for range times {
 		token, s, err := c.node.Start(ctx, authority.SignIn{Proof: p, Kind: exeunt.KindApp, Label: "one"})
 		if err != nil {

@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/oauth"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/web"
@@ -40,16 +42,17 @@ var Retention = store.Retention{Ended: 30 * 24 * time.Hour, Audit: 90 * 24 * tim
 // Node is a core without surfaces.
 type Node struct {
 	*authority.Authority
-	Store   *store.Store
-	Live    *live.Index
-	Feed    *feed.Feed
-	Log     *slog.Logger
-	SignIn  *signin.Service
-	OAuth   *oauth.Service
-	Browser web.Browser // the browser's side: pairs of cookies
-	Clock   *Clock
-	Keys    map[exeunt.ClientID]exeunt.Token // a secret key of each client, unless the database is shared
-	Path    string                           // of the database
+	Store    *store.Store
+	Live     *live.Index
+	Feed     *feed.Feed
+	Log      *slog.Logger
+	SignIn   *signin.Service
+	Accounts *account.Service
+	OAuth    *oauth.Service
+	Browser  web.Browser // the browser's side: pairs of cookies
+	Clock    *Clock
+	Keys     map[exeunt.ClientID]exeunt.Token // a secret key of each client, unless the database is shared
+	Path     string                           // of the database
 }
 
 // New builds a node that goes away with its test.
@@ -85,11 +88,12 @@ func New(t testing.TB, o Options) *Node {
 	}
 	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Now: n.Now}
 	inBackground(t, clients.Run)
-	n.SignIn, err = signin.New(signin.Config{
-		Store: st, Authority: n.Authority, SignUpOpen: true, Now: n.Clock.Now, Log: log,
-		Hashing: signin.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
-	})
+	hasher, err := password.New(password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4})
 	must(t, err)
+	n.SignIn = signin.New(signin.Config{Store: st, Hasher: hasher, Now: n.Clock.Now, Log: log})
+	n.Accounts = account.New(account.Config{
+		Store: st, Authority: n.Authority, Hasher: hasher, SignUpOpen: true, Now: n.Clock.Now, Log: log,
+	})
 	n.Browser = web.Browser{Authority: n.Authority, Cookies: cookies(t, n), Now: n.Now}
 	return n
 }

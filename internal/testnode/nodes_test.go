@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/testpg"
@@ -88,7 +88,7 @@ func proof(t *testing.T, n *testnode.Node, id exeunt.AccountID) exeunt.Proof {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exeunt.Proof{Account: id, Method: exeunt.MethodPassword, Generation: a.Generation, CredentialVersion: a.CredentialVersion}
+	return exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, Generation: a.Generation, CredentialVersion: a.CredentialVersion}
 }
 
 // A server that accepts and never answers: memory is believed for no longer
@@ -220,7 +220,7 @@ func TestAChangedProfileIsOneOnAllNodes(t *testing.T) {
 	token, session := cluster[0].NewSession(t, cluster[0].NewAccount(t, "ada"), exeunt.KindKept)
 	until(t, cluster[1], token, live.Usable)
 	name := "Countess"
-	if err := cluster[0].ChangeProfile(t.Context(), testnode.PersonIn(session), session.Account, authority.ProfileChange{Name: &name}); err != nil {
+	if err := cluster[0].Accounts.ChangeProfile(t.Context(), testnode.PersonIn(session), account.Profile{Name: name}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for limit := time.Now().Add(2 * time.Minute); ; runtime.Gosched() {

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/signin"
 )
 
 // Password is the password of every account that NewAccount makes.
@@ -18,7 +18,7 @@ const Password = "plum orbit candle ninety"
 // capital: Ada of "ada".
 func (n *Node) NewAccount(t testing.TB, handle string) exeunt.Proof {
 	t.Helper()
-	p, err := n.SignIn.SignUp(t.Context(), signin.NewAccount{Handle: handle, Name: capital(handle), Password: Password}, netip.Addr{})
+	p, err := n.Accounts.SignUp(t.Context(), account.NewAccount{Handle: handle, Name: capital(handle), Password: Password}, netip.Addr{})
 	must(t, err)
 	return p
 }

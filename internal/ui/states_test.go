@@ -26,7 +26,7 @@ func idFor(n byte) (id exeunt.SessionID) {
 func session(n byte, kind exeunt.SessionKind, label string, started, seen time.Duration) exeunt.Session {
 	limits := exeunt.DefaultPolicy().For(kind)
 	s := exeunt.Session{
-		ID: idFor(n), Kind: kind, Label: label, Method: exeunt.MethodPassword,
+		ID: idFor(n), Kind: kind, Label: label, Methods: exeunt.Methods{exeunt.MethodPassword},
 		Address: netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", n+7)),
 		Started: testNow.Add(-started), Seen: testNow.Add(-seen),
 		Idle: limits.Idle, ExpiresAt: testNow.Add(-started).Add(limits.Absolute),

@@ -80,7 +80,7 @@ func (s *site) signIn(kind exeunt.SessionKind) (exeunt.Token, exeunt.Session, []
 	if err := s.store.AddAccount(context.Background(), a, store.Credential{}, nil, exeunt.System()); err != nil {
 		s.t.Fatal(err)
 	}
-	proof := exeunt.Proof{Account: id, Method: exeunt.MethodPassword, Generation: 1, CredentialVersion: 1}
+	proof := exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, Generation: 1, CredentialVersion: 1}
 	token, v, err := s.Authority.Start(context.Background(), authority.SignIn{Proof: proof, Kind: kind, Label: "a browser"})
 	if err != nil {
 		s.t.Fatal(err)

@@ -1,4 +1,4 @@
-package signin
+package password
 
 import (
 	"regexp"
@@ -18,8 +18,8 @@ import (
 // Limits of a password, in characters (OWASP ASVS 5.0, 6.2.1 and 6.2.9). There
 // are no rules of composition: they make passwords worse.
 const (
-	MinPasswordLen = 8
-	MaxPasswordLen = 256
+	MinLen = 8
+	MaxLen = 256
 )
 
 // minScore is the zxcvbn score asked for: 3 is "safely unguessable" with a
@@ -38,16 +38,16 @@ func passwordError(code, message string) error {
 	return &exeunt.FieldError{Field: "password", Code: code, Err: &exeunt.Error{Code: code, Message: message + " Nothing was changed."}}
 }
 
-// checkPassword says in plain words why a new password is not good enough.
-// about is what a guesser knows of the person.
-func checkPassword(password string, about ...string) error {
+// Judge returns a FieldError that says in plain words why a new password is not
+// good enough, or nil. about is what a guesser knows of the person.
+func Judge(password string, about ...string) error {
 	if !utf8.ValidString(password) {
 		return passwordError("too_short", "This password contains bytes that are no text.")
 	}
 	switch n := utf8.RuneCountInString(password); {
-	case n < MinPasswordLen:
+	case n < MinLen:
 		return passwordError("too_short", "This password is shorter than 8 characters.")
-	case n > MaxPasswordLen:
+	case n > MaxLen:
 		return passwordError("too_long", "This password is longer than 256 characters.")
 	}
 	if dateShape.MatchString(head(password)) {
@@ -57,7 +57,7 @@ func checkPassword(password string, about ...string) error {
 	for _, a := range about {
 		known = append(known, strings.FieldsFunc(strings.ToLower(a), func(r rune) bool { return strings.ContainsRune(" @.+-_", r) })...)
 	}
-	r := judge(head(password), known)
+	r := strength(head(password), known)
 	if r.Score >= minScore {
 		return nil
 	}
@@ -80,11 +80,11 @@ var disguises = []*strings.Replacer{
 	strings.NewReplacer("4", "a", "@", "a", "8", "b", "(", "c", "3", "e", "6", "g", "9", "g", "1", "l", "!", "l", "|", "l", "0", "o", "5", "s", "$", "s", "7", "l", "+", "t"),
 }
 
-// judge returns the worst that can be said of a password, as it stands and with
+// strength returns the worst that can be said of a password, as it stands and with
 // its disguised letters made plain. The judge's own matcher for disguises is
 // left out: it tries every combination, which takes seconds for a password made
 // of such signs, and anybody may sign up.
-func judge(head string, known []string) scoring.MinEntropyMatch {
+func strength(head string, known []string) scoring.MinEntropyMatch {
 	worst := zxcvbn.PasswordStrength(head, known, matching.FilterL33tMatcher)
 	for _, d := range disguises {
 		plain := d.Replace(head)

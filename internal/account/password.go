@@ -1,4 +1,4 @@
-package signin
+package account
 
 import (
 	"context"
@@ -7,7 +7,36 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/password"
 )
+
+// ChangePassword replaces the password of the actor's account, once they have
+// proved who they are, and ends every session but the actor's (OWASP ASVS 5.0,
+// 6.2.3 and 7.4.3). What might happen besides what prove and the authority's
+// ReplacePassword say: a FieldError for the new password.
+func (s *Service) ChangePassword(ctx context.Context, by exeunt.Actor, next string, prove Prove) (authority.Ending, error) {
+	proof, err := s.prove(ctx, by, prove)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	account, err := s.Store.Account(ctx, by.Account)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	hash, err := s.hash(ctx, account, next)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	return s.Authority.ReplacePassword(ctx, by, by.Session, hash, proof.CredentialVersion)
+}
+
+// hash judges the new password of an account and hashes it.
+func (s *Service) hash(ctx context.Context, a exeunt.Account, next string) (string, error) {
+	if err := password.Judge(next, a.Handle, a.Name, a.Email); err != nil {
+		return "", err
+	}
+	return s.Hasher.Hash(ctx, next)
+}
 
 // ResetLife is how long a link for a new password can be used.
 const ResetLife = 24 * time.Hour
@@ -29,7 +58,7 @@ func (s *Service) LookAtReset(ctx context.Context, t exeunt.Token) (exeunt.Accou
 	if err != nil {
 		return exeunt.Account{}, err
 	}
-	a, err := s.Authority.Account(ctx, v.Account)
+	a, err := s.Store.Account(ctx, v.Account)
 	if err == nil && a.Status != exeunt.AccountActive {
 		err = exeunt.ErrInviteSpent // it would set the password of somebody who may not use it
 	}
@@ -40,15 +69,12 @@ func (s *Service) LookAtReset(ctx context.Context, t exeunt.Token) (exeunt.Accou
 // the account, all or nothing (OWASP ASVS 5.0, 6.4.3 and 7.4.3). What might
 // happen: nil; a FieldError for the password; ErrInviteSpent; ErrUnavailable,
 // ErrNotConfirmed.
-func (s *Service) Reset(ctx context.Context, t exeunt.Token, password string, from netip.Addr) (authority.Ending, error) {
+func (s *Service) Reset(ctx context.Context, t exeunt.Token, next string, from netip.Addr) (authority.Ending, error) {
 	a, err := s.LookAtReset(ctx, t)
 	if err != nil {
 		return authority.Ending{}, err
 	}
-	if err := checkPassword(password, a.Handle, a.Name, a.Email); err != nil {
-		return authority.Ending{}, err
-	}
-	hash, err := s.hasher.hash(ctx, normal(password))
+	hash, err := s.hash(ctx, a, next)
 	if err != nil {
 		return authority.Ending{}, err
 	}

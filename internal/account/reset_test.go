@@ -1,4 +1,4 @@
-package signin
+package account
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 var operator = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
@@ -77,6 +78,28 @@ func TestAResetEndsEverySessionAndTheOldPassword(t *testing.T) {
 	wantErr(t, err, exeunt.ErrInviteSpent)
 }
 
+// An account without a password gets one by a link.
+func TestAResetGivesAPassword(t *testing.T) {
+	d := newDesk(t)
+	a := exeunt.Account{ID: exeunt.NewAccountID(), Handle: "grace", Name: "Grace", Created: d.Now()}
+	d.must(nil, d.Store.AddAccount(t.Context(), a, store.Credential{}, nil, exeunt.System()))
+	if got, err := d.Store.Account(t.Context(), a.ID); err != nil || !got.PasswordSet.IsZero() {
+		t.Errorf("%+v, %v", got, err)
+	}
+	wantErr(t, d.try("grace", "", home), exeunt.ErrWrongCredentials)
+	wantErr(t, d.try("grace", goodPassword, home), exeunt.ErrWrongCredentials)
+	link := d.reset(a.ID)
+	wantErr(t, d.try("grace", goodPassword, home), exeunt.ErrWrongCredentials)
+	d.pass(time.Minute)
+	d.must(d.Reset(t.Context(), link, goodPassword, home))
+	if err := d.try("grace", goodPassword, home); err != nil {
+		t.Error(err)
+	}
+	if got, err := d.Store.Account(t.Context(), a.ID); err != nil || !got.PasswordSet.Equal(d.Now()) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // Whatever makes a link useless, it does nothing, and the sessions stay.
 func TestDeadResetLinks(t *testing.T) {
 	for name, kill := range map[string]func(d *desk, id exeunt.AccountID){
@@ -86,7 +109,7 @@ func TestDeadResetLinks(t *testing.T) {
 		"disabled since": func(d *desk, id exeunt.AccountID) { d.must(d.Authority.Disable(context.Background(), operator, id)) },
 		"another password since": func(d *desk, id exeunt.AccountID) {
 			_, s := d.signInFrom("ada", home)
-			d.must(d.ChangePassword(context.Background(), exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: s.ID, Address: home}, goodPassword, otherPassword))
+			d.must(d.change(exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: s.ID, Address: home}, goodPassword, otherPassword))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

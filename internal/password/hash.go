@@ -1,4 +1,9 @@
-package signin
+// Package password knows passwords: whether a new one is strong enough, how one is
+// hashed, and whether what somebody typed has a given hash.
+//
+// It does not know whose password it is, and does not count guesses (signin does
+// both).
+package password
 
 import (
 	"context"
@@ -29,15 +34,17 @@ func DefaultHashing() Hashing {
 // refused, so that a flood costs memory for its requests but not for hashes.
 const maxWaiting = 128
 
-type hasher struct {
+// Hasher makes and checks hashes. It is safe for concurrent use.
+type Hasher struct {
 	params  argon2id.Params
 	places  chan struct{}
 	waiting chan struct{}
 	decoy   string // hash of a password nobody has
 }
 
-func newHasher(h Hashing) (*hasher, error) {
-	out := &hasher{
+// New returns a hasher.
+func New(h Hashing) (*Hasher, error) {
+	out := &Hasher{
 		params:  argon2id.Params{Memory: h.MemoryKiB, Iterations: h.Iterations, Parallelism: 1, SaltLength: 16, KeyLength: 32},
 		places:  make(chan struct{}, h.AtOnce),
 		waiting: make(chan struct{}, maxWaiting),
@@ -47,7 +54,7 @@ func newHasher(h Hashing) (*hasher, error) {
 	return out, err
 }
 
-func (h *hasher) enter(ctx context.Context) error {
+func (h *Hasher) enter(ctx context.Context) error {
 	select {
 	case h.waiting <- struct{}{}:
 		defer func() { <-h.waiting }()
@@ -62,26 +69,33 @@ func (h *hasher) enter(ctx context.Context) error {
 	}
 }
 
-func (h *hasher) leave() { <-h.places }
+func (h *Hasher) leave() { <-h.places }
 
-func (h *hasher) hash(ctx context.Context, password string) (string, error) {
+// Hash returns a new hash of a password. ErrUnavailable when too many wait.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := h.enter(ctx); err != nil {
 		return "", err
 	}
 	defer h.leave()
-	return argon2id.CreateHash(password, &h.params)
+	return argon2id.CreateHash(normal(password), &h.params)
 }
 
-// check reports whether the password has that hash, and whether the hash was
-// made with weaker settings than today's.
-func (h *hasher) check(ctx context.Context, password, hash string) (ok, outdated bool, err error) {
+// Check reports whether the password has that hash, and whether the hash was made
+// with weaker settings than today's. No password has the hash "", and finding that
+// out takes as long as with a real hash, so that the time does not tell who has
+// one (OWASP ASVS 5.0, 6.3.8). ErrUnavailable when too many wait.
+func (h *Hasher) Check(ctx context.Context, password, hash string) (ok, outdated bool, err error) {
 	if err := h.enter(ctx); err != nil {
 		return false, false, err
 	}
 	defer h.leave()
-	ok, p, err := argon2id.CheckHash(password, hash)
+	nobodys := hash == ""
+	if nobodys {
+		hash = h.decoy
+	}
+	ok, p, err := argon2id.CheckHash(normal(password), hash)
 	if err != nil {
 		return false, false, fmt.Errorf("stored password hash: %w", err)
 	}
-	return ok, p.Memory < h.params.Memory || p.Iterations < h.params.Iterations, nil
+	return ok && !nobodys, p.Memory < h.params.Memory || p.Iterations < h.params.Iterations, nil
 }

@@ -1,0 +1,66 @@
+package account
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/password"
+	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/throttle"
+)
+
+// Config is what a Service is made of. All fields are needed.
+type Config struct {
+	Store      *store.Store
+	Authority  *authority.Authority
+	Hasher     *password.Hasher
+	SignUpOpen bool
+	Now        func() time.Time
+	Log        *slog.Logger
+}
+
+// Service is safe for concurrent use.
+type Service struct {
+	Config
+	places *throttle.Throttle // for sign-ups
+}
+
+// New returns a service.
+func New(c Config) *Service { return &Service{Config: c, places: throttle.New(c.Now)} }
+
+// Disable stops an account from signing in and ends all its sessions, all or
+// nothing. Ending.Already: it was disabled before.
+func (s *Service) Disable(ctx context.Context, by exeunt.Actor, a exeunt.Account) (authority.Ending, error) {
+	if a.Status == exeunt.AccountDisabled {
+		return authority.Ending{Already: true}, nil
+	}
+	return s.Authority.Disable(ctx, by, a.ID)
+}
+
+// Enable lets a disabled account sign in again. It revives no session. Already reports
+// that it could before.
+func (s *Service) Enable(ctx context.Context, by exeunt.Actor, a exeunt.Account) (already bool, err error) {
+	switch {
+	case by.Kind != exeunt.ActorOperator:
+		return false, exeunt.ErrForbidden
+	case a.Status == exeunt.AccountActive:
+		return true, nil
+	}
+	return false, s.Store.Enable(ctx, a.ID, by, s.Now())
+}
+
+// Prove has the actor prove anew who they are. It is called only when a change
+// needs it.
+type Prove func(context.Context) (exeunt.Proof, error)
+
+// prove returns a fresh proof of the actor's.
+func (s *Service) prove(ctx context.Context, by exeunt.Actor, prove Prove) (exeunt.Proof, error) {
+	p, err := prove(ctx)
+	if err == nil && p.Account != by.Account {
+		err = exeunt.ErrForbidden
+	}
+	return p, err
+}

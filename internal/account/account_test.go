@@ -1,0 +1,269 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/live"
+)
+
+func TestChangingThePassword(t *testing.T) {
+	d := newDesk(t)
+	d.add("ada", "", false)
+	here, s := d.signInFrom("ada", home)
+	there, _ := d.signInFrom("ada", stranger)
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Address: home}
+	_, err := d.change(by, otherPassword, otherPassword)
+	wantField(t, err, "current", "wrong")
+	_, err = d.change(by, goodPassword, "short")
+	wantField(t, err, "password", "too_short")
+	if !d.check(there).Usable() {
+		t.Error("refused, and yet the others have ended")
+	}
+	out, err := d.change(by, goodPassword, otherPassword)
+	if err != nil || out.Ended != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if a, b := d.check(here), d.check(there); a.State != live.Usable || b.State != live.Ended {
+		t.Errorf("here %v, there %v", a.State, b.State)
+	}
+	wantErr(t, d.try("ada", goodPassword, home), exeunt.ErrWrongCredentials)
+	if err := d.try("ada", otherPassword, home); err != nil {
+		t.Error(err)
+	}
+	// Guesses at the current password count like guesses at the door.
+	guesses := 0
+	for ; guesses < 100; guesses++ {
+		if _, err := d.change(by, "a guess", otherPassword); throttled(err) {
+			break
+		}
+	}
+	if guesses += 2; guesses != 15 { // two were wrong above
+		t.Errorf("%d guesses at the current password", guesses)
+	}
+}
+
+// What a stranger at somebody's screen must not change is changed by a proof, of
+// the same person.
+func TestChangesNeedAProof(t *testing.T) {
+	d := newDesk(t)
+	d.add("ada", "ada@example.com", true)
+	d.add("bob", "", false)
+	_, s := d.signInFrom("ada", home)
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Address: home}
+	bobs := func(ctx context.Context) (exeunt.Proof, error) { return d.password(ctx, "bob", goodPassword, home) }
+	_, err := d.ChangePassword(t.Context(), by, otherPassword, bobs)
+	wantErr(t, err, exeunt.ErrForbidden)
+	wantErr(t, d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, bobs), exeunt.ErrForbidden)
+	err = d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, d.confirm(by, ""))
+	wantField(t, err, "current", "needed")
+	// A name is changed without one.
+	if err := d.ChangeProfile(t.Context(), by, Profile{Name: "Countess", Email: "ada@example.com"}, nil); err != nil {
+		t.Error(err)
+	}
+	if a, err := d.Authority.AccountByHandle(t.Context(), "@ada"); err != nil || a.Name != "Countess" || a.Email != "ada@example.com" || !a.EmailConfirmed {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if err := d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, d.confirm(by, goodPassword)); err != nil {
+		t.Error(err)
+	}
+	if a, err := d.Store.Account(t.Context(), by.Account); err != nil || a.Email != "x@example.com" || a.EmailConfirmed {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// A proof from before a change of the password proves nothing after it.
+func TestAProofIsFenced(t *testing.T) {
+	d := newDesk(t)
+	d.add("ada", "", false)
+	_, s := d.signInFrom("ada", home)
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Address: home}
+	proof, err := d.confirm(by, goodPassword)(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.must(d.change(by, goodPassword, otherPassword))
+	_, err = d.ChangePassword(t.Context(), by, "three herons at the weir", func(context.Context) (exeunt.Proof, error) { return proof, nil })
+	wantErr(t, err, exeunt.ErrSignInAgain)
+}
+
+func TestOnlyOperatorsSayWhoMaySignIn(t *testing.T) {
+	d := newDesk(t)
+	id := d.add("ada", "ada@example.com", false)
+	account := func() exeunt.Account { a, err := d.Store.Account(t.Context(), id); d.must(nil, err); return a }
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: id}
+	_, err := d.Disable(t.Context(), by, account())
+	wantErr(t, err, exeunt.ErrForbidden)
+	_, err = d.ConfirmEmail(t.Context(), by, id, "ada@example.com")
+	wantErr(t, err, exeunt.ErrForbidden)
+	for i, already := range []bool{false, true} {
+		if done, err := d.Disable(t.Context(), operator, account()); done.Already != already || err != nil {
+			t.Errorf("disabled %d times: %+v, %v", i, done, err)
+		}
+	}
+	_, err = d.Enable(t.Context(), by, account())
+	wantErr(t, err, exeunt.ErrForbidden)
+	for _, already := range []bool{false, true} {
+		if got, err := d.Enable(t.Context(), operator, account()); got != already || err != nil {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if list := d.detailOfAudit(id); !slices.Equal(list[:2], []string{"status_change active operator", "end account account_disabled operator"}) {
+		t.Errorf("the audit says %q", list)
+	}
+	_, err = d.ConfirmEmail(t.Context(), operator, id, "not an address")
+	wantField(t, err, "email", "shape")
+	if email, err := d.ConfirmEmail(t.Context(), operator, id, " ADA@example.com"); email != "ada@example.com" || err != nil {
+		t.Errorf("%q, %v", email, err)
+	}
+}
+
+func TestSigningUp(t *testing.T) {
+	d := newDesk(t)
+	p, err := d.SignUp(t.Context(), NewAccount{Handle: "@Ada", Name: "  Ada \n Lovelace ", Email: " ada@example.com ", Password: goodPassword}, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := d.Store.Account(t.Context(), p.Account)
+	if err != nil || a.Handle != "ada" || a.Name != "Ada Lovelace" || a.Email != "ada@example.com" || a.EmailConfirmed {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if _, _, err := d.Authority.Start(t.Context(), authority.SignIn{Proof: p, Kind: exeunt.KindKept}); err != nil {
+		t.Errorf("the proof of a new account: %v", err)
+	}
+	for name, c := range map[string]struct {
+		n           NewAccount
+		field, code string
+	}{
+		"handle taken":  {NewAccount{Handle: "ada", Password: goodPassword}, "handle", "taken"},
+		"handle":        {NewAccount{Handle: "a b", Password: goodPassword}, "handle", "shape"},
+		"long name":     {NewAccount{Handle: "bob", Name: fmt.Sprintf("%081d", 0), Password: goodPassword}, "name", "too_long"},
+		"control":       {NewAccount{Handle: "bob", Name: "a\x00b", Password: goodPassword}, "name", "shape"},
+		"delete":        {NewAccount{Handle: "bob", Name: "a\x7fb", Password: goodPassword}, "name", "shape"},
+		"c1 control":    {NewAccount{Handle: "bob", Name: "a\u009bb", Password: goodPassword}, "name", "shape"},
+		"right to left": {NewAccount{Handle: "bob", Name: "a\u202eb", Password: goodPassword}, "name", "shape"},
+		"address":       {NewAccount{Handle: "bob", Email: "bob", Password: goodPassword}, "email", "shape"},
+		"two addresses": {NewAccount{Handle: "bob", Email: "a@b.example, c@d.example", Password: goodPassword}, "email", "shape"},
+		"named address": {NewAccount{Handle: "bob", Email: "Bob <bob@b.example>", Password: goodPassword}, "email", "shape"},
+		"header":        {NewAccount{Handle: "bob", Email: "a@b.example\r\nBcc: x@y.example", Password: goodPassword}, "email", "shape"},
+		"zero width":    {NewAccount{Handle: "bob", Email: "a\u200bda@example.com"}, "email", "shape"},
+		"joiner":        {NewAccount{Handle: "bob", Email: "a\u034fda@example.com"}, "email", "shape"},
+		"filler":        {NewAccount{Handle: "bob", Email: "a\u3164da@example.com"}, "email", "shape"},
+		"selector":      {NewAccount{Handle: "bob", Email: "ada\ufe0f@example.com"}, "email", "shape"},
+		"soft hyphen":   {NewAccount{Handle: "bob", Email: "ada@exam\u00adple.com"}, "email", "shape"},
+		"bidi address":  {NewAccount{Handle: "bob", Email: "\u202emoc.elpmaxe@ada"}, "email", "shape"},
+		"escape":        {NewAccount{Handle: "bob", Email: "\u009b2Jada@example.com"}, "email", "shape"},
+		"no-break":      {NewAccount{Handle: "bob", Email: "a\u00a0b@example.com"}, "email", "shape"},
+		"password":      {NewAccount{Handle: "bob", Password: "bob bob bob"}, "password", "weak_personal"},
+	} {
+		d.pass(time.Hour)
+		_, err := d.SignUp(t.Context(), c.n, home)
+		t.Run(name, func(t *testing.T) { wantField(t, err, c.field, c.code) })
+	}
+	// An address that somebody else has confirmed is no error and tells nothing.
+	d.add("carol", "carol@example.com", true)
+	if _, err := d.SignUp(t.Context(), NewAccount{Handle: "mallory", Email: "carol@example.com", Password: otherPassword}, home); err != nil {
+		t.Error(err)
+	}
+	if p, err := d.password(t.Context(), "carol@example.com", goodPassword, home); err != nil || p.Account == (exeunt.AccountID{}) {
+		t.Errorf("the owner of the address: %v", err)
+	}
+	wantErr(t, d.try("carol@example.com", otherPassword, home), exeunt.ErrWrongCredentials)
+	d.SignUpOpen = false
+	_, err = d.SignUp(t.Context(), NewAccount{Handle: "bob", Password: goodPassword}, home)
+	wantErr(t, err, exeunt.ErrSignUpClosed)
+}
+
+func TestSignUpsFromOneAddressAreCounted(t *testing.T) {
+	d := newDesk(t)
+	for range perSignUp.Near.Burst {
+		_, err := d.SignUp(t.Context(), NewAccount{Handle: "!"}, stranger)
+		wantField(t, err, "handle", "shape")
+	}
+	if _, err := d.SignUp(t.Context(), NewAccount{Handle: "!"}, stranger); !throttled(err) {
+		t.Errorf("%v", err)
+	}
+	if _, err := d.SignUp(t.Context(), NewAccount{Handle: "!"}, home); throttled(err) {
+		t.Error("another address is throttled too")
+	}
+}
+
+func TestRedeemingAnInvite(t *testing.T) {
+	d := newDesk(t)
+	token, _, err := d.Invite(t.Context(), Invitation{Handle: "ada", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // looking spends nothing
+		if v, err := d.LookAtInvite(t.Context(), token); err != nil || v.Handle != "ada" {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+	_, err = d.Redeem(t.Context(), token, NewAccount{Password: "short"}, home)
+	wantField(t, err, "password", "too_short")
+	p, err := d.Redeem(t.Context(), token, NewAccount{Handle: "mallory", Email: "mallory@example.com", Password: goodPassword}, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := d.Store.Account(t.Context(), p.Account); err != nil || a.Handle != "ada" || a.Email != "ada@example.com" || !a.EmailConfirmed {
+		t.Errorf("what the invite fills in cannot be chosen: %+v, %v", a, err)
+	}
+	// Links are looked up like any other secret that anybody may present: one
+	// that is dead is not asked for again.
+	dead := exeunt.NewToken(exeunt.UseInvite)
+	_, err = d.LookAtInvite(t.Context(), dead)
+	wantErr(t, err, exeunt.ErrInviteSpent)
+	asked := false
+	err = d.Authority.LookUp(t.Context(), exeunt.UseInvite, dead.Hash(), exeunt.ErrInviteSpent, func(context.Context) error { asked = true; return nil })
+	if wantErr(t, err, exeunt.ErrInviteSpent); asked {
+		t.Error("the store is asked again")
+	}
+	for name, x := range map[string]exeunt.Token{"spent": token, "unknown": exeunt.NewToken(exeunt.UseInvite), "no invite": exeunt.NewToken(exeunt.UseSession), "nothing": {}} {
+		if _, err := d.Redeem(t.Context(), x, NewAccount{Handle: "bob", Password: goodPassword}, home); !errors.Is(err, exeunt.ErrInviteSpent) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNewAccountsPrintWithoutTheirPasswords(t *testing.T) {
+	n := NewAccount{Handle: "ada", Password: goodPassword}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if s := fmt.Sprintf(verb, n); strings.Contains(s, goodPassword) || !strings.Contains(s, "ada") {
+			t.Errorf("%s prints %s", verb, s)
+		}
+	}
+}
+
+func TestASignUpIsToldEverythingThatIsWrong(t *testing.T) {
+	d := newDesk(t)
+	_, err := d.SignUp(t.Context(), NewAccount{Handle: "a b", Email: "bob", Password: "short"}, home)
+	for _, want := range []string{"A handle has", "not an e-mail address", "shorter than 8"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
+// Whoever has an IPv6 network usually has 65,536 of them, and is not as many
+// customers.
+func TestSignUpsFromOneWideNetworkAreCounted(t *testing.T) {
+	d := newDesk(t)
+	signUps := 0
+	for i := range 2 * perSignUp.Wide.Burst {
+		from := netip.MustParseAddr(fmt.Sprintf("2001:db8:1:%x::1", i))
+		if _, err := d.SignUp(t.Context(), NewAccount{Handle: "!"}, from); !throttled(err) {
+			signUps++
+		}
+	}
+	if signUps != perSignUp.Wide.Burst {
+		t.Errorf("%d sign-ups from one /48, not %d", signUps, perSignUp.Wide.Burst)
+	}
+}

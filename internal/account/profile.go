@@ -1,0 +1,123 @@
+package account
+
+import (
+	"context"
+	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// Profile is what somebody changes of their own profile in one step.
+type Profile struct{ Name, Email string }
+
+// ChangeProfile saves name and e-mail address. An address can become a way to
+// sign in, so another one needs a proof, like a new password (OWASP ASVS 5.0,
+// 7.5.1). A new address identifies nobody until it is confirmed. What might happen:
+// nil; a FieldError; ErrSignedOut, when the actor's session has ended; what prove
+// says; ErrUnavailable, ErrNotConfirmed.
+func (s *Service) ChangeProfile(ctx context.Context, by exeunt.Actor, p Profile, prove Prove) error {
+	account, err := s.Store.Account(ctx, by.Account)
+	if err != nil {
+		return err
+	}
+	if p.Name, err = cleanName(p.Name, account.Handle); err != nil {
+		return err
+	}
+	if p.Email, err = cleanEmail(p.Email); err != nil {
+		return err
+	}
+	change := store.ProfileChange{Name: &p.Name}
+	if p.Email != account.Email {
+		if _, err := s.prove(ctx, by, prove); err != nil {
+			return err
+		}
+		change.Email = &p.Email
+	}
+	return s.changeProfile(ctx, by, change)
+}
+
+// ChangeDisplay saves the choice of light or dark.
+func (s *Service) ChangeDisplay(ctx context.Context, by exeunt.Actor, d exeunt.Display) error {
+	return s.changeProfile(ctx, by, store.ProfileChange{Display: &d})
+}
+
+func (s *Service) changeProfile(ctx context.Context, by exeunt.Actor, c store.ProfileChange) error {
+	_, err := s.Authority.SaveProfile(ctx, by.Account, func(ctx context.Context) (exeunt.Profile, error) {
+		return s.Store.ChangeProfile(ctx, by.Account, c, by, s.Now())
+	})
+	return err
+}
+
+// ConfirmEmail confirms, on an operator's word, that an address is the account's
+// owner's, and returns the address as it stands in the account. What might happen:
+// nil; a FieldError; ErrOtherEmail, when the account has another; ErrEmailTaken;
+// ErrForbidden; ErrUnavailable, ErrNotConfirmed.
+func (s *Service) ConfirmEmail(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, email string) (string, error) {
+	if by.Kind != exeunt.ActorOperator {
+		return "", exeunt.ErrForbidden
+	}
+	email, err := cleanEmail(email)
+	if err != nil {
+		return "", err
+	}
+	p, err := s.Authority.SaveProfile(ctx, id, func(ctx context.Context) (exeunt.Profile, error) {
+		return s.Store.ConfirmEmail(ctx, id, email, by, s.Now())
+	})
+	return p.Email, err
+}
+
+func fieldError(field, code, message string) error {
+	return &exeunt.FieldError{Field: field, Code: code, Err: &exeunt.Error{Code: code, Message: message}}
+}
+
+func cleanHandle(text string) (string, error) {
+	handle, ok := exeunt.ParseHandle(text)
+	if !ok {
+		return "", fieldError("handle", "shape",
+			"A handle has 2 to 30 letters a to z, digits and underscores, and starts with a letter.")
+	}
+	return handle, nil
+}
+
+// cleanName returns a display name fit to be shown; an empty one becomes the
+// fallback.
+func cleanName(name, fallback string) (string, error) {
+	name = strings.Join(strings.Fields(strings.ToValidUTF8(name, "")), " ")
+	if name == "" {
+		name = fallback
+	}
+	if utf8.RuneCountInString(name) > exeunt.MaxNameLen {
+		return "", fieldError("name", "too_long", "A name has at most 80 characters.")
+	}
+	for _, r := range name {
+		if unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return "", fieldError("name", "shape", "A name has no control characters.")
+		}
+	}
+	return name, nil
+}
+
+// cleanEmail returns a plain address, of characters that show. "" is allowed and
+// stays.
+func cleanEmail(email string) (string, error) {
+	email = strings.TrimSpace(email)
+	if email == "" {
+		return "", nil
+	}
+	parsed, err := mail.ParseAddress(email)
+	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen || strings.ContainsFunc(email, invisible) {
+		return "", fieldError("email", "shape", "That is not an e-mail address like name@example.com.")
+	}
+	return email, nil
+}
+
+// invisible reports whether a character does not show, or changes how others
+// show: controls, directions, zero widths and fillers. Two addresses that look
+// alike must not be two.
+func invisible(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
