@@ -7,8 +7,8 @@ import (
 )
 
 // Error is an error that people may read. Code is stable and stands in the
-// API and in catalogues; Message is English and says what happened, whether
-// anything changed, and what to do.
+// API and in catalogues; Message is English and says what is wrong, what would be
+// right, and, where somebody could think otherwise, that nothing was changed.
 type Error struct {
 	Code    string
 	Message string
@@ -19,25 +19,25 @@ func (e *Error) Error() string { return e.Message }
 // The errors of the product. Wrap them with the operand; compare with errors.Is.
 var (
 	ErrNotFound         = &Error{"not_found", "There is nothing here by that name."}
-	ErrForbidden        = &Error{"forbidden", "That is not yours to do. Nothing was changed."}
+	ErrForbidden        = &Error{"forbidden", "You don't have permission."}
 	ErrForged           = &Error{"forged", "This request did not come from our own page, so nothing was done. Open the page again and repeat it there."}
-	ErrBadRequest       = &Error{"bad_request", "That request is malformed. Nothing was changed."}
-	ErrSignedOut        = &Error{"signed_out", "You are signed out here. Sign in and try again; nothing was changed."}
-	ErrWrongCredentials = &Error{"wrong_credentials", "That handle or e-mail and password do not match. Nothing was changed."}
+	ErrBadRequest       = &Error{"bad_request", "That request is malformed."}
+	ErrSignedOut        = &Error{"signed_out", "You are signed out here, so nothing was changed. Sign in and try again."}
+	ErrWrongCredentials = &Error{"wrong_credentials", "That handle or e-mail and password do not match."}
 	ErrSignInAgain      = &Error{"sign_in_again", "Something about this account changed while you were signing in. Please sign in again."}
 	ErrNotConfirmed     = &Error{"not_confirmed", "The server could not confirm that this was recorded. Do not rely on it: try again in a moment. Trying again is harmless."}
 	ErrUnavailable      = &Error{"unavailable", "The server cannot do this right now. Nothing was changed; try again in a moment."}
-	ErrHandleTaken      = &Error{"handle_taken", "That handle is taken. Choose another; nothing was changed."}
-	ErrEmailTaken       = &Error{"email_taken", "Another account has confirmed that e-mail address. Nothing was changed."}
-	ErrOtherEmail       = &Error{"other_email", "That is not the e-mail address of this account. Nothing was confirmed; look at the account again."}
+	ErrHandleTaken      = &Error{"handle_taken", "That handle is taken. Choose another."}
+	ErrEmailTaken       = &Error{"email_taken", "Another account has confirmed that e-mail address."}
+	ErrOtherEmail       = &Error{"other_email", "That is not the e-mail address of this account. Look at the account again."}
 	ErrSignUpClosed     = &Error{"sign_up_closed", "New accounts are made by invitation here. Ask whoever runs this site."}
-	ErrInviteSpent      = &Error{"invite_spent", "This link has been used or has run out. Ask for a new one."}
-	ErrBadChallenge     = &Error{"bad_challenge", "The app asked to sign in without a valid PKCE challenge (code_challenge, method S256). Nothing was changed; tell whoever runs the app."}
-	ErrCodeSpent        = &Error{"code_spent", "This sign-in code has been used or has run out. Start again from the app."}
-	ErrKeyReused        = &Error{"key_reused", "This idempotency key was used before for something else. Use a new key; nothing was changed."}
-	ErrOtherAccount     = &Error{"other_account", "This tab belongs to another sign-in than the one active now. Nothing was changed."}
-	ErrClientKey        = &Error{"client_key", "This needs the secret key of an app that is registered here. Nothing was done."}
-	ErrDisabled         = &Error{"account_disabled", "This account is disabled. Nothing was changed; ask whoever runs this server."}
+	ErrInviteSpent      = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
+	ErrBadChallenge     = &Error{"bad_challenge", "The app asked to sign in without a valid PKCE challenge (code_challenge, method S256). Tell whoever runs the app."}
+	ErrCodeSpent        = &Error{"code_spent", "This sign-in code has been used or has expired. Start again from the app."}
+	ErrKeyReused        = &Error{"key_reused", "This idempotency key was used before for something else, so nothing was changed. Use a new key."}
+	ErrOtherAccount     = &Error{"other_account", "This tab belongs to another sign-in than the one active now, so nothing was changed."}
+	ErrClientKey        = &Error{"client_key", "This needs the secret key of an app that is registered here."}
+	ErrDisabled         = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
 )
 
 // ThrottledError says that there were too many failed sign-ins, or too many
@@ -52,7 +52,7 @@ func (e *ThrottledError) Error() string {
 	if e.Endings {
 		what = "The sessions of this account have been ended many times in a short while, so this time they were not."
 	}
-	return what + " Wait " + inWords(e.RetryAfter) + ", then try again; nothing was changed."
+	return what + " Wait " + inWords(e.RetryAfter) + ", then try again."
 }
 
 // inWords says how long to wait, never less than it is.

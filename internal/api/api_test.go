@@ -182,7 +182,7 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 		t.Helper()
 		var p client.Problem
 		w := s.call(t, http.MethodDelete, many, token, "", &p)
-		if w.Code != 429 || p.Code != "endings_throttled" || p.RetryAfter != wait || w.Header().Get("Retry-After") != strconv.Itoa(wait) || !strings.Contains(p.Detail, "nothing was changed") {
+		if w.Code != 429 || p.Code != "endings_throttled" || p.RetryAfter != wait || w.Header().Get("Retry-After") != strconv.Itoa(wait) || !strings.Contains(p.Detail, "this time they were not") {
 			t.Errorf("%d %+v %v", w.Code, p, w.Header())
 		}
 	}

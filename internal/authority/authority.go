@@ -3,8 +3,8 @@
 // cause, goes through End or one of the few methods beside it in end.go.
 //
 // It owns the order of things: a revocation is committed, then applied to
-// memory, then answered. It does not verify passwords (signin does), write SQL
-// (store does) or speak HTTP (the surfaces do).
+// memory, then answered. It does not find out who somebody is (signin does), change
+// people (account does), write SQL (store does) or speak HTTP (the surfaces do).
 package authority
 
 import (

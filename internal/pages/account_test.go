@@ -44,7 +44,7 @@ func TestSettings(t *testing.T) {
 	}
 	b.get("/settings").hides("Saved.")
 	b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada"}, "email": {"no address"}}).
-		is(http.StatusUnprocessableEntity).says("That is not an e-mail address", "Nothing was changed")
+		is(http.StatusUnprocessableEntity).says("That is not an e-mail address")
 	b.submit("/settings", "/settings/profile", url.Values{"name": {strings.Repeat("x", 200)}}).is(http.StatusUnprocessableEntity)
 	// An address that nobody has confirmed identifies nobody.
 	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada@example.com"}, "password": {password}}).is(http.StatusUnauthorized)
@@ -74,7 +74,7 @@ func TestAnotherAddressNeedsThePassword(t *testing.T) {
 	}
 	change("Ada", "ada@example.com", password).leadsTo("/settings")
 	before := n.recorded()
-	a := change("Mallory", "mallory@example.com", "").is(http.StatusUnprocessableEntity).says("type your current password as well")
+	a := change("Mallory", "mallory@example.com", "").is(http.StatusUnprocessableEntity).says("Type your current password as well. Nothing was changed.")
 	if !strings.Contains(a.body, `aria-invalid="true"`) || !strings.Contains(a.body, `value="mallory@example.com"`) {
 		t.Error("the field is not marked, or what was typed is lost")
 	}

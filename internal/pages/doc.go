@@ -4,6 +4,7 @@
 //
 // It owns the way between pages: who is sent where, with which status, and
 // what happens to the browser's cookies on the way. It does not own how pages
-// look (ui), who a visitor is (web), what a password proves (signin), or
-// whether and how a session ends (authority). Every page works without script.
+// look (ui), who a visitor is (web), how somebody proves who they are (signin), what
+// an account may be like (account), or whether and how a session ends (authority).
+// Every page works without script.
 package pages

@@ -54,7 +54,7 @@ func TestWrongCredentials(t *testing.T) {
 	b := newBrowser(n)
 	for _, who := range []string{"ada", "nobody"} {
 		a := b.submit("/signin", "/signin", url.Values{"identifier": {who}, "password": {"wrong horse"}, "kind": {"kept"}})
-		a.is(http.StatusUnauthorized).says("do not match", "Nothing was changed").hides("wrong horse").leavesCookies()
+		a.is(http.StatusUnauthorized).says("do not match").hides("wrong horse").leavesCookies()
 		if !strings.Contains(a.body, `value="`+who+`"`) {
 			t.Error("what was typed as the identifier is lost")
 		}
@@ -70,7 +70,7 @@ func TestThrottledSignInSaysHowLong(t *testing.T) {
 	wrong := url.Values{"identifier": {"ada"}, "password": {"wrong horse"}, "kind": {"kept"}}
 	for range 50 {
 		if a := b.post("/signin", wrong); a.StatusCode == http.StatusTooManyRequests {
-			a.says("too many failed sign-ins", "Nothing was changed").leavesCookies()
+			a.says("too many failed sign-ins").leavesCookies()
 			if a.Header.Get("Retry-After") == "" {
 				t.Error("it does not say when to try again")
 			}
@@ -174,7 +174,7 @@ func TestSetupLink(t *testing.T) {
 	fill.Set("password", password)
 	b.submit(link, link, fill).leadsTo("/")
 	b.get("/settings").says("Your handle is @grace", "Confirmed")
-	newBrowser(n).get(link).is(http.StatusGone).says("It has been used, has run out")
+	newBrowser(n).get(link).is(http.StatusGone).says("It has been used, has expired")
 	newBrowser(n).post(link, fill).is(http.StatusGone).leavesCookies()
 	for _, wrong := range []string{"/setup/x", "/setup/" + exeunt.NewToken(exeunt.UseInvite).Reveal(), "/setup/" + exeunt.NewToken(exeunt.UseSession).Reveal()} {
 		newBrowser(n).get(wrong).is(http.StatusGone)

@@ -35,7 +35,7 @@ func TestSignOut(t *testing.T) {
 
 	// The old credential, used elsewhere, is refused on every kind of request.
 	thief.thief().send(http.MethodGet, "/sessions", nil).leadsTo("/ended?return=%2Fsessions")
-	thief.thief().post("/settings/profile", url.Values{"session": form["session"], "name": {"X"}}).is(http.StatusUnauthorized).says("Nothing was changed").hides("ada")
+	thief.thief().post("/settings/profile", url.Values{"session": form["session"], "name": {"X"}}).is(http.StatusUnauthorized).says("nothing was changed").hides("ada")
 	thief.thief().post("/signout", form).is(http.StatusOK).says("was signed out").hides("ada")
 	thief.get("/sessions").says("was signed out").hides("ada", "Firefox", "192.0.2.7")
 	if got := n.ends(); len(got) != 1 {
@@ -128,7 +128,7 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 
 	refused := func(a *answer, tryAgain string) {
 		t.Helper()
-		a.is(http.StatusTooManyRequests).leavesCookies().says("One moment, please", "this time they were not", "Nothing was changed; wait 1 second", "works all the while")
+		a.is(http.StatusTooManyRequests).leavesCookies().says("One moment, please", "this time they were not", "Wait 1 second", "works all the while")
 		if !strings.Contains(a.body, `href="`+tryAgain+`">Try again`) || a.Header.Get("Retry-After") != "1" {
 			t.Errorf("%s does not lead to %s, or says Retry-After: %q", a.at, tryAgain, a.Header.Get("Retry-After"))
 		}

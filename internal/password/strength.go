@@ -35,7 +35,7 @@ const judged = 72
 func normal(password string) string { return norm.NFKC.String(password) }
 
 func passwordError(code, message string) error {
-	return &exeunt.FieldError{Field: "password", Code: code, Err: &exeunt.Error{Code: code, Message: message + " Nothing was changed."}}
+	return &exeunt.FieldError{Field: "password", Code: code, Err: &exeunt.Error{Code: code, Message: message}}
 }
 
 // Judge returns a FieldError that says in plain words why a new password is not

@@ -85,7 +85,7 @@ func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string)
 	return step, err
 }
 
-var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the current password."}
+var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the current password. Nothing was changed."}
 
 // look looks at a password. Nobody's account, and one without a password, have a
 // credential that nothing matches.

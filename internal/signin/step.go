@@ -22,4 +22,4 @@ func Proof(s Step, err error) (exeunt.Proof, error) {
 	return s.proof, nil
 }
 
-var errNeeded = &exeunt.Error{Code: "needed", Message: "Type your current password as well."}
+var errNeeded = &exeunt.Error{Code: "needed", Message: "Type your current password as well. Nothing was changed."}

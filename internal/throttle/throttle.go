@@ -1,8 +1,8 @@
 // Package throttle counts what may be done only so often: of each key it keeps
 // until when its places are taken, in a bounded number of keys.
 //
-// It does not know what is counted nor who is let off; signin and authority say
-// so. The counts are in memory: a restart forgets them, and each node has its own.
+// It does not know what is counted nor who is let off; signin, account and authority
+// say so. The counts are in memory: a restart forgets them, and each node has its own.
 package throttle
 
 import (

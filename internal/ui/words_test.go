@@ -150,8 +150,8 @@ func TestInitials(t *testing.T) {
 func TestAWaitIsRoundedUp(t *testing.T) {
 	u := newUI(t)
 	for want, wait := range map[string]time.Duration{
-		"wait 1 second,": time.Millisecond, "wait 31 seconds,": 30500 * time.Millisecond, "wait 1 minute,": time.Minute,
-		"wait 2 minutes,": time.Minute + time.Millisecond, "wait 5 minutes,": 5*time.Minute - time.Millisecond, "wait 3 hours,": 2*time.Hour + time.Minute,
+		"Wait 1 second,": time.Millisecond, "Wait 31 seconds,": 30500 * time.Millisecond, "Wait 1 minute,": time.Minute,
+		"Wait 2 minutes,": time.Minute + time.Millisecond, "Wait 5 minutes,": 5*time.Minute - time.Millisecond, "Wait 3 hours,": 2*time.Hour + time.Minute,
 	} {
 		page := rendered(t, u, &SignInView{Frame: out(), Policy: exeunt.DefaultPolicy(), Err: &exeunt.ThrottledError{RetryAfter: wait}})
 		if !strings.Contains(page, want) {
