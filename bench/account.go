@@ -98,7 +98,7 @@ func revive(ctx context.Context, db *sql.DB) error {
 		`UPDATE sessions SET generation = (SELECT generation FROM accounts a WHERE a.id = account_id), ended_at = NULL, ended_reason = NULL, ended_by = NULL,
 			ended_by_session = NULL, ended_by_label = NULL`,
 		`UPDATE accounts SET live_sessions = (SELECT count(*) FROM sessions s WHERE s.account_id = accounts.id)`,
-		`UPDATE log_head SET settled = seq`,
+		`UPDATE log_head SET ends_written = seq`,
 		`PRAGMA wal_checkpoint(TRUNCATE)`,
 	} {
 		if _, err := db.ExecContext(ctx, q); err != nil {

@@ -10,10 +10,9 @@ import (
 
 const documentHead = `# Benchmarks
 
-Written by ` + "`make bench`" + `, which measures everything here in one run and puts each figure beside its limit from that
-same run: a ratio says more than a rate, since machines differ and are noisy. Ratios are medians over interleaved rounds; in
-brackets is where the median lies with 95 % confidence. A floor is what must hold; an aim is what we work towards. What is
-missed is reported.
+Written by ` + "`make bench`" + `, which measures everything here in one run, in interleaved rounds, on a machine with
+nothing else to do. Where a figure has a limit from the same run, the ratio says more than the rate, since machines
+differ. Figures are medians; in brackets is where the median lies with 95 % confidence. A floor is what must hold.
 `
 
 // document renders what was measured. It names the machine, but nothing of
@@ -30,28 +29,43 @@ func (r *report) document() []byte {
 			fmt.Fprintf(&b, "| %s | %s |\n", line[0], line[1])
 		}
 	}
-	fmt.Fprintf(&b, "\n## Against limits\n\n| figure | measured | limit in the same run | ratio or figure | floor | aim | |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "\n## Figures\n\n| figure | measured | beside | judged | floor | |\n|---|---|---|---|---|---|\n")
 	for _, w := range rows {
-		if w.floor != 0 {
-			f := r.figure(w)
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", w.name, f.value, f.limit, f.judgement(w), w.number(w.floor), w.number(w.aim), f.verdict(w))
+		if w.beside {
+			continue
 		}
+		f, floor := r.figure(w), ""
+		if w.floor != 0 {
+			floor = w.number(w.floor)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", w.name, f.value, f.limit, f.judgement(w), floor, f.verdict(w))
 	}
 	b.WriteString(documentBeside)
 	for _, w := range rows {
-		if w.floor == 0 {
+		if w.beside {
 			f := r.figure(w)
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", w.name, f.value, f.limit, f.note)
 		}
 	}
 	b.WriteString("\n## How it is measured\n\n")
 	for _, how := range hows() {
-		fmt.Fprintf(&b, "- **%s.** %s\n", strings.Join(how.names, "; "), how.text)
-		for _, note := range r.notes(how.names) {
-			fmt.Fprintf(&b, "  %s.\n", note)
+		for i, line := range wrapped("**"+strings.Join(how.names, "; ")+".** "+how.text, 116) {
+			fmt.Fprintf(&b, "%s%s\n", [2]string{"- ", "  "}[min(i, 1)], line)
 		}
 	}
 	return b.Bytes()
+}
+
+// wrapped breaks a text into lines of at most so many characters.
+func wrapped(text string, width int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
 }
 
 // figure is what was measured for a row.
@@ -61,16 +75,6 @@ func (r *report) figure(w row) figure {
 		return figure{value: "not measured", noLimit: "–"}
 	}
 	return r.figures[i]
-}
-
-// notes are what the figures that are judged have to add.
-func (r *report) notes(names []string) (notes []string) {
-	for _, w := range rows {
-		if f := r.figure(w); slices.Contains(names, w.name) && f.note != "" && w.floor != 0 {
-			notes = append(notes, w.name+": "+f.note)
-		}
-	}
-	return notes
 }
 
 type how struct {

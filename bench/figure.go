@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// row is a line of the document: what is measured, how, and what is asked of
-// it. Rows without a floor are there to compare.
+// row is a line of the document: what is measured, how, and what is asked of it.
 type row struct {
-	name       string
-	how        string // a sentence; rows that share it are explained together
-	unit       string // of what is judged: "" for a ratio, "ms", "bytes"
-	floor, aim float64
-	fewer      bool // is better
+	name   string
+	how    string  // rows that share it are explained together
+	unit   string  // of what is judged: "" for a ratio
+	floor  float64 // 0 when nothing is asked
+	fewer  bool    // is better
+	beside bool    // is there to compare
 }
 
 // figure is what one run measured for a row.
@@ -52,7 +52,7 @@ func (r *report) add(f figure) {
 	}
 	fmt.Printf(": %s", f.judgement(w))
 	if w.floor != 0 {
-		fmt.Printf(" (floor %s, aim %s: %s)", w.number(w.floor), w.number(w.aim), f.verdict(w))
+		fmt.Printf(" (floor %s: %s)", w.number(w.floor), f.verdict(w))
 	}
 	if f.note != "" {
 		fmt.Printf("; %s", f.note)
@@ -80,8 +80,11 @@ func (w row) number(v float64) string {
 	case v < 1000:
 		text = strconv.FormatFloat(v, 'f', 2, 64)
 	}
-	if w.unit != "" {
-		text += " " + w.unit
+	switch {
+	case w.unit == "/s":
+		return thousands(v) + w.unit
+	case w.unit != "":
+		return text + " " + w.unit
 	}
 	return text
 }
@@ -91,7 +94,7 @@ func (f figure) judgement(w row) string {
 	switch {
 	case f.noLimit != "":
 		return f.noLimit
-	case f.judged == 0 && w.floor == 0:
+	case w.beside:
 		return "–"
 	case f.low == 0 && f.high == 0:
 		return w.number(f.judged)
@@ -100,21 +103,13 @@ func (f figure) judgement(w row) string {
 }
 
 func (f figure) verdict(w row) string {
-	reaches := func(mark float64) bool {
-		if w.fewer {
-			return f.judged <= mark
-		}
-		return f.judged >= mark
-	}
 	switch {
 	case w.floor == 0 || f.noLimit != "":
-		return "–"
-	case reaches(w.aim):
-		return "aim reached"
-	case reaches(w.floor):
-		return "aim missed, floor reached"
+		return ""
+	case f.judged == w.floor, f.judged < w.floor == w.fewer:
+		return "met"
 	}
-	return "floor missed"
+	return "**missed**"
 }
 
 // interval returns where the median of the population lies with at least 95 %
