@@ -55,11 +55,11 @@ var rooms = map[string][]string{
 	"examples/chirp":           {"client", "client/verify", "client/webapp", "js"},
 	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},
 
-	"internal/demo": {"", "client", "examples/chirp", "internal/account", "internal/app", "internal/authority", "internal/config",
-		"internal/password", "internal/signin"},
-	"cmd/exeunt":        {"", "internal/app", "internal/config", "internal/control", "internal/demo"},
-	"e2e/node":          {"", "internal/app", "internal/config", "internal/demo", "internal/password", "internal/testpg"},
-	"bench":             {"", "client", "client/verify", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/password", "internal/signin", "internal/testpg"},
+	"internal/demo": {"", "client", "examples/chirp", "internal/account", "internal/authority", "internal/config", "internal/password", "internal/signin", "internal/store"},
+	"cmd/exeunt":    {"", "internal/app", "internal/config", "internal/control", "internal/demo"},
+	"e2e/node":      {"", "internal/app", "internal/config", "internal/demo", "internal/password", "internal/testpg"},
+	"bench": {"", "client", "client/verify", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/password",
+		"internal/signin", "internal/store", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},
 	"internal/ui/build": {"internal/ui", "js"},
 }
@@ -72,6 +72,25 @@ type goPackage struct {
 	Doc        string
 	Imports    []string
 	Standard   bool
+}
+
+// maxDepth is how many rooms at most a program is above the lowest that it is built
+// on: whoever follows a call must not lose the way.
+const maxDepth = 6
+
+func TestImportDepth(t *testing.T) {
+	var depth func(room string) int
+	depth = func(room string) (deepest int) {
+		for _, below := range rooms[room] {
+			deepest = max(deepest, 1+depth(below))
+		}
+		return deepest
+	}
+	for room := range rooms {
+		if d := depth(room); d > maxDepth {
+			t.Errorf("%q is %d rooms above the lowest it is built on, more than %d", room, d, maxDepth)
+		}
+	}
 }
 
 func TestImportMap(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 const (
@@ -32,7 +32,7 @@ func (b *bench) wholeAccount(ctx context.Context, rounds int) error {
 	if err := node.Close(); err != nil { // it has made the tables
 		return err
 	}
-	db, err := sql.Open("sqlite", filepath.Join(c.Data, app.DatabaseFile))
+	db, err := sql.Open("sqlite", filepath.Join(c.Data, store.DatabaseFile))
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/password"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 const (
@@ -44,7 +45,7 @@ func (b *bench) starts(ctx context.Context, _ int) error {
 		return err
 	}
 	debug.FreeOSMemory()
-	database := filepath.Join(o.Data, app.DatabaseFile)
+	database := filepath.Join(o.Data, store.DatabaseFile)
 	for _, a := range []struct {
 		row    string
 		events int

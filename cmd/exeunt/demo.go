@@ -49,8 +49,9 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 		fmt.Fprintln(words, "Sessions are kept in the PostgreSQL database that is named; it must be empty, or this demo's own.")
 	}
 	stage, accounts, err := demo.Start(ctx, demo.Options{
-		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen, Version: version(), Nodes: c.Nodes, Database: config.Secret(database),
-		Log: app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"}),
+		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen, Nodes: c.Nodes, Database: config.Secret(database),
+		Open:        openNode,
+		NodeOptions: demo.NodeOptions{Version: version(), Log: app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"})},
 	})
 	if err != nil {
 		return err
@@ -121,4 +122,13 @@ func (c *demoCommand) announce(words io.Writer, s *demo.Stage, a demo.Accounts, 
 	}
 	_, err := fmt.Fprintf(words, "\nData is in %s %s. Stop with Ctrl-C.\n", dir, stays)
 	return err
+}
+
+// openNode opens a node for the demo.
+func openNode(ctx context.Context, c config.Config, opt demo.NodeOptions) (*demo.Node, error) {
+	n, err := app.New(ctx, c, app.Options{Log: opt.Log, Version: opt.Version, Now: opt.Now, Hashing: opt.Hashing})
+	if err != nil {
+		return nil, err
+	}
+	return &demo.Node{Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, Serve: n.Serve, Close: n.Close}, nil
 }

@@ -54,7 +54,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	// The address first: a start that cannot serve must make and announce nothing.
-	l, err := app.Listen(conf.Addr, "--addr")
+	l, err := config.Listen(conf.Addr, "--addr")
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,15 @@ func run(ctx context.Context, stop func()) error {
 		defer db.Close()
 		opt.Database = config.Secret(db.URL("postgres"))
 	}
+	var node *app.Node // the one that is open at last
+	opt.Open = func(ctx context.Context, c config.Config, o demo.NodeOptions) (*demo.Node, error) {
+		n, err := app.New(ctx, c, app.Options{Log: o.Log, Version: o.Version, Now: o.Now, Hashing: o.Hashing})
+		if err != nil {
+			return nil, err
+		}
+		node = n
+		return &demo.Node{Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, Serve: n.Serve, Close: n.Close}, nil
+	}
 	stage, accounts, err := demo.Start(ctx, opt)
 	if err != nil {
 		return err
@@ -80,7 +89,7 @@ func run(ctx context.Context, stop func()) error {
 		answer := map[string]any{}
 		if err := json.Unmarshal(line, &cmd); err != nil {
 			answer["error"] = err.Error()
-		} else if err := cmd.do(ctx, stage.Node, c, &db, answer); err != nil {
+		} else if err := cmd.do(ctx, node, c, &db, answer); err != nil {
 			answer["error"] = err.Error()
 		}
 		if err := out.Encode(answer); err != nil {

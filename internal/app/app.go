@@ -57,7 +57,7 @@ type Node struct {
 	log        *slog.Logger
 	now        func() time.Time
 	givenClock bool
-	lock       *folderLock
+	unlock     func() error // the data folder
 	feed       *feed.Feed
 	follower   *feed.Follower // nil when nobody else writes the log
 	browser    web.Browser
@@ -75,9 +75,6 @@ type Node struct {
 	draining chan struct{} // closed when shutdown begins: long answers end
 	drain    sync.Once
 }
-
-// DatabaseFile is the name of the database in a data folder.
-const DatabaseFile = "exeunt.db"
 
 // New opens the data folder, brings the database up to date and starts to tend
 // its sessions. The folder is locked until Close.
@@ -111,7 +108,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := os.MkdirAll(n.Config.Data, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
-	if n.lock, err = lockFolder(n.Config.Data); err != nil {
+	if n.unlock, err = store.LockFolder(n.Config.Data); err != nil {
 		return err
 	}
 	if n.peers.Trusted, err = n.Config.Proxies(); err != nil {
@@ -168,7 +165,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error) {
 	url := string(n.Config.Database)
 	if url == "" {
-		url = store.SQLiteURL(filepath.Join(n.Config.Data, DatabaseFile))
+		url = store.SQLiteURL(filepath.Join(n.Config.Data, store.DatabaseFile))
 	}
 	index := live.New(0, live.Options{Limit: n.Config.MaxTokens, SharedActivity: store.Shared(url)})
 	if store.Shared(url) {
@@ -314,9 +311,9 @@ func (n *Node) Close() error {
 		errs = append(errs, n.Store.Close())
 		n.Store = nil
 	}
-	if n.lock != nil {
-		errs = append(errs, n.lock.release())
-		n.lock = nil
+	if n.unlock != nil {
+		errs = append(errs, n.unlock())
+		n.unlock = nil
 	}
 	return errors.Join(errs...)
 }

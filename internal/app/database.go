@@ -38,7 +38,7 @@ func alone(file string, work func() error) error {
 	if !ok {
 		return errors.New("--from must be sqlite:PATH, the file in a node's data folder")
 	}
-	release, err := LockFolder(filepath.Dir(path))
+	release, err := store.LockFolder(filepath.Dir(path))
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func TestNothingIsCopiedFromAFileInUse(t *testing.T) {
 	c := site(t)
 	c.Data = filepath.Join(c.Data, "of 50% or more")
 	r := start(t, c)
-	file := store.SQLiteURL(filepath.Join(c.Data, DatabaseFile))
+	file := store.SQLiteURL(filepath.Join(c.Data, store.DatabaseFile))
 	if !strings.Contains(file, "%20") {
 		t.Fatalf("%s is written as it is", file)
 	}

@@ -293,7 +293,7 @@ func TestAFileThatIsInTheWayStopsNobody(t *testing.T) {
 // and where it has gone on since, another.
 func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
 	c := site(t)
-	path, database := filepath.Join(c.Data, knownFile), filepath.Join(c.Data, DatabaseFile)
+	path, database := filepath.Join(c.Data, knownFile), filepath.Join(c.Data, store.DatabaseFile)
 	copied := read(t, database)
 	r := start(t, c)
 	living, _ := r.signIn()

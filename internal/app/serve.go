@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -43,21 +42,6 @@ func Logger(w io.Writer, c config.Log) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, opt))
 	}
 	return slog.New(slog.NewTextHandler(w, opt))
-}
-
-// Listen opens an address and says in plain words when it is taken. flag is the
-// one that names another.
-func Listen(addr, flag string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is taken by another program; stop that one, or choose another address with %s", addr, flag)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s may not be opened by this user; choose a port above 1023 with %s", addr, flag)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %s (%s): %w", addr, flag, err)
-	}
-	return l, nil
 }
 
 // Serve serves on a listener, which it closes, until ctx is done or the database
@@ -148,12 +132,3 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 
 func (n *Node) inviteLink(t exeunt.Token) string { return n.Config.URL + "/setup/" + t.Reveal() }
 func (n *Node) resetLink(t exeunt.Token) string  { return n.Config.URL + "/reset/" + t.Reveal() }
-
-// HasAccount reports whether an account has that handle.
-func (n *Node) HasAccount(ctx context.Context, handle string) (bool, error) {
-	_, err := n.Authority.AccountByHandle(ctx, handle)
-	if errors.Is(err, exeunt.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}

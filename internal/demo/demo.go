@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt/examples/chirp"
-	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/config"
 )
 
 // Start opens a stage with the demo's accounts on it. Data that is there
@@ -35,7 +35,7 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 		return nil, accounts, err
 	}
 	c := stageConfig(opt, "127.0.0.1:0", "http://exeunt.localhost", "http://chirp.localhost")
-	if err := seed(ctx, c, app.Options{Log: opt.Log, Hashing: opt.Hashing}, accounts); err != nil {
+	if err := seed(ctx, c, opt, accounts); err != nil {
 		if opt.Database != "" {
 			err = fmt.Errorf("%w (if the database is not empty, name one that is)", err)
 		}
@@ -58,7 +58,7 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 
 // checkFree says that an address is taken before time is spent on seeding.
 func checkFree(addr, flag string) error {
-	l, err := app.Listen(addr, flag)
+	l, err := config.Listen(addr, flag)
 	if err != nil {
 		return err
 	}
@@ -85,6 +85,6 @@ func (s *Stage) Tour(ctx context.Context, a Accounts, out io.Writer) (held bool,
 	if len(nodes) > 0 {
 		nodes = append(nodes, s.exeunt.Addr().String())
 	}
-	place := Place{Exeunt: s.ExeuntURL, Chirp: s.ChirpURL, Nodes: nodes, Staleness: s.Node.Config.MaxStaleness}
+	place := Place{Exeunt: s.ExeuntURL, Chirp: s.ChirpURL, Nodes: nodes, Staleness: s.config().MaxStaleness}
 	return Tour(ctx, place, a.Tour, !exists, out)
 }

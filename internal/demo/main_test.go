@@ -16,6 +16,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
+	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/password"
 )
@@ -40,9 +41,20 @@ func TestMain(m *testing.M) {
 func testOptions(dir string) Options {
 	return Options{
 		Data: dir, Addr: "127.0.0.1:0", AppAddr: "127.0.0.1:0", SignUp: config.SignUpOpen,
-		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
+		Open: openNode,
+		NodeOptions: NodeOptions{
+			Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},
+		},
 	}
+}
+
+func openNode(ctx context.Context, c config.Config, opt NodeOptions) (*Node, error) {
+	n, err := app.New(ctx, c, app.Options{Log: opt.Log, Version: opt.Version, Now: opt.Now, Hashing: opt.Hashing})
+	if err != nil {
+		return nil, err
+	}
+	return &Node{Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, Serve: n.Serve, Close: n.Close}, nil
 }
 
 // crowdHandle is the n-th of the accounts that the tests make beside the

@@ -15,12 +15,12 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/config"
 )
 
 // another is one more node on the demo's database, at a port of its own.
 type another struct {
-	node *app.Node
+	node *Node
 	l    net.Listener
 }
 
@@ -28,13 +28,13 @@ type another struct {
 // the others answer under its name, as behind a load balancer.
 func (s *Stage) openOthers(ctx context.Context) error {
 	for i := 2; i <= s.opt.Nodes; i++ {
-		l, err := app.Listen("127.0.0.1:0", "")
+		l, err := config.Listen("127.0.0.1:0", "")
 		if err != nil {
 			return err
 		}
 		c := s.config()
 		c.Addr, c.Data = l.Addr().String(), filepath.Join(s.opt.Data, "node"+strconv.Itoa(i))
-		node, err := app.New(ctx, c, app.Options{Log: s.opt.Log, Version: s.opt.Version, Now: s.opt.Now, Hashing: s.opt.Hashing})
+		node, err := s.opt.Open(ctx, c, s.opt.NodeOptions)
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}

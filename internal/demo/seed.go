@@ -16,10 +16,10 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
-	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // Accounts are the demo's credentials, made once for each data folder and kept
@@ -50,7 +50,7 @@ func readDemo(dir string) (a Accounts, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, demoFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		for _, name := range []string{app.DatabaseFile, chirpFile} {
+		for _, name := range []string{store.DatabaseFile, chirpFile} {
 			if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
 				return a, fmt.Errorf("%s holds data that is not the demo's; name another folder (there is a %s)", dir, name)
 			}
@@ -78,12 +78,12 @@ func readDemo(dir string) (a Accounts, err error) {
 // hold nothing but a part of what will be made again.
 func clearHalfSeeded(dir string) (err error) {
 	// Another demo may be seeding this very folder.
-	release, err := app.LockFolder(dir)
+	release, err := store.LockFolder(dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	for _, name := range []string{app.DatabaseFile, chirpFile} {
+	for _, name := range []string{store.DatabaseFile, chirpFile} {
 		for _, ending := range []string{"", "-wal", "-shm"} {
 			if err := os.Remove(filepath.Join(dir, name+ending)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -148,12 +148,12 @@ var gracesPast = []seeded{
 }
 
 // seed makes the accounts of the demo and their history.
-func seed(ctx context.Context, c config.Config, opt app.Options, d Accounts) error {
+func seed(ctx context.Context, c config.Config, opt Options, d Accounts) error {
 	clock := &past{}
 	clock.set(ago(70 * day))
 	opt.Now = clock.now
 	c.SignUp = config.SignUpOpen
-	node, err := app.New(ctx, c, opt)
+	node, err := opt.Open(ctx, c, opt.NodeOptions)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func seed(ctx context.Context, c config.Config, opt app.Options, d Accounts) err
 }
 
 // live plays an account's history in order of time.
-func live(ctx context.Context, node *app.Node, clock *past, a Account, history []seeded) error {
+func live(ctx context.Context, node *Node, clock *past, a Account, history []seeded) error {
 	tokens := make([]exeunt.Token, len(history))
 	sessions := make([]exeunt.Session, len(history))
 	type moment struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -14,9 +13,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/examples/chirp"
-	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
-	"github.com/exeunt/exeunt/internal/password"
 )
 
 // Options say where and how the demo runs.
@@ -26,10 +23,9 @@ type Options struct {
 	AppAddr string // of Chirp, on loopback
 	Policy  config.Policy
 	SignUp  config.SignUp
-	Log     *slog.Logger
-	Version string
-	Now     func() time.Time // nil is the real clock
-	Hashing password.Hashing // zero is the default
+	// Open opens a node.
+	Open func(context.Context, config.Config, NodeOptions) (*Node, error)
+	NodeOptions
 	// Nodes, if above 1, all on Database, an empty PostgreSQL database or the
 	// demo's own.
 	Nodes    int
@@ -42,7 +38,7 @@ type Options struct {
 type Stage struct {
 	ExeuntURL string
 	ChirpURL  string
-	Node      *app.Node
+	Node      *Node
 	Chirp     *chirp.App
 
 	opt      Options
@@ -70,10 +66,10 @@ func Open(ctx context.Context, opt Options) (*Stage, error) {
 }
 
 func (s *Stage) open(ctx context.Context) (err error) {
-	if s.exeunt, err = app.Listen(s.opt.Addr, "--addr"); err != nil {
+	if s.exeunt, err = config.Listen(s.opt.Addr, "--addr"); err != nil {
 		return err
 	}
-	if s.app, err = app.Listen(s.opt.AppAddr, "--app-addr"); err != nil {
+	if s.app, err = config.Listen(s.opt.AppAddr, "--app-addr"); err != nil {
 		return err
 	}
 	for _, l := range []net.Listener{s.exeunt, s.app} {
@@ -82,7 +78,7 @@ func (s *Stage) open(ctx context.Context) (err error) {
 		}
 	}
 	s.ExeuntURL, s.ChirpURL = localURL("exeunt", s.exeunt), localURL("chirp", s.app)
-	if s.Node, err = app.New(ctx, s.config(), app.Options{Log: s.opt.Log, Version: s.opt.Version, Now: s.opt.Now, Hashing: s.opt.Hashing}); err != nil {
+	if s.Node, err = s.opt.Open(ctx, s.config(), s.opt.NodeOptions); err != nil {
 		return err
 	}
 	if err := s.openOthers(ctx); err != nil {

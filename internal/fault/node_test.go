@@ -59,7 +59,7 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	l, err := app.Listen(conf.Addr, "--addr")
+	l, err := config.Listen(conf.Addr, "--addr")
 	if err != nil {
 		return err
 	}
