@@ -241,9 +241,9 @@ type replay struct {
 	from, to int64
 	last     *exeunt.Event // the one at to
 
-	done    chan struct{}
-	stretch store.Stretch
-	err     error
+	done   chan struct{}
+	events store.LogRange
+	err    error
 }
 
 func (n *Node) replay(ctx context.Context, from, to int64, at *exeunt.Event) *replay {
@@ -251,8 +251,8 @@ func (n *Node) replay(ctx context.Context, from, to int64, at *exeunt.Event) *re
 	go func() {
 		defer close(r.done)
 		if from < to {
-			r.stretch, r.err = n.Store.Stretch(ctx, from, to)
-			r.last = &r.stretch.Last
+			r.events, r.err = n.Store.LogRange(ctx, from, to)
+			r.last = &r.events.Last
 		}
 	}()
 	return r
@@ -262,6 +262,6 @@ func (r *replay) into(index *live.Index) error {
 	if <-r.done; r.err != nil {
 		return r.err
 	}
-	index.Replay(r.to, r.stretch.Ended, r.stretch.Events)
+	index.Replay(r.to, r.events.Ended, r.events.Events)
 	return nil
 }

@@ -36,10 +36,9 @@ func (x *Index) Apply(events []exeunt.Event) error {
 	return nil
 }
 
-// Replay brings a table that was loaded up to event seq: ended are the IDs of
-// sessions and app sessions that ended one by one since, 16 bytes each, and
-// events all else. In which order is no matter, see ApplyOwn. Snapshots that are
-// older than seq are refused from then on.
+// Replay brings a table that was loaded up to event seq by the log range since: ended are the IDs of sessions and app
+// sessions that ended one by one, 16 bytes each, and events are all others. Their order does not matter, see ApplyOwn.
+// Snapshots older than seq are refused from then on.
 func (x *Index) Replay(seq int64, ended []byte, events []exeunt.Event) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -9,10 +9,10 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// A stretch says what its events say, though most of them are not read one by one.
-func TestAStretchOfTheLog(t *testing.T) { onEachEngine(t, aStretchOfTheLog) }
+// A log range says what its events say, though most of them are not read one by one.
+func TestLogRange(t *testing.T) { onEachEngine(t, logRange) }
 
-func aStretchOfTheLog(t *testing.T, s *testStore) {
+func logRange(t *testing.T, s *testStore) {
 	a := s.account()
 	for range 3 {
 		s.end(endOne(s.session(a.ID)))
@@ -32,7 +32,7 @@ func aStretchOfTheLog(t *testing.T, s *testStore) {
 	head := int64(len(events))
 	for after := range head {
 		for upTo := after + 1; upTo <= head; upTo++ {
-			got, err := s.Stretch(t.Context(), after, upTo)
+			got, err := s.LogRange(t.Context(), after, upTo)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +59,7 @@ func aStretchOfTheLog(t *testing.T, s *testStore) {
 	}
 	missing := func(what string, after, upTo int64) {
 		t.Helper()
-		if _, err := s.Stretch(t.Context(), after, upTo); err == nil || !strings.Contains(err.Error(), "does not hold") {
+		if _, err := s.LogRange(t.Context(), after, upTo); err == nil || !strings.Contains(err.Error(), "does not hold") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

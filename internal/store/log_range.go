@@ -7,8 +7,8 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Stretch is a part of the log as far as a memory must know it.
-type Stretch struct {
+// LogRange is the events after one number up to another, as far as a memory must know them.
+type LogRange struct {
 	Ended  []byte         // the IDs of sessions and app sessions that ended one by one, 16 bytes each
 	Events []exeunt.Event // all others
 	Last   exeunt.Event   // of either sort
@@ -16,11 +16,10 @@ type Stretch struct {
 
 const idLen = 16
 
-// Stretch returns what the log says after one number up to another, all of it
-// from one connection: two servers may have two histories. Most events end one
-// session, and of those only the ID counts: they come together in one value, as
-// reading a row for each takes ten times as long.
-func (s *Store) Stretch(ctx context.Context, after, upTo int64) (l Stretch, err error) {
+// LogRange reads a log range, all of it from one connection, because two servers may have two histories. Most events
+// end one session, and of those only the ID counts: they come together in one value, as reading a row for each takes
+// ten times as long.
+func (s *Store) LogRange(ctx context.Context, after, upTo int64) (l LogRange, err error) {
 	one, err := s.read.Conn(ctx)
 	if err != nil {
 		return l, unavailable("events", err)
@@ -35,7 +34,8 @@ func (s *Store) Stretch(ctx context.Context, after, upTo int64) (l Stretch, err 
 		return l, unavailable("events", err)
 	}
 	if single < upTo-after {
-		rows, err := one.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 AND seq <= $2 AND (kind <> 'ended' OR scope <> 'session')`, after, upTo)
+		rows, err := one.QueryContext(ctx, `SELECT `+eventColumns+` FROM events
+			WHERE seq > $1 AND seq <= $2 AND (kind <> 'ended' OR scope <> 'session')`, after, upTo)
 		if l.Events, err = collect(&timedRows{rows, func() {}}, err, "events", scanEvent); err != nil {
 			return l, err
 		}
