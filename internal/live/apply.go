@@ -203,9 +203,6 @@ func (c *core) move(r ref, to uint32) {
 	place := e.place.Load()
 	e.place.Store(place&^lowHalf | uint64(to))
 	c.leave(uint32(place))
-	if c.saving {
-		c.moved = append(c.moved, r)
-	}
 }
 
 // Applied returns the number of the last event applied in order.

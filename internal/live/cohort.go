@@ -57,8 +57,7 @@ func (c *core) cohort(n uint32) *cohort {
 // current returns the number of the account's cohort that has not ended, or 0.
 func (c *core) current(account words) uint32 {
 	return c.accounts[account.segment()].find(account.home(), account.tag(), func(n uint32) bool {
-		co := c.cohort(n)
-		return co != nil && co.account() == account && co.mark.Load()&cohortFree == 0 // nil, or free: see shard.remove
+		return c.cohort(n).account() == account
 	})
 }
 
@@ -95,15 +94,10 @@ func (c *core) newCohort(account words, generation int64, flags uint64) uint32 {
 func (c *core) nameCohort(n uint32, account words) {
 	t := c.accounts[account.segment()]
 	if t.crowded() {
-		t = t.anew(func(n uint32) (home uint32) {
-			if co := c.cohort(n); co != nil {
-				home = co.account().home()
-			}
-			return home
-		})
+		t = t.anew(func(n uint32) uint32 { return c.cohort(n).account().home() })
 		c.accounts[account.segment()] = t
 	}
-	t.add(account.home(), account.tag()<<cohortBits|n)
+	t.add(account.home(), t.slotOf(account, n))
 }
 
 // retire takes the account's name from a cohort.
@@ -120,7 +114,6 @@ func (c *core) endCohort(n uint32, how uint64) {
 
 // finish ends a cohort that is not the current one any more.
 func (c *core) finish(n uint32, how uint64) {
-	c.noteChange(n)
 	co := c.cohort(n)
 	co.flag(how, 0)
 	c.stale += int(co.birth.Load() & lowHalf)
@@ -128,16 +121,11 @@ func (c *core) finish(n uint32, how uint64) {
 
 // join and leave count the sessions of a cohort; the last one out frees it.
 func (c *core) join(n uint32) {
-	c.noteChange(n)
 	c.cohort(n).birth.Add(1)
 }
 
 func (c *core) leave(n uint32) {
 	co := c.cohort(n)
-	if co.mark.Load()&cohortFree != 0 || co.birth.Load()&lowHalf == 0 {
-		return // see shard.remove
-	}
-	c.noteChange(n)
 	if over := co.mark.Load()&(cohortEnded|cohortPassed) != 0; over {
 		c.stale--
 	}
@@ -150,17 +138,14 @@ func (c *core) leave(n uint32) {
 	c.release(n)
 }
 
+// release has a cohort used again, but not before a save has ended that may have written entries which name it.
 func (c *core) release(n uint32) {
 	co := c.cohort(n)
 	co.mark.Store(cohortFree)
+	if c.saving {
+		c.released = append(c.released, n)
+		return
+	}
 	co.birth.Store(uint64(c.freeCohort))
 	c.freeCohort = n
-}
-
-// noteChange says that a cohort is about to change: see Save. One that is named
-// is joined as well, and one that loses its name is finished or left.
-func (c *core) noteChange(n uint32) {
-	if c.saving {
-		c.changed = append(c.changed, n)
-	}
 }

@@ -45,10 +45,9 @@ type core struct {
 	stale int   // entries in cohorts that have ended or were passed
 	hand  ref   // how far eviction has come
 
-	// While the table is being saved: see Save.
-	saving       bool
-	added, moved []ref
-	changed      []uint32
+	// While the table is being saved, cohorts that nobody is in wait here: see Save.
+	saving   bool
+	released []uint32
 }
 
 // limits are what a kind of session may be used for. They come from the
@@ -121,8 +120,7 @@ func (c *core) find(k *key) (ref, *entry) {
 // byID finds a session or app session.
 func (c *core) byID(id words) (ref, *entry) {
 	r := ref(c.ids[id.segment()].find(id.home(), id.tag(), func(r uint32) bool {
-		e := c.entry(ref(r))
-		return e != nil && e.has(id) // nil: see shard.remove
+		return c.entry(ref(r)).has(id)
 	}))
 	if r == 0 {
 		return 0, nil
@@ -132,6 +130,20 @@ func (c *core) byID(id words) (ref, *entry) {
 
 // add gives an entry to a token. It returns 0 when the shard is full.
 func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uint64, belongs uint32) ref {
+	hint := belongs
+	if kind&flagApp != 0 {
+		hint = uint32(c.entry(ref(belongs)).place.Load())
+	}
+	r := c.fill(k, id, number, seen, issued, kind, belongs, hint)
+	if r != 0 {
+		c.nameID(r, id)
+		c.count++
+	}
+	return r
+}
+
+// fill does as much of add as is the shard's own: the token finds the entry, its ID does not.
+func (c *core) fill(k *key, id words, number uint16, seen, issued int64, kind uint64, belongs, hint uint32) ref {
 	s := &c.shards[k.shard]
 	local := s.free
 	if local == 0 {
@@ -159,42 +171,23 @@ func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uin
 	m.late.clear(local % pageLen)
 	m.used.set(local % pageLen)
 	e.state.Store(turn<<turnShift | kind | milli<<issuedMilli | clampSeen(seen))
-	hint := belongs
-	if kind&flagApp != 0 {
-		hint = uint32(c.entry(ref(belongs)).place.Load())
-	}
-	c.name(r, k, id, hint)
-	c.count++
-	if c.saving {
-		c.added = append(c.added, r)
-	}
+	s.put(k.home, slotOf(local, hint, k.tag))
 	return r
 }
 
-// name lets an entry be found by its token and by its ID.
-func (c *core) name(r ref, k *key, id words, hint uint32) {
-	c.shards[k.shard].put(k.home, slotOf(uint32(r)&localMask, hint, k.tag))
-	c.nameID(r, id)
-}
-
+// nameID lets an entry be found by its ID.
 func (c *core) nameID(r ref, id words) {
 	t := c.ids[id.segment()]
 	if t.crowded() {
-		t = t.anew(func(r uint32) (home uint32) {
-			if e := c.entry(ref(r)); e != nil {
-				home = e.id().home()
-			}
-			return home
-		})
+		t = t.anew(func(r uint32) uint32 { return c.entry(ref(r)).id().home() })
 		c.ids[id.segment()] = t
 	}
-	t.add(id.home(), id.tag()<<t.bits|uint32(r))
+	t.add(id.home(), t.slotOf(id, uint32(r)))
 }
 
-// drop frees an entry, and with a session its app sessions. It must not be
-// called during a save.
+// drop frees an entry, and with a session its app sessions.
 func (c *core) drop(r ref) {
-	e, _ := c.at(r)
+	e, m := c.at(r)
 	belongs := uint32(e.place.Load())
 	if e.state.Load()&flagApp != 0 {
 		c.disown(ref(belongs), r)
@@ -204,12 +197,6 @@ func (c *core) drop(r ref) {
 		}
 		c.leave(belongs)
 	}
-	c.vacate(r)
-}
-
-// vacate frees an entry that belongs to nothing any more.
-func (c *core) vacate(r ref) {
-	e, m := c.at(r)
 	local := uint32(r & localMask)
 	s := &c.shards[r>>localBits]
 	s.remove(homeOf(e.key0.Load()), local)

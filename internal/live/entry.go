@@ -57,10 +57,19 @@ type key struct {
 }
 
 func keyOf(h *exeunt.TokenHash) key {
-	a, b := binary.LittleEndian.Uint64(h[:8]), binary.LittleEndian.Uint64(h[8:16])
-	k := key{shard: uint32(a) % shardCount, tag: uint32(b >> (64 - tagBits)), key0: a>>8 | b>>48<<56, key1: b & key1Mask}
+	return keyFrom(words{binary.LittleEndian.Uint64(h[:8]), binary.LittleEndian.Uint64(h[8:16])})
+}
+
+func keyFrom(h words) key {
+	k := key{shard: uint32(h.a) % shardCount, tag: uint32(h.b >> (64 - tagBits)), key0: h.a>>8 | h.b>>48<<56, key1: h.b & key1Mask}
 	k.home = homeOf(k.key0)
 	return k
+}
+
+// hash undoes keyFrom, for an entry that a slot of the shard names with the tag.
+func (e *entry) hash(shard, tag uint32) words {
+	key0 := e.key0.Load()
+	return words{key0<<8 | uint64(shard), uint64(tag)>>tagInKey<<56 | key0>>56<<48 | e.key1.Load()&key1Mask}
 }
 
 // homeOf is where the search for an entry's token begins.

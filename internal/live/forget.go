@@ -5,7 +5,7 @@ import "sync/atomic"
 // Forget drops entries that can never be usable again. Their tokens are
 // afterwards answered from the store. Sessions that ended together are looked
 // for only when they have become a good part of the whole, as all entries must
-// be looked at for that. During a save nothing is dropped.
+// be looked at for that.
 func (x *Index) Forget() {
 	for x.forgetEnded() {
 	}
@@ -24,9 +24,6 @@ func (x *Index) forgetEnded() (more bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
-	if c.saving {
-		return false
-	}
 	step := c.ended[max(0, len(c.ended)-forgetStep):]
 	for _, r := range step {
 		// Its session may have taken it along already.
@@ -49,16 +46,13 @@ func (x *Index) worthSweeping() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
-	return !c.saving && c.stale*staleShare > c.count
+	return c.stale*staleShare > c.count
 }
 
 func (x *Index) sweep(shard uint32) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
-	if c.saving {
-		return
-	}
 	c.each(shard, func(r ref, e *entry, m *marks) {
 		if e.state.Load()&flagApp != 0 {
 			return
@@ -89,8 +83,7 @@ func (c *core) owes(r ref, m *marks) bool {
 }
 
 // evictPatience is how many entries one insertion looks at to find one to
-// evict; when all of them are needed, or while the table is saved, the limit is
-// passed for now.
+// evict; when all of them are needed, the limit is passed for now.
 const evictPatience = 1024
 
 // makeRoom evicts entries that nobody has asked for since it last came by, so
@@ -98,7 +91,7 @@ const evictPatience = 1024
 // nothing that the store does not know. What is about to come stays if it is
 // there already.
 func (x *Index) makeRoom(c *core, session, app words) {
-	if x.opt.Limit <= 0 || c.saving {
+	if x.opt.Limit <= 0 {
 		return
 	}
 	for range evictPatience {

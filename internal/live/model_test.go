@@ -316,7 +316,7 @@ func (m *model) reload(t *rapid.T, disturbances int) {
 	d := &disturbed{at: map[int]bool{}, do: func() { m.meanwhile(t) }}
 	where := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "before which parts"), 0)) // evenly, which rapid does not
 	for range disturbances {
-		d.at[where.IntN(4*shardCount+4)] = true
+		d.at[1+where.IntN(shardCount+3)] = true
 	}
 	if err := m.x.Save(d, noCaller); err != nil {
 		t.Fatal(err)
@@ -331,7 +331,7 @@ func (m *model) reload(t *rapid.T, disturbances int) {
 		tell(c.ends)
 	}
 	m.held, m.old = nil, nil
-	m.x.makeRoom(m.x.core.Load(), words{}, words{}) // which nothing has had during the save
+	m.x.makeRoom(m.x.core.Load(), words{}, words{}) // the file may have what was evicted after its part was written
 }
 
 // replay brings memory up to the log, in no order.

@@ -6,191 +6,152 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-	"slices"
-	"sync/atomic"
+	"math"
 )
 
-// Save writes the table while it is in use. Changes wait only while one part,
-// at most a shard, is copied; checks do not wait at all. The parts are therefore
-// of different moments, and what makes them fit together is this: while a save
-// is under way no entry is freed, and those that change their cohort are noted,
-// and so are cohorts that change. So what one part refers to is in the other what
-// it was meant to be, or is not there, or is noted: that, Load leaves out or
-// finds out anew. An end that comes meanwhile may be
-// in the file or not; it is an event after Mark.Seq, and whoever loads the file
-// applies those.
+// Save writes the table while it is in use. Changes wait only while one part, at most a shard, is copied; checks do not
+// wait at all. The parts are therefore of different moments. Why they make a table that is right once the events after
+// Mark.Seq have been applied to it:
 //
-// caller is asked last for Mark.Caller, so that nothing in the file is younger
-// than what it says.
+//   - Mark.Seq is taken first. Whatever is copied later has all events up to it, and may have some after it. Those are
+//     replayed, and applying an event twice changes nothing, see ApplyOwn.
+//   - A shard is copied at one moment, so each token is in the file once at most. What was dropped, evicted or came
+//     afterwards is loaded from the store when it is asked for; activity that came afterwards is why a loaded session
+//     that seems idle is asked of the store.
+//   - Cohorts are copied after all entries, and none is given to another account meanwhile: see release. So an entry's
+//     cohort is the one it was in. One that is current no more by the time it is copied is written as passed: one of
+//     its sessions may have been kept and have moved on after its shard was copied, so the store is asked about each.
+//     A cohort that became current after the entries were copied has none in the file; so of an account's cohorts with
+//     entries one at most is current.
+//   - An app session names its session by ID. Where that is not in the file, the app session is left out.
+//
+// caller is asked last for Mark.Caller, so that nothing in the file is younger than what it says.
 func (x *Index) Save(w io.Writer, caller func(seq int64) ([]byte, error)) error {
-	c, d, err := x.beginSave()
+	c, last, err := x.beginSave()
 	if err != nil {
 		return err
 	}
 	defer x.endSave(c)
-	out := &fileWriter{w: w}
-	out.write(headOfFile())
-	// The names of IDs come first: then each of them is of an entry that follows.
-	for i := range shardCount {
-		d.IDs = append(d.IDs, out.table(x, c, &c.ids[i]))
-	}
-	for i := range shardCount {
-		d.Accounts = append(d.Accounts, out.table(x, c, &c.accounts[i]))
-	}
-	for i := range shardCount {
-		d.Shards = append(d.Shards, out.shard(x, c, &c.shards[i]))
-	}
-	out.cohorts(x, c, &d)
-	if d.Caller, err = caller(d.Seq); err != nil {
+	if _, err := w.Write(binary.LittleEndian.AppendUint32([]byte(fileMagic), fileVersion)); err != nil {
 		return err
 	}
-	if err := x.lists(c, &d); err != nil {
+	var buffer []byte
+	part := func(fill func(b []byte) []byte) error {
+		buffer = append(buffer[:0], make([]byte, partHead)...)
+		if err := x.unlessReset(c, func() { buffer = fill(buffer) }); err != nil {
+			return err
+		}
+		return writePart(w, buffer)
+	}
+	for i := range uint32(shardCount) {
+		if err := part(func(b []byte) []byte { return c.appendShard(b, i) }); err != nil {
+			return err
+		}
+	}
+	if err := x.unlessReset(c, func() { last.Cohorts = c.cohortCount }); err != nil {
 		return err
 	}
-	text, err := json.Marshal(d)
-	if err != nil {
+	for first := uint32(1); first <= last.Cohorts; first += cohortsInPart {
+		end := min(first+cohortsInPart, last.Cohorts+1)
+		if err := part(func(b []byte) []byte { return c.appendCohorts(b, first, end) }); err != nil {
+			return err
+		}
+	}
+	if last.Caller, err = caller(last.Seq); err != nil {
 		return err
 	}
-	end := binary.LittleEndian.AppendUint64(nil, uint64(out.at))
-	end = binary.LittleEndian.AppendUint32(end, uint32(len(text)))
-	end = binary.LittleEndian.AppendUint32(end, crc32.Checksum(text, castagnoli))
-	out.write(text)
-	out.write(end)
-	return out.err
+	return part(func(b []byte) []byte {
+		for _, l := range *c.limits.Load() {
+			last.Limits = append(last.Limits, fileLimits{l.kind, l.idle, l.absolute})
+		}
+		last.Clients = *c.clients.Load()
+		text, _ := json.Marshal(last) // of strings and numbers, which cannot fail
+		return append(b, text...)
+	})
 }
 
-func (x *Index) beginSave() (*core, directory, error) {
+func (x *Index) beginSave() (*core, contents, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
 	if c.saving {
-		return nil, directory{}, errors.New("the table is being saved already")
+		return nil, contents{}, errors.New("the table is being saved already")
 	}
 	c.saving = true
-	return c, directory{Mark: Mark{Seq: x.applied}}, nil
+	return c, contents{Mark: Mark{Seq: x.applied}}, nil
 }
 
 func (x *Index) endSave(c *core) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	c.saving, c.added, c.moved, c.changed = false, nil, nil, nil
+	c.saving = false
+	for _, n := range c.released {
+		c.release(n)
+	}
+	c.released = nil
 }
 
-// lists takes what is only ever added to, when all that refers to it is written.
-func (x *Index) lists(c *core, d *directory) error {
+// unlessReset calls f with the lock held.
+func (x *Index) unlessReset(c *core, f func()) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.core.Load() != c {
-		return errReset
+		return errors.New("memory was begun anew while it was being saved")
 	}
-	for _, l := range *c.limits.Load() {
-		d.Limits = append(d.Limits, fileLimits{l.kind, l.idle, l.absolute})
-	}
-	d.Clients, d.Added, d.Moved = *c.clients.Load(), c.added, c.moved
-	// One that came after the last of them was written is not in the file.
-	d.Changed = slices.DeleteFunc(slices.Clone(c.changed), func(n uint32) bool { return n > d.Count })
-	slices.Sort(d.Changed)
-	d.Changed = slices.Compact(d.Changed)
+	f()
 	return nil
 }
 
-var errReset = errors.New("memory was begun anew while it was being saved")
-
-// fileWriter writes parts. After an error it does nothing more.
-type fileWriter struct {
-	w      io.Writer
-	at     int64
-	buffer []byte
-	err    error
-}
-
-// part has the buffer filled under the lock, and writes it without.
-func (f *fileWriter) part(x *Index, c *core, fill func()) filePart {
-	f.fill(x, c, fill)
-	return f.emit(f.buffer)
-}
-
-func (f *fileWriter) fill(x *Index, c *core, fill func()) {
-	f.buffer = f.buffer[:0]
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.core.Load() != c {
-		f.err = errors.Join(f.err, errReset)
-		return
+// writePart writes a part, with room for its head in front.
+func writePart(w io.Writer, b []byte) error {
+	if len(b) > math.MaxUint32 {
+		return errors.New("a part of the table is too large for the snapshot file")
 	}
-	fill()
+	binary.LittleEndian.PutUint32(b, uint32(len(b)-partHead))
+	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[partHead:], castagnoli))
+	_, err := w.Write(b)
+	return err
 }
 
-func (f *fileWriter) emit(b []byte) filePart {
-	p := filePart{f.at, int64(len(b)), crc32.Checksum(b, castagnoli)}
-	f.write(b)
-	return p
-}
-
-func (f *fileWriter) table(x *Index, c *core, t **table) (out fileTable) {
-	out.filePart = f.part(x, c, func() {
-		out.Full, out.Gone = (*t).full, (*t).gone
-		f.copy(bytesOf((*t).slots))
-	})
-	return out
-}
-
-// shard copies a shard's two parts at one moment.
-func (f *fileWriter) shard(x *Index, c *core, s *shard) (out fileShard) {
-	entries := 0
-	f.fill(x, c, func() {
-		out.Count = s.count
-		v := s.view.Load()
-		for _, p := range v.entries {
-			f.copyAtomically(p)
+// appendShard leaves out what ended by itself: the store tells of that.
+func (c *core) appendShard(b []byte, shard uint32) []byte {
+	v := c.shards[shard].view.Load()
+	for _, slot := range v.slots {
+		local := uint32(slot & localMask)
+		if local == 0 {
+			continue
 		}
-		entries = len(f.buffer)
-		f.copy(bytesOf(v.slots))
-	})
-	out.Entries = f.emit(f.buffer[:entries])
-	out.Slots = f.emit(f.buffer[entries:])
-	return out
-}
-
-// cohortStep bounds how much of the cohorts is copied under the lock at a time.
-const cohortStep = 32
-
-func (f *fileWriter) cohorts(x *Index, c *core, d *directory) {
-	for first, more := 0, true; more; first += cohortStep {
-		d.Cohorts = append(d.Cohorts, f.part(x, c, func() {
-			pages := *c.cohorts.Load()
-			d.Count = c.cohortCount
-			for _, p := range pages[min(first, len(pages)):min(first+cohortStep, len(pages))] {
-				f.copy(bytesOf(p[:]))
-			}
-			more = first+cohortStep < len(pages)
-		}))
-		more = more && f.err == nil
-	}
-}
-
-func (f *fileWriter) copy(b []byte) { f.buffer = append(f.buffer, b...) }
-
-// copyAtomically copies entries that activity may be changing meanwhile. Whoever
-// loads them cannot know of the activity that comes after.
-func (f *fileWriter) copyAtomically(page *[pageLen]entry) {
-	for i := range page {
-		e := &page[i]
-		for _, word := range [...]*atomic.Uint64{&e.key0, &e.key1, &e.id0, &e.id1} {
-			f.buffer = binary.NativeEndian.AppendUint64(f.buffer, word.Load())
+		e := &v.entries[local/pageLen][local%pageLen]
+		state, place := e.state.Load(), e.place.Load()
+		if state&flagEnded != 0 {
+			continue
 		}
-		state := e.state.Load()
-		if state&(flagApp|flagFree) == 0 {
-			state |= flagUnsure
+		r := record{
+			hash: e.hash(shard, uint32(slot>>slotTag)), id: e.id(), belongs: words{a: place & lowHalf},
+			seen: int64(state & seenMask), issued: issuedOf(place, state), number: e.number(),
 		}
-		f.buffer = binary.NativeEndian.AppendUint64(f.buffer, state)
-		f.buffer = binary.NativeEndian.AppendUint64(f.buffer, e.place.Load())
+		if state&flagApp != 0 {
+			r.belongs, r.flags = c.entry(ref(place)).id(), recordApp
+		}
+		if state&flagLate != 0 {
+			r.flags |= recordLate
+		}
+		b = r.appendTo(b)
 	}
+	return b
 }
 
-func (f *fileWriter) write(b []byte) {
-	if f.err == nil {
-		_, f.err = f.w.Write(b)
+func (c *core) appendCohorts(b []byte, first, end uint32) []byte {
+	for n := first; n < end; n++ {
+		co := c.cohort(n)
+		account, mark := co.account(), co.mark.Load()
+		if mark &^= lowHalf &^ (cohortEnded | cohortPassed | cohortFree); mark&lowHalf != 0 {
+			mark = mark&^lowHalf | cohortPassed
+		}
+		b = binary.LittleEndian.AppendUint64(b, account.a)
+		b = binary.LittleEndian.AppendUint64(b, account.b)
+		b = binary.LittleEndian.AppendUint32(b, uint32(co.generation()))
+		b = binary.LittleEndian.AppendUint64(b, mark)
 	}
-	f.at += int64(len(b))
+	return b
 }

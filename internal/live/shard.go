@@ -116,9 +116,6 @@ func (s *shard) remove(home, local uint32) {
 		if i == len(v.slots) {
 			i = 0
 		}
-		if v.slots[i] == 0 {
-			return // as only a file can make it whose parts do not fit together
-		}
 		if uint32(v.slots[i]&localMask) == local {
 			// It names nothing and is not empty: searches go on behind it.
 			atomic.StoreUint64(&v.slots[i], goneSlot)

@@ -3,8 +3,7 @@ package live
 // table finds references by a hash: open addressing, one 32-bit slot each, of
 // which the lower bits are the reference and the rest a tag that spares most
 // looks at entries that are not meant. Deleting leaves a mark; growing, or
-// getting rid of the marks, makes another table. It is for writers only. One from
-// a file may have no empty slot, whatever that says: searches end all the same.
+// getting rid of the marks, makes another table. It is for writers only.
 type table struct {
 	slots []uint32
 	bits  uint // of a slot that are the reference
@@ -28,6 +27,9 @@ func isCrowded(taken, slots int) bool { return (taken+1)*8 > slots*7 }
 // startOf is where the search for a hash begins among so many slots.
 func startOf(home uint32, slots int) int { return int(uint64(home) * uint64(slots) >> 32) }
 
+// slotOf is what names a reference by an ID.
+func (t *table) slotOf(id words, ref uint32) uint32 { return id.tag()<<t.bits | ref }
+
 func (t *table) start(home uint32) int { return startOf(home, len(t.slots)) }
 
 func (t *table) next(i int) int {
@@ -40,7 +42,7 @@ func (t *table) next(i int) int {
 // find returns the first reference under the home and tag that is the one, or
 // 0.
 func (t *table) find(home, tag uint32, is func(ref uint32) bool) uint32 {
-	for i, left := t.start(home), len(t.slots); left > 0; i, left = t.next(i), left-1 {
+	for i := t.start(home); ; i = t.next(i) {
 		slot := t.slots[i]
 		if slot == 0 {
 			return 0
@@ -49,7 +51,6 @@ func (t *table) find(home, tag uint32, is func(ref uint32) bool) uint32 {
 			return ref
 		}
 	}
-	return 0
 }
 
 // crowded reports whether one more reference needs another table.
@@ -57,7 +58,7 @@ func (t *table) crowded() bool { return isCrowded(t.full+t.gone, len(t.slots)) }
 
 // add adds a reference that is not there. It must not be crowded.
 func (t *table) add(home, slot uint32) {
-	for i, left := t.start(home), len(t.slots); left > 0; i, left = t.next(i), left-1 {
+	for i := t.start(home); ; i = t.next(i) {
 		if old := t.slots[i]; old&(1<<t.bits-1) == 0 {
 			if old != 0 {
 				t.gone--
@@ -71,10 +72,7 @@ func (t *table) add(home, slot uint32) {
 
 // remove deletes a reference that is there.
 func (t *table) remove(home, ref uint32) {
-	for i, left := t.start(home), len(t.slots); left > 0; i, left = t.next(i), left-1 {
-		if t.slots[i] == 0 {
-			return // see shard.remove
-		}
+	for i := t.start(home); ; i = t.next(i) {
 		if t.slots[i]&(1<<t.bits-1) == ref {
 			// A slot that names nothing and is not empty: the search goes on.
 			t.slots[i] = 1 << t.bits
