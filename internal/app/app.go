@@ -150,7 +150,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.tended.Go(func() { n.Authority.Run(tend) })
 	n.tended.Go(func() { n.OAuth.Run(tend) })
 	n.tended.Go(func() { n.rotateKeys(tend) })
-	n.tended.Go(func() { n.keepKnown(tend) })
+	n.tended.Go(func() { n.keepSnapshotFile(tend) })
 	n.tended.Go(pages.PrepareLabels) // which no start should wait for
 	if n.follower != nil {
 		n.tended.Go(func() { n.follower.Run(tend) })
@@ -188,7 +188,7 @@ func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error
 	}
 	n.feed.Begin(head)
 	n.Live = index
-	taken = n.loadKnown(ctx, index, head)
+	taken = n.loadSnapshotFile(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
 		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(),
 		Retention: store.Retention(n.Config.Retention), Now: n.now, Log: n.log,
@@ -304,7 +304,7 @@ func (n *Node) Close() error {
 	if n.Store != nil {
 		if n.Accounts != nil && !n.Store.Failed() {
 			// Without it the next start is slower, and nothing else.
-			if err := n.saveKnown(context.Background()); err != nil {
+			if err := n.saveSnapshotFile(context.Background()); err != nil {
 				n.log.Warn("the next start will load sessions one by one", "err", err)
 			}
 		}

@@ -77,7 +77,7 @@ func workUntilKilled(dir string) error {
 	}
 	go func() {
 		for {
-			if err := n.saveKnown(ctx); err != nil {
+			if err := n.saveSnapshotFile(ctx); err != nil {
 				failed <- err
 			}
 			say("saved")

@@ -53,8 +53,8 @@ type core struct {
 // limits are what a kind of session may be used for. They come from the
 // policy, so that there are few; an entry has their number.
 type limits struct {
-	kind           exeunt.SessionKind
-	idle, absolute int64 // milliseconds
+	Kind           exeunt.SessionKind
+	Idle, Absolute int64 // milliseconds
 }
 
 type siblings struct{ older, younger ref }
@@ -135,10 +135,13 @@ func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uin
 		hint = uint32(c.entry(ref(belongs)).place.Load())
 	}
 	r := c.fill(k, id, number, seen, issued, kind, belongs, hint)
-	if r != 0 {
-		c.nameID(r, id)
-		c.count++
+	if r == 0 {
+		return 0
 	}
+	_, m := c.at(r)
+	m.used.set(uint32(r&localMask) % pageLen)
+	c.nameID(r, id)
+	c.count++
 	return r
 }
 
@@ -159,6 +162,8 @@ func (c *core) fill(k *key, id words, number uint16, seen, issued int64, kind ui
 	e, m := c.at(r)
 	if local == s.free {
 		s.free = uint32(e.key0.Load())
+		m.clean(local % pageLen)
+		m.late.clear(local % pageLen)
 	}
 	seconds, milli := issuedParts(issued)
 	turn := e.state.Load()>>turnShift + 1
@@ -167,9 +172,6 @@ func (c *core) fill(k *key, id words, number uint16, seen, issued int64, kind ui
 	e.id0.Store(id.a)
 	e.id1.Store(id.b)
 	e.place.Store(seconds<<32 | uint64(belongs))
-	m.clean(local % pageLen)
-	m.late.clear(local % pageLen)
-	m.used.set(local % pageLen)
 	e.state.Store(turn<<turnShift | kind | milli<<issuedMilli | clampSeen(seen))
 	s.put(k.home, slotOf(local, hint, k.tag))
 	return r

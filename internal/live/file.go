@@ -41,14 +41,9 @@ type Mark struct {
 // contents is what a file says of itself as a whole.
 type contents struct {
 	Mark
-	Limits  []fileLimits
+	Limits  []limits
 	Clients []exeunt.ClientID
 	Cohorts uint32
-}
-
-type fileLimits struct {
-	Kind           exeunt.SessionKind
-	Idle, Absolute int64
 }
 
 // castagnoli is the polynomial that most processors have an instruction for.

@@ -308,22 +308,6 @@ func TestTwoCurrentCohortsOfAnAccountAreRefused(t *testing.T) {
 	}
 }
 
-// A token is there once: an end of the one session must not leave the other.
-func TestATokenThatIsThereTwiceIsRefused(t *testing.T) {
-	x := New(0, Options{})
-	for range 2 {
-		s := snapshot(0, exeunt.NewAccountID(), 1)
-		s.Hash[0] = 0
-		x.Insert(s)
-	}
-	file := save(t, x, "")
-	shard := parts(t, file)[0]
-	copy(file[shard.at+recordLen:][:16], file[shard.at:])
-	if err := New(0, Options{}).loadBytes(resum(file), anyMark); !errors.Is(err, ErrFile) {
-		t.Errorf("loaded: %v", err)
-	}
-}
-
 // What is written of a cohort that changes meanwhile is of different moments,
 // whichever part it is that has been written by then.
 func TestCohortsThatChangeDuringASave(t *testing.T) {

@@ -144,11 +144,11 @@ func (c *core) answer(r ref, e *entry, a *Answer, s *standing) (ok bool) {
 	}
 	s.limits = &list[n]
 	s.mark = co.mark.Load()
-	a.Kind = s.limits.kind
+	a.Kind = s.limits.Kind
 	a.Account.SetRaw(co.account().raw())
 	a.Session.SetRaw(p.id().raw())
-	a.expires = issuedOf(place, s.state) + s.limits.absolute
-	a.idle, a.generation = s.limits.idle, co.generation()
+	a.expires = issuedOf(place, s.state) + s.limits.Absolute
+	a.idle, a.generation = s.limits.Idle, co.generation()
 	a.idleAt = int64(s.state&seenMask) + a.idle
 	a.profile = int64(s.mark >> 32)
 	a.epoch, a.ref, a.state = c.epoch, r, s.own

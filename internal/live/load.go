@@ -17,7 +17,7 @@ import (
 // go on from: it must then Replay all events since. Whatever is wrong with the file, the error wraps ErrFile and the
 // index stays empty.
 func (x *Index) Load(r io.ReaderAt, size int64, accept func(Mark) error) error {
-	l := &loader{c: newCore(x.Epoch()), r: r, workers: make([]worker, runtime.GOMAXPROCS(0))}
+	l := &loader{c: newCore(x.Epoch()), r: r, workers: make([]worker, min(runtime.GOMAXPROCS(0), 8))}
 	if err := l.load(size, accept); err != nil {
 		return fmt.Errorf("%w: %w", ErrFile, err)
 	}
@@ -43,21 +43,28 @@ type loader struct {
 	r       io.ReaderAt
 	parts   []part
 	about   contents
-	members []atomic.Uint32 // by the cohort's number
 	workers []worker
 }
 
 // worker is what one of them has read so far, and has to be put together.
 type worker struct {
-	buffer        []byte
-	ids, accounts [shardCount][]name
-	apps          []record
-	count, stale  int
-	free          []uint32 // cohorts
+	buffer       []byte
+	members      [][]uint32 // by the part that a cohort is in: its number, for each session in it
+	ids          [shardCount][]idName
+	accounts     [shardCount][]accountName
+	apps         []record
+	count, stale int
+	free         []uint32 // cohorts
 }
 
-// name is what a table is to find.
-type name struct{ home, slot uint32 }
+// idName and accountName are what tables are to find.
+type (
+	idName      struct{ home, slot uint32 }
+	accountName struct {
+		account words
+		cohort  uint32
+	}
+)
 
 func (l *loader) load(size int64, accept func(Mark) error) (err error) {
 	head := make([]byte, fileHead)
@@ -106,7 +113,9 @@ func (l *loader) load(size int64, accept func(Mark) error) (err error) {
 func (l *loader) prepare() error {
 	n := int64(l.about.Cohorts)
 	fits := len(l.about.Limits) <= 1<<16 && len(l.about.Clients) <= 1<<16 && n < 1<<cohortBits
+	records := int64(0)
 	for _, p := range l.parts[:shardCount] {
+		records += p.length / recordLen
 		fits = fits && p.length%recordLen == 0 && p.length/recordLen <= localMask
 	}
 	left := n
@@ -117,11 +126,7 @@ func (l *loader) prepare() error {
 	if !fits || left > 0 {
 		return errInconsistent
 	}
-	var list []limits
-	for _, f := range l.about.Limits {
-		list = append(list, limits{f.Kind, f.Idle, f.Absolute})
-	}
-	l.c.limits.Store(&list)
+	l.c.limits.Store(&l.about.Limits)
 	l.c.clients.Store(&l.about.Clients)
 	pages := make([]*[cohortPage]cohort, n/cohortPage+1)
 	for i := range pages {
@@ -129,7 +134,13 @@ func (l *loader) prepare() error {
 	}
 	l.c.cohorts.Store(&pages)
 	l.c.cohortCount = l.about.Cohorts
-	l.members = make([]atomic.Uint32, n+1)
+	for i := range l.workers {
+		w := &l.workers[i]
+		w.members = make([][]uint32, n/cohortsInPart+1)
+		for s := range w.ids {
+			w.ids[s] = make([]idName, 0, records/shardCount/int64(len(l.workers))*5/4)
+		}
+	}
 	return nil
 }
 
@@ -172,7 +183,7 @@ func (l *loader) shard(w *worker, shard int) error {
 	for b := range slices.Chunk(b, recordLen) {
 		r := recordFrom(b)
 		k, cohort := keyFrom(r.hash), r.belongs.a
-		if _, there := c.find(&k); there != nil || k.shard != uint32(shard) || r.flags&^(recordApp|recordLate) != 0 {
+		if k.shard != uint32(shard) || r.flags&^(recordApp|recordLate) != 0 {
 			return errInconsistent
 		}
 		if r.flags&recordApp != 0 {
@@ -191,8 +202,8 @@ func (l *loader) shard(w *worker, shard int) error {
 			_, m := c.at(entry)
 			m.late.set(uint32(entry&localMask) % pageLen)
 		}
-		l.members[cohort].Add(1)
-		w.ids[r.id.segment()] = append(w.ids[r.id.segment()], name{r.id.home(), c.ids[0].slotOf(r.id, uint32(entry))})
+		w.ids[r.id.segment()] = append(w.ids[r.id.segment()], idName{r.id.home(), c.ids[0].slotOf(r.id, uint32(entry))})
+		w.members[(cohort-1)/cohortsInPart] = append(w.members[(cohort-1)/cohortsInPart], uint32(cohort))
 		w.count++
 	}
 	return nil
@@ -204,9 +215,15 @@ func (l *loader) cohorts(w *worker, part int) error {
 		return err
 	}
 	n := uint32(part * cohortsInPart)
+	counts := make([]uint32, cohortsInPart)
+	for i := range l.workers {
+		for _, m := range l.workers[i].members[part] {
+			counts[m-n-1]++
+		}
+	}
 	for b := range slices.Chunk(b, cohortLen) {
+		co, members := l.c.cohort(n+1), counts[n%cohortsInPart]
 		n++
-		co, members := l.c.cohort(n), l.members[n].Load()
 		account := words{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
 		generation, mark := binary.LittleEndian.Uint32(b[16:]), binary.LittleEndian.Uint64(b[20:])
 		if generation > maxGeneration || mark&lowHalf&^cohortPassed != 0 {
@@ -223,7 +240,7 @@ func (l *loader) cohorts(w *worker, part int) error {
 			w.stale += int(members)
 		default:
 			s := account.segment()
-			w.accounts[s] = append(w.accounts[s], name{account.home(), l.c.accounts[0].slotOf(account, n)})
+			w.accounts[s] = append(w.accounts[s], accountName{account, n})
 		}
 	}
 	return nil
@@ -243,10 +260,10 @@ func (l *loader) tables(_ *worker, segment int) error {
 			c.ids[segment].add(n.home, n.slot)
 		}
 		for _, n := range l.workers[i].accounts[segment] {
-			if c.current(c.cohort(n.slot&(1<<cohortBits-1)).account()) != 0 {
+			if c.current(n.account) != 0 {
 				return errInconsistent
 			}
-			c.accounts[segment].add(n.home, n.slot)
+			c.accounts[segment].add(n.account.home(), c.accounts[segment].slotOf(n.account, n.cohort))
 		}
 	}
 	return nil
@@ -266,7 +283,7 @@ func (l *loader) join() error {
 	for i := range l.workers {
 		for _, r := range l.workers[i].apps {
 			k := keyFrom(r.hash)
-			if _, there := c.find(&k); there != nil || int(r.number) >= len(l.about.Clients) {
+			if int(r.number) >= len(l.about.Clients) {
 				return errInconsistent
 			}
 			parent, e := c.byID(r.belongs)

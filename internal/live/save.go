@@ -61,10 +61,7 @@ func (x *Index) Save(w io.Writer, caller func(seq int64) ([]byte, error)) error 
 		return err
 	}
 	return part(func(b []byte) []byte {
-		for _, l := range *c.limits.Load() {
-			last.Limits = append(last.Limits, fileLimits{l.kind, l.idle, l.absolute})
-		}
-		last.Clients = *c.clients.Load()
+		last.Limits, last.Clients = *c.limits.Load(), *c.clients.Load()
 		text, _ := json.Marshal(last) // of strings and numbers, which cannot fail
 		return append(b, text...)
 	})

@@ -70,7 +70,7 @@ func (c *core) hasTurn(r ref, e *entry, last, now int64) bool {
 	}
 	q, list := int64(1), *c.limits.Load()
 	if n := int(e.number()); n < len(list) {
-		q = quantum(list[n].idle)
+		q = quantum(list[n].Idle)
 	}
 	return (now+moment)/q != (last+moment)/q
 }

@@ -117,24 +117,27 @@ func (r run) addAda() {
 // the log, whether that stopped in order or was killed after it had left its file.
 func TestSessionsAreKnownFromTheLastRun(t *testing.T) {
 	c := site(t)
-	path := filepath.Join(c.Data, knownFile)
+	path := filepath.Join(c.Data, snapshotFile)
 	r := start(t, c)
 	living, _ := r.signIn()
 	dead, d := r.signIn()
 	later, l := r.signIn()
 	r.end(d)
-	if err := r.saveKnown(t.Context()); err != nil {
+	if err := r.saveSnapshotFile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	early := read(t, path)
 	r.end(l)
 	r.stop()
 
-	for name, file := range map[string][]byte{"the last file": read(t, path), "one from before an end": early} {
-		write(t, path, file)
+	for name, from := range map[string]struct {
+		file  []byte
+		known int
+	}{"the last file": {read(t, path), 1}, "one from before an end": {early, 2}} {
+		write(t, path, from.file)
 		r = start(t, c)
-		if n := r.Live.Len(); n < 2 {
-			t.Errorf("%s: %d tokens are known", name, n)
+		if n := r.Live.Len(); n != from.known {
+			t.Errorf("%s: %d tokens are known, want %d", name, n, from.known)
 		}
 		for token, state := range map[exeunt.Token]live.State{living: live.Usable, dead: live.Ended, later: live.Ended} {
 			if got := r.Live.Check(token.Hash(), time.Now()).State; got != state && got != live.Absent || got == live.Absent && state == live.Usable {
@@ -190,19 +193,19 @@ func TestANodeAmongOthersIsKnownFromItsLastRun(t *testing.T) {
 // What cannot be used is said, and removed; nothing is lost with it.
 func TestFilesThatAreNotUsed(t *testing.T) {
 	c := site(t)
-	path := filepath.Join(c.Data, knownFile)
+	path := filepath.Join(c.Data, snapshotFile)
 	r := start(t, c)
 	living, _ := r.signIn()
 	dead, d := r.signIn()
 	r.end(d)
 	r.stop()
-	foreign := read(t, filepath.Join(site(t).Data, knownFile))
+	foreign := read(t, filepath.Join(site(t).Data, snapshotFile))
 	for name, unusable := range map[string]struct {
 		change  func(c *config.Config, file []byte) []byte
 		because string
 	}{
 		"a stricter policy":           {func(c *config.Config, file []byte) []byte { c.Policy.Kept.Absolute /= 2; return file }, "policy has changed"},
-		"a damaged file":              {func(_ *config.Config, file []byte) []byte { file[1000] ^= 1; return file }, "damaged"},
+		"a damaged file":              {func(_ *config.Config, file []byte) []byte { file[len(file)/2] ^= 1; return file }, "damaged"},
 		"a file that was cut":         {func(_ *config.Config, file []byte) []byte { return file[:len(file)-1] }, "cut short"},
 		"an empty file":               {func(*config.Config, []byte) []byte { return nil }, "cut short"},
 		"another version":             {func(_ *config.Config, file []byte) []byte { file[12]++; return file }, "knows only"},
@@ -277,7 +280,7 @@ func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 // does not keep a node from starting.
 func TestAFileThatIsInTheWayStopsNobody(t *testing.T) {
 	c := site(t)
-	path := filepath.Join(c.Data, knownFile)
+	path := filepath.Join(c.Data, snapshotFile)
 	if err := errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "x"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +296,7 @@ func TestAFileThatIsInTheWayStopsNobody(t *testing.T) {
 // and where it has gone on since, another.
 func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
 	c := site(t)
-	path, database := filepath.Join(c.Data, knownFile), filepath.Join(c.Data, store.DatabaseFile)
+	path, database := filepath.Join(c.Data, snapshotFile), filepath.Join(c.Data, store.DatabaseFile)
 	copied := read(t, database)
 	r := start(t, c)
 	living, _ := r.signIn()
@@ -326,12 +329,12 @@ func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
 // Events that the log does not hold any more cannot be made up for.
 func TestAFileFromBeforeTheLogsFloorIsNotUsed(t *testing.T) {
 	c := site(t)
-	path := filepath.Join(c.Data, knownFile)
+	path := filepath.Join(c.Data, snapshotFile)
 	r := start(t, c)
 	living, _ := r.signIn()
 	ended, one := r.signIn()
 	_, two := r.signIn()
-	if err := r.saveKnown(t.Context()); err != nil {
+	if err := r.saveSnapshotFile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	file := read(t, path)
@@ -362,18 +365,25 @@ func TestAFileFromBeforeTheLogsFloorIsNotUsed(t *testing.T) {
 // to: were it the file's own, a history that parted in between would not be seen.
 func TestTheLastEventReplayedIsKept(t *testing.T) {
 	r := start(t, site(t))
-	for range 2 {
-		_, s := r.signIn()
-		r.end(s)
-	}
-	first, err := r.eventAt(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for to := range int64(2) {
-		since := r.replay(t.Context(), 1, 1+to, first)
-		if err := since.into(live.New(1, live.Options{})); err != nil || since.last.Seq != 1+to {
-			t.Errorf("the last one is %+v, %v, want number %d", since.last, err, 1+to)
+	path := filepath.Join(r.Config.Data, snapshotFile)
+	for head := range int64(4) {
+		if head > 0 {
+			_, s := r.signIn()
+			r.end(s)
+		}
+		if head < 2 { // the later ones begin with a file of event 1
+			if err := r.saveSnapshotFile(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		index := live.New(head, live.Options{})
+		since, err := r.take(t.Context(), index, f, head)
+		if err := errors.Join(err, f.Close()); err != nil || since.Last.Seq != head || index.Applied() != head {
+			t.Errorf("the last one is %+v, applied %d, %v, want number %d", since.Last, index.Applied(), err, head)
 		}
 	}
 	r.stop()
