@@ -35,7 +35,7 @@ const (
 )
 
 // starts measures how long a node takes from nothing to having answered random
-// tokens from memory, beside reading the file of known sessions: after a stop,
+// tokens from memory, beside reading the snapshot file: after a stop,
 // and with events since the file as after a kill. Each start is in a process of
 // its own, as it is in life: memory that another has left to this one would have
 // to be cleared away first.

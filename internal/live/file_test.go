@@ -308,6 +308,18 @@ func TestTwoCurrentCohortsOfAnAccountAreRefused(t *testing.T) {
 	}
 }
 
+// What was copied before memory was begun anew is of another history than what comes after.
+func TestAResetEndsASave(t *testing.T) {
+	x := New(5, Options{})
+	d := &disturbed{at: map[int]bool{100: true}, do: func() { x.Reset(3) }}
+	if err := x.Save(d, noCaller); err == nil {
+		t.Error("the file was written")
+	}
+	if err := x.Save(&disturbed{}, noCaller); err != nil {
+		t.Errorf("the next file: %v", err)
+	}
+}
+
 // What is written of a cohort that changes meanwhile is of different moments,
 // whichever part it is that has been written by then.
 func TestCohortsThatChangeDuringASave(t *testing.T) {
