@@ -173,7 +173,7 @@ func fetchMemory(size int) error {
 	if err != nil {
 		return err
 	}
-	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // as the table asks for; it is advice
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // it is advice
 	for at := 0; at < size; at += os.Getpagesize() {
 		b[at] = 1
 	}

@@ -166,12 +166,13 @@ func (c *core) fill(k *key, id words, number uint16, seen, issued int64, kind ui
 		m.late.clear(local % pageLen)
 	}
 	seconds, milli := issuedParts(issued)
-	turn := e.state.Load()>>turnShift + 1
+	// Not read before it is written: of memory that is new to the process, that would cost two page faults.
 	e.key0.Store(k.key0)
 	e.key1.Store(k.key1 | uint64(number)<<key1Bits)
 	e.id0.Store(id.a)
 	e.id1.Store(id.b)
 	e.place.Store(seconds<<32 | uint64(belongs))
+	turn := e.state.Load()>>turnShift + 1
 	e.state.Store(turn<<turnShift | kind | milli<<issuedMilli | clampSeen(seen))
 	s.put(k.home, slotOf(local, hint, k.tag))
 	return r

@@ -75,12 +75,11 @@ func (r *record) appendTo(b []byte) []byte {
 	return binary.LittleEndian.AppendUint16(b, r.flags)
 }
 
-func recordFrom(b []byte) record {
+func (r *record) read(b []byte) {
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
-	return record{
-		words{word(0), word(1)}, words{word(2), word(3)}, words{word(4), word(5)}, int64(word(6)), int64(word(7)),
-		binary.LittleEndian.Uint16(b[64:]), binary.LittleEndian.Uint16(b[66:]),
-	}
+	r.hash.a, r.hash.b, r.id.a, r.id.b, r.belongs.a, r.belongs.b = word(0), word(1), word(2), word(3), word(4), word(5)
+	r.seen, r.issued = int64(word(6)), int64(word(7))
+	r.number, r.flags = binary.LittleEndian.Uint16(b[64:]), binary.LittleEndian.Uint16(b[66:])
 }
 
 // part is where a part's contents are, and what their checksum is.

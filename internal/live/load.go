@@ -131,14 +131,20 @@ func (l *loader) prepare() error {
 	pages := make([]*[cohortPage]cohort, n/cohortPage+1)
 	for i := range pages {
 		pages[i] = new([cohortPage]cohort)
+		pages[i][0].mark.Store(0) // before anything is read, see fill
 	}
 	l.c.cohorts.Store(&pages)
 	l.c.cohortCount = l.about.Cohorts
+	many := int64(len(l.workers))
 	for i := range l.workers {
 		w := &l.workers[i]
 		w.members = make([][]uint32, n/cohortsInPart+1)
+		for p := range w.members {
+			w.members[p] = make([]uint32, 0, records*5/4/many/int64(len(w.members)))
+		}
 		for s := range w.ids {
-			w.ids[s] = make([]idName, 0, records/shardCount/int64(len(l.workers))*5/4)
+			w.ids[s] = make([]idName, 0, records*5/4/many/shardCount)
+			w.accounts[s] = make([]accountName, 0, n*5/4/many/shardCount)
 		}
 	}
 	return nil
@@ -179,9 +185,12 @@ func (l *loader) shard(w *worker, shard int) error {
 		return err
 	}
 	c := l.c
-	c.shards[shard].view.Store(&view{slots: make([]uint64, slotsFor(len(b)/recordLen))})
+	slots := make([]uint64, slotsFor(len(b)/recordLen))
+	clear(slots)
+	c.shards[shard].view.Store(&view{slots: slots})
+	var r record
 	for b := range slices.Chunk(b, recordLen) {
-		r := recordFrom(b)
+		r.read(b)
 		k, cohort := keyFrom(r.hash), r.belongs.a
 		if k.shard != uint32(shard) || r.flags&^(recordApp|recordLate) != 0 {
 			return errInconsistent
@@ -255,6 +264,8 @@ func (l *loader) tables(_ *worker, segment int) error {
 	}
 	c := l.c
 	c.ids[segment], c.accounts[segment] = newTable(c.ids[segment].bits, ids), newTable(c.accounts[segment].bits, accounts)
+	clear(c.ids[segment].slots)
+	clear(c.accounts[segment].slots)
 	for i := range l.workers {
 		for _, n := range l.workers[i].ids[segment] {
 			c.ids[segment].add(n.home, n.slot)

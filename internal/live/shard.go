@@ -9,10 +9,11 @@ import (
 // that growing copies a small table, not a large one.
 type shard struct {
 	view  atomic.Pointer[view]
-	count uint32 // entries ever made; numbers begin at 1
-	free  uint32 // the first of the free ones
-	full  int    // slots in use
-	gone  int    // slots with the mark of something deleted
+	count uint32   // entries ever made; numbers begin at 1
+	free  uint32   // the first of the free ones
+	full  int      // slots in use
+	gone  int      // slots with the mark of something deleted
+	_     [32]byte // so that those who fill neighbours do not write to the same cache line
 }
 
 // view is what a check reads of a shard. It is replaced when it grows; its
@@ -63,7 +64,9 @@ func (b *bitmap) has(i uint32) bool { return b[i/64].Load()&(1<<(i%64)) != 0 }
 func (s *shard) grow() {
 	s.count++
 	if v := s.view.Load(); int(s.count/pageLen) >= len(v.entries) {
-		s.view.Store(&view{v.slots, append(slices.Clip(v.entries), new([pageLen]entry)), append(slices.Clip(v.marks), new(marks))})
+		page := new([pageLen]entry)
+		page[0].place.Store(0) // before anything is read, see fill
+		s.view.Store(&view{v.slots, append(slices.Clip(v.entries), page), append(slices.Clip(v.marks), new(marks))})
 	}
 }
 
