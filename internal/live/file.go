@@ -68,7 +68,9 @@ const (
 )
 
 func (r *record) appendTo(b []byte) []byte {
-	for _, w := range [...]uint64{r.hash.a, r.hash.b, r.id.a, r.id.b, r.belongs.a, r.belongs.b, uint64(r.seen), uint64(r.issued)} {
+	for _, w := range [...]uint64{
+		r.hash.a, r.hash.b, r.id.a, r.id.b, r.belongs.a, r.belongs.b, uint64(r.seen), uint64(r.issued),
+	} {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
 	b = binary.LittleEndian.AppendUint16(b, r.number)
