@@ -12,17 +12,16 @@ type Account struct {
 	Handle string // unique, as ParseHandle gives it, without "@"
 	Name   string // display name, as the person wrote it
 	Email  string // "" when none was given
-	// EmailConfirmed: only then does the address identify the account. An
-	// unconfirmed one could have been registered by somebody else beforehand.
+	// EmailConfirmed: only a confirmed address identifies the account. Somebody else could have registered an
+	// unconfirmed one beforehand.
 	EmailConfirmed bool
 	Display        Display
 	Status         AccountStatus
 	Created        time.Time
 	PasswordSet    time.Time // zero when the account has no password
 
-	// Generation rises when sessions of the account end together; a session
-	// born before it has ended. CredentialVersion rises when the password
-	// changes. A Proof carries both.
+	// Generation rises when sessions of the account end together; a session born before it has ended.
+	// CredentialVersion rises when the password changes. A Proof carries both.
 	Generation        int64
 	CredentialVersion int64
 
@@ -35,7 +34,7 @@ type AccountStatus string
 const (
 	// AccountActive may sign in.
 	AccountActive AccountStatus = "active"
-	// AccountDisabled may not; all its sessions have ended.
+	// AccountDisabled may not sign in; all its sessions have ended.
 	AccountDisabled AccountStatus = "disabled"
 )
 
@@ -51,7 +50,7 @@ const (
 	DisplayDark Display = "dark"
 )
 
-// ParseDisplay reads a choice; anything unknown is DisplaySystem.
+// ParseDisplay reads a choice; an unknown one is DisplaySystem.
 func ParseDisplay(s string) Display {
 	switch d := Display(s); d {
 	case DisplayLight, DisplayDark:
@@ -69,9 +68,8 @@ const (
 
 var handleShape = regexp.MustCompile(`^[a-z][a-z0-9_]{1,29}$`)
 
-// ParseHandle returns the handle in its one spelling: lower case, without a
-// leading "@". ok is false unless it has 2 to 30 of a–z, 0–9 and _, starting
-// with a letter.
+// ParseHandle returns the handle in lower case and without a leading "@". ok is false unless it has 2 to 30 of a–z,
+// 0–9 and _, starting with a letter.
 func ParseHandle(s string) (handle string, ok bool) {
 	handle = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(s), "@"))
 	return handle, handleShape.MatchString(handle)

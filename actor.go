@@ -10,7 +10,7 @@ const (
 	ActorPerson ActorKind = "person"
 	// ActorOperator: somebody who runs this installation.
 	ActorOperator ActorKind = "operator"
-	// ActorSystem: the authority itself, as when time runs out.
+	// ActorSystem: the authority itself, as when a session times out.
 	ActorSystem ActorKind = "system"
 )
 
@@ -20,16 +20,15 @@ type Actor struct {
 	Account AccountID    // of a person
 	Session SessionID    // of a person: the session it is done from
 	App     AppSessionID // of a person who acts through an app's session
-	Label   string       // of an operator: a name for the audit; a person's is their session's, which the store knows
+	Label   string       // of an operator: a name for the audit. A person's comes from their session
 	Address netip.Addr   // where the request came from, if it came over a network
 }
 
 // System is the authority as an actor.
 func System() Actor { return Actor{Kind: ActorSystem} }
 
-// MayEnd reports whether the actor may carry out the revocation. A person
-// reaches only their own account, and through an app's session only that app
-// session, unless the confirmation was given at the authority itself.
+// MayEnd reports whether the actor may carry out the revocation. A person may end sessions of their own account only
+// and, through an app session, only that app session.
 func (a Actor) MayEnd(r Revocation) bool {
 	switch a.Kind {
 	case ActorOperator, ActorSystem:

@@ -2,7 +2,7 @@ package exeunt
 
 import "time"
 
-// AuditEntry is one line of what was done to an account.
+// AuditEntry is one entry of an account's history.
 type AuditEntry struct {
 	At      time.Time
 	Account AccountID
@@ -12,7 +12,7 @@ type AuditEntry struct {
 	Detail  string // the scope and reason of an ending, the kind of a sign-in
 }
 
-// AuditAction names what was done.
+// AuditAction is what was done.
 type AuditAction string
 
 const (

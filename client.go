@@ -14,14 +14,14 @@ type Client struct {
 	Name         string   // shown to people
 	HomeURL      string   // where its front page is
 	RedirectURIs []string // where a code may be sent; compared exactly
-	// Keys are the hashes of its secret keys: none for a client that only
-	// signs people in, two while one key takes over from another.
+	// Keys are the hashes of its secret keys: none for a client that only signs people in, two while a new key
+	// replaces the old one.
 	Keys []TokenHash
 }
 
 var clientShape = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 
-// Validate names the first thing about the client that cannot be.
+// Validate returns an error for the first invalid field.
 func (c Client) Validate() error {
 	if !clientShape.MatchString(string(c.ID)) {
 		return fmt.Errorf("client id %q: use 1 to 40 of a-z, 0-9 and -, starting with a letter", c.ID)
@@ -34,15 +34,15 @@ func (c Client) Validate() error {
 	}
 	for _, raw := range append([]string{c.HomeURL}, c.RedirectURIs...) {
 		u, err := url.Parse(raw)
-		if err != nil || !u.IsAbs() || u.Host == "" || u.Fragment != "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
-			return fmt.Errorf("client %s: %q is no plain http or https address", c.ID, raw)
+		if err != nil || !u.IsAbs() || u.Host == "" || u.Fragment != "" || u.User != nil ||
+			(u.Scheme != "https" && u.Scheme != "http") {
+			return fmt.Errorf("client %s: invalid address %q: use http or https, without user and fragment", c.ID, raw)
 		}
 	}
 	return nil
 }
 
-// HasKey reports whether the key of that hash is the client's. It takes the
-// same time whichever key it is.
+// HasKey reports whether the key of that hash is the client's. It takes the same time whichever key it is.
 func (c Client) HasKey(h TokenHash) bool {
 	found := 0
 	for i := range c.Keys {
@@ -51,6 +51,5 @@ func (c Client) HasKey(h TokenHash) bool {
 	return found == 1
 }
 
-// MayRedirectTo reports whether uri is registered. The comparison is exact
-// (RFC 9700 section 2.1).
+// MayRedirectTo reports whether uri is registered. The comparison is exact (RFC 9700 section 2.1).
 func (c Client) MayRedirectTo(uri string) bool { return slices.Contains(c.RedirectURIs, uri) }

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Error is an error that people may read. Code is stable and stands in the
-// API and in catalogues; Message is English and says what is wrong, what would be
-// right, and, where somebody could think otherwise, that nothing was changed.
+// Error is an error that may be shown to people. Code is stable: the API and catalogues use it. Message is English
+// and says what is wrong, what would be right, and, where somebody could think otherwise, that nothing was changed.
 type Error struct {
 	Code    string
 	Message string
@@ -18,30 +17,42 @@ func (e *Error) Error() string { return e.Message }
 
 // The errors of the product. Wrap them with the operand; compare with errors.Is.
 var (
-	ErrNotFound         = &Error{"not_found", "There is nothing here by that name."}
-	ErrForbidden        = &Error{"forbidden", "You don't have permission."}
-	ErrForged           = &Error{"forged", "This request did not come from our own page, so nothing was done. Open the page again and repeat it there."}
-	ErrBadRequest       = &Error{"bad_request", "That request is malformed."}
-	ErrSignedOut        = &Error{"signed_out", "You are signed out here, so nothing was changed. Sign in and try again."}
+	ErrNotFound  = &Error{"not_found", "There is nothing here by that name."}
+	ErrForbidden = &Error{"forbidden", "You don't have permission."}
+	ErrForged    = &Error{"forged",
+		"This request did not come from our own page, so nothing was done. Open the page again and repeat it there."}
+	ErrBadRequest = &Error{"bad_request", "That request is malformed."}
+	ErrSignedOut  = &Error{"signed_out",
+		"You are signed out here, so nothing was changed. Sign in and try again."}
 	ErrWrongCredentials = &Error{"wrong_credentials", "That handle or e-mail and password do not match."}
-	ErrSignInAgain      = &Error{"sign_in_again", "Something about this account changed while you were signing in. Please sign in again."}
-	ErrNotConfirmed     = &Error{"not_confirmed", "The server could not confirm that this was recorded. Do not rely on it: try again in a moment. Trying again is harmless."}
-	ErrUnavailable      = &Error{"unavailable", "The server cannot do this right now. Nothing was changed; try again in a moment."}
-	ErrHandleTaken      = &Error{"handle_taken", "That handle is taken. Choose another."}
-	ErrEmailTaken       = &Error{"email_taken", "Another account has confirmed that e-mail address."}
-	ErrOtherEmail       = &Error{"other_email", "That is not the e-mail address of this account. Look at the account again."}
-	ErrSignUpClosed     = &Error{"sign_up_closed", "New accounts are made by invitation here. Ask whoever runs this site."}
-	ErrInviteSpent      = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
-	ErrBadChallenge     = &Error{"bad_challenge", "The app asked to sign in without a valid PKCE challenge (code_challenge, method S256). Tell whoever runs the app."}
-	ErrCodeSpent        = &Error{"code_spent", "This sign-in code has been used or has expired. Start again from the app."}
-	ErrKeyReused        = &Error{"key_reused", "This idempotency key was used before for something else, so nothing was changed. Use a new key."}
-	ErrOtherAccount     = &Error{"other_account", "This tab belongs to another sign-in than the one active now, so nothing was changed."}
-	ErrClientKey        = &Error{"client_key", "This needs the secret key of an app that is registered here."}
-	ErrDisabled         = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
+	ErrSignInAgain      = &Error{"sign_in_again",
+		"Something about this account changed while you were signing in. Please sign in again."}
+	ErrNotConfirmed = &Error{"not_confirmed",
+		"The server could not confirm that this was recorded. Do not rely on it: try again in a moment. " +
+			"Trying again is harmless."}
+	ErrUnavailable = &Error{"unavailable",
+		"The server cannot do this right now. Nothing was changed; try again in a moment."}
+	ErrHandleTaken = &Error{"handle_taken", "That handle is taken. Choose another."}
+	ErrEmailTaken  = &Error{"email_taken", "Another account has confirmed that e-mail address."}
+	ErrOtherEmail  = &Error{"other_email",
+		"That is not the e-mail address of this account. Look at the account again."}
+	ErrSignUpClosed = &Error{"sign_up_closed",
+		"New accounts are made by invitation here. Ask whoever runs this site."}
+	ErrInviteSpent  = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
+	ErrBadChallenge = &Error{"bad_challenge",
+		"The app asked to sign in without a valid PKCE challenge (code_challenge, method S256). " +
+			"Tell whoever runs the app."}
+	ErrCodeSpent = &Error{"code_spent",
+		"This sign-in code has been used or has expired. Start again from the app."}
+	ErrKeyReused = &Error{"key_reused",
+		"This idempotency key was used before for something else, so nothing was changed. Use a new key."}
+	ErrOtherAccount = &Error{"other_account",
+		"This tab belongs to another sign-in than the one active now, so nothing was changed."}
+	ErrClientKey = &Error{"client_key", "Send the secret key of an app that is registered here."}
+	ErrDisabled  = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
 )
 
-// ThrottledError says that there were too many failed sign-ins, or too many
-// endings of many sessions.
+// ThrottledError reports too many failed sign-ins, or too many endings of many sessions at once.
 type ThrottledError struct {
 	RetryAfter time.Duration
 	Endings    bool
@@ -55,7 +66,7 @@ func (e *ThrottledError) Error() string {
 	return what + " Wait " + inWords(e.RetryAfter) + ", then try again."
 }
 
-// inWords says how long to wait, never less than it is.
+// inWords rounds the wait up, so that nobody comes back too early.
 func inWords(d time.Duration) string {
 	unit, n := "second", max(1, (d+time.Second-1)/time.Second)
 	if n > 60 {
@@ -67,8 +78,7 @@ func inWords(d time.Duration) string {
 	return fmt.Sprintf("%d %ss", n, unit)
 }
 
-// FieldError says what is wrong with one field of a form, by a stable code
-// that catalogues translate.
+// FieldError reports an invalid field of a form, with a stable code that catalogues translate.
 type FieldError struct {
 	Field string // "handle", "email", "name", "password", …
 	Code  string // "too_short", …
@@ -77,8 +87,7 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.Err.Message }
 
-// CodeOf returns the stable code of an error that people may read, and "" of
-// any other.
+// CodeOf returns the stable code of an error that may be shown to people, and "" of any other.
 func CodeOf(err error) string {
 	var e *Error
 	var f *FieldError

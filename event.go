@@ -7,20 +7,19 @@ import (
 	"time"
 )
 
-// EventKind says what an entry of the log tells. A reader that does not know a
-// kind forgets what it holds of the event's account, or everything when the event
-// names none, and asks the authority again: a newer program may have ended what
-// the reader still believes in.
+// EventKind is the kind of a log entry. A reader that does not know a kind must forget what it holds of the event's
+// account, or everything if the event names none, and ask the authority again: a newer program may have ended
+// sessions that the reader still takes for live.
 type EventKind string
 
 const (
-	// EventEnded: sessions have ended, those that the target names.
+	// EventEnded: the sessions that the target names have ended.
 	EventEnded EventKind = "ended"
-	// EventProfileChanged: the account's name, address or display is another.
-	// Checks tell of these, so every node must learn of it. No session ended.
+	// EventProfileChanged: the account's name, address or display changed. Checks return these, so every node must
+	// learn of it. No session ended.
 	EventProfileChanged EventKind = "profile_changed"
-	// EventClientChanged: the target's client was registered, changed or removed. It
-	// is about no account, and no session ended.
+	// EventClientChanged: the target's client was registered, changed or removed. The event has no account, and no
+	// session ended.
 	EventClientChanged EventKind = "client_changed"
 )
 
@@ -32,20 +31,17 @@ type Event struct {
 	Target
 	Reason Reason // with EventEnded
 	By     Actor
-	// Generation is what the account's generation became with ScopeOthers and
-	// ScopeAccount; 0 otherwise.
+	// Generation is the account's new generation with ScopeOthers and ScopeAccount; 0 otherwise.
 	Generation int64
-	// Version is what the profile's version became with EventProfileChanged.
+	// Version is the profile's new version with EventProfileChanged.
 	Version int64
-	// Row identifies the row that the event was read from, in a log that several
-	// programs share. A row with the same content that was put back from a copy has
-	// another one. It is 0 where that was not looked at.
+	// Row identifies the row that the event was read from, in a log that several programs share. A row that was
+	// restored from a backup has another number, even if its content is the same. It is 0 where it was not read.
 	Row int64
 }
 
-// Covers reports whether the event ended a session of that account, identity
-// and generation. Whoever holds a copy of a session older than the event must
-// ask this before using it.
+// Covers reports whether the event ended a session of that account, ID and generation. Whoever holds a copy of a
+// session older than the event must ask this before using it.
 func (e *Event) Covers(account AccountID, session SessionID, generation int64) bool {
 	switch {
 	case e.Account != account && !e.Account.IsZero():
@@ -53,7 +49,7 @@ func (e *Event) Covers(account AccountID, session SessionID, generation int64) b
 	case e.Kind == EventProfileChanged, e.Kind == EventClientChanged:
 		return false
 	case e.Kind != EventEnded:
-		return true // of a newer program: refuse rather than guess
+		return true // from a newer program: refuse rather than guess
 	}
 	switch e.Scope {
 	case ScopeSession:
@@ -63,23 +59,21 @@ func (e *Event) Covers(account AccountID, session SessionID, generation int64) b
 	case ScopeAccount:
 		return generation < e.Generation
 	}
-	return true // of a newer program: refuse rather than guess
+	return true // from a newer program: refuse rather than guess
 }
 
-// CoversApp reports whether the event ended that app session by itself. What
-// it does to the parent, Covers tells.
+// CoversApp reports whether the event ended that app session alone. Covers reports whether it ended the parent.
 func (e *Event) CoversApp(app AppSessionID) bool {
 	return e.Kind == EventEnded && e.Scope == ScopeSession && !e.AppSession.IsZero() && e.AppSession == app
 }
 
-// Keeps reports whether the event ended all sessions of the account but that one,
-// which has the event's generation from then on.
+// Keeps reports whether the event ended all sessions of the account except that one, which has the event's
+// generation from then on.
 func (e *Event) Keeps(account AccountID, session SessionID) bool {
 	return e.Kind == EventEnded && e.Scope == ScopeOthers && e.Account == account && e.Session == session
 }
 
-// Same reports whether two entries of the log with the same number are one and
-// the same event.
+// Same reports whether two log entries with the same number are the same event.
 func (e *Event) Same(o *Event) bool {
 	a, b := *e, *o
 	if a.Row == 0 || b.Row == 0 {
@@ -88,10 +82,9 @@ func (e *Event) Same(o *Event) bool {
 	return a.Digest() == b.Digest()
 }
 
-// Digest is the same for the same event only. Two histories of a log agree up to
-// an event if they have the same one under its number: all that comes before it
-// was there when it was recorded. Who did it is left out, since readers of the log
-// are not told.
+// Digest identifies the event. Two histories of a log agree up to an event if both have the same one under its
+// number: whatever comes before it was there when it was recorded. The actor is left out, since readers of the log
+// do not get it.
 func (e *Event) Digest() string {
 	b := make([]byte, 0, 192)
 	for _, n := range [...]int64{e.Seq, e.At.UnixMilli(), e.Generation, e.Version, e.Row} {
@@ -105,5 +98,5 @@ func (e *Event) Digest() string {
 	return hex.EncodeToString(sum[:digestLen])
 }
 
-// digestLen is how many bytes of the hash are told.
+// digestLen is how many bytes of the hash a digest shows.
 const digestLen = 16

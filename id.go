@@ -6,11 +6,10 @@ import (
 	"fmt"
 )
 
-// ID is 128 random bits that name one thing of kind K. IDs are public: they
-// stand in pages, addresses and logs, and knowing one gives no access.
+// ID is 128 random bits that name one thing of kind K. IDs are public: they appear in pages, addresses and logs, and
+// knowing one gives no access.
 //
-// Its text is the kind's prefix and 26 lower-case base32 characters, as in
-// "ses_4h2k…". The zero ID means "none".
+// Its text is the kind's prefix and 26 lower-case base32 characters, as in "ses_4h2k…". The zero ID means "none".
 type ID[K idKind] struct{ raw [16]byte }
 
 type idKind interface{ prefix() string }
@@ -53,12 +52,12 @@ func newID[K idKind]() (id ID[K]) {
 	return id
 }
 
-// Scan reads the 16 bytes that Bytes gave from a database column (it is
-// database/sql.Scanner). NULL and empty are the zero ID.
+// Scan reads the 16 bytes that Bytes gave from a database column (it is database/sql.Scanner). NULL and empty are
+// the zero ID.
 func (id *ID[K]) Scan(src any) error {
 	b, ok := src.([]byte)
 	if src != nil && !ok || len(b) != 0 && len(b) != len(id.raw) {
-		return fmt.Errorf("an ID is 16 bytes in the database, not %T of length %d", src, len(b))
+		return fmt.Errorf("invalid ID in the database: want 16 bytes, got %T of length %d", src, len(b))
 	}
 	*id = ID[K]{}
 	copy(id.raw[:], b)
@@ -87,7 +86,7 @@ func (id ID[K]) String() string {
 	if id.IsZero() {
 		return ""
 	}
-	var b [32]byte // has room for it
+	var b [32]byte
 	text, _ := id.AppendText(b[:0])
 	return string(text)
 }
@@ -104,9 +103,8 @@ func (id ID[K]) AppendText(b []byte) ([]byte, error) {
 // MarshalText writes the text form.
 func (id ID[K]) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// UnmarshalText reads the text form. The empty text is the zero ID; anything
-// else that is not exactly what String writes is refused, so that an ID has
-// one spelling.
+// UnmarshalText reads the text form. The empty text is the zero ID; anything else that is not exactly what String
+// writes is refused, so that an ID has one spelling.
 func (id *ID[K]) UnmarshalText(text []byte) error {
 	*id = ID[K]{}
 	if len(text) == 0 {
@@ -115,7 +113,7 @@ func (id *ID[K]) UnmarshalText(text []byte) error {
 	var k K
 	p := k.prefix()
 	if len(text) != len(p)+26 || string(text[:len(p)]) != p {
-		return fmt.Errorf("an ID of this kind looks like %s and 26 characters", p)
+		return fmt.Errorf("malformed ID: use %s and 26 characters", p)
 	}
 	var raw [16]byte
 	if _, err := idText.Decode(raw[:], text[len(p):]); err != nil {

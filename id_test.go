@@ -27,8 +27,9 @@ func TestIDsReadBack(t *testing.T) {
 
 func TestIDsOfOtherKindsAndShapesAreRefused(t *testing.T) {
 	id := NewSessionID().String()
-	for _, s := range []string{"", "ses_", id[:29], id + "a", strings.ToUpper(id), NewAccountID().String(), NewAppSessionID().String(),
-		id[4:], "ses_" + strings.Repeat("1", 26), "ses_" + strings.Repeat("a", 25) + "b", " " + id, id + "\n"} {
+	for _, s := range []string{"", "ses_", id[:29], id + "a", strings.ToUpper(id), NewAccountID().String(),
+		NewAppSessionID().String(), id[4:], "ses_" + strings.Repeat("1", 26), "ses_" + strings.Repeat("a", 25) + "b",
+		" " + id, id + "\n"} {
 		if got, err := ParseSessionID(s); err == nil || !got.IsZero() {
 			t.Errorf("ParseSessionID(%q) = %v, %v", s, got, err)
 		}
@@ -48,7 +49,8 @@ func TestIDsOfOtherKindsAndShapesAreRefused(t *testing.T) {
 }
 
 func FuzzParseID(f *testing.F) {
-	for _, s := range []string{"", "ses_", NewSessionID().String(), NewAccountID().String(), "ses_" + strings.Repeat("a", 26), "ses_" + strings.Repeat("7", 26), "ses_\n" + strings.Repeat("a", 25)} {
+	for _, s := range []string{"", "ses_", NewSessionID().String(), NewAccountID().String(),
+		"ses_" + strings.Repeat("a", 26), "ses_" + strings.Repeat("7", 26), "ses_\n" + strings.Repeat("a", 25)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Limits are the timeouts of one kind of session (OWASP ASVS 5.0, 7.3.1 and
-// 7.3.2). The server enforces them, whatever a cookie says.
+// Limits are the timeouts of one kind of session (OWASP ASVS 5.0, 7.3.1 and 7.3.2). The server enforces them,
+// whatever a cookie says.
 type Limits struct {
-	Idle     time.Duration // unused this long, it ends
-	Absolute time.Duration // after this long it ends in any case
-	Warning  time.Duration // how long before the idle end a page warns
+	Idle     time.Duration // idle timeout
+	Absolute time.Duration // absolute timeout
+	Warning  time.Duration // how long before the idle timeout a page warns
 }
 
 // Policy holds the limits for each kind of session.
@@ -28,7 +28,7 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// For returns the limits of a kind; an unknown kind gets the strictest, Shared.
+// For returns the limits of a kind; an unknown kind gets Shared, the strictest.
 func (p Policy) For(k SessionKind) Limits {
 	switch k {
 	case KindKept:
@@ -49,7 +49,7 @@ func (p Policy) ShortestIdle() time.Duration {
 	return min(p.Kept.Idle, p.Shared.Idle, p.App.Idle)
 }
 
-// Validate names the first limit that cannot be.
+// Validate returns an error for the first invalid limit.
 func (p Policy) Validate() error {
 	for _, l := range []struct {
 		kind SessionKind
@@ -59,9 +59,11 @@ func (p Policy) Validate() error {
 		case l.Idle < time.Second:
 			return fmt.Errorf("policy.%s.idle is %v; the shortest is 1s", l.kind, l.Idle)
 		case l.Absolute < l.Idle:
-			return fmt.Errorf("policy.%s.absolute is %v, shorter than its idle timeout of %v", l.kind, l.Absolute, l.Idle)
+			return fmt.Errorf("policy.%s.absolute is %v, shorter than its idle timeout of %v",
+				l.kind, l.Absolute, l.Idle)
 		case l.Warning <= 0 || l.Warning >= l.Idle:
-			return fmt.Errorf("policy.%s.warning is %v; it must be above 0 and below the idle timeout of %v", l.kind, l.Warning, l.Idle)
+			return fmt.Errorf("policy.%s.warning is %v; it must be above 0 and below the idle timeout of %v",
+				l.kind, l.Warning, l.Idle)
 		}
 	}
 	return nil

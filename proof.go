@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// Method is a way to prove who one is.
+// Method is a way to prove one's identity.
 type Method string
 
 // MethodPassword: by the account's password.
 const MethodPassword Method = "password"
 
-// Methods are the ways in which somebody has proved who they are, in the order in
-// which they did.
+// Methods are the methods that somebody has proved their identity by, in that order.
 type Methods []Method
 
 // String joins them with spaces; ParseMethods reads it.
@@ -35,10 +34,9 @@ func ParseMethods(s string) (m Methods) {
 	return m
 }
 
-// Proof says that somebody has proved to be the account's owner, how, and when.
-// It carries the account's generation and credential version as they were *before*
-// the proof was looked at: a session is started from it only if both are
-// unchanged, so a sign-in in flight cannot slip past "sign out everywhere".
+// Proof says that somebody has proved to be the account's owner, how, and when. It carries the account's generation
+// and credential version from *before* the proof was checked: a session starts from it only if both are unchanged,
+// so a sign-in in flight cannot survive "sign out everywhere".
 type Proof struct {
 	Account           AccountID
 	Methods           Methods

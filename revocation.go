@@ -1,7 +1,7 @@
 package exeunt
 
-// Scope says how much a revocation ends. The vocabulary is the same in code,
-// API, log and command line; labels for people differ.
+// Scope says how much a revocation ends. Code, API, log and command line use the same words; labels for people
+// differ.
 type Scope string
 
 const (
@@ -13,22 +13,22 @@ const (
 	ScopeAccount Scope = "account"
 )
 
-// Reason says why something was recorded, which mostly is why sessions ended.
+// Reason says why an event was recorded: mostly, why sessions ended.
 type Reason string
 
 const (
-	// ReasonSignedOut: a person signed it out, there or from elsewhere.
+	// ReasonSignedOut: a person signed it out, there or from another session.
 	ReasonSignedOut Reason = "signed_out"
 	// ReasonIdle: unused longer than its idle timeout.
 	ReasonIdle Reason = "idle"
 	// ReasonAbsolute: older than its absolute timeout.
 	ReasonAbsolute Reason = "absolute"
-	// ReasonReplaced: somebody signed in over it in the same browser.
+	// ReasonReplaced: a newer sign-in in the same browser or app replaced it.
 	ReasonReplaced Reason = "replaced"
-	// ReasonIncomplete: its browser presented half of its credential.
+	// ReasonIncomplete: its browser presented an incomplete credential.
 	ReasonIncomplete Reason = "incomplete_credential"
-	// ReasonCodeReused: the code it was started with was presented again, a
-	// sign that the code was stolen. Only app sessions end so.
+	// ReasonCodeReused: the code it was started with was presented again, a sign that the code was stolen. Only app
+	// sessions have this reason.
 	ReasonCodeReused Reason = "code_reused"
 	// ReasonPasswordChange: the account's password changed.
 	ReasonPasswordChange Reason = "password_change"
@@ -36,30 +36,26 @@ const (
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.
 	ReasonDisabled Reason = "account_disabled"
-	// ReasonEmailConfirmed: the profile changed by its address being confirmed. It
-	// ended no session.
+	// ReasonEmailConfirmed: the profile changed because its address was confirmed. No session ended.
 	ReasonEmailConfirmed Reason = "email_confirmed"
 )
 
-// Target is what a revocation or an event is about. It is comparable, so that
-// two wishes for the same are found to be equal.
+// Target is what a revocation or an event is about. It is comparable.
 type Target struct {
 	Account AccountID
 	Scope   Scope
-	// Session is the one to end with ScopeSession, the one to keep with
-	// ScopeOthers, and zero otherwise.
+	// Session is the one to end with ScopeSession, the one to leave alone with ScopeOthers, and zero otherwise.
 	Session SessionID
-	// AppSession, with ScopeSession, ends only that child of Session.
+	// AppSession, with ScopeSession, limits the ending to that child of Session.
 	AppSession AppSessionID
-	// Client is the one that an event without an account is about.
+	// Client is the client that an event without an account is about.
 	Client ClientID
 }
 
-// Revocation is the wish to end sessions.
+// Revocation is a request to end sessions.
 type Revocation struct {
 	Target
 	Reason Reason
-	// Key makes a retry harmless: the same actor with the same key gets the
-	// first outcome again. "" means no key.
+	// Key makes a retry harmless: the same actor with the same key gets the first outcome again. "" means no key.
 	Key string
 }

@@ -12,7 +12,8 @@ func TestEventCovers(t *testing.T) {
 	acc, other := NewAccountID(), NewAccountID()
 	ses, kept, app := NewSessionID(), NewSessionID(), NewAppSessionID()
 	event := func(scope Scope, s SessionID, p AppSessionID, generation int64) Event {
-		return Event{Kind: EventEnded, Target: Target{Account: acc, Scope: scope, Session: s, AppSession: p}, Generation: generation}
+		return Event{Kind: EventEnded, Target: Target{Account: acc, Scope: scope, Session: s, AppSession: p},
+			Generation: generation}
 	}
 	for _, c := range []struct {
 		name       string
@@ -31,7 +32,8 @@ func TestEventCovers(t *testing.T) {
 		{"account: born before", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 4, true},
 		{"account: born after", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), acc, ses, 5, false},
 		{"another account", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), other, ses, 1, false},
-		{"a changed profile", Event{Kind: EventProfileChanged, Target: Target{Account: acc}, Version: 2}, acc, ses, 0, false},
+		{"a changed profile", Event{Kind: EventProfileChanged, Target: Target{Account: acc}, Version: 2},
+			acc, ses, 0, false},
 		{"a changed client", Event{Kind: EventClientChanged, Target: Target{Client: "chirp"}}, acc, ses, 0, false},
 		{"a kind of a newer program", Event{Kind: "moved", Target: Target{Account: acc}}, acc, ses, 9, true},
 		{"a newer kind, another account", Event{Kind: "moved", Target: Target{Account: other}}, acc, ses, 9, false},
@@ -47,8 +49,10 @@ func TestEventCovers(t *testing.T) {
 		event Event
 		want  bool
 	}{
-		"itself": {event(ScopeSession, ses, app, 0), true}, "its parent": {event(ScopeSession, ses, AppSessionID{}, 0), false},
-		"a sibling": {event(ScopeSession, ses, NewAppSessionID(), 0), false}, "the account": {event(ScopeAccount, SessionID{}, AppSessionID{}, 2), false},
+		"itself":      {event(ScopeSession, ses, app, 0), true},
+		"its parent":  {event(ScopeSession, ses, AppSessionID{}, 0), false},
+		"a sibling":   {event(ScopeSession, ses, NewAppSessionID(), 0), false},
+		"the account": {event(ScopeAccount, SessionID{}, AppSessionID{}, 2), false},
 	} {
 		if got := c.event.CoversApp(app); got != c.want {
 			t.Errorf("CoversApp, %s: %v", name, got)
@@ -74,7 +78,8 @@ func TestActorMayEnd(t *testing.T) {
 		{"own account", person, rev(acc, ScopeAccount, SessionID{}, AppSessionID{}), true},
 		{"own others", person, rev(acc, ScopeOthers, ses, AppSessionID{}), true},
 		{"another's session", person, rev(NewAccountID(), ScopeSession, ses, AppSessionID{}), false},
-		{"nobody's account, as nobody", Actor{Kind: ActorPerson}, Revocation{Target: Target{Scope: ScopeAccount}}, false},
+		{"nobody's account, as nobody", Actor{Kind: ActorPerson}, Revocation{Target: Target{Scope: ScopeAccount}},
+			false},
 		{"an app: itself", inApp, rev(acc, ScopeSession, ses, app), true},
 		{"an app: its parent", inApp, rev(acc, ScopeSession, ses, AppSessionID{}), false},
 		{"an app: a sibling", inApp, rev(acc, ScopeSession, ses, NewAppSessionID()), false},
@@ -88,7 +93,8 @@ func TestActorMayEnd(t *testing.T) {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
-	if person.Key() == (Actor{Kind: ActorOperator, Session: ses}).Key() || person.Key() == (Actor{Kind: ActorPerson, Session: NewSessionID()}).Key() {
+	if person.Key() == (Actor{Kind: ActorOperator, Session: ses}).Key() ||
+		person.Key() == (Actor{Kind: ActorPerson, Session: NewSessionID()}).Key() {
 		t.Error("two actors share their idempotency keys")
 	}
 }
@@ -100,8 +106,10 @@ func TestSessionEndsAtTheInstantOfItsLimit(t *testing.T) {
 		seen, after time.Duration
 		want        Reason
 	}{
-		{0, 0, ""}, {0, time.Minute - time.Millisecond, ""}, {0, time.Minute, ReasonIdle}, {0, time.Hour, ReasonIdle}, // both have passed; idle came first
-		{time.Hour - time.Second, time.Hour - time.Millisecond, ""}, {time.Hour - time.Second, time.Hour, ReasonAbsolute},
+		{0, 0, ""}, {0, time.Minute - time.Millisecond, ""}, {0, time.Minute, ReasonIdle}, {0, time.Hour, ReasonIdle},
+		// both have passed; idle came first
+		{time.Hour - time.Second, time.Hour - time.Millisecond, ""},
+		{time.Hour - time.Second, time.Hour, ReasonAbsolute},
 	} {
 		s.Seen = start.Add(c.seen)
 		if got := s.Overdue(start.Add(c.after)); got != c.want {
@@ -134,8 +142,9 @@ func TestPolicy(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*Limits){
 		"no idle": func(l *Limits) { l.Idle = 0 }, "below a second": func(l *Limits) { l.Idle = time.Second - 1 },
-		"absolute below idle": func(l *Limits) { l.Absolute = l.Idle - 1 }, "no warning": func(l *Limits) { l.Warning = 0 },
-		"warning at once": func(l *Limits) { l.Warning = l.Idle }, "negative": func(l *Limits) { l.Warning = -1 },
+		"absolute below idle": func(l *Limits) { l.Absolute = l.Idle - 1 },
+		"no warning":          func(l *Limits) { l.Warning = 0 },
+		"warning at once":     func(l *Limits) { l.Warning = l.Idle }, "negative": func(l *Limits) { l.Warning = -1 },
 	} {
 		for i := range 3 {
 			p := DefaultPolicy()
@@ -153,7 +162,8 @@ func TestParseHandle(t *testing.T) {
 			t.Errorf("ParseHandle(%q) = %q, %v", in, got, ok)
 		}
 	}
-	for _, in := range []string{"", "a", "@", "@@ada", "1ada", "_ada", "a b", "ada@example.com", "ädä", "ada\n.", "abcdefghijklmnopqrstuvwxyzabcde", "аdа"} {
+	for _, in := range []string{"", "a", "@", "@@ada", "1ada", "_ada", "a b", "ada@example.com", "ädä", "ada\n.",
+		"abcdefghijklmnopqrstuvwxyzabcde", "аdа"} {
 		if got, ok := ParseHandle(in); ok {
 			t.Errorf("ParseHandle(%q) = %q, accepted", in, got)
 		}
@@ -161,14 +171,18 @@ func TestParseHandle(t *testing.T) {
 }
 
 func TestClients(t *testing.T) {
-	good := Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost:8081", RedirectURIs: []string{"http://chirp.localhost:8081/callback"}}
+	good := Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost:8081",
+		RedirectURIs: []string{"http://chirp.localhost:8081/callback"}}
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*Client){
-		"id": func(c *Client) { c.ID = "Chirp!" }, "name": func(c *Client) { c.Name = "" }, "no address": func(c *Client) { c.RedirectURIs = nil },
-		"script": func(c *Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }, "relative": func(c *Client) { c.HomeURL = "/home" },
-		"fragment": func(c *Client) { c.RedirectURIs = []string{"https://a.example/#x"} }, "user": func(c *Client) { c.HomeURL = "https://a@b.example" },
+		"id": func(c *Client) { c.ID = "Chirp!" }, "name": func(c *Client) { c.Name = "" },
+		"no address": func(c *Client) { c.RedirectURIs = nil },
+		"script":     func(c *Client) { c.RedirectURIs = []string{"javascript:alert(1)"} },
+		"relative":   func(c *Client) { c.HomeURL = "/home" },
+		"fragment":   func(c *Client) { c.RedirectURIs = []string{"https://a.example/#x"} },
+		"user":       func(c *Client) { c.HomeURL = "https://a@b.example" },
 	} {
 		c := good
 		spoil(&c)
@@ -176,7 +190,8 @@ func TestClients(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	for _, uri := range []string{"http://chirp.localhost:8081/callback?x=1", "http://chirp.localhost:8081/callback/", "http://CHIRP.localhost:8081/callback", ""} {
+	for _, uri := range []string{"http://chirp.localhost:8081/callback?x=1", "http://chirp.localhost:8081/callback/",
+		"http://CHIRP.localhost:8081/callback", ""} {
 		if good.MayRedirectTo(uri) {
 			t.Errorf("%q is not registered, and accepted", uri)
 		}
@@ -185,8 +200,10 @@ func TestClients(t *testing.T) {
 
 func TestCodeOf(t *testing.T) {
 	for want, err := range map[string]error{
-		"not_found": fmt.Errorf("session x: %w", ErrNotFound), "throttled": fmt.Errorf("x: %w", &ThrottledError{}), "endings_throttled": &ThrottledError{Endings: true},
-		"taken": &FieldError{Field: "handle", Code: "taken", Err: ErrHandleTaken}, "": errors.New("disk on fire"),
+		"not_found": fmt.Errorf("session x: %w", ErrNotFound), "throttled": fmt.Errorf("x: %w", &ThrottledError{}),
+		"endings_throttled": &ThrottledError{Endings: true},
+		"taken":             &FieldError{Field: "handle", Code: "taken", Err: ErrHandleTaken},
+		"":                  errors.New("disk on fire"),
 	} {
 		if got := CodeOf(err); got != want {
 			t.Errorf("CodeOf(%v) = %q, want %q", err, got, want)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// SessionKind says on what a session lives, which decides its limits.
+// SessionKind says where a session lives, which decides its limits.
 type SessionKind string
 
 const (
@@ -17,8 +17,8 @@ const (
 	KindApp SessionKind = "app"
 )
 
-// Browser reports whether the session's credential is a pair of cookies. A
-// browser's token is worthless as a bearer token, and the other way round.
+// Browser reports whether the session's credential is a pair of cookies. A browser's token is not accepted as a
+// bearer token, and a bearer token is not accepted in cookies.
 func (k SessionKind) Browser() bool { return k != KindApp }
 
 // Session is one sign-in on one browser or app.
@@ -30,19 +30,18 @@ type Session struct {
 	Label      string // "Firefox on Linux", or what the app called itself
 	UserAgent  string // as sent, cut to 400 bytes
 	Address    netip.Addr
-	Methods    Methods   // by which its person proved who they are
-	Proved     time.Time // when they did
+	Methods    Methods   // how the person proved their identity
+	Proved     time.Time // when the person did so
 	Started    time.Time
-	Seen       time.Time     // last activity known to the answer's maker
-	Idle       time.Duration // may stay unused this long
-	ExpiresAt  time.Time     // ends then in any case
-	Generation int64         // the account's generation it was born in or re-stamped with
+	Seen       time.Time     // last activity, as far as memory or store has it
+	Idle       time.Duration // idle timeout
+	ExpiresAt  time.Time     // absolute timeout
+	Generation int64         // the account's when it started, or when the others were ended
 	End        *Ended        // nil while it has not ended
 	Apps       []AppSession  // its children, ended ones included
 }
 
-// AppSession is the child of a session on one client. It is usable only while
-// its parent is.
+// AppSession is the child of a session on one client. It is usable only while its parent is.
 type AppSession struct {
 	ID      AppSessionID
 	Session SessionID
@@ -53,18 +52,16 @@ type AppSession struct {
 	End     *Ended // nil unless this child was ended by itself
 }
 
-// IdleAt is when the session ends if it stays unused.
+// IdleAt is when the session ends if nobody uses it.
 func (s *Session) IdleAt() time.Time { return s.Seen.Add(s.Idle) }
 
-// Live reports whether the session may be used at now, in an account whose
-// generation is as given.
+// Live reports whether the session may be used at now, in an account whose generation is as given.
 func (s *Session) Live(now time.Time, generation int64) bool {
 	return s.End == nil && s.Generation >= generation && s.Overdue(now) == ""
 }
 
-// Overdue returns the reason for which time has ended the session at now, or
-// "". A session ends at the very instant of its limit, not after it; when both
-// limits have passed, by the one that came first.
+// Overdue returns why the session has timed out at now, or "". A session ends at the very instant of its limit, not
+// after it; when both limits have passed, by the one that came first.
 func (s *Session) Overdue(now time.Time) Reason {
 	switch {
 	case !now.Before(s.IdleAt()) && s.IdleAt().Before(s.ExpiresAt):
@@ -80,8 +77,8 @@ type Ended struct {
 	At     time.Time
 	Reason Reason
 	By     ActorKind
-	// BySession is the session it was ended from: the ended one itself when
-	// the person signed out there, zero when no session did it.
+	// BySession is the session it was ended from: the ended one itself when the person signed out there, zero when
+	// it was not ended from a session.
 	BySession SessionID
 	ByLabel   string // that session's label at the time
 }

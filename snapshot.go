@@ -2,17 +2,16 @@ package exeunt
 
 import "time"
 
-// Profile is what is told about an account.
+// Profile is what apps and pages get to know of an account.
 type Profile struct {
-	Version int64 // rises with every change; the newer one stays
+	Version int64 // rises with every change
 	Handle  string
 	Name    string
 	Email   string // only when confirmed
 	Display Display
 }
 
-// Snapshot is a session as one moment of the store saw it, and where in the
-// log that was.
+// Snapshot is a session as one moment of the store saw it, with its position in the log.
 type Snapshot struct {
 	Seq               int64 // the log's head at the moment of the snapshot
 	Hash              TokenHash
@@ -23,8 +22,7 @@ type Snapshot struct {
 	AppHash           TokenHash
 }
 
-// Activity is the last use of a session or, where App is not zero, of that app
-// session.
+// Activity is the last use of a session or, where App is not zero, of that app session.
 type Activity struct {
 	Account AccountID
 	Session SessionID
@@ -32,7 +30,7 @@ type Activity struct {
 	Seen    time.Time
 }
 
-// Overdue names a session whose time has run out, to be declared ended.
+// Overdue names a session that has timed out and is to be declared ended.
 type Overdue struct {
 	Account AccountID
 	Session SessionID

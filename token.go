@@ -8,10 +8,9 @@ import (
 	"hash/crc32"
 )
 
-// A token is a prefix that names its use, 43 random base62 characters (256
-// bits), and a checksum of 6 base62 characters over what precedes it. The
-// shape lets secret scanners recognise a leaked one, and lets garbage be
-// refused without a look-up. The whole fits one block of SHA-256.
+// A token is a prefix that names its use, 43 random base62 characters (256 bits), and a checksum of 6 base62
+// characters over what precedes it. The fixed form lets secret scanners recognise a leaked token, and lets us refuse
+// garbage without a look-up. The whole fits one block of SHA-256.
 const (
 	tokenPrefixLen = 4
 	tokenRandomLen = 43
@@ -19,8 +18,7 @@ const (
 	tokenLen       = tokenPrefixLen + tokenRandomLen + tokenSumLen
 )
 
-// TokenUse says what a token is good for. It stands in the token's prefix, so
-// that one kind can never be taken for another.
+// TokenUse is what a token is for. It is the token's prefix, so one kind is never mistaken for another.
 type TokenUse string
 
 const (
@@ -32,22 +30,20 @@ const (
 	UseCode TokenUse = "exc_"
 	// UseInvite: a single-use link that creates an account, or sets its new password.
 	UseInvite TokenUse = "exi_"
-	// UseClient: the secret key by which a client's back end says who it is.
+	// UseClient: the secret key that authenticates a client's back end.
 	UseClient TokenUse = "exk_"
 )
 
-// ErrMalformedToken says that a text is no token at all: wrong length, prefix,
-// alphabet or checksum.
+// ErrMalformedToken says that a text is no token: its length, prefix, alphabet or checksum is wrong.
 var ErrMalformedToken = errors.New("not a token")
 
-// Token is a secret credential. It prints, logs and marshals masked; Reveal is
-// the only way to its text.
+// Token is a secret credential. It prints, logs and marshals masked; only Reveal returns its text.
 type Token struct{ text string }
 
-// TokenHash is the SHA-256 of a token's text: all that is ever stored.
+// TokenHash is the SHA-256 of a token's text. Only the hash is ever stored.
 type TokenHash [sha256.Size]byte
 
-// String is the hash in hex, as configurations write it.
+// String is the hash in hex, as configuration files have it.
 func (h TokenHash) String() string { return hex.EncodeToString(h[:]) }
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -59,8 +55,8 @@ var base62Digit = func() (table [256]bool) {
 	return table
 }()
 
-// NewToken draws a new token from the system's random source
-// (OWASP ASVS 5.0, 7.2.3 asks for 128 bits; this has 256).
+// NewToken draws a new token from the system's random source (OWASP ASVS 5.0, 7.2.3 asks for 128 bits; this has
+// 256).
 func NewToken(use TokenUse) Token {
 	out := make([]byte, 0, tokenLen)
 	out = append(out, use...)
@@ -78,8 +74,8 @@ func NewToken(use TokenUse) Token {
 	return Token{text: string(append(out, sum[:]...))}
 }
 
-// tokenSum is the CRC-32 (IEEE) of the text in base62. The loop is written out
-// because the package's own functions would copy the text to the heap.
+// tokenSum is the CRC-32 (IEEE) of the text in base62. The loop is written out because the package's own functions
+// would copy the text to the heap.
 func tokenSum(s string) (sum [tokenSumLen]byte) {
 	n := ^uint32(0)
 	for i := range len(s) {
@@ -93,8 +89,7 @@ func tokenSum(s string) (sum [tokenSumLen]byte) {
 	return sum
 }
 
-// ParseToken reads a token's text. The only error is ErrMalformedToken. It
-// allocates nothing.
+// ParseToken reads a token's text. The only error is ErrMalformedToken. It allocates nothing.
 func ParseToken(s string) (Token, error) {
 	if len(s) != tokenLen {
 		return Token{}, ErrMalformedToken
@@ -109,8 +104,8 @@ func ParseToken(s string) (Token, error) {
 			return Token{}, ErrMalformedToken
 		}
 	}
-	// The checksum stops accidents, not attackers, so it need not be compared
-	// in constant time: it is a function of the text in the caller's hand.
+	// The checksum stops accidents, not attackers, so it need not be compared in constant time: the caller can
+	// compute it from the text.
 	if sum := tokenSum(s[:tokenPrefixLen+tokenRandomLen]); string(sum[:]) != s[tokenLen-tokenSumLen:] {
 		return Token{}, ErrMalformedToken
 	}
@@ -120,7 +115,7 @@ func ParseToken(s string) (Token, error) {
 // IsZero reports whether there is no token.
 func (t Token) IsZero() bool { return t.text == "" }
 
-// Use tells what the token is good for. It is "" for the zero Token.
+// Use returns what the token is for. It is "" for the zero Token.
 func (t Token) Use() TokenUse {
 	if t.text == "" {
 		return ""
@@ -135,7 +130,7 @@ func (t Token) Hash() TokenHash {
 	return sha256.Sum256(b[:n])
 }
 
-// Reveal returns the secret text, to be handed to its holder once.
+// Reveal returns the secret text, for handing it to its holder once.
 func (t Token) Reveal() string { return t.text }
 
 // String returns the prefix and a mask.
@@ -146,8 +141,8 @@ func (t Token) String() string {
 	return t.text[:tokenPrefixLen] + "…"
 }
 
-// GoString keeps %#v masked too.
+// GoString masks %#v too.
 func (t Token) GoString() string { return "exeunt.Token(" + t.String() + ")" }
 
-// MarshalText keeps JSON, XML and slog masked.
+// MarshalText masks JSON, XML and slog.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }

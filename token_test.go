@@ -28,8 +28,8 @@ func TestTokensAreDistinctAndReadBack(t *testing.T) {
 	}
 }
 
-// Every digit of the random part must be able to take every value; a modulo
-// bias or a short alphabet would show here.
+// Every digit of the random part must be able to take every value; a modulo bias or a short alphabet would show
+// here.
 func TestTokensUseTheWholeAlphabetEvenly(t *testing.T) {
 	const draws = 4000
 	var count [256]int
@@ -60,9 +60,13 @@ func TestParseTokenRefuses(t *testing.T) {
 		return string(b)
 	}
 	bad := map[string]string{
-		"empty": "", "prefix alone": "exs_", "cut": good[:len(good)-1], "longer": good + "0", "space before": " " + good, "newline after": good + "\n",
-		"other prefix": "exz_" + good[4:], "upper prefix": "EXS_" + good[4:], "another use with this sum": "exa_" + good[4:],
-		"one digit changed": flip(20), "sum changed": flip(tokenLen - 1), "alphabet": good[:10] + "-" + good[11:], "nul": good[:10] + "\x00" + good[11:],
+		"empty": "", "prefix alone": "exs_", "cut": good[:len(good)-1], "longer": good + "0",
+		"space before": " " + good, "newline after": good + "\n",
+		"other prefix": "exz_" + good[4:], "upper prefix": "EXS_" + good[4:],
+		"another use with this sum": "exa_" + good[4:],
+		"one digit changed":         flip(20),
+		"sum changed":               flip(tokenLen - 1), "alphabet": good[:10] + "-" + good[11:],
+		"nul":                      good[:10] + "\x00" + good[11:],
 		"junk of the right length": strings.Repeat("x", tokenLen), "4 kB": strings.Repeat("A", 4096),
 	}
 	for name, text := range bad {
@@ -90,10 +94,12 @@ func TestTokensPrintMasked(t *testing.T) {
 	}
 	printed := []string{log.String(), string(asJSON)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		printed = append(printed, fmt.Sprintf(verb, tok), fmt.Sprintf(verb, &tok), fmt.Sprintf(verb, h), fmt.Sprintf(verb, []Token{tok}), fmt.Sprintf(verb, map[string]Token{"t": tok}))
+		printed = append(printed, fmt.Sprintf(verb, tok), fmt.Sprintf(verb, &tok), fmt.Sprintf(verb, h),
+			fmt.Sprintf(verb, []Token{tok}), fmt.Sprintf(verb, map[string]Token{"t": tok}))
 	}
 	for _, p := range printed {
-		if strings.Contains(p, secret) || strings.Contains(p, secret[:12]) || strings.Contains(p, fmt.Sprintf("%x", secret)) {
+		if strings.Contains(p, secret) || strings.Contains(p, secret[:12]) ||
+			strings.Contains(p, fmt.Sprintf("%x", secret)) {
 			t.Errorf("the secret shows in %s", p)
 		}
 	}
@@ -137,7 +143,8 @@ func TestTokenSumIsCRC32(t *testing.T) {
 
 func FuzzParseToken(f *testing.F) {
 	good := NewToken(UseSession).Reveal()
-	for _, s := range []string{"", "exs_", good, good[:52], strings.Repeat("x", 53), "exa_" + good[4:], strings.Repeat("\xff", 53)} {
+	for _, s := range []string{"", "exs_", good, good[:52], strings.Repeat("x", 53), "exa_" + good[4:],
+		strings.Repeat("\xff", 53)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
