@@ -10,13 +10,14 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Credential is what a password is checked against, "" when the account has none.
-// It is kept apart from the account so that no printed account can show it.
+// Credential is what a password is checked against, "" when the account has none. It is not part of Account, so that
+// no printed account can show it.
 type Credential struct{ PasswordHash string }
 
 const credentialColumns = accountColumns + `, COALESCE(password_hash, '')`
 
-const accountColumns = `id, handle, name, email, email_confirmed, display, status, created, COALESCE(password_set, 0), generation, credential_version, live_sessions`
+const accountColumns = `id, handle, name, email, email_confirmed, display, status, created, COALESCE(password_set, 0),
+	generation, credential_version, live_sessions`
 
 func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
 	var created, passwordSet int64
@@ -27,9 +28,8 @@ func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
 	return a, err
 }
 
-// Identify finds the account that a handle or a confirmed e-mail address
-// names, with what its password is checked against. It is ErrNotFound when
-// there is none.
+// Identify returns the account with that handle or confirmed e-mail address, and what its password is checked
+// against; ErrNotFound when there is none.
 func (s *Store) Identify(ctx context.Context, identifier string) (exeunt.Account, Credential, error) {
 	var c Credential
 	where, key := `handle = $1`, identifier
@@ -38,32 +38,34 @@ func (s *Store) Identify(ctx context.Context, identifier string) (exeunt.Account
 	} else if h, ok := exeunt.ParseHandle(identifier); ok {
 		key = h
 	}
-	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+credentialColumns+` FROM accounts WHERE `+where, key), &c.PasswordHash)
+	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+credentialColumns+` FROM accounts WHERE `+where, key),
+		&c.PasswordHash)
 	return a, c, notFound("account", err)
 }
 
-// EmailKey is the form in which addresses are compared. Domains are
-// case-insensitive; local parts are in practice.
+// EmailKey is the form in which addresses are compared. Domains are case-insensitive; local parts are in practice.
 func EmailKey(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
 // Account returns an account, or ErrNotFound.
 func (s *Store) Account(ctx context.Context, id exeunt.AccountID) (exeunt.Account, error) {
-	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE id = $1`, id.Bytes()))
+	a, err := scanAccount(s.read.QueryRowContext(ctx,
+		`SELECT `+accountColumns+` FROM accounts WHERE id = $1`, id.Bytes()))
 	return a, notFound("account", err)
 }
 
 // Credential returns what the account's password is checked against.
 func (s *Store) Credential(ctx context.Context, id exeunt.AccountID) (exeunt.Account, Credential, error) {
 	var c Credential
-	a, err := scanAccount(s.read.QueryRowContext(ctx, `SELECT `+credentialColumns+` FROM accounts WHERE id = $1`, id.Bytes()), &c.PasswordHash)
+	a, err := scanAccount(s.read.QueryRowContext(ctx,
+		`SELECT `+credentialColumns+` FROM accounts WHERE id = $1`, id.Bytes()), &c.PasswordHash)
 	return a, c, notFound("account", err)
 }
 
 // Accounts returns a page of the accounts, in the order of their handles.
 func (s *Store) Accounts(ctx context.Context, f exeunt.AccountFilter) (p exeunt.Page[exeunt.Account], err error) {
 	limit := exeunt.PageSize(f.Limit)
-	rows, err := s.read.QueryContext(ctx, `SELECT `+accountColumns+` FROM accounts WHERE handle > $1 ORDER BY handle LIMIT $2`,
-		string(f.After), limit)
+	rows, err := s.read.QueryContext(ctx,
+		`SELECT `+accountColumns+` FROM accounts WHERE handle > $1 ORDER BY handle LIMIT $2`, string(f.After), limit)
 	p.Items, err = collect(rows, err, "accounts", func(r rowScanner) (exeunt.Account, error) { return scanAccount(r) })
 	if len(p.Items) == limit {
 		p.Next = exeunt.Cursor(p.Items[limit-1].Handle)
@@ -77,22 +79,24 @@ func (s *Store) AnyAccount(ctx context.Context) (any bool, err error) {
 	return any, unavailable("accounts", err)
 }
 
-// AddAccount creates an account. With an invite's hash it spends the invite in
-// the same transaction, both or neither. What might happen: nil; ErrHandleTaken;
-// ErrEmailTaken, when the address is to be confirmed and is another account's;
-// ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
-func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, invite *exeunt.TokenHash, by exeunt.Actor) error {
+// AddAccount creates an account. With an invite's hash it spends the invite in the same transaction. Outcomes: nil;
+// ErrHandleTaken; ErrEmailTaken, when the address is marked confirmed and another account has it; ErrInviteSpent;
+// ErrUnavailable, ErrNotConfirmed.
+func (s *Store) AddAccount(
+	ctx context.Context, a exeunt.Account, c Credential, invite *exeunt.TokenHash, by exeunt.Actor,
+) error {
 	hash := sql.NullString{String: c.PasswordHash, Valid: c.PasswordHash != ""}
 	passwordSet := sql.NullInt64{Int64: ms(a.Created), Valid: hash.Valid}
 	var refused error
 	err := s.commit(ctx, func(t *tx) (err error) {
-		// Whatever refuses comes before the first change: a refusal commits.
+		// Check everything before the first change: the transaction of a refusal commits.
 		if refused, err = t.whyTaken(a); err != nil || refused != nil {
 			return err
 		}
 		if invite != nil {
-			n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires > $1 AND account_id IS NULL
-				AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`, ms(a.Created), invite[:])
+			n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires > $1
+				AND account_id IS NULL AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`,
+				ms(a.Created), invite[:])
 			if err != nil {
 				return err
 			}
@@ -101,9 +105,9 @@ func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, 
 				return nil
 			}
 		}
-		if _, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash,
-			password_set, status, created, generation, credential_version, live_sessions, last_ended)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $10, 1, 1, 0, 0)`,
+		if _, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display,
+			profile_version, password_hash, password_set, status, created, generation, credential_version,
+			live_sessions, last_ended) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $10, 1, 1, 0, 0)`,
 			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem,
 			hash, passwordSet, ms(a.Created)); err != nil {
 			return err
@@ -116,12 +120,13 @@ func (s *Store) AddAccount(ctx context.Context, a exeunt.Account, c Credential, 
 	return err
 }
 
-// whyTaken returns ErrHandleTaken or ErrEmailTaken if another account has what
-// must be unique, and nil otherwise.
+// whyTaken returns ErrHandleTaken or ErrEmailTaken if another account has the handle or confirmed address, and nil
+// otherwise.
 func (t *tx) whyTaken(a exeunt.Account) (refused, err error) {
 	var handle, email bool
 	err = t.row(`SELECT EXISTS (SELECT 1 FROM accounts WHERE handle = $1),
-		$2 AND EXISTS (SELECT 1 FROM accounts WHERE email_confirmed = 1 AND email_key = $3)`, a.Handle, a.EmailConfirmed, EmailKey(a.Email)).Scan(&handle, &email)
+		$2 AND EXISTS (SELECT 1 FROM accounts WHERE email_confirmed = 1 AND email_key = $3)`,
+		a.Handle, a.EmailConfirmed, EmailKey(a.Email)).Scan(&handle, &email)
 	switch {
 	case handle:
 		refused = exeunt.ErrHandleTaken
@@ -131,17 +136,18 @@ func (t *tx) whyTaken(a exeunt.Account) (refused, err error) {
 	return refused, err
 }
 
-// ProfileChange is what an account may change of its profile. A changed e-mail
-// address is unconfirmed again.
+// ProfileChange is what a person may change of a profile. A changed e-mail address is unconfirmed again.
 type ProfileChange struct {
 	Name    *string
 	Email   *string
 	Display *exeunt.Display
 }
 
-// ChangeProfile changes an account's profile and returns what it is then. What is
-// so already is no change: nobody is told of it.
-func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c ProfileChange, by exeunt.Actor, now time.Time) (exeunt.Profile, error) {
+// ChangeProfile changes an account's profile and returns the new one. Values that are equal to the present ones
+// change nothing and record no event.
+func (s *Store) ChangeProfile(
+	ctx context.Context, id exeunt.AccountID, c ProfileChange, by exeunt.Actor, now time.Time,
+) (exeunt.Profile, error) {
 	var p exeunt.Profile
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
@@ -158,7 +164,8 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 			name = COALESCE($2, name), display = COALESCE($3, display),
 			email_confirmed = CASE WHEN CAST($4 AS TEXT) IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
 			email = COALESCE($4, email), email_key = COALESCE($5, email_key)
-			WHERE id = $1 AND (name <> COALESCE($2, name) OR display <> COALESCE($3, display) OR email <> COALESCE($4, email)) RETURNING `+profileColumns,
+			WHERE id = $1 AND (name <> COALESCE($2, name) OR display <> COALESCE($3, display)
+				OR email <> COALESCE($4, email)) RETURNING `+profileColumns,
 			id.Bytes(), c.Name, c.Display, c.Email, keyOf(c.Email)).Scan(profileDest(&p)...))
 		if err != nil {
 			return err
@@ -166,7 +173,8 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 		if ok {
 			return t.profileChanged(id, p.Version, by, "", now)
 		}
-		if ok, err = found(t.row(`SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).Scan(profileDest(&p)...)); !ok && err == nil {
+		if ok, err = found(t.row(`SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).
+			Scan(profileDest(&p)...)); !ok && err == nil {
 			refused = exeunt.ErrNotFound
 		}
 		return err
@@ -177,9 +185,12 @@ func (s *Store) ChangeProfile(ctx context.Context, id exeunt.AccountID, c Profil
 	return p, refused
 }
 
-// profileChanged tells the log, by which other nodes learn of it.
-func (t *tx) profileChanged(id exeunt.AccountID, version int64, by exeunt.Actor, reason exeunt.Reason, now time.Time) error {
-	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventProfileChanged, Target: exeunt.Target{Account: id}, Reason: reason, By: by, Version: version}})
+// profileChanged records the event from which other nodes learn of the change.
+func (t *tx) profileChanged(
+	id exeunt.AccountID, version int64, by exeunt.Actor, reason exeunt.Reason, now time.Time,
+) error {
+	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventProfileChanged, Target: exeunt.Target{Account: id},
+		Reason: reason, By: by, Version: version}})
 }
 
 const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`
@@ -188,11 +199,12 @@ func profileDest(p *exeunt.Profile) []any {
 	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display}
 }
 
-// ConfirmEmail marks an account's address as confirmed, if it is the given one,
-// and returns what the profile is then. What might happen: nil; ErrNotFound;
-// ErrOtherEmail, when the account has another address or none, as after its
-// owner has changed it; ErrEmailTaken; ErrUnavailable, ErrNotConfirmed.
-func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email string, by exeunt.Actor, now time.Time) (exeunt.Profile, error) {
+// ConfirmEmail marks the address as confirmed, if it is still the account's, and returns the new profile. Outcomes:
+// nil; ErrNotFound; ErrOtherEmail, when the account has another address or none; ErrEmailTaken; ErrUnavailable,
+// ErrNotConfirmed.
+func (s *Store) ConfirmEmail(
+	ctx context.Context, id exeunt.AccountID, email string, by exeunt.Actor, now time.Time,
+) (exeunt.Profile, error) {
 	var p exeunt.Profile
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
@@ -214,8 +226,8 @@ func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email str
 		if refused != nil {
 			return nil
 		}
-		if err := t.row(`UPDATE accounts SET profile_version = profile_version + 1, email_confirmed = 1 WHERE id = $1 RETURNING `+profileColumns, id.Bytes()).
-			Scan(profileDest(&p)...); err != nil {
+		if err := t.row(`UPDATE accounts SET profile_version = profile_version + 1, email_confirmed = 1
+			WHERE id = $1 RETURNING `+profileColumns, id.Bytes()).Scan(profileDest(&p)...); err != nil {
 			return err
 		}
 		return t.profileChanged(id, p.Version, by, exeunt.ReasonEmailConfirmed, now)
@@ -226,9 +238,10 @@ func (s *Store) ConfirmEmail(ctx context.Context, id exeunt.AccountID, email str
 	return p, refused
 }
 
-// Profile returns what is told about an account, or ErrNotFound.
+// Profile returns an account's profile, or ErrNotFound.
 func (s *Store) Profile(ctx context.Context, id exeunt.AccountID) (p exeunt.Profile, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).Scan(profileDest(&p)...)
+	err = s.read.QueryRowContext(ctx, `SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).
+		Scan(profileDest(&p)...)
 	return p, notFound("profile", err)
 }
 
@@ -253,7 +266,8 @@ func (s *Store) Enable(ctx context.Context, id exeunt.AccountID, by exeunt.Actor
 			refused = exeunt.ErrNotFound
 			return nil
 		}
-		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditStatus, By: by, Detail: string(exeunt.AccountActive)})
+		return t.audit(exeunt.AuditEntry{At: now, Account: id, Action: exeunt.AuditStatus, By: by,
+			Detail: string(exeunt.AccountActive)})
 	})
 	if err == nil {
 		err = refused
@@ -261,10 +275,11 @@ func (s *Store) Enable(ctx context.Context, id exeunt.AccountID, by exeunt.Actor
 	return err
 }
 
-// Rehash replaces a password's hash by a newer one of the same password.
+// Rehash replaces a password's hash with a newer one of the same password.
 func (s *Store) Rehash(ctx context.Context, id exeunt.AccountID, credential int64, hash string) error {
 	return s.commit(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE accounts SET password_hash = $1 WHERE id = $2 AND credential_version = $3`, hash, id.Bytes(), credential)
+		_, err := t.exec(`UPDATE accounts SET password_hash = $1 WHERE id = $2 AND credential_version = $3`,
+			hash, id.Bytes(), credential)
 		return err
 	})
 }

@@ -10,7 +10,8 @@ import (
 )
 
 func person(handle, email string, confirmed bool) exeunt.Account {
-	return exeunt.Account{ID: exeunt.NewAccountID(), Handle: handle, Name: handle, Email: email, EmailConfirmed: confirmed, Created: epoch}
+	return exeunt.Account{ID: exeunt.NewAccountID(), Handle: handle, Name: handle, Email: email,
+		EmailConfirmed: confirmed, Created: epoch}
 }
 
 // An address identifies only once confirmed: anybody can type a stranger's.
@@ -25,7 +26,8 @@ func onlyAConfirmedAddressIdentifies(t *testing.T, s *testStore) {
 			t.Fatal(err)
 		}
 	}
-	for identifier, want := range map[string]exeunt.AccountID{"ada": owner.ID, "@ADA": owner.ID, " ada@EXAMPLE.com ": owner.ID, "squatter": squatter.ID} {
+	for identifier, want := range map[string]exeunt.AccountID{"ada": owner.ID, "@ADA": owner.ID,
+		" ada@EXAMPLE.com ": owner.ID, "squatter": squatter.ID} {
 		got, c, err := s.Identify(t.Context(), identifier)
 		if err != nil || got.ID != want || c.PasswordHash != got.Handle+"'s" {
 			t.Errorf("%q names %s (%v)", identifier, got.Handle, err)
@@ -55,7 +57,8 @@ func onlyAConfirmedAddressIdentifies(t *testing.T, s *testStore) {
 	wantErr(t, err, exeunt.ErrOtherEmail)
 	_, err = s.ConfirmEmail(t.Context(), exeunt.NewAccountID(), "x@example.com", exeunt.System(), epoch)
 	wantErr(t, err, exeunt.ErrNotFound)
-	if got, err := s.Account(t.Context(), other.ID); err != nil || got.Email != "other@example.com" || !got.EmailConfirmed {
+	if got, err := s.Account(t.Context(), other.ID); err != nil || got.Email != "other@example.com" ||
+		!got.EmailConfirmed {
 		t.Errorf("refused, and yet: %+v, %v", got, err)
 	}
 	s.checkLog()
@@ -92,20 +95,23 @@ func aChangedAddressIsUnconfirmedAgain(t *testing.T, s *testStore) {
 			t.Fatal(err)
 		}
 		got, err := s.Account(t.Context(), a.ID)
-		if err != nil || got.Email != c.email || got.EmailConfirmed != c.confirmed || got.Name != name || got.Display != dark {
+		if err != nil || got.Email != c.email || got.EmailConfirmed != c.confirmed || got.Name != name ||
+			got.Display != dark {
 			t.Errorf("step %d: %+v, %v", i, got, err)
 		}
-		if shown := map[bool]string{true: c.email}[c.confirmed]; p.Email != shown || p.Version < int64(i)+2 || p.Name != name || p.Display != dark {
+		if shown := map[bool]string{true: c.email}[c.confirmed]; p.Email != shown || p.Version < int64(i)+2 ||
+			p.Name != name || p.Display != dark {
 			t.Errorf("step %d: the profile is %+v", i, p)
 		}
 	}
-	// The same once more is no change, and nobody is told.
+	// Changing nothing records no event.
 	before := s.count(`SELECT (SELECT seq FROM log_head) + (SELECT count(*) FROM audit)`)
 	was, err := s.Account(t.Context(), a.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := s.ChangeProfile(t.Context(), a.ID, ProfileChange{Name: &was.Name, Email: &was.Email}, exeunt.System(), epoch); err != nil || p.Name != was.Name {
+	if p, err := s.ChangeProfile(t.Context(), a.ID, ProfileChange{Name: &was.Name, Email: &was.Email}, exeunt.System(),
+		epoch); err != nil || p.Name != was.Name {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if n := s.count(`SELECT (SELECT seq FROM log_head) + (SELECT count(*) FROM audit)`); n != before {
@@ -120,12 +126,16 @@ func TestTakenNamesAreRefusedByTheirOwnName(t *testing.T) {
 }
 
 func takenNamesAreRefusedByTheirOwnName(t *testing.T, s *testStore) {
-	if err := s.AddAccount(t.Context(), person("ada", "ada@example.com", true), Credential{}, nil, exeunt.System()); err != nil {
+	if err := s.AddAccount(t.Context(), person("ada", "ada@example.com", true), Credential{}, nil,
+		exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, s.AddAccount(t.Context(), person("ada", "", false), Credential{}, nil, exeunt.System()), exeunt.ErrHandleTaken)
-	wantErr(t, s.AddAccount(t.Context(), person("eve", "Ada@example.com", true), Credential{}, nil, exeunt.System()), exeunt.ErrEmailTaken)
-	if err := s.AddAccount(t.Context(), person("eve", "Ada@example.com", false), Credential{}, nil, exeunt.System()); err != nil {
+	wantErr(t, s.AddAccount(t.Context(), person("ada", "", false), Credential{}, nil, exeunt.System()),
+		exeunt.ErrHandleTaken)
+	wantErr(t, s.AddAccount(t.Context(), person("eve", "Ada@example.com", true), Credential{}, nil, exeunt.System()),
+		exeunt.ErrEmailTaken)
+	if err := s.AddAccount(t.Context(), person("eve", "Ada@example.com", false), Credential{}, nil,
+		exeunt.System()); err != nil {
 		t.Errorf("an unconfirmed address tells nothing about others: %v", err)
 	}
 }
@@ -134,12 +144,15 @@ func takenNamesAreRefusedByTheirOwnName(t *testing.T, s *testStore) {
 func TestInvites(t *testing.T) { onEachEngine(t, invites) }
 
 func invites(t *testing.T, s *testStore) {
-	if err := s.AddAccount(t.Context(), person("ada", "ada@example.com", true), Credential{}, nil, exeunt.System()); err != nil {
+	if err := s.AddAccount(t.Context(), person("ada", "ada@example.com", true), Credential{}, nil,
+		exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
 	invite := func() exeunt.TokenHash {
 		h := exeunt.NewToken(exeunt.UseInvite).Hash()
-		if _, err := s.AddInvite(t.Context(), h, Invite{Handle: "eve", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)}, epoch); err != nil {
+		if _, err := s.AddInvite(t.Context(), h,
+			Invite{Handle: "eve", Email: "ada@example.com", EmailConfirmed: true, Expires: epoch.Add(time.Hour)},
+			epoch); err != nil {
 			t.Fatal(err)
 		}
 		return h
@@ -148,7 +161,8 @@ func invites(t *testing.T, s *testStore) {
 	for _, c := range []struct {
 		a    exeunt.Account
 		want error
-	}{{person("ada", "", false), exeunt.ErrHandleTaken}, {person("eve", "ada@example.com", true), exeunt.ErrEmailTaken}} {
+	}{{person("ada", "", false), exeunt.ErrHandleTaken},
+		{person("eve", "ada@example.com", true), exeunt.ErrEmailTaken}} {
 		wantErr(t, s.AddAccount(t.Context(), c.a, Credential{}, &h, exeunt.System()), c.want)
 		if _, err := s.Invite(t.Context(), h, epoch); err != nil {
 			t.Errorf("%v, and the invite is spent: %v", c.want, err)
@@ -157,10 +171,12 @@ func invites(t *testing.T, s *testStore) {
 	if v, err := s.Invite(t.Context(), h, epoch); err != nil || v.Email != "ada@example.com" || !v.EmailConfirmed {
 		t.Errorf("the invite says %+v, %v", v, err)
 	}
-	if err := s.AddAccount(t.Context(), person("eve", "eve@example.com", true), Credential{}, &h, exeunt.System()); err != nil {
+	if err := s.AddAccount(t.Context(), person("eve", "eve@example.com", true), Credential{}, &h,
+		exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &h, exeunt.System()), exeunt.ErrInviteSpent)
+	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &h, exeunt.System()),
+		exeunt.ErrInviteSpent)
 	_, err := s.Invite(t.Context(), h, epoch)
 	wantErr(t, err, exeunt.ErrInviteSpent)
 
@@ -171,14 +187,14 @@ func invites(t *testing.T, s *testStore) {
 	_, err = s.Invite(t.Context(), h, late.Created)
 	wantErr(t, err, exeunt.ErrInviteSpent)
 	unknown := exeunt.NewToken(exeunt.UseInvite).Hash()
-	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &unknown, exeunt.System()), exeunt.ErrInviteSpent)
+	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &unknown, exeunt.System()),
+		exeunt.ErrInviteSpent)
 	if _, _, err := s.Identify(t.Context(), "mallory"); !errors.Is(err, exeunt.ErrNotFound) {
 		t.Errorf("an account without an invite: %v", err)
 	}
 }
 
-// The first account's link is good only while there is no account, and a newer
-// one takes the place of an older.
+// The first account's link is valid only while there is no account, and a newer one replaces an older.
 func TestTheFirstInvite(t *testing.T) { onEachEngine(t, theFirstInvite) }
 
 func theFirstInvite(t *testing.T, s *testStore) {
@@ -188,13 +204,15 @@ func theFirstInvite(t *testing.T, s *testStore) {
 			t.Fatal(err)
 		}
 	}
-	wantErr(t, s.AddAccount(t.Context(), person("ada", "", false), Credential{}, &older, exeunt.System()), exeunt.ErrInviteSpent)
+	wantErr(t, s.AddAccount(t.Context(), person("ada", "", false), Credential{}, &older, exeunt.System()),
+		exeunt.ErrInviteSpent)
 	if err := s.AddAccount(t.Context(), person("ada", "", false), Credential{}, nil, exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
 	_, err := s.Invite(t.Context(), newer, epoch)
 	wantErr(t, err, exeunt.ErrInviteSpent)
-	wantErr(t, s.AddAccount(t.Context(), person("eve", "", false), Credential{}, &newer, exeunt.System()), exeunt.ErrInviteSpent)
+	wantErr(t, s.AddAccount(t.Context(), person("eve", "", false), Credential{}, &newer, exeunt.System()),
+		exeunt.ErrInviteSpent)
 }
 
 func TestAccountsAreListedInPages(t *testing.T) { onEachEngine(t, accountsAreListedInPages) }
@@ -236,7 +254,8 @@ func rehashYieldsToAPasswordChange(t *testing.T, s *testStore) {
 	a := s.account()
 	keep := s.session(a.ID)
 	rev := endOthers(keep)
-	if _, err := s.End(t.Context(), exeunt.System(), rev, Change{PasswordHash: "new password", Credential: 1}, epoch); err != nil {
+	if _, err := s.End(t.Context(), exeunt.System(), rev, Change{PasswordHash: "new password", Credential: 1},
+		epoch); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Rehash(t.Context(), a.ID, 1, "old password, hashed anew"); err != nil {
@@ -264,7 +283,8 @@ func anAccountWithoutAPassword(t *testing.T, s *testStore) {
 	for range 2 {
 		byHandle, c1, err1 := s.Identify(t.Context(), "grace")
 		byID, c2, err2 := s.Credential(t.Context(), a.ID)
-		if err := errors.Join(err1, err2); err != nil || c1.PasswordHash != "" || c2.PasswordHash != "" || !byHandle.PasswordSet.IsZero() || !byID.PasswordSet.IsZero() {
+		if err := errors.Join(err1, err2); err != nil || c1.PasswordHash != "" || c2.PasswordHash != "" ||
+			!byHandle.PasswordSet.IsZero() || !byID.PasswordSet.IsZero() {
 			t.Errorf("%+v, %+v, %v", byHandle, byID, err)
 		}
 		// Ending its sessions, or starting one in another way, gives it none.
@@ -272,13 +292,16 @@ func anAccountWithoutAPassword(t *testing.T, s *testStore) {
 		s.end(endAll(a.ID))
 	}
 	link, now := exeunt.NewToken(exeunt.UseInvite).Hash(), epoch.Add(time.Hour)
-	if err := s.AddReset(t.Context(), link, Invite{Handle: "grace", Account: a.ID, Expires: now.Add(time.Hour)}, exeunt.System(), now); err != nil {
+	if err := s.AddReset(t.Context(), link, Invite{Handle: "grace", Account: a.ID, Expires: now.Add(time.Hour)},
+		exeunt.System(), now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.End(t.Context(), exeunt.System(), endAll(a.ID), Change{PasswordHash: "a hash", Credential: 1, Link: &link}, now); err != nil {
+	if _, err := s.End(t.Context(), exeunt.System(), endAll(a.ID),
+		Change{PasswordHash: "a hash", Credential: 1, Link: &link}, now); err != nil {
 		t.Fatal(err)
 	}
-	if got, c, err := s.Credential(t.Context(), a.ID); err != nil || c.PasswordHash != "a hash" || !got.PasswordSet.Equal(now) {
+	if got, c, err := s.Credential(t.Context(), a.ID); err != nil || c.PasswordHash != "a hash" ||
+		!got.PasswordSet.Equal(now) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -297,7 +320,8 @@ func sessionsKeepTheirProof(t *testing.T, s *testStore) {
 	if err != nil || !slices.Equal(got.Methods, p.Methods) || !got.Proved.Equal(p.At) {
 		t.Errorf("%v at %v, %v", got.Methods, got.Proved, err)
 	}
-	if page, err := s.Audit(t.Context(), exeunt.AuditFilter{Account: p.Account, Limit: 1}); err != nil || page.Items[0].Detail != "kept password another" {
+	if page, err := s.Audit(t.Context(), exeunt.AuditFilter{Account: p.Account, Limit: 1}); err != nil ||
+		page.Items[0].Detail != "kept password another" {
 		t.Errorf("%+v, %v", page, err)
 	}
 }

@@ -7,17 +7,19 @@ import (
 )
 
 var (
-	seenRows = forMany(`WITH w (account, session, seen) AS (VALUES `, `(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
+	seenRows = forMany(`WITH w (account, session, seen) AS (VALUES `,
+		`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
 		UPDATE sessions SET seen = greatest(sessions.seen, w.seen)
 		FROM w WHERE account_id = w.account AND sessions.id = w.session AND ended_at IS NULL`)
-	seenAppRows = forMany(`WITH w (account, app, seen) AS (VALUES `, `(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
+	seenAppRows = forMany(`WITH w (account, app, seen) AS (VALUES `,
+		`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
 		UPDATE app_sessions SET seen = greatest(app_sessions.seen, w.seen)
 		FROM w WHERE account_id = w.account AND app_sessions.id = w.app AND ended_at IS NULL`)
 )
 
-// SaveActivity writes last-activity times, each unless a later one is there. What a
-// crash loses of them only makes a session end earlier. It moves no session's due
-// moment, which an index has: maintenance finds then that the session was active.
+// SaveActivity writes last-activity times, each unless a later one is stored. Activity lost in a crash only makes a
+// session end earlier. It does not change when a session is due, because that is indexed; maintenance finds out
+// later that the session was active.
 func (s *Store) SaveActivity(ctx context.Context, list []exeunt.Activity) error {
 	for len(list) > 0 {
 		part := list[:min(len(list), maintenanceStep)]

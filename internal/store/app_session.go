@@ -19,8 +19,7 @@ type Code struct {
 	Expires     time.Time
 }
 
-// AddCode stores a code of a session that has not ended; otherwise it is
-// ErrSignedOut.
+// AddCode stores a code of a session that has not ended; otherwise it returns ErrSignedOut.
 func (s *Store) AddCode(ctx context.Context, hash exeunt.TokenHash, c Code) error {
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
@@ -40,7 +39,7 @@ func (s *Store) AddCode(ctx context.Context, hash exeunt.TokenHash, c Code) erro
 	return err
 }
 
-// Exchange is an app's wish to turn a code into an app session.
+// Exchange is an app's request to turn a code into an app session.
 type Exchange struct {
 	Code        exeunt.TokenHash
 	Client      exeunt.ClientID
@@ -50,25 +49,23 @@ type Exchange struct {
 	Hash        exeunt.TokenHash // of the app session's token
 }
 
-// CodeMatters reports whether presenting a code would change anything: it can
-// be exchanged so, or what it gave has not ended. It is ErrNotFound for a code
-// that was never given.
+// CodeMatters reports whether presenting a code would change anything: either it can be exchanged, or its app
+// session has not ended. It returns ErrNotFound for an unknown code.
 func (s *Store) CodeMatters(ctx context.Context, x Exchange, now time.Time) (matters bool, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT CASE WHEN c.spent_at IS NULL
 			THEN c.expires > $2 AND c.client_id = $3 AND c.redirect_uri = $4 AND c.challenge = $5
 				AND EXISTS (SELECT 1 FROM clients k WHERE k.id = c.client_id)
-			ELSE EXISTS (SELECT 1 FROM app_sessions p WHERE p.account_id = c.account_id AND p.id = c.app_session_id AND p.ended_at IS NULL) END
+			ELSE EXISTS (SELECT 1 FROM app_sessions p WHERE p.account_id = c.account_id AND p.id = c.app_session_id
+				AND p.ended_at IS NULL) END
 		FROM codes c WHERE c.hash = $1`, x.Code[:], ms(now), x.Client, x.RedirectURI, x.Challenge).Scan(&matters)
 	return matters, notFound("code", err)
 }
 
-// ExchangeCode spends a code and starts the app session, if the code is unspent
-// and bound to the same client, address and verifier, the client is registered, and
-// the session has not ended. Of the session's app sessions on that client only the newest
-// MaxAppSessions stay. A second use of a spent code is a sign that it was stolen: the app
-// session it gave is ended (RFC 9700 section 2.1.1, RFC 6749 section 4.1.2).
-// What might happen: nil; ErrCodeSpent for whatever is wrong with the code;
-// ErrUnavailable, ErrNotConfirmed.
+// ExchangeCode spends a code and starts the app session, if the code is unspent and bound to the same client,
+// address and verifier, the client is registered, and the session has not ended. Of the session's app sessions on
+// that client only the newest MaxAppSessions stay. A second use of a spent code is a sign that it was stolen, so it
+// ends the app session of the first use (RFC 9700 section 2.1.1, RFC 6749 section 4.1.2). Outcomes: nil;
+// ErrCodeSpent for whatever is wrong with the code; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) error {
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
@@ -76,10 +73,12 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 		var account exeunt.AccountID
 		var session exeunt.SessionID
 		ok, err := found(t.row(`UPDATE codes SET spent_at = $1, app_session_id = $2
-			WHERE hash = $3 AND spent_at IS NULL AND expires > $1 AND client_id = $4 AND redirect_uri = $5 AND challenge = $6
+			WHERE hash = $3 AND spent_at IS NULL AND expires > $1 AND client_id = $4 AND redirect_uri = $5
+			AND challenge = $6
 			AND EXISTS (SELECT 1 FROM clients k WHERE k.id = codes.client_id)
-			AND EXISTS (SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.account_id = codes.account_id
-				AND s.id = codes.session_id AND s.ended_at IS NULL AND s.generation >= a.generation)
+			AND EXISTS (SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id
+				WHERE s.account_id = codes.account_id AND s.id = codes.session_id AND s.ended_at IS NULL
+				AND s.generation >= a.generation)
 			RETURNING account_id, session_id`,
 			ms(now), x.App.Bytes(), x.Code[:], x.Client, x.RedirectURI, x.Challenge).Scan(&account, &session))
 		if err != nil {
@@ -87,9 +86,10 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 		}
 		if !ok {
 			refused = exeunt.ErrCodeSpent
-			return t.punishReuse(x, now)
+			return t.endReused(x, now)
 		}
-		if _, err := t.exec(`INSERT INTO app_sessions (account_id, id, session_id, client_id, token_hash, started, seen) VALUES ($1, $2, $3, $4, $5, $6, $6)`,
+		if _, err := t.exec(`INSERT INTO app_sessions (account_id, id, session_id, client_id, token_hash, started, seen)
+			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
 			account.Bytes(), x.App.Bytes(), session.Bytes(), x.Client, x.Hash[:], ms(now)); err != nil {
 			return err
 		}
@@ -97,7 +97,8 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 			return err
 		}
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: account, Session: session}
-		return t.audit(exeunt.AuditEntry{At: now, Account: account, Action: exeunt.AuditAppSignIn, Session: session, By: by, Detail: string(x.Client)})
+		return t.audit(exeunt.AuditEntry{At: now, Account: account, Action: exeunt.AuditAppSignIn, Session: session,
+			By: by, Detail: string(x.Client)})
 	})
 	if err == nil {
 		err = refused
@@ -105,22 +106,21 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 	return err
 }
 
-// MaxAppSessions is how many app sessions of one client a session may have at a
-// time. An app keeps one for each browser; a few more are sign-ins whose cookie
-// was lost.
+// MaxAppSessions is how many app sessions of one client a session may have at a time. An app has one for each
+// browser; the others are sign-ins whose cookie was lost.
 const MaxAppSessions = 8
 
-// endOldestStep bounds how many one exchange ends: there are more only where
-// they were made before there was a limit.
+// endOldestStep bounds how many one exchange ends: there are more only if they are older than the limit.
 const endOldestStep = 16
 
-// endOldest ends the oldest app sessions on the client beyond those that may
-// stay beside the new one.
+// endOldest ends the client's oldest app sessions beyond MaxAppSessions, the new one included.
 func (t *tx) endOldest(account exeunt.AccountID, session exeunt.SessionID, x Exchange, now time.Time) error {
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session}, Reason: exeunt.ReasonReplaced}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session},
+		Reason: exeunt.ReasonReplaced}
 	for range endOldestStep {
-		more, err := found(t.row(`SELECT id FROM app_sessions WHERE account_id = $1 AND session_id = $2 AND client_id = $3 AND ended_at IS NULL AND id <> $4
-			ORDER BY started DESC, id LIMIT 1 OFFSET $5`, account.Bytes(), session.Bytes(), x.Client, x.App.Bytes(), MaxAppSessions-1).Scan(&rev.AppSession))
+		more, err := found(t.row(`SELECT id FROM app_sessions WHERE account_id = $1 AND session_id = $2
+			AND client_id = $3 AND ended_at IS NULL AND id <> $4 ORDER BY started DESC, id LIMIT 1 OFFSET $5`,
+			account.Bytes(), session.Bytes(), x.Client, x.App.Bytes(), MaxAppSessions-1).Scan(&rev.AppSession))
 		if err != nil || !more {
 			return err
 		}
@@ -131,10 +131,10 @@ func (t *tx) endOldest(account exeunt.AccountID, session exeunt.SessionID, x Exc
 	return nil
 }
 
-func (t *tx) punishReuse(x Exchange, now time.Time) error {
+func (t *tx) endReused(x Exchange, now time.Time) error {
 	var rev exeunt.Revocation
-	ok, err := found(t.row(`SELECT account_id, session_id, app_session_id FROM codes WHERE hash = $1 AND spent_at IS NOT NULL`, x.Code[:]).
-		Scan(&rev.Account, &rev.Session, &rev.AppSession))
+	ok, err := found(t.row(`SELECT account_id, session_id, app_session_id FROM codes
+		WHERE hash = $1 AND spent_at IS NOT NULL`, x.Code[:]).Scan(&rev.Account, &rev.Session, &rev.AppSession))
 	if !ok || err != nil {
 		return err
 	}
@@ -142,7 +142,8 @@ func (t *tx) punishReuse(x Exchange, now time.Time) error {
 	return t.end(newEnding(exeunt.System(), rev, Change{}, now))
 }
 
-const appColumns = `p.id, p.session_id, p.account_id, p.client_id, p.started, p.seen, p.ended_at, p.ended_reason, p.ended_by, p.ended_by_label, p.ended_by_session`
+const appColumns = `p.id, p.session_id, p.account_id, p.client_id, p.started, p.seen, p.ended_at, p.ended_reason,
+	p.ended_by, p.ended_by_label, p.ended_by_session`
 
 // appScan scans appColumns.
 type appScan struct {
@@ -161,8 +162,7 @@ func (a *appScan) value() exeunt.AppSession {
 	return a.app
 }
 
-// maxApps bounds how many app sessions are listed with a session: those that
-// have not ended come first, then the newest.
+// maxApps bounds how many app sessions are listed with a session: first those that have not ended, then the newest.
 const maxApps = 100
 
 // addApps fills in the app sessions of the sessions listed.
@@ -177,10 +177,10 @@ func (s *Store) addApps(ctx context.Context, list []exeunt.Session) error {
 		fmt.Fprintf(&in, ", $%d", len(args))
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM (SELECT c.*,
-			row_number() OVER (PARTITION BY c.session_id ORDER BY c.ended_at IS NOT NULL, c.started DESC, c.id) AS place
+			row_number() OVER (PARTITION BY c.session_id ORDER BY c.ended_at IS NOT NULL, c.started DESC, c.id) AS nth
 			FROM sessions s JOIN app_sessions c ON c.account_id = s.account_id AND c.session_id = s.id
 			WHERE s.id IN (`+in.String()[2:]+`)) p
-		WHERE p.place <= $1 ORDER BY p.started, p.id`, args...)
+		WHERE p.nth <= $1 ORDER BY p.started, p.id`, args...)
 	apps, err := collect(rows, err, "app sessions", func(r rowScanner) (exeunt.AppSession, error) {
 		var a appScan
 		err := r.Scan(a.dest()...)

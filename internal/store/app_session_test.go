@@ -13,7 +13,9 @@ func (s *testStore) appSession(v exeunt.Session, client exeunt.ClientID, now tim
 	s.register(client)
 	x := Exchange{Code: exeunt.NewToken(exeunt.UseCode).Hash(), Client: client, RedirectURI: "r", Challenge: "c",
 		App: exeunt.NewAppSessionID(), Hash: exeunt.NewToken(exeunt.UseApp).Hash()}
-	if err := s.AddCode(s.t.Context(), x.Code, Code{Account: v.Account, Session: v.ID, Client: client, RedirectURI: "r", Challenge: "c", Expires: now.Add(time.Minute)}); err != nil {
+	if err := s.AddCode(s.t.Context(), x.Code,
+		Code{Account: v.Account, Session: v.ID, Client: client, RedirectURI: "r", Challenge: "c",
+			Expires: now.Add(time.Minute)}); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := s.ExchangeCode(s.t.Context(), x, now); err != nil {
@@ -39,8 +41,7 @@ func (s *testStore) apps(v exeunt.Session) map[exeunt.AppSessionID]exeunt.Reason
 	return out
 }
 
-// Somebody who signs in to the same app again and again from one browser keeps
-// the newest sign-ins only.
+// Only the newest sign-ins to the same app from one browser stay.
 func TestAppSessionsOfOneClientAreFew(t *testing.T) { onEachEngine(t, appSessionsOfOneClientAreFew) }
 
 func appSessionsOfOneClientAreFew(t *testing.T, s *testStore) {
@@ -65,11 +66,13 @@ func appSessionsOfOneClientAreFew(t *testing.T, s *testStore) {
 		t.Error("another app's or another browser's sign-in has ended")
 	}
 	// What is there from before there was a limit goes little by little.
-	if _, err := s.tx.conn.ExecContext(t.Context(), `UPDATE app_sessions SET ended_at = NULL, ended_reason = NULL WHERE client_id = 'chirp'`); err != nil {
+	if _, err := s.tx.conn.ExecContext(t.Context(),
+		`UPDATE app_sessions SET ended_at = NULL, ended_reason = NULL WHERE client_id = 'chirp'`); err != nil {
 		t.Fatal(err)
 	}
 	s.appSession(v, "chirp", epoch.Add(time.Minute))
-	if n := s.count(`SELECT count(*) FROM app_sessions WHERE session_id = $1 AND client_id = 'chirp' AND ended_at IS NULL`, v.ID.Bytes()); n != MaxAppSessions {
+	if n := s.count(`SELECT count(*) FROM app_sessions WHERE session_id = $1 AND client_id = 'chirp'
+		AND ended_at IS NULL`, v.ID.Bytes()); n != MaxAppSessions {
 		t.Errorf("%d are left", n)
 	}
 	s.checkLog()
@@ -109,8 +112,8 @@ func listedAppSessionsAreBounded(t *testing.T, s *testStore) {
 	}
 }
 
-// App sessions that have ended go when their retention is over, as sessions do,
-// whether their session lives on or not.
+// App sessions that have ended go when their retention is over, as sessions do, whether their session lives on or
+// not.
 func TestEndedAppSessionsArePurged(t *testing.T) { onEachEngine(t, endedAppSessionsArePurged) }
 
 func endedAppSessionsArePurged(t *testing.T, s *testStore) {
@@ -134,8 +137,8 @@ func endedAppSessionsArePurged(t *testing.T, s *testStore) {
 	}
 }
 
-// A code of a client that is not registered any more cannot be exchanged, and does
-// not reach the committing goroutine. Using one twice still ends what it gave.
+// A code of a removed client cannot be exchanged and does not reach the committing goroutine. Using one twice still
+// ends its app session.
 func TestCodesOfARemovedClient(t *testing.T) { onEachEngine(t, codesOfARemovedClient) }
 
 func codesOfARemovedClient(t *testing.T, s *testStore) {
@@ -145,8 +148,9 @@ func codesOfARemovedClient(t *testing.T, s *testStore) {
 	for i := range codes {
 		x := Exchange{Code: exeunt.NewToken(exeunt.UseCode).Hash(), Client: "chirp", RedirectURI: "r", Challenge: "c",
 			App: exeunt.NewAppSessionID(), Hash: exeunt.NewToken(exeunt.UseApp).Hash()}
-		if err := s.AddCode(t.Context(), x.Code, Code{Account: v.Account, Session: v.ID, Client: x.Client, RedirectURI: "r", Challenge: "c",
-			Expires: epoch.Add(time.Minute)}); err != nil {
+		if err := s.AddCode(t.Context(), x.Code,
+			Code{Account: v.Account, Session: v.ID, Client: x.Client, RedirectURI: "r", Challenge: "c",
+				Expires: epoch.Add(time.Minute)}); err != nil {
 			t.Fatal(err)
 		}
 		codes[i] = x

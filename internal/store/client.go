@@ -13,7 +13,7 @@ import (
 type ClientSource string
 
 const (
-	// ClientFromFile: the configuration file names it.
+	// ClientFromFile: it is in the configuration file.
 	ClientFromFile ClientSource = "file"
 	// ClientFromOperator: an operator registered it on a running node.
 	ClientFromOperator ClientSource = "operator"
@@ -48,15 +48,14 @@ func (s *Store) Client(ctx context.Context, id exeunt.ClientID) (exeunt.Client, 
 	return c, notFound("client", err)
 }
 
-// PutClient registers a client for an operator, or changes it. One that the
-// configuration file names is what the file says again at the next start. What is so
-// already is no change: nobody is told of it.
+// PutClient registers or changes a client for an operator. The next start resets a client that is in the
+// configuration file. A client that is the same already changes nothing and records no event.
 func (s *Store) PutClient(ctx context.Context, c exeunt.Client, by exeunt.Actor, now time.Time) error {
 	return s.commit(ctx, func(t *tx) error { return t.putClient(c, ClientFromOperator, by, now) })
 }
 
-// RemoveClient removes a client, or returns ErrNotFound. Its codes can no longer be
-// exchanged; its app sessions live on.
+// RemoveClient removes a client, or returns ErrNotFound. Its codes can no longer be exchanged; its app sessions live
+// on.
 func (s *Store) RemoveClient(ctx context.Context, id exeunt.ClientID, by exeunt.Actor, now time.Time) error {
 	var there bool
 	err := s.commit(ctx, func(t *tx) (err error) {
@@ -69,11 +68,9 @@ func (s *Store) RemoveClient(ctx context.Context, id exeunt.ClientID, by exeunt.
 	return err
 }
 
-// ReconcileClients makes the clients that come from the configuration file those
-// that the file names now. A client of an operator's stays, unless the file names it
-// too: then it is the file's. All of it is one transaction, so that of several nodes
-// that start with the same file the first changes what is to be changed and the
-// others find nothing.
+// ReconcileClients makes the clients from the configuration file match the file. An operator's client stays, unless
+// the file has it too: then it becomes the file's. All of it is one transaction, so of several nodes that start with
+// the same file only the first has something to change.
 func (s *Store) ReconcileClients(ctx context.Context, file []exeunt.Client, by exeunt.Actor, now time.Time) error {
 	return s.commit(ctx, func(t *tx) error {
 		left, err := t.fileClients()
@@ -125,10 +122,13 @@ func (t *tx) putClient(c exeunt.Client, source ClientSource, by exeunt.Actor, no
 		keys = append(keys, h[:]...)
 	}
 	var id exeunt.ClientID
-	changed, err := found(t.row(`INSERT INTO clients (`+clientColumns+`, source, created, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, home_url = excluded.home_url, redirect_uris = excluded.redirect_uris,
-			key_hashes = excluded.key_hashes, source = excluded.source, changed = excluded.changed
-		WHERE clients.name <> excluded.name OR clients.home_url <> excluded.home_url OR clients.redirect_uris <> excluded.redirect_uris
+	changed, err := found(t.row(`INSERT INTO clients (`+clientColumns+`, source, created, changed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, home_url = excluded.home_url,
+			redirect_uris = excluded.redirect_uris, key_hashes = excluded.key_hashes, source = excluded.source,
+			changed = excluded.changed
+		WHERE clients.name <> excluded.name OR clients.home_url <> excluded.home_url
+			OR clients.redirect_uris <> excluded.redirect_uris
 			OR clients.key_hashes <> excluded.key_hashes OR clients.source <> excluded.source RETURNING id`,
 		c.ID, c.Name, c.HomeURL, string(uris), keys, source, ms(now)).Scan(&id))
 	if err != nil || !changed {
@@ -145,7 +145,8 @@ func (t *tx) removeClient(id exeunt.ClientID, by exeunt.Actor, now time.Time) (t
 	return true, t.clientChanged(id, by, now)
 }
 
-// clientChanged tells the log, by which every node learns of it.
+// clientChanged records the event from which every node learns of it.
 func (t *tx) clientChanged(id exeunt.ClientID, by exeunt.Actor, now time.Time) error {
-	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventClientChanged, Target: exeunt.Target{Client: id}, By: by}})
+	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventClientChanged, Target: exeunt.Target{Client: id},
+		By: by}})
 }

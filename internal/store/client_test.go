@@ -13,16 +13,19 @@ var operator = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
 
 func newClient(id exeunt.ClientID) exeunt.Client {
 	return exeunt.Client{ID: id, Name: string(id), HomeURL: "https://" + string(id) + ".example",
-		RedirectURIs: []string{"https://" + string(id) + ".example/callback", "https://" + string(id) + ".example/other"},
-		Keys:         []exeunt.TokenHash{exeunt.NewToken(exeunt.UseClient).Hash(), exeunt.NewToken(exeunt.UseClient).Hash()}}
+		RedirectURIs: []string{"https://" + string(id) + ".example/callback",
+			"https://" + string(id) + ".example/other"},
+		Keys: []exeunt.TokenHash{exeunt.NewToken(exeunt.UseClient).Hash(),
+			exeunt.NewToken(exeunt.UseClient).Hash()}}
 }
 
-// register has a client known without an event, for tests that count these.
+// register adds a client without an event, for tests that count events.
 func (s *testStore) register(id exeunt.ClientID) {
 	s.t.Helper()
 	if err := s.commit(s.t.Context(), func(t *tx) error {
 		_, err := t.exec(`INSERT INTO clients (id, name, home_url, redirect_uris, key_hashes, source, created, changed)
-			VALUES ($1, $1, 'https://app.example', '["r"]', $2, $3, 0, 0) ON CONFLICT DO NOTHING`, id, []byte{}, ClientFromFile)
+			VALUES ($1, $1, 'https://app.example', '["r"]', $2, $3, 0, 0) ON CONFLICT DO NOTHING`, id, []byte{},
+			ClientFromFile)
 		return err
 	}); err != nil {
 		s.t.Fatal(err)
@@ -37,7 +40,8 @@ func (s *testStore) clientEvents(after int64) (ids []exeunt.ClientID) {
 		s.t.Fatal(err)
 	}
 	for _, e := range events {
-		want := exeunt.Event{Seq: e.Seq, At: e.At, Kind: exeunt.EventClientChanged, Target: exeunt.Target{Client: e.Client}, By: operator}
+		want := exeunt.Event{Seq: e.Seq, At: e.At, Kind: exeunt.EventClientChanged,
+			Target: exeunt.Target{Client: e.Client}, By: operator}
 		if e != want {
 			s.t.Errorf("the event is %+v", e)
 		}
@@ -46,8 +50,7 @@ func (s *testStore) clientEvents(after int64) (ids []exeunt.ClientID) {
 	return ids
 }
 
-// wantClients compares what is registered, and which events that took after the
-// number, and returns the log's head.
+// wantClients compares the registered clients, and the events after a number, and returns the log's head.
 func (s *testStore) wantClients(after int64, events []exeunt.ClientID, want ...exeunt.Client) int64 {
 	s.t.Helper()
 	got, err := s.Clients(s.t.Context())
@@ -70,8 +73,7 @@ func (s *testStore) wantClients(after int64, events []exeunt.ClientID, want ...e
 	return head
 }
 
-// The clients of the file are those that it names now; an operator's own stay. What
-// has not changed makes no event.
+// The clients of the file are those that it names now; an operator's own stay. What has not changed makes no event.
 func TestClientsAreReconciled(t *testing.T) { onEachEngine(t, clientsAreReconciled) }
 
 func clientsAreReconciled(t *testing.T, s *testStore) {
@@ -126,7 +128,7 @@ func clientsAreReconciled(t *testing.T, s *testStore) {
 	s.checkLog()
 }
 
-// Nodes that start at once with the same file change what is to be changed once.
+// Of several nodes that start at once with the same file, only one changes clients.
 func TestNodesReconcileTheSameFileOnce(t *testing.T) { onEachEngine(t, nodesReconcileOnce) }
 
 func nodesReconcileOnce(t *testing.T, s *testStore) {
@@ -142,7 +144,8 @@ func nodesReconcileOnce(t *testing.T, s *testStore) {
 	var all sync.WaitGroup
 	for i := range 12 {
 		all.Go(func() {
-			if err := nodes[i%len(nodes)].ReconcileClients(t.Context(), []exeunt.Client{b, c}, operator, epoch); err != nil {
+			if err := nodes[i%len(nodes)].ReconcileClients(t.Context(), []exeunt.Client{b, c}, operator,
+				epoch); err != nil {
 				t.Error(err)
 			}
 		})

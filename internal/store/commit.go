@@ -10,30 +10,26 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// member is one caller's part of a transaction shared with its neighbours: an
-// ending, or whatever else run does.
+// member is one caller's part of a transaction that several callers share.
 type member struct {
 	end  *ending
 	run  func(*tx) error
 	done chan error
 }
 
-// maxBatch bounds how many members share a transaction, and so how long the
-// first of them waits.
+// maxBatch bounds how many members share a transaction, and so how long the first of them waits.
 const maxBatch = 256
 
-// tidyEvery is how often the engine may tidy up after what was written.
+// tidyEvery is how often the engine does its housekeeping after writes.
 const tidyEvery = time.Second
 
-// commit has run executed inside a transaction and returns after the commit
-// is durable. run may be called twice, so it must set its results afresh each
-// time; it may be called after commit has returned because ctx was done, so
-// its results may be read only when commit returned nil.
+// commit runs a function inside a transaction and returns once the commit is durable. run may be called twice, so it
+// must reset its results each time; it may be called after commit has returned because ctx was done, so its results
+// may be read only when commit returned nil.
 //
-// run reports what its statements found through its own variables and returns
-// an error only when a statement failed, since that undoes the neighbours too
-// and makes each of them run again alone. Three things might happen:
-//   - nil: durably committed, and live and feed know of its events.
+// run reports what its statements found through its own variables and returns an error only when a statement failed,
+// since that rolls back the other members too and makes each of them run again alone. Outcomes:
+//   - nil: durable, and this node's memory and feed have its events.
 //   - wraps exeunt.ErrUnavailable: nothing was written.
 //   - wraps exeunt.ErrNotConfirmed: it may or may not have been written.
 func (s *Store) commit(ctx context.Context, run func(*tx) error) error {
@@ -48,7 +44,7 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 	case <-s.stop:
 		return exeunt.ErrUnavailable
 	case <-ctx.Done():
-		return unavailable("not begun", ctx.Err())
+		return unavailable("commit", ctx.Err())
 	default:
 	}
 	select {
@@ -60,7 +56,7 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 	case err := <-m.done:
 		return err
 	case <-s.stopped:
-		// It was queued as the store closed; see whether it was still taken.
+		// It was queued while the store closed; the loop may still have taken it.
 		select {
 		case err := <-m.done:
 			return err
@@ -72,9 +68,8 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 	}
 }
 
-// CatchUp returns nil when it is decided what became of everything queued
-// before, and memory has the events of it: members are run in the order in which
-// they came, and this is a member that does nothing.
+// CatchUp returns nil once everything queued before it has its outcome, and memory has the events: members run in
+// the order in which they came, and this one does nothing.
 func (s *Store) CatchUp(ctx context.Context) error {
 	return s.commit(ctx, func(*tx) error { return nil })
 }
@@ -102,7 +97,7 @@ func (s *Store) commitLoop() {
 	}
 }
 
-// drain commits what was queued before the stop.
+// drain commits what was queued before the store was stopped.
 func (s *Store) drain() {
 	for {
 		select {
@@ -115,8 +110,7 @@ func (s *Store) drain() {
 	}
 }
 
-// gather takes what is waiting; it never waits for more. While one batch is
-// being written to disk the next one fills by itself.
+// gather takes what is waiting and never waits for more: the next batch fills while this one is written to disk.
 func (s *Store) gather(first *member) []*member {
 	batch := []*member{first}
 	for len(batch) < maxBatch {
@@ -133,12 +127,11 @@ func (s *Store) gather(first *member) []*member {
 func (s *Store) runBatch(batch []*member) {
 	err := s.attempt(batch)
 	if err != nil && !errors.Is(err, exeunt.ErrNotConfirmed) && s.tx.begun && s.tx.conn == nil {
-		// The connection broke, which is nobody's fault: all together once more.
+		// The connection broke, which is no member's fault: retry the whole batch.
 		err = s.attempt(batch)
 	}
 	if err != nil && len(batch) > 1 && !errors.Is(err, exeunt.ErrNotConfirmed) && s.tx.begun && s.tx.conn != nil {
-		// Somebody's statement failed and undid everybody's. Alone, only the
-		// one at fault fails.
+		// One member's statement failed and rolled back the others. Run each alone, so that only that one fails.
 		for _, m := range batch {
 			m.done <- s.attempt([]*member{m})
 		}
@@ -169,8 +162,7 @@ func (s *Store) attempt(batch []*member) error {
 	return s.concluded(s.finish())
 }
 
-// run does what the members want: first all endings together, then one after the
-// other what is left.
+// run runs all endings together, then the other members one by one.
 func (s *Store) run(batch []*member) error {
 	var endings []*ending
 	for _, m := range batch {
@@ -191,7 +183,7 @@ func (s *Store) run(batch []*member) error {
 	return nil
 }
 
-// concluded does what follows the answer to COMMIT.
+// concluded acts on the answer to COMMIT.
 func (s *Store) concluded(err error) error {
 	t := s.tx
 	switch s.engine.judge(err) {
@@ -199,8 +191,8 @@ func (s *Store) concluded(err error) error {
 		t.rollback()
 		return unavailable("commit", err)
 	case unknown:
-		// Whether it is recorded, the log will tell: the next start's, or the
-		// server's once it is reached again. Nobody is told that it is.
+		// The log will tell whether it was recorded: at the next start, or once the server answers again. Until then
+		// no caller is told that it was.
 		t.rollback()
 		if s.traits.exits {
 			s.fail(fmt.Errorf("commit: %w", err))
@@ -208,8 +200,8 @@ func (s *Store) concluded(err error) error {
 		return fmt.Errorf("commit: %w (%w)", exeunt.ErrNotConfirmed, cmp.Or(err, errNotReplicated))
 	}
 	t.head = t.seq
-	// A crash from here on loses no end: the next start reads the log. Nobody
-	// has been told yet, and nobody is told before memory agrees.
+	// A crash from here on loses no end: the next start reads the log. No caller has been told yet, and none is
+	// before memory has the events.
 	if err := s.opt.Committed(t.events); err != nil {
 		s.fail(fmt.Errorf("apply committed events: %w", err))
 		return fmt.Errorf("apply: %w (%w)", exeunt.ErrNotConfirmed, err)
@@ -235,8 +227,7 @@ func (s *Store) finish() error {
 	return t.commit()
 }
 
-// tidy fails harmlessly when readers are in the way; an error of the disk is
-// another matter.
+// tidy may fail because readers are in the way, which is harmless; an error of the disk is not.
 func (s *Store) tidy() {
 	e, ok := s.engine.(tidier)
 	if !ok || s.Failed() || s.tx.conn == nil {

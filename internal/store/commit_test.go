@@ -14,8 +14,8 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// hold keeps the committer busy, so that what comes meanwhile shares the next
-// transaction. The function it returns lets go, and waits for the committer.
+// hold blocks the committer, so that the next members share a transaction. The function it returns lets go, and
+// waits for the committer.
 func (s *testStore) hold() (release func()) {
 	busy, free, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	var once sync.Once
@@ -93,7 +93,8 @@ func oneMemberAtFaultDoesNotFailItsNeighbours(t *testing.T, s *testStore) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fails := i%7 == 3; fails != (got.End == nil) || fails != errors.Is(errs[i], exeunt.ErrUnavailable) || fails == (errs[i] == nil) {
+		if fails := i%7 == 3; fails != (got.End == nil) || fails != errors.Is(errs[i], exeunt.ErrUnavailable) ||
+			fails == (errs[i] == nil) {
 			t.Errorf("member %d: error %v, end %v", i, errs[i], got.End)
 		}
 	}
@@ -162,8 +163,8 @@ func aFullQueueRefuses(t *testing.T, s *testStore) {
 	s.checkLog()
 }
 
-// The engine's error at COMMIT says whether it can be known what is on the
-// disk. If not, the store says so and stops; the next start finds out.
+// The engine's error at COMMIT shows whether it is known what is on the disk. If not, the store says so and stops;
+// the next start finds out.
 func TestUnknownOutcomeAtCommit(t *testing.T) {
 	for name, committed := range map[string]bool{"it was not committed": false, "it was committed": true} {
 		t.Run(name, func(t *testing.T) {
@@ -236,7 +237,8 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	s := newStore(t)
 	a := s.account()
 	v := s.session(a.ID)
-	if _, err := s.tx.conn.ExecContext(t.Context(), `PRAGMA max_page_count = 1`); err != nil { // it becomes the present size
+	if _, err := s.tx.conn.ExecContext(t.Context(),
+		`PRAGMA max_page_count = 1`); err != nil { // it becomes the present size
 		t.Fatal(err)
 	}
 	var err error
@@ -257,7 +259,8 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	s.beforeCommit = func() error { return full }
 	_, err = s.End(t.Context(), exeunt.System(), endOne(v), Change{}, epoch)
 	wantErr(t, err, exeunt.ErrUnavailable)
-	if got, _ := s.Session(t.Context(), a.ID, v.ID); got.End != nil || s.Failed() || errors.Is(err, exeunt.ErrNotConfirmed) {
+	if got, _ := s.Session(t.Context(), a.ID, v.ID); got.End != nil || s.Failed() ||
+		errors.Is(err, exeunt.ErrNotConfirmed) {
 		t.Errorf("said that nothing was changed, and yet: %+v, failed %v, %v", got.End, s.Failed(), err)
 	}
 	s.beforeCommit = nil
@@ -281,8 +284,7 @@ func TestMemoryThatCannotFollowStopsTheStore(t *testing.T) {
 	}
 }
 
-// Whoever writes to the file beside this process might number an event as this
-// process does.
+// Whoever writes to the file beside this process might number an event as this process does.
 func TestAnotherWriterIsFoundOut(t *testing.T) {
 	for _, c := range []struct {
 		writes string
@@ -290,7 +292,8 @@ func TestAnotherWriterIsFoundOut(t *testing.T) {
 		failed bool
 	}{
 		{`UPDATE log_head SET seq = seq + 1`, errNotSole, true},
-		{`INSERT INTO events (seq, at, kind, account_id, scope, client_id, generation, version, reason, by_kind, by_label, by_address)
+		{`INSERT INTO events (seq, at, kind, account_id, scope, client_id, generation, version, reason, by_kind,
+		by_label, by_address)
 			SELECT 2, at, 'profile_changed', account_id, '', '', 0, 1, '', 'system', '', '' FROM events;
 			UPDATE log_head SET seq = 2`, exeunt.ErrUnavailable, false},
 	} {
@@ -350,15 +353,16 @@ func writesUnderWayWhenTheStoreCloses(t *testing.T, s *testStore) {
 	r := openStore(t, s.url)
 	for i, v := range sessions {
 		got, err := r.Session(t.Context(), a.ID, v.ID)
-		if err != nil || (errs[i] == nil) != (got.End != nil) || errs[i] != nil && !errors.Is(errs[i], exeunt.ErrUnavailable) {
+		if err != nil || (errs[i] == nil) != (got.End != nil) || errs[i] != nil &&
+			!errors.Is(errs[i], exeunt.ErrUnavailable) {
 			t.Errorf("session %d: told %v, is %+v, %v", i, errs[i], got.End, err)
 		}
 	}
 	r.checkLog()
 }
 
-// Every transaction touches the head, also one without an event, so that a
-// replicated commit always waits for its standby.
+// Every transaction touches the head, also one without an event, so that a replicated commit always waits for its
+// standby.
 func TestTheHeadIsTouchedByEveryTransaction(t *testing.T) {
 	onEachEngine(t, theHeadIsTouchedByEveryTransaction)
 }

@@ -10,33 +10,32 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// tables in an order in which each comes after those it refers to.
-var tables = []string{"accounts", "sessions", "app_sessions", "clients", "codes", "invites", "events", "marks", "audit", "outcomes", "sealed_keys", "log_head"}
+// tables are in such an order that each comes after those it refers to.
+var tables = []string{"accounts", "sessions", "app_sessions", "clients", "codes", "invites", "events", "marks", "audit",
+	"outcomes", "sealed_keys", "log_head"}
 
-// Copied tells how far Copy is.
+// Copied is Copy's progress.
 type Copied struct {
 	Table      string
 	Rows, Rest int64 // copied so far, and still to copy, of all tables
 }
 
-// Copying is what is copied, and how.
+// Copying says what to copy, and how.
 type Copying struct {
 	From, To string // sqlite:PATH, and the URL of an empty PostgreSQL database
-	// Trial leaves the file to be served as before.
+	// Trial: nodes may still be started on the file afterwards.
 	Trial bool
 	Now   time.Time
 	Log   *slog.Logger
 	Told  func(Copied)
 }
 
-// Copy takes everything in a file to an empty PostgreSQL database, in one
-// transaction: all of it or nothing. Nobody may use either meanwhile; a file's
-// node must be stopped. Sessions go on: whoever is signed in stays so. Then it
-// marks the file, so that no node starts on it again by mistake and accepts
-// what has ended in the database since.
+// Copy copies everything in a file to an empty PostgreSQL database, in one transaction. Nobody may use either
+// meanwhile; the file's node must be stopped. Whoever is signed in stays signed in. Then it marks the file, so that
+// no node starts on it by mistake and accepts sessions that have ended in the database since.
 func Copy(ctx context.Context, c Copying) (err error) {
 	if !Shared(c.To) {
-		return errors.New("copying goes from sqlite:PATH to postgres://USER:PASSWORD@HOST/NAME")
+		return errors.New("invalid database to copy to: use postgres://USER:PASSWORD@HOST/NAME")
 	}
 	src, err := openFile(c.From)
 	if err != nil {
@@ -48,7 +47,8 @@ func Copy(ctx context.Context, c Copying) (err error) {
 	}
 	defer func() { err = errors.Join(err, rows.Close(), src.close()) }()
 	if errors.As(mustNotBeMoved(ctx, src.write, src.name()), new(movedError)) {
-		c.Log.Warn("the file was copied before: what has ended in the other database since is live in this copy", "file", src.name())
+		c.Log.Warn("the file was copied before: sessions that ended in the other database since are live in this copy",
+			"file", src.name())
 	}
 	dst, err := newPostgres(Options{URL: c.To, Log: c.Log})
 	if err != nil {
@@ -74,10 +74,11 @@ func Copy(ctx context.Context, c Copying) (err error) {
 	if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return all.all(ctx, tx) }); err != nil || c.Trial {
 		return err
 	}
-	// A crash here leaves a whole copy and a file that can still be served. Whoever
-	// copies again is told that the database is in use already.
+	// A crash here leaves a complete copy and an unmarked file. Copying again is refused, because the database is in
+	// use already.
 	if err := markMoved(ctx, src, c.Now); err != nil {
-		return fmt.Errorf("everything was copied, but the file %s could not be marked as moved: start no node on it again; %w", src.path, err)
+		return fmt.Errorf("everything was copied, but %s could not be marked as moved: start no node on it again; %w",
+			src.path, err)
 	}
 	return nil
 }
@@ -101,11 +102,12 @@ func (c *copier) count(ctx context.Context) error {
 
 func (c *copier) all(ctx context.Context, tx pgx.Tx) error {
 	var used bool
-	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM accounts) OR (SELECT seq > 0 FROM log_head WHERE id = 1 FOR UPDATE)`).Scan(&used); err != nil {
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM accounts) 
+		OR (SELECT seq > 0 FROM log_head WHERE id = 1 FOR UPDATE)`).Scan(&used); err != nil {
 		return err
 	}
 	if used {
-		return errors.New("the database to copy to is in use already; nothing was changed. Name an empty one")
+		return errors.New("the database to copy to is in use already; nothing was changed. Use an empty one")
 	}
 	if _, err := tx.Exec(ctx, `DELETE FROM log_head`); err != nil {
 		return err
@@ -115,11 +117,13 @@ func (c *copier) all(ctx context.Context, tx pgx.Tx) error {
 			return fmt.Errorf("copy %s: %w; nothing was changed", t, err)
 		}
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM marks WHERE id = $1`, movedMark); err != nil { // of the file, when it was copied before
+	// The file has this mark if it was copied before.
+	if _, err := tx.Exec(ctx, `DELETE FROM marks WHERE id = $1`, movedMark); err != nil {
 		return err
 	}
-	for _, t := range []string{"audit", "sealed_keys"} { // whose numbers the database gives out
-		if _, err := tx.Exec(ctx, `SELECT setval(pg_get_serial_sequence('`+t+`', 'id'), (SELECT COALESCE(max(id), 0) + 1 FROM `+t+`), false)`); err != nil {
+	for _, t := range []string{"audit", "sealed_keys"} { // the database numbers their rows
+		if _, err := tx.Exec(ctx, `SELECT setval(pg_get_serial_sequence('`+t+`', 'id'),
+			(SELECT COALESCE(max(id), 0) + 1 FROM `+t+`), false)`); err != nil {
 			return err
 		}
 	}
@@ -154,8 +158,7 @@ func (c *copier) table(ctx context.Context, tx pgx.Tx, table string) error {
 	return err
 }
 
-// Migrate brings a database's schema up to date and does nothing else. Nodes of
-// the version before may go on running meanwhile.
+// Migrate only brings a database's schema up to date. Nodes of the version before may go on running meanwhile.
 func Migrate(ctx context.Context, rawURL string, log *slog.Logger) error {
 	e, err := openEngine(Options{URL: rawURL, Log: log})
 	if err != nil {

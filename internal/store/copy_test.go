@@ -71,7 +71,8 @@ func TestCopyTakesEverything(t *testing.T) {
 func TestCopyKnowsEveryTable(t *testing.T) {
 	s := newStore(t)
 	s.account()
-	if n := s.count(`SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN ('goose_db_version', 'nodes')`); n != int64(len(tables)) {
+	if n := s.count(`SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+		AND name NOT IN ('goose_db_version', 'nodes')`); n != int64(len(tables)) {
 		t.Errorf("there are %d tables, and Copy takes %d", n, len(tables))
 	}
 }

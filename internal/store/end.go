@@ -11,9 +11,8 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// ErrStillGood says that time has not run out for a session after all: the
-// database knows of later activity.
-var ErrStillGood = errors.New("the session has not run out")
+// ErrStillGood says that the session has not timed out after all: the database knows of later activity.
+var ErrStillGood = errors.New("the session has not timed out")
 
 // Ending is the recorded outcome of a revocation.
 type Ending struct {
@@ -21,7 +20,7 @@ type Ending struct {
 	At    time.Time
 	Ended int64 // sessions ended by it; an app session counts as one
 	Apps  int64 // with ScopeSession: app sessions that ended with the session
-	// Already: it, or the same request under the same key, was recorded before.
+	// Already: this, or the same request with the same key, was recorded before.
 	Already bool
 }
 
@@ -30,23 +29,23 @@ type Change struct {
 	PasswordHash string               // "" leaves it; needs CredentialVersion
 	Credential   int64                // the version the new password is based on
 	Status       exeunt.AccountStatus // "" leaves it
-	// Link is the one-time link by which the password is set, spent with it.
+	// Link is the one-time link that sets the password; it is spent in the same transaction.
 	Link *exeunt.TokenHash
 }
 
-// End records a revocation: it marks the session or raises the account's
-// generation and appends the event, which is the audit entry too, all or nothing.
-// What might happen:
+// End records a revocation: in one transaction it marks the session or raises the account's generation and appends
+// the event, which is the audit entry too. Outcomes:
 //   - nil: recorded, or found recorded already (Ending.Already).
 //   - ErrNotFound: no such account, session or app session.
 //   - ErrSignedOut: the person's own session has ended meanwhile.
 //   - ErrSignInAgain: with a new password, somebody else changed it first.
-//   - ErrInviteSpent: the link for the new password cannot be used.
-//   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not run out.
-//   - ErrKeyReused: the key was used for another request. Not when a session
-//     ends itself: see endsItself.
+//   - ErrInviteSpent: the link for the new password was used or has expired.
+//   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not timed out.
+//   - ErrKeyReused: the key was used for another request. Not when a session ends itself: see endsItself.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
-func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) (Ending, error) {
+func (s *Store) End(
+	ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time,
+) (Ending, error) {
 	e := newEnding(by, rev, change, now)
 	if err := s.submit(ctx, &member{end: e, done: make(chan error, 1)}); err != nil {
 		return Ending{}, err
@@ -54,7 +53,7 @@ func (s *Store) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation,
 	return e.out, e.refused
 }
 
-// ending is a wish to end something, and what became of it.
+// ending is a request to end something, and its outcome.
 type ending struct {
 	by     exeunt.Actor
 	rev    exeunt.Revocation
@@ -63,8 +62,8 @@ type ending struct {
 
 	out        Ending
 	refused    error
-	generation int64 // what the account's has become, if many end
-	known      bool  // its key has an outcome
+	generation int64 // the account's new one, if many end
+	repeated   bool  // its key has an outcome already
 }
 
 func newEnding(by exeunt.Actor, rev exeunt.Revocation, change Change, now time.Time) *ending {
@@ -74,15 +73,14 @@ func newEnding(by exeunt.Actor, rev exeunt.Revocation, change Change, now time.T
 	return &ending{by: by, rev: rev, change: change, now: now}
 }
 
-// endsItself reports whether it is the actor's own session that ends. Then its
-// idempotency key is not looked at: who repeats the request is told by the event
-// what became of it, for anything else the actor is too late, and to sign out is
-// never refused.
+// endsItself reports whether the actor's own session ends. Then its idempotency key is ignored, because signing out
+// is never refused: a repetition finds the outcome by the event.
 func endsItself(by exeunt.Actor, rev exeunt.Revocation) bool {
-	return by.Kind == exeunt.ActorPerson && by.Session == rev.Session && by.App.IsZero() && rev.Scope == exeunt.ScopeSession && rev.AppSession.IsZero()
+	return by.Kind == exeunt.ActorPerson && by.Session == rev.Session && by.App.IsZero() &&
+		rev.Scope == exeunt.ScopeSession && rev.AppSession.IsZero()
 }
 
-// actorKey is whose idempotency key it has, "" if it has none.
+// actorKey identifies the owner of the idempotency key, "" without a key.
 func (e *ending) actorKey() string {
 	if e.rev.Key == "" {
 		return ""
@@ -94,8 +92,8 @@ func requestText(r exeunt.Revocation) string {
 	return string(r.Scope) + " " + r.Account.String() + " " + r.Session.String() + " " + r.AppSession.String()
 }
 
-// end is called for every ending there is, whatever its cause, and for one as for
-// many. It fills in what became of each: its outcome, or why it was refused.
+// end carries out every ending, whatever its cause, one or many. It fills in the outcome of each, or why it was
+// refused.
 func (t *tx) end(list ...*ending) error {
 	for len(list) > 0 {
 		var turn []*ending
@@ -107,9 +105,9 @@ func (t *tx) end(list ...*ending) error {
 	return nil
 }
 
-// independent takes out of the list those wishes of which none bears on another: no
-// session, account or idempotency key comes twice, and nobody is ended who is to end
-// something. The others follow in their order, when the outcome of these is there.
+// independent takes from the list the endings that do not affect one another: no session, account or idempotency key
+// comes twice, and no actor's session is among those to end. The rest follows in order, once these have their
+// outcome.
 func independent(list []*ending) (turn, rest []*ending) {
 	type key struct{ actor, key string }
 	sessions, keys := map[exeunt.SessionID]bool{}, map[key]bool{}
@@ -139,13 +137,13 @@ func independent(list []*ending) (turn, rest []*ending) {
 func (t *tx) endTurn(turn []*ending) error {
 	var single []*ending
 	for _, e := range turn {
-		e.out, e.refused, e.generation, e.known = Ending{At: e.now}, nil, 0, false
+		e.out, e.refused, e.generation, e.repeated = Ending{At: e.now}, nil, 0, false
 		if err := t.mayBegin(e); err != nil {
 			return err
 		}
 		var err error
 		switch {
-		case e.known || e.refused != nil:
+		case e.repeated || e.refused != nil:
 		case e.rev.Scope != exeunt.ScopeSession:
 			err = t.endMany(e)
 		case !e.rev.AppSession.IsZero():
@@ -163,10 +161,9 @@ func (t *tx) endTurn(turn []*ending) error {
 	return t.record(turn)
 }
 
-// mayBegin looks at what may speak against an ending before anything is changed: a
-// refusal commits.
+// mayBegin checks what may refuse an ending before anything is changed: the transaction of a refusal commits.
 func (t *tx) mayBegin(e *ending) error {
-	if err := t.lookForOutcome(e); err != nil || e.known || e.refused != nil {
+	if err := t.lookForOutcome(e); err != nil || e.repeated || e.refused != nil {
 		return err
 	}
 	label, ok, err := t.mayStillAct(e.by, e.rev.Session)
@@ -197,8 +194,8 @@ func (t *tx) lookForOutcome(e *ending) error {
 	var request string
 	var out Ending
 	var when int64
-	ok, err := found(t.row(`SELECT request, seq, ended, at FROM outcomes WHERE actor = $1 AND key = $2`, e.by.Key(), e.rev.Key).
-		Scan(&request, &out.Seq, &out.Ended, &when))
+	ok, err := found(t.row(`SELECT request, seq, ended, at FROM outcomes WHERE actor = $1 AND key = $2`,
+		e.by.Key(), e.rev.Key).Scan(&request, &out.Seq, &out.Ended, &when))
 	switch {
 	case err != nil || !ok:
 		return err
@@ -206,22 +203,21 @@ func (t *tx) lookForOutcome(e *ending) error {
 		e.refused = exeunt.ErrKeyReused
 	default:
 		out.At, out.Already = at(when), true
-		e.out, e.known = out, true
+		e.out, e.repeated = out, true
 	}
 	return nil
 }
 
-// mayStillAct reports whether a person's own session has not ended by the time
-// their wish is carried out: a request that was on its way when they were
-// signed out must do nothing. Signing out itself may be repeated. It returns
-// that session's label, by which lists and the audit name it; of the target
-// itself, whoever changes its row reads it there.
+// mayStillAct reports whether a person's own session is still live: a request that was on its way when they were
+// signed out must do nothing. Signing out itself may be repeated. It returns that session's label, for lists and the
+// audit; the label of the target itself is read when its row is changed.
 func (t *tx) mayStillAct(by exeunt.Actor, target exeunt.SessionID) (label string, ok bool, err error) {
 	if by.Kind != exeunt.ActorPerson || by.Session == target {
 		return "", true, nil
 	}
 	ok, err = found(t.row(`SELECT s.label FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.account_id = $1 AND s.id = $2 AND s.ended_at IS NULL AND s.generation >= a.generation`, by.Account.Bytes(), by.Session.Bytes()).Scan(&label))
+		WHERE s.account_id = $1 AND s.id = $2 AND s.ended_at IS NULL AND s.generation >= a.generation`,
+		by.Account.Bytes(), by.Session.Bytes()).Scan(&label))
 	return label, ok, err
 }
 
@@ -234,31 +230,35 @@ type sessionEnd struct {
 	by        exeunt.ActorKind
 	bySession exeunt.SessionID
 	byLabel   string
-	together  bool // it has ended already, with others, by its account's generation
+	together  bool // its account's generation ended it already, with others
 }
 
-// endRows is the one statement that ends sessions. Time alone ends a session only if
-// the activity that has reached the database agrees; whoever asks has saved what it
-// knows beforehand. The row tells the moment from which the session was of no use,
-// which was its limit, not when somebody noticed; the event tells when it was recorded.
+// endRows is the one statement that ends sessions. A timeout ends a session only if the stored activity agrees;
+// callers save the activity they know of first. The row has the moment of the timeout; the event has the moment at
+// which it was recorded.
 var endRows = forMany(`WITH w (account, session, at, reason, by_kind, by_session, by_label, together) AS (VALUES `,
-	`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BLOB), CAST(? AS TEXT), CAST(? AS INTEGER))`, `)
-	UPDATE sessions SET ended_at = CASE w.reason WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE w.at END,
+	`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BLOB),
+		CAST(? AS TEXT), CAST(? AS INTEGER))`, `)
+	UPDATE sessions SET
+		ended_at = CASE w.reason WHEN 'idle' THEN seen + idle WHEN 'absolute' THEN expires ELSE w.at END,
 		ended_reason = w.reason, ended_by = w.by_kind, ended_by_session = w.by_session,
 		ended_by_label = CASE WHEN sessions.id = w.by_session THEN label ELSE w.by_label END
 	FROM w WHERE account_id = w.account AND sessions.id = w.session AND ended_at IS NULL
-		AND (w.together = 1 OR sessions.generation >= (SELECT accounts.generation FROM accounts WHERE accounts.id = w.account))
-		AND (w.reason <> 'idle' OR seen + idle <= w.at) AND (w.reason <> 'absolute' OR expires <= w.at)
-	RETURNING sessions.id, ended_by_label, (SELECT count(*) FROM app_sessions WHERE app_sessions.account_id = sessions.account_id
+		AND (w.together = 1 OR sessions.generation >= 
+			(SELECT accounts.generation FROM accounts WHERE accounts.id = w.account))
+		AND (w.reason <> 'idle' OR seen + idle <= w.at)
+		AND (w.reason <> 'absolute' OR expires <= w.at)
+	RETURNING sessions.id, ended_by_label,
+	(SELECT count(*) FROM app_sessions WHERE app_sessions.account_id = sessions.account_id
 		AND app_sessions.session_id = sessions.id AND app_sessions.ended_at IS NULL)`)
 
-// endSessions writes ends into the rows of sessions and tells which it has ended,
-// by what their events name the session that ended them, and how many app sessions
-// ended with each.
+// endSessions writes ends into the rows of sessions. For each session that it ended it calls ended, with the label
+// for the event and the number of app sessions that ended with it.
 func (t *tx) endSessions(list []sessionEnd, ended func(id exeunt.SessionID, byLabel string, apps int64)) error {
 	return endRows.each(len(list), func(to []any, row int) []any {
 		e := &list[row]
-		return append(to, e.account.Bytes(), e.session.Bytes(), e.at, e.reason, e.by, e.bySession.Bytes(), e.byLabel, flag(e.together))
+		return append(to, e.account.Bytes(), e.session.Bytes(), e.at, e.reason, e.by, e.bySession.Bytes(), e.byLabel,
+			flag(e.together))
 	}, func(q string, args []any) error {
 		rows, err := t.rows(q, args...)
 		if err != nil {
@@ -280,7 +280,7 @@ func (t *tx) endSessions(list []sessionEnd, ended func(id exeunt.SessionID, byLa
 	})
 }
 
-// endEach ends one session for each wish.
+// endEach ends one session for each request.
 func (t *tx) endEach(list []*ending) error {
 	ends, of := make([]sessionEnd, len(list)), make(map[exeunt.SessionID]*ending, len(list))
 	for i, e := range list {
@@ -304,7 +304,8 @@ func (t *tx) endEach(list []*ending) error {
 			}
 		}
 	}
-	accounts := slices.SortedFunc(maps.Keys(count), func(a, b exeunt.AccountID) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
+	accounts := slices.SortedFunc(maps.Keys(count),
+		func(a, b exeunt.AccountID) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
 	return countRows.exec(t, len(accounts), func(to []any, row int) []any {
 		return append(to, accounts[row].Bytes(), count[accounts[row]])
 	})
@@ -313,15 +314,15 @@ func (t *tx) endEach(list []*ending) error {
 var countRows = forMany(`WITH w (account, n) AS (VALUES `, `(CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
 	UPDATE accounts SET live_sessions = live_sessions - w.n FROM w WHERE id = w.account`)
 
-// whyNotEnded tells why a session could not be ended: it has ended before, it is not
-// there, or its time has not run out. Whoever repeats their own sign-out is told of
-// the event that it made.
+// whyNotEnded finds out why a session could not be ended: it has ended before, does not exist, or has not timed out.
+// A repeated sign-out of one's own session returns the event of the first.
 func (t *tx) whyNotEnded(e *ending) error {
 	var live bool
 	var seq, when int64
-	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation, COALESCE(e.seq, 0), COALESCE(e.at, 0)
-		FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN events e ON e.account_id = s.account_id AND e.at = s.ended_at AND e.kind = 'ended'
-		AND e.scope = 'session' AND e.session_id = s.id AND e.app_session_id IS NULL AND e.by_session = s.id
+	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation,
+		COALESCE(e.seq, 0), COALESCE(e.at, 0) FROM sessions s JOIN accounts a ON a.id = s.account_id
+		LEFT JOIN events e ON e.account_id = s.account_id AND e.at = s.ended_at AND e.kind = 'ended'
+			AND e.scope = 'session' AND e.session_id = s.id AND e.app_session_id IS NULL AND e.by_session = s.id
 		WHERE s.account_id = $1 AND s.id = $2`, e.rev.Account.Bytes(), e.rev.Session.Bytes()).Scan(&live, &seq, &when))
 	switch {
 	case err != nil:
@@ -339,10 +340,14 @@ func (t *tx) whyNotEnded(e *ending) error {
 }
 
 func (t *tx) endApp(e *ending) error {
-	ended, err := found(t.row(`UPDATE app_sessions SET ended_at = $1, ended_reason = $2, ended_by = $3, ended_by_session = $4,
-		ended_by_label = CASE WHEN session_id = $4 THEN (SELECT label FROM sessions WHERE account_id = $6 AND sessions.id = $4) ELSE $5 END
-		WHERE account_id = $6 AND id = $7 AND session_id = $8 AND ended_at IS NULL RETURNING ended_by_label`,
-		ms(e.now), e.rev.Reason, e.by.Kind, e.by.Session.Bytes(), e.by.Label, e.rev.Account.Bytes(), e.rev.AppSession.Bytes(), e.rev.Session.Bytes()).Scan(&e.by.Label))
+	ended, err := found(t.row(`UPDATE app_sessions SET ended_at = $1, ended_reason = $2,
+		ended_by = $3, ended_by_session = $4,
+		ended_by_label = CASE WHEN session_id = $4
+			THEN (SELECT label FROM sessions WHERE account_id = $6 AND sessions.id = $4) ELSE $5 END
+		WHERE account_id = $6 AND id = $7 AND session_id = $8 AND ended_at IS NULL
+		RETURNING ended_by_label`,
+		ms(e.now), e.rev.Reason, e.by.Kind, e.by.Session.Bytes(), e.by.Label, e.rev.Account.Bytes(),
+		e.rev.AppSession.Bytes(), e.rev.Session.Bytes()).Scan(&e.by.Label))
 	if err != nil {
 		return err
 	}
@@ -360,16 +365,18 @@ func (t *tx) endApp(e *ending) error {
 	return err
 }
 
-// endMany raises the account's generation: one row changes, however many
-// sessions there are. Their own rows are written later, by WriteEnds.
+// endMany raises the account's generation: one row changes, however many sessions there are. WriteEnds writes their
+// own rows later.
 func (t *tx) endMany(e *ending) error {
 	kept, rev, change := int64(0), e.rev, e.change
 	if rev.Scope == exeunt.ScopeOthers {
 		label := ""
-		ok, err := found(t.row(`UPDATE sessions SET generation = (SELECT generation + 1 FROM accounts WHERE accounts.id = $1)
+		ok, err := found(t.row(`UPDATE sessions
+			SET generation = (SELECT generation + 1 FROM accounts WHERE accounts.id = $1)
 			WHERE account_id = $1 AND id = $2 AND ended_at IS NULL
 			AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $1)
-			AND ($3 = '' OR EXISTS (SELECT 1 FROM accounts WHERE accounts.id = $1 AND credential_version = $4)) RETURNING label`,
+			AND ($3 = '' OR EXISTS (SELECT 1 FROM accounts WHERE accounts.id = $1 AND credential_version = $4))
+			RETURNING label`,
 			rev.Account.Bytes(), rev.Session.Bytes(), change.PasswordHash, change.Credential).Scan(&label))
 		if err != nil {
 			return err
@@ -382,13 +389,15 @@ func (t *tx) endMany(e *ending) error {
 			e.by.Label = label
 		}
 	}
-	ok, err := found(t.row(`UPDATE accounts SET generation = generation + 1, last_ended = live_sessions - $2, live_sessions = $2,
+	ok, err := found(t.row(`UPDATE accounts SET generation = generation + 1,
+		last_ended = live_sessions - $2, live_sessions = $2,
 		status = CASE WHEN $3 = '' THEN status ELSE $3 END,
 		password_hash = CASE WHEN $4 = '' THEN password_hash ELSE $4 END,
 		password_set = CASE WHEN $4 = '' THEN password_set ELSE $6 END,
 		credential_version = CASE WHEN $4 = '' THEN credential_version ELSE credential_version + 1 END
 		WHERE id = $1 AND ($4 = '' OR credential_version = $5) RETURNING generation, last_ended`,
-		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(e.now)).Scan(&e.generation, &e.out.Ended))
+		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(e.now)).
+		Scan(&e.generation, &e.out.Ended))
 	switch {
 	case err != nil:
 		return err
@@ -403,8 +412,9 @@ func (t *tx) endMany(e *ending) error {
 
 func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 	var live bool
-	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.account_id = $1 AND s.id = $2`, rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live))
+	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation FROM sessions s
+		JOIN accounts a ON a.id = s.account_id WHERE s.account_id = $1 AND s.id = $2`,
+		rev.Account.Bytes(), rev.Session.Bytes()).Scan(&live))
 	switch {
 	case err != nil:
 		return nil, err
@@ -416,17 +426,18 @@ func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 	return exeunt.ErrSignedOut, nil
 }
 
-// record appends the events of what has ended, and keeps the outcomes by their keys.
+// record appends the events of what has ended, and stores the outcomes by their keys.
 func (t *tx) record(turn []*ending) error {
 	var ended, keyed []*ending
 	var events []exeunt.Event
 	for _, e := range turn {
-		if e.known || e.refused != nil {
+		if e.repeated || e.refused != nil {
 			continue
 		}
 		if !e.out.Already {
 			ended = append(ended, e)
-			events = append(events, exeunt.Event{At: e.now, Kind: exeunt.EventEnded, Target: e.rev.Target, Reason: e.rev.Reason, By: e.by, Generation: e.generation})
+			events = append(events, exeunt.Event{At: e.now, Kind: exeunt.EventEnded, Target: e.rev.Target,
+				Reason: e.rev.Reason, By: e.by, Generation: e.generation})
 		}
 		if e.rev.Key != "" {
 			keyed = append(keyed, e)
@@ -445,11 +456,13 @@ func (t *tx) record(turn []*ending) error {
 }
 
 var (
-	eventRows   = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
-	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `, `(?, ?, ?, ?, ?, ?)`, ``)
+	eventRows = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
+	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `,
+		`(?, ?, ?, ?, ?, ?)`, ``)
 )
 
-// appendEvents gives events the next numbers and records them.
+// appendEvents numbers events and records them.
 func (t *tx) appendEvents(list []exeunt.Event) error {
 	for i := range list {
 		t.seq++
@@ -462,8 +475,9 @@ func (t *tx) appendEvents(list []exeunt.Event) error {
 }
 
 func (t *tx) audit(e exeunt.AuditEntry) error {
-	_, err := t.exec(`INSERT INTO audit (seq, account_id, at, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		t.seq, e.Account.Bytes(), ms(e.At), e.Action, e.Session.Bytes(), e.By.Kind, e.By.Account.Bytes(), e.By.Session.Bytes(), e.By.Label, addressText(e.By.Address), e.Detail)
+	_, err := t.exec(`INSERT INTO audit (seq, account_id, at, action, session_id, by_kind, by_account, by_session,
+		by_label, by_address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		t.seq, e.Account.Bytes(), ms(e.At), e.Action, e.Session.Bytes(), e.By.Kind, e.By.Account.Bytes(),
+		e.By.Session.Bytes(), e.By.Label, addressText(e.By.Address), e.Detail)
 	return err
 }

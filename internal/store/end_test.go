@@ -42,13 +42,16 @@ func refusedEndings(t *testing.T, s *testStore) {
 		change Change
 		want   error
 	}{
-		"unknown session":                {exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeSession, Session: exeunt.NewSessionID()}}, Change{}, exeunt.ErrNotFound},
-		"another account's session":      {foreign, Change{}, exeunt.ErrNotFound},
-		"unknown account":                {endAll(exeunt.NewAccountID()), Change{}, exeunt.ErrNotFound},
-		"unknown app session":            {unknownApp, Change{}, exeunt.ErrNotFound},
-		"others, keeping an ended one":   {endOthers(w), Change{}, exeunt.ErrSignedOut},
-		"others, keeping another's":      {exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeOthers, Session: other.ID}}, Change{}, exeunt.ErrNotFound},
-		"password changed meanwhile":     {endOthers(v), Change{PasswordHash: "new", Credential: 9}, exeunt.ErrSignInAgain},
+		"unknown session": {exeunt.Revocation{Target: exeunt.Target{Account: a.ID,
+			Scope: exeunt.ScopeSession, Session: exeunt.NewSessionID()}}, Change{}, exeunt.ErrNotFound},
+		"another account's session":    {foreign, Change{}, exeunt.ErrNotFound},
+		"unknown account":              {endAll(exeunt.NewAccountID()), Change{}, exeunt.ErrNotFound},
+		"unknown app session":          {unknownApp, Change{}, exeunt.ErrNotFound},
+		"others, keeping an ended one": {endOthers(w), Change{}, exeunt.ErrSignedOut},
+		"others, keeping another's": {exeunt.Revocation{Target: exeunt.Target{Account: a.ID,
+			Scope: exeunt.ScopeOthers, Session: other.ID}}, Change{}, exeunt.ErrNotFound},
+		"password changed meanwhile": {endOthers(v), Change{PasswordHash: "new", Credential: 9},
+			exeunt.ErrSignInAgain},
 		"password, keeping an ended one": {endOthers(w), newPassword, exeunt.ErrSignedOut},
 	} {
 		out, err := s.End(t.Context(), exeunt.System(), c.rev, c.change, epoch)
@@ -60,7 +63,8 @@ func refusedEndings(t *testing.T, s *testStore) {
 	if _, c, _ := s.Credential(t.Context(), a.ID); c.PasswordHash != "old hash" {
 		t.Error("a refused change set the password")
 	}
-	if list, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: a.ID}); err != nil || len(list.Items) != 1 || list.Items[0].ID != v.ID {
+	if list, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: a.ID}); err != nil || len(list.Items) != 1 ||
+		list.Items[0].ID != v.ID {
 		t.Errorf("refusals ended something: %+v, %v", list, err)
 	}
 	if head, _ := s.Head(t.Context()); head != 1 {
@@ -161,17 +165,20 @@ func TestSignInsInFlightAreFenced(t *testing.T) {
 		"everything ended": func(s *testStore, a exeunt.Account) { s.end(endAll(a.ID)) },
 		"others ended":     func(s *testStore, a exeunt.Account) { s.end(endOthers(s.session(a.ID))) },
 		"password changed": func(s *testStore, a exeunt.Account) {
-			if _, err := s.End(context.Background(), exeunt.System(), endOthers(s.session(a.ID)), Change{PasswordHash: "new", Credential: 1}, epoch); err != nil {
+			if _, err := s.End(context.Background(), exeunt.System(), endOthers(s.session(a.ID)),
+				Change{PasswordHash: "new", Credential: 1}, epoch); err != nil {
 				s.t.Fatal(err)
 			}
 		},
 		"disabled": func(s *testStore, a exeunt.Account) {
-			if _, err := s.End(context.Background(), exeunt.System(), endAll(a.ID), Change{Status: exeunt.AccountDisabled}, epoch); err != nil {
+			if _, err := s.End(context.Background(), exeunt.System(), endAll(a.ID),
+				Change{Status: exeunt.AccountDisabled}, epoch); err != nil {
 				s.t.Fatal(err)
 			}
 		},
 		"disabled and enabled": func(s *testStore, a exeunt.Account) {
-			if _, err := s.End(context.Background(), exeunt.System(), endAll(a.ID), Change{Status: exeunt.AccountDisabled}, epoch); err != nil {
+			if _, err := s.End(context.Background(), exeunt.System(), endAll(a.ID),
+				Change{Status: exeunt.AccountDisabled}, epoch); err != nil {
 				s.t.Fatal(err)
 			}
 			if err := s.Enable(context.Background(), a.ID, exeunt.System(), epoch); err != nil {
@@ -200,7 +207,8 @@ func TestSignInsInFlightAreFenced(t *testing.T) {
 	t.Run("disabled all along", func(t *testing.T) {
 		s := newStore(t)
 		a := s.account()
-		if _, err := s.End(t.Context(), exeunt.System(), endAll(a.ID), Change{Status: exeunt.AccountDisabled}, epoch); err != nil {
+		if _, err := s.End(t.Context(), exeunt.System(), endAll(a.ID), Change{Status: exeunt.AccountDisabled},
+			epoch); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.StartSession(t.Context(), newSession(s.proof(a.ID), epoch))
@@ -211,11 +219,13 @@ func TestSignInsInFlightAreFenced(t *testing.T) {
 		v := s.session(s.account().ID)
 		s.register("chirp")
 		code := exeunt.NewToken(exeunt.UseCode).Hash()
-		if err := s.AddCode(t.Context(), code, Code{Account: v.Account, Session: v.ID, Client: "chirp", Expires: epoch.Add(time.Minute)}); err != nil {
+		if err := s.AddCode(t.Context(), code,
+			Code{Account: v.Account, Session: v.ID, Client: "chirp", Expires: epoch.Add(time.Minute)}); err != nil {
 			t.Fatal(err)
 		}
 		s.end(endAll(v.Account))
-		wantErr(t, s.ExchangeCode(t.Context(), Exchange{Code: code, Client: "chirp", App: exeunt.NewAppSessionID()}, epoch), exeunt.ErrCodeSpent)
+		wantErr(t, s.ExchangeCode(t.Context(), Exchange{Code: code, Client: "chirp", App: exeunt.NewAppSessionID()},
+			epoch), exeunt.ErrCodeSpent)
 		if n := s.count(`SELECT count(*) FROM app_sessions`); n != 0 {
 			t.Error("refused, and yet an app session")
 		}
@@ -280,11 +290,13 @@ func timeEndsOnlyWhatTheStoreAgreesTo(t *testing.T, s *testStore) {
 		t.Error("a session runs out at the very instant of its limit")
 	}
 	wantErr(t, declare(exeunt.ReasonIdle, time.Hour-time.Millisecond), ErrStillGood)
-	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
+	if err := s.SaveActivity(t.Context(),
+		[]exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
 	// Activity that arrives late and is older changes nothing.
-	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(time.Minute)}}); err != nil {
+	if err := s.SaveActivity(t.Context(),
+		[]exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
 	wantErr(t, declare(exeunt.ReasonIdle, time.Hour), ErrStillGood)
@@ -295,11 +307,13 @@ func timeEndsOnlyWhatTheStoreAgreesTo(t *testing.T, s *testStore) {
 	if err := declare(exeunt.ReasonIdle, 100*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(2 * time.Hour)}}); err != nil {
+	if err := s.SaveActivity(t.Context(),
+		[]exeunt.Activity{{Account: a.ID, Session: v.ID, Seen: epoch.Add(2 * time.Hour)}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Session(t.Context(), a.ID, v.ID)
-	if err != nil || got.End == nil || got.End.Reason != exeunt.ReasonIdle || !got.Seen.Equal(epoch.Add(30*time.Minute)) {
+	if err != nil || got.End == nil || got.End.Reason != exeunt.ReasonIdle ||
+		!got.Seen.Equal(epoch.Add(30*time.Minute)) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if want := epoch.Add(90 * time.Minute); !got.End.At.Equal(want) {
@@ -371,9 +385,8 @@ func purgeKeepsWhatExplains(t *testing.T, s *testStore) {
 	}
 }
 
-// An ending and a list keep a person's label and session apart from those of
-// whoever was ended. The label is that of the session it was done from, whatever
-// the actor says, also when that is the session that ends or is kept.
+// Endings and lists do not mix up the label and session of the actor with those of the target. The label is that of
+// the actor's session, whatever the actor says, also when that session ends or stays.
 func TestTheAuditSaysWho(t *testing.T) { onEachEngine(t, theAuditSaysWho) }
 
 func theAuditSaysWho(t *testing.T, s *testStore) {
@@ -392,7 +405,8 @@ func theAuditSaysWho(t *testing.T, s *testStore) {
 		t.Helper()
 		p, err := s.Audit(t.Context(), exeunt.AuditFilter{Account: a.ID, Limit: 1})
 		list := p.Items
-		if err != nil || len(list) != 1 || list[0].Action != exeunt.AuditEnd || list[0].By.Session != keep.ID || list[0].By.Label != "Firefox on Linux" || list[0].Detail != scope+" signed_out" {
+		if err != nil || len(list) != 1 || list[0].Action != exeunt.AuditEnd || list[0].By.Session != keep.ID ||
+			list[0].By.Label != "Firefox on Linux" || list[0].Detail != scope+" signed_out" {
 			t.Errorf("the audit says %+v, %v", list, err)
 		}
 		events, err := s.Events(t.Context(), 0, 10)
@@ -409,10 +423,12 @@ func theAuditSaysWho(t *testing.T, s *testStore) {
 	}
 	end(endOne(v))
 	got, _ := s.Session(t.Context(), a.ID, v.ID)
-	if e := got.End; e == nil || e.By != exeunt.ActorPerson || e.BySession != keep.ID || e.ByLabel != "Firefox on Linux" || !e.At.Equal(epoch) {
+	if e := got.End; e == nil || e.By != exeunt.ActorPerson || e.BySession != keep.ID ||
+		e.ByLabel != "Firefox on Linux" || !e.At.Equal(epoch) {
 		t.Errorf("ended by %+v", e)
 	}
-	end(exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeOthers, Session: keep.ID}, Reason: exeunt.ReasonSignedOut})
+	end(exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeOthers, Session: keep.ID},
+		Reason: exeunt.ReasonSignedOut})
 	end(endOne(keep))
 	got, _ = s.Session(t.Context(), a.ID, keep.ID)
 	if e := got.End; e == nil || e.ByLabel != "Firefox on Linux" {
@@ -420,8 +436,7 @@ func theAuditSaysWho(t *testing.T, s *testStore) {
 	}
 }
 
-// A session that ends itself needs no key: its person is told the same when they
-// ask again, and is never refused.
+// A session that ends itself needs no key: a repeated request gets the same answer and is never refused.
 func TestASessionThatEndsItselfIsAnsweredByItsEvent(t *testing.T) {
 	onEachEngine(t, aSessionThatEndsItselfIsAnsweredByItsEvent)
 }

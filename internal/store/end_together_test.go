@@ -52,7 +52,8 @@ func endingsTogether(t *testing.T, s *testStore) {
 
 	for i := range 70 { // more than there are rows in one statement
 		v := s.session([]exeunt.AccountID{a.ID, b.ID}[i%2])
-		add(fmt.Sprint("own ", i), person(v), endOne(v), nil, one, ended(v, person(v), "a browser", now, exeunt.ReasonSignedOut))
+		add(fmt.Sprint("own ", i), person(v), endOne(v), nil, one,
+			ended(v, person(v), "a browser", now, exeunt.ReasonSignedOut))
 	}
 	v := s.session(a.ID)
 	own := endOne(v)
@@ -116,7 +117,8 @@ func endingsTogether(t *testing.T, s *testStore) {
 		} else if w.out.Ended == 1 && !w.out.Already {
 			t.Errorf("%s: its number is %d", w.name, outs[i].Seq)
 		}
-		if w.err == nil && (!outs[i].At.Equal(w.out.At) || outs[i].Ended != w.out.Ended || outs[i].Already != w.out.Already) {
+		if w.err == nil && (!outs[i].At.Equal(w.out.At) || outs[i].Ended != w.out.Ended ||
+			outs[i].Already != w.out.Already) {
 			t.Errorf("%s: %+v, want %+v", w.name, outs[i], w.out)
 		}
 		if w.ending == nil {

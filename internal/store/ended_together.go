@@ -7,8 +7,8 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// togetherRound is how far WriteEnds has come with some events that ended sessions
-// together. It is only in memory: after a restart the round begins anew.
+// togetherRound is the progress of WriteEnds through some events that ended sessions together. It is only in memory:
+// a restart begins the round again.
 type togetherRound struct {
 	mu       sync.Mutex
 	upTo     int64 // number of the last of the events
@@ -25,11 +25,10 @@ type accountEnd struct {
 // roundEvents is how many events a round of WriteEnds is about.
 const roundEvents = 256
 
-// WriteEnds writes the end into the rows of sessions that were ended together,
-// following the log: the first event that a session was born before is the one that
-// ended it. Each call reads and writes a bounded number of rows. It reports whether
-// there is more to do. Until an end is written, the row is judged by its generation,
-// so nobody waits for this.
+// WriteEnds writes the end into the rows of sessions that were ended together, following the log: the first event
+// that a session was born before is the one that ended it. Each call reads and writes a bounded number of rows, and
+// reports whether there is more to do. Nobody waits for it: until the end is written, the row's generation shows
+// that the session has ended.
 func (s *Store) WriteEnds(ctx context.Context) (more bool, err error) {
 	r := &s.together
 	r.mu.Lock()
@@ -51,13 +50,16 @@ func (s *Store) WriteEnds(ctx context.Context) (more bool, err error) {
 // beginRound reports whether there are events to begin a round with.
 func (s *Store) beginRound(ctx context.Context, r *togetherRound) (bool, error) {
 	var head, written int64
-	if err := s.read.QueryRowContext(ctx, `SELECT seq, ends_written FROM log_head WHERE id = 1`).Scan(&head, &written); err != nil {
+	if err := s.read.QueryRowContext(ctx, `SELECT seq, ends_written FROM log_head WHERE id = 1`).
+		Scan(&head, &written); err != nil {
 		return false, unavailable("log head", err)
 	}
 	if head == written {
 		return false, nil
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT seq, account_id, generation FROM events WHERE seq > $1 AND generation > 0 ORDER BY seq LIMIT $2`, written, roundEvents)
+	rows, err := s.read.QueryContext(ctx,
+		`SELECT seq, account_id, generation FROM events WHERE seq > $1 AND generation > 0 ORDER BY seq LIMIT $2`,
+		written, roundEvents)
 	r.accounts, r.after = nil, []byte{}
 	latest := map[exeunt.AccountID]int64{}
 	list, err := collect(rows, err, "events", func(row rowScanner) (e accountEnd, err error) {
@@ -82,7 +84,7 @@ func (s *Store) beginRound(ctx context.Context, r *togetherRound) (bool, error) 
 	return true, nil
 }
 
-// writeSome goes on with the round's first account.
+// writeSome continues with the round's first account.
 func (s *Store) writeSome(ctx context.Context, r *togetherRound) error {
 	of := r.accounts[0]
 	type row struct {
@@ -90,7 +92,8 @@ func (s *Store) writeSome(ctx context.Context, r *togetherRound) error {
 		generation int64
 		open       bool
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT id, generation, ended_at IS NULL FROM sessions WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`,
+	rows, err := s.read.QueryContext(ctx,
+		`SELECT id, generation, ended_at IS NULL FROM sessions WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`,
 		of.account.Bytes(), r.after, maintenanceStep)
 	list, err := collect(rows, err, "sessions", func(r rowScanner) (v row, err error) {
 		err = r.Scan(&v.id, &v.generation, &v.open)
@@ -128,16 +131,17 @@ func (s *Store) writeSome(ctx context.Context, r *togetherRound) error {
 	return nil
 }
 
-// endOf is how the sessions of an account and generation have ended together.
+// endOf returns how the sessions of an account and generation ended together.
 func (s *Store) endOf(ctx context.Context, account exeunt.AccountID, generation int64) (sessionEnd, error) {
 	e := sessionEnd{account: account, together: true}
 	err := s.read.QueryRowContext(ctx, `SELECT at, reason, by_kind, by_session, by_label FROM events
-		WHERE account_id = $1 AND generation > $2 AND generation > 0 ORDER BY generation LIMIT 1`, account.Bytes(), generation).
+		WHERE account_id = $1 AND generation > $2 AND generation > 0 ORDER BY generation LIMIT 1`,
+		account.Bytes(), generation).
 		Scan(&e.at, &e.reason, &e.by, &e.bySession, &e.byLabel)
 	return e, unavailable("event", err)
 }
 
-// endsWritten notes how far the ends are written.
+// endsWritten stores how far the ends are written.
 func (s *Store) endsWritten(ctx context.Context, seq int64) error {
 	return s.commit(ctx, func(t *tx) error {
 		_, err := t.exec(`UPDATE log_head SET ends_written = greatest(ends_written, $1) WHERE id = 1`, seq)

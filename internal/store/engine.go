@@ -15,34 +15,31 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// engine is what differs between the databases that can hold the store. All
-// else is written once, in the SQL that both understand.
+// engine is what differs between the databases. Everything else is written once, in SQL that both understand.
 type engine interface {
-	// open brings the schema up to date and opens connections to read with.
+	// open brings the schema up to date and opens connections for reading.
 	open(ctx context.Context) (read *sql.DB, err error)
-	// connect opens the committer's connection; again when one was given up.
+	// connect opens the committer's connection, and a new one after that was dropped.
 	connect(ctx context.Context) (*sql.Conn, error)
-	// judge tells what an answer to COMMIT means.
+	// judge tells whether a COMMIT that answered err is durable.
 	judge(err error) outcome
-	// name says which database it is, in words that may be printed: no password.
+	// name is the database's address without a password.
 	name() string
-	// traits says how the engine wants to be treated.
+	// traits are the engine's properties.
 	traits() traits
 	close() error
 }
 
 // mover is an engine whose database can move to another server.
 type mover interface {
-	// stale reports that a connection leads to where the database was before; it
-	// is of no more use.
+	// stale reports that a connection leads to where the database was before, and must be dropped.
 	stale(*sql.Conn) bool
 }
 
-// tidier is an engine that has something to tidy up, about once a second and between
-// transactions.
+// tidier is an engine that has housekeeping to do, about once a second and between transactions.
 type tidier interface{ tidy(t *tx) error }
 
-// outcome is what is known about a transaction once COMMIT has answered.
+// outcome says whether a transaction is durable, once COMMIT has answered.
 type outcome uint8
 
 const (
@@ -54,21 +51,20 @@ const (
 type traits struct {
 	begin string            // opens a transaction that will write
 	spell *strings.Replacer // from the common spelling of statements to the engine's
-	// patience is how long a transaction may take before it is given up, its
-	// outcome perhaps unknown. Zero: a local disk answers or the process hangs.
+	// patience is how long a transaction may take before it is given up; its outcome may then be unknown. Zero: no
+	// limit, because a local disk answers or the process hangs.
 	patience time.Duration
-	// exits: after an unknown outcome only a new process can find out what is
-	// on the disk. Otherwise asking the database again tells.
+	// exits: after an unknown outcome the process must exit, because only a restart can find out what is on the
+	// disk. Otherwise the database can be asked again.
 	exits bool
-	// sole: nobody else writes to the database, so the log's head is what this
-	// process committed last.
+	// sole: no other process writes to the database, so the log's head is what this process committed last.
 	sole bool
 }
 
-var errWhatURL = errors.New("want sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
+var errWhatURL = errors.New("invalid URL: use sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
 
-// openEngine returns the engine for a database URL. What cannot be read as one
-// is not repeated: a password may stand anywhere in it.
+// openEngine returns the engine for a database URL. Its errors do not repeat an unreadable URL: a password may stand
+// anywhere in it.
 func openEngine(opt Options) (engine, error) {
 	scheme, rest, ok := strings.Cut(opt.URL, ":")
 	if !ok {
@@ -78,7 +74,7 @@ func openEngine(opt Options) (engine, error) {
 	case "sqlite":
 		path, ok := SQLitePath(opt.URL)
 		if !ok {
-			return nil, fmt.Errorf("sqlite: wants the path of a file behind it")
+			return nil, fmt.Errorf("invalid URL: use sqlite: and the path of a file")
 		}
 		return &sqliteEngine{path: path}, nil
 	case "postgres", "postgresql":
@@ -87,14 +83,14 @@ func openEngine(opt Options) (engine, error) {
 	if rest, ok := strings.CutPrefix(rest, "//"); !ok || rest == "" || !isScheme(scheme) {
 		return nil, errWhatURL
 	}
-	return nil, fmt.Errorf("no engine is called %q; %w", scheme, errWhatURL)
+	return nil, fmt.Errorf("unknown engine %q; %w", scheme, errWhatURL)
 }
 
 // isScheme: RFC 3986 section 3.1.
 var isScheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`).MatchString
 
-// Shared reports whether the database is one that several nodes use at once, so
-// that its log must be followed. A file has one process.
+// Shared reports whether several nodes use the database at once, so that its log must be followed. A file has one
+// process.
 func Shared(rawURL string) bool {
 	return strings.HasPrefix(rawURL, "postgres:") || strings.HasPrefix(rawURL, "postgresql:")
 }
@@ -115,9 +111,11 @@ func SQLitePath(rawURL string) (path string, ok bool) {
 //go:embed migrations/*/*.sql
 var migrations embed.FS
 
-// migrate brings the schema up to date. A database from a newer program is
-// refused: this one would not know what its columns mean.
-func migrate(ctx context.Context, dialect goose.Dialect, folder string, db *sql.DB, opts ...goose.ProviderOption) error {
+// migrate brings the schema up to date. It refuses the database of a newer program, because it does not know what
+// its columns mean.
+func migrate(
+	ctx context.Context, dialect goose.Dialect, folder string, db *sql.DB, opts ...goose.ProviderOption,
+) error {
 	dir, err := fs.Sub(migrations, "migrations/"+folder)
 	if err != nil {
 		return err
@@ -131,7 +129,8 @@ func migrate(ctx context.Context, dialect goose.Dialect, folder string, db *sql.
 		return err
 	}
 	if current > target {
-		return fmt.Errorf("its schema is version %d and this program knows only %d: run the newer program", current, target)
+		return fmt.Errorf("its schema is version %d, newer than this program's %d: run the newer program", current,
+			target)
 	}
 	if current == target {
 		return nil // without waiting for another node that has more to do

@@ -21,37 +21,36 @@ type shared interface {
 	announce(ctx context.Context) error
 }
 
-// Follow opens a connection of its own to follow the log with.
+// Follow opens a connection of its own for following the log.
 func (s *Store) Follow(ctx context.Context) (*Follower, error) {
 	e, ok := s.engine.(shared)
 	if !ok {
-		return nil, errors.New("a file's log has one writer and needs no following")
+		return nil, errors.New("only a PostgreSQL log can be followed")
 	}
 	f, err := e.follow(ctx)
 	return f, unavailable("follow the log", err)
 }
 
-// Follower reads the log and confirms heartbeats on one and the same
-// connection, so that what it reads after a confirmation is what a server said
-// whose commits count. It is for one goroutine.
+// Follower reads the log and confirms heartbeats on one connection, so what it reads after a confirmation comes from
+// the server whose commits count. Only one goroutine may use it.
 type Follower struct {
-	conn    *pgx.Conn
-	news    bool         // somebody has woken this node since it last looked
-	cut     *atomic.Bool // the last commit has not waited for its standby
-	node    [16]byte
-	server  int64
-	history string
+	conn         *pgx.Conn
+	news         bool         // another node has sent a wake-up since the last look
+	unreplicated *atomic.Bool // the last commit did not wait for its standby
+	node         [16]byte
+	server       int64
+	history      string
 }
 
-// channel wakes followers. What is said on it does not matter: they look.
+// channel is the channel that wakes followers. Its messages are empty.
 const channel = "exeunt_log"
 
 func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
-	f := &Follower{cut: &atomic.Bool{}, node: e.node}
+	f := &Follower{unreplicated: &atomic.Bool{}, node: e.node}
 	c := e.with(map[string]string{"idle_in_transaction_session_timeout": lockPatience})
-	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteCut(f.cut, n) }
-	// One look is the answer to all that has been said before it. Kept one by one,
-	// the wake-ups of somebody who floods the channel would pile up.
+	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { noteUnreplicated(f.unreplicated, n) }
+	// One look at the log answers all wake-ups so far. Stored one by one, they would pile up when somebody floods
+	// the channel.
 	c.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { f.news = true }
 	var err error
 	if f.conn, err = dial(ctx, c); err != nil {
@@ -70,18 +69,16 @@ func (e *postgresEngine) follow(ctx context.Context) (*Follower, error) {
 	return f, nil
 }
 
-// Server identifies the server that is followed: a snapshot that was read from
-// another one is of another history.
+// Server identifies the server that is followed: a snapshot read from another server is of another history.
 func (f *Follower) Server() int64 { return f.server }
 
-// History names the log's history as it was when a heartbeat was confirmed last:
-// all nodes on it give it the same name.
+// History names the log's history as of the last confirmed heartbeat. All nodes that follow it get the same name.
 func (f *Follower) History() string { return f.history }
 
-// historyName is the server's, and the database's and the table's, which are
-// others when a copy is put back, be it beside the old ones or in their place.
-// Where only the rows were put back, Event.Row tells.
-const historyName = `left(md5(concat_ws(' ', ` + serverIdentity + `, (SELECT oid FROM pg_database WHERE datname = current_database()), CAST(to_regclass('log_head') AS oid))), 16)`
+// historyName is made of the identities of server, database and table. They change when a copy is restored, beside
+// the old ones or in their place. Event.Row tells where only the rows were restored.
+const historyName = `left(md5(concat_ws(' ', ` + serverIdentity +
+	`, (SELECT oid FROM pg_database WHERE datname = current_database()), CAST(to_regclass('log_head') AS oid))), 16)`
 
 // Close ends the connection.
 func (f *Follower) Close() {
@@ -90,22 +87,23 @@ func (f *Follower) Close() {
 	f.conn.Close(ctx)
 }
 
-// Confirm commits a heartbeat, which waits for whatever any commit waits for,
-// and returns the database's clock. Only then is the server known to be the one
-// whose commits count: merely reading from it would prove nothing.
+// Confirm commits a heartbeat, which waits for whatever any commit waits for, and returns the database's clock. Only
+// this shows that the server is the one whose commits count; a read would show nothing.
 func (f *Follower) Confirm(ctx context.Context) (clock time.Time, err error) {
-	f.cut.Store(false)
+	f.unreplicated.Store(false)
 	var ms int64
-	err = f.conn.QueryRow(ctx, `INSERT INTO nodes (id, beat, at) VALUES ($1, 1, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
-		ON CONFLICT (id) DO UPDATE SET beat = nodes.beat + 1, at = excluded.at RETURNING at, `+historyName, f.node[:]).Scan(&ms, &f.history)
-	if err == nil && f.cut.Load() {
+	err = f.conn.QueryRow(ctx, `INSERT INTO nodes (id, beat, at)
+		VALUES ($1, 1, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))
+		ON CONFLICT (id) DO UPDATE SET beat = nodes.beat + 1, at = excluded.at RETURNING at, `+historyName, f.node[:]).
+		Scan(&ms, &f.history)
+	if err == nil && f.unreplicated.Load() {
 		err = errNotReplicated
 	}
 	return at(ms), unavailable("heartbeat", err)
 }
 
-// Next returns the events from number seq on, in order, at most limit. It waits
-// up to the given time for news before it looks.
+// Next returns the events from number seq on, in order, at most limit. It waits up to the given time for news before
+// it looks.
 func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Duration) ([]exeunt.Event, error) {
 	if wait > 0 && !f.news {
 		w, cancel := context.WithTimeout(ctx, wait)
@@ -116,8 +114,10 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 		}
 	}
 	f.news = false
-	// In this mode the answer is in binary, whatever the URL says of modes.
-	rows, err := f.conn.Query(ctx, `SELECT `+eventColumns+`, `+eventRow+` FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2`, pgx.QueryExecModeCacheDescribe, seq, limit)
+	// In this mode the answer is binary, whatever mode the URL sets.
+	rows, err := f.conn.Query(ctx,
+		`SELECT `+eventColumns+`, `+eventRow+` FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2`,
+		pgx.QueryExecModeCacheDescribe, seq, limit)
 	if err != nil {
 		return nil, unavailable("events", err)
 	}
@@ -133,13 +133,12 @@ func (f *Follower) Next(ctx context.Context, seq int64, limit int, wait time.Dur
 	return out, unavailable("events", rows.Err())
 }
 
-// eventRow is the transaction that wrote the row: an event is written once and
-// never changed, and a standby that takes over has it from the same one.
+// eventRow is the transaction that wrote the row: an event is written once and never changed, and a standby that
+// takes over has the same one.
 const eventRow = `xmin`
 
-// readEvent reads eventColumns and eventRow as the server sends them, in
-// binary. Every node reads every event, and to have the driver scan them took
-// most of that.
+// readEvent reads eventColumns and eventRow in the server's binary format. Every node reads every event, and the
+// driver's scanning took most of that time.
 func readEvent(columns [][]byte) (e exeunt.Event, err error) {
 	r := binaryRow{columns: columns}
 	e.Seq, e.At, e.Kind = r.number(), at(r.number()), exeunt.EventKind(r.text())
@@ -172,7 +171,7 @@ func (r *binaryRow) next() (b []byte) {
 	return b
 }
 
-// fixed takes a column that is a number of so many bytes.
+// fixed takes a column that is a number of size bytes.
 func (r *binaryRow) fixed(size int) []byte {
 	b := r.next()
 	if len(b) != size {
@@ -199,16 +198,15 @@ func (f *Follower) Head(ctx context.Context) (seq int64, err error) {
 	return seq, unavailable("log head", err)
 }
 
-// announce wakes the other nodes. It is sent after the commit and on a
-// connection of its own: inside the transaction it would take a lock that all
-// commits of the server wait for, through the wait for the standby.
+// announce wakes the other nodes. It is sent after the commit and on its own connection: inside the transaction it
+// would take a lock that all commits of the server wait for, through the wait for the standby.
 func (e *postgresEngine) announce(ctx context.Context) error {
-	_, err := e.bell.ExecContext(ctx, `SELECT pg_notify('`+channel+`', '')`)
+	_, err := e.notifier.ExecContext(ctx, `SELECT pg_notify('`+channel+`', '')`)
 	return err
 }
 
-// announceLoop wakes the other nodes after commits, one call for as many as
-// there were meanwhile. What it does not bring they find by looking.
+// announceLoop wakes the other nodes after commits, once for all commits since the last time. A node that is not
+// woken finds the events when it polls.
 func (s *Store) announceLoop(e shared) {
 	for {
 		select {
@@ -218,16 +216,16 @@ func (s *Store) announceLoop(e shared) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
 		if err := e.announce(ctx); err != nil {
-			s.opt.Log.Debug("other nodes were not woken; they look by themselves", "err", err)
+			s.opt.Log.Debug("other nodes were not woken; they find the events when they poll", "err", err)
 		}
 		cancel()
 	}
 }
 
-// tellOthers has the other nodes woken soon.
+// tellOthers makes announceLoop wake the other nodes.
 func (s *Store) tellOthers() {
 	select {
 	case s.news <- struct{}{}:
-	default: // nobody listens, or the next call tells of this too
+	default: // there is no announcer, or it will run anyway
 	}
 }

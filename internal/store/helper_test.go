@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { testpg.Main(m) }
 
-// onEachEngine runs a test on a new file and on a new database of a server, side
-// by side: most of what it takes is waiting for the disk.
+// onEachEngine runs a test on a new file and on a new database of a server, side by side: most of what it takes is
+// waiting for the disk.
 func onEachEngine(t *testing.T, test func(*testing.T, *testStore)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -51,12 +51,13 @@ func openStore(t testing.TB, url string) *testStore {
 	t.Helper()
 	s := &testStore{t: t, url: url}
 	var err error
-	s.Store, err = Open(t.Context(), Options{URL: url, Log: slog.New(slog.DiscardHandler), Committed: func(list []exeunt.Event) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.announced = append(s.announced, list...)
-		return nil
-	}})
+	s.Store, err = Open(t.Context(), Options{URL: url, Log: slog.New(slog.DiscardHandler),
+		Committed: func(list []exeunt.Event) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.announced = append(s.announced, list...)
+			return nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,8 @@ func randomHandle() string {
 
 func (s *testStore) account() exeunt.Account {
 	s.t.Helper()
-	a := exeunt.Account{ID: exeunt.NewAccountID(), Handle: randomHandle(), Name: "A Person", Created: epoch, Generation: 1, CredentialVersion: 1}
+	a := exeunt.Account{ID: exeunt.NewAccountID(), Handle: randomHandle(), Name: "A Person", Created: epoch,
+		Generation: 1, CredentialVersion: 1}
 	if err := s.AddAccount(context.Background(), a, Credential{"old hash"}, nil, exeunt.System()); err != nil {
 		s.t.Fatal(err)
 	}
@@ -93,7 +95,8 @@ func (s *testStore) proof(id exeunt.AccountID) exeunt.Proof {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, At: epoch, Generation: a.Generation, CredentialVersion: a.CredentialVersion}
+	return exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, At: epoch,
+		Generation: a.Generation, CredentialVersion: a.CredentialVersion}
 }
 
 func newSession(p exeunt.Proof, now time.Time) NewSession {
@@ -101,7 +104,8 @@ func newSession(p exeunt.Proof, now time.Time) NewSession {
 	return NewSession{
 		Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Proof: p,
 		By: exeunt.Actor{Kind: exeunt.ActorPerson, Account: p.Account, Session: id},
-		Session: exeunt.Session{ID: id, Account: p.Account, Kind: exeunt.KindKept, Label: "a browser", Methods: p.Methods, Proved: p.At,
+		Session: exeunt.Session{ID: id, Account: p.Account, Kind: exeunt.KindKept, Label: "a browser",
+			Methods: p.Methods, Proved: p.At,
 			Started: now, Seen: now, Idle: time.Hour, ExpiresAt: now.Add(24 * time.Hour)},
 	}
 }
@@ -116,15 +120,18 @@ func (s *testStore) session(id exeunt.AccountID) exeunt.Session {
 }
 
 func endOne(v exeunt.Session) exeunt.Revocation {
-	return exeunt.Revocation{Target: exeunt.Target{Account: v.Account, Scope: exeunt.ScopeSession, Session: v.ID}, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: v.Account, Scope: exeunt.ScopeSession, Session: v.ID},
+		Reason: exeunt.ReasonSignedOut}
 }
 
 func endAll(id exeunt.AccountID) exeunt.Revocation {
-	return exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonSignedOut}
 }
 
 func endOthers(keep exeunt.Session) exeunt.Revocation {
-	return exeunt.Revocation{Target: exeunt.Target{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID}, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID},
+		Reason: exeunt.ReasonSignedOut}
 }
 
 func (s *testStore) end(rev exeunt.Revocation) Ending {
@@ -144,8 +151,8 @@ func (s *testStore) count(query string, args ...any) (n int64) {
 	return n
 }
 
-// checkLog is asked at the end of most tests: the log is dense, what was
-// announced is what is recorded, counters are true, and the file is sound.
+// checkLog is asked at the end of most tests: the log is dense, what was announced is what is recorded, counters are
+// true, and the file is sound.
 func (s *testStore) checkLog() {
 	s.t.Helper()
 	head, err := s.Head(context.Background())
@@ -166,7 +173,8 @@ func (s *testStore) checkLog() {
 	}
 	s.mu.Lock()
 	for i, e := range s.announced {
-		if first := s.announced[0].Seq; e.Seq != first+int64(i) || e.Scope != events[e.Seq-1].Scope || e.Session != events[e.Seq-1].Session {
+		if first := s.announced[0].Seq; e.Seq != first+int64(i) || e.Scope != events[e.Seq-1].Scope ||
+			e.Session != events[e.Seq-1].Session {
 			s.t.Errorf("announced %d-th: %+v", i, e)
 		}
 	}

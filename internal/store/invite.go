@@ -8,10 +8,9 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Invite is a single-use link that creates an account, or sets a new password
-// of one that is there. What is filled in cannot be chosen by whoever uses it.
-// One without a handle is for the first account: there is one such at a time,
-// good only while there is no account.
+// Invite is a single-use link that creates an account, or sets the password of an existing one. Whoever uses it
+// cannot change the fields that are filled in. One without a handle is for the first account: there is one of these
+// at a time, valid only while there is no account.
 type Invite struct {
 	Handle, Name, Email string
 	EmailConfirmed      bool
@@ -20,12 +19,14 @@ type Invite struct {
 	Account exeunt.AccountID
 }
 
-// AddInvite stores an invite under the hash of its token, in place of any that
-// is for the same handle or e-mail address. replaced reports whether one of
-// those could still have been used.
-func (s *Store) AddInvite(ctx context.Context, hash exeunt.TokenHash, v Invite, now time.Time) (replaced bool, err error) {
+// AddInvite stores an invite under the hash of its token and deletes any other for the same handle or e-mail
+// address. replaced reports whether one of those was still valid.
+func (s *Store) AddInvite(
+	ctx context.Context, hash exeunt.TokenHash, v Invite, now time.Time,
+) (replaced bool, err error) {
 	err = s.commit(ctx, func(t *tx) error {
-		err := t.row(`SELECT EXISTS (SELECT 1 FROM invites WHERE `+sameInvite+` AND expires > $3)`, v.Handle, EmailKey(v.Email), ms(now)).Scan(&replaced)
+		err := t.row(`SELECT EXISTS (SELECT 1 FROM invites WHERE `+sameInvite+` AND expires > $3)`,
+			v.Handle, EmailKey(v.Email), ms(now)).Scan(&replaced)
 		if err != nil {
 			return err
 		}
@@ -37,18 +38,18 @@ func (s *Store) AddInvite(ctx context.Context, hash exeunt.TokenHash, v Invite, 
 	return replaced, err
 }
 
-// sameInvite are the unused invites for handle $1 or e-mail address $2.
+// sameInvite selects the unused invites for handle $1 or e-mail address $2.
 const sameInvite = `spent_at IS NULL AND account_id IS NULL AND (handle = $1 OR $2 <> '' AND lower(email) = $2)`
 
 func (t *tx) insertInvite(hash exeunt.TokenHash, v Invite) error {
-	_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_confirmed, expires, account_id) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_confirmed, expires, account_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		hash[:], v.Handle, v.Name, v.Email, flag(v.EmailConfirmed), ms(v.Expires), v.Account.Bytes())
 	return err
 }
 
-// AddReset stores a link that sets a new password of v.Account, in place of any
-// other such link. What might happen: nil; ErrNotFound; ErrDisabled;
-// ErrUnavailable, ErrNotConfirmed.
+// AddReset stores a link that sets a new password of v.Account and deletes any older one. Outcomes: nil;
+// ErrNotFound; ErrDisabled; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) AddReset(ctx context.Context, hash exeunt.TokenHash, v Invite, by exeunt.Actor, now time.Time) error {
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
@@ -76,18 +77,17 @@ func (s *Store) AddReset(ctx context.Context, hash exeunt.TokenHash, v Invite, b
 	return errors.Join(err, refused)
 }
 
-// dropResets deletes the account's links for a new password: a newer link or
-// another password has taken their place.
+// dropResets deletes the account's unused links for a new password: a newer link or another password replaces them.
 func (t *tx) dropResets(id exeunt.AccountID) error {
 	_, err := t.exec(`DELETE FROM invites WHERE account_id = $1 AND spent_at IS NULL`, id.Bytes())
 	return err
 }
 
-// spendReset spends a link for a new password of the account. It reports false
-// when it cannot be used.
+// spendReset spends a link for a new password of the account. It returns false when the link is not valid.
 func (t *tx) spendReset(hash exeunt.TokenHash, id exeunt.AccountID, now time.Time) (bool, error) {
-	n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND account_id = $3 AND spent_at IS NULL AND expires > $1
-		AND EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND status = 'active')`, ms(now), hash[:], id.Bytes())
+	n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND account_id = $3 AND spent_at IS NULL
+		AND expires > $1 AND EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND status = 'active')`,
+		ms(now), hash[:], id.Bytes())
 	return n == 1, err
 }
 
@@ -100,13 +100,13 @@ func scanInvite(row rowScanner) (v Invite, err error) {
 	return v, err
 }
 
-// usableInvite are the invites that can still be used at $1.
+// usableInvite selects the invites that are valid at $1.
 const usableInvite = `spent_at IS NULL AND expires > $1 AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`
 
-// Invite returns an invite that can still be used, or ErrInviteSpent. Looking
-// spends nothing.
+// Invite returns a valid invite without spending it, or ErrInviteSpent.
 func (s *Store) Invite(ctx context.Context, hash exeunt.TokenHash, now time.Time) (Invite, error) {
-	v, err := scanInvite(s.read.QueryRowContext(ctx, `SELECT `+inviteColumns+` FROM invites WHERE `+usableInvite+` AND hash = $2`, ms(now), hash[:]))
+	v, err := scanInvite(s.read.QueryRowContext(ctx,
+		`SELECT `+inviteColumns+` FROM invites WHERE `+usableInvite+` AND hash = $2`, ms(now), hash[:]))
 	ok, err := found(err)
 	if err == nil && !ok {
 		return v, exeunt.ErrInviteSpent
@@ -114,18 +114,18 @@ func (s *Store) Invite(ctx context.Context, hash exeunt.TokenHash, now time.Time
 	return v, unavailable("invite", err)
 }
 
-// Invites returns the invites that can still be used, those that run out first
-// before the others.
+// Invites returns the valid invites, those that expire first before the others.
 func (s *Store) Invites(ctx context.Context, now time.Time) ([]Invite, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+inviteColumns+` FROM invites WHERE `+usableInvite+` ORDER BY expires, handle`, ms(now))
+	rows, err := s.read.QueryContext(ctx,
+		`SELECT `+inviteColumns+` FROM invites WHERE `+usableInvite+` ORDER BY expires, handle`, ms(now))
 	return collect(rows, err, "invites", scanInvite)
 }
 
-// DropInvites deletes what can still be used of the links for a handle, and
-// returns how many there were.
+// DropInvites deletes the valid links for a handle, and returns how many there were.
 func (s *Store) DropInvites(ctx context.Context, handle string, now time.Time) (n int64, err error) {
 	err = s.commit(ctx, func(t *tx) (err error) {
-		n, err = t.exec(`DELETE FROM invites WHERE handle = $1 AND handle <> '' AND spent_at IS NULL AND expires > $2`, handle, ms(now))
+		n, err = t.exec(`DELETE FROM invites WHERE handle = $1 AND handle <> '' AND spent_at IS NULL AND expires > $2`,
+			handle, ms(now))
 		return err
 	})
 	return n, err

@@ -11,18 +11,18 @@ import (
 // DatabaseFile is the name of the database in a data folder.
 const DatabaseFile = "exeunt.db"
 
-// LockFolder holds a data folder for one process, until release. Two processes on
-// one SQLite file would each answer from a memory that does not know the other's
-// endings.
+// LockFolder locks a data folder for this process, until release. Two processes on one SQLite file would each answer
+// from a memory that does not have the other's endings.
 func LockFolder(dir string) (release func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	// The kernel drops the lock when the process ends, however it ends.
+	// The kernel releases the lock when the process ends, however it ends.
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = fmt.Errorf("data folder %s is in use by another exeunt process; stop that one first, or choose another folder", dir)
+		err = fmt.Errorf("data folder %s is in use by another exeunt process; stop that one first, "+
+			"or choose another folder", dir)
 	} else if err != nil {
 		err = fmt.Errorf("lock the data folder %s: %w", dir, err)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Audit returns a page of the account's audit entries: its events, and what is
-// recorded beside them, which tells after which event that was.
+// Audit returns a page of the account's audit entries: its events, and the rows of audit, which say after which
+// event they were recorded.
 func (s *Store) Audit(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[exeunt.AuditEntry], err error) {
 	limit, when, seq, id := exeunt.PageSize(f.Limit), int64(math.MaxInt64), int64(0), int64(0)
 	if f.After != "" {
@@ -20,12 +20,13 @@ func (s *Store) Audit(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session,
 		by_label, by_address, detail, seq, id FROM (
-		SELECT * FROM (SELECT seq, id, at, account_id, action, session_id, by_kind, by_account, by_session, by_label, by_address, detail
-			FROM audit WHERE account_id = $1 AND at <= $3 AND (at, seq, id) < ($3, $4, $5)
+		SELECT * FROM (SELECT seq, id, at, account_id, action, session_id, by_kind, by_account, by_session, by_label,
+			by_address, detail FROM audit WHERE account_id = $1 AND at <= $3 AND (at, seq, id) < ($3, $4, $5)
 			ORDER BY at DESC, seq DESC, id DESC LIMIT $2) AS others
 		UNION ALL
-		SELECT * FROM (SELECT seq, 0, at, account_id, CASE kind WHEN 'ended' THEN 'end' ELSE 'profile_change' END, session_id,
-			by_kind, by_account, by_session, by_label, by_address, CASE kind WHEN 'ended' THEN scope || ' ' || reason ELSE reason END
+		SELECT * FROM (SELECT seq, 0, at, account_id,
+			CASE kind WHEN 'ended' THEN 'end' ELSE 'profile_change' END, session_id, by_kind, by_account, by_session,
+			by_label, by_address, CASE kind WHEN 'ended' THEN scope || ' ' || reason ELSE reason END
 			FROM events WHERE account_id = $1 AND at <= $3 AND (at, seq, 0) < ($3, $4, $5)
 			ORDER BY at DESC, seq DESC LIMIT $2) AS logged
 		) AS entries ORDER BY at DESC, seq DESC, id DESC LIMIT $2`, f.Account.Bytes(), limit, when, seq, id)
@@ -52,23 +53,24 @@ func (s *Store) CountAudit(ctx context.Context, f exeunt.AuditFilter) (n int64, 
 
 // Events returns the events after a number, in order.
 func (s *Store) Events(ctx context.Context, after int64, limit int) ([]exeunt.Event, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE seq > $1 ORDER BY seq LIMIT $2`,
+		after, limit)
 	return collect(rows, err, "events", scanEvent)
 }
 
-const eventColumns = `seq, at, kind, account_id, scope, session_id, app_session_id, client_id, generation, version, reason,
-	by_kind, by_account, by_session, by_label`
+const eventColumns = `seq, at, kind, account_id, scope, session_id, app_session_id, client_id, generation, version,
+	reason, by_kind, by_account, by_session, by_label`
 
-// eventValues are an event's values of eventColumns.
+// eventValues returns an event's values of eventColumns.
 func eventValues(e *exeunt.Event) []any {
-	return []any{e.Seq, ms(e.At), e.Kind, e.Account.Bytes(), e.Scope, e.Session.Bytes(), e.AppSession.Bytes(), e.Client, e.Generation, e.Version,
-		e.Reason, e.By.Kind, e.By.Account.Bytes(), e.By.Session.Bytes(), e.By.Label}
+	return []any{e.Seq, ms(e.At), e.Kind, e.Account.Bytes(), e.Scope, e.Session.Bytes(), e.AppSession.Bytes(), e.Client,
+		e.Generation, e.Version, e.Reason, e.By.Kind, e.By.Account.Bytes(), e.By.Session.Bytes(), e.By.Label}
 }
 
 func scanEvent(r rowScanner) (e exeunt.Event, err error) {
 	var when int64
-	err = r.Scan(&e.Seq, &when, &e.Kind, &e.Account, &e.Scope, &e.Session, &e.AppSession, &e.Client, &e.Generation, &e.Version,
-		&e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label)
+	err = r.Scan(&e.Seq, &when, &e.Kind, &e.Account, &e.Scope, &e.Session, &e.AppSession, &e.Client, &e.Generation,
+		&e.Version, &e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label)
 	e.At = at(when)
 	return e, err
 }

@@ -7,19 +7,20 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// maintenanceStep bounds how many rows one transaction of maintenance reads and
-// writes. Sign-outs on all nodes wait behind it, so it must stay short whatever
-// the size of an account or of the installation: what there is to do is found on a
-// reading connection, and the transaction writes rows by their keys.
+// maintenanceStep bounds how many rows one transaction of maintenance reads and writes. Sign-outs on all nodes wait
+// behind it, so it must be short whatever the size of an account or of the installation: a reading connection finds
+// what there is to do, and the transaction writes rows by their keys.
 const maintenanceStep = 128
 
-// OverdueOf returns the account's sessions whose time has run out as far as the
-// database knows, at most limit.
-func (s *Store) OverdueOf(ctx context.Context, account exeunt.AccountID, now time.Time, limit int) ([]exeunt.Overdue, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen + s.idle THEN 'absolute' ELSE 'idle' END
+// OverdueOf returns at most limit of the account's sessions that have timed out by the stored activity.
+func (s *Store) OverdueOf(
+	ctx context.Context, account exeunt.AccountID, now time.Time, limit int,
+) ([]exeunt.Overdue, error) {
+	rows, err := s.read.QueryContext(ctx,
+		`SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen + s.idle THEN 'absolute' ELSE 'idle' END
 		FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.account_id = $2 AND s.ended_at IS NULL AND s.generation >= a.generation AND s.due <= $1 AND (s.seen + s.idle <= $1 OR s.expires <= $1)
-		LIMIT $3`, ms(now), account.Bytes(), limit)
+		WHERE s.account_id = $2 AND s.ended_at IS NULL AND s.generation >= a.generation AND s.due <= $1
+		AND (s.seen + s.idle <= $1 OR s.expires <= $1) LIMIT $3`, ms(now), account.Bytes(), limit)
 	return collect(rows, err, "overdue sessions", func(r rowScanner) (o exeunt.Overdue, err error) {
 		err = r.Scan(&o.Account, &o.Session, &o.Reason)
 		return o, err
@@ -27,12 +28,14 @@ func (s *Store) OverdueOf(ctx context.Context, account exeunt.AccountID, now tim
 }
 
 var (
-	dueRows = forMany(`WITH w (account, session, due) AS (VALUES `, `(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
-		UPDATE sessions SET due = w.due FROM w WHERE account_id = w.account AND sessions.id = w.session AND sessions.due < w.due`)
+	dueRows = forMany(`WITH w (account, session, due) AS (VALUES `,
+		`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
+		UPDATE sessions SET due = w.due FROM w WHERE account_id = w.account AND sessions.id = w.session
+			AND sessions.due < w.due`)
 	deleteRows = forMany(`DELETE FROM sessions WHERE id IN (`, `CAST(? AS BLOB)`, `) AND ended_at IS NOT NULL`)
 )
 
-// dueSession is a session that it is time to look at.
+// dueSession is a session that maintenance must look at.
 type dueSession struct {
 	account exeunt.AccountID
 	session exeunt.SessionID
@@ -41,12 +44,12 @@ type dueSession struct {
 	over    bool // it has ended and its retention is over
 }
 
-// WorkOffDue looks at a bounded number of sessions that are due. Those whose time
-// has run out it returns, to be declared ended. Those that were active meanwhile are
-// put off until their time may run out, and those that have ended until their
-// retention is over; then they are deleted. more reports whether there may be more
-// of them.
-func (s *Store) WorkOffDue(ctx context.Context, r Retention, now time.Time) (overdue []exeunt.Overdue, more bool, err error) {
+// WorkOffDue looks at a bounded number of sessions that are due. It returns those that have timed out, to be
+// declared ended. Those that were active meanwhile are due again when they may time out, and those that have ended
+// when their retention is over; then they are deleted. more reports whether there may be more.
+func (s *Store) WorkOffDue(
+	ctx context.Context, r Retention, now time.Time,
+) (overdue []exeunt.Overdue, more bool, err error) {
 	list, err := s.dueSessions(ctx, r, now)
 	if err != nil {
 		return nil, false, err
@@ -69,21 +72,23 @@ func (s *Store) WorkOffDue(ctx context.Context, r Retention, now time.Time) (ove
 			}); err != nil {
 				return err
 			}
-			return deleteRows.exec(t, len(over), func(to []any, row int) []any { return append(to, over[row].session.Bytes()) })
+			return deleteRows.exec(t, len(over),
+				func(to []any, row int) []any { return append(to, over[row].session.Bytes()) })
 		})
 	}
 	return overdue, len(list) == maintenanceStep, err
 }
 
-// unwrittenPause is when to look again at a session whose end is not written in its
-// own row yet, in milliseconds.
+// unwrittenPause is after how long, in milliseconds, to look again at a session whose end is not written into its
+// row yet.
 const unwrittenPause = 60_000
 
 func (s *Store) dueSessions(ctx context.Context, r Retention, now time.Time) ([]dueSession, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT s.account_id, s.id, s.seen + s.idle, s.expires, COALESCE(s.ended_at, 0),
+	rows, err := s.read.QueryContext(ctx,
+		`SELECT s.account_id, s.id, s.seen + s.idle, s.expires, COALESCE(s.ended_at, 0),
 		s.generation < (SELECT a.generation FROM accounts a WHERE a.id = s.account_id)
 		FROM sessions s WHERE s.due <= $1 ORDER BY s.due LIMIT $2`, ms(now), maintenanceStep)
-	return collect(rows, err, "sessions that are due", func(row rowScanner) (d dueSession, err error) {
+	return collect(rows, err, "due sessions", func(row rowScanner) (d dueSession, err error) {
 		var idle, expires, ended int64
 		var together bool
 		if err := row.Scan(&d.account, &d.session, &idle, &expires, &ended, &together); err != nil {
@@ -106,8 +111,8 @@ func (s *Store) dueSessions(ctx context.Context, r Retention, now time.Time) ([]
 	})
 }
 
-// latest is when to look at a session next whose time may run out at that moment:
-// no later than its retention would be over if it ended now.
+// latest is when to look at a session next that may time out at end: no later than its retention would be over if it
+// ended now.
 func (r Retention) latest(end int64, now time.Time) int64 {
 	return min(end, ms(now.Add(r.Ended)))
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Ending everything again and again, when nobody is left to end, costs whoever
-// writes the ends into the rows next to nothing.
+// Ending everything again and again, when nobody is left to end, costs whoever writes the ends into the rows next to
+// nothing.
 func TestEndsOfNobodyAreWrittenTogether(t *testing.T) { onEachEngine(t, endsOfNobody) }
 
 func endsOfNobody(t *testing.T, s *testStore) {
@@ -38,7 +38,8 @@ func endsOfNobody(t *testing.T, s *testStore) {
 	if n := s.count(`SELECT touched FROM log_head`) - before; n > 8 {
 		t.Errorf("%d ends of nobody were written in %d transactions", empty, n)
 	}
-	if head, written := s.count(`SELECT seq FROM log_head`), s.count(`SELECT ends_written FROM log_head`); head != written {
+	if head, written := s.count(`SELECT seq FROM log_head`), s.count(`SELECT ends_written
+		FROM log_head`); head != written {
 		t.Errorf("written up to %d of %d", written, head)
 	}
 	for _, v := range []exeunt.Session{v, w} {
@@ -46,21 +47,22 @@ func endsOfNobody(t *testing.T, s *testStore) {
 			t.Error("an ended session's row was passed over")
 		}
 	}
-	if got, err := s.Session(t.Context(), a.ID, v.ID); err != nil || got.End == nil || got.End.Reason != exeunt.ReasonDisabled {
+	if got, err := s.Session(t.Context(), a.ID, v.ID); err != nil || got.End == nil ||
+		got.End.Reason != exeunt.ReasonDisabled {
 		t.Errorf("the end is not the first one's: %+v, %v", got.End, err)
 	}
 	s.checkLog()
 }
 
-// Maintenance looks at a session again when its time may have run out, and at one
-// that has ended when its retention is over; it reads neither over and over.
+// Maintenance looks at a session again when it may have timed out, and at an ended one when its retention is over.
 func TestSessionsAreLookedAtOnce(t *testing.T) { onEachEngine(t, sessionsAreLookedAtOnce) }
 
 func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	a := s.account()
 	busy, idle, ended := s.session(a.ID), s.session(a.ID), s.session(a.ID) // idle 1 h
 	s.end(endOne(ended))
-	if err := s.SaveActivity(t.Context(), []exeunt.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
+	if err := s.SaveActivity(t.Context(),
+		[]exeunt.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
 	now, r := epoch.Add(time.Hour), Retention{Ended: 2 * time.Hour, Audit: 2 * time.Hour}
@@ -80,7 +82,8 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	if list, n := work(now.Add(-time.Millisecond)); n != 0 || len(list) != 0 {
 		t.Errorf("%d transactions before it is time, overdue %+v", n, list)
 	}
-	if list, n := work(now); n != 1 || len(list) != 1 || list[0].Session != idle.ID || list[0].Reason != exeunt.ReasonIdle {
+	if list, n := work(now); n != 1 || len(list) != 1 || list[0].Session != idle.ID ||
+		list[0].Reason != exeunt.ReasonIdle {
 		t.Errorf("%d transactions for two sessions, overdue %+v", n, list)
 	}
 	if list, n := work(now); n != 0 || len(list) != 1 {
@@ -89,7 +92,8 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	next := func(v exeunt.Session) int64 {
 		return s.count(`SELECT due FROM sessions WHERE id = $1`, v.ID.Bytes())
 	}
-	if next(busy) != ms(now.Add(30*time.Minute)) || next(idle) != ms(now) || next(ended) != ms(epoch.Add(time.Minute+r.Ended))+1 {
+	if next(busy) != ms(now.Add(30*time.Minute)) || next(idle) != ms(now) ||
+		next(ended) != ms(epoch.Add(time.Minute+r.Ended))+1 {
 		t.Errorf("looked at next at %d, %d and %d", next(busy), next(idle), next(ended))
 	}
 	if list, _ := work(now.Add(30 * time.Minute)); len(list) != 2 {
@@ -121,8 +125,7 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	s.checkLog()
 }
 
-// A session with a long idle timeout is kept no longer than the retention after it
-// was ended.
+// A session with a long idle timeout is stored no longer than the retention after its end.
 func TestRetentionIsShorterThanAnIdleTimeout(t *testing.T) { onEachEngine(t, shortRetention) }
 
 func shortRetention(t *testing.T, s *testStore) {
@@ -158,9 +161,8 @@ func shortRetention(t *testing.T, s *testStore) {
 	}
 }
 
-// Neither an ending nor activity changes what an index of sessions is about, but
-// for when the sweep looks next. Otherwise each would write a page of every index
-// there is.
+// Neither an ending nor activity changes what an index of sessions is about, but for when maintenance looks next.
+// Otherwise each would write a page of every index there is.
 func TestEndingsAndActivityChangeNoIndex(t *testing.T) { onEachEngine(t, changeNoIndex) }
 
 func changeNoIndex(t *testing.T, s *testStore) {
@@ -216,14 +218,15 @@ func manyEndedTogether(t *testing.T, s *testStore) {
 			t.Fatal(err)
 		}
 	}
-	if n := s.count(`SELECT count(*) FROM sessions`); n != 2 || s.count(`SELECT count(*) FROM sessions WHERE id = $1 OR id = $2`, stays.ID.Bytes(), later.ID.Bytes()) != 2 {
+	if n := s.count(`SELECT count(*) FROM sessions`); n != 2 ||
+		s.count(`SELECT count(*) FROM sessions WHERE id = $1 OR id = $2`, stays.ID.Bytes(), later.ID.Bytes()) != 2 {
 		t.Errorf("%d sessions are left, want the two live ones", n)
 	}
 	s.checkLog()
 }
 
-// Each session's row tells of the event that ended it, the first after its birth,
-// also when a round has several events of the account, and when it is begun anew.
+// Each session's row tells of the event that ended it, the first after its birth, also when a round has several
+// events of the account, and when it is begun anew.
 func TestEndsAreThoseOfTheFirstEvent(t *testing.T) { onEachEngine(t, endsOfTheFirstEvent) }
 
 func endsOfTheFirstEvent(t *testing.T, s *testStore) {
@@ -244,7 +247,8 @@ func endsOfTheFirstEvent(t *testing.T, s *testStore) {
 	s = s.reopen()
 	s.writeEnds()
 	for id, reason := range want {
-		if n := s.count(`SELECT count(*) FROM sessions WHERE id = $1 AND ended_reason = $2`, id.Bytes(), string(reason)); n != 1 {
+		if n := s.count(`SELECT count(*) FROM sessions WHERE id = $1 AND ended_reason = $2`, id.Bytes(),
+			string(reason)); n != 1 {
 			t.Errorf("a session that ended by %s says something else", reason)
 		}
 	}

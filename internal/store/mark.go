@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// LeaveMark leaves a new name in the database. Whatever was read from it before
-// belongs to every history that has the name: an older database that is put
-// back, and goes on otherwise, has not.
+// LeaveMark stores a new random mark in the database. Every history that has the mark has also what was read before
+// it. An older database that is restored does not have it.
 func (s *Store) LeaveMark(ctx context.Context, now time.Time) (mark []byte, err error) {
 	mark = make([]byte, 16)
 	rand.Read(mark)
@@ -18,8 +17,7 @@ func (s *Store) LeaveMark(ctx context.Context, now time.Time) (mark []byte, err 
 	})
 }
 
-// HasMark reports whether a name was left in this history. Names are kept for a
-// little longer than events.
+// HasMark reports whether this history has a mark. Marks are stored a little longer than events.
 func (s *Store) HasMark(ctx context.Context, mark []byte) (has bool, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM marks WHERE id = $1)`, mark).Scan(&has)
 	return has, unavailable("mark", err)

@@ -26,15 +26,15 @@ func wantMoved(t *testing.T, err error) {
 	if !errors.As(err, new(movedError)) {
 		t.Fatalf("a file that was copied: %v", err)
 	}
-	for _, words := range []string{"Nothing was changed", "EXEUNT_DATABASE_FILE", "exeunt copy --take-back --from sqlite:/"} {
+	for _, words := range []string{"Nothing was changed", "EXEUNT_DATABASE_FILE",
+		"exeunt copy --take-back --from sqlite:/"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("it does not say %q: %v", words, err)
 		}
 	}
 }
 
-// A node that started on a file again after everything was copied would accept
-// what has ended in the database since.
+// A node that started on a file again after everything was copied would accept what has ended in the database since.
 func TestNothingOpensAFileThatWasCopied(t *testing.T) {
 	file := newStore(t)
 	v := file.session(file.account().ID)
@@ -100,12 +100,13 @@ func TestACopyThatFailsLeavesTheFile(t *testing.T) {
 		t.Errorf("after a copy that failed: %v", err)
 	}
 
-	// One that is complete, and cannot be marked, says what not to do.
+	// When the copy is complete but the file cannot be marked, the error says so.
 	file = file.reopen()
 	file.exec(`CREATE TRIGGER full BEFORE INSERT ON marks BEGIN SELECT RAISE(ABORT, 'no'); END`)
 	file.Close()
 	c.Told = func(Copied) {}
-	if err := Copy(t.Context(), c); err == nil || !strings.Contains(err.Error(), "everything was copied") || !strings.Contains(err.Error(), "start no node on it again") {
+	if err := Copy(t.Context(), c); err == nil || !strings.Contains(err.Error(), "everything was copied") ||
+		!strings.Contains(err.Error(), "start no node on it again") {
 		t.Errorf("without a mark: %v", err)
 	}
 	s := openStore(t, c.To)
@@ -114,7 +115,8 @@ func TestACopyThatFailsLeavesTheFile(t *testing.T) {
 	}
 
 	missing := strings.TrimPrefix(file.url, "sqlite:") + "x"
-	for _, err := range []error{Copy(t.Context(), copying("sqlite:"+missing, c.To)), TakeBack(t.Context(), "sqlite:"+missing)} {
+	for _, err := range []error{Copy(t.Context(), copying("sqlite:"+missing, c.To)),
+		TakeBack(t.Context(), "sqlite:"+missing)} {
 		if err == nil || !strings.Contains(err.Error(), "there is no file") {
 			t.Errorf("of a file that is not there: %v", err)
 		}

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// There is one way to end a session in SQL, for one as for many, on both engines,
-// and one way to record an event.
+// There is one way to end a session in SQL, for one as for many, on both engines, and one way to record an event.
 func TestThereIsOneWayToEndASession(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

@@ -36,7 +36,8 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 func TestCommitsWaitForTheDisk(t *testing.T) {
 	s := newStore(t)
 	s.account() // so that the committer has its connection
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "wal_autocheckpoint": "0", "journal_size_limit": strconv.Itoa(walLimit)} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1",
+		"wal_autocheckpoint": "0", "journal_size_limit": strconv.Itoa(walLimit)} {
 		var got string
 		if err := s.tx.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, want %s (%v)", pragma, got, want, err)
@@ -64,7 +65,8 @@ func TestOpeningWhatIsNoDatabase(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database ", 500)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), Options{URL: SQLiteURL(path), Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := Open(t.Context(), Options{URL: SQLiteURL(path), Log: slog.New(slog.DiscardHandler)}); err == nil ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -20,9 +20,11 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-var errUnreadable = errors.New("it cannot be read as postgres://USER:PASSWORD@HOST/NAME. Signs other than letters and digits in a name or password are written as %40 for @, %3A for :, %2F for /; sslmode and sslrootcert must be what libpq knows, and files that they name must be there")
+var errUnreadable = errors.New("invalid URL: use postgres://USER:PASSWORD@HOST/NAME. In a name or password write " +
+	"%40 for @, %3A for : and %2F for /. sslmode and sslrootcert must have values that libpq accepts, " +
+	"and the files that they name must exist")
 
-// name tells the database without its password.
+// name is the database's address without its password.
 func (e *postgresEngine) name() string {
 	var at []string
 	for _, one := range hosts(e.config) {
@@ -31,16 +33,15 @@ func (e *postgresEngine) name() string {
 	return "postgres://" + e.config.User + "@" + strings.Join(at, ",") + "/" + e.config.Database
 }
 
-// mustKnowServer refuses a server elsewhere that does not prove who it is.
-// Somebody on the way could take its place, read the password, and declare any
-// token to be a live session (OWASP ASVS 5.0, 12.3.2; libpq's "prefer" falls
-// back to no TLS at all). Whoever trusts the network says so in the URL.
-func mustKnowServer(c *pgx.ConnConfig, opt Options) error {
+// mustVerifyServer refuses a remote server that does not prove its identity. Somebody on the way could impersonate
+// it, read the password, and declare any token to be a live session (OWASP ASVS 5.0, 12.3.2; libpq's "prefer" falls
+// back to no TLS at all). If the network is trusted, the URL must say so.
+func mustVerifyServer(c *pgx.ConnConfig, opt Options) error {
 	for _, one := range hosts(c) {
 		if strings.LastIndexByte(one.Host, '@') > 0 {
-			return errUnreadable // the rest of a password that has an @
+			return errUnreadable // a password that has an @
 		}
-		if isHere(one.Host) {
+		if isLocal(one.Host) {
 			continue
 		}
 		for _, way := range append([]*pgconn.FallbackConfig{{TLSConfig: one.TLSConfig}}, one.Fallbacks...) {
@@ -49,18 +50,19 @@ func mustKnowServer(c *pgx.ConnConfig, opt Options) error {
 			}
 			mode := sslMode(opt.URL)
 			if mode != "disable" && mode != "require" {
-				return fmt.Errorf("host %s would not have to prove that it is the database: whoever is on the way could read the password and invent sessions. "+
-					"Put sslmode=verify-full in the URL, and sslrootcert=FILE if its certificate is of an authority of your own; on a network that you trust, say so with sslmode=disable", one.Host)
+				return fmt.Errorf("host %s would not have to prove that it is the database: somebody on the way could "+
+					"read the password and invent sessions. Put sslmode=verify-full in the URL, and sslrootcert=FILE if your "+
+					"own authority signed its certificate; on a network that you trust, use sslmode=disable", one.Host)
 			}
-			opt.Log.Warn("the database's server is not asked to prove who it is", "host", one.Host, "sslmode", mode, "better", "sslmode=verify-full")
+			opt.Log.Warn("the database's server does not have to prove its identity", "host", one.Host, "sslmode", mode,
+				"better", "sslmode=verify-full")
 			break
 		}
 	}
 	return nil
 }
 
-// sslMode returns what is asked for in so many words, "" for nothing. (pgx has
-// only what follows from it.)
+// sslMode returns the mode that the URL or environment sets, "" for none. (pgx has only what follows from it.)
 func sslMode(rawURL string) string {
 	if u, err := url.Parse(rawURL); err == nil && u.Query().Has("sslmode") {
 		return u.Query().Get("sslmode")
@@ -73,13 +75,14 @@ func sslMode(rawURL string) string {
 
 var sslModeIn = regexp.MustCompile(`[?&]sslmode=([a-z-]+)`)
 
-// isHere reports whether a host is this machine: a socket or a loopback address.
-func isHere(host string) bool {
+// isLocal reports whether a host is this machine: a socket or a loopback address.
+func isLocal(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || err == nil && ip.IsLoopback()
+	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" ||
+		err == nil && ip.IsLoopback()
 }
 
-// verified: with sslmode=verify-ca pgx checks the chain by a function of its own.
+// verified reports whether TLS checks the server's certificate: pgx does so by a function with sslmode=verify-ca.
 func verified(c *tls.Config) bool {
 	return c != nil && (!c.InsecureSkipVerify || c.VerifyPeerCertificate != nil)
 }
@@ -88,7 +91,7 @@ func verified(c *tls.Config) bool {
 func hosts(c *pgx.ConnConfig) (out []*pgx.ConnConfig) {
 	all := append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}, c.Fallbacks...)
 	for _, f := range all {
-		// The same server comes twice when it may be spoken to with TLS or without.
+		// The same server is listed twice when it may be spoken to with TLS or without.
 		if n := len(out); n > 0 && out[n-1].Host == f.Host && out[n-1].Port == f.Port {
 			out[n-1].Fallbacks = append(out[n-1].Fallbacks, f)
 			continue
@@ -100,10 +103,11 @@ func hosts(c *pgx.ConnConfig) (out []*pgx.ConnConfig) {
 	return out
 }
 
-// first has all servers asked at once and takes the first that can be used. One
-// that is gone does not always refuse: a lost machine is silent, and asked
-// before the others it would use up the time that there is for all of them.
-func first[C any](ctx context.Context, n int, connect func(context.Context, int) (C, error), hangUp func(C)) (c C, err error) {
+// first asks all servers at once and takes the first that answers. A lost machine does not refuse but is silent, and
+// asked before the others it would use up all of the time.
+func first[C any](
+	ctx context.Context, n int, connect func(context.Context, int) (C, error), hangUp func(C),
+) (c C, err error) {
 	if n == 1 {
 		return connect(ctx, 0)
 	}
@@ -142,11 +146,13 @@ func first[C any](ctx context.Context, n int, connect func(context.Context, int)
 // dial connects to whichever server of a configuration is the primary.
 func dial(ctx context.Context, c *pgx.ConnConfig) (*pgx.Conn, error) {
 	each := hosts(c)
-	return first(ctx, len(each), func(ctx context.Context, i int) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, each[i]) },
-		func(c *pgx.Conn) { c.Close(context.Background()) })
+	return first(ctx, len(each), func(ctx context.Context, i int) (*pgx.Conn,
+		error) {
+		return pgx.ConnectConfig(ctx, each[i])
+	}, func(c *pgx.Conn) { c.Close(context.Background()) })
 }
 
-// anyHost is dial for a pool.
+// anyHost is dial for a connection pool.
 type anyHost []driver.Connector
 
 func openDB(c *pgx.ConnConfig, opts ...stdlib.OptionOpenDB) *sql.DB {
@@ -159,8 +165,9 @@ func openDB(c *pgx.ConnConfig, opts ...stdlib.OptionOpenDB) *sql.DB {
 
 // Connect opens a connection (driver.Connector).
 func (a anyHost) Connect(ctx context.Context) (driver.Conn, error) {
-	return first(ctx, len(a), func(ctx context.Context, i int) (driver.Conn, error) { return a[i].Connect(ctx) }, func(c driver.Conn) { c.Close() })
+	return first(ctx, len(a), func(ctx context.Context, i int) (driver.Conn, error) { return a[i].Connect(ctx) },
+		func(c driver.Conn) { c.Close() })
 }
 
-// Driver is of no use here (driver.Connector).
+// Driver is not used (driver.Connector).
 func (a anyHost) Driver() driver.Driver { return a[0].Driver() }

@@ -17,7 +17,8 @@ import (
 
 func refusedOpening(t *testing.T, url string, says ...string) {
 	t.Helper()
-	s, err := Open(t.Context(), Options{URL: url, Committed: func([]exeunt.Event) error { return nil }, Log: slog.New(slog.DiscardHandler)})
+	s, err := Open(t.Context(), Options{URL: url, Committed: func([]exeunt.Event) error { return nil },
+		Log: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		s.Close()
 		t.Fatalf("%s was opened", url)
@@ -33,21 +34,21 @@ func refusedOpening(t *testing.T, url string, says ...string) {
 }
 
 func TestDatabasesThatCannotBeOpened(t *testing.T) {
-	const want = "want sqlite:PATH or postgres://"
+	const want = "use sqlite:PATH or postgres://"
 	for url, says := range map[string]string{
 		"":                           want,
-		"mysql://root:hunter2@x/y":   `no engine is called "mysql"`,
-		"sqlite:":                    "wants the path of a file",
-		"postgres://a:hunter2@[::/y": "cannot be read as postgres://",
+		"mysql://root:hunter2@x/y":   `unknown engine "mysql"`,
+		"sqlite:":                    "the path of a file",
+		"postgres://a:hunter2@[::/y": "use postgres://",
 		"postgres://a:hunter2@127.0.0.1:1/y?sslmode=disable": "postgres://a@127.0.0.1:1/y: ",
 		"/var/lib/exeunt.db": want,
 		// A password may stand anywhere.
 		"postgres://127.0.0.1:1/y?user=a&password=hunter2&sslmode=disable":                       "postgres://a@127.0.0.1:1/y: ",
 		"postgres://a:x%40hunter2@127.0.0.1:1/y":                                                 "connection refused",
-		"postgres://a:x@hunter2@127.0.0.1:1/y":                                                   "cannot be read as postgres://",
+		"postgres://a:x@hunter2@127.0.0.1:1/y":                                                   "use postgres://",
 		"postgres://a:x@127.0.0.1:1/y?sslmode=disable&sslpassword=hunter2":                       "connection refused",
-		"postgres://a:x@127.0.0.1:1/y?sslmode=verify-full&sslrootcert=/none&sslpassword=hunter2": "cannot be read as postgres://",
-		"postgres://a:hunter2@127.0.0.1:1,127.0.0.1:2/y?sslmode=hunter2":                         "cannot be read as postgres://",
+		"postgres://a:x@127.0.0.1:1/y?sslmode=verify-full&sslrootcert=/none&sslpassword=hunter2": "use postgres://",
+		"postgres://a:hunter2@127.0.0.1:1,127.0.0.1:2/y?sslmode=hunter2":                         "use postgres://",
 		"postgres:host=127.0.0.1 port=1 user=a password=hunter2":                                 "",
 		"host=h password=hunter2:x":                                                              want,
 	} {
@@ -55,8 +56,7 @@ func TestDatabasesThatCannotBeOpened(t *testing.T) {
 	}
 }
 
-// A server on another machine must prove who it is, unless the URL says that
-// it need not.
+// A server on another machine must prove who it is, unless the URL says that it need not.
 func TestAServerElsewhereMustProveItself(t *testing.T) {
 	const refused = "sslmode=verify-full"
 	for url, ok := range map[string]bool{
@@ -83,7 +83,8 @@ func TestAServerElsewhereMustProveItself(t *testing.T) {
 		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), refused) {
 			t.Errorf("%s: %v", url, err)
 		}
-		if less := strings.Contains(url, "=require") || strings.Contains(url, "=disable"); less != strings.Contains(said.String(), "level=WARN") {
+		if less := strings.Contains(url, "=require") ||
+			strings.Contains(url, "=disable"); less != strings.Contains(said.String(), "level=WARN") {
 			t.Errorf("%s: the log says %q", url, said.String())
 		}
 	}
@@ -104,8 +105,8 @@ func TestAWeakCommitIsMadeDurable(t *testing.T) {
 	}
 }
 
-// A commit that is known here, and was not waited for, may be lost with this
-// server: nobody is told that it is recorded, and repeating it is harmless.
+// A commit that did not wait for the standby may be lost with this server: the store does not confirm it, and
+// repeating it is harmless.
 func TestACancelledWaitForTheStandbyIsNotConfirmed(t *testing.T) {
 	server := testpg.New(t)
 	s := openStore(t, server.NewDatabase(t))
@@ -118,8 +119,8 @@ func TestACancelledWaitForTheStandbyIsNotConfirmed(t *testing.T) {
 	stop := func() {
 		server.Exec(t, "postgres", `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)
 	}
-	// whileWaiting makes a commit and does something once it waits. It reports
-	// the commit's outcome, and whether it waited.
+	// whileWaiting makes a commit and does something once it waits. It reports the commit's outcome, and whether it
+	// waited.
 	whileWaiting := func(commit func() error, do func()) (waited bool, err error) {
 		done := make(chan error, 1)
 		go func() { done <- commit() }()
@@ -165,8 +166,8 @@ func TestACancelledWaitForTheStandbyIsNotConfirmed(t *testing.T) {
 	s.checkLog()
 }
 
-// What the wait for a standby that never comes costs is the patience of one
-// attempt; then it is unknown, not an endless wait.
+// What the wait for a standby that never comes costs is the patience of one attempt; then it is unknown, not an
+// endless wait.
 func TestAServerThatIsAway(t *testing.T) {
 	server := testpg.New(t)
 	s := openStore(t, server.NewDatabase(t))
@@ -194,8 +195,8 @@ func TestAServerThatIsAway(t *testing.T) {
 	s.checkLog()
 }
 
-// Connections are cut at random moments while several nodes end sessions. What
-// was confirmed is recorded, what was refused is not, and the log has no hole.
+// Connections are cut at random moments while several nodes end sessions. What was confirmed is recorded, what was
+// refused is not, and the log has no hole.
 func TestConnectionsThatBreak(t *testing.T) {
 	server := testpg.New(t)
 	url := server.NewDatabase(t)
@@ -236,8 +237,8 @@ type endTold struct {
 	err     error
 }
 
-// endWhileConnectionsBreak has eight callers on each node end 30 sessions each,
-// while the connections are cut again and again.
+// endWhileConnectionsBreak has eight callers on each node end 30 sessions each, while the connections are cut again
+// and again.
 func endWhileConnectionsBreak(t *testing.T, server *testpg.Server, nodes []*testStore) (answers []endTold) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -269,7 +270,9 @@ func endWhileConnectionsBreak(t *testing.T, server *testpg.Server, nodes []*test
 			case <-stop:
 				return
 			case <-time.After(time.Duration(rand.IntN(3000)) * time.Microsecond):
-				server.Exec(t, "postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exeunt' AND query NOT LIKE '%pg_terminate%'`)
+				server.Exec(t, "postgres",
+					`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exeunt'
+					AND query NOT LIKE '%pg_terminate%'`)
 			}
 		}
 	})
@@ -291,8 +294,7 @@ func (s *testStore) reconnect() {
 	}
 }
 
-// A node that stops in the middle of a transaction holds up the others only
-// until the server gives its transaction up.
+// A node that stops in the middle of a transaction delays the others only for a short while.
 func TestANodeThatStopsDoesNotStopTheOthers(t *testing.T) {
 	server := testpg.New(t)
 	url := server.NewDatabase(t)
@@ -317,8 +319,8 @@ func TestANodeThatStopsDoesNotStopTheOthers(t *testing.T) {
 	other.checkLog()
 }
 
-// Endings that share a transaction share its doubt: when its commit has not
-// waited for the standby, none of them is told that it is recorded.
+// Endings that share a transaction share its outcome: when its commit has not waited for the standby, none of them
+// is told that it is recorded.
 func TestManyEndingsWhoseCommitDidNotWait(t *testing.T) {
 	s := openStore(t, testpg.NewDatabase(t))
 	a := s.account()
@@ -333,7 +335,7 @@ func TestManyEndingsWhoseCommitDidNotWait(t *testing.T) {
 	calls := 0
 	s.beforeCommit = func() error {
 		if calls++; calls == 2 { // the first is that of hold
-			s.engine.(*postgresEngine).cut.Store(true)
+			s.engine.(*postgresEngine).unreplicated.Store(true)
 		}
 		return nil
 	}
@@ -356,8 +358,8 @@ func TestManyEndingsWhoseCommitDidNotWait(t *testing.T) {
 	}
 }
 
-// When the database has moved, many endings at once go to where it is, as one
-// does: they are not sent to a server that may have fallen silent.
+// When the database has moved, many endings at once go to where it is, as one does: they are not sent to a server
+// that may have fallen silent.
 func TestManyEndingsFollowTheDatabase(t *testing.T) {
 	s := openStore(t, testpg.NewDatabase(t))
 	a := s.account()

@@ -6,33 +6,35 @@ import (
 	"time"
 )
 
-// Retention says how long what is over is kept.
+// Retention says how long rows of what is over are stored.
 type Retention struct {
 	Ended time.Duration // ended sessions and app sessions
-	Audit time.Duration // audit entries; the events are among them. No shorter than Ended
+	Audit time.Duration // audit entries, events included; no shorter than Ended
 }
 
-// stale is how to find the rows of each table that are older than the retention
-// allows, at most $2 of them by their keys, and how to delete them. Finding reads no
-// more than it finds: it follows an index, or looks at the oldest rows of a table that
-// grows at its end. Deleting goes by the keys, whatever the planner thinks of the table.
-var stale = []struct {
+// oldRows says how to find the rows of each table that are older than the retention allows, at most $2 of them by
+// their keys, and how to delete them. Finding reads no more than it finds: it follows an index, or looks at the
+// oldest rows of a table that grows at its end. Deleting goes by the keys, whatever the planner thinks of the table.
+var oldRows = []struct {
 	table, find string
 	before      func(Retention, time.Time) time.Time
 	drop        *manyRows
 }{
-	{"app_sessions", `SELECT token_hash FROM app_sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`, Retention.ended, dropBy("app_sessions", "token_hash")},
+	{"app_sessions", `SELECT token_hash FROM app_sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`,
+		Retention.ended, dropBy("app_sessions", "token_hash")},
 	{"codes", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("codes", "hash")},
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},
 	{"outcomes", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore,
 		forManyBetween(" OR ", `DELETE FROM outcomes WHERE `, `actor = ? AND key = ?`, ``)},
 	{"nodes", `SELECT id FROM nodes WHERE at < $1 LIMIT $2`, dayBefore, dropBy("nodes", "id")},
 	{"marks", `SELECT id FROM marks WHERE at < $1 LIMIT $2`, Retention.marks, dropBy("marks", "id")},
-	{"audit", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) AS oldest WHERE at < $1`, Retention.audit, dropBy("audit", "id")},
-	// An event outlives the sessions it explains, and the last one stays: by it
-	// other nodes tell whether the log is still the one that they follow.
+	{"audit", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) AS oldest WHERE at < $1`,
+		Retention.audit, dropBy("audit", "id")},
+	// An event is stored longer than the sessions it ended, and the last event stays: other nodes use it to check
+	// that the log is still the one they follow.
 	{"events", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1
-		AND seq <= (SELECT ends_written FROM log_head WHERE id = 1) AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.audit, dropBy("events", "seq")},
+		AND seq <= (SELECT ends_written FROM log_head WHERE id = 1)
+		AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.audit, dropBy("events", "seq")},
 }
 
 func dropBy(table, key string) *manyRows {
@@ -44,11 +46,10 @@ func (r Retention) audit(now time.Time) time.Time    { return now.Add(-r.Audit) 
 func (r Retention) marks(now time.Time) time.Time    { return r.audit(now).Add(-24 * time.Hour) } // longer than events
 func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
 
-// Purge deletes a bounded number of rows that are older than the retention
-// allows, but sessions, see WorkOffDue. It returns how many: 0 when there is nothing
-// left to do, and then it has written nothing.
+// Purge deletes a bounded number of rows that are older than the retention allows, except sessions, which WorkOffDue
+// deletes. It returns how many; 0 means that nothing is left to do, and then it has written nothing.
 func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (deleted int64, err error) {
-	for _, st := range stale {
+	for _, st := range oldRows {
 		rows, found := s.read.QueryContext(ctx, st.find, ms(st.before(r, now)), maintenanceStep)
 		keys, failed := collect(rows, found, "old "+st.table, st.drop.scan)
 		if len(keys) > 0 && failed == nil {
@@ -59,7 +60,7 @@ func (s *Store) Purge(ctx context.Context, r Retention, now time.Time) (deleted 
 		if failed == nil {
 			deleted += int64(len(keys))
 		}
-		err = cmp.Or(err, failed) // one is enough to say what is wrong
+		err = cmp.Or(err, failed) // the first says enough
 	}
 	return deleted, err
 }

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// reader asks the database on connections that cannot write. A server that
-// accepts and never answers counts as away after its patience.
+// reader queries the database on connections that cannot write. It gives up on a server that does not answer within
+// its patience.
 type reader struct {
 	*sql.DB
 	patience time.Duration // zero: for as long as the caller waits
 }
 
-// QueryRowContext is as sql.DB's.
+// QueryRowContext is sql.DB's, with a time limit.
 func (r reader) QueryRowContext(ctx context.Context, q string, args ...any) rowScanner {
 	ctx, cancel := r.limit(ctx)
 	return timedRow{r.DB.QueryRowContext(ctx, q, plain(args)...), cancel}
 }
 
-// QueryContext is as sql.DB's.
+// QueryContext is sql.DB's, with a time limit.
 func (r reader) QueryContext(ctx context.Context, q string, args ...any) (*timedRows, error) {
 	ctx, cancel := r.limit(ctx)
 	rows, err := r.DB.QueryContext(ctx, q, plain(args)...)

@@ -26,8 +26,7 @@ func aNewerSchemaIsRefused(t *testing.T, s *testStore) {
 	}
 }
 
-// Whoever waited long for a lock to change the schema would have everybody else wait
-// behind themselves.
+// Whoever waited long for a lock to change the schema would have everybody else wait behind themselves.
 func TestMigratingDoesNotWaitForLong(t *testing.T) {
 	s := openStore(t, testpg.NewDatabase(t))
 	s.Close()
@@ -42,7 +41,7 @@ func TestMigratingDoesNotWaitForLong(t *testing.T) {
 	if _, err := other.Exec(`CREATE TABLE marks (id BIGINT)`); err != nil {
 		t.Fatal(err)
 	}
-	refusedOpening(t, s.url, "another program keeps a table locked", "nothing is half done", "again")
+	refusedOpening(t, s.url, "another program has locked a table", "No step is half done", "again")
 	if err := other.Rollback(); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +52,7 @@ func TestMigratingDoesNotWaitForLong(t *testing.T) {
 	}
 }
 
-// A node that stops in the midst of it does not keep a table locked.
+// A node that stops in the middle of a migration leaves no table locked.
 func TestMigrationsHaveLimits(t *testing.T) {
 	s := openStore(t, testpg.NewDatabase(t))
 	s.Close()
@@ -61,7 +60,8 @@ func TestMigrationsHaveLimits(t *testing.T) {
 	tables := s.tables()
 	s.exec(`CREATE TABLE limits (idle text, locks text)`)
 	s.exec(`CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS
-		$$ BEGIN INSERT INTO limits VALUES (current_setting('idle_in_transaction_session_timeout'), current_setting('lock_timeout')); END $$`)
+		$$ BEGIN INSERT INTO limits VALUES (current_setting('idle_in_transaction_session_timeout'),
+		current_setting('lock_timeout')); END $$`)
 	s.exec(`CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION note()`)
 	s = openStore(t, s.url)
 	made := s.tables() - tables - 1 // that of the limits
@@ -74,14 +74,14 @@ func (s *testStore) tables() (n int64) {
 	s.t.Helper()
 	db, _, _ := s.outside()
 	defer db.Close()
-	if err := db.QueryRow(`SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`).Scan(&n); err != nil {
+	if err := db.QueryRow(`SELECT count(*) FROM pg_class WHERE relkind = 'r'
+		AND relnamespace = 'public'::regnamespace`).Scan(&n); err != nil {
 		s.t.Fatal(err)
 	}
 	return n
 }
 
-// Both engines have the same tables with the same columns: copying takes rows as they
-// are.
+// Both engines have the same tables with the same columns: copying takes rows as they are.
 func TestBothEnginesHaveTheSameColumns(t *testing.T) {
 	file, server := newStore(t), openStore(t, testpg.NewDatabase(t))
 	for _, table := range append([]string{"nodes"}, tables...) {
@@ -100,8 +100,7 @@ func TestBothEnginesHaveTheSameColumns(t *testing.T) {
 	}
 }
 
-// A password that is wrong is not told, and neither is it guessed at: the node
-// says what the server says.
+// The error for a wrong password is the server's and does not contain the password.
 func TestAWrongPassword(t *testing.T) {
 	server := testpg.New(t)
 	url := server.NewDatabase(t)
@@ -109,7 +108,8 @@ func TestAWrongPassword(t *testing.T) {
 		return "postgres://exeunt:" + password + url[len("postgres://exeunt"):]
 	}
 	server.Exec(t, "postgres", `ALTER USER exeunt PASSWORD 'right'`)
-	server.Exec(t, "postgres", `DO $$ BEGIN EXECUTE format('COPY (VALUES (%L)) TO %L', 'host all all 127.0.0.1/32 scram-sha-256', current_setting('hba_file')); END $$`)
+	server.Exec(t, "postgres", `DO $$ BEGIN EXECUTE format('COPY (VALUES (%L)) TO %L',
+		'host all all 127.0.0.1/32 scram-sha-256', current_setting('hba_file')); END $$`)
 	server.Exec(t, "postgres", `SELECT pg_reload_conf()`)
 	for server.Try(`SELECT 1`) == nil { // until it asks for a password
 	}

@@ -5,23 +5,21 @@ import (
 	"strings"
 )
 
-// manyRows is one statement in several lengths: with places for the values of that
-// many rows. One statement for many rows takes an engine a fraction of the time that
-// one for each takes, and the server one round trip.
+// manyRows is one statement for different numbers of rows. One statement for many rows takes a fraction of the time
+// of one for each, and one round trip to the server.
 type manyRows struct {
 	columns int
 	texts   [len(rowsAtOnce)]string
 }
 
-// rowsAtOnce are the numbers of rows there are statements for: any number is a
-// few of them, and few statements are kept prepared.
+// rowsAtOnce are the numbers of rows there are statements for. A few statements add up to any number, and few
+// statements stay prepared.
 var rowsAtOnce = [...]int{64, 8, 1}
 
-// forMany makes the statements that have the rows between two texts. row is one
-// row's: a ? is a place for a value.
+// forMany makes the statements from a text before the rows, one row's with a ? for each value, and a text after.
 func forMany(before, row, after string) *manyRows { return forManyBetween(", ", before, row, after) }
 
-// forManyBetween has something else between two rows.
+// forManyBetween separates the rows by another text than a comma.
 func forManyBetween(between, before, row, after string) *manyRows {
 	m := &manyRows{columns: strings.Count(row, "?")}
 	for i, n := range rowsAtOnce {
@@ -33,9 +31,9 @@ func forManyBetween(between, before, row, after string) *manyRows {
 				text.WriteString(between)
 			}
 			for part := range strings.SplitAfterSeq(row, "?") {
-				if place, ok := strings.CutSuffix(part, "?"); ok {
+				if text, ok := strings.CutSuffix(part, "?"); ok {
 					value++
-					part = place + "$" + strconv.Itoa(value)
+					part = text + "$" + strconv.Itoa(value)
 				}
 				text.WriteString(part)
 			}
@@ -46,7 +44,7 @@ func forManyBetween(between, before, row, after string) *manyRows {
 	return m
 }
 
-// each calls f for the statements that n rows take. args appends a row's values.
+// each calls f with the statements for n rows. args appends a row's values.
 func (m *manyRows) each(n int, args func(to []any, row int) []any, f func(q string, args []any) error) error {
 	list := make([]any, 0, min(n, rowsAtOnce[0])*m.columns)
 	for row, i := 0, 0; row < n; {

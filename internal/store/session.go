@@ -16,26 +16,25 @@ type NewSession struct {
 	Proof    exeunt.Proof
 	Replaces exeunt.SessionID // the live session of the same browser, if any
 	By       exeunt.Actor
-	Due      time.Time // when maintenance looks at it at the latest; zero: when its time may run out
+	Due      time.Time // when maintenance looks at it at the latest; zero: when it may time out
 }
 
-// StartSession inserts a session if the account is still as the proof saw it,
-// and in the same transaction ends the one it replaces. It returns the position
-// in the log that the insertion stands at. What might happen: nil;
-// ErrSignInAgain, when the account's generation, password or status has changed
-// since the proof; ErrUnavailable, ErrNotConfirmed.
+// StartSession inserts a session if the account is unchanged since the proof, and in the same transaction ends the
+// session it replaces. It returns the position of the insertion in the log. Outcomes: nil; ErrSignInAgain, when the
+// account's generation, password or status has changed since the proof; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 	var seq int64
 	var refused error
 	err := s.commit(ctx, func(t *tx) (err error) {
 		refused = nil
 		v := &n.Session
-		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods, proved_at,
-			started, seen, idle, expires, due, generation)
+		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address,
+			methods, proved_at, started, seen, idle, expires, due, generation)
 			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, generation FROM accounts
 			WHERE id = $1 AND generation = $14 AND credential_version = $15 AND status = 'active'`,
 			v.Account.Bytes(), v.ID.Bytes(), n.Hash[:], v.Kind, v.Label, v.UserAgent, addressText(v.Address),
-			v.Methods.String(), ms(v.Proved), ms(v.Started), v.Idle.Milliseconds(), ms(v.ExpiresAt), n.due(), n.Proof.Generation, n.Proof.CredentialVersion)
+			v.Methods.String(), ms(v.Proved), ms(v.Started), v.Idle.Milliseconds(), ms(v.ExpiresAt), n.due(),
+			n.Proof.Generation, n.Proof.CredentialVersion)
 		if err != nil {
 			return err
 		}
@@ -43,15 +42,16 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 			refused = exeunt.ErrSignInAgain
 			return nil
 		}
-		if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1 WHERE id = $1`, v.Account.Bytes()); err != nil {
+		if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1 WHERE id = $1`,
+			v.Account.Bytes()); err != nil {
 			return err
 		}
 		if err := t.replace(n); err != nil {
 			return err
 		}
 		seq = t.seq
-		return t.audit(exeunt.AuditEntry{At: v.Started, Account: v.Account, Action: exeunt.AuditSignIn, Session: v.ID, By: n.By,
-			Detail: string(v.Kind) + " " + v.Methods.String()})
+		return t.audit(exeunt.AuditEntry{At: v.Started, Account: v.Account, Action: exeunt.AuditSignIn, Session: v.ID,
+			By: n.By, Detail: string(v.Kind) + " " + v.Methods.String()})
 	})
 	if err != nil {
 		return 0, err
@@ -68,8 +68,7 @@ func (n *NewSession) due() int64 {
 	return due
 }
 
-// replace ends the session that the new one takes the place of. It may belong
-// to another account, and it may be gone already.
+// replace ends the session that the new one replaces. It may belong to another account, and may have ended already.
 func (t *tx) replace(n NewSession) error {
 	if n.Replaces.IsZero() {
 		return nil
@@ -79,39 +78,41 @@ func (t *tx) replace(n NewSession) error {
 	if !ok || err != nil {
 		return err
 	}
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: n.Replaces}, Reason: exeunt.ReasonReplaced}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: n.Replaces},
+		Reason: exeunt.ReasonReplaced}
 	by := exeunt.System()
 	by.Label = n.Session.Label
 	return t.end(newEnding(by, rev, Change{}, n.Session.Started))
 }
 
-// sessionColumns are what scanSession reads, of sessionTables; activeColumns are
-// enough, of activeTables, for sessions that have not ended.
+// sessionColumns are what scanSession reads from sessionTables; activeColumns and activeTables are enough for
+// sessions that have not ended.
 const (
 	sessionItself = `s.id, s.account_id, a.handle, s.kind, s.label, s.user_agent, s.address, s.methods, s.proved_at,
 	s.started, s.seen, s.idle, s.expires, s.generation, `
 	activeColumns  = sessionItself + `NULL, NULL, NULL, NULL, NULL`
-	sessionColumns = sessionItself + `COALESCE(s.ended_at, e.at), COALESCE(s.ended_reason, e.reason), COALESCE(s.ended_by, e.by_kind),
+	sessionColumns = sessionItself + `COALESCE(s.ended_at, e.at), COALESCE(s.ended_reason, e.reason),
+		COALESCE(s.ended_by, e.by_kind),
 	CASE WHEN s.ended_at IS NULL THEN e.by_session ELSE s.ended_by_session END, COALESCE(s.ended_by_label, e.by_label)`
 )
 
 const activeTables = ` FROM sessions s JOIN accounts a ON a.id = s.account_id`
 
-// sessionTables joins each session with its account and, when it was ended
-// together with others and its own row is not written yet, with the event that
-// ended it: the first of the account whose generation it was born before.
+// sessionTables joins each session with its account. A session that was ended together with others and whose row is
+// not written yet is joined with the event that ended it: the account's first with a higher generation.
 const sessionTables = activeTables + `
 	LEFT JOIN events e ON s.ended_at IS NULL AND s.generation < a.generation AND e.seq =
-		(SELECT min(x.seq) FROM events x WHERE x.account_id = s.account_id AND x.generation > s.generation AND x.generation > 0)`
+		(SELECT min(x.seq) FROM events x WHERE x.account_id = s.account_id 
+			AND x.generation > s.generation AND x.generation > 0)`
 
 func scanSession(row rowScanner, more ...any) (s exeunt.Session, err error) {
 	var proved, started, seen, idle, expires int64
 	var address, methods string
 	var end endScan
-	dest := []any{&s.ID, &s.Account, &s.Handle, &s.Kind, &s.Label, &s.UserAgent, &address, &methods, &proved, &started, &seen, &idle, &expires, &s.Generation,
-		&end.at, &end.reason, &end.by, &end.session, &end.label}
+	dest := []any{&s.ID, &s.Account, &s.Handle, &s.Kind, &s.Label, &s.UserAgent, &address, &methods, &proved, &started,
+		&seen, &idle, &expires, &s.Generation, &end.at, &end.reason, &end.by, &end.session, &end.label}
 	err = row.Scan(append(dest, more...)...)
-	s.Address, _ = netip.ParseAddr(address) // "" when it was not known
+	s.Address, _ = netip.ParseAddr(address) // "" is the zero address
 	s.Methods, s.Proved = exeunt.ParseMethods(methods), at(proved)
 	s.Started, s.Seen, s.ExpiresAt = at(started), at(seen), at(expires)
 	s.Idle = time.Duration(idle) * time.Millisecond
@@ -133,10 +134,11 @@ func (e *endScan) ended() *exeunt.Ended {
 		BySession: e.session, ByLabel: e.label.String}
 }
 
-// Session returns one session of the account with its app sessions, or
-// ErrNotFound, also when it is another account's.
+// Session returns one session of the account with its app sessions. It returns ErrNotFound also for another
+// account's session.
 func (s *Store) Session(ctx context.Context, account exeunt.AccountID, id exeunt.SessionID) (exeunt.Session, error) {
-	v, err := scanSession(s.read.QueryRowContext(ctx, `SELECT `+sessionColumns+sessionTables+` WHERE s.account_id = $1 AND s.id = $2`, account.Bytes(), id.Bytes()))
+	v, err := scanSession(s.read.QueryRowContext(ctx,
+		`SELECT `+sessionColumns+sessionTables+` WHERE s.account_id = $1 AND s.id = $2`, account.Bytes(), id.Bytes()))
 	if err != nil {
 		return v, notFound("session", err)
 	}
@@ -153,7 +155,8 @@ func (s *Store) AccountOf(ctx context.Context, id exeunt.SessionID) (a exeunt.Ac
 
 // Count returns how many accounts there are and how many sessions have not ended.
 func (s *Store) Count(ctx context.Context) (accounts, sessions int64, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT count(*), COALESCE(sum(live_sessions), 0) FROM accounts`).Scan(&accounts, &sessions)
+	err = s.read.QueryRowContext(ctx, `SELECT count(*), COALESCE(sum(live_sessions), 0) FROM accounts`).
+		Scan(&accounts, &sessions)
 	return accounts, sessions, unavailable("count", err)
 }
 
@@ -164,17 +167,18 @@ func addressText(a netip.Addr) string {
 	return a.String()
 }
 
-const loadColumns = `a.generation, a.profile_version, a.name, CASE WHEN a.email_confirmed = 1 THEN a.email ELSE '' END, a.display, s.token_hash,
-	(SELECT seq FROM log_head WHERE id = 1), `
+const loadColumns = `a.generation, a.profile_version, a.name, CASE WHEN a.email_confirmed = 1 THEN a.email ELSE '' END,
+	a.display, s.token_hash, (SELECT seq FROM log_head WHERE id = 1), `
 
 const loadSession = `SELECT ` + loadColumns + sessionColumns + sessionTables + ` WHERE s.token_hash = $1`
 
-// Load returns what the token with that hash stands for, together with the
-// position in the log of the very snapshot it was read from, or ErrNotFound.
+// Load returns the session or app session of the token with that hash, with the position in the log of the snapshot
+// it was read from, or ErrNotFound.
 func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.TokenHash) (exeunt.Snapshot, error) {
 	var sn exeunt.Snapshot
 	var tokenHash []byte
-	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display, &tokenHash, &sn.Seq}
+	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display,
+		&tokenHash, &sn.Seq}
 	var err error
 	if use == exeunt.UseApp {
 		err = s.loadApp(ctx, hash, &sn, dest)
@@ -186,7 +190,7 @@ func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.Token
 	return sn, notFound("token", err)
 }
 
-// prefixed scans some columns of its own before those of another scanner.
+// prefixed scans its own columns before those of another scanner.
 type prefixed struct {
 	row   rowScanner
 	first []any

@@ -11,17 +11,16 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// activeSession and endedSession tell sessions apart in sessionTables.
+// activeSession and endedSession select sessions from sessionTables.
 const (
 	activeSession = `s.ended_at IS NULL AND s.generation >= a.generation`
 	endedSession  = `(s.ended_at IS NOT NULL OR s.generation < a.generation)`
 )
 
-// Sessions returns a page of sessions with their app sessions. A cursor that the
-// store has not given is ErrBadRequest; so is asking for everyone's ended sessions,
-// which no index has in the order of their ends.
+// Sessions returns a page of sessions with their app sessions. It returns ErrBadRequest for a cursor that the store
+// did not make, and for everyone's ended sessions, which no index has in the order of their ends.
 func (s *Store) Sessions(ctx context.Context, f exeunt.SessionFilter) (p exeunt.Page[exeunt.Session], err error) {
-	after, err := parsePlace(f.After)
+	after, err := parsePageEnd(f.After)
 	switch {
 	case err != nil:
 		return p, err
@@ -38,11 +37,11 @@ func (s *Store) Sessions(ctx context.Context, f exeunt.SessionFilter) (p exeunt.
 	return p, s.addApps(ctx, p.Items)
 }
 
-// sessionsOf reads every session of the account that is kept, also for a later
-// page. The plus keeps the database from walking everyone's sessions in the order
-// of sessions_started instead, in search of the account's.
-func (s *Store) sessionsOf(ctx context.Context, account exeunt.AccountID, state exeunt.SessionState, after place, limit int) (
-	p exeunt.Page[exeunt.Session], err error) {
+// sessionsOf reads all stored sessions of the account, also for a later page. The plus prevents the database from
+// walking everyone's sessions by sessions_started to find the account's.
+func (s *Store) sessionsOf(
+	ctx context.Context, account exeunt.AccountID, state exeunt.SessionState, after pageEnd, limit int,
+) (p exeunt.Page[exeunt.Session], err error) {
 	q, moment := `SELECT `+activeColumns+activeTables+` WHERE `+activeSession, `+s.started`
 	if state == exeunt.SessionsEnded {
 		q, moment = `SELECT `+sessionColumns+sessionTables+` WHERE `+endedSession, `COALESCE(s.ended_at, e.at)`
@@ -52,19 +51,19 @@ func (s *Store) sessionsOf(ctx context.Context, account exeunt.AccountID, state 
 		account.Bytes(), after.ms, after.id(), limit)
 	if len(p.Items) == limit {
 		last := &p.Items[limit-1]
-		p.Next = placeOf(last.Started, last.ID)
+		p.Next = cursorAfter(last.Started, last.ID)
 		if last.End != nil {
-			p.Next = placeOf(last.End.At, last.ID)
+			p.Next = cursorAfter(last.End.At, last.ID)
 		}
 	}
 	return p, err
 }
 
-// walkStep bounds how many sessions one look at everyone's reads. What has ended
-// is passed over, so a page may have few entries, or none, before the last.
+// walkStep bounds how many sessions one step through everyone's reads. Ended ones are skipped, so a page may have
+// few entries, or none, before the last.
 const walkStep = 8192
 
-// walk finds the last session of a walk, and everyonesActive the active ones up to it.
+// walk finds the last session of a step, and everyonesActive the active ones up to it.
 const (
 	walk = `SELECT started, id FROM sessions WHERE (started, id) < ($1, $2)
 		ORDER BY started DESC, id DESC LIMIT 1 OFFSET $3`
@@ -72,20 +71,20 @@ const (
 		AND (s.started, s.id) < ($1, $2) AND (s.started, s.id) >= ($3, $4) ORDER BY s.started DESC, s.id DESC LIMIT $5`
 )
 
-// everyones walks everyone's sessions, latest sign-in first, and takes the active
-// ones.
-func (s *Store) everyones(ctx context.Context, after place, limit int) (p exeunt.Page[exeunt.Session], err error) {
-	var stop place // the last session of this walk; the zero place when it reaches the end
-	more, err := found(s.read.QueryRowContext(ctx, walk, after.ms, after.id(), walkStep-1).Scan(&stop.ms, &stop.session))
+// everyones goes through everyone's sessions, latest sign-in first, and returns the active ones.
+func (s *Store) everyones(ctx context.Context, after pageEnd, limit int) (p exeunt.Page[exeunt.Session], err error) {
+	var stop pageEnd // the last session of this walk; zero when it reaches the end
+	more, err := found(s.read.QueryRowContext(ctx, walk, after.ms, after.id(), walkStep-1).
+		Scan(&stop.ms, &stop.session))
 	if err != nil {
 		return p, unavailable("sessions", err)
 	}
 	p.Items, err = s.querySessions(ctx, everyonesActive, after.ms, after.id(), stop.ms, stop.id(), limit)
 	switch {
 	case len(p.Items) == limit:
-		p.Next = placeOf(p.Items[limit-1].Started, p.Items[limit-1].ID)
+		p.Next = cursorAfter(p.Items[limit-1].Started, p.Items[limit-1].ID)
 	case more:
-		p.Next = placeOf(at(stop.ms), stop.session)
+		p.Next = cursorAfter(at(stop.ms), stop.session)
 	}
 	return p, err
 }
@@ -111,19 +110,19 @@ func (s *Store) CountSessions(ctx context.Context, f exeunt.SessionFilter) (n in
 	return n, unavailable("number of sessions", err)
 }
 
-// place is where a page of sessions ended: at a moment, and a session of it.
-type place struct {
+// pageEnd is where a page of sessions ended: at a moment, and a session of that moment.
+type pageEnd struct {
 	ms      int64
 	session exeunt.SessionID
 }
 
-func placeOf(t time.Time, id exeunt.SessionID) exeunt.Cursor {
+func cursorAfter(t time.Time, id exeunt.SessionID) exeunt.Cursor {
 	return exeunt.Cursor(strconv.FormatInt(ms(t), 10) + "." + id.String())
 }
 
-func parsePlace(c exeunt.Cursor) (p place, err error) {
+func parsePageEnd(c exeunt.Cursor) (p pageEnd, err error) {
 	if c == "" {
-		return place{ms: math.MaxInt64}, nil
+		return pageEnd{ms: math.MaxInt64}, nil
 	}
 	moment, id, _ := strings.Cut(string(c), ".")
 	if p.ms, err = strconv.ParseInt(moment, 10, 64); err == nil {
@@ -136,11 +135,11 @@ func parsePlace(c exeunt.Cursor) (p place, err error) {
 }
 
 func badCursor(c exeunt.Cursor) error {
-	return fmt.Errorf("no list of this kind has a page after %q: %w", string(c), exeunt.ErrBadRequest)
+	return fmt.Errorf("invalid cursor %q: %w", string(c), exeunt.ErrBadRequest)
 }
 
-// id is the session's, also when there is none: a place is compared as a whole.
-func (p place) id() []byte {
+// id is the session's ID, 16 zero bytes without one: SQL compares both columns.
+func (p pageEnd) id() []byte {
 	raw := p.session.Raw()
 	return raw[:]
 }

@@ -12,8 +12,7 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// listed walks the pages of a list and returns the sessions on them, and how many
-// pages there were.
+// listed walks the pages of a list and returns the sessions on them, and how many pages there were.
 func (s *testStore) listed(f exeunt.SessionFilter) (all []exeunt.Session, pages int) {
 	s.t.Helper()
 	for {
@@ -28,8 +27,7 @@ func (s *testStore) listed(f exeunt.SessionFilter) (all []exeunt.Session, pages 
 	}
 }
 
-// Every session is on one page, in the order that its list has, however many
-// began or ended at one moment.
+// Every session is on one page, in the order that its list has, however many began or ended at one moment.
 func TestSessionsAreListedInPages(t *testing.T) { onEachEngine(t, sessionsAreListedInPages) }
 
 func sessionsAreListedInPages(t *testing.T, s *testStore) {
@@ -54,13 +52,15 @@ func sessionsAreListedInPages(t *testing.T, s *testStore) {
 			continue
 		}
 		alone = append(alone, v.ID)
-		if _, err := s.End(t.Context(), exeunt.System(), endOne(v), Change{}, epoch.Add(time.Duration(10+i)*time.Minute)); err != nil {
+		if _, err := s.End(t.Context(), exeunt.System(), endOne(v), Change{},
+			epoch.Add(time.Duration(10+i)*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	started := func(v exeunt.Session) time.Time { return v.Started }
 	ended := func(v exeunt.Session) time.Time { return v.End.At }
-	check := func(when string, f exeunt.SessionFilter, want int, moment func(exeunt.Session) time.Time) []exeunt.SessionID {
+	check := func(when string, f exeunt.SessionFilter, want int,
+		moment func(exeunt.Session) time.Time) []exeunt.SessionID {
 		t.Helper()
 		all, _ := s.listed(f)
 		if n, err := s.CountSessions(t.Context(), f); err != nil || len(all) != want || n != int64(want) {
@@ -86,7 +86,8 @@ func sessionsAreListedInPages(t *testing.T, s *testStore) {
 	for _, when := range []string{"before the rows are written", "afterwards"} {
 		for _, limit := range []int{1, 2, 3, 5, 100} {
 			check(when, exeunt.SessionFilter{Account: a.ID, Limit: limit}, 4, started)
-			ids := check(when, exeunt.SessionFilter{Account: a.ID, State: exeunt.SessionsEnded, Limit: limit}, 11, ended)
+			ids := check(when, exeunt.SessionFilter{Account: a.ID, State: exeunt.SessionsEnded, Limit: limit}, 11,
+				ended)
 			if len(ids) == 11 && (ids[0] != alone[3] || !slices.Contains(together, ids[10])) {
 				t.Errorf("%s: the latest end is not first", when)
 			}
@@ -96,8 +97,7 @@ func sessionsAreListedInPages(t *testing.T, s *testStore) {
 	}
 }
 
-// Every audit entry is on one page, latest first, whether it is an event or was
-// recorded beside them.
+// Every audit entry is on one page, latest first, whether it is an event or was recorded beside them.
 func TestTheAuditIsListedInPages(t *testing.T) { onEachEngine(t, theAuditIsListedInPages) }
 
 func theAuditIsListedInPages(t *testing.T, s *testStore) {
@@ -163,7 +163,8 @@ func TestEveryonesSessionsHaveTheirApps(t *testing.T) {
 func everyonesSessionsHaveTheirApps(t *testing.T, s *testStore) {
 	v, w, none := s.session(s.account().ID), s.session(s.account().ID), s.session(s.account().ID)
 	want := map[exeunt.SessionID][]exeunt.AppSessionID{
-		v.ID: {s.appSession(v, "chirp", epoch), s.appSession(v, "wiki", epoch.Add(time.Second))}, w.ID: {s.appSession(w, "chirp", epoch)}, none.ID: nil,
+		v.ID: {s.appSession(v, "chirp", epoch), s.appSession(v, "wiki", epoch.Add(time.Second))},
+		w.ID: {s.appSession(w, "chirp", epoch)}, none.ID: nil,
 	}
 	all, _ := s.listed(exeunt.SessionFilter{Everyone: true})
 	for _, got := range all {
@@ -180,8 +181,8 @@ func everyonesSessionsHaveTheirApps(t *testing.T, s *testStore) {
 	}
 }
 
-// The list of everyone's sessions reads a bounded number of rows for a page, by
-// the index of their sign-ins, however many have ended.
+// The list of everyone's sessions reads a bounded number of rows for a page, by the index of their sign-ins, however
+// many have ended.
 func TestALookAtEveryonesSessionsIsBounded(t *testing.T) {
 	onEachEngine(t, aLookAtEveryonesSessionsIsBounded)
 }
@@ -192,12 +193,14 @@ func aLookAtEveryonesSessionsIsBounded(t *testing.T, s *testStore) {
 	series := `WITH RECURSIVE series(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM series WHERE i < 20000)`
 	id := `CAST(printf('%016d', i) AS BLOB)`
 	if !s.traits.exits {
-		series, id = `WITH series(i) AS (SELECT generate_series(1, 20000))`, `convert_to(lpad(CAST(i AS text), 16, '0'), 'UTF8')`
+		series, id = `WITH series(i) AS (SELECT generate_series(1, 20000))`,
+			`convert_to(lpad(CAST(i AS text), 16, '0'), 'UTF8')`
 	}
 	// They have ended, all of them before old was looked at and after it began.
-	insert := series + ` INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, method, started, seen, idle, expires, due, generation, ended_at)
-		SELECT v.account_id, ` + id + `, ` + id + `, v.kind, v.label, v.user_agent, v.address, v.method, v.started + i / 2, v.seen, v.idle, v.expires, v.due, v.generation, v.started
-		FROM sessions v CROSS JOIN series`
+	insert := series + ` INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods,
+		proved_at, started, seen, idle, expires, due, generation, ended_at) SELECT v.account_id, ` + id + `, ` + id +
+		`, v.kind, v.label, v.user_agent, v.address, v.methods, v.proved_at, v.started + i / 2, v.seen, v.idle,
+		v.expires, v.due, v.generation, v.started FROM sessions v CROSS JOIN series`
 	if err := s.commit(t.Context(), func(tx *tx) error { _, err := tx.exec(insert); return err }); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +210,10 @@ func aLookAtEveryonesSessionsIsBounded(t *testing.T, s *testStore) {
 			t.Errorf("%d sessions are listed on %d pages", len(all), pages)
 		}
 	}
-	if err := s.commit(t.Context(), func(tx *tx) error { _, err := tx.exec(`ANALYZE sessions`); return err }); err != nil {
+	if err := s.commit(t.Context(), func(tx *tx) error {
+		_, err := tx.exec(`ANALYZE sessions`)
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	scan := regexp.MustCompile(`Seq Scan on sessions|SCAN s|B-TREE`)
@@ -217,7 +223,7 @@ func aLookAtEveryonesSessionsIsBounded(t *testing.T, s *testStore) {
 			explain = `EXPLAIN QUERY PLAN `
 		}
 		from, to := epoch.Add(time.Second), epoch
-		args := []any{ms(from), place{}.id(), ms(to), place{}.id(), 100}
+		args := []any{ms(from), pageEnd{}.id(), ms(to), pageEnd{}.id(), 100}
 		if q == walk {
 			args = append(args[:2], walkStep)
 		}
@@ -232,7 +238,8 @@ func aLookAtEveryonesSessionsIsBounded(t *testing.T, s *testStore) {
 			err := r.Scan(dest...)
 			return line, err
 		})
-		if text := strings.Join(plan, "\n"); err != nil || !strings.Contains(text, "sessions_started") || scan.MatchString(text) {
+		if text := strings.Join(plan, "\n"); err != nil || !strings.Contains(text, "sessions_started") ||
+			scan.MatchString(text) {
 			t.Errorf("%s, %v\n%s", q, err, text)
 		}
 	}

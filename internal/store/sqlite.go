@@ -14,19 +14,16 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sqliteEngine is a file, used by one process. WAL lets connections read while
-// one writes; synchronous=FULL makes each commit wait for fsync.
-// Checkpoints are the committer's to time, so the automatic one, which would
-// stall a commit, is off.
+// sqliteEngine is a file, used by one process. WAL lets connections read while one writes; synchronous=FULL makes
+// each commit wait for fsync. Automatic checkpoints are off because they would delay a commit; see tidy.
 type sqliteEngine struct {
-	path      string
-	evenMoved bool // also if it was copied to another database
-	write     *sql.DB
+	path       string
+	allowMoved bool // open it even if it was copied to another database
+	write      *sql.DB
 }
 
-// walLimit is what the write-ahead log is cut to, in bytes, once it has been
-// checkpointed. It holds about a second of commits under full load: a file that
-// keeps its length is cheaper to sync than one that grows.
+// walLimit is the size, in bytes, to which the write-ahead log is cut after a checkpoint. It holds about a second of
+// commits under full load: a file that does not grow is cheaper to sync.
 const walLimit = 64 << 20
 
 const (
@@ -34,7 +31,7 @@ const (
 	busyTimeout = 5000 // ms
 )
 
-// SQLite's max and min of several values have other names in the standard.
+// SQLite has other names for the maximum and minimum of several values.
 var sqliteSpelling = strings.NewReplacer("greatest(", "max(", "least(", "min(")
 
 func (e *sqliteEngine) name() string { return "sqlite:" + e.path }
@@ -43,15 +40,15 @@ func (*sqliteEngine) traits() traits {
 	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling, exits: true, sole: true}
 }
 
-// tidy checkpoints the write-ahead log: it is copied into the database file, and the
-// next commit writes the log from its beginning. A passive checkpoint waits for nobody,
-// but readers who follow one another closely could then keep the log from ever beginning
-// again. So a log that has grown too long makes commits wait for them, for a moment.
+// tidy checkpoints the write-ahead log: SQLite copies it into the database file, and the next commit starts the log
+// from its beginning. A passive checkpoint waits for nobody, so a constant stream of readers could prevent that
+// restart. A log that has grown too long therefore makes commits wait for the readers, for a moment.
 func (*sqliteEngine) tidy(t *tx) error {
 	var busy, pages, copied int64
 	err := t.row(`PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &pages, &copied)
 	if err == nil && pages > walLimit/pageSize {
-		_, err = t.exec(fmt.Sprintf(`PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(RESTART); PRAGMA busy_timeout = %d`, busyTimeout))
+		_, err = t.exec(fmt.Sprintf(`PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(RESTART);
+			PRAGMA busy_timeout = %d`, busyTimeout))
 	}
 	return err
 }
@@ -65,8 +62,8 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	// Endings come to sessions at random, so a page of them is seldom among the few
-	// that SQLite keeps by itself: of 100,000 sessions each took twice as long.
+	// Endings hit sessions at random, so their page is seldom in SQLite's small default cache: with 100,000 sessions
+	// each ending took twice as long.
 	if e.write, err = sql.Open("sqlite", e.dsn("journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)",
 		fmt.Sprintf("journal_size_limit(%d)", walLimit), "cache_size(-65536)")); err != nil { // kB
 		return nil, err
@@ -77,9 +74,10 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 		return nil, err
 	}
 	if mode != "wal" {
-		return nil, fmt.Errorf("the file system does not support write-ahead logging (journal mode is %q); keep the data folder on a local disk", mode)
+		return nil, fmt.Errorf("the file system does not support write-ahead logging (journal mode is %q): "+
+			"put the data folder on a local disk", mode)
 	}
-	if !e.evenMoved {
+	if !e.allowMoved {
 		if err := mustNotBeMoved(ctx, e.write, e.name()); err != nil {
 			return nil, err
 		}
@@ -97,7 +95,8 @@ func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
 }
 
 func (e *sqliteEngine) dsn(pragmas ...string) string {
-	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout), "foreign_keys(1)"}, pragmas...)}
+	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout), "foreign_keys(1)"},
+		pragmas...)}
 	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(e.path), RawQuery: q.Encode()}).String()
 }
 
@@ -110,15 +109,15 @@ func (e *sqliteEngine) close() error {
 	return e.write.Close()
 }
 
-// judge: after a failed write or fsync the kernel may or may not have kept the
-// pages, and asking again proves nothing.
+// judge reports an unknown outcome after a failed write or fsync: the kernel may or may not have written the pages,
+// and asking again proves nothing.
 func (*sqliteEngine) judge(err error) outcome {
 	if err == nil {
 		return durable
 	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
-		return unknown // not even the engine could tell us what happened
+		return unknown
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_INTERRUPT:

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// The write-ahead log shrinks again after heavy load, although there is never a
-// moment without a reader.
+// The write-ahead log shrinks again after heavy load, although there is never a moment without a reader.
 func TestTheWriteAheadLogShrinks(t *testing.T) {
 	s := newStore(t)
 	a := s.account()

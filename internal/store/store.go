@@ -15,15 +15,14 @@ import (
 
 // Options configure a Store.
 type Options struct {
-	// URL of the database: sqlite:PATH, where the file is created if it is not
-	// there, or postgres://USER:PASSWORD@HOST/NAME.
+	// URL of the database: sqlite:PATH, where the file is created if it is not there, or
+	// postgres://USER:PASSWORD@HOST/NAME.
 	URL string
-	// Committed is called after each commit with the events it recorded, in
-	// log order and before any caller learns of its outcome. An error means
-	// that memory and log have parted: the store stops.
+	// Committed is called after each commit with the events it recorded, in log order and before any caller learns
+	// of its outcome. An error means that memory no longer follows the log: the store stops.
 	Committed func([]exeunt.Event) error
-	// Server is the server, of those that take each other's place, that counts
-	// at this moment: no other is read from. 0, or a nil func, is any.
+	// Server returns the identity of the server, of several that replace each other, that is current: no other is
+	// read from. 0, or a nil func, is any.
 	Server func() int64
 	Log    *slog.Logger
 }
@@ -34,16 +33,15 @@ type Store struct {
 	engine engine
 	traits traits
 	read   reader
-	tx     *tx // the committer's, and nobody else's
+	tx     *tx // the committing goroutine's
 
-	// What every first sight of a token asks. Parsing it anew each time would
-	// take longer than answering it.
+	// The first check of each token runs these. Parsing them anew each time would take longer than answering.
 	load, loadOfApp *sql.Stmt
 
-	together togetherRound // what WriteEnds is at
+	together togetherRound // progress of WriteEnds
 
 	queue      chan *member
-	news       chan struct{} // wakes the announcer; nil when nobody else listens
+	news       chan struct{} // wakes the announcer; nil for a single node
 	stop       chan struct{}
 	stopOnce   sync.Once
 	stopped    chan struct{}
@@ -51,10 +49,10 @@ type Store struct {
 	failed     atomic.Bool
 	fatal      chan error
 
-	beforeCommit func() error // a fault, in tests only
+	beforeCommit func() error // for tests: a fault
 }
 
-// queueLen bounds how many writes may wait; beyond it they are refused.
+// queueLen bounds how many writes may wait; more are refused.
 const queueLen = 4096
 
 // Open opens the database, brings its schema up to date and starts to commit.
@@ -92,7 +90,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return err
 }
 
-// Close lets the writes that wait finish, then closes the database.
+// Close finishes the writes that wait, then closes the database.
 func (s *Store) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	<-s.stopped
@@ -113,17 +111,16 @@ func (s *Store) closeDatabases() error {
 	return errors.Join(append(errs, s.engine.close())...)
 }
 
-// Fatal delivers the error after which this process can no longer tell what is
-// durable and what is not. The only remedy is to exit: the next start replays
-// the write-ahead log and finds out.
+// Fatal delivers the error after which this process no longer knows what is durable. It must exit: the next start
+// replays the write-ahead log and finds out.
 func (s *Store) Fatal() <-chan error { return s.fatal }
 
-// Failed reports whether that has happened. It never waits.
+// Failed reports whether Fatal has an error. It never waits.
 func (s *Store) Failed() bool { return s.failed.Load() }
 
 func (s *Store) fail(err error) {
 	if s.failed.CompareAndSwap(false, true) {
-		s.opt.Log.Error("the database can no longer be relied on; this process must exit", "err", err)
+		s.opt.Log.Error("the database is no longer reliable; this process must exit", "err", err)
 		s.fatal <- err
 	}
 }
@@ -143,8 +140,8 @@ func (s *Store) Head(ctx context.Context) (seq int64, err error) {
 	return seq, unavailable("log head", err)
 }
 
-// unavailable marks an error of the database as one that people may read about
-// as "unavailable"; the cause stays wrapped for the log.
+// unavailable wraps an error of the database as ErrUnavailable, which may be shown to people; the cause stays
+// wrapped for the log.
 func unavailable(what string, err error) error {
 	if err == nil {
 		return nil
@@ -166,7 +163,7 @@ func at(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// flag is a truth as the databases keep it.
+// flag is a boolean as the databases store it.
 func flag(b bool) int64 {
 	if b {
 		return 1

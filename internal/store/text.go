@@ -7,10 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// plain replaces what is no text in the arguments of a statement. PostgreSQL
-// refuses a NUL, and bytes that are not UTF-8, and with them the transaction
-// that others share; SQLite keeps them. So nobody's text can be the reason that
-// a member fails, and what is looked for by such a text is not there.
+// plain replaces invalid text in the arguments of a statement. PostgreSQL refuses a NUL and bytes that are not
+// UTF-8, which would fail the transaction that others share; SQLite accepts them. A look-up by such a text finds
+// nothing.
 func plain(args []any) []any {
 	own := false
 	for i, a := range args {

@@ -9,8 +9,7 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Whatever text one caller sends, its neighbours' ends are committed together
-// and not one by one.
+// Whatever text one caller sends, its neighbours' ends are committed together and not one by one.
 func TestNobodysTextUndoesTheOthers(t *testing.T) { onEachEngine(t, nobodysText) }
 
 func nobodysText(t *testing.T, s *testStore) {
@@ -42,13 +41,14 @@ func nobodysText(t *testing.T, s *testStore) {
 	// A repetition under the same key is one still.
 	rev := endOne(list[0])
 	rev.Key = texts[0] + list[0].ID.String()
-	if out, err := s.End(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator, Label: texts[0]}, rev, Change{}, epoch); err != nil || !out.Already {
+	if out, err := s.End(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator, Label: texts[0]}, rev, Change{},
+		epoch); err != nil || !out.Already {
 		t.Errorf("%+v, %v", out, err)
 	}
 	s.checkLog()
 }
 
-// Nothing is known by a name that is no text, on either engine.
+// Look-ups by invalid text find nothing, on either engine.
 func TestNoTextNamesNobody(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *testStore) {
 		s.account()

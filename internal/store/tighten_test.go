@@ -28,13 +28,13 @@ func tighten(t *testing.T, s *testStore) {
 	if err := s.Tighten(t.Context(), strict); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := s.Session(t.Context(), a.ID, v.ID); got.Idle != time.Minute || !got.ExpiresAt.Equal(epoch.Add(time.Hour)) {
+	if got, _ := s.Session(t.Context(), a.ID, v.ID); got.Idle != time.Minute ||
+		!got.ExpiresAt.Equal(epoch.Add(time.Hour)) {
 		t.Errorf("a stricter policy left %v and %v", got.Idle, got.ExpiresAt)
 	}
 }
 
-// However many sessions there are, sign-outs of other nodes wait for few of
-// them at a time, and each is shortened.
+// However many sessions there are, sign-outs of other nodes wait for few of them at a time, and each is shortened.
 func TestTightenGoesInSteps(t *testing.T) { onEachEngine(t, tightenInSteps) }
 
 func tightenInSteps(t *testing.T, s *testStore) {
@@ -63,7 +63,8 @@ func tightenInSteps(t *testing.T, s *testStore) {
 	if n := steps(strict); n != 3 {
 		t.Errorf("%d sessions were shortened in %d transactions", there, n)
 	}
-	if n := s.count(`SELECT count(*) FROM sessions WHERE idle = 60000 AND expires = started + 3600000 AND due = started + 60000`); n != there {
+	if n := s.count(`SELECT count(*) FROM sessions WHERE idle = 60000 AND expires = started + 3600000
+		AND due = started + 60000`); n != there {
 		t.Errorf("%d of %d sessions have the new limits", n, there)
 	}
 	if n := steps(strict); n != 0 {

@@ -8,31 +8,29 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// tx is the transaction being built. It belongs to the committing goroutine.
+// tx is the transaction under way. It belongs to the committing goroutine.
 type tx struct {
 	engine engine
 	traits traits
 
-	conn  *sql.Conn // nil until it is needed, and after it was given up
+	conn  *sql.Conn // nil until it is needed, and after it was dropped
 	stmts map[string]*sql.Stmt
-	// ctx bounds the attempt under way, not any caller's patience: once begun,
-	// statements run to their end, since a caller who gives up must not tear a
-	// transaction that its neighbours share.
+	// ctx limits the present attempt and does not come from a caller: a caller who gives up must not interrupt a
+	// transaction that others share.
 	ctx   context.Context
 	begun bool
 
-	seq    int64 // number of the last event, those of this transaction included
-	head   int64 // a sole writer's: number of the last event it knows to be committed, -1 for none
-	doubt  bool  // whether that is still the last, since an attempt has failed
-	events []exeunt.Event
+	seq     int64 // number of the last event, those of this transaction included
+	head    int64 // a sole writer's: number of the last event it knows to be committed, -1 for none
+	recheck bool  // an attempt has failed since: read the head again
+	events  []exeunt.Event
 }
 
 func newTx(e engine, t traits) *tx {
 	return &tx{engine: e, traits: t, stmts: map[string]*sql.Stmt{}, head: -1, ctx: context.Background()}
 }
 
-// limit bounds the next attempt by the engine's patience; the function it
-// returns lifts the limit.
+// limit limits the next attempt to the engine's patience; the function it returns lifts the limit.
 func (t *tx) limit() func() {
 	if t.traits.patience == 0 {
 		return func() {}
@@ -47,19 +45,19 @@ func (t *tx) limit() func() {
 
 func (t *tx) begin() error {
 	t.events, t.begun = nil, false
-	t.follow()
+	t.dropStale()
 	reused := t.conn != nil
 	err := t.open()
 	if err != nil && reused && !t.traits.exits {
-		// It was closed at the other end while nobody used it.
+		// The other end closed it while it was idle.
 		t.drop()
 		err = t.open()
 	}
 	return err
 }
 
-// follow gives up a connection that leads to where the database was before.
-func (t *tx) follow() {
+// dropStale drops a connection that leads to where the database was before.
+func (t *tx) dropStale() {
 	if m, ok := t.engine.(mover); ok && t.conn != nil && m.stale(t.conn) {
 		t.drop()
 	}
@@ -78,22 +76,21 @@ func (t *tx) open() (err error) {
 	return t.openLog()
 }
 
-// openLog learns the log's head. Its row is touched by every transaction, also
-// by one that records no event, so that a replicated commit always waits for its
-// standby; and first of all, so that writers on several nodes follow one another.
-// A sole writer need not do that: it touches the row at the end.
+// openLog reads the log's head. Every transaction updates its row first, also one that records no event: so a
+// replicated commit always waits for its standby, and writers on several nodes follow one another. A sole writer
+// updates the row at the end instead.
 func (t *tx) openLog() error {
 	if !t.traits.sole {
 		return t.row(`UPDATE log_head SET touched = touched + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
 	}
-	if t.head < 0 || t.doubt {
+	if t.head < 0 || t.recheck {
 		if err := t.row(`SELECT seq FROM log_head WHERE id = 1`).Scan(&t.seq); err != nil {
 			return err
 		}
 		if t.head >= 0 && t.seq != t.head {
 			return errNotSole
 		}
-		t.head, t.doubt = t.seq, false
+		t.head, t.recheck = t.seq, false
 	}
 	t.seq = t.head
 	return nil
@@ -115,26 +112,26 @@ func (t *tx) closeLog() error {
 	return err
 }
 
-var errNotSole = errors.New("another process writes to this database; stop it, since only one may")
+var errNotSole = errors.New("another process writes to this database, and only one may: stop that one")
 
 func (t *tx) commit() error {
 	_, err := t.exec(`COMMIT`)
 	return err
 }
 
-// rollback undoes the attempt. A connection that cannot even do that, or whose
-// state is not known, is given up; the next attempt opens another.
+// rollback undoes the attempt. A connection that cannot do that, or whose state is unknown, is dropped; the next
+// attempt opens another.
 func (t *tx) rollback() {
-	t.events, t.doubt = nil, true
+	t.events, t.recheck = nil, true
 	if t.conn == nil {
 		return
 	}
 	if _, err := t.exec(`ROLLBACK`); err != nil && !t.traits.exits {
-		t.drop() // (a file's has often rolled back by itself, and says so)
+		t.drop() // (SQLite has often rolled back by itself, and returns an error)
 	}
 }
 
-// drop gives the connection up.
+// drop closes the connection.
 func (t *tx) drop() {
 	for q, st := range t.stmts {
 		st.Close()

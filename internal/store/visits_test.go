@@ -13,9 +13,9 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// visits counts what the statements of a store have looked at: pages of a file, rows
-// and index entries of a server's tables. Unlike time it tells a plan that depends on
-// the size of an account, or of the installation, on any machine.
+// visits counts what the statements of a store have looked at: pages of a file, rows and index entries of a server's
+// tables. Unlike time it tells a plan that depends on the size of an account, or of the installation, on any
+// machine.
 type visits struct {
 	*testStore
 	outside *sql.DB
@@ -60,11 +60,13 @@ func (v *visits) total() (n int64) {
 			v.t.Fatal(err)
 		}
 	}
-	if err := v.outside.QueryRow(`SELECT COALESCE(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables`).Scan(&n); err != nil {
+	if err := v.outside.QueryRow(`SELECT COALESCE(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables`).
+		Scan(&n); err != nil {
 		v.t.Fatal(err)
 	}
 	var index int64
-	if err := v.outside.QueryRow(`SELECT COALESCE(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes`).Scan(&index); err != nil {
+	if err := v.outside.QueryRow(`SELECT COALESCE(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes`).
+		Scan(&index); err != nil {
 		v.t.Fatal(err)
 	}
 	return n + index
@@ -88,8 +90,8 @@ func pagesVisited(t testing.TB, c *sql.Conn) (n int64) {
 	return n
 }
 
-// fill makes a large installation: one account with many sessions, and many accounts
-// with ten each. Everything began at epoch.
+// fill makes a large installation: one account with many sessions, and many accounts with ten each. Everything began
+// at epoch.
 func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 	s.t.Helper()
 	numbers, hash := `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)`, `randomblob(%d)`
@@ -103,8 +105,10 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 		}
 	}
 	of := func(n int) string { return fmt.Sprintf(numbers, n) }
-	const sessions = `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods, proved_at, started, seen, idle, expires, due, generation) `
-	rest := fmt.Sprintf(`, 'kept', 'a browser', '', '', 'password', %d, %[1]d, %[1]d, 3600000, %[1]d + 86400000, %[1]d + 3600000, 1 FROM n`, ms(epoch))
+	const sessions = `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods,
+		proved_at, started, seen, idle, expires, due, generation) `
+	rest := fmt.Sprintf(`, 'kept', 'a browser', '', '', 'password', %d, %[1]d, %[1]d, 3600000, %[1]d + 86400000,
+		%[1]d + 3600000, 1 FROM n`, ms(epoch))
 	random := func(n int) string { return fmt.Sprintf(hash, n) }
 	const others = 40_000 // rows of tables beside
 	quiet := `PRAGMA synchronous = OFF`
@@ -116,17 +120,22 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 	db.SetMaxOpenConns(1)
 	for _, q := range []string{
 		quiet,
-		of(ofMany/10) + ` INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version, password_hash, password_set,
+		of(ofMany/10) + ` INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display,
+		profile_version, password_hash, password_set,
 			status, created, generation, credential_version, live_sessions, last_ended)
-			SELECT ` + id("a", "i") + `, 'many' || i, '', '', '', 0, 'system', 1, '', 0, 'active', 0, 1, 1, 10, 0 FROM n`,
+			SELECT ` + id("a", "i") + `, 'many' || i, '', '', '', 0, 'system', 1, '', 0, 'active', 0, 1, 1, 10, 0
+			FROM n`,
 		of(ofMany) + sessions + `SELECT ` + id("a", "(i + 9) / 10") + `, ` + random(16) + `, ` + random(32) + rest,
-		of(ofOne) + sessions + fmt.Sprintf(`SELECT %s, `, s.literal(big.Bytes())) + random(16) + `, ` + random(32) + rest,
-		fmt.Sprintf(`UPDATE accounts SET live_sessions = live_sessions + %d WHERE id = %s`, ofOne, s.literal(big.Bytes())),
-		of(others) + ` INSERT INTO audit (seq, account_id, at, action, by_kind, by_label, by_address, detail)
+		of(ofOne) + sessions + fmt.Sprintf(`SELECT %s, `, s.literal(big.Bytes())) + random(16) + `, ` + random(32) +
+			rest, fmt.Sprintf(`UPDATE accounts SET live_sessions = live_sessions + %d WHERE id = %s`, ofOne,
+			s.literal(big.Bytes())), of(others) +
+			` INSERT INTO audit (seq, account_id, at, action, by_kind, by_label, by_address, detail)
 			SELECT 0, ` + id("a", "1") + fmt.Sprintf(`, %d, 'sign_in', 'person', '', '', '' FROM n`, ms(epoch)),
-		of(others) + ` INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT 'system', 'k' || i, '', 0, 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
+		of(others) + ` INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT 'system', 'k' || i, '', 0, 0,
+		` + fmt.Sprint(ms(epoch)) + ` FROM n`,
 		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires)
-			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
+			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', ` +
+			fmt.Sprint(ms(epoch)) + ` FROM n`,
 		of(others) + ` INSERT INTO invites (hash, handle, name, email, email_confirmed, expires)
 			SELECT ` + random(32) + `, 'guest' || i, '', '', 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
 		`ANALYZE`,
@@ -144,8 +153,8 @@ func (s *testStore) literal(b []byte) string {
 	return fmt.Sprintf(`x'%x'`, b)
 }
 
-// What one sign-in, one ending or one step of maintenance looks at does not depend on
-// how many sessions the account has, nor on how many there are.
+// What one sign-in, one ending or one step of maintenance looks at does not depend on how many sessions the account
+// has, nor on how many there are.
 func TestWhatAStatementVisits(t *testing.T) {
 	onEachEngine(t, whatAStatementVisits)
 }
@@ -211,17 +220,20 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 	}
 	check("a sign-in", single, func() error { start(big); return nil })
 	one, hash := start(big)
-	check("the first sight of a token", single, func() error { _, err := s.Load(t.Context(), exeunt.UseSession, hash); return err })
+	check("the first sight of a token", single,
+		func() error { _, err := s.Load(t.Context(), exeunt.UseSession, hash); return err })
 	check("a sign-out", single, func() error {
 		return end(endOne(one), exeunt.Actor{Kind: exeunt.ActorPerson, Account: big.ID, Session: one.ID})
 	})
 	check("a sign-out of another session", single, func() error {
-		return end(endOne(sessions[0]), exeunt.Actor{Kind: exeunt.ActorPerson, Account: big.ID, Session: sessions[1].ID})
+		return end(endOne(sessions[0]), exeunt.Actor{Kind: exeunt.ActorPerson, Account: big.ID,
+			Session: sessions[1].ID})
 	})
 	keyed := endOne(sessions[1])
 	keyed.Key = "once"
 	check("an ending with a key", single, func() error { return end(keyed, exeunt.System()) })
-	check("many endings", step, many(maintenanceStep, func(i int) error { return end(endOne(sessions[i+2]), exeunt.System()) }))
+	check("many endings", step, many(maintenanceStep,
+		func(i int) error { return end(endOne(sessions[i+2]), exeunt.System()) }))
 	check("activity", step, func() error {
 		var list []exeunt.Activity
 		for _, v := range sessions[maintenanceStep:] {
@@ -239,13 +251,16 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 	check("the whole account", single, func() error { return end(endAll(big.ID), exeunt.System()) })
 	check("a page of everyone's sessions, many of which have ended", 20*walkStep, everyone)
 	for i := range 4 {
-		check(fmt.Sprint("step ", i+1, " of writing the ends"), step, func() error { _, err := s.WriteEnds(t.Context()); return err })
+		check(fmt.Sprint("step ", i+1, " of writing the ends"), step,
+			func() error { _, err := s.WriteEnds(t.Context()); return err })
 	}
 	r, later := Retention{Ended: time.Hour, Audit: time.Hour}, epoch.Add(25*time.Hour)
 	for i := range 3 {
-		check(fmt.Sprint("step ", i+1, " of what is due"), step, func() error { _, _, err := s.WorkOffDue(t.Context(), r, later); return err })
+		check(fmt.Sprint("step ", i+1, " of what is due"), step,
+			func() error { _, _, err := s.WorkOffDue(t.Context(), r, later); return err })
 	}
 	for i := range 2 {
-		check(fmt.Sprint("step ", i+1, " of deleting what is old"), step, func() error { _, err := s.Purge(t.Context(), r, epoch.Add(49*time.Hour)); return err })
+		check(fmt.Sprint("step ", i+1, " of deleting what is old"), step,
+			func() error { _, err := s.Purge(t.Context(), r, epoch.Add(49*time.Hour)); return err })
 	}
 }
