@@ -14,8 +14,8 @@ import (
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
-// savesLater lets time pass, and does what Run does of saving: a save every 5 s.
-// Of a long time it leaves out the middle.
+// savesLater lets time pass, and does what Run does of saving: a save every 5 s. Of a long time it leaves out the
+// middle.
 func (n *node) savesLater(d time.Duration) {
 	n.t.Helper()
 	for end := n.clock.since() + d; n.clock.since() < end; {
@@ -37,11 +37,11 @@ func (n *node) saveDueNow() {
 	}
 }
 
-// A node that is killed has lost of a session's activity what is of the last
-// quantum and the last interval between saves, and what is lost ends the session
-// earlier, never later.
+// A killed node loses a session's activity of the last quantum and the last interval between saves. The session then
+// ends earlier, never later.
 func TestAKilledNodeLosesAQuantumOfActivityAtMost(t *testing.T) {
-	for kind, quantum := range map[exeunt.SessionKind]time.Duration{exeunt.KindShared: 9 * time.Second, exeunt.KindKept: 36 * time.Second} {
+	for kind, quantum := range map[exeunt.SessionKind]time.Duration{exeunt.KindShared: 9 * time.Second,
+		exeunt.KindKept: 36 * time.Second} {
 		t.Run(string(kind), func(t *testing.T) {
 			n := newNode(t)
 			most := time.Duration(0)
@@ -98,8 +98,7 @@ func (n *node) other() *Authority {
 	})
 }
 
-// onEachEngine runs a test on a file and on a server. Activity is shared on both:
-// the nodes meet in one store.
+// onEachEngine runs a test on a file and on a server. Activity is shared on both: the nodes meet in one store.
 func onEachEngine(t *testing.T, test func(*testing.T, *node)) {
 	for name, url := range map[string]func(*testing.T) string{
 		"sqlite":   func(t *testing.T) string { return store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")) },
@@ -121,10 +120,9 @@ func onEachEngine(t *testing.T, test func(*testing.T, *node)) {
 	}
 }
 
-// Another node sweeps all the time, and is asked now and then. It hears of
-// activity by the store alone, which is told of it as late as may be, and yet
-// takes no session for idle that is in use; and one that is not it ends at its
-// very moment.
+// Another node does its maintenance all the time, and is asked now and then. It hears of activity by the store
+// alone, which is told of it as late as may be, and yet takes no session for idle that is in use; and one that is
+// not it ends at its very moment.
 func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, n *node) {
 		b := n.other()
@@ -134,8 +132,9 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 		if !b.check(ctx, token).Usable() {
 			t.Fatal("not usable at first")
 		}
-		pauses := []time.Duration{time.Second, 4 * time.Second, 5 * time.Second, 8999 * time.Millisecond, 9 * time.Second, 14 * time.Second,
-			time.Minute, idle - 11*time.Second, idle - 2*time.Second, idle - 2*time.Millisecond}
+		pauses := []time.Duration{time.Second, 4 * time.Second, 5 * time.Second, 8999 * time.Millisecond,
+			9 * time.Second, 14 * time.Second, time.Minute, idle - 11*time.Second, idle - 2*time.Second,
+			idle - 2*time.Millisecond}
 		used := n.Now()
 		for range 120 {
 			n.savesLater(pauses[rand.IntN(len(pauses))])
@@ -144,7 +143,8 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 			}
 			a := n.check(ctx, token)
 			if !a.Usable() {
-				t.Fatalf("used until %v, and at %v it is %v: %+v", used.Sub(epoch), n.clock.since(), a.State, n.endOf(s))
+				t.Fatalf("used until %v, and at %v it is %v: %+v", used.Sub(epoch), n.clock.since(), a.State,
+					n.endOf(s))
 			}
 			n.Touch(a)
 			used = n.Now()
@@ -166,7 +166,8 @@ func TestNoOtherNodeEndsASessionInUse(t *testing.T) {
 			if err := b.Maintain(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if e := n.endOf(s); (e != nil) != (n.Now().Sub(used) >= idle) || e != nil && (e.Reason != exeunt.ReasonIdle || !e.At.Equal(used.Add(idle))) {
+			if e := n.endOf(s); (e != nil) != (n.Now().Sub(used) >= idle) || e != nil &&
+				(e.Reason != exeunt.ReasonIdle || !e.At.Equal(used.Add(idle))) {
 				t.Fatalf("%v after its last use, its end is %+v", n.Now().Sub(used), e)
 			}
 			n.clock.add(time.Millisecond)

@@ -10,8 +10,7 @@ import (
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// AppSignIn is the wish to start an app session by a code, with what the code is
-// bound to.
+// AppSignIn is a request to exchange a code for an app session, with what the code is bound to.
 type AppSignIn struct {
 	Code        exeunt.TokenHash
 	Client      exeunt.ClientID
@@ -19,16 +18,16 @@ type AppSignIn struct {
 	Challenge   string // computed from the app's PKCE verifier
 }
 
-// StartApp spends a code for an app session and returns its credential. Whatever
-// is wrong with the code is ErrCodeSpent: the difference would only help whoever
-// stole it. What could change nothing is not given to the committing goroutine:
-// anybody may call this, and each commit waits for the disk. ErrUnavailable and
-// ErrNotConfirmed are the store's; after ErrNotConfirmed the code may be spent, and
-// presenting it again ends what it gave.
+// StartApp spends a code for an app session and returns its credential. Whatever is wrong with the code is
+// ErrCodeSpent: the difference would only help whoever stole it. A code that would change nothing does not reach the
+// committing goroutine: anybody may call this, and each commit waits for the disk. ErrUnavailable and
+// ErrNotConfirmed are the store's; after ErrNotConfirmed the code may be spent, and presenting it again ends the app
+// session.
 func (a *Authority) StartApp(ctx context.Context, in AppSignIn) (exeunt.Token, Answer, error) {
 	token, app := exeunt.NewToken(exeunt.UseApp), exeunt.NewAppSessionID()
 	x := store.Exchange{
-		Code: in.Code, Client: in.Client, RedirectURI: in.RedirectURI, Challenge: in.Challenge, App: app, Hash: token.Hash(),
+		Code: in.Code, Client: in.Client, RedirectURI: in.RedirectURI, Challenge: in.Challenge, App: app,
+		Hash: token.Hash(),
 	}
 	if err := a.codeMatters(ctx, x); err != nil {
 		return exeunt.Token{}, Answer{}, err

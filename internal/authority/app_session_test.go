@@ -9,8 +9,8 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// Anybody may present codes, and a commit waits for the disk: only a code that
-// would change something reaches the committing goroutine.
+// Anybody may present codes, and a commit waits for the disk: only a code that would change something reaches the
+// committing goroutine.
 func TestCodesThatChangeNothingAreNotCommitted(t *testing.T) {
 	n := newNode(t)
 	_, s := n.signIn(n.account(), exeunt.KindKept)
@@ -26,7 +26,8 @@ func TestCodesThatChangeNothingAreNotCommitted(t *testing.T) {
 	wrong := exchange(unspent)
 	wrong.Challenge += "x"
 	for range 3 {
-		for name, x := range map[string]AppSignIn{"never given": exchange(exeunt.NewToken(exeunt.UseCode)), "too late": exchange(late), "another verifier": wrong} {
+		for name, x := range map[string]AppSignIn{"never given": exchange(exeunt.NewToken(exeunt.UseCode)),
+			"too late": exchange(late), "another verifier": wrong} {
 			if _, _, err := n.StartApp(ctx, x); err != exeunt.ErrCodeSpent {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -49,8 +50,7 @@ func TestCodesThatChangeNothingAreNotCommitted(t *testing.T) {
 	}
 }
 
-// Codes share the places of look-ups with tokens, and unknown ones are
-// remembered.
+// Codes share the limit of look-ups with tokens, and unknown ones are remembered.
 func TestLookUpsOfCodesAreBounded(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
@@ -58,7 +58,7 @@ func TestLookUpsOfCodesAreBounded(t *testing.T) {
 	_, _, err := n.StartApp(ctx, exchange(code))
 	wantErr(t, err, exeunt.ErrCodeSpent)
 	for range maxLookups {
-		n.lookups.places <- struct{}{}
+		n.lookups.running <- struct{}{}
 	}
 	_, _, err = n.StartApp(ctx, exchange(code)) // known
 	wantErr(t, err, exeunt.ErrCodeSpent)

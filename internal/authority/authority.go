@@ -1,15 +1,12 @@
-// Package authority decides: whether a token is usable, whether a session may
-// be started, and who may end what. Every ending of a session, whatever its
-// cause, goes through End or one of the few methods beside it in end.go.
+// Package authority decides whether a token is usable, whether a session may be started, and who may end what. Every
+// ending of a session, whatever its cause, goes through End or one of the few methods beside it in end.go.
 //
-// It owns the order of things: a revocation is committed, then applied to
-// memory, then answered. It does not find out who somebody is (signin does), change
-// people (account does), write SQL (store does) or speak HTTP (the surfaces do).
+// It owns the order: a revocation is committed, then applied to memory, then answered. It does not authenticate
+// people (signin does), change accounts (account does), write SQL (store does) or speak HTTP (the surfaces do).
 package authority
 
 import (
 	"context"
-
 	"log/slog"
 	"sync"
 	"time"
@@ -32,8 +29,7 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Authority is safe for concurrent use. What it is made of stays inside: whoever
-// has an Authority can do only what its methods do.
+// Authority is safe for concurrent use. It exports no field, so that callers can do only what its methods do.
 type Authority struct {
 	store     *store.Store
 	live      *live.Index
@@ -43,22 +39,22 @@ type Authority struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	lookups *lookups
-	queue   chan queuedEnd
-	inDoubt inDoubt
-	places  *throttle.Throttle // for endings of many
+	lookups     *lookups
+	queue       chan queuedEnd
+	inDoubt     inDoubt
+	manyEndings *throttle.Throttle // for endings of many
 
-	patience time.Duration // commitPatience, but in tests
-	saving   sync.Mutex    // of what is due, once at a time
+	patience time.Duration // commitPatience, except in tests
+	saving   sync.Mutex    // held while due activity is saved
 
-	afterLoad func() // a pause between reading a snapshot and inserting it, in tests only
+	afterLoad func() // for tests: between reading a snapshot and inserting it
 }
 
-// New returns an authority. Call Run to have it maintain its sessions.
+// New returns an authority. Call Run for its maintenance.
 func New(c Config) *Authority {
 	a := &Authority{
 		store: c.Store, live: c.Live, feed: c.Feed, policy: c.Policy, retention: c.Retention, now: c.Now, log: c.Log,
-		lookups: newLookups(), places: throttle.New(c.Now),
+		lookups: newLookups(), manyEndings: throttle.New(c.Now),
 		queue: make(chan queuedEnd, 1024), patience: commitPatience,
 	}
 	a.inDoubt.added = make(chan struct{}, 1)
@@ -68,18 +64,17 @@ func New(c Config) *Authority {
 // Now is the authority's clock.
 func (a *Authority) Now() time.Time { return a.now() }
 
-// Fresh reports whether this node knows what has been recorded up to now, but for
-// the bound on staleness.
+// Fresh reports whether this node's memory is up to date, within the bound on staleness.
 func (a *Authority) Fresh() bool { return a.feed.Fresh() }
 
 // Known returns how many tokens this node's memory has.
 func (a *Authority) Known() int { return a.live.Len() }
 
-// WarningOf is how long before the idle end a page of such a session warns.
+// WarningOf is how long before the idle timeout a page of such a session warns.
 func (a *Authority) WarningOf(k exeunt.SessionKind) time.Duration { return a.policy.For(k).Warning }
 
-// Listen waits for news of an account's sessions; with the zero ID, of events that
-// are about no account, as those of clients. Close the listener when done.
+// Listen waits for news of an account's sessions; with the zero ID, of events without an account, as those of
+// clients. Close the listener when done.
 func (a *Authority) Listen(id exeunt.AccountID) *feed.Listener { return a.feed.Listen(id) }
 
 // Account returns an account, or ErrNotFound.

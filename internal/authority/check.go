@@ -14,13 +14,13 @@ import (
 // Answer is what a check returns.
 type Answer = live.Answer
 
-// Use is what a credential was presented as. The zero Use is good for nothing.
+// Use is what a credential was presented as. The zero Use is never accepted.
 type Use uint8
 
 const (
-	// AsPair: both halves of a browser's credential, in its cookies.
+	// AsPair: both cookies of a browser's credential.
 	AsPair Use = iota + 1
-	// AsIncomplete: the first half of one without its partner.
+	// AsIncomplete: an incomplete credential, the first cookie without the second.
 	AsIncomplete
 	// AsBearer: a call's Authorization header.
 	AsBearer
@@ -34,8 +34,8 @@ type Credential struct {
 	Use   Use
 }
 
-// Takes reports whether a token of that kind may be presented so, which its
-// prefix tells. The kind of its session may still rule it out; see rule.
+// Takes reports whether a token of that kind may be presented so, which its prefix tells. The kind of its session
+// may still exclude it; see rule.
 func (u Use) Takes(t exeunt.Token) bool {
 	switch u {
 	case AsPair, AsIncomplete:
@@ -48,11 +48,10 @@ func (u Use) Takes(t exeunt.Token) bool {
 	return false
 }
 
-// rule changes an answer to what it is for this use. A browser's token is half a
-// credential and worth nothing by itself, least of all as a bearer token; a bearer
-// token is worth nothing in a browser's cookies. With Takes it is the one place
-// that says which credential is good for what. An end is not hidden: why and when
-// it came may be told to whoever holds the token.
+// rule changes an answer to what it is for this use. A browser's token is half a credential and is not accepted by
+// itself, nor as a bearer token; a bearer token is not accepted in a browser's cookies. Only Takes and rule say
+// which credential is accepted where. The reason of an end is not hidden: whoever holds the token may know why and
+// when it came.
 func (u Use) rule(ans *Answer) {
 	if ans.State != live.Usable && ans.State != live.TimedOut {
 		return
@@ -66,15 +65,12 @@ func (u Use) rule(ans *Answer) {
 	}
 }
 
-// Check answers whether a credential is usable now. For a token known to this node
-// it allocates nothing, writes nothing and never waits; the first sight of one
-// reads the store, and so does finding one unused for too long that may have
-// been used elsewhere. It does not count as activity: see Touch.
+// Check answers whether a credential is usable now. For a token that this node's memory has it allocates nothing,
+// writes nothing and never waits. It reads the store when a token is new to memory, and before it says that a
+// session has timed out that may have been used on another node. It does not count as activity: see Touch.
 //
-// The states it returns are Usable, Ended, TimedOut, NoSuch, WrongUse, Incomplete
-// and Indeterminate.
-// Once the reply to a sign-out has been sent, no later Check on this node says
-// Usable.
+// It returns the states Usable, Ended, TimedOut, NoSuch, WrongUse, Incomplete and Indeterminate. Once the reply to a
+// sign-out has been sent, no later Check on this node says Usable.
 func (a *Authority) Check(ctx context.Context, c Credential) Answer {
 	if !c.Use.Takes(c.Token) {
 		return Answer{State: live.WrongUse}
@@ -84,25 +80,23 @@ func (a *Authority) Check(ctx context.Context, c Credential) Answer {
 	return ans
 }
 
-// check answers whether a token is known and its session alive, whatever it was
-// presented as.
+// check answers whether a token exists and its session is live, whatever it was presented as.
 func (a *Authority) check(ctx context.Context, t exeunt.Token) Answer {
 	if a.store.Failed() {
-		// What is durable is no longer known, so nothing is known.
+		// It is not known what is durable, so no answer is certain.
 		return Answer{State: live.Indeterminate}
 	}
 	h := t.Hash()
 	w := a.feed.Window() // before memory is looked into, see feed.Window
-	if ans := a.live.Check(h, a.now()); stands(ans, w) {
+	if ans := a.live.Check(h, a.now()); mayAnswer(ans, w) {
 		return ans
 	}
 	return a.ask(ctx, t.Use(), h)
 }
 
-// stands reports whether memory's answer may be given at this moment. An end is
-// final; anything else must come from a memory that is fresh, and some things only
-// the store can tell.
-func stands(ans Answer, w feed.Window) bool {
+// mayAnswer reports whether memory's answer may be given now. An end is final; anything else needs a fresh memory,
+// and some answers need the store.
+func mayAnswer(ans Answer, w feed.Window) bool {
 	switch ans.State {
 	case live.Ended:
 		return true
@@ -117,19 +111,18 @@ func (a *Authority) Touch(ans Answer) { a.live.Touch(ans, a.now()) }
 
 const (
 	maxReloads   = 4               // how often a snapshot may be overtaken by events
-	loadPatience = 5 * time.Second // how long the store may take over a token
+	loadPatience = 5 * time.Second // how long a look-up in the store may take
 	// confirmPatience is how long a check waits for memory to become fresh.
 	confirmPatience = 3 * time.Second
 )
 
-// ask answers for a token that memory does not know, or does not know freshly
-// enough.
+// ask answers for a token that memory does not have, or not freshly enough.
 func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) Answer {
-	if state, ok := a.lookups.known(sight{use, h, a.live.Epoch()}); ok {
+	if state, ok := a.lookups.recall(lookup{use, h, a.live.Epoch()}); ok {
 		return Answer{State: state}
 	}
-	// Not by the request's own context: a sign-out whose sender has gone must
-	// not fail because its token was seen for the first time.
+	// Do not use the request's context: a sign-out whose sender has gone must not fail because its token is new to
+	// memory.
 	ctx = context.WithoutCancel(ctx)
 	release, ok := a.lookups.enter(ctx)
 	if !ok {
@@ -144,19 +137,19 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 			}
 			w = a.feed.Window()
 		}
-		if ans := a.live.Check(h, a.now()); stands(ans, w) {
+		if ans := a.live.Check(h, a.now()); mayAnswer(ans, w) {
 			return ans
 		}
 		server := a.feed.Server()
 		sn, err := a.load(ctx, use, h)
 		if a.feed.Server() != server || !w.Open() {
-			continue // who knows which server that was
+			continue // it is unclear which server that was
 		}
 		switch {
 		case errors.Is(err, exeunt.ErrNotFound):
-			// A token is drawn at random, so one that is unknown now was never
-			// handed out and, but for a chance of 2^-256, never will be.
-			a.lookups.remember(sight{use, h, sn.Epoch}, live.NoSuch)
+			// Tokens are random, so one that is unknown now was never issued and, but for a chance of 2^-256, never
+			// will be.
+			a.lookups.remember(lookup{use, h, sn.Epoch}, live.NoSuch)
 			return Answer{State: live.NoSuch}
 		case err != nil:
 			a.log.Warn("a token could not be looked up", "err", err)
@@ -167,30 +160,29 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 		}
 		if !a.live.Insert(sn) {
 			if sn.Session.End != nil || sn.Session.Generation < sn.AccountGeneration {
-				a.lookups.remember(sight{use, h, sn.Epoch}, live.Ended)
+				a.lookups.remember(lookup{use, h, sn.Epoch}, live.Ended)
 				return Answer{State: live.Ended}
 			}
-			continue // an event overtook the snapshot, or activity: read again, it will show
+			continue // an event or activity overtook the snapshot: read again
 		}
 		if sn.App != nil && sn.App.End != nil {
-			a.lookups.remember(sight{use, h, sn.Epoch}, live.Ended)
+			a.lookups.remember(lookup{use, h, sn.Epoch}, live.Ended)
 			return Answer{State: live.Ended}
 		}
-		if ans := a.live.Check(h, a.now()); stands(ans, w) {
+		if ans := a.live.Check(h, a.now()); mayAnswer(ans, w) {
 			return ans
 		}
-		// Forgotten again, or not fresh any more, or more time has passed: the
-		// next look tells.
+		// Memory dropped it, is no longer fresh, or time has passed: look again.
 	}
 	return Answer{State: live.Indeterminate}
 }
 
-// confirm makes memory fresh, if it can be had soon.
+// confirm tries to make memory fresh within confirmPatience.
 func (a *Authority) confirm(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmPatience)
 	defer cancel()
 	if err := a.feed.Confirm(ctx); err != nil {
-		a.log.Debug("memory could not be made fresh", "err", err)
+		a.log.Debug("this node's memory could not be made fresh", "err", err)
 		return false
 	}
 	return true
@@ -204,13 +196,13 @@ func (a *Authority) load(ctx context.Context, use exeunt.TokenUse, h exeunt.Toke
 	return live.Snapshot{Snapshot: sn, Epoch: epoch, Dropped: dropped, Asked: asked}, err
 }
 
-// LookUp asks the store about a secret that anybody may present, within the
-// bounds that apply to tokens: ErrUnavailable beyond them. dead is the error by
-// which find says that the secret is good for nothing and never will be again;
-// that is remembered.
-func (a *Authority) LookUp(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash, dead error, find func(context.Context) error) error {
-	seen := sight{use, h, a.live.Epoch()}
-	if _, ok := a.lookups.known(seen); ok {
+// LookUp asks the store about a secret that anybody may present, within the limits for tokens: ErrUnavailable beyond
+// them. dead is the error with which find says that the secret is not valid and never will be; that is remembered.
+func (a *Authority) LookUp(
+	ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash, dead error, find func(context.Context) error,
+) error {
+	seen := lookup{use, h, a.live.Epoch()}
+	if _, ok := a.lookups.recall(seen); ok {
 		return dead
 	}
 	release, ok := a.lookups.enter(ctx)
@@ -227,45 +219,45 @@ func (a *Authority) LookUp(ctx context.Context, use exeunt.TokenUse, h exeunt.To
 	return err
 }
 
-// lookups bounds what unknown tokens may cost. The checksum in a token stops
-// accidents, not attackers, who can make as many well-formed ones as they like.
+// lookups bounds what unknown tokens may cost. A token's checksum stops accidents, not attackers, who can make any
+// number of well-formed tokens.
 type lookups struct {
-	places chan struct{}
+	running chan struct{}
 
 	mu       sync.Mutex
-	old, new map[sight]live.State // the dead, forgotten by generations
+	old, new map[lookup]live.State // dead tokens; when new is full it becomes old
 }
 
-// sight is what was looked up: a hash that is no app session's may well be a
-// session's.
-type sight struct {
+// lookup is what was looked up: the hash of an unknown app token may be a session's.
+type lookup struct {
 	use   exeunt.TokenUse
 	hash  exeunt.TokenHash
-	epoch int64 // of memory: in another history it may be alive
+	epoch int64 // of memory: in another history the token may be live
 }
 
 const (
-	maxLookups  = 16
-	lookupWait  = time.Second
-	deadPerHalf = 1 << 15
+	maxLookups    = 16
+	lookupWait    = time.Second
+	maxRemembered = 1 << 15
 )
 
 func newLookups() *lookups {
-	return &lookups{places: make(chan struct{}, maxLookups), old: map[sight]live.State{}, new: map[sight]live.State{}}
+	return &lookups{running: make(chan struct{}, maxLookups),
+		old: map[lookup]live.State{}, new: map[lookup]live.State{}}
 }
 
-// enter waits a little for a place; beyond it the answer is "cannot know".
+// enter waits a little for one of the look-ups under way to finish; if none does, the answer is Indeterminate.
 func (l *lookups) enter(ctx context.Context) (release func(), ok bool) {
-	release = func() { <-l.places }
+	release = func() { <-l.running }
 	select {
-	case l.places <- struct{}{}:
+	case l.running <- struct{}{}:
 		return release, true
 	default:
 	}
 	wait := time.NewTimer(lookupWait)
 	defer wait.Stop()
 	select {
-	case l.places <- struct{}{}:
+	case l.running <- struct{}{}:
 		return release, true
 	case <-wait.C:
 	case <-ctx.Done():
@@ -273,8 +265,8 @@ func (l *lookups) enter(ctx context.Context) (release func(), ok bool) {
 	return nil, false
 }
 
-// known answers from memory for tokens that can never be usable again.
-func (l *lookups) known(h sight) (live.State, bool) {
+// recall answers for tokens that can never be usable again.
+func (l *lookups) recall(h lookup) (live.State, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s, ok := l.new[h]; ok {
@@ -284,11 +276,11 @@ func (l *lookups) known(h sight) (live.State, bool) {
 	return s, ok
 }
 
-func (l *lookups) remember(h sight, s live.State) {
+func (l *lookups) remember(h lookup, s live.State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.new) >= deadPerHalf {
-		l.old, l.new = l.new, map[sight]live.State{}
+	if len(l.new) >= maxRemembered {
+		l.old, l.new = l.new, map[lookup]live.State{}
 	}
 	l.new[h] = s
 }

@@ -26,8 +26,10 @@ func TestWhichCredentialIsGoodForWhat(t *testing.T) {
 		{"a shared computer's", shared, [5]live.State{no, live.Usable, live.Incomplete, no, no}},
 		{"an app's on a device", phone, [5]live.State{no, no, no, live.Usable, no}},
 		{"an app session's", app, [5]live.State{no, no, no, live.Usable, live.Usable}},
-		{"a session's that nobody has", exeunt.NewToken(exeunt.UseSession), [5]live.State{no, live.NoSuch, live.NoSuch, live.NoSuch, no}},
-		{"an app session's that nobody has", exeunt.NewToken(exeunt.UseApp), [5]live.State{no, no, no, live.NoSuch, live.NoSuch}},
+		{"a session's that nobody has", exeunt.NewToken(exeunt.UseSession),
+			[5]live.State{no, live.NoSuch, live.NoSuch, live.NoSuch, no}},
+		{"an app session's that nobody has", exeunt.NewToken(exeunt.UseApp),
+			[5]live.State{no, no, no, live.NoSuch, live.NoSuch}},
 		{"a code", n.grant(s), [5]live.State{no, no, no, no, no}},
 		{"an invite", exeunt.NewToken(exeunt.UseInvite), [5]live.State{no, no, no, no, no}},
 		{"a client's key", exeunt.NewToken(exeunt.UseClient), [5]live.State{no, no, no, no, no}},
@@ -46,15 +48,17 @@ func TestWhichCredentialIsGoodForWhat(t *testing.T) {
 		}
 	}
 
-	// What has run out is no better; that it has ended may be told to anybody.
+	// After the timeout the same rules hold, and anybody may know of the end.
 	n.clock.add(4 * time.Hour)
-	for use, want := range map[Use]live.State{AsPair: live.TimedOut, AsIncomplete: live.TimedOut, AsBearer: no, AsAppCookie: no} {
+	for use, want := range map[Use]live.State{AsPair: live.TimedOut, AsIncomplete: live.TimedOut, AsBearer: no,
+		AsAppCookie: no} {
 		if got := n.Check(ctx, Credential{kept, use}).State; got != want {
 			t.Errorf("run out, as %d: %v, want %v", use, got, want)
 		}
 	}
 	n.end(endOne(s))
-	for use, want := range map[Use]live.State{AsPair: live.Ended, AsIncomplete: live.Ended, AsBearer: live.Ended, AsAppCookie: no} {
+	for use, want := range map[Use]live.State{AsPair: live.Ended, AsIncomplete: live.Ended, AsBearer: live.Ended,
+		AsAppCookie: no} {
 		if got := n.Check(ctx, Credential{kept, use}).State; got != want {
 			t.Errorf("ended, as %d: %v, want %v", use, got, want)
 		}

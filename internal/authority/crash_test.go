@@ -18,8 +18,8 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// crashChild names, in the environment, the database on which this program is
-// to work until it is killed, instead of running tests.
+// crashChild names, in the environment, the database on which this program is to work until it is killed, instead of
+// running tests.
 const crashChild = "EXEUNT_TEST_CRASH_CHILD"
 
 // loudTester ends the child with a message.
@@ -32,8 +32,8 @@ func (loudTester) Fatalf(format string, args ...any) {
 }
 func (l loudTester) Errorf(format string, args ...any) { l.Fatalf(format, args...) }
 
-// runCrashChild signs in and out without pause and says so on standard output
-// after each: "in TOKEN" or "out TOKEN". It never ends by itself.
+// runCrashChild signs in and out without pause and says so on standard output after each: "in TOKEN" or "out TOKEN".
+// It never ends by itself.
 func runCrashChild(path string) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	n := openNode(loudTester{}, path, newClock())
@@ -48,7 +48,7 @@ func runCrashChild(path string) {
 	go func() { // what Run does, all the time
 		for {
 			if err := n.Maintain(ctx); err != nil {
-				n.t.Fatalf("sweep: %v", err)
+				n.t.Fatalf("maintenance: %v", err)
 			}
 		}
 	}()
@@ -88,9 +88,9 @@ func (n *node) signInAndOut(id exeunt.AccountID, say func(string, ...exeunt.Toke
 	}
 }
 
-// The program is killed at random moments, fifty times or, in short, sixteen. What it has said is so
-// afterwards: nobody it signed out is signed in, nobody it signed in is lost
-// but by a sign-out that was under way, and the log has no hole.
+// The program is killed at random moments, fifty times or, with -short, sixteen. Whatever it confirmed holds
+// afterwards: sessions it ended stay ended, sessions it started are live unless their sign-out was under way, and
+// the log has no gap.
 func TestKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
 	const sites = 2
@@ -209,10 +209,12 @@ func checkFile(t *testing.T, path string) {
 	}
 	for what, q := range map[string]string{
 		"rows that refer to nothing": `SELECT count(*) FROM pragma_foreign_key_check`,
-		"accounts that count their sessions wrongly": `SELECT count(*) FROM accounts a WHERE live_sessions <> (SELECT count(*) FROM sessions s
+		"accounts that count their sessions wrongly": `SELECT count(*) FROM accounts a
+		WHERE live_sessions <> (SELECT count(*) FROM sessions s
 			WHERE s.account_id = a.id AND s.ended_at IS NULL AND s.generation >= a.generation)`,
 		"endings without an audit entry": `SELECT count(*) FROM events WHERE by_address IS NULL`,
-		"sign-ins without one":           `SELECT abs((SELECT count(*) FROM sessions) - (SELECT count(*) FROM audit WHERE action = 'sign_in'))`,
+		"sign-ins without one": `SELECT abs((SELECT count(*) FROM sessions) - (SELECT count(*) FROM audit
+		WHERE action = 'sign_in'))`,
 	} {
 		var n int
 		if err := db.QueryRow(q).Scan(&n); err != nil || n != 0 {

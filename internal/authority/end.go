@@ -16,77 +16,80 @@ import (
 // Ending is the recorded outcome of a revocation.
 type Ending = store.Ending
 
-// End ends sessions. When it returns nil the ending is on stable storage, this
-// node's memory has it, and no later Check here says Usable. What might happen:
+// End ends sessions. When it returns nil the ending is on stable storage, this node's memory has it, and no later
+// Check here says Usable. Outcomes:
 //   - nil: recorded; Ending.Already says that it had been before.
-//   - ErrForbidden: the actor may not.
+//   - ErrForbidden: the actor does not have permission.
 //   - ErrNotFound: no such session, also when it is somebody else's.
-//   - ErrSignedOut: with ScopeOthers, the session to keep has itself ended.
-//   - ErrKeyReused: the revocation's key was used for another request. A session
-//     that ends itself is never refused for that.
-//   - ThrottledError: the people of this account have ended many of its sessions
-//     too often lately; see takePlace. Nothing was changed.
-//   - ErrUnavailable: nothing was changed. ErrNotConfirmed: it may or may not
-//     have been recorded; repeating it with the same key is harmless. Until the
-//     authority has found out, what it would have ended is refused.
+//   - ErrSignedOut: with ScopeOthers, the session to leave alone has itself ended.
+//   - ErrKeyReused: the revocation's key was used for another request. Not when a session ends itself.
+//   - ThrottledError: many sessions of this account have been ended too often lately; see countEnding. Nothing was
+//     changed.
+//   - ErrUnavailable: nothing was changed. ErrNotConfirmed: it may or may not have been recorded; repeating it with
+//     the same key is harmless. While it is in doubt, the sessions it would have ended are refused.
 func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation) (Ending, error) {
 	return a.end(ctx, by, rev, store.Change{})
 }
 
-// ReplacePassword sets a new password hash and ends every other session of the
-// account, in one transaction. credential is the version of the password that
-// the person has just proved to know; ErrSignInAgain when it changed meanwhile.
-func (a *Authority) ReplacePassword(ctx context.Context, by exeunt.Actor, keep exeunt.SessionID, hash string, credential int64) (Ending, error) {
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: by.Account, Scope: exeunt.ScopeOthers, Session: keep}, Reason: exeunt.ReasonPasswordChange}
+// ReplacePassword sets a new password hash and ends every other session of the account, in one transaction.
+// credential is the version of the password that the person has just proved; ErrSignInAgain when it changed
+// meanwhile.
+func (a *Authority) ReplacePassword(
+	ctx context.Context, by exeunt.Actor, keep exeunt.SessionID, hash string, credential int64,
+) (Ending, error) {
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: by.Account, Scope: exeunt.ScopeOthers, Session: keep},
+		Reason: exeunt.ReasonPasswordChange}
 	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential})
 }
 
-// ResetPassword sets a new password hash by a one-time link that an operator
-// made, spends the link, and ends every session of the account, in one
-// transaction. It is the operator's word that ends them. credential is the
-// version of the password when the link was looked at. ErrInviteSpent when the
-// link cannot be used (any more).
-func (a *Authority) ResetPassword(ctx context.Context, account exeunt.AccountID, link exeunt.TokenHash, hash string, credential int64, from netip.Addr) (Ending, error) {
+// ResetPassword sets a new password hash by a one-time link that an operator made, spends the link, and ends every
+// session of the account, in one transaction. The operator counts as the actor. credential is the version of the
+// password when the link was opened. ErrInviteSpent when the link is not valid any more.
+func (a *Authority) ResetPassword(
+	ctx context.Context, account exeunt.AccountID, link exeunt.TokenHash, hash string, credential int64,
+	from netip.Addr,
+) (Ending, error) {
 	by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "one-time link", Address: from}
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonPasswordChange}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonPasswordChange}
 	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential, Link: &link})
 }
 
-// Disable stops an account from signing in and ends all its sessions, in one
-// transaction (OWASP ASVS 5.0, 7.4.2).
+// Disable stops an account from signing in and ends all its sessions, in one transaction (OWASP ASVS 5.0, 7.4.2).
 func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt.AccountID) (Ending, error) {
 	if by.Kind != exeunt.ActorOperator {
 		return Ending{}, exeunt.ErrForbidden
 	}
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonDisabled}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonDisabled}
 	return a.end(ctx, by, rev, store.Change{Status: exeunt.AccountDisabled})
 }
 
-func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change store.Change) (Ending, error) {
+func (a *Authority) end(
+	ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change store.Change,
+) (Ending, error) {
 	if !by.MayEnd(rev) {
 		if by.Kind == exeunt.ActorPerson && by.Account != rev.Account {
-			return Ending{}, exeunt.ErrNotFound // "not yours" reads as "not there"
+			return Ending{}, exeunt.ErrNotFound // do not reveal that it exists
 		}
 		return Ending{}, exeunt.ErrForbidden
 	}
-	// Somebody who signs out and closes the window has still signed out: a
-	// request that has arrived whole is carried out, whoever waits for the answer.
+	// Somebody who signs out and closes the window has still signed out: a complete request is carried out, whether
+	// or not anybody waits for the answer.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
-	judge, err := a.takePlace(ctx, by, rev, change)
+	judge, err := a.countEnding(ctx, by, rev, change)
 	if err != nil {
 		return Ending{}, fmt.Errorf("end %s: %w", rev.Scope, err)
 	}
 	if rev.Key == "" && rev.Scope != exeunt.ScopeSession {
-		// Ending many is not the same when it is done twice. Should the outcome
-		// become unknown, it is found by this key; see settle.
+		// Ending many twice is not the same as once. If the outcome becomes unknown, resolve finds it by this key.
 		rev.Key = rand.Text()
 	}
 	out, err := a.store.End(ctx, by, rev, change, a.now())
 	if err == nil && out.Already {
-		// The store calls the feed before it returns: memory has what it recorded.
-		// But what had been recorded before, by another node or by an attempt whose
-		// outcome was not known, may have to be read first.
+		// The store calls the feed before it returns, so memory has what this call recorded. What another node or an
+		// earlier attempt recorded may have to be read first.
 		if unread := a.feed.Confirm(ctx); unread != nil {
 			out, err = Ending{}, fmt.Errorf("%w (%w)", exeunt.ErrNotConfirmed, unread)
 		}
@@ -102,13 +105,14 @@ func (a *Authority) end(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	return out, nil
 }
 
-// logEnded leaves out what goes without saying: it is a line for every sign-out.
+// logEnded leaves out empty fields: it writes a line for every sign-out.
 func (a *Authority) logEnded(ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, out Ending) {
 	if !a.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	line := append(make([]slog.Attr, 0, 8), slog.String("account", rev.Account.String()), slog.String("scope", string(rev.Scope)),
-		slog.String("reason", string(rev.Reason)), slog.String("by", string(by.Kind)), slog.Int64("seq", out.Seq))
+	line := append(make([]slog.Attr, 0, 8), slog.String("account", rev.Account.String()),
+		slog.String("scope", string(rev.Scope)), slog.String("reason", string(rev.Reason)),
+		slog.String("by", string(by.Kind)), slog.Int64("seq", out.Seq))
 	if !rev.Session.IsZero() {
 		line = append(line, slog.String("session", rev.Session.String()))
 	}
@@ -123,8 +127,7 @@ func (a *Authority) logEnded(ctx context.Context, by exeunt.Actor, rev exeunt.Re
 	a.log.LogAttrs(ctx, slog.LevelInfo, "sessions ended", line...)
 }
 
-// commitPatience is how long an ending may take, or another change, before its
-// outcome is called unknown.
+// commitPatience is how long an ending or another change may take before its outcome counts as unknown.
 const commitPatience = 10 * time.Second
 
 type queuedEnd struct {
@@ -132,24 +135,27 @@ type queuedEnd struct {
 	rev exeunt.Revocation
 }
 
-// EndSoon ends a session that the authority itself must end, off the path of
-// the request that found it. If the queue is full it is left to the next
-// request that finds it: until it is ended it is refused all the same.
+// EndSoon ends a session for the authority itself, without delaying the request that found it. If the queue is full,
+// the next request that finds it does so again: until it is ended it is refused all the same.
 func (a *Authority) EndSoon(rev exeunt.Revocation) {
 	select {
 	case a.queue <- queuedEnd{exeunt.System(), rev}:
 	default:
-		a.log.Warn("too many endings are waiting; one is left to its next request", "session", rev.Session)
+		a.log.Warn("too many endings are waiting; the next request of this session ends it", "session", rev.Session)
 	}
 }
 
-// declare ends a session whose time has run out, if the store agrees. What is
-// known here of its activity goes to the store first, so that the two judge alike.
-func (a *Authority) declare(ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, reason exeunt.Reason) error {
+// declare ends a session that has timed out, if the store agrees. It first saves the activity known here, so that
+// the store has it too.
+func (a *Authority) declare(
+	ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, reason exeunt.Reason,
+) error {
 	if err := a.save(ctx, a.live.UnsavedOf(session)); err != nil {
 		return err
 	}
-	_, err := a.end(ctx, exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session}, Reason: reason}, store.Change{})
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session},
+		Reason: reason}
+	_, err := a.end(ctx, exeunt.System(), rev, store.Change{})
 	if errors.Is(err, store.ErrStillGood) {
 		s, err := a.store.Session(ctx, account, session)
 		if err != nil {
@@ -161,11 +167,12 @@ func (a *Authority) declare(ctx context.Context, account exeunt.AccountID, sessi
 	return err
 }
 
-// WhyEnded returns when and why the session or app session of a dead token
-// ended, and false when no such token is known. It names neither account nor
-// device: whoever holds a dead token may be a thief, or the next user of the
+// WhyEnded returns when and why the session or app session of a dead token ended, and false when there is no such
+// token. It returns neither account nor device: whoever holds a dead token may be a thief, or the next user of the
 // computer.
-func (a *Authority) WhyEnded(ctx context.Context, t exeunt.Token) (at time.Time, reason exeunt.Reason, known bool, err error) {
+func (a *Authority) WhyEnded(
+	ctx context.Context, t exeunt.Token,
+) (at time.Time, reason exeunt.Reason, known bool, err error) {
 	release, ok := a.lookups.enter(ctx)
 	if !ok {
 		return at, "", false, exeunt.ErrUnavailable
@@ -180,7 +187,7 @@ func (a *Authority) WhyEnded(ctx context.Context, t exeunt.Token) (at time.Time,
 	}
 	if a.refreshSeen(&sn.Session); sn.Session.End == nil {
 		if reason := sn.Session.Overdue(a.now()); reason != "" {
-			// Found by this very request; record it, so that what is said is so.
+			// This request is the first to find it: record the end before reporting it.
 			if err := a.declare(ctx, sn.Session.Account, sn.Session.ID, reason); err != nil {
 				return at, "", true, err
 			}

@@ -60,7 +60,7 @@ func TestSignInsInFlight(t *testing.T) {
 	}
 }
 
-// The kept session's own sign-ins to apps go on.
+// App sessions of the session that stays go on.
 func TestAKeptSessionsCodeStaysGood(t *testing.T) {
 	n := newNode(t)
 	_, s := n.signIn(n.account(), exeunt.KindKept)
@@ -144,7 +144,8 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 		t.Errorf("%d events for one action", head-before)
 	}
 	audit, err := n.Audit(ctx, exeunt.AuditFilter{Account: id, Limit: 2})
-	if err != nil || audit.Items[0].Action != exeunt.AuditEnd || audit.Items[0].Detail != "account administrator" || audit.Items[1].Detail != "session signed_out" {
+	if err != nil || audit.Items[0].Action != exeunt.AuditEnd || audit.Items[0].Detail != "account administrator" ||
+		audit.Items[1].Detail != "session signed_out" {
 		t.Errorf("the audit says %+v, %v", audit.Items, err)
 	}
 	check := func(when string) {
@@ -153,13 +154,16 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 			t.Errorf("%s: the account counts %d sessions, %v", when, a.LiveSessions, err)
 		}
 		list, err := n.sessions(id, exeunt.SessionsEnded)
-		if count, _ := n.CountSessions(ctx, exeunt.SessionFilter{Account: id, State: exeunt.SessionsEnded}); err != nil || len(list) != many+1 || count != many+1 {
+		if count, _ := n.CountSessions(ctx,
+			exeunt.SessionFilter{Account: id, State: exeunt.SessionsEnded}); err != nil || len(list) != many+1 ||
+			count != many+1 {
 			t.Fatalf("%s: %d listed, %d counted, %v", when, len(list), count, err)
 		}
 		reasons := map[exeunt.Reason]int{}
 		for _, s := range list {
 			reasons[s.End.Reason]++
-			if s.End.Reason == exeunt.ReasonAdministrator && (s.End.By != exeunt.ActorOperator || s.End.ByLabel != operator.Label || !s.End.At.Equal(out.At)) {
+			if s.End.Reason == exeunt.ReasonAdministrator &&
+				(s.End.By != exeunt.ActorOperator || s.End.ByLabel != operator.Label || !s.End.At.Equal(out.At)) {
 				t.Fatalf("%s: ended by %+v", when, s.End)
 			}
 		}
@@ -259,7 +263,8 @@ func TestStrangeTokens(t *testing.T) {
 	n := newNode(t)
 	_, s := n.signIn(n.account(), exeunt.KindKept)
 	code := n.grant(s)
-	for _, token := range []exeunt.Token{{}, code, exeunt.NewToken(exeunt.UseInvite), exeunt.NewToken(exeunt.UseSession), exeunt.NewToken(exeunt.UseApp)} {
+	for _, token := range []exeunt.Token{{}, code, exeunt.NewToken(exeunt.UseInvite),
+		exeunt.NewToken(exeunt.UseSession), exeunt.NewToken(exeunt.UseApp)} {
 		for range 2 {
 			a := n.check(ctx, token)
 			if a.State != live.NoSuch || !a.Session.IsZero() {
@@ -272,8 +277,7 @@ func TestStrangeTokens(t *testing.T) {
 	}
 }
 
-// When memory and log have parted nothing is known, and nothing is said: not
-// "signed in", and not "signed out" either.
+// When memory can no longer follow the log, checks are indeterminate: neither "signed in" nor "signed out".
 func TestAFailedStoreKnowsNothing(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
@@ -299,28 +303,34 @@ func TestAFailedStoreKnowsNothing(t *testing.T) {
 	n.want(dead, live.Ended)
 }
 
-// Somebody who signs out and is gone before the answer has signed out.
+// Somebody who signs out and closes the window before the answer has signed out.
 func TestSignOutOfSomebodyWhoHasGone(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
-	if _, err := n.End(gone, by, exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
+	if _, err := n.End(gone, by, exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession,
+		Session: s.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
 	n.want(token, live.Ended)
 }
 
-// A wish of somebody whose own session has ended meanwhile is not carried out.
+// The request of a person whose own session has ended meanwhile is not carried out.
 func TestTheSignedOutEndNothingMore(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
 	_, thief := n.signIn(id, exeunt.KindKept)
 	token, mine := n.signIn(id, exeunt.KindKept)
-	n.end(exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: thief.ID}, Reason: exeunt.ReasonSignedOut})
+	n.end(exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: thief.ID},
+		Reason: exeunt.ReasonSignedOut})
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: thief.ID}
-	for _, rev := range []exeunt.Revocation{{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: mine.ID}, Reason: exeunt.ReasonSignedOut}, {Target: exeunt.Target{Account: id, Scope: exeunt.ScopeOthers, Session: thief.ID}, Reason: exeunt.ReasonSignedOut}, {Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}} {
+	for _, rev := range []exeunt.Revocation{{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession,
+		Session: mine.ID}, Reason: exeunt.ReasonSignedOut},
+		{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeOthers, Session: thief.ID},
+			Reason: exeunt.ReasonSignedOut},
+		{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}} {
 		if _, err := n.End(t.Context(), by, rev); !errors.Is(err, exeunt.ErrSignedOut) {
 			t.Errorf("%s: %v", rev.Scope, err)
 		}

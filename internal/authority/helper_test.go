@@ -59,7 +59,8 @@ var testPolicy = exeunt.Policy{
 	App:    exeunt.Limits{Idle: 2 * time.Hour, Absolute: 6 * time.Hour, Warning: time.Minute},
 }
 
-var chirp = exeunt.Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.example", RedirectURIs: []string{"http://chirp.example/callback"}}
+var chirp = exeunt.Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.example",
+	RedirectURIs: []string{"http://chirp.example/callback"}}
 
 // node is an authority on a real database.
 type node struct {
@@ -83,15 +84,16 @@ func openNode(t tester, path string, c *clock) *node {
 	var f *feed.Feed
 	log := slog.New(slog.DiscardHandler)
 	fault, held, done := &atomic.Bool{}, &sync.Mutex{}, &atomic.Int64{}
-	s, err := store.Open(ctx, store.Options{URL: store.SQLiteURL(path), Log: log, Committed: func(list []exeunt.Event) error {
-		done.Add(1)
-		held.Lock()
-		defer held.Unlock()
-		if fault.Load() {
-			return errors.New("memory is lost")
-		}
-		return f.Own(list)
-	}})
+	s, err := store.Open(ctx, store.Options{URL: store.SQLiteURL(path), Log: log,
+		Committed: func(list []exeunt.Event) error {
+			done.Add(1)
+			held.Lock()
+			defer held.Unlock()
+			if fault.Load() {
+				return errors.New("memory is lost")
+			}
+			return f.Own(list)
+		}})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -110,8 +112,7 @@ func openNode(t tester, path string, c *clock) *node {
 	})}
 }
 
-// restart closes the node and opens another on the same database: what was
-// only in memory is gone.
+// restart closes the node and opens another on the same database: what was only in memory is gone.
 func (n *node) restart() {
 	n.t.Helper()
 	n.store.Close()
@@ -122,7 +123,8 @@ func (n *node) account() exeunt.AccountID {
 	n.t.Helper()
 	var b [8]byte
 	rand.Read(b[:])
-	a := exeunt.Account{ID: exeunt.NewAccountID(), Handle: "h" + hex.EncodeToString(b[:]), Name: "A Person", Created: n.Now()}
+	a := exeunt.Account{ID: exeunt.NewAccountID(), Handle: "h" + hex.EncodeToString(b[:]), Name: "A Person",
+		Created: n.Now()}
 	if err := n.store.AddAccount(ctx, a, store.Credential{PasswordHash: "a hash"}, nil, exeunt.System()); err != nil {
 		n.t.Fatalf("add account: %v", err)
 	}
@@ -135,7 +137,8 @@ func (n *node) proof(id exeunt.AccountID) exeunt.Proof {
 	if err != nil {
 		n.t.Fatalf("account: %v", err)
 	}
-	return exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, At: n.Now(), Generation: a.Generation, CredentialVersion: a.CredentialVersion}
+	return exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, At: n.Now(),
+		Generation: a.Generation, CredentialVersion: a.CredentialVersion}
 }
 
 func (n *node) signIn(id exeunt.AccountID, kind exeunt.SessionKind) (exeunt.Token, exeunt.Session) {
@@ -215,7 +218,8 @@ func personIn(s exeunt.Session) exeunt.Actor {
 var operator = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
 
 func endOne(s exeunt.Session) exeunt.Revocation {
-	return exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID},
+		Reason: exeunt.ReasonSignedOut}
 }
 
 func endApp(s exeunt.Session, app exeunt.AppSessionID) exeunt.Revocation {
@@ -225,11 +229,13 @@ func endApp(s exeunt.Session, app exeunt.AppSessionID) exeunt.Revocation {
 }
 
 func endOthers(keep exeunt.Session) exeunt.Revocation {
-	return exeunt.Revocation{Target: exeunt.Target{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID}, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: keep.Account, Scope: exeunt.ScopeOthers, Session: keep.ID},
+		Reason: exeunt.ReasonSignedOut}
 }
 
 func endAll(id exeunt.AccountID) exeunt.Revocation {
-	return exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}
+	return exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonSignedOut}
 }
 
 func wantErr(t tester, err, want error) {

@@ -15,8 +15,8 @@ import (
 type inDoubtEnding struct {
 	by  exeunt.Actor
 	rev exeunt.Revocation
-	// change: the account was to change with it. That must not happen later
-	// than the person was told, so it is not repeated.
+	// change: the ending changes the account too. Repeating that later could surprise the person, who was told that
+	// it failed, so it is not repeated.
 	change bool
 }
 
@@ -27,8 +27,7 @@ type inDoubt struct {
 	added chan struct{}
 }
 
-// putInDoubt has what the ending would have ended refused from now on, and its
-// outcome found out.
+// putInDoubt has the sessions of the ending refused from now on, and its outcome resolved.
 func (a *Authority) putInDoubt(e inDoubtEnding) {
 	a.live.PutInDoubt(e.rev.Target)
 	a.log.Warn("an ending is in doubt; until it is resolved its sessions are refused",
@@ -65,12 +64,11 @@ func (d *inDoubt) drop() {
 	d.list = d.list[1:]
 }
 
-// resolvePauses are between two attempts to ask a store that could not tell. They
-// grow, so that a store in trouble is not made worse.
+// resolvePauses are the waits between two attempts to resolve. They grow, so as not to burden a store in trouble.
 var resolvePauses = pauses{first: 250 * time.Millisecond, longest: 10 * time.Second}
 
-// resolveAll finds out what became of endings until ctx is done. A process that
-// ends before leaves it to the next start, which reads the log.
+// resolveAll resolves endings until ctx is done. What is left then is resolved by the next start, which reads the
+// log.
 func (a *Authority) resolveAll(ctx context.Context) {
 	pause := resolvePauses
 	for {
@@ -94,10 +92,9 @@ func (a *Authority) resolveAll(ctx context.Context) {
 	}
 }
 
-// resolve reports whether it found out. The same wish is carried out once more:
-// ending a session that has ended changes nothing, and an ending of many has a
-// key by which the store knows it. One that came with a change of the account
-// is only waited for.
+// resolve reports whether the ending's outcome is known. It carries out the same request once more: ending a session
+// that has ended changes nothing, and an ending of many has a key by which the store finds it. One that came with a
+// change of the account is only waited for.
 func (a *Authority) resolve(ctx context.Context, e inDoubtEnding) bool {
 	ctx, cancel := context.WithTimeout(ctx, a.patience)
 	defer cancel()
@@ -111,15 +108,15 @@ func (a *Authority) resolve(ctx context.Context, e inDoubtEnding) bool {
 	if errors.Is(err, exeunt.ErrNotConfirmed) || errors.Is(err, exeunt.ErrUnavailable) {
 		return false
 	}
-	// What was recorded in between by other nodes, or by the attempt that could
-	// not tell, is in the log; memory must have it before the session is answered
-	// for again.
+	// What other nodes or the first attempt recorded meanwhile is in the log; memory must have it before the session
+	// is answered for again.
 	if a.feed.Confirm(ctx) != nil {
 		return false
 	}
 	a.live.Resolve(e.rev.Target)
 	a.feed.Wake(e.rev.Account)
-	a.log.Info("an ending in doubt is resolved", "account", e.rev.Account, "scope", e.rev.Scope, "session", e.rev.Session,
-		"app", e.rev.AppSession, "seq", out.Seq, "ended", out.Ended, "already", out.Already, "refused", err)
+	a.log.Info("an ending in doubt is resolved", "account", e.rev.Account, "scope", e.rev.Scope,
+		"session", e.rev.Session, "app", e.rev.AppSession, "seq", out.Seq, "ended", out.Ended, "already", out.Already,
+		"refused", err)
 	return true
 }

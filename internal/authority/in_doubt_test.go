@@ -9,9 +9,8 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// A sign-out that could not be confirmed in time is taken for none by nobody:
-// what it would have ended is refused at once, and for good as soon as it is
-// known to be recorded. It is recorded once.
+// A sign-out that could not be confirmed in time is in doubt: its sessions are refused at once, and stay ended when
+// it turns out to be recorded. It is recorded once.
 func TestASignOutInDoubt(t *testing.T) {
 	t.Parallel()
 	type people struct {
@@ -27,13 +26,29 @@ func TestASignOutInDoubt(t *testing.T) {
 	}{
 		"session": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endOne(p.here)); return err },
 			here: true, hisApp: true, generation: 1},
-		"app session": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endApp(p.here, p.app)); return err },
+		"app session": {end: func(p people) error {
+			_,
+				err := p.n.End(ctx, personIn(p.here), endApp(p.here, p.app))
+			return err
+		},
 			hisApp: true, generation: 1},
-		"another session": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endOne(p.away)); return err },
+		"another session": {end: func(p people) error {
+			_,
+				err := p.n.End(ctx, personIn(p.here), endOne(p.away))
+			return err
+		},
 			away: true, generation: 1},
-		"others": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endOthers(p.here)); return err },
+		"others": {end: func(p people) error {
+			_,
+				err := p.n.End(ctx, personIn(p.here), endOthers(p.here))
+			return err
+		},
 			away: true, generation: 2},
-		"account": {end: func(p people) error { _, err := p.n.End(ctx, personIn(p.here), endAll(p.here.Account)); return err },
+		"account": {end: func(p people) error {
+			_,
+				err := p.n.End(ctx, personIn(p.here), endAll(p.here.Account))
+			return err
+		},
 			here: true, hisApp: true, away: true, generation: 2},
 		"account, with a key": {end: func(p people) error {
 			rev := endAll(p.here.Account)
@@ -86,7 +101,7 @@ func TestASignOutInDoubt(t *testing.T) {
 			}
 			check("in doubt", live.Indeterminate)
 			n.live.Forget()
-			check("after a sweep of memory", live.Indeterminate)
+			check("after maintenance of memory", live.Indeterminate)
 			time.Sleep(2 * n.patience) // and it is tried again
 			check("still in doubt", live.Indeterminate)
 			n.held.Unlock()
@@ -104,21 +119,23 @@ func TestASignOutInDoubt(t *testing.T) {
 				t.Errorf("%d events, %v", len(events), err)
 			}
 			a, credential, err := n.store.Credential(ctx, id)
-			if err != nil || a.Generation != c.generation || (credential.PasswordHash == "another hash") != c.password ||
-				(a.CredentialVersion == 2) != c.password || a.CredentialVersion > 2 || (a.Status == exeunt.AccountDisabled) != c.status {
+			if err != nil || a.Generation != c.generation ||
+				(credential.PasswordHash == "another hash") != c.password ||
+				(a.CredentialVersion == 2) != c.password || a.CredentialVersion > 2 ||
+				(a.Status == exeunt.AccountDisabled) != c.status {
 				t.Errorf("%+v, %v", a, err)
 			}
 			if c.status {
 				return
 			}
-			// Whoever signs in afterwards is in no doubt.
+			// Later sign-ins are not in doubt.
 			token, _ := n.signIn(id, exeunt.KindKept)
 			n.want(token, live.Usable)
 		})
 	}
 }
 
-// What was not recorded after all is usable again, once that is known.
+// Sessions are usable again once it is certain that their end was not recorded.
 func TestADoubtThatWasNone(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
@@ -134,7 +151,7 @@ func TestADoubtThatWasNone(t *testing.T) {
 	if a, err := n.Account(ctx, s.Account); err != nil || a.Generation != 1 {
 		t.Errorf("%+v, %v", a, err)
 	}
-	// While the store cannot tell, nobody is let in.
+	// While the store does not answer, everybody is refused.
 	n.putInDoubt(u)
 	n.store.Close()
 	if n.resolve(ctx, u) {

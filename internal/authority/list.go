@@ -11,9 +11,8 @@ import (
 // listLimit bounds how many sessions a list declares ended before it is read.
 const listLimit = 500
 
-// Sessions returns a page of sessions; among an account's active ones on a page,
-// the latest activity comes first. An account's sessions whose time has run out are
-// declared ended on the way, so that no list shows them as active.
+// Sessions returns a page of sessions; the active ones of one account are sorted by activity within a page, latest
+// first. The account's sessions that have timed out are declared ended first, so that no list shows them as active.
 func (a *Authority) Sessions(ctx context.Context, f exeunt.SessionFilter) (exeunt.Page[exeunt.Session], error) {
 	if !f.Everyone {
 		if err := a.declareOverdue(ctx, f.Account); err != nil {
@@ -28,7 +27,7 @@ func (a *Authority) Sessions(ctx context.Context, f exeunt.SessionFilter) (exeun
 		a.refreshSeen(&p.Items[i])
 	}
 	now := a.now()
-	// Those whose end is being recorded are no longer active.
+	// Sessions whose end is being recorded are no longer active.
 	p.Items = slices.DeleteFunc(p.Items, func(s exeunt.Session) bool { return s.Overdue(now) != "" })
 	if !f.Everyone {
 		slices.SortStableFunc(p.Items, func(x, y exeunt.Session) int { return y.Seen.Compare(x.Seen) })
@@ -36,15 +35,15 @@ func (a *Authority) Sessions(ctx context.Context, f exeunt.SessionFilter) (exeun
 	return p, nil
 }
 
-// CountSessions returns how many sessions are recorded as active, or as ended, on
-// all pages together.
+// CountSessions returns how many sessions are recorded as active, or as ended, on all pages together.
 func (a *Authority) CountSessions(ctx context.Context, f exeunt.SessionFilter) (int64, error) {
 	return a.store.CountSessions(ctx, f)
 }
 
-// Session returns one session of the account, or ErrNotFound, also when it is
-// another account's.
-func (a *Authority) Session(ctx context.Context, account exeunt.AccountID, id exeunt.SessionID) (exeunt.Session, error) {
+// Session returns one session of the account. It returns ErrNotFound also for another account's session.
+func (a *Authority) Session(
+	ctx context.Context, account exeunt.AccountID, id exeunt.SessionID,
+) (exeunt.Session, error) {
 	s, err := a.store.Session(ctx, account, id)
 	if err == nil {
 		a.refreshSeen(&s)
@@ -52,16 +51,15 @@ func (a *Authority) Session(ctx context.Context, account exeunt.AccountID, id ex
 	return s, err
 }
 
-// refreshSeen puts in the activity that the store has not been told of yet.
+// refreshSeen sets the last activity to that of memory, if the store does not have it yet.
 func (a *Authority) refreshSeen(s *exeunt.Session) {
 	if seen, ok := a.live.SeenAt(s.ID); ok && s.End == nil && seen.After(s.Seen) {
 		s.Seen = seen
 	}
 }
 
-// declareOverdue asks before it saves any activity, so that a list waits for
-// no commit. What the store takes for overdue because it does not know the
-// latest activity yet, declare finds to be good.
+// declareOverdue asks the store before it saves any activity, so that a list waits for no commit. If the store calls
+// a session overdue because it does not have the latest activity yet, declare finds out.
 func (a *Authority) declareOverdue(ctx context.Context, account exeunt.AccountID) error {
 	overdue, err := a.store.OverdueOf(ctx, account, a.now(), listLimit)
 	if err != nil {
@@ -75,9 +73,8 @@ func (a *Authority) declareOverdue(ctx context.Context, account exeunt.AccountID
 	return nil
 }
 
-// SaveProfile has a changed profile saved, then takes it to memory. Whoever goes
-// away while it is being committed has changed it all the same, and memory must
-// follow.
+// SaveProfile saves a changed profile, then updates memory. It goes on when the caller goes away, because the commit
+// may happen all the same and memory must have it.
 func (a *Authority) SaveProfile(
 	ctx context.Context, id exeunt.AccountID, save func(context.Context) (exeunt.Profile, error),
 ) (exeunt.Profile, error) {
@@ -90,8 +87,8 @@ func (a *Authority) SaveProfile(
 	return p, err
 }
 
-// Profile returns what is told about the account of a token that is known. It
-// reads the store when memory does not have it; ErrUnavailable if that fails.
+// Profile returns the profile of an answer's account. It reads the store when memory does not have it;
+// ErrUnavailable if that fails.
 func (a *Authority) Profile(ctx context.Context, ans Answer) (exeunt.Profile, error) {
 	if p, ok := a.live.Profile(ans); ok {
 		return p, nil
@@ -113,7 +110,7 @@ func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.
 	return acct, err
 }
 
-// Audit returns a page of what was done to an account.
+// Audit returns a page of an account's audit entries.
 func (a *Authority) Audit(ctx context.Context, f exeunt.AuditFilter) (exeunt.Page[exeunt.AuditEntry], error) {
 	return a.store.Audit(ctx, f)
 }
@@ -128,8 +125,7 @@ func (a *Authority) Accounts(ctx context.Context, f exeunt.AccountFilter) (exeun
 	return a.store.Accounts(ctx, f)
 }
 
-// Count returns how many accounts there are, how many sessions have not ended, and
-// the number of the last event.
+// Count returns how many accounts there are, how many sessions have not ended, and the number of the last event.
 func (a *Authority) Count(ctx context.Context) (accounts, sessions, head int64, err error) {
 	if accounts, sessions, err = a.store.Count(ctx); err == nil {
 		head, err = a.store.Head(ctx)

@@ -8,8 +8,7 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// A list shows the activity that the store has not been told of, in its order,
-// and waits for no commit.
+// A list shows activity that the store does not have yet, in its order, and waits for no commit.
 func TestListsWaitForNoCommit(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
@@ -20,7 +19,8 @@ func TestListsWaitForNoCommit(t *testing.T) {
 	n.Touch(n.check(ctx, old))
 	before := n.done.Load()
 	list, err := n.sessions(id, exeunt.SessionsActive)
-	if err != nil || len(list) != 2 || list[0].ID != first.ID || list[1].ID != second.ID || !list[0].Seen.Equal(n.Now()) {
+	if err != nil || len(list) != 2 || list[0].ID != first.ID || list[1].ID != second.ID ||
+		!list[0].Seen.Equal(n.Now()) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	if _, err := n.sessions(id, exeunt.SessionsEnded); err != nil {
@@ -39,7 +39,7 @@ func TestListsWaitForNoCommit(t *testing.T) {
 	}
 }
 
-// Everyone's list shows the latest activity too, and none whose time has run out.
+// Everyone's list shows the latest activity too, and no session that has timed out.
 func TestEveryonesListIsUpToDate(t *testing.T) {
 	n := newNode(t)
 	used, first := n.signIn(n.account(), exeunt.KindShared)
@@ -48,13 +48,13 @@ func TestEveryonesListIsUpToDate(t *testing.T) {
 	n.Touch(n.check(ctx, used))
 	n.clock.add(10 * time.Minute)
 	p, err := n.Sessions(ctx, exeunt.SessionFilter{Everyone: true})
-	if err != nil || len(p.Items) != 1 || p.Items[0].ID != first.ID || !p.Items[0].Seen.Equal(first.Started.Add(10*time.Minute)) {
+	if err != nil || len(p.Items) != 1 || p.Items[0].ID != first.ID ||
+		!p.Items[0].Seen.Equal(first.Started.Add(10*time.Minute)) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
 
-// Whoever goes away while their change is being committed has made it, here as
-// in the store.
+// Whoever goes away while their change is being committed has made it, here as in the store.
 func TestAProfileChangesForThoseWhoHaveGone(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)

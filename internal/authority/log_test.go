@@ -13,12 +13,13 @@ import (
 func TestEndingsAreLogged(t *testing.T) {
 	n := newNode(t)
 	var out bytes.Buffer
-	n.log = slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
-			return slog.Attr{}
-		}
-		return a
-	}}))
+	n.log = slog.New(slog.NewTextHandler(&out,
+		&slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+				return slog.Attr{}
+			}
+			return a
+		}}))
 	id := n.account()
 	_, v := n.signIn(id, exeunt.KindKept)
 	_, w := n.signIn(id, exeunt.KindKept)

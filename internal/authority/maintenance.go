@@ -10,23 +10,21 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// maxSaveEvery is how often activity that is due is saved. A crash can lose that
-// of the last such interval, and of a quantum more, see live.Due. What is lost
-// only makes a session end earlier.
+// maxSaveEvery is how often due activity is saved. A crash can lose that of the last such interval, and of a quantum
+// more, see live.Due. What is lost only makes a session end earlier.
 const maxSaveEvery = 5 * time.Second
 
-// maintainEvery is how often each duty of maintenance is done. When it fails, the
-// pauses grow up to longestPause.
+// maintainEvery is how often each duty of maintenance is done. When it fails, the pauses grow up to longestPause.
 const (
 	maintainEvery = 5 * time.Second
 	longestPause  = 5 * time.Minute
 )
 
-// restFactor is how much longer maintenance rests between two steps than the last one
-// took: sign-outs wait behind each step, on all nodes.
+// restFactor is how much longer maintenance rests between two steps than the last one took: sign-outs wait behind
+// each step, on all nodes.
 const restFactor = 9
 
-// Run maintains the sessions until ctx is done, then saves the last activity.
+// Run does the maintenance until ctx is done, then saves the last activity.
 func (a *Authority) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.endQueued(ctx) })
@@ -64,15 +62,15 @@ type duty struct {
 
 func (a *Authority) duties() []duty {
 	return []duty{
-		{"end the sessions whose time has run out", a.endOverdue},
+		{"end the sessions that have timed out", a.endOverdue},
 		{"write the ends of sessions that ended together", a.writeEnds},
 		{"delete what is older than the retention", a.purge},
-		{"have the store rule on sessions that seem to have run out", a.endLate},
-		{"forget in memory what has ended", a.forget},
+		{"end the sessions that memory has timed out", a.endLate},
+		{"drop ended sessions from memory", a.forget},
 	}
 }
 
-// keepDoing does a duty in intervals, and after failures in growing ones.
+// keepDoing does a duty in intervals, which grow after failures.
 func (a *Authority) keepDoing(ctx context.Context, d duty) {
 	failing := pauses{first: maintainEvery, longest: longestPause}
 	wait := maintainEvery
@@ -107,7 +105,7 @@ func (a *Authority) logged(what string, err error) {
 	}
 }
 
-// inSteps repeats a step until there is no more to do, and rests between two.
+// inSteps repeats a step until there is no more to do, and rests between steps.
 func inSteps(ctx context.Context, step func() (more bool, err error)) error {
 	for {
 		began := time.Now()
@@ -123,12 +121,12 @@ func inSteps(ctx context.Context, step func() (more bool, err error)) error {
 	}
 }
 
-// endQueued carries out endings that requests found to be due.
+// endQueued carries out endings that requests asked for.
 func (a *Authority) endQueued(ctx context.Context) {
 	for {
 		select {
 		case o := <-a.live.Overdue():
-			a.logged("end a session whose time has run out", a.declare(ctx, o.Account, o.Session, o.Reason))
+			a.logged("end a session that has timed out", a.declare(ctx, o.Account, o.Session, o.Reason))
 		case q := <-a.queue:
 			_, err := a.End(ctx, q.by, q.rev)
 			a.logged("end a session", err)
@@ -170,7 +168,7 @@ func (a *Authority) save(ctx context.Context, list []live.Unsaved) error {
 	return nil
 }
 
-// endOverdue declares ended what time has ended without anybody asking.
+// endOverdue declares ended the sessions that have timed out and that nobody asks for.
 func (a *Authority) endOverdue(ctx context.Context) error {
 	return inSteps(ctx, func() (bool, error) {
 		overdue, more, err := a.store.WorkOffDue(ctx, a.retention, a.now())
@@ -189,14 +187,14 @@ func (a *Authority) purge(ctx context.Context) error {
 	})
 }
 
-// endLate asks for a ruling on what is refused here and yet not overdue in the
-// store: its notice was lost, when the store was away or too many came at once.
+// endLate declares ended what memory refuses as timed out and the store may still call live: the notice was lost,
+// because the store was unavailable or too many came at once.
 func (a *Authority) endLate(ctx context.Context) error {
 	return a.declareAll(ctx, a.live.Late(a.now()))
 }
 
-// forget forgets the dead, but not while the store is away: then memory alone can
-// tell what has ended.
+// forget drops ended sessions from memory, but not while the store is unavailable: then only memory can tell what
+// has ended.
 func (a *Authority) forget(ctx context.Context) error {
 	if err := a.store.Ping(ctx); err != nil {
 		return err
@@ -205,8 +203,8 @@ func (a *Authority) forget(ctx context.Context) error {
 	return nil
 }
 
-// declareAll declares sessions ended side by side, so that their endings share
-// a commit. A session that was ended otherwise meanwhile is no error.
+// declareAll declares sessions ended concurrently, so that their endings share a commit. It is no error if a session
+// has ended otherwise meanwhile.
 func (a *Authority) declareAll(ctx context.Context, overdue []exeunt.Overdue) error {
 	errs := make([]error, len(overdue))
 	var wg sync.WaitGroup

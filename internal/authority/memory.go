@@ -5,7 +5,7 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// Memory is the index as the feed needs it.
+// Memory returns the index as the feed needs it.
 func Memory(x *live.Index) feed.Memory {
 	return feed.Memory{
 		Apply: x.Apply, ApplyOwn: x.ApplyOwn, Applied: x.Applied, Reset: x.Reset,
@@ -13,7 +13,7 @@ func Memory(x *live.Index) feed.Memory {
 	}
 }
 
-// What a check answers with, and how far the log is, in the surfaces' terms.
+// The surfaces use these names and do not import live or feed.
 type (
 	State    = live.State
 	Position = feed.Position

@@ -25,7 +25,7 @@ type modelAccount struct {
 	staleCode  exeunt.Token // and a code
 	staleFrom  *modelSession
 	staleSince time.Time
-	others     int  // how often others were ended since the places were free
+	others     int  // how often others were ended since the limit was free
 	fenced     bool // something has happened since that the proof must not survive
 }
 
@@ -76,7 +76,7 @@ func (m *machine) close(v *modelSession, why exeunt.Reason) bool {
 	return true
 }
 
-// closeAll ends the account's sessions but keep, and returns how many.
+// closeAll ends the account's sessions except keep, and returns how many.
 func (m *machine) closeAll(a *modelAccount, keep *modelSession, why exeunt.Reason) (n int64) {
 	for _, v := range m.sessions {
 		if v.account == a && v != keep && m.close(v, why) {
@@ -111,7 +111,9 @@ func (m *machine) signInStale(t *rapid.T) {
 }
 
 func (m *machine) signInFrom(t *rapid.T, a *modelAccount, how string) {
-	in := SignIn{Proof: m.n.proof(a.id), Kind: rapid.SampledFrom([]exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared, exeunt.KindApp}).Draw(t, "kind")}
+	in := SignIn{Proof: m.n.proof(a.id),
+		Kind: rapid.SampledFrom([]exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared, exeunt.KindApp}).Draw(t,
+			"kind")}
 	refused := a.disabled
 	var over *modelSession
 	switch how {
@@ -169,7 +171,7 @@ func (m *machine) endSession(t *rapid.T) {
 	v := m.pick(t)
 	out, err := m.n.End(ctx, personIn(v.s), endOne(v.s))
 	closed := m.close(v, exeunt.ReasonSignedOut)
-	// Who repeats their own sign-out is told again what it ended.
+	// A repeated sign-out of one's own session returns the first outcome.
 	if err != nil || out.Already == closed || closed && out.Ended != 1 {
 		t.Fatalf("end session: %+v, %v; the model closed it: %v", out, err, closed)
 	}
@@ -294,13 +296,13 @@ func (m *machine) wait(t *rapid.T) {
 		}
 	}
 	if rapid.Bool().Draw(t, "swept") {
-		m.sweep(t)
+		m.maintain(t)
 	}
 }
 
-func (m *machine) sweep(t *rapid.T) {
+func (m *machine) maintain(t *rapid.T) {
 	if err := m.n.Maintain(ctx); err != nil {
-		t.Fatalf("sweep: %v", err)
+		t.Fatalf("maintenance: %v", err)
 	}
 }
 
@@ -338,7 +340,8 @@ func (m *machine) agree(t *rapid.T) {
 }
 
 func (m *machine) agreeOn(t *rapid.T, token exeunt.Token, ended exeunt.Reason) {
-	if state := m.n.check(ctx, token).State; (state == live.Usable) != (ended == "") || state == live.Indeterminate || state == live.NoSuch {
+	if state := m.n.check(ctx, token).State; (state == live.Usable) != (ended == "") || state == live.Indeterminate ||
+		state == live.NoSuch {
 		t.Fatalf("memory says %v of a session that ended for %q", state, ended)
 	}
 }
@@ -366,14 +369,16 @@ func (m *machine) agreeOnLists(t *rapid.T, a *modelAccount) {
 			t.Fatalf("a session that ended for %q is in the wrong list", v.ended)
 		}
 		got := list[i]
-		if v.ended != "" && (got.End == nil || got.End.Reason != v.ended) || v.ended == "" && (got.End != nil || !got.Seen.Equal(v.seen)) {
+		if v.ended != "" && (got.End == nil || got.End.Reason != v.ended) || v.ended == "" &&
+			(got.End != nil || !got.Seen.Equal(v.seen)) {
 			t.Fatalf("listed as %+v, seen %v; the model says %q, seen %v", got.End, got.Seen, v.ended, v.seen)
 		}
 		if len(got.Apps) != len(v.apps) {
 			t.Fatalf("%d app sessions are listed of %d", len(got.Apps), len(v.apps))
 		}
 	}
-	if len(active) != nActive || len(ended) != nEnded || count != int64(nEnded) || account.LiveSessions != int64(nActive) {
+	if len(active) != nActive || len(ended) != nEnded || count != int64(nEnded) ||
+		account.LiveSessions != int64(nActive) {
 		t.Fatalf("%d active, %d ended, %d counted ended, %d counted live; the model says %d and %d",
 			len(active), len(ended), count, account.LiveSessions, nActive, nEnded)
 	}
@@ -397,15 +402,19 @@ func TestSessionsFollowTheModel(t *testing.T) {
 			m.accounts = append(m.accounts, a)
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"": m.agree, "sign in": m.signIn, "sign in again": m.signIn, "sign in over": m.signInOver, "sign in late": m.signInStale,
-			"prove": m.takeProof, "exchange late": m.exchangeLater, "end": m.endSession, "end app": m.endAppSession, "others": m.endOthers,
-			"account": m.endAccount, "password": m.changePassword, "disable": m.disable, "enable": m.enable, "app": m.exchangeApp, "app again": m.exchangeApp,
-			"use": m.use, "use again": m.use, "wait": m.wait, "sweep": m.sweep, "restart": m.restart,
+			"": m.agree, "sign in": m.signIn, "sign in again": m.signIn, "sign in over": m.signInOver,
+			"sign in late": m.signInStale,
+			"prove":        m.takeProof, "exchange late": m.exchangeLater, "end": m.endSession,
+			"end app": m.endAppSession,
+			"others":  m.endOthers,
+			"account": m.endAccount, "password": m.changePassword, "disable": m.disable, "enable": m.enable,
+			"app": m.exchangeApp, "app again": m.exchangeApp,
+			"use": m.use, "use again": m.use, "wait": m.wait, "maintain": m.maintain, "restart": m.restart,
 		})
 	})
 }
 
-// bound keeps a property test short, unless somebody asks for more by the flag.
+// bound makes a property test short, unless a flag asks for more.
 func bound(t *testing.T, name, value string) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })

@@ -9,8 +9,7 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// overtake checks a token, and lets something happen between the reading of its
-// snapshot and the insertion.
+// overtake checks a token, and lets something happen between the reading of its snapshot and the insertion.
 func (n *node) overtake(token exeunt.Token, meanwhile func()) Answer {
 	var once sync.Once
 	read, free := make(chan struct{}), make(chan struct{})
@@ -38,12 +37,16 @@ func TestASlowLoadCannotOvertakeAnEnd(t *testing.T) {
 		meanwhile  func(n *node, m made)
 		token, app live.State
 	}{
-		"nothing":        {func(*node, made) {}, live.Usable, live.Usable},
-		"session ended":  {func(n *node, m made) { n.end(endOne(m.s)) }, live.Ended, live.Ended},
-		"account ended":  {func(n *node, m made) { n.end(endAll(m.s.Account)) }, live.Ended, live.Ended},
-		"app ended":      {func(n *node, m made) { n.end(endApp(m.s, m.appID)) }, live.Usable, live.Ended},
-		"it was kept":    {func(n *node, m made) { n.end(endOthers(m.s)) }, live.Usable, live.Usable},
-		"another's kept": {func(n *node, m made) { _, s := n.signIn(m.s.Account, exeunt.KindKept); n.end(endOthers(s)) }, live.Ended, live.Ended},
+		"nothing":       {func(*node, made) {}, live.Usable, live.Usable},
+		"session ended": {func(n *node, m made) { n.end(endOne(m.s)) }, live.Ended, live.Ended},
+		"account ended": {func(n *node, m made) { n.end(endAll(m.s.Account)) }, live.Ended, live.Ended},
+		"app ended":     {func(n *node, m made) { n.end(endApp(m.s, m.appID)) }, live.Usable, live.Ended},
+		"it was kept":   {func(n *node, m made) { n.end(endOthers(m.s)) }, live.Usable, live.Usable},
+		"another's kept": {func(n *node, m made) {
+			_,
+				s := n.signIn(m.s.Account, exeunt.KindKept)
+			n.end(endOthers(s))
+		}, live.Ended, live.Ended},
 		"kept, then ended": {func(n *node, m made) {
 			n.end(endOthers(m.s))
 			n.end(endOne(m.s))
@@ -54,7 +57,8 @@ func TestASlowLoadCannotOvertakeAnEnd(t *testing.T) {
 			}
 		}, live.Ended, live.Ended},
 		"replaced": {func(n *node, m made) {
-			if _, _, err := n.Start(ctx, SignIn{Proof: n.proof(m.s.Account), Kind: exeunt.KindKept, Replaces: m.s.ID}); err != nil {
+			if _, _, err := n.Start(ctx,
+				SignIn{Proof: n.proof(m.s.Account), Kind: exeunt.KindKept, Replaces: m.s.ID}); err != nil {
 				n.t.Fatalf("%v", err)
 			}
 		}, live.Ended, live.Ended},
@@ -123,9 +127,11 @@ func (n *node) manyEvents(account exeunt.AccountID, many int64) {
 	}
 	defer db.Close()
 	for _, q := range []string{
-		`INSERT INTO events (seq, at, kind, account_id, scope, client_id, generation, version, reason, by_kind, by_label, by_address)
+		`INSERT INTO events (seq, at, kind, account_id, scope, client_id, generation, version, reason, by_kind,
+		by_label, by_address)
 			WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $2)
-			SELECT (SELECT seq FROM log_head) + i, 0, 'ended', $1, 'account', '', 1, 0, 'signed_out', 'system', '', '' FROM c`,
+			SELECT (SELECT seq FROM log_head) + i, 0, 'ended', $1, 'account', '', 1, 0, 'signed_out', 'system', '', ''
+			FROM c`,
 		`UPDATE log_head SET seq = seq + $2 WHERE $1 <> ''`,
 	} {
 		if _, err := db.Exec(q, account.Bytes(), many); err != nil {

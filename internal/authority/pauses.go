@@ -2,8 +2,7 @@ package authority
 
 import "time"
 
-// pauses are the waits between repetitions of something that fails: each is twice
-// as long as the one before.
+// pauses are the waits between repetitions of something that fails: each is twice as long as the one before.
 type pauses struct{ first, longest, last time.Duration }
 
 // next returns how long to wait now.

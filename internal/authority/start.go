@@ -10,26 +10,24 @@ import (
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// SignIn is the wish to start a session.
+// SignIn is a request to start a session.
 type SignIn struct {
 	Proof     exeunt.Proof
 	Kind      exeunt.SessionKind
 	Label     string // what people read; cut and cleaned
 	UserAgent string
 	Address   netip.Addr
-	// Replaces is the live session whose credential the same browser holds.
-	// It ends with this sign-in, so that no session is left without a holder.
+	// Replaces is the live session whose credential the same browser holds. It ends with this sign-in, because the
+	// browser loses that credential.
 	Replaces exeunt.SessionID
 }
 
 const maxUserAgent = 400
 
-// Start starts a session and returns its credential, which exists nowhere else.
-// It is always a new one, so that a credential planted in the browser before
-// the sign-in gains nothing (OWASP ASVS 5.0, 7.2.4). What might happen: nil;
-// ErrSignInAgain, when the account changed since the proof; ErrUnavailable;
-// ErrNotConfirmed, when it may or may not have been started: its credential is
-// thrown away, and it ends by itself.
+// Start starts a session and returns its credential, which is stored nowhere else. The credential is always new, so
+// that one planted in the browser before the sign-in is useless (OWASP ASVS 5.0, 7.2.4). Outcomes: nil;
+// ErrSignInAgain, when the account changed since the proof; ErrUnavailable; ErrNotConfirmed, when it may or may not
+// have been started: nobody has its credential, and it times out.
 func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.Session, error) {
 	now, limits := a.now(), a.policy.For(in.Kind)
 	token := exeunt.NewToken(exeunt.UseSession)
@@ -37,21 +35,24 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended),
 		Session: exeunt.Session{
 			ID: exeunt.NewSessionID(), Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
-			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Methods: in.Proof.Methods, Proved: in.Proof.At,
-			Started: now, Seen: now, Idle: limits.Idle, ExpiresAt: now.Add(limits.Absolute), Generation: in.Proof.Generation,
+			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Methods: in.Proof.Methods,
+			Proved:  in.Proof.At,
+			Started: now, Seen: now, Idle: limits.Idle, ExpiresAt: now.Add(limits.Absolute),
+			Generation: in.Proof.Generation,
 		},
 	}
-	n.By = exeunt.Actor{Kind: exeunt.ActorPerson, Account: in.Proof.Account, Session: n.Session.ID, Label: n.Session.Label, Address: in.Address}
+	n.By = exeunt.Actor{Kind: exeunt.ActorPerson, Account: in.Proof.Account, Session: n.Session.ID,
+		Label: n.Session.Label, Address: in.Address}
 	if _, err := a.store.StartSession(ctx, n); err != nil {
 		return exeunt.Token{}, exeunt.Session{}, err
 	}
-	// The session is durable. It enters memory as every other does, by its first
-	// check, so there is one way in. Pages that list sessions look again.
+	// The session is durable. Its first check loads it into memory, as any other. Pages that list sessions look
+	// again.
 	a.feed.Wake(in.Proof.Account)
 	return token, n.Session, nil
 }
 
-// CleanLabel makes what an app or browser calls itself fit to be shown.
+// CleanLabel cuts and cleans what an app or browser calls itself.
 func CleanLabel(s string) string {
 	s = strings.Join(strings.Fields(printable(s)), " ")
 	if r := []rune(s); len(r) > exeunt.MaxLabelLen {
@@ -60,8 +61,7 @@ func CleanLabel(s string) string {
 	return s
 }
 
-// printable leaves out what is not text, as the sequences by which a terminal
-// takes commands. White space becomes spaces.
+// printable removes what is not text, such as terminal control sequences. White space becomes spaces.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -8,12 +8,12 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// What a browser or app says of itself is shown on operators' terminals: it
-// must not command them.
+// What a browser or app says of itself is shown on operators' terminals: it must not command them.
 func TestWhatIsSaidOfADeviceIsText(t *testing.T) {
 	n := newNode(t)
 	const nasty = "Fire\x1b[2Jfox\r\n\t\u202eevil\u200b\u009b31m\x00 1\xff"
-	_, s, err := n.Start(ctx, SignIn{Proof: n.proof(n.account()), Kind: exeunt.KindKept, Label: nasty, UserAgent: nasty})
+	_, s, err := n.Start(ctx, SignIn{Proof: n.proof(n.account()), Kind: exeunt.KindKept, Label: nasty,
+		UserAgent: nasty})
 	if err != nil {
 		t.Fatal(err)
 	}

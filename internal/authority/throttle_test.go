@@ -38,8 +38,7 @@ func (n *node) recorded(id exeunt.AccountID) string {
 	return fmt.Sprintf("event %d, generation %d, %d entries", head, a.Generation, len(audit.Items))
 }
 
-// Endings of many, of either scope and from any session, are counted by
-// account; what is refused writes nothing.
+// Endings of many, of either scope and from any session, are counted per account; a refused one writes nothing.
 func TestEndingsOfManyAreThrottledByAccount(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
@@ -77,7 +76,7 @@ func TestEndingsOfManyAreThrottledByAccount(t *testing.T) {
 	n.want(otherToken, live.Ended)
 }
 
-// useUp takes the account's places.
+// useUp uses up the account's limit.
 func (n *node) useUp(s exeunt.Session) {
 	n.t.Helper()
 	for i := 0; ; i++ {
@@ -91,7 +90,7 @@ func (n *node) useUp(s exeunt.Session) {
 	}
 }
 
-// What is no ending of many by a person goes on when that is throttled.
+// While endings of many are throttled, everything else goes on.
 func TestWhatIsNeverThrottled(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
@@ -108,7 +107,10 @@ func TestWhatIsNeverThrottled(t *testing.T) {
 			_, err := n.End(ctx, personIn(s), endApp(s, app))
 			return err
 		},
-		"an operator": func(s, _ exeunt.Session) error { _, err := n.End(ctx, operator, endAll(s.Account)); return err },
+		"an operator": func(s, _ exeunt.Session) error {
+			_, err := n.End(ctx, operator, endAll(s.Account))
+			return err
+		},
 		"the authority itself": func(s, _ exeunt.Session) error {
 			_, err := n.End(ctx, exeunt.System(), endAll(s.Account))
 			return err
@@ -139,8 +141,7 @@ func TestWhatIsNeverThrottled(t *testing.T) {
 	wantThrottled(t, err, perAccount.Every) // all the while
 }
 
-// Whoever repeats a request that has an outcome is told it, however often, and
-// that takes no place from anybody.
+// A repeated request that has an outcome gets it, however often, and counts against nobody's limit.
 func TestARetryIsNeverThrottled(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
@@ -185,9 +186,8 @@ func TestARetryIsNeverThrottled(t *testing.T) {
 	wantErr(t, err, exeunt.ErrKeyReused)
 }
 
-// An ending whose outcome is not known yet may be asked for again: that nothing
-// was changed, as the throttle says, might not be true of it. It has taken its
-// place; one that has failed has not.
+// An ending in doubt may be repeated: the throttle's "nothing was changed" might not be true of it. It counts
+// against the limit; one that has failed does not.
 func TestAnEndingInDoubtMayBeRepeated(t *testing.T) {
 	n := newNode(t)
 	id := n.account()

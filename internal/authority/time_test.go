@@ -74,8 +74,7 @@ func TestIdleEnd(t *testing.T) {
 	n.want(app, live.Ended)
 }
 
-// A session whose time has run out is not revived by what comes after, only by
-// the store's word that it knew of earlier activity.
+// Later activity does not revive a session that has timed out; only activity that the store already had does.
 func TestTimedOutStaysOut(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
@@ -85,8 +84,7 @@ func TestTimedOutStaysOut(t *testing.T) {
 	n.Touch(n.check(ctx, token)) // a request refused is no activity
 	n.clock.add(-time.Minute)    // a clock set back is no excuse
 	n.want(token, live.TimedOut)
-	// A request that was found usable in time may still note its activity, and
-	// then the store rules for the session.
+	// A request that was found usable in time may still note its activity, and then the store rules for the session.
 	n.Touch(usable)
 	n.clock.add(time.Minute)
 	n.want(token, live.TimedOut)
@@ -101,8 +99,8 @@ func TestTimedOutStaysOut(t *testing.T) {
 	n.want(token, live.Ended)
 }
 
-// Should the notice of a session that ran out be lost, the sweep finds it in
-// memory, whatever the store thinks of it.
+// Should the notice of a session that ran out be lost, maintenance finds it in memory, whatever the store thinks of
+// it.
 func TestTheSweepRulesOnWhatChecksFound(t *testing.T) {
 	n := newNode(t)
 	token, _ := n.signIn(n.account(), exeunt.KindKept)
@@ -140,7 +138,7 @@ func TestAbsoluteEnd(t *testing.T) {
 	}
 }
 
-// Nobody asks for these sessions any more; the sweep ends them.
+// Nobody asks for these sessions any more; maintenance ends them.
 func TestTheSweepEndsWhatNobodyAsksFor(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
@@ -181,7 +179,7 @@ func TestMaintenanceEndsThemAll(t *testing.T) {
 	}
 }
 
-// No list shows a session as active whose time has run out.
+// No list shows a session as active that has timed out.
 func TestListsDeclare(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
@@ -204,8 +202,7 @@ func TestListsDeclare(t *testing.T) {
 	}
 }
 
-// Whoever presents a dead token learns when and why, and the end is recorded
-// before it is told.
+// The holder of a dead token learns when and why it ended, and the end is recorded first.
 func TestWhyEndedRecordsWhatItSays(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindShared)
@@ -220,7 +217,7 @@ func TestWhyEndedRecordsWhatItSays(t *testing.T) {
 	if e := n.endOf(s); e == nil || e.Reason != exeunt.ReasonIdle {
 		t.Errorf("recorded is %+v", e)
 	}
-	// One that memory knows to be used is not declared.
+	// One that is active in memory is not declared ended.
 	token, s = n.signIn(n.account(), exeunt.KindShared)
 	n.want(token, live.Usable)
 	n.clock.add(14 * time.Minute)
@@ -249,7 +246,7 @@ func TestACrashLosesActivityAndNothingElse(t *testing.T) {
 	}
 }
 
-// A profile changed in another tab is what the next check tells.
+// The next check returns a profile that was changed in another tab.
 func TestChangedProfilesAreTold(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
@@ -260,7 +257,8 @@ func TestChangedProfilesAreTold(t *testing.T) {
 	}
 	for range 2 {
 		a := n.check(ctx, token)
-		if p, err := n.Profile(ctx, a); err != nil || p.Name != name || p.Email != "" || p.Version != a.ProfileVersion() {
+		if p, err := n.Profile(ctx, a); err != nil || p.Name != name || p.Email != "" ||
+			p.Version != a.ProfileVersion() {
 			t.Errorf("the profile is %+v, %v; the answer says version %d", p, err, a.ProfileVersion())
 		}
 		n.restart()
@@ -270,8 +268,7 @@ func TestChangedProfilesAreTold(t *testing.T) {
 	}
 }
 
-// Run ends what was queued and what has run out, saves activity, and stops
-// when it is told to, saving what is left.
+// Run ends sessions that were queued or have timed out, saves activity, and saves the rest when it is stopped.
 func TestRun(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
@@ -286,7 +283,8 @@ func TestRun(t *testing.T) {
 	run, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { n.Run(run); close(done) }()
-	n.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: h.ID}, Reason: exeunt.ReasonIncomplete})
+	n.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: id, Scope: exeunt.ScopeSession, Session: h.ID},
+		Reason: exeunt.ReasonIncomplete})
 	<-news.C()
 	n.want(half, live.Ended)
 	n.clock.add(15 * time.Minute)
@@ -307,8 +305,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A duty of maintenance is done once for each interval, and in growing intervals
-// while it fails.
+// A duty of maintenance is done once for each interval, and in growing intervals while it fails.
 func TestADutyThatFailsIsRepeatedWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loop, stop := context.WithCancel(t.Context())
@@ -375,7 +372,8 @@ func TestCheckAllocatesNothing(t *testing.T) {
 	token, s := n.signIn(n.account(), exeunt.KindKept)
 	app, _ := n.appSession(s)
 	for c, state := range map[Credential]live.State{
-		{token, AsPair}: live.Usable, {token, AsIncomplete}: live.Incomplete, {token, AsBearer}: live.WrongUse, {app, AsBearer}: live.Usable, {app, AsAppCookie}: live.Usable,
+		{token, AsPair}: live.Usable, {token, AsIncomplete}: live.Incomplete, {token, AsBearer}: live.WrongUse,
+		{app, AsBearer}: live.Usable, {app, AsAppCookie}: live.Usable,
 	} {
 		if k := testing.AllocsPerRun(200, func() {
 			if got := n.Check(ctx, c).State; got != state {
@@ -387,8 +385,8 @@ func TestCheckAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Where other nodes share the store, this one asks it before it refuses a
-// session as idle, and is not asked again once it has.
+// Where other nodes share the store, this one asks it before it refuses a session as idle, and is not asked again
+// once it has.
 func TestActivityElsewhereCounts(t *testing.T) {
 	n := newNode(t)
 	n.live = live.New(0, live.Options{SharedActivity: true})
@@ -413,7 +411,7 @@ func TestActivityElsewhereCounts(t *testing.T) {
 	if e := n.endOf(s); e == nil || e.Reason != exeunt.ReasonIdle {
 		t.Errorf("its end is %+v", e)
 	}
-	// Nobody can tell while the store is away.
+	// While the store is unavailable the check is indeterminate.
 	late, _ := n.signIn(s.Account, exeunt.KindKept)
 	n.want(late, live.Usable)
 	n.clock.add(time.Hour)
@@ -421,7 +419,7 @@ func TestActivityElsewhereCounts(t *testing.T) {
 	n.want(late, live.Indeterminate)
 }
 
-// A sweep deletes what its retention is over of, however many steps that takes.
+// Maintenance deletes what its retention is over of, however many steps that takes.
 func TestTheSweepPurgesThemAll(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
@@ -444,7 +442,8 @@ func TestTheSweepPurgesThemAll(t *testing.T) {
 	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := n.CountSessions(ctx, exeunt.SessionFilter{Account: id, State: exeunt.SessionsEnded}); err != nil || left != 0 {
+	if left, err := n.CountSessions(ctx, exeunt.SessionFilter{Account: id, State: exeunt.SessionsEnded}); err != nil ||
+		left != 0 {
 		t.Errorf("%d ended sessions are left, %v", left, err)
 	}
 	// But for the last event, by which other nodes know the log again.
@@ -453,7 +452,7 @@ func TestTheSweepPurgesThemAll(t *testing.T) {
 	}
 }
 
-// While the store is away, memory alone knows what has ended.
+// While the store is unavailable, only memory has what has ended.
 func TestASweepWithoutTheStoreForgetsNothing(t *testing.T) {
 	n := newNode(t)
 	token, s := n.signIn(n.account(), exeunt.KindKept)
@@ -465,12 +464,12 @@ func TestASweepWithoutTheStoreForgetsNothing(t *testing.T) {
 		t.Fatal("it has swept")
 	}
 	if got := n.live.Check(token.Hash(), n.Now()).State; got != live.Ended {
-		t.Errorf("after a sweep that failed memory says %v", got)
+		t.Errorf("after maintenance that failed memory says %v", got)
 	}
 	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if got := n.live.Check(token.Hash(), n.Now()).State; got != live.Absent {
-		t.Errorf("after a sweep memory says %v", got)
+		t.Errorf("after maintenance memory says %v", got)
 	}
 }

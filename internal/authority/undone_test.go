@@ -19,9 +19,8 @@ type underTraffic struct {
 // atOnce sign-outs are made side by side.
 const atOnce = 10
 
-// Eight workers check and use the same tokens without pause while they are
-// signed out. Once End has returned nobody is told "usable" any more, and what
-// was to be kept is usable at every moment.
+// Eight workers check and use the same tokens without pause while they are signed out. Once End has returned, no
+// check says "usable" any more, and the sessions that stay are usable at every moment.
 func TestNoCheckUndoesASignOut(t *testing.T) {
 	signOuts := 300 // for each scope
 	if testing.Short() {
@@ -80,8 +79,8 @@ func TestNoCheckUndoesASignOut(t *testing.T) {
 	}
 }
 
-// signOutUnderTraffic signs out while the workers go on; if known is false,
-// also while they see the tokens for the first time.
+// signOutUnderTraffic signs out while the workers go on; if known is false, also while memory sees the tokens for
+// the first time.
 func (n *node) signOutUnderTraffic(cases []underTraffic, known bool) {
 	ended := make([]atomic.Bool, len(cases))
 	var stop atomic.Bool

@@ -9,9 +9,8 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// Position returns how far this node has come in the log: a check that begins
-// afterwards answers by every event up to it. ErrUnavailable when the node no
-// longer knows what has been recorded.
+// Position returns how far this node has read the log: a later check answers by every event up to it. ErrUnavailable
+// when memory is not fresh.
 func (a *Authority) Position() (feed.Position, error) {
 	p := a.feed.Position()
 	if a.store.Failed() || !a.feed.Fresh() {
@@ -25,26 +24,28 @@ func (a *Authority) ResumeLog(epoch string, seq int64, digest string) (feed.Plac
 	return a.feed.Resume(epoch, seq, digest)
 }
 
-// LogDiverges reports whether an event is surely none of the log, see feed.Diverges.
+// LogDiverges reports whether an event is certainly not part of the log, see feed.Diverges.
 func (a *Authority) LogDiverges(epoch string, seq int64, digest string) bool {
 	return a.feed.Diverges(epoch, seq, digest)
 }
 
 // LogSince returns the events after a place in the log, see feed.Since.
-func (a *Authority) LogSince(p feed.Place, most int) (entries []feed.Entry, next feed.Place, more <-chan struct{}, ok bool) {
+func (a *Authority) LogSince(
+	p feed.Place, most int,
+) (entries []feed.Entry, next feed.Place, more <-chan struct{}, ok bool) {
 	return a.feed.Since(p, most)
 }
 
-// NoteActivity counts activity that a client saw at its own end on one of its
-// app sessions, at a time that has passed. What it returns is the state of the token with that hash:
-// activity counts only on a usable one, and NoSuch stands for another client's.
+// NoteActivity counts activity that a client reports of one of its app sessions, at a time that has passed. It
+// returns the state of the token with that hash: activity counts only on a usable one, and NoSuch stands for another
+// client's.
 func (a *Authority) NoteActivity(ctx context.Context, c exeunt.ClientID, h exeunt.TokenHash, at time.Time) live.State {
 	if a.store.Failed() {
 		return live.Indeterminate
 	}
 	w := a.feed.Window()
 	ans := a.live.Check(h, a.now())
-	if !stands(ans, w) {
+	if !mayAnswer(ans, w) {
 		ans = a.ask(ctx, exeunt.UseApp, h)
 	}
 	if ans.Client != c {

@@ -6,19 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awake notices that the machine was suspended, which Go's monotonic clock does
-// not count.
+// awake notices that the machine was suspended: Go's monotonic clock does not count that time.
 type awake struct{ behind time.Duration }
 
-// nap is what reading two clocks one after the other may differ by.
-const nap = 200 * time.Millisecond
+// tolerance is by how much two clocks may differ because they are read one after the other.
+const tolerance = 200 * time.Millisecond
 
 func newAwake() *awake { return &awake{suspended()} }
 
 // slept reports whether the machine has slept since the last call.
 func (a *awake) slept() bool {
 	now := suspended()
-	slept := now-a.behind > nap
+	slept := now-a.behind > tolerance
 	a.behind = now
 	return slept
 }

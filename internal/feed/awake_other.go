@@ -2,8 +2,7 @@
 
 package feed
 
-// awake would notice that the machine was suspended. Here nothing tells, so a
-// node must not be suspended and woken while it serves.
+// awake cannot notice here that the machine was suspended, so a node must not be suspended while it serves.
 type awake struct{}
 
 func newAwake() *awake { return &awake{} }

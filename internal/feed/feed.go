@@ -1,12 +1,10 @@
-// Package feed takes the committed events of the log in order to this node's
-// memory, knows how fresh that memory is, and wakes whoever waits for news of
-// an account.
+// Package feed applies the committed events of the log in order to this node's memory, knows how fresh that memory
+// is, and wakes those who wait for news of an account.
 //
-// It owns the order "apply, then wake": a listener that wakes always finds the
-// new state already answered by live. It owns the rule of freshness: until when
-// memory may be believed. A wake-up carries no event, it says "look again", so a
-// slow listener misses nothing. The latest events are kept for readers who
-// follow the whole log by its numbers (tail.go).
+// It owns the order "apply, then wake": when a listener wakes, live already answers by the new state. It owns the
+// rule of freshness: until when memory may be believed. A wake-up has no event, it only says "look again", so a slow
+// listener misses nothing. The latest events stay here for readers who follow the whole log by its numbers
+// (tail.go).
 package feed
 
 import (
@@ -23,34 +21,33 @@ import (
 type Feed struct {
 	memory Memory
 	tail   *tail
-	// follower is nil when this process is the log's only writer: then memory
-	// is never behind.
+	// follower is nil when this process is the log's only writer: then memory is always up to date.
 	follower *Follower
 
 	start      time.Time
 	freshUntil atomic.Int64 // since start, by the monotonic clock
-	server     atomic.Int64 // which one confirmed last
+	server     atomic.Int64 // that confirmed last
 
 	mu        sync.Mutex
 	listeners map[exeunt.AccountID]map[*Listener]struct{}
-	waiting   []chan error // for a confirmation that has not begun yet
+	waiting   []chan error // for a confirmation that has not begun
 	ask       chan struct{}
 }
 
-// Memory is what a feed needs of this node's memory. All fields are needed.
+// Memory is this node's memory. All fields are needed.
 type Memory struct {
-	// Apply takes events in the order of the log, ApplyOwn those that this node has
-	// committed itself, which may be ahead of it.
+	// Apply applies events in the order of the log; ApplyOwn those that this node has committed itself, which may be
+	// ahead of it.
 	Apply    func([]exeunt.Event) error
 	ApplyOwn func([]exeunt.Event)
 	Applied  func() int64    // number of the last event applied in order
 	Reset    func(seq int64) // forgets everything and begins after that event
-	// PutInDoubt refuses what an ending was about until Resolve is called as often.
+	// PutInDoubt has the target's sessions refused until Resolve is called as often.
 	PutInDoubt, Resolve func(exeunt.Target)
 }
 
-// New returns a feed for a memory. With a follower, which must be Run, memory
-// is believed only as long as it is known to be fresh.
+// New returns a feed for a memory. With a follower, whose Run must be called, memory is believed only while it is
+// fresh.
 func New(memory Memory, follower *Follower) *Feed {
 	f := &Feed{
 		memory: memory, tail: newTail(memory.Applied()), follower: follower, start: time.Now(),
@@ -62,22 +59,21 @@ func New(memory Memory, follower *Follower) *Feed {
 	return f
 }
 
-// Begin has memory and the log's end begin after the event with that number.
+// Begin restarts memory and the tail after the event with that number.
 func (f *Feed) Begin(seq int64) {
 	f.memory.Reset(seq)
 	f.tail.restart(seq)
 }
 
-// Window is for how long memory may be believed. The order in which it is used
-// is what the bound rests on: it is taken first, then memory is looked into, and
-// then it is asked whether it is still open. Had it been taken after the look, a
-// look from long ago could pass by a heartbeat that came since.
+// Window is how long memory may be believed. The bound on staleness depends on the order of use: take the window,
+// then look into memory, then ask whether the window is still open. If it were taken after the look, a heartbeat in
+// between could make an old answer seem fresh.
 type Window struct {
 	feed  *Feed
 	until int64
 }
 
-// Window returns the present one.
+// Window returns the current one.
 func (f *Feed) Window() Window {
 	if f.follower == nil {
 		return Window{f, math.MaxInt64}
@@ -85,22 +81,20 @@ func (f *Feed) Window() Window {
 	return Window{f, f.freshUntil.Load()}
 }
 
-// Open reports whether what memory has said since the window was taken may be
-// answered at this moment.
+// Open reports whether what memory has answered since the window was taken is still fresh.
 func (w Window) Open() bool {
 	return w.until == math.MaxInt64 || int64(time.Since(w.feed.start)) < w.until
 }
 
-// Fresh reports whether memory could be believed now.
+// Fresh reports whether memory may be believed now.
 func (f *Feed) Fresh() bool { return f.Window().Open() }
 
-// Server is the database server that memory follows; a snapshot that was read
-// from another one must not enter it. It is 0 without a follower.
+// Server is the database server that memory follows, 0 without a follower. A snapshot that was read from another
+// server must not enter memory.
 func (f *Feed) Server() int64 { return f.server.Load() }
 
-// Confirm waits until a heartbeat that began after the call has been confirmed
-// and everything recorded before it is in memory. Whoever finds memory not
-// fresh asks for this, and then looks again.
+// Confirm waits until a heartbeat that began after the call has been confirmed and everything recorded before it is
+// in memory. Call it when memory is not fresh, then look again.
 func (f *Feed) Confirm(ctx context.Context) error {
 	if f.follower == nil {
 		return nil
@@ -121,8 +115,8 @@ func (f *Feed) Confirm(ctx context.Context) error {
 	}
 }
 
-// Own takes events that this node has just committed. The store calls it after
-// each commit, before anybody is told that the commit happened.
+// Own applies events that this node has just committed. The store calls it after each commit, before any caller
+// learns of the commit.
 func (f *Feed) Own(events []exeunt.Event) error {
 	if f.follower != nil {
 		f.follower.committed(events)
@@ -133,8 +127,7 @@ func (f *Feed) Own(events []exeunt.Event) error {
 	return f.advance(events)
 }
 
-// advance applies committed events in the order of the log and wakes the
-// listeners of their accounts.
+// advance applies committed events in the order of the log and wakes the listeners of their accounts.
 func (f *Feed) advance(events []exeunt.Event) error {
 	if err := f.memory.Apply(events); err != nil {
 		return err

@@ -23,7 +23,8 @@ func TestAdvanceAppliesThenWakes(t *testing.T) {
 	a, b, other := f.Listen(mine), f.Listen(mine), f.Listen(theirs)
 	defer a.Close()
 	defer other.Close()
-	event := exeunt.Event{Seq: 1, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: mine, Scope: exeunt.ScopeAccount}, Generation: 2}
+	event := exeunt.Event{Seq: 1, Kind: exeunt.EventEnded,
+		Target: exeunt.Target{Account: mine, Scope: exeunt.ScopeAccount}, Generation: 2}
 	if err := f.Own([]exeunt.Event{event}); err != nil {
 		t.Fatal(err)
 	}
@@ -44,18 +45,19 @@ func TestAdvanceAppliesThenWakes(t *testing.T) {
 	}
 }
 
-// Whoever wakes must find the new state: so a log that memory cannot follow
-// wakes nobody and is an error.
+// A listener that wakes must find the new state. A log that memory cannot follow wakes nobody and is an error.
 func TestAGapWakesNobody(t *testing.T) {
 	f := New(memoryOf(live.New(0, live.Options{})), nil)
 	mine := exeunt.NewAccountID()
 	l := f.Listen(mine)
 	defer l.Close()
-	if err := f.Own([]exeunt.Event{{Seq: 2, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: mine}}}); err == nil || isAwake(l) {
+	if err := f.Own([]exeunt.Event{{Seq: 2, Kind: exeunt.EventEnded,
+		Target: exeunt.Target{Account: mine}}}); err == nil || isAwake(l) {
 		t.Errorf("a gap: %v", err)
 	}
 }
 
 func memoryOf(x *live.Index) Memory {
-	return Memory{Apply: x.Apply, ApplyOwn: x.ApplyOwn, Applied: x.Applied, Reset: x.Reset, PutInDoubt: x.PutInDoubt, Resolve: x.Resolve}
+	return Memory{Apply: x.Apply, ApplyOwn: x.ApplyOwn, Applied: x.Applied, Reset: x.Reset, PutInDoubt: x.PutInDoubt,
+		Resolve: x.Resolve}
 }

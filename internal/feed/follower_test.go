@@ -40,7 +40,9 @@ func (s *server) History() string                     { return "h" }
 func (s *server) Close()                              {}
 
 func ends(seq int64) exeunt.Event {
-	return exeunt.Event{Seq: seq, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeSession, Session: exeunt.NewSessionID()}}
+	return exeunt.Event{Seq: seq, Kind: exeunt.EventEnded,
+		Target: exeunt.Target{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeSession,
+			Session: exeunt.NewSessionID()}}
 }
 
 func newFollower() (*Follower, *live.Index) {
@@ -50,8 +52,8 @@ func newFollower() (*Follower, *live.Index) {
 	return f, index
 }
 
-// Memory was looked into, the process stood still, a heartbeat came: what was
-// seen before it must not be answered by its leave.
+// If a heartbeat comes between a look into memory and the question whether it is fresh, the old answer must not
+// count as fresh.
 func TestAWindowIsNotOpenedByALaterHeartbeat(t *testing.T) {
 	f, _ := newFollower()
 	f.Staleness = time.Millisecond
@@ -72,7 +74,8 @@ func TestAWindowIsNotOpenedByALaterHeartbeat(t *testing.T) {
 
 func TestOnlyAConfirmedHeartbeatMakesFresh(t *testing.T) {
 	f, index := newFollower()
-	src := &server{events: []exeunt.Event{ends(1), ends(2)}, confirm: errors.New("the wait for the standby was cancelled")}
+	src := &server{events: []exeunt.Event{ends(1), ends(2)},
+		confirm: errors.New("the wait for the standby was cancelled")}
 	if err := f.beat(t.Context(), src); err == nil || f.feed.Fresh() {
 		t.Errorf("%v, fresh %v", err, f.feed.Fresh())
 	}
@@ -86,8 +89,8 @@ func TestOnlyAConfirmedHeartbeatMakesFresh(t *testing.T) {
 	}
 }
 
-// A server that counts no more has another history too, so finding one without
-// a confirmed heartbeat changes nothing.
+// A server that counts no more has another history too, so finding one without a confirmed heartbeat changes
+// nothing.
 func TestAnotherHistoryCountsOnlyOnceConfirmed(t *testing.T) {
 	f, index := newFollower()
 	log := []exeunt.Event{ends(1), ends(2), ends(3)}
@@ -95,14 +98,16 @@ func TestAnotherHistoryCountsOnlyOnceConfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, other := range map[string][]exeunt.Event{
-		"another event": {log[0], log[1], ends(3), ends(4)}, "a shorter one": log[:2], "a hole": {log[0], log[1], log[2], ends(5)},
+		"another event": {log[0], log[1], ends(3), ends(4)}, "a shorter one": log[:2],
+		"a hole": {log[0], log[1], log[2], ends(5)},
 	} {
 		epoch := index.Epoch()
 		src := &server{events: other}
 		if err := f.catchUp(t.Context(), src, 0); !errors.Is(err, errDiverged) || index.Epoch() != epoch {
 			t.Errorf("%s: %v, epoch %d → %d", name, err, epoch, index.Epoch())
 		}
-		if err := f.beat(t.Context(), src); err != nil || index.Epoch() == epoch || index.Applied() != int64(len(other)) || !f.feed.Fresh() {
+		if err := f.beat(t.Context(), src); err != nil || index.Epoch() == epoch ||
+			index.Applied() != int64(len(other)) || !f.feed.Fresh() {
 			t.Errorf("%s, confirmed: %v, epoch %d → %d, applied %d", name, err, epoch, index.Epoch(), index.Applied())
 		}
 		f.feed.Begin(0)
@@ -112,8 +117,8 @@ func TestAnotherHistoryCountsOnlyOnceConfirmed(t *testing.T) {
 	}
 }
 
-// Whatever a node went through, it names the same place as another node that
-// follows the same log, and no reader of its own stays in a log that is gone.
+// Whatever happened to a node, it names the same position as another node on the same log, and none of its readers
+// stays in a log that is gone.
 func TestNodesAgreeOnAPlaceAgain(t *testing.T) {
 	follow := func(log []exeunt.Event) (*Follower, *live.Index) {
 		f, index := newFollower()
@@ -143,7 +148,8 @@ func TestNodesAgreeOnAPlaceAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		now, want := f.feed.Position(), late.feed.Position()
-		if index.Epoch() == epoch || now.Digest == "" || now.Seq != want.Seq || now.Digest != want.Digest || now.Epoch != want.Epoch {
+		if index.Epoch() == epoch || now.Digest == "" || now.Seq != want.Seq || now.Digest != want.Digest ||
+			now.Epoch != want.Epoch {
 			t.Errorf("%s: one node is at %+v, the other at %+v", name, now, want)
 		}
 		for _, f := range []*Follower{f, late} {
@@ -160,8 +166,7 @@ func TestNodesAgreeOnAPlaceAgain(t *testing.T) {
 	}
 }
 
-// What an earlier run left is believed only if the log that is followed now has
-// the same event where that ended.
+// What an earlier run left is believed only if the log that is followed now has the same event where that ended.
 func TestMemoryOfAnEarlierRunMustFitTheLog(t *testing.T) {
 	log := []exeunt.Event{ends(1), ends(2), ends(3)}
 	for name, c := range map[string]struct {
@@ -183,13 +188,13 @@ func TestMemoryOfAnEarlierRunMustFitTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		if kept := index.Epoch() == epoch; kept != c.kept || index.Applied() != int64(len(c.now)) || !f.feed.Fresh() {
-			t.Errorf("%s: memory kept %v, want %v; applied %d, fresh %v", name, kept, c.kept, index.Applied(), f.feed.Fresh())
+			t.Errorf("%s: memory kept %v, want %v; applied %d, fresh %v", name, kept, c.kept, index.Applied(),
+				f.feed.Fresh())
 		}
 	}
 }
 
-// In a quiet place the whole log may have been deleted for its age, but for the last
-// event.
+// All events but the last may have been deleted because of their age.
 func TestALogThatWasDeletedForItsAgeIsNoOther(t *testing.T) {
 	f, index := newFollower()
 	log := []exeunt.Event{ends(1), ends(2)}
@@ -197,14 +202,14 @@ func TestALogThatWasDeletedForItsAgeIsNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	epoch := index.Epoch()
-	if err := f.beat(t.Context(), &server{before: 1, events: log[1:]}); err != nil || index.Epoch() != epoch || !f.feed.Fresh() {
+	if err := f.beat(t.Context(), &server{before: 1, events: log[1:]}); err != nil || index.Epoch() != epoch ||
+		!f.feed.Fresh() {
 		t.Errorf("%v, epoch %d → %d", err, epoch, index.Epoch())
 	}
 }
 
-// The server that has confirmed may be deposed by then, and this node may have
-// ended a session on its successor: what it reads of that session afterwards
-// must not make it usable.
+// The server that has confirmed may be deposed by then, and this node may have ended a session on its successor:
+// what it reads of that session afterwards must not make it usable.
 func TestOwnEndingsOutliveAReplacedHistory(t *testing.T) {
 	f, index := newFollower()
 	old := []exeunt.Event{ends(1), ends(2)}
@@ -213,7 +218,8 @@ func TestOwnEndingsOutliveAReplacedHistory(t *testing.T) {
 	}
 	s := live.Snapshot{}
 	s.Snapshot = exeunt.Snapshot{Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Session: exeunt.Session{
-		ID: exeunt.NewSessionID(), Account: exeunt.NewAccountID(), Started: time.Now(), Seen: time.Now(), Idle: time.Hour, ExpiresAt: time.Now().Add(time.Hour)}}
+		ID: exeunt.NewSessionID(), Account: exeunt.NewAccountID(), Started: time.Now(), Seen: time.Now(),
+		Idle: time.Hour, ExpiresAt: time.Now().Add(time.Hour)}}
 	insert := func(seq int64) live.State {
 		s.Seq, s.Epoch = seq, index.Epoch()
 		index.Insert(s)
@@ -236,7 +242,7 @@ func TestOwnEndingsOutliveAReplacedHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := insert(4); got == live.Indeterminate {
-		t.Error("the doubt is never lifted")
+		t.Error("the ending is never resolved")
 	}
 }
 

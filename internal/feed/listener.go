@@ -2,8 +2,7 @@ package feed
 
 import "github.com/exeunt/exeunt"
 
-// Listener waits for news of one account; that of the zero ID waits for events
-// that are about no account.
+// Listener waits for news of one account, or, with the zero ID, for events without an account.
 type Listener struct {
 	feed    *Feed
 	account exeunt.AccountID

@@ -7,17 +7,17 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// own are the latest endings that this node has committed itself, so that none
-// is forgotten together with a history that turns out to be another.
+// own are the latest endings that this node has committed itself, so that none is forgotten when memory is dropped
+// with a history.
 type own struct {
-	mu     sync.Mutex
-	recent []ending
-	unsure bool // memory was replaced, and no heartbeat since has found it right
+	mu          sync.Mutex
+	recent      []ending
+	unconfirmed bool // memory was dropped, and no heartbeat has been confirmed since
 }
 
 type ending struct {
 	target  exeunt.Target
-	at      time.Duration // by the feed's clock, when the commit was known
+	at      time.Duration // when the commit was known, by the feed's clock
 	inDoubt bool
 }
 
@@ -28,7 +28,7 @@ func (o *own) add(memory *Memory, events []exeunt.Event, at time.Duration) {
 		if events[i].Kind != exeunt.EventEnded {
 			continue
 		}
-		e := ending{target: events[i].Target, at: at, inDoubt: o.unsure}
+		e := ending{target: events[i].Target, at: at, inDoubt: o.unconfirmed}
 		if e.inDoubt {
 			memory.PutInDoubt(e.target)
 		}
@@ -36,12 +36,12 @@ func (o *own) add(memory *Memory, events []exeunt.Event, at time.Duration) {
 	}
 }
 
-// putInDoubt refuses what was ended since a heartbeat began whose history replaces
-// memory, and whatever is ended until resolve finds memory right.
+// putInDoubt refuses what was ended since the heartbeat began whose history replaces memory, and whatever is ended
+// until resolve.
 func (o *own) putInDoubt(memory *Memory, since time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.unsure = true
+	o.unconfirmed = true
 	for i := range o.recent {
 		if e := &o.recent[i]; e.at >= since && !e.inDoubt {
 			memory.PutInDoubt(e.target)
@@ -50,12 +50,11 @@ func (o *own) putInDoubt(memory *Memory, since time.Duration) {
 	}
 }
 
-// resolve forgets what was ended before a heartbeat began after which the log was
-// read and found to go on from what is known.
+// resolve forgets what was ended before a heartbeat began, once the log read after it continues what memory has.
 func (o *own) resolve(memory *Memory, began time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.unsure = false
+	o.unconfirmed = false
 	left := o.recent[:0]
 	for _, e := range o.recent {
 		if e.at >= began {

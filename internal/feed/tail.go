@@ -8,20 +8,19 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// tailSize is how many of the latest events are kept. A reader who has fallen
-// further behind starts over.
+// tailSize is how many of the latest events stay in memory. A reader who is further behind starts over.
 const tailSize = 1 << 13
 
-// tail is the end of the log, for readers who each keep their own place in it.
-// They come and fetch, so that a slow one costs nothing and holds nobody up.
+// tail is the end of the log, for readers who each follow it at their own pace. They fetch, so a slow one delays
+// nobody.
 type tail struct {
 	mu    sync.Mutex
 	name  string        // of the history
-	begun int           // how often a history was begun: places of another mean nothing
+	begun int           // how often a history was begun: places of an earlier one are invalid
 	ring  []Entry       // the event numbered n is at n % tailSize
 	base  Entry         // the last event before the ring began; its digest may be unknown
 	last  int64         // number of the last event
-	more  chan struct{} // closed, and another put in its place, when events come
+	more  chan struct{} // closed and replaced when events come
 }
 
 // Entry is an event of the log, with its digest.
@@ -36,8 +35,8 @@ func newTail(seq int64) *tail {
 	return t
 }
 
-// named says which history this is, where several nodes must agree on it.
-func (t *tail) named(name string) {
+// setName names the history, where several nodes must agree on it.
+func (t *tail) setName(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.name = name
@@ -54,8 +53,8 @@ func (t *tail) restart(seq int64) {
 	t.more = make(chan struct{})
 }
 
-// ground tells the event after which the ring began, if it is that one.
-func (t *tail) ground(e *exeunt.Event) {
+// setBase records the digest of the event after which the ring began, if it is that one.
+func (t *tail) setBase(e *exeunt.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.Seq == t.base.Seq && t.base.Digest == "" {
@@ -63,8 +62,8 @@ func (t *tail) ground(e *exeunt.Event) {
 	}
 }
 
-// digest is that of an event which is there still, "" if it is not known. It is
-// made when somebody first asks for it. It is called with mu held.
+// digest is the digest of an event that is still in the ring, "" if it is unknown. It is computed on first use, with
+// mu held.
 func (t *tail) digest(seq int64) string {
 	if seq == t.base.Seq {
 		return t.base.Digest
@@ -76,8 +75,8 @@ func (t *tail) digest(seq int64) string {
 	return e.Digest
 }
 
-// floor is the lowest number whose event can be told from another's, and after
-// which all are there. It is called with mu held.
+// floor is the lowest number whose event can be identified, and after which all events are here. It is called with
+// mu held.
 func (t *tail) floor() int64 { return max(t.base.Seq, t.last-tailSize+1) }
 
 func (t *tail) add(events []exeunt.Event) {
@@ -88,7 +87,7 @@ func (t *tail) add(events []exeunt.Event) {
 		if e.Seq <= t.last {
 			continue
 		}
-		e.By = exeunt.Actor{} // nobody who reads here needs to know
+		e.By = exeunt.Actor{} // readers do not need the actor
 		t.ring[e.Seq%tailSize], t.last, grown = Entry{Event: e}, e.Seq, true
 	}
 	if grown {
@@ -97,37 +96,32 @@ func (t *tail) add(events []exeunt.Event) {
 	}
 }
 
-// Place is a reader's place in the log: after one of its events.
+// Place is a reader's position in the log: after one of its events.
 type Place struct {
 	// Seq is the number of that event.
 	Seq int64
-	// Digest is the event's. It is "" before the first event, and where the event
-	// is no longer there.
+	// Digest is the event's. It is "" before the first event, and where the event is no longer in memory.
 	Digest string
 
-	begun int // the tail's, so that no place outlives its history
+	begun int // the tail's, so that a place is invalid after its history
 }
 
-// Position is how far this node has come in the log.
+// Position is how far this node has read the log.
 type Position struct {
-	// Epoch names the history that the numbers count in: those of another epoch
-	// mean other events. A node on the embedded engine draws it at each start,
-	// because the file it found may be a copy that was put back; nodes on one
-	// database name it after that. There the events may be replaced while it
-	// stays: then the digests are others.
+	// Epoch names the history that the numbers belong to: those of another epoch mean other events. A node on SQLite
+	// draws it at each start, because the file may be a restored copy; nodes on one PostgreSQL database derive it
+	// from that. The events may be replaced there under the same epoch: then the digests differ.
 	Epoch string
-	// Place is after the last event that memory answers by.
+	// Place is after the last event that memory has.
 	Place
-	// Age is how long ago this node last made sure that the log had no more. It
-	// is 0 where the node itself writes the log.
+	// Age is how long ago this node last confirmed that it has the whole log. It is 0 where the node itself writes
+	// the log.
 	Age time.Duration
 }
 
-// Position returns where the node is. Every event that anybody was told of
-// before the call, Age ago, is at or before it.
+// Position returns where the node is. It includes every event that was recorded before the call, Age ago.
 func (f *Feed) Position() Position {
-	// The age comes first: whatever was recorded before that moment is in the
-	// log's end by now, and more.
+	// The age comes first: whatever was recorded before that moment is in the tail by now.
 	age := f.age()
 	t := f.tail
 	t.mu.Lock()
@@ -144,8 +138,8 @@ func (f *Feed) age() time.Duration {
 	return time.Since(f.start) - sent
 }
 
-// Resume returns the place after the event with that epoch, number and digest, if
-// the log has that event and what follows it is kept.
+// Resume returns the place after the event with that epoch, number and digest, if the log has that event and all
+// events after it are in memory.
 func (f *Feed) Resume(epoch string, seq int64, digest string) (p Place, ok bool) {
 	t := f.tail
 	t.mu.Lock()
@@ -157,8 +151,8 @@ func (f *Feed) Resume(epoch string, seq int64, digest string) (p Place, ok bool)
 	return p, digest == p.Digest
 }
 
-// Diverges reports whether that event is surely none of this log's history. One
-// that is not there yet, or not kept any more, may well be.
+// Diverges reports whether the event is certainly not part of this log's history. It returns false for one that is
+// not there yet, or no longer in memory.
 func (f *Feed) Diverges(epoch string, seq int64, digest string) bool {
 	t := f.tail
 	t.mu.Lock()
@@ -166,9 +160,8 @@ func (f *Feed) Diverges(epoch string, seq int64, digest string) bool {
 	return epoch != t.name || seq <= t.last && seq >= t.floor() && digest != t.digest(seq)
 }
 
-// Since returns the events after a place, at most `most` of them, and a channel
-// that closes when there are more than there were. ok is false when what follows
-// is no longer kept, or the history that the place was in has been replaced.
+// Since returns at most `most` events after a place, and a channel that closes when there are newer ones. ok is
+// false when events after the place are no longer in memory, or its history has been replaced.
 func (f *Feed) Since(p Place, most int) (entries []Entry, next Place, more <-chan struct{}, ok bool) {
 	t := f.tail
 	t.mu.Lock()

@@ -11,7 +11,8 @@ func advance(t *testing.T, f *Feed, from, to int64) {
 	t.Helper()
 	var list []exeunt.Event
 	for n := from; n <= to; n++ {
-		list = append(list, exeunt.Event{Seq: n, By: exeunt.Actor{Label: "Pixel 8"}, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeAccount}, Generation: n})
+		list = append(list, exeunt.Event{Seq: n, By: exeunt.Actor{Label: "Pixel 8"}, Kind: exeunt.EventEnded,
+			Target: exeunt.Target{Account: exeunt.NewAccountID(), Scope: exeunt.ScopeAccount}, Generation: n})
 	}
 	if err := f.Own(list); err != nil {
 		t.Fatal(err)
@@ -20,7 +21,8 @@ func advance(t *testing.T, f *Feed, from, to int64) {
 
 func TestTailIsReadByNumber(t *testing.T) {
 	f := New(memoryOf(live.New(40, live.Options{})), nil)
-	if p := f.Position(); p.Seq != 40 || p.Epoch == "" || p.Age != 0 || p.Epoch == New(memoryOf(live.New(40, live.Options{})), nil).Position().Epoch {
+	if p := f.Position(); p.Seq != 40 || p.Epoch == "" || p.Age != 0 ||
+		p.Epoch == New(memoryOf(live.New(40, live.Options{})), nil).Position().Epoch {
 		t.Errorf("%+v", p)
 	}
 	at := f.Position().Place
