@@ -29,7 +29,8 @@ func (s *Store) LogRange(ctx context.Context, after, upTo int64) (l LogRange, er
 	defer cancel()
 	var single int64
 	err = one.QueryRowContext(ctx, `SELECT count(*), string_agg(COALESCE(app_session_id, session_id), '')
-		FROM events WHERE seq > $1 AND seq <= $2 AND kind = 'ended' AND scope = 'session'`, after, upTo).Scan(&single, &l.Ended)
+		FROM events WHERE seq > $1 AND seq <= $2 AND kind = 'ended' AND scope = 'session'`, after, upTo).
+		Scan(&single, &l.Ended)
 	if err != nil {
 		return l, unavailable("events", err)
 	}

@@ -52,14 +52,17 @@ func logRange(t *testing.T, s *testStore) {
 			ended := slices.Collect(slices.Chunk(got.Ended, 16))
 			slices.SortFunc(ended, slices.Compare)
 			slices.SortFunc(want, slices.Compare)
-			if !reflect.DeepEqual(ended, want) || !reflect.DeepEqual(got.Events, others) || !reflect.DeepEqual(got.Last, events[upTo-1]) {
-				t.Errorf("from %d to %d: %x and %+v, the last is %+v; want %x and %+v", after, upTo, ended, got.Events, got.Last, want, others)
+			if !reflect.DeepEqual(ended, want) || !reflect.DeepEqual(got.Events, others) ||
+				!reflect.DeepEqual(got.Last, events[upTo-1]) {
+				t.Errorf("from %d to %d: %x and %+v, the last is %+v; want %x and %+v", after, upTo, ended, got.Events,
+					got.Last, want, others)
 			}
 		}
 	}
 	missing := func(what string, after, upTo int64) {
 		t.Helper()
-		if _, err := s.LogRange(t.Context(), after, upTo); err == nil || !strings.Contains(err.Error(), "does not hold") {
+		if _, err := s.LogRange(t.Context(), after, upTo); err == nil ||
+			!strings.Contains(err.Error(), "does not hold") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -51,8 +51,8 @@ func mustVerifyServer(c *pgx.ConnConfig, opt Options) error {
 			mode := sslMode(opt.URL)
 			if mode != "disable" && mode != "require" {
 				return fmt.Errorf("host %s would not have to prove that it is the database: somebody on the way could "+
-					"read the password and invent sessions. Put sslmode=verify-full in the URL, and sslrootcert=FILE if your "+
-					"own authority signed its certificate; on a network that you trust, use sslmode=disable", one.Host)
+					"read the password and invent sessions. Put sslmode=verify-full in the URL, and sslrootcert=FILE "+
+					"if your own authority signed its certificate; on a network that you trust, use sslmode=disable", one.Host)
 			}
 			opt.Log.Warn("the database's server does not have to prove its identity", "host", one.Host, "sslmode", mode,
 				"better", "sslmode=verify-full")
