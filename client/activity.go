@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// IsActivity reports whether a request shows that a person is at work. What the
-// sender says in Exeunt-Activity counts. Without it a navigation, a form post and
-// a call with a bearer token are activity; what a page polls, streams or fetches
-// by itself is not, nor what a browser fetches ahead. It allocates nothing.
+// IsActivity reports whether a request shows that a person is at work. The header
+// Exeunt-Activity decides. Without it a navigation, a form post and a call with a
+// bearer token are activity; polling, event streams, fetches by script and a
+// browser's prefetching are not. It allocates nothing.
 func IsActivity(method string, h http.Header) bool {
 	switch first(h, HeaderActivity) {
 	case "yes":
@@ -16,19 +16,18 @@ func IsActivity(method string, h http.Header) bool {
 	case "no":
 		return false
 	}
-	if first(h, "Sec-Purpose") != "" { // fetched ahead
+	if first(h, "Sec-Purpose") != "" { // a prefetch
 		return false
 	}
 	mode := first(h, "Sec-Fetch-Mode")
 	if mode == "navigate" || !SafeMethod(method) {
 		return true
 	}
-	// Without a mode it is a program, or an old browser, which asks for a page by
-	// naming HTML.
+	// Programs and old browsers send no mode; a browser that opens a page accepts HTML.
 	return mode == "" && (first(h, "Authorization") != "" || strings.Contains(first(h, "Accept"), "text/html"))
 }
 
-// first is Header.Get for a name that is already in its canonical form.
+// first is Header.Get for a name in its canonical form.
 func first(h http.Header, name string) string {
 	if v := h[name]; len(v) > 0 {
 		return v[0]

@@ -11,23 +11,29 @@ import (
 // wrong_credentials, throttled.
 func (c *Client) SignIn(ctx context.Context, in SignIn) (Secret, Session, error) {
 	var out SignedIn
-	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/signin", in: in, out: &out, status: http.StatusCreated})
+	err := c.call(ctx, request{
+		method: http.MethodPost, path: "/api/v1/signin", in: in, out: &out, status: http.StatusCreated,
+	})
 	return out.Token.Secret(), out.Session, err
 }
 
 // Current returns the session that the token stands for. It counts as activity.
 func (c *Client) Current(ctx context.Context, token Secret) (Current, error) {
 	var out Current
-	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/session", token: token, out: &out, status: http.StatusOK})
+	err := c.call(ctx, request{
+		method: http.MethodGet, path: "/api/v1/session", token: token, out: &out, status: http.StatusOK,
+	})
 	return out, err
 }
 
 // End signs out the session that the token stands for; an app session's token
 // ends only that app session. When it returns nil the end is on the server's
-// stable storage: nothing but the authority's own 204 is taken for that. Ending
-// again is harmless.
+// stable storage: only the authority's own 204 counts as success. Ending again
+// is harmless.
 func (c *Client) End(ctx context.Context, token Secret) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: "/api/v1/session", token: token, status: http.StatusNoContent})
+	return c.call(ctx, request{
+		method: http.MethodDelete, path: "/api/v1/session", token: token, status: http.StatusNoContent,
+	})
 }
 
 // Sessions returns the account's sessions: those usable now, or those that
@@ -38,14 +44,20 @@ func (c *Client) Sessions(ctx context.Context, token Secret, ended bool) ([]Sess
 		q.Set("state", "ended")
 	}
 	var out SessionList
-	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/sessions", query: q, token: token, out: &out, status: http.StatusOK})
+	err := c.call(ctx, request{
+		method: http.MethodGet, path: "/api/v1/sessions", query: q, token: token, out: &out, status: http.StatusOK,
+	})
 	return out.Sessions, err
 }
 
-// EndSession ends one session of the account. The key makes a retry harmless;
-// "" for none. Problems: not_found, also for somebody else's; key_reused.
+// EndSession ends one session of the account. The idempotency key makes a retry
+// harmless; "" for none. Problems: not_found, also for somebody else's session;
+// key_reused.
 func (c *Client) EndSession(ctx context.Context, token Secret, id, key string) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: "/api/v1/sessions/" + url.PathEscape(id), token: token, key: key, status: http.StatusNoContent})
+	return c.call(ctx, request{
+		method: http.MethodDelete, path: "/api/v1/sessions/" + url.PathEscape(id), token: token, key: key,
+		status: http.StatusNoContent,
+	})
 }
 
 // Scope says how many sessions EndSessions ends.
@@ -65,7 +77,10 @@ func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key
 	var out struct {
 		Ended *int64 `json:"ended"` // as in EndedCount
 	}
-	err := c.call(ctx, request{method: http.MethodDelete, path: "/api/v1/sessions", query: url.Values{"scope": {string(scope)}}, token: token, key: key, out: &out, status: http.StatusOK})
+	err := c.call(ctx, request{
+		method: http.MethodDelete, path: "/api/v1/sessions", query: url.Values{"scope": {string(scope)}},
+		token: token, key: key, out: &out, status: http.StatusOK,
+	})
 	switch {
 	case err != nil:
 		return 0, err
@@ -75,10 +90,12 @@ func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key
 	return *out.Ended, nil
 }
 
-// Exchange spends a sign-in code for an app session. Problem: code_spent.
+// Exchange exchanges a sign-in code for an app session. Problem: code_spent.
 func (c *Client) Exchange(ctx context.Context, in CodeExchange) (Secret, CodeExchanged, error) {
 	var out CodeExchanged
-	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/app-sessions", in: in, out: &out, status: http.StatusCreated})
+	err := c.call(ctx, request{
+		method: http.MethodPost, path: "/api/v1/app-sessions", in: in, out: &out, status: http.StatusCreated,
+	})
 	token := out.Token.Secret()
 	out.Token = ""
 	return token, out, err

@@ -25,16 +25,16 @@ const (
 	HeaderEndedAt    = "Exeunt-Ended-At"
 	HeaderActivity   = "Exeunt-Activity"
 
-	// HeaderClientKey carries the secret key of the app that asks. To its own
-	// app sessions the gate then adds the six below, which are what it takes to
-	// keep the answer and judge later events by it.
+	// HeaderClientKey carries the secret key of the app that asks. For the app's
+	// own app sessions the gate then adds the six headers below. With them the app
+	// can cache the answer and tell whether a later event makes it invalid.
 	HeaderClientKey  = "Exeunt-Client-Key"
-	HeaderEpoch      = "Exeunt-Epoch"      // the history that the log's numbers count in
-	HeaderSeq        = "Exeunt-Seq"        // the answer holds every event up to this number
+	HeaderEpoch      = "Exeunt-Epoch"      // the history that the log's numbers belong to
+	HeaderSeq        = "Exeunt-Seq"        // the answer includes every event up to this number
 	HeaderDigest     = "Exeunt-Digest"     // of the event with that number
-	HeaderGeneration = "Exeunt-Generation" // of the account, that the session was born in
-	HeaderIdle       = "Exeunt-Idle"       // milliseconds that the session may stay unused
-	HeaderExpiresAt  = "Exeunt-Expires-At" // it ends then in any case
+	HeaderGeneration = "Exeunt-Generation" // of the session
+	HeaderIdle       = "Exeunt-Idle"       // the idle timeout in milliseconds
+	HeaderExpiresAt  = "Exeunt-Expires-At" // when the session ends in any case
 )
 
 // Person is who is signed in, as the authority said when it was asked.
@@ -46,18 +46,18 @@ type Person struct {
 	Session    string
 	AppSession string    // "" with a session's own token
 	Client     string    // ID of the app, with an app session's token
-	IdleAt     time.Time // ends then if it stays unused
+	IdleAt     time.Time // when the session ends if it stays unused
 	WarnAt     time.Time // when to warn of that
-	AskedAt    time.Time // when the authority said so, by its own clock
+	AskedAt    time.Time // when the authority answered, by its own clock
 }
 
 // Check asks whether the token is usable now. activity says whether a person
-// is at work: a page they opened, a form they sent. Polls and streams are not.
-// What might happen:
-//   - nil: signed in.
-//   - *EndedError (an ErrSignedOut): the credential is dead.
-//   - ErrUnavailable: it cannot be known now. Refuse, but do not treat the
-//     person as signed out: the credential may be good.
+// is at work: they opened a page or sent a form. Polling and event streams are
+// no activity. It returns
+//   - nil: signed in;
+//   - *EndedError (an ErrSignedOut): the credential is not usable any more;
+//   - ErrUnavailable: nobody can tell now. Refuse the request, but do not treat
+//     the person as signed out: the credential may be good.
 func (c *Client) Check(ctx context.Context, token Secret, activity bool) (Person, error) {
 	h, err := c.askGate(ctx, token, activity, Secret{})
 	if err != nil {
@@ -83,12 +83,12 @@ func (c *Client) askGate(ctx context.Context, token Secret, activity bool, key S
 		return nil, unreachable(err)
 	}
 	defer resp.Body.Close()
-	io.CopyN(io.Discard, resp.Body, maxBody) // so that the connection is used again
+	io.CopyN(io.Discard, resp.Body, maxBody) // so that the connection can be reused
 	return resp.Header, verdict(resp)
 }
 
-// verdict reads the gate's answer. An answer without the gate's own headers is
-// from something in between, and says nothing about the session.
+// verdict reads the gate's answer. An answer without the gate's own headers comes
+// from a proxy in between and says nothing about the session.
 func verdict(resp *http.Response) error {
 	h := resp.Header
 	switch {
@@ -111,14 +111,15 @@ func personOf(h http.Header) Person {
 		asked = time.Now()
 	}
 	return Person{
-		AskedAt: asked, Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
+		Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
 		Session: h.Get(HeaderSession), AppSession: h.Get(HeaderAppSession), Client: h.Get(HeaderClient),
-		IdleAt: unixMilli(h.Get(HeaderIdleAt)), WarnAt: unixMilli(h.Get(HeaderWarnAt)),
+		IdleAt: unixMilli(h.Get(HeaderIdleAt)), WarnAt: unixMilli(h.Get(HeaderWarnAt)), AskedAt: asked,
 	}
 }
 
 // State asks what a page may show, and for how long. It never counts as
-// activity. A dead credential is no error but a State of Over.
+// activity. For a credential that is not usable any more it returns a State of
+// Over and no error.
 func (c *Client) State(ctx context.Context, token Secret) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.CheckTimeout)
 	defer cancel()
@@ -134,8 +135,8 @@ func (c *Client) State(ctx context.Context, token Secret) (State, error) {
 	return stateOf(resp)
 }
 
-// stateOf reads a state that came as a plain answer, and believes it only if
-// the status says the same.
+// stateOf reads a state from a plain answer, and accepts it only if the status
+// agrees.
 func stateOf(resp *http.Response) (State, error) {
 	var s State
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))

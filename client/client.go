@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// Options of a Client. The zero Options are good.
+// Options of a Client. The zero Options are valid.
 type Options struct {
 	// Timeout of a call, 10 s when zero.
 	Timeout time.Duration
-	// CheckTimeout of Check and State, which stand in the way of every
-	// request of an app: 3 s when zero.
+	// CheckTimeout of Check and State, for which every request of an app waits:
+	// 3 s when zero.
 	CheckTimeout time.Duration
 	// UserAgent that the authority sees.
 	UserAgent string
-	// AllowPlainHTTP permits an http:// address beyond this machine. Tokens
-	// then cross the network in the clear: only for networks that are private.
+	// AllowPlainHTTP permits an http:// address beyond this machine. Tokens then
+	// cross the network unencrypted: use it only in a private network.
 	AllowPlainHTTP bool
 	// Transport to use instead of NewTransport().
 	Transport http.RoundTripper
@@ -41,11 +41,12 @@ type Client struct {
 // New returns a client for the authority at baseURL.
 func New(baseURL string, opt Options) (*Client, error) {
 	u, err := url.Parse(baseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("authority address %q: want http:// or https:// and a host", baseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
+		u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("invalid authority address %q: use http:// or https:// and a host", baseURL)
 	}
 	if u.Scheme == "http" && !opt.AllowPlainHTTP && !StaysHere(u.Hostname()) {
-		return nil, fmt.Errorf("authority address %q: use https, because tokens would cross the network in the clear", baseURL)
+		return nil, fmt.Errorf("authority address %q would send tokens unencrypted: use https", baseURL)
 	}
 	if opt.Timeout <= 0 {
 		opt.Timeout = 10 * time.Second
@@ -82,7 +83,7 @@ type request struct {
 	token        Secret
 	key          string // idempotency key; "" for none
 	in, out      any    // bodies; nil for none
-	status       int    // the one that says done
+	status       int    // the status that means success
 }
 
 func (c *Client) call(ctx context.Context, q request) error {
@@ -106,8 +107,8 @@ func (c *Client) call(ctx context.Context, q request) error {
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return problemOf(resp, body)
 	default:
-		// A captive portal answers 200 to everything: that is no sign-out.
-		return fmt.Errorf("%w: it answered %s to %s %s, not %d", ErrUnavailable, resp.Status, q.method, q.path, q.status)
+		// A captive portal answers 200 to everything: that does not confirm a sign-out.
+		return fmt.Errorf("%w: %s %s was answered %s, not %d", ErrUnavailable, q.method, q.path, resp.Status, q.status)
 	}
 	if q.out == nil {
 		return nil
@@ -117,7 +118,7 @@ func (c *Client) call(ctx context.Context, q request) error {
 	}
 	if err := json.Unmarshal(body, q.out); err != nil {
 		// The decoder's error may quote the body, which may hold a token.
-		return fmt.Errorf("%w: its answer to %s %s is not what it should be", ErrUnavailable, q.method, q.path)
+		return fmt.Errorf("%w: its answer to %s %s is malformed", ErrUnavailable, q.method, q.path)
 	}
 	return nil
 }
@@ -149,8 +150,8 @@ func (c *Client) newRequest(ctx context.Context, q request) (*http.Request, erro
 	return r, nil
 }
 
-// unreachable turns a failure of the network into ErrUnavailable. A cancelled
-// caller stays recognisable.
+// unreachable turns a failure of the network into ErrUnavailable. errors.Is still
+// finds the cause, such as context.Canceled.
 func unreachable(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -159,8 +160,8 @@ func unreachable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// problemOf reads a problem document. An error that is none, as from a proxy
-// in between, keeps its status.
+// problemOf reads a problem document. For any other answer, as from a proxy in
+// between, only the status is known.
 func problemOf(resp *http.Response, body []byte) error {
 	p := &Problem{}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))

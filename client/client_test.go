@@ -296,8 +296,8 @@ func TestSignOutOfANativeApp(t *testing.T) {
 		t.Fatalf("the server heard of it already: %v", err)
 	}
 	again := client.TokenFile{Dir: kept.Dir} // after a restart of the app
-	if err := s.Client.SettleSignOuts(ctx, again); err != nil {
-		t.Errorf("settle: %v", err)
+	if err := s.Client.FinishSignOuts(ctx, again); err != nil {
+		t.Errorf("finish: %v", err)
 	}
 	if _, err := s.Client.Check(ctx, token, false); !errors.Is(err, client.ErrSignedOut) {
 		t.Errorf("the session lives on the server: %v", err)
@@ -324,7 +324,7 @@ func TestSigningInOverATokenOwesItsEnd(t *testing.T) {
 	second, _ := signedIn(t, s, "ada")
 	kept.Save(first)
 	kept.Save(second)
-	if err := s.Client.SettleSignOuts(t.Context(), kept); err != nil {
+	if err := s.Client.FinishSignOuts(t.Context(), kept); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Client.Check(t.Context(), first, false); !errors.Is(err, client.ErrSignedOut) {
@@ -356,7 +356,7 @@ func TestTokenFileSurvivesDamage(t *testing.T) {
 	// A well-formed text that is no token of ours is owed nothing either.
 	kept.Save(client.NewSecret("exs_" + strings.Repeat("0", 49)))
 	kept.Retire()
-	if err := s.Client.SettleSignOuts(t.Context(), kept); err != nil {
+	if err := s.Client.FinishSignOuts(t.Context(), kept); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Client.Check(t.Context(), token, false); !errors.Is(err, client.ErrSignedOut) {

@@ -7,10 +7,9 @@
 //     bearer token on a device;
 //   - event streams, read and written: a session's state, and the event log.
 //
-// It decides nothing about sessions: the authority does. It is not what a web app
-// puts in front of its handlers, which is package webapp, nor does it check
-// sessions in the app's own process, as package verify does; both are made of it.
-// It imports nothing but the standard library.
+// It decides nothing about sessions: the authority does. Package webapp is the
+// middleware for a web app, and package verify checks sessions in the app's own
+// process; both use this package. It imports only the standard library.
 //
-// Secrets are of type Secret, which prints, logs and marshals masked.
+// Credentials are of type Secret, which prints, logs and marshals masked.
 package client

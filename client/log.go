@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// What an app needs that checks sessions in its own process, as package verify
-// does: the event log, and answers of the gate that may be kept. All calls carry
-// the app's secret key.
+// This file is for apps that check sessions in their own process, as package verify
+// does: it reads the event log and asks the gate for answers that may be cached. All
+// calls carry the app's secret key.
 
-// Checked is an answer of the gate that may be kept, until an event after its
+// Checked is an answer of the gate that may be cached until an event after its
 // place covers the session or its time runs out.
 type Checked struct {
 	Person
-	Place                    // the answer holds every event up to here; the zero Place is not to be kept
-	Generation int64         // of the account, that the session was born in
-	Idle       time.Duration // how long the session may stay unused
-	ExpiresAt  time.Time     // it ends then in any case
+	Place                    // the answer includes every event up to here; do not cache it if this is zero
+	Generation int64         // of the session
+	Idle       time.Duration // the idle timeout
+	ExpiresAt  time.Time     // when the session ends in any case
 }
 
-// CheckToKeep is Check for an app that keeps answers. Only those about its own app
-// sessions have a Place.
+// CheckToKeep is Check for an app that caches answers. Only answers about its own
+// app sessions have a Place.
 func (c *Client) CheckToKeep(ctx context.Context, key, token Secret, activity bool) (Checked, error) {
 	h, err := c.askGate(ctx, token, activity, key)
 	if err != nil {
@@ -46,14 +46,14 @@ func checkedOf(h http.Header) Checked {
 		}
 	}
 	at := Place{h.Get(HeaderEpoch), n[0], h.Get(HeaderDigest)}
-	if at.sound() && out.AppSession != "" {
+	if at.valid() && out.AppSession != "" {
 		out.Place, out.Generation = at, n[1]
 		out.Idle, out.ExpiresAt = time.Duration(n[2])*time.Millisecond, time.UnixMilli(n[3])
 	}
 	return out
 }
 
-// Echo asks how far the event log is, and whether the asker's place is in it.
+// Echo asks for the end of the event log, and whether the caller's place is in it.
 func (c *Client) Echo(ctx context.Context, key Secret, in Echo) (Echoed, error) {
 	var out Echoed
 	err := c.call(ctx, request{
@@ -64,20 +64,21 @@ func (c *Client) Echo(ctx context.Context, key Secret, in Echo) (Echoed, error) 
 		return out, err
 	case out.Nonce != in.Nonce:
 		return out, fmt.Errorf("%w: it answered another question", ErrUnavailable)
-	case !out.sound() || out.History != HistorySame && out.History != HistoryReload:
+	case !out.valid() || out.History != HistorySame && out.History != HistoryReload:
 		return out, ErrMalformed
 	}
 	return out, nil
 }
 
-// NoteActivity tells when people were last at work.
+// NoteActivity reports when people were last at work.
 func (c *Client) NoteActivity(ctx context.Context, key Secret, seen []SeenAt) (ActivityNoted, error) {
 	var out ActivityNoted
 	err := c.call(ctx, request{
-		method: http.MethodPost, path: "/api/v1/activity", token: key, in: ActivityNote{Seen: seen}, out: &out, status: http.StatusOK,
+		method: http.MethodPost, path: "/api/v1/activity", token: key, in: ActivityNote{Seen: seen}, out: &out,
+		status: http.StatusOK,
 	})
 	if err == nil && (out.Now < 0 || out.Now > maxMillis) {
-		err = fmt.Errorf("%w: it tells no time", ErrUnavailable)
+		err = ErrMalformed
 	}
 	return out, err
 }
@@ -91,27 +92,27 @@ type LogMessage struct {
 
 // The names of a LogMessage. The first message is same or reload.
 const (
-	// MessageSame: what follows are the events after the place that was asked for.
+	// MessageSame: the events after the requested place follow.
 	MessageSame = string(HistorySame)
-	// MessageReload: forget everything; what follows are the events after this
-	// position. It may come at any time.
+	// MessageReload: forget everything; the events after this position follow. It
+	// may come at any time.
 	MessageReload = string(HistoryReload)
 	// MessageLog: the next event.
 	MessageLog = "log"
-	// MessageBeat: there is nothing more at the moment.
+	// MessageBeat: there are no more events at the moment.
 	MessageBeat = "beat"
 )
 
-// StreamLog gives each message of the event log's stream to told until that
-// returns an error, which it returns, or the stream is lost. It begins after a
-// place; the zero Place is where the log is now. A stream that says nothing for
-// eight times beat counts as lost.
+// StreamLog calls handle with each message of the event log's stream, until handle
+// returns an error or the stream is lost, and returns that error. It begins after a
+// place; the zero Place is the log's end. A stream that is silent for eight times
+// beat counts as lost.
 func (c *Client) StreamLog(
-	ctx context.Context, key Secret, after Place, beat time.Duration, told func(LogMessage) error,
+	ctx context.Context, key Secret, after Place, beat time.Duration, handle func(LogMessage) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watchdog := time.AfterFunc(c.opt.CheckTimeout, cancel) // until the headers are here
+	watchdog := time.AfterFunc(c.opt.CheckTimeout, cancel) // until the headers have arrived
 	defer watchdog.Stop()
 	q := logQuery(after, beat)
 	r, err := c.newRequest(ctx, request{method: http.MethodGet, path: "/api/v1/events", query: q, token: key})
@@ -126,7 +127,7 @@ func (c *Client) StreamLog(
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized:
-		return errors.New("the authority does not know the app's key")
+		return errors.New("invalid app key: use one that the authority has for this app")
 	case resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream"):
 		return fmt.Errorf("%w: it answered %s", ErrUnavailable, resp.Status)
 	}
@@ -139,12 +140,12 @@ func (c *Client) StreamLog(
 		case err != nil:
 			return err
 		case m.Name == "":
-			return nil // from a newer authority, and no event
+			return nil // a message of a newer authority that carries no event
 		case m.Name == MessageSame && begun, m.Name != MessageSame && m.Name != MessageReload && !begun:
 			return ErrMalformed
 		}
 		begun = true
-		return told(m)
+		return handle(m)
 	})
 }
 
@@ -158,51 +159,51 @@ func logQuery(after Place, beat time.Duration) url.Values {
 	return q
 }
 
-// logMessage reads a message. Whatever is not exactly as it must be is
-// ErrMalformed, since guessing could mean to miss an end.
+// logMessage reads a message. It returns ErrMalformed for anything unexpected,
+// because a wrong guess could miss an ended session.
 func logMessage(in message) (m LogMessage, err error) {
-	sound := true
+	valid := true
 	switch in.event {
 	case MessageSame, MessageReload, MessageBeat:
 		err = json.Unmarshal([]byte(in.data), &m.Position)
-		sound = m.Position.sound()
+		valid = m.Position.valid()
 	case MessageLog:
 		err = json.Unmarshal([]byte(in.data), &m.Event)
-		sound = m.Event.sound() && in.id == strconv.FormatInt(m.Event.Seq, 10)
+		valid = m.Event.valid() && in.id == strconv.FormatInt(m.Event.Seq, 10)
 	default:
 		return m, nil
 	}
-	if err != nil || !sound {
-		return LogMessage{}, ErrMalformed // the decoder's error would quote the stream
+	if err != nil || !valid {
+		return LogMessage{}, ErrMalformed // without the decoder's error, which may quote the stream
 	}
 	m.Name = in.event
 	return m, nil
 }
 
-// Numbers beyond these mean nothing, and could overflow what is reckoned with
-// them: a window would be open for good.
+// Larger numbers are invalid. They could overflow a calculation, and a window would
+// stay open for good.
 const (
-	maxCount  = 1 << 53 // what JSON numbers are exact to (RFC 8259 section 6)
+	maxCount  = 1 << 53 // JSON numbers are exact up to here (RFC 8259 section 6)
 	maxMillis = 1 << 43 // the year 2248; nanoseconds still fit in an int64
 	maxAge    = int64(24 * time.Hour / time.Millisecond)
 )
 
-// sound reports whether it may be a place. What a digest is made from is the
-// authority's business; it goes back there in an address.
-func (p Place) sound() bool {
-	return p.Epoch != "" && p.Seq >= 0 && p.Seq <= maxCount && soundDigest(p.Digest)
+// valid reports whether p may be a place. Only the authority knows how a digest is
+// made; it goes back there in an address.
+func (p Place) valid() bool {
+	return p.Epoch != "" && p.Seq >= 0 && p.Seq <= maxCount && validDigest(p.Digest)
 }
 
-func soundDigest(s string) bool {
+func validDigest(s string) bool {
 	return len(s) <= 64 && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == ""
 }
 
-func (p Position) sound() bool {
-	return p.Place.sound() && p.Age >= 0 && p.Age <= maxAge && p.Now >= 0 && p.Now <= maxMillis
+func (p Position) valid() bool {
+	return p.Place.valid() && p.Age >= 0 && p.Age <= maxAge && p.Now >= 0 && p.Now <= maxMillis
 }
 
-func (e *LogEvent) sound() bool {
-	whole := e.Seq > 0 && e.Seq <= maxCount && e.Digest != "" && soundDigest(e.Digest) && e.Kind != ""
+func (e *LogEvent) valid() bool {
+	whole := e.Seq > 0 && e.Seq <= maxCount && e.Digest != "" && validDigest(e.Digest) && e.Kind != ""
 	if e.Account != "" || e.Kind == EventEnded {
 		whole = whole && strings.HasPrefix(e.Account, "acc_")
 	}

@@ -82,7 +82,7 @@ func FuzzPlace(f *testing.F) {
 		}
 		in := messageOf(MessageLog, map[string]any{"seq": json.Number(strconv.Itoa(len(id))), "digest": digest, "kind": "ended", "scope": "account", "account": "acc_x", "generation": 1})
 		in.id = id
-		if m, err := logMessage(in); err == nil && (!soundDigest(m.Event.Digest) || m.Event.Digest == "" || m.Event.Seq <= 0) {
+		if m, err := logMessage(in); err == nil && (!validDigest(m.Event.Digest) || m.Event.Digest == "" || m.Event.Seq <= 0) {
 			t.Fatalf("%+v", m.Event)
 		}
 		h := http.Header{}
@@ -93,7 +93,7 @@ func FuzzPlace(f *testing.F) {
 		h.Set(HeaderEpoch, "e1")
 		h.Set(HeaderSeq, seq)
 		h.Set(HeaderDigest, digest)
-		if p := checkedOf(h).Place; p != (Place{}) && (p.Seq < 0 || p.Seq > maxCount || !soundDigest(p.Digest)) {
+		if p := checkedOf(h).Place; p != (Place{}) && (p.Seq < 0 || p.Seq > maxCount || !validDigest(p.Digest)) {
 			t.Fatalf("%+v", p)
 		}
 	})

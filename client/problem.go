@@ -6,9 +6,8 @@ import (
 	"net/http"
 )
 
-// Problem is an error of the API: a problem document (RFC 9457). Code is
-// stable; Detail is English for people and says what happened, whether
-// anything changed, and what to do.
+// Problem is an error of the API: a problem document (RFC 9457). Code is stable;
+// Detail is English for people and says what happened and what to do.
 type Problem struct {
 	Type       string         `json:"type" doc:"about:blank, or where the kind of problem is explained"`
 	Title      string         `json:"title"`
@@ -35,8 +34,8 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("the authority answered %d %s", p.Status, p.Title)
 }
 
-// Is makes errors.Is(err, ErrSignedOut) and errors.Is(err, ErrUnavailable) true
-// of the problems that mean it.
+// Is makes errors.Is find ErrSignedOut and ErrUnavailable in the problems that
+// mean the same.
 func (p *Problem) Is(target error) bool {
 	switch target {
 	case ErrSignedOut:
@@ -50,9 +49,9 @@ func (p *Problem) Is(target error) bool {
 var (
 	// ErrSignedOut: the session has ended, or there never was one.
 	ErrSignedOut = errors.New("signed out")
-	// ErrUnavailable: the authority cannot be reached or cannot tell. That is
-	// not the same as signed out. Whether a request that ends or starts
-	// something was carried out is unknown; repeating an ending is harmless.
+	// ErrUnavailable: the authority cannot be reached or cannot tell. That does
+	// not mean signed out. A request that ends or starts something may or may not
+	// have been carried out; repeating an ending is harmless.
 	ErrUnavailable = errors.New("the session authority cannot be reached or cannot tell right now")
 )
 
@@ -65,7 +64,8 @@ func CodeOf(err error) string {
 	return ""
 }
 
-// EndedError says that a checked credential is dead. It is an ErrSignedOut.
+// EndedError says that a checked credential is not usable any more. It is an
+// ErrSignedOut.
 type EndedError struct{ Ended }
 
 func (e *EndedError) Error() string { return "signed out: " + e.Reason }

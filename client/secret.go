@@ -7,15 +7,15 @@ import (
 
 const mask = "[secret]"
 
-// Secret is a credential. It prints, logs and marshals masked; Reveal is the
-// only way to its text. The zero Secret is none.
+// Secret is a credential. It prints, logs and marshals masked; only Reveal returns
+// its text. The zero Secret means that there is none.
 type Secret struct {
-	// A pointer, because fmt prints unexported fields of a struct without
-	// asking their methods, and stops at pointers.
+	// A pointer, because fmt prints unexported fields of a struct without calling
+	// their methods, and stops at pointers.
 	text *string
 }
 
-// NewSecret wraps a text; the empty text is no secret.
+// NewSecret wraps a text; the empty text gives the zero Secret.
 func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
@@ -53,11 +53,11 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.masked()) }
 // MarshalText keeps JSON, XML and whatever else marshals masked.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.masked()), nil }
 
-// Sent is a secret inside a body on its way to its holder: the one form that
-// JSON writes in the clear. fmt and slog still mask it. Use it nowhere else.
+// Sent is a secret in a request's or answer's body. JSON writes its text, while fmt
+// and slog mask it. Use it nowhere else.
 type Sent string
 
-// Secret takes the secret out of the body.
+// Secret returns it as a Secret.
 func (s Sent) Secret() Secret { return NewSecret(string(s)) }
 
 // String returns a mask.

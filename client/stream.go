@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// quietTooLong: the authority's stream says something every 15 s. Two
-	// missed beats and the connection counts as lost.
-	quietTooLong = 35 * time.Second
+	// maxSilence: the authority's stream sends a beat every 15 s. After two missed
+	// ones the connection counts as lost.
+	maxSilence   = 35 * time.Second
 	firstPause   = 200 * time.Millisecond
 	longestPause = 5 * time.Second
 )
 
-// Stream calls told with a session's state at once and whenever it changes, until
-// the session ends. When the authority is lost, told gets Unknown and Stream
-// tries again with growing pauses. It returns nil after told has been given Over,
-// and ctx's error when ctx is done first. It never counts as activity. told must
-// not block for long.
-func (c *Client) Stream(ctx context.Context, token Secret, told func(State)) error {
+// Stream calls handle with a session's state at once and whenever it changes, until
+// the session ends. When the connection is lost, it calls handle with Unknown and
+// connects again with growing pauses. It returns nil after a state of Over, and
+// ctx's error when ctx is done first. It never counts as activity. handle must not
+// block for long.
+func (c *Client) Stream(ctx context.Context, token Secret, handle func(State)) error {
 	pause, lost := firstPause, false
 	for {
 		over, err := c.streamOnce(ctx, token, func(s State) {
 			pause, lost = firstPause, s.State == Unknown
-			told(s)
+			handle(s)
 		})
 		if over {
 			return nil
@@ -38,10 +38,10 @@ func (c *Client) Stream(ctx context.Context, token Secret, told func(State)) err
 			return ctx.Err()
 		}
 		if err != nil && !lost {
-			told(State{State: Unknown})
+			handle(State{State: Unknown})
 			lost = true
 		}
-		// Half fixed, half random, so that many apps do not come back in step.
+		// Half fixed, half random, so that many apps do not return at the same time.
 		wait := time.NewTimer(pause/2 + rand.N(pause/2))
 		select {
 		case <-wait.C:
@@ -54,10 +54,10 @@ func (c *Client) Stream(ctx context.Context, token Secret, told func(State)) err
 }
 
 // streamOnce opens one stream and reads it to its end.
-func (c *Client) streamOnce(ctx context.Context, token Secret, told func(State)) (over bool, err error) {
+func (c *Client) streamOnce(ctx context.Context, token Secret, handle func(State)) (over bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watchdog := time.AfterFunc(c.opt.CheckTimeout, cancel) // until the headers are here
+	watchdog := time.AfterFunc(c.opt.CheckTimeout, cancel) // until the headers have arrived
 	defer watchdog.Stop()
 	r, err := c.newRequest(ctx, request{method: http.MethodGet, path: "/api/v1/session/stream", token: token})
 	if err != nil {
@@ -74,27 +74,27 @@ func (c *Client) streamOnce(ctx context.Context, token Secret, told func(State))
 		if err != nil || s.State != Over {
 			return false, errors.Join(err, errStreamEnded)
 		}
-		told(s)
+		handle(s)
 		return true, nil
 	}
-	watchdog.Reset(quietTooLong)
-	return readStates(resp.Body, func() { watchdog.Reset(quietTooLong) }, told)
+	watchdog.Reset(maxSilence)
+	return readStates(resp.Body, func() { watchdog.Reset(maxSilence) }, handle)
 }
 
-// readStates reports the messages named "state". Others are for pages that
-// list sessions.
-func readStates(body io.Reader, alive func(), told func(State)) (over bool, err error) {
+// readStates handles the messages named "state". Others are for pages that list
+// sessions.
+func readStates(body io.Reader, alive func(), handle func(State)) (over bool, err error) {
 	err = readMessages(body, alive, func(m message) error {
 		s, ok := stateEvent(m.event, m.data)
 		if ok {
-			told(s)
+			handle(s)
 		}
 		if ok && s.State == Over {
-			return errEnough
+			return errOver
 		}
 		return nil
 	})
-	if err == errEnough {
+	if err == errOver {
 		return true, nil
 	}
 	return false, err

@@ -15,16 +15,16 @@ const maxMessage = 64 << 10
 
 var (
 	errStreamEnded = errors.New("the stream ended")
-	// ErrMalformed: what came is not what the authority would say. Nothing that
-	// follows it on the same stream is to be believed.
+	// ErrMalformed: an answer does not follow the protocol. Do not trust anything
+	// that follows on the same stream.
 	ErrMalformed = errors.New("the authority's answer is malformed")
-	// errEnough ends the reading of a stream that has said what there was to say.
-	errEnough = errors.New("enough")
+	// errOver stops reading a stream after its last state.
+	errOver = errors.New("the session has ended")
 )
 
-// readMessages gives each message to take until that returns an error, which
-// it returns. alive is called at every sign of life.
-func readMessages(body io.Reader, alive func(), take func(message) error) error {
+// readMessages calls handle with each message until handle returns an error, and
+// returns that error. It calls alive for every line that arrives.
+func readMessages(body io.Reader, alive func(), handle func(message) error) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 0, 4096), maxMessage)
 	var m message
@@ -40,7 +40,7 @@ func readMessages(body io.Reader, alive func(), take func(message) error) error 
 			if whole.event == "" && whole.data == "" {
 				continue
 			}
-			if err := take(whole); err != nil {
+			if err := handle(whole); err != nil {
 				return err
 			}
 		case name == "event":

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// WriteState answers with a state. It sets no cookie: an answer in flight must
-// not wipe those of a sign-in that happened meanwhile.
+// WriteState answers with a state. It sets no cookie, because a late answer must
+// not delete those of a sign-in that happened meanwhile.
 func WriteState(w http.ResponseWriter, s State) {
 	status := http.StatusOK
 	switch s.State {
@@ -31,38 +31,38 @@ func WriteState(w http.ResponseWriter, s State) {
 }
 
 const (
-	// Beat is how often an open stream says that it is still there.
+	// Beat is how often an open stream sends a sign of life.
 	Beat = 15 * time.Second
-	// eventPatience is how long a reader may take to receive a few bytes.
-	eventPatience = 10 * time.Second
+	// writeTimeout is how long a reader may take to receive one write.
+	writeTimeout = 10 * time.Second
 )
 
 // StreamWriter writes server-sent events (WHATWG HTML section 9.2), for the
 // authority's pages and apps and for an app's own pages. Each write has its own
-// deadline, so that a reader who stopped reading holds nothing; after an error the
+// deadline, so that a reader who stopped reading blocks nothing; after an error the
 // reader has gone.
 type StreamWriter struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	patience time.Duration
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration // of one write
 }
 
 // NewStreamWriter begins the answer.
 func NewStreamWriter(w http.ResponseWriter) *StreamWriter {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
-	// no-store on the stream too: it keeps Chromium from holding the page in
+	// no-store keeps Chromium from putting the page that reads this stream into
 	// its back-forward cache.
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
-	s := &StreamWriter{w, http.NewResponseController(w), eventPatience}
-	// A server's limit on reading a request would otherwise cut the stream. One
-	// that does not support this has no such limit.
+	s := &StreamWriter{w, http.NewResponseController(w), writeTimeout}
+	// Otherwise the server's ReadTimeout would cut the stream. A writer that does
+	// not support this has no such limit.
 	s.control.SetReadDeadline(time.Time{})
 	return s
 }
 
-// State tells the state.
+// State sends the state.
 func (s *StreamWriter) State(state State) error {
 	data, err := json.Marshal(state)
 	if err != nil {
@@ -71,11 +71,11 @@ func (s *StreamWriter) State(state State) error {
 	return s.write(fmt.Sprintf("event: state\ndata: %s\n\n", data))
 }
 
-// Changed tells that the account's list of sessions is another now.
+// Changed says that the account's list of sessions has changed.
 func (s *StreamWriter) Changed() error { return s.write("event: changed\ndata: {}\n\n") }
 
-// Position tells a reader of the event log where the node is, in a message of
-// that name: MessageSame, MessageReload or MessageBeat.
+// Position sends the node's position in the event log, in a message named
+// MessageSame, MessageReload or MessageBeat.
 func (s *StreamWriter) Position(name string, p Position) error {
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *StreamWriter) Position(name string, p Position) error {
 	return s.write(fmt.Sprintf("event: %s\ndata: %s\n\n", name, data))
 }
 
-// Log tells entries of the event log, in one write.
+// Log sends entries of the event log, in one write.
 func (s *StreamWriter) Log(list []LogEvent) error {
 	var text strings.Builder
 	for _, v := range list {
@@ -97,11 +97,11 @@ func (s *StreamWriter) Log(list []LogEvent) error {
 	return s.write(text.String())
 }
 
-// Beat tells that the stream is still there.
+// Beat sends a sign of life.
 func (s *StreamWriter) Beat() error { return s.write(":\n\n") }
 
 func (s *StreamWriter) write(text string) error {
-	if err := s.until(time.Now().Add(s.patience)); err != nil {
+	if err := s.setDeadline(time.Now().Add(s.timeout)); err != nil {
 		return err
 	}
 	if _, err := s.w.Write([]byte(text)); err != nil {
@@ -110,13 +110,12 @@ func (s *StreamWriter) write(text string) error {
 	if err := s.control.Flush(); err != nil {
 		return err
 	}
-	// Over HTTP/2 a deadline is a timer that resets the stream when it fires,
-	// also while there is nothing to write; and until the next event there is
-	// nothing. It lifts the server's own limit as well.
-	return s.until(time.Time{})
+	// Over HTTP/2 a deadline resets the stream when it passes, also while there is
+	// nothing to write. Clearing it lifts the server's WriteTimeout as well.
+	return s.setDeadline(time.Time{})
 }
 
-func (s *StreamWriter) until(deadline time.Time) error {
+func (s *StreamWriter) setDeadline(deadline time.Time) error {
 	if err := s.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}

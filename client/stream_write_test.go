@@ -11,7 +11,7 @@ import (
 )
 
 // eventServer is a server whose own limit on writing is short, as is the
-// patience of its streams.
+// write timeout of its streams.
 func eventServer(t *testing.T, version int, patience, limit time.Duration, serve func(*StreamWriter)) *http.Client {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -19,7 +19,7 @@ func eventServer(t *testing.T, version int, patience, limit time.Duration, serve
 			t.Errorf("the request came over %s", r.Proto)
 		}
 		e := NewStreamWriter(w)
-		e.patience = patience
+		e.timeout = patience
 		serve(e)
 	}))
 	s.Config.WriteTimeout = limit
@@ -74,7 +74,7 @@ func TestQuietStreamsStayOpen(t *testing.T) {
 	}
 }
 
-// A reader that does not read holds a stream for its patience and no longer.
+// A reader that does not read holds a stream for its timeout and no longer.
 func TestReadersWhoStoppedReadingAreLeft(t *testing.T) {
 	t.Parallel()
 	for _, version := range []int{1, 2} {

@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// TokenFile is a TokenStore: files of mode 0600 in a folder of mode 0700.
-// A token whose sign-out the server has not confirmed lies in a file of its
-// own until then, because the server wants it in order to end the session.
+// TokenFile is a TokenStore: files of mode 0600 in a folder of mode 0700. A
+// retired token is in a file of its own until the server has confirmed the
+// sign-out, because the server needs it to end the session.
 type TokenFile struct {
-	// Dir is the app's own folder, made when it is not there.
+	// Dir is the app's own folder. Save creates it.
 	Dir string
 }
 
 const (
 	tokenFileName = "token"
-	owedPrefix    = "sign-out-"
+	retiredPrefix = "sign-out-"
 )
 
 func (f TokenFile) path(name string) string { return filepath.Join(f.Dir, name) }
 
-// Load returns the token. What is damaged is removed: it can sign nobody in.
+// Load returns the token. It removes a damaged file.
 func (f TokenFile) Load() (Secret, error) {
 	t, err := readToken(f.path(tokenFileName))
 	if errors.Is(err, errDamaged) {
@@ -41,10 +41,10 @@ func (f TokenFile) Load() (Secret, error) {
 	return t, err
 }
 
-// Save keeps a token. The file is whole or not there, also after a crash.
+// Save stores a token. After a crash the file is complete or missing.
 func (f TokenFile) Save(t Secret) error {
 	if t.IsZero() {
-		return errors.New("there is no token to keep")
+		return errors.New("the token is empty: save the one that a sign-in returned")
 	}
 	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
 		return err
@@ -67,9 +67,9 @@ func (f TokenFile) Save(t Secret) error {
 	return syncDir(f.Dir)
 }
 
-// Retire renames the token's file, which is one step for whoever reads it.
+// Retire renames the token's file, which is one step for other readers.
 func (f TokenFile) Retire() error {
-	err := os.Rename(f.path(tokenFileName), f.path(owedPrefix+rand.Text()))
+	err := os.Rename(f.path(tokenFileName), f.path(retiredPrefix+rand.Text()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -79,32 +79,32 @@ func (f TokenFile) Retire() error {
 	return syncDir(f.Dir)
 }
 
-// Settle offers each retired token to done.
-func (f TokenFile) Settle(done func(Secret) error) error {
+// Finish calls end with each retired token.
+func (f TokenFile) Finish(end func(Secret) error) error {
 	entries, err := os.ReadDir(f.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	var errs []error
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), owedPrefix) {
-			errs = append(errs, f.settleOne(e.Name(), done))
+		if strings.HasPrefix(e.Name(), retiredPrefix) {
+			errs = append(errs, f.finishOne(e.Name(), end))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (f TokenFile) settleOne(name string, done func(Secret) error) error {
+func (f TokenFile) finishOne(name string, end func(Secret) error) error {
 	t, err := readToken(f.path(name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil // another process of the app was quicker
+		return nil // another process of the app was faster
 	case errors.Is(err, errDamaged):
-		// It names no session any more, so nothing can be owed for it.
+		// It names no session any more, so there is nothing to end.
 	case err != nil:
 		return err
 	default:
-		if err := done(t); err != nil {
+		if err := end(t); err != nil {
 			return err
 		}
 	}
@@ -116,7 +116,7 @@ func (f TokenFile) settleOne(name string, done func(Secret) error) error {
 
 var errDamaged = errors.New("not a token")
 
-// LongestToken is more than any token's length in bytes.
+// LongestToken bounds the length of a token in bytes.
 const LongestToken = 256
 
 func readToken(path string) (Secret, error) {
@@ -136,15 +136,18 @@ func readToken(path string) (Secret, error) {
 	return NewSecret(s), nil
 }
 
-// syncDir makes a rename durable. Windows has no such thing and needs none.
+// syncDir makes a rename durable. Windows supports no such call and needs none.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, fs.ErrPermission) {
-		return err
+	err = d.Sync()
+	for _, unsupported := range []error{errors.ErrUnsupported, fs.ErrInvalid, fs.ErrPermission} {
+		if errors.Is(err, unsupported) {
+			return nil
+		}
 	}
-	return nil
+	return err
 }

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// NewTransport returns an HTTP transport that reaches *.localhost names on
-// this machine. RFC 6761 section 6.3 wants resolvers to do that; browsers do,
-// Go does not.
+// NewTransport returns an HTTP transport that connects *.localhost names to this
+// machine. RFC 6761 section 6.3 wants resolvers to do that; browsers do, Go does
+// not.
 func NewTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// What the API speaks. Times are RFC 3339 in UTC; IDs are opaque text.
+// The structs of the API. Times are RFC 3339 in UTC; IDs are opaque text.
 
 // Session is one sign-in on one browser or app.
 type Session struct {
 	ID        string       `json:"id" doc:"Names the session; public, gives no access"`
-	Kind      string       `json:"kind" enum:"kept,shared,app" doc:"What it lives on: a kept browser, a shared computer's browser, or an app"`
+	Kind      string       `json:"kind" enum:"kept,shared,app" doc:"kept: a browser that stays signed in. shared: a shared computer's. app: an app"`
 	Label     string       `json:"label" doc:"Device and browser, or what the app called itself"`
 	Address   string       `json:"address" doc:"Network address it was started from"`
 	Methods   []string     `json:"methods" nullable:"false" doc:"How the person proved who they are: password"`
 	Proved    time.Time    `json:"proved_at" doc:"When they did"`
 	Started   time.Time    `json:"started"`
 	Seen      time.Time    `json:"seen" doc:"Last activity"`
-	IdleAt    time.Time    `json:"idle_at" doc:"Ends then if it stays unused"`
-	ExpiresAt time.Time    `json:"expires_at" doc:"Ends then in any case"`
+	IdleAt    time.Time    `json:"idle_at" doc:"When it ends if it stays unused"`
+	ExpiresAt time.Time    `json:"expires_at" doc:"When it ends in any case"`
 	Current   bool         `json:"current" doc:"Whether the request was made with it"`
 	Ended     *Ended       `json:"ended,omitempty"`
 	Apps      []AppSession `json:"apps" nullable:"false" doc:"Apps signed in through it"`
@@ -34,12 +34,12 @@ type AppSession struct {
 	Ended   *Ended    `json:"ended,omitempty"`
 }
 
-// Ended says when and why a session ended. To a dead credential only these two
-// are told: its holder may be a thief, or the computer's next user.
+// Ended says when and why a session ended. The holder of its credential is told no
+// more: they may be a thief, or the computer's next user.
 type Ended struct {
 	At     time.Time `json:"at,omitzero"`
 	Reason string    `json:"reason" doc:"signed_out, idle, absolute, replaced, incomplete_credential, code_reused, password_change, administrator, account_disabled, or empty when unknown"`
-	// By and ByLabel stand only in the account's own lists.
+	// By and ByLabel are only in the account's own lists.
 	By      string `json:"by,omitempty" doc:"person, operator or system"`
 	ByLabel string `json:"by_label,omitempty" doc:"The session it was ended from"`
 }
@@ -104,68 +104,68 @@ type CodeExchanged struct {
 	Account Account `json:"account"`
 }
 
-// Place is a place in the event log: after one event, of which it names the log,
-// the number and the content.
+// Place is a place in the event log, after one event: the log's epoch, and the event's
+// number and digest.
 type Place struct {
-	Epoch  string `json:"epoch" maxLength:"64" doc:"Names the log that the numbers count in"`
+	Epoch  string `json:"epoch" maxLength:"64" doc:"Names the log that the numbers belong to"`
 	Seq    int64  `json:"seq" minimum:"0" doc:"Number of the last event, 0 before the first one"`
-	Digest string `json:"digest,omitempty" maxLength:"64" doc:"That event's digest: another digest under the same number is another event, of another history. Missing before the first event"`
+	Digest string `json:"digest,omitempty" maxLength:"64" doc:"That event's digest. Another one means another history"`
 }
 
 // Position is how far a node has come in the event log: the data of the stream's
 // messages same, reload and beat, and part of the answer to an Echo.
 type Position struct {
 	Place
-	Age int64 `json:"age" doc:"Milliseconds since the node last made sure that the log had no more; 0 where it writes the log itself"`
+	Age int64 `json:"age" doc:"Milliseconds since the node last read the log to its end; 0 if it writes the log"`
 	Now int64 `json:"now" doc:"The node's time, in milliseconds since 1970"`
 }
 
-// Echo is the body of POST /api/v1/events/echo: the place that the asker has
-// come to, after the last event that it has applied.
+// Echo is the body of POST /api/v1/events/echo: the caller's place, after the last
+// event that it has applied.
 type Echo struct {
 	Place
-	Nonce string `json:"nonce" minLength:"1" maxLength:"64" doc:"Comes back in the answer, so that an old answer is not taken for a new one"`
+	Nonce string `json:"nonce" minLength:"1" maxLength:"64" doc:"The answer repeats it, to tell it from older ones"`
 }
 
-// Echoed is the answer to an Echo: how far the node is.
+// Echoed is the answer to an Echo: the node's position.
 type Echoed struct {
 	Position
-	Nonce   string  `json:"nonce" doc:"What the question carried"`
-	History History `json:"history" enum:"same,reload" doc:"same: go on. reload: the place asked with is one of another history; forget what was kept and open the stream again"`
+	Nonce   string  `json:"nonce" doc:"The request's nonce"`
+	History History `json:"history" enum:"same,reload" doc:"same: go on. reload: forget all, open the stream again"`
 }
 
-// History says whether a place is one of the history that the node follows.
+// History says whether a place is in the history that the node follows.
 type History string
 
 const (
 	// HistorySame: go on.
 	HistorySame History = "same"
-	// HistoryReload: forget everything and go on from the place that is told.
+	// HistoryReload: forget everything and go on from the node's place.
 	HistoryReload History = "reload"
 )
 
-// LogEvent is an entry of the event log, as much of it as somebody needs who
-// keeps copies of sessions: the data of the stream's message log.
+// LogEvent is an entry of the event log, reduced to what a cache of sessions needs: the
+// data of the stream's message log.
 type LogEvent struct {
 	Seq        int64     `json:"seq"`
-	Digest     string    `json:"digest" doc:"To be sent with the number by whoever goes on after this event"`
+	Digest     string    `json:"digest" doc:"Send it with the number to go on after this event"`
 	At         time.Time `json:"at"`
-	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display is another. client_changed: an app was registered, changed or removed, see client. Whoever does not know the kind of an event, or the scope of an ended one, forgets what it keeps of the event's account, or everything when there is no account, and asks again"`
+	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display has changed. client_changed: an app was registered, changed or removed, see client. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
 	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
 	Account    string    `json:"account,omitempty"`
 	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
-	Session    string    `json:"session,omitempty" doc:"With session the one that ended, with others the one that was kept"`
+	Session    string    `json:"session,omitempty" doc:"With session: the one that ended. With others: the one that did not"`
 	AppSession string    `json:"app_session,omitempty" doc:"With session: only this app session of it ended"`
-	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions born before it have ended. The session that others kept is of this generation from then on"`
+	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions of an earlier one have ended. With others, session now has this one"`
 }
 
-// EventKind says what an entry of the event log tells.
+// EventKind says what happened.
 type EventKind string
 
 const (
 	// EventEnded: sessions have ended.
 	EventEnded EventKind = "ended"
-	// EventProfileChanged: the account's name, address or display is another.
+	// EventProfileChanged: the account's name, address or display has changed.
 	EventProfileChanged EventKind = "profile_changed"
 	// EventClientChanged: an app was registered, changed or removed; Client names it.
 	EventClientChanged EventKind = "client_changed"
@@ -185,8 +185,8 @@ type SeenAt struct {
 
 // ActivityNoted is the answer to ActivityNote.
 type ActivityNoted struct {
-	Now  int64    `json:"now" doc:"The time that ago was taken from, in milliseconds since 1970"`
-	Dead []string `json:"dead" nullable:"false" doc:"Those of the tokens that are not usable, or not this client's"`
+	Now  int64    `json:"now" doc:"The server's time that ago was subtracted from, in milliseconds since 1970"`
+	Dead []string `json:"dead" nullable:"false" doc:"Tokens that are not usable, or not this client's"`
 }
 
 // Liveness is what is known about a session.
@@ -201,12 +201,12 @@ const (
 	Unknown Liveness = "unknown"
 )
 
-// State is what the state addresses answer and the event streams carry.
+// State is the answer of the state addresses and the data of the event streams.
 type State struct {
 	State   Liveness
-	Session string        // live: what the credential stands for
-	WarnIn  time.Duration // live: when to warn of the idle end
-	IdleIn  time.Duration // live: when it ends if it stays unused
+	Session string        // live: the session or app session
+	WarnIn  time.Duration // live: time until the warning
+	IdleIn  time.Duration // live: time until the end if it stays unused
 	Reason  string        // ended: why; "" when unknown
 	At      time.Time     // ended: when; zero when unknown
 }
@@ -228,7 +228,8 @@ type endedState struct {
 func (s State) MarshalJSON() ([]byte, error) {
 	switch s.State {
 	case Live:
-		return json.Marshal(liveState{s.State, s.Session, max(s.WarnIn, 0).Milliseconds(), max(s.IdleIn, 0).Milliseconds()})
+		warn, idle := max(s.WarnIn, 0), max(s.IdleIn, 0)
+		return json.Marshal(liveState{s.State, s.Session, warn.Milliseconds(), idle.Milliseconds()})
 	case Over:
 		return json.Marshal(endedState{s.State, s.Reason, s.At})
 	}
@@ -237,8 +238,7 @@ func (s State) MarshalJSON() ([]byte, error) {
 	}{Unknown})
 }
 
-// UnmarshalJSON reads what MarshalJSON writes. A state it does not know is
-// Unknown.
+// UnmarshalJSON reads what MarshalJSON writes. Any other state becomes Unknown.
 func (s *State) UnmarshalJSON(b []byte) error {
 	var in struct {
 		liveState
@@ -251,7 +251,8 @@ func (s *State) UnmarshalJSON(b []byte) error {
 	*s = State{State: Unknown}
 	switch in.State {
 	case Live:
-		*s = State{State: Live, Session: in.Session, WarnIn: time.Duration(in.WarnIn) * time.Millisecond, IdleIn: time.Duration(in.IdleIn) * time.Millisecond}
+		warn, idle := time.Duration(in.WarnIn)*time.Millisecond, time.Duration(in.IdleIn)*time.Millisecond
+		*s = State{State: Live, Session: in.Session, WarnIn: warn, IdleIn: idle}
 	case Over:
 		*s = State{State: Over, Reason: in.Reason, At: in.At}
 	}

@@ -37,7 +37,7 @@ class Guard {
     this.env = env;
     this.veil = new Veil(env, { ...english, ...options.words }, { signOut: options.signOut, ended: options.ended });
     this.line = new Line(env, options.stream, {
-      state: (answer) => { this.tell({ kind: 'state', answer }); this.settle(answer); },
+      state: (answer) => { this.tell({ kind: 'state', answer }); this.apply(answer); },
       changed: () => { this.tell({ kind: 'changed' }); this.o.changed(); },
       lost: () => this.check(),
     });
@@ -127,7 +127,7 @@ class Guard {
     const answer = await this.ask();
     this.asking = false;
     const stale = this.stale;
-    this.settle(answer);
+    this.apply(answer);
     if (stale) this.check();
   }
 
@@ -151,7 +151,7 @@ class Guard {
   }
 
   /** Does what an answer asks for. */
-  settle(answer) {
+  apply(answer) {
     if (this.over) return;
     if (answer.state === 'ended') {
       this.end();
@@ -217,7 +217,7 @@ class Guard {
       case 'state':
         // Of another page's session it says nothing about this one: ask.
         // A relayed "live" may be older than this page's veil: it lifts nothing.
-        if (mine && message.answer.state !== 'live') this.settle(message.answer);
+        if (mine && message.answer.state !== 'live') this.apply(message.answer);
         else if (mine && !this.veil.down) this.idle.arm(message.answer.warnIn, message.answer.idleIn);
         else this.check();
         break;

@@ -10,28 +10,28 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// dirty lists the sessions whose activity the authority does not know yet.
+// dirty lists the sessions with activity that the authority does not know yet.
 type dirty struct {
 	mu   sync.Mutex
-	list []*kept
+	list []*entry
 	wake chan struct{}
 }
 
 const (
-	latestHandIn  = 5 * time.Second
-	mostInOneNote = 500 // as ActivityNote allows
+	maxReportDelay = 5 * time.Second
+	maxReported    = 500 // as ActivityNote allows
 )
 
-// handInEvery is how long activity may wait, in sessions that may stay unused
-// for idle milliseconds. What a crash loses of it only ends a session earlier.
-func handInEvery(idle int64) time.Duration {
-	return min(latestHandIn, time.Duration(idle)*time.Millisecond/10)
+// reportDelay is how long activity may stay unreported for an idle timeout of so many
+// milliseconds. If a crash loses it, a session only ends earlier.
+func reportDelay(idle int64) time.Duration {
+	return min(maxReportDelay, time.Duration(idle)*time.Millisecond/10)
 }
 
 func newDirty() dirty { return dirty{wake: make(chan struct{}, 1)} }
 
 // add puts a session on the list, once.
-func (d *dirty) add(k *kept) {
+func (d *dirty) add(k *entry) {
 	if k.dirty.Load() || !k.dirty.CompareAndSwap(false, true) {
 		return
 	}
@@ -44,8 +44,8 @@ func (d *dirty) add(k *kept) {
 	}
 }
 
-// take takes the list. Activity from now on lists a session anew.
-func (d *dirty) take() []*kept {
+// take empties the list and returns it. Later activity adds a session again.
+func (d *dirty) take() []*entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := d.list
@@ -56,66 +56,66 @@ func (d *dirty) take() []*kept {
 	return out
 }
 
-// wait is how long the list may wait: as the most impatient session on it. ok
-// is false when it is empty, having been handed in with what came before.
+// wait is how long the list may wait: the shortest delay of its sessions. ok is
+// false when the list is empty because an earlier report included it.
 func (d *dirty) wait() (t time.Duration, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t = latestHandIn
+	t = maxReportDelay
 	for _, k := range d.list {
-		t = min(t, handInEvery(k.idle))
+		t = min(t, reportDelay(k.idle))
 	}
 	return t, len(d.list) > 0
 }
 
-// handIn tells the authority of activity: at once after a quiet time, then in
-// batches, and once more at the end.
-func (v *Verifier) handIn(ctx context.Context) {
-	last := -latestHandIn
+// reportActivity reports activity to the authority: the first after a quiet time at
+// once, then in batches, and once more at the end.
+func (v *Verifier) reportActivity(ctx context.Context) {
+	last := -maxReportDelay
 	for ctx.Err() == nil {
 		select {
 		case <-v.dirty.wake:
 			if t, ok := v.dirty.wait(); ok && sleep(ctx, last+t-v.now().steady) == nil {
 				last = v.now().steady
-				v.handInAll(ctx)
+				v.reportAll(ctx)
 			}
 		case <-ctx.Done():
 		}
 	}
-	final, cancel := context.WithTimeout(context.WithoutCancel(ctx), latestHandIn)
+	final, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxReportDelay)
 	defer cancel()
-	v.handInAll(final)
+	v.reportAll(final)
 }
 
-// handInAll tells what there is by now. What cannot be told is told later.
-func (v *Verifier) handInAll(ctx context.Context) {
+// reportAll reports the whole list. It puts back what could not be reported.
+func (v *Verifier) reportAll(ctx context.Context) {
 	list := v.dirty.take()
 	for len(list) > 0 {
-		batch := list[:min(len(list), mostInOneNote)]
+		batch := list[:min(len(list), maxReported)]
 		seen := make([]client.SeenAt, len(batch))
 		for i, k := range batch {
-			// How long ago, not when: the two clocks need not agree.
+			// How long ago, not when, because the two clocks may differ.
 			ago := v.now().steady - time.Duration(k.seen.Load())
 			seen[i] = client.SeenAt{Token: hex.EncodeToString(k.hash[:]), Ago: ago.Milliseconds()}
 		}
 		noted, err := v.Client.NoteActivity(ctx, v.Key, seen)
 		if err != nil {
 			if ctx.Err() == nil {
-				v.Log.Warn("activity could not be handed in; trying again", "sessions", len(list), "err", err)
+				v.Log.Warn("activity could not be reported; trying again", "sessions", len(list), "err", err)
 			}
 			for _, k := range list {
 				v.dirty.add(k)
 			}
 			return
 		}
-		v.handedIn(batch, seen, noted)
+		v.reported(batch, seen, noted)
 		list = list[len(batch):]
 	}
 }
 
-// handedIn lets the sessions live on as the authority does, and forgets those
-// that it calls dead.
-func (v *Verifier) handedIn(batch []*kept, seen []client.SeenAt, noted client.ActivityNoted) {
+// reported extends the sessions' idle timeout as the authority did, and forgets
+// those that are not usable any more.
+func (v *Verifier) reported(batch []*entry, seen []client.SeenAt, noted client.ActivityNoted) {
 	gone := map[string]bool{}
 	for _, token := range noted.Dead {
 		gone[token] = true
@@ -125,13 +125,13 @@ func (v *Verifier) handedIn(batch []*kept, seen []client.SeenAt, noted client.Ac
 			v.forget(k.hash)
 			continue
 		}
-		if k = v.table.find(&k.hash); k != nil { // a newer answer, perhaps
+		if k = v.table.find(&k.hash); k != nil { // may be a newer entry
 			atLeast(&k.idleAt, noted.Now-seen[i].Ago+k.idle)
 		}
 	}
 }
 
-// atLeast raises v to n, unless it is there already.
+// atLeast raises v to n, unless it is as high already.
 func atLeast(v *atomic.Int64, n int64) {
 	for old := v.Load(); old < n; old = v.Load() {
 		if v.CompareAndSwap(old, n) {

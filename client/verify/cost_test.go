@@ -15,7 +15,7 @@ import (
 func knowing(t testing.TB, n int) (*Verifier, []client.Secret) {
 	t.Helper()
 	v := newFake().verifier(t, func(o *Options) { o.MaxSessions = 2 * n; o.MaxStaleness, o.MaxAge = time.Hour, time.Hour })
-	v.startOver(client.Place{Epoch: "e1"})
+	v.reset(client.Place{Epoch: "e1"})
 	tokens := make([]client.Secret, n)
 	for i := range tokens {
 		tokens[i] = client.NewSecret(fmt.Sprintf("exa_%049d", i))
@@ -25,7 +25,7 @@ func knowing(t testing.TB, n int) (*Verifier, []client.Secret) {
 		id := fmt.Sprintf("%026d", i)
 		p := client.Person{Account: "acc_" + id, Session: "ses_" + id, AppSession: "app_" + id, Handle: fmt.Sprint("person_", i), Name: fmt.Sprint("Person ", i), Client: "chirp", IdleAt: end}
 		answer := client.Checked{Person: p, Place: v.history.place(), Generation: 1, Idle: time.Hour, ExpiresAt: end}
-		if !v.keep(hashOf(tokens[i]), &answer, v.now()) {
+		if !v.store(hashOf(tokens[i]), &answer, v.now()) {
 			t.Fatal("not kept")
 		}
 	}

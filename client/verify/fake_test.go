@@ -122,7 +122,7 @@ func (f *fake) happen(e client.LogEvent) {
 		switch {
 		case covers(&e, &p.Person, p.generation):
 			p.ended = true
-		case keeps(&e, &p.Person):
+		case survives(&e, &p.Person):
 			p.generation = e.Generation
 		}
 	}

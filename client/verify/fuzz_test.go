@@ -37,13 +37,13 @@ func FuzzEventStream(f *testing.F) {
 			t.Fatal(err)
 		}
 		v := newFake().verifier(t)
-		v.startOver(client.Place{Epoch: "e1"})
+		v.reset(client.Place{Epoch: "e1"})
 		hash := hashOf(client.NewSecret("exa_x"))
 		p := client.Person{Account: "acc_ada", Session: "ses_1", AppSession: "app_1"}
-		v.keep(hash, &client.Checked{Person: p, Place: v.history.place(), Generation: 1}, v.now())
+		v.store(hash, &client.Checked{Person: p, Place: v.history.place(), Generation: 1}, v.now())
 		at, ended := v.history.place(), false
 		err = c.StreamLog(t.Context(), v.Key, at, time.Minute, func(m client.LogMessage) error {
-			err := v.take(m)
+			err := v.handle(m)
 			now := v.history.place()
 			switch {
 			case err == nil && m.Name == client.MessageLog:

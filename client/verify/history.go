@@ -6,34 +6,33 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// history is how far a verifier has come in the event log, and what it needs of
-// it to judge answers that were made earlier. It is guarded by the verifier's lock.
+// history is the verifier's place in the event log, with the recent events, by which
+// it judges answers that were made earlier. It is guarded by the verifier's lock.
 type history struct {
 	epoch          string // "" until the stream has said where it begins
-	first, applied int64  // numbers of the event that it began after, and of the last one applied
+	first, applied int64  // numbers of the event before the first one, and of the last one applied
 	ring           []client.LogEvent
-	waiting        []told
+	pending        []pendingWindow
 }
 
-// told is a position that the authority has named, and the window that it opens
-// once the events up to it are applied.
-type told struct {
+// pendingWindow is a window that opens when the events up to a place are applied.
+type pendingWindow struct {
 	client.Place
 	window *window
 }
 
 const (
-	// recentEvents are remembered; the one numbered n is at n % recentEvents.
+	// recentEvents are kept; the one numbered n is at n % recentEvents.
 	recentEvents = 1 << 12
-	// maxWaiting positions: there are four to a window's length.
-	maxWaiting = 8
+	// maxPending windows; four begin in a window's length.
+	maxPending = 8
 )
 
-// errDiverged: another history is told than the one known so far. Nothing that
-// was kept can be judged by it.
+// errDiverged: the events belong to another history than the cached answers, which
+// can therefore not be judged by them.
 var errDiverged = errors.New("the event log is not the one that was followed")
 
-// at returns a remembered event, nil for any other.
+// at returns a recent event, nil for any other.
 func (h *history) at(seq int64) *client.LogEvent {
 	if seq < h.first || seq > h.applied || seq <= h.applied-recentEvents {
 		return nil
@@ -41,8 +40,8 @@ func (h *history) at(seq int64) *client.LogEvent {
 	return &h.ring[seq%recentEvents]
 }
 
-// has reports whether a place is surely one of this history. Two histories with
-// the same event agree on all that came before it.
+// has reports whether a place is certainly in this history. Two histories with the
+// same event agree on all events before it.
 func (h *history) has(p client.Place) bool {
 	e := h.at(p.Seq)
 	return p.Epoch == h.epoch && e != nil && e.Digest == p.Digest
@@ -56,14 +55,14 @@ func (h *history) place() client.Place {
 	return client.Place{Epoch: h.epoch, Seq: h.applied, Digest: h.at(h.applied).Digest}
 }
 
-// covers reports whether the event ended that session, or may have changed what
-// the gate would say of it.
+// covers reports whether the event ended that session, or may have changed the
+// gate's answer about it.
 func covers(e *client.LogEvent, p *client.Person, generation int64) bool {
 	switch {
 	case e.Account != p.Account && e.Account != "":
 		return false
 	case e.Kind != client.EventEnded:
-		return true // whatever has changed, the gate knows
+		return true // ask the gate what has changed
 	}
 	switch e.Scope {
 	case "session":
@@ -73,35 +72,35 @@ func covers(e *client.LogEvent, p *client.Person, generation int64) bool {
 	case "account":
 		return generation < e.Generation
 	}
-	return true // from a newer authority: refuse rather than guess
+	return true // an unknown scope of a newer authority
 }
 
-// keeps reports whether the event left that session as the only one, which
-// gives it the new generation.
-func keeps(e *client.LogEvent, p *client.Person) bool {
+// survives reports whether the event ended all other sessions of the account, which
+// gives that session the new generation.
+func survives(e *client.LogEvent, p *client.Person) bool {
 	return e.Kind == client.EventEnded && e.Scope == "others" && e.Account == p.Account && e.Session == p.Session
 }
 
-// startOver forgets everything and goes on from a place in another history; the
-// zero Place is none yet. It is called with mu held.
-func (v *Verifier) startOver(p client.Place) {
+// reset forgets everything and continues from a place in another history; with the
+// zero Place it waits for the stream to name one. It is called with mu held.
+func (v *Verifier) reset(p client.Place) {
 	v.window.Store(nil)
 	v.table.clear()
 	v.history = history{epoch: p.Epoch, first: p.Seq, applied: p.Seq, ring: v.history.ring}
 	v.history.ring[p.Seq%recentEvents] = client.LogEvent{Digest: p.Digest}
 }
 
-// apply applies the event that must come next. It is called with mu held.
+// apply applies the next event. It is called with mu held.
 func (v *Verifier) apply(e client.LogEvent) error {
 	h := &v.history
 	if e.Seq != h.applied+1 {
 		return errDiverged
 	}
-	v.table.each(e.Account, func(k *kept) {
+	v.table.each(e.Account, func(k *entry) {
 		switch {
 		case covers(&e, &k.who, k.generation):
 			v.table.drop(k)
-		case keeps(&e, &k.who):
+		case survives(&e, &k.who):
 			k.generation = max(k.generation, e.Generation)
 		}
 	})
@@ -110,28 +109,28 @@ func (v *Verifier) apply(e client.LogEvent) error {
 	return v.openWindows()
 }
 
-// openWindows opens the windows whose events have been applied, and is errDiverged
-// at a place that is none of this history. It is called with mu held.
+// openWindows opens the windows whose events have been applied. It returns
+// errDiverged for a place of another history. It is called with mu held.
 func (v *Verifier) openWindows() error {
 	h := &v.history
-	for len(h.waiting) > 0 && h.waiting[0].Seq <= h.applied {
-		t := h.waiting[0]
-		h.waiting = h.waiting[1:]
+	for len(h.pending) > 0 && h.pending[0].Seq <= h.applied {
+		t := h.pending[0]
+		h.pending = h.pending[1:]
 		switch {
 		case h.has(t.Place):
 			v.window.Store(t.window)
 		case h.at(t.Seq) != nil:
 			return errDiverged
-		} // of an event that is not remembered nobody can say: it opens no window
+		} // Nobody can tell about an event that is not recent: it opens no window.
 	}
 	return nil
 }
 
-// keep puts what the gate said into the table, unless an event after its place
-// covers the session: then it returns false, and the gate is to be asked again.
-// What cannot be judged by later events is passed on and not kept: an answer of
-// another history, and one from a node that is ahead of the stream.
-func (v *Verifier) keep(hash tokenHash, a *client.Checked, asked instant) bool {
+// store puts the gate's answer into the table. It returns false if an event after the
+// answer's place covers the session: ask the gate again. It does not store, but
+// accepts, answers that later events cannot be compared with: one of another history,
+// and one from a node that is ahead of the stream.
+func (v *Verifier) store(hash tokenHash, a *client.Checked, asked instant) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	h := &v.history
@@ -139,20 +138,20 @@ func (v *Verifier) keep(hash tokenHash, a *client.Checked, asked instant) bool {
 	case a.Epoch != h.epoch || h.epoch == "" || a.Seq > h.applied:
 		return true
 	case h.at(a.Seq) == nil:
-		return false // too many events have overtaken it
+		return false // there have been too many events since
 	case !h.has(a.Place):
 		return true
 	}
-	k := &kept{
-		hash: hash, who: a.Person, idle: a.Idle.Milliseconds(), expires: a.ExpiresAt.UnixMilli(), asked: asked.steady,
-		generation: a.Generation,
+	k := &entry{
+		hash: hash, who: a.Person, idle: a.Idle.Milliseconds(), expires: a.ExpiresAt.UnixMilli(),
+		asked: asked.steady, generation: a.Generation,
 	}
 	for seq := a.Seq + 1; seq <= h.applied; seq++ {
 		e := h.at(seq)
 		if covers(e, &k.who, k.generation) {
 			return false
 		}
-		if keeps(e, &k.who) {
+		if survives(e, &k.who) {
 			k.generation = max(k.generation, e.Generation)
 		}
 	}

@@ -182,7 +182,7 @@ func TestAPlaceThatIsLongGoneOpensNoWindow(t *testing.T) {
 	at := func(seq, digest int64) client.Place {
 		return client.Place{Epoch: "e1", Seq: seq, Digest: fmt.Sprint("d", digest)}
 	}
-	v.startOver(at(10, 10))
+	v.reset(at(10, 10))
 	if v.history.place() != at(10, 10) || v.history.has(at(9, 9)) || v.history.has(at(11, 11)) {
 		t.Errorf("it begins at %+v", v.history.place())
 	}
@@ -207,7 +207,7 @@ func TestAPlaceThatIsLongGoneOpensNoWindow(t *testing.T) {
 		{at(1, 1), false, nil},
 	} {
 		v.window.Store(nil)
-		v.history.waiting = []told{{c.p, &window{}}}
+		v.history.pending = []pendingWindow{{c.p, &window{}}}
 		err := v.openWindows()
 		if got := v.history.has(c.p); got != c.has || err != c.want || (v.window.Load() != nil) != c.has {
 			t.Errorf("%+v: in the history %v, %v; a window opened: %v", c.p, got, err, v.window.Load() != nil)

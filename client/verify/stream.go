@@ -15,20 +15,20 @@ const (
 	longestPause = 5 * time.Second
 )
 
-// follow reads the event log, and comes back with growing pauses when the
+// follow reads the event log, and connects again with growing pauses when the
 // stream is lost.
 func (v *Verifier) follow(ctx context.Context) {
-	pause, said := firstPause, false
+	pause, logged := firstPause, false
 	for {
-		err := v.read(ctx, func() { pause, said = firstPause, false })
+		err := v.read(ctx, func() { pause, logged = firstPause, false })
 		v.lost(err)
 		if ctx.Err() != nil {
 			return
 		}
-		if !said {
-			v.Log.Warn("the event log is not followed at the moment; trying again", "err", err)
+		if !logged {
+			v.Log.Warn("lost the stream of the event log; trying again", "err", err)
 		}
-		said = true
+		logged = true
 		if sleep(ctx, pause/2+rand.N(pause/2)) != nil {
 			return
 		}
@@ -47,45 +47,44 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// lost notes the end of a stream. One that simply broke off leaves the window
-// open until it closes by itself: that is what it is reckoned for. One that
-// carried what it must not closes it at once.
+// lost records the end of a stream. A lost connection leaves the window open until
+// its time is over, which is safe. A malformed stream closes it at once.
 func (v *Verifier) lost(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.connected, v.cut, v.why = false, nil, err
-	v.history.waiting = nil
+	v.connected, v.stopStream, v.lastErr = false, nil, err
+	v.history.pending = nil
 	switch {
 	case errors.Is(err, errDiverged):
-		v.startOver(client.Place{})
+		v.reset(client.Place{})
 	case errors.Is(err, client.ErrMalformed):
 		v.window.Store(nil)
 	}
 }
 
-// read opens one stream and reads it to its end.
-func (v *Verifier) read(ctx context.Context, greeted func()) error {
+// read opens one stream and reads it to its end. It calls alive for each message.
+func (v *Verifier) read(ctx context.Context, alive func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	v.mu.Lock()
-	v.cut = cancel
+	v.stopStream = cancel
 	at := v.history.place()
 	v.mu.Unlock()
 	return v.Client.StreamLog(ctx, v.Key, at, v.MaxStaleness/4, func(m client.LogMessage) error {
-		greeted()
-		return v.take(m)
+		alive()
+		return v.handle(m)
 	})
 }
 
-// take takes one message of the stream. After an error nothing more of the
-// stream is to be believed.
-func (v *Verifier) take(m client.LogMessage) error {
+// handle handles one message of the stream. After an error the stream must not be
+// used any more.
+func (v *Verifier) handle(m client.LogMessage) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.connected, v.why = true, nil
+	v.connected, v.lastErr = true, nil
 	switch m.Name {
 	case client.MessageReload:
-		v.startOver(m.Position.Place)
+		v.reset(m.Position.Place)
 	case client.MessageLog:
 		return v.apply(m.Event)
 	case client.MessageSame:
@@ -94,21 +93,21 @@ func (v *Verifier) take(m client.LogMessage) error {
 		}
 	case client.MessageBeat:
 		if m.Position.Place != v.history.place() {
-			return errDiverged // the events up to it have all been told
+			return errDiverged // a beat comes after all events up to its place
 		}
 	}
 	return nil
 }
 
-// keepFresh asks how far the log is, four times in each window's length, and
-// tells when that opens or closes the window.
+// keepFresh asks for the log's end, four times in each window's length, and notifies
+// the app when the window opens or closes.
 func (v *Verifier) keepFresh(ctx context.Context) {
 	fresh := false
 	for {
 		err := v.confirm(ctx)
 		if now := v.Fresh(); now != fresh {
 			fresh = now
-			v.tell(fresh, err)
+			v.notify(fresh, err)
 		}
 		if sleep(ctx, v.MaxStaleness/4) != nil {
 			return
@@ -116,15 +115,15 @@ func (v *Verifier) keepFresh(ctx context.Context) {
 	}
 }
 
-func (v *Verifier) tell(fresh bool, err error) {
+func (v *Verifier) notify(fresh bool, err error) {
 	s := State{Fresh: fresh}
 	if !fresh {
 		v.mu.Lock()
-		if s.Err = v.why; s.Err == nil {
+		if s.Err = v.lastErr; s.Err == nil {
 			s.Err = err
 		}
 		v.mu.Unlock()
-		v.Log.Warn("sessions are no longer checked in memory; the authority is asked about each request", "err", s.Err)
+		v.Log.Warn("sessions are not checked in memory now; each request asks the authority", "err", s.Err)
 	} else {
 		v.Log.Info("sessions are checked in memory")
 	}
@@ -133,13 +132,13 @@ func (v *Verifier) tell(fresh bool, err error) {
 	}
 }
 
-// confirm asks how far the log is, and opens a window that counts from the
-// question: at once, or when the events up to the answer have been applied.
+// confirm asks for the log's end and opens a window that counts from the question:
+// at once, or when the events up to the answer's place have been applied.
 func (v *Verifier) confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.MaxStaleness)
 	defer cancel()
 	v.mu.Lock()
-	at, why := v.history.place(), v.why
+	at, why := v.history.place(), v.lastErr
 	v.mu.Unlock()
 	if at.Epoch == "" {
 		return why
@@ -154,20 +153,20 @@ func (v *Verifier) confirm(ctx context.Context) error {
 	h := &v.history
 	switch {
 	case !v.connected:
-		// Without the stream an end would be known only when the window closes.
-		return v.why
+		// Without the stream, an ended session would be accepted until the window closes.
+		return v.lastErr
 	case p.History == client.HistorySame:
-		if len(h.waiting) == maxWaiting {
-			h.waiting = h.waiting[1:]
+		if len(h.pending) == maxPending {
+			h.pending = h.pending[1:]
 		}
-		h.waiting = append(h.waiting, told{p.Place, newWindow(asked, p.Position, v.MaxStaleness)})
+		h.pending = append(h.pending, pendingWindow{p.Place, newWindow(asked, p.Position, v.MaxStaleness)})
 		if v.openWindows() == nil {
 			return nil
 		}
 	}
-	// Whether the stream or this answer is of the history that counts, what was
-	// kept may be of the other.
-	v.startOver(client.Place{})
-	v.cut()
+	// The stream and this answer belong to different histories, and cached answers
+	// may belong to the wrong one.
+	v.reset(client.Place{})
+	v.stopStream()
 	return errDiverged
 }

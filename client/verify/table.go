@@ -9,50 +9,50 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// table is what a verifier keeps of sessions: an open-addressing hash table that a
-// check searches without a lock. Who is in it changes only under the verifier's
-// lock; a check that looks meanwhile may miss a session, which costs a question.
+// table caches the gate's answers in an open-addressing hash table that a check
+// searches without a lock. Entries are added and removed under the verifier's lock; a
+// check at the same time may miss an entry and then asks the gate.
 type table struct {
-	slots    atomic.Pointer[[]slot] // at most a quarter of them in use, a power of two
+	slots    atomic.Pointer[[]slot] // a power of two, at most a quarter of them in use
 	count    int
 	most     int
-	accounts map[string]map[*kept]struct{} // the sessions of each
+	accounts map[string]map[*entry]struct{} // the sessions of each
 }
 
-// slot holds a session, in the first that was free from where its hash points at.
-type slot = atomic.Pointer[kept]
+// slot holds an entry, in the first free slot from its hash on.
+type slot = atomic.Pointer[entry]
 
-// tokenHash is what the table knows a token by.
+// tokenHash is the table's key for a token.
 type tokenHash [sha256.Size]byte
 
-// hashOf copies the text first because a conversion would go to the heap. No
-// token is longer.
+// hashOf copies the text first because a conversion would allocate. No token is
+// longer.
 func hashOf(token client.Secret) tokenHash {
 	var b [client.LongestToken]byte
 	return sha256.Sum256(b[:copy(b[:], token.Reveal())])
 }
 
-// kept is a session as the gate told of it. A newer answer makes a new one. Times
-// are milliseconds since 1970 by the authority's clock, where nothing else is said.
-type kept struct {
-	hash    tokenHash // of its token
-	idle    int64     // how long it may stay unused
-	expires int64
+// entry is the gate's answer about a session. A newer answer makes a new entry. Times
+// are milliseconds since 1970 by the authority's clock unless stated otherwise.
+type entry struct {
+	hash    tokenHash     // of its token
+	idle    int64         // the idle timeout
+	expires int64         // when the session ends in any case
 	asked   time.Duration // when the gate was asked, by the verifier's steady clock
 	idleAt  atomic.Int64  // as the authority knows it
 	seen    atomic.Int64  // last activity here, by the verifier's steady clock; 0 for none
-	dirty   atomic.Bool   // its activity waits to be handed in
+	dirty   atomic.Bool   // its activity has not been reported
 	who     client.Person // as the gate said it
 
 	generation int64 // guarded by the verifier's lock
 }
 
-// margin is how long before its limit a session is asked about again. Activity
-// is handed in that late at most, and must be there before the limit.
-func (k *kept) margin() int64 { return 2 * handInEvery(k.idle).Milliseconds() }
+// margin is how long before its limit the gate is asked again about a session.
+// Activity must be reported before the limit, and is reported within that time.
+func (k *entry) margin() int64 { return 2 * reportDelay(k.idle).Milliseconds() }
 
-// person says of the person what the gate would now.
-func (k *kept) person(now, idleAt int64) client.Person {
+// person returns the person as the gate would now.
+func (k *entry) person(now, idleAt int64) client.Person {
 	p := k.who
 	warning := max(p.IdleAt.Sub(p.WarnAt), 0)
 	p.AskedAt, p.IdleAt = time.UnixMilli(now), time.UnixMilli(idleAt)
@@ -61,20 +61,20 @@ func (k *kept) person(now, idleAt int64) client.Person {
 }
 
 func newTable(most int) *table {
-	t := &table{most: most, accounts: map[string]map[*kept]struct{}{}}
+	t := &table{most: most, accounts: map[string]map[*entry]struct{}{}}
 	t.slots.Store(new(make([]slot, 64)))
 	return t
 }
 
-// start is where the search for a token begins in so many slots.
+// start is where the search for a token begins.
 func (h *tokenHash) start(slots []slot) int {
 	return int(binary.LittleEndian.Uint64(h[:])) & (len(slots) - 1)
 }
 
 func after(i int, slots []slot) int { return (i + 1) & (len(slots) - 1) }
 
-// search returns the slot of a session, or the free one that it would have.
-func search(slots []slot, h *tokenHash) (int, *kept) {
+// search returns the slot of an entry, or the free one that it would get.
+func search(slots []slot, h *tokenHash) (int, *entry) {
 	for i := h.start(slots); ; i = after(i, slots) {
 		if k := slots[i].Load(); k == nil || k.hash == *h {
 			return i, k
@@ -82,15 +82,15 @@ func search(slots []slot, h *tokenHash) (int, *kept) {
 	}
 }
 
-// find returns what is kept of a session, nil for nothing.
-func (t *table) find(h *tokenHash) *kept {
+// find returns a token's entry, or nil.
+func (t *table) find(h *tokenHash) *entry {
 	_, k := search(*t.slots.Load(), h)
 	return k
 }
 
-// put adds a session, in place of what is known of it. When there is no room it
-// takes one out: any, since to forget costs no more than to ask again.
-func (t *table) put(k *kept) {
+// put adds an entry or replaces the token's old one. When the table is full it drops
+// any other entry, because asking the gate again costs little.
+func (t *table) put(k *entry) {
 	slots := *t.slots.Load()
 	i, old := search(slots, &k.hash)
 	switch {
@@ -103,7 +103,7 @@ func (t *table) put(k *kept) {
 		t.drop(slots[i].Load())
 	case 4*t.count == len(slots):
 		grown := make([]slot, 2*len(slots))
-		t.each("", func(k *kept) {
+		t.each("", func(k *entry) {
 			i, _ := search(grown, &k.hash)
 			grown[i].Store(k)
 		})
@@ -114,20 +114,20 @@ func (t *table) put(k *kept) {
 	slots[i].Store(k)
 	of := t.accounts[k.who.Account]
 	if of == nil {
-		of = map[*kept]struct{}{}
+		of = map[*entry]struct{}{}
 		t.accounts[k.who.Account] = of
 	}
 	of[k] = struct{}{}
 	t.count++
 }
 
-// drop takes a session out.
-func (t *table) drop(k *kept) {
+// drop removes an entry.
+func (t *table) drop(k *entry) {
 	t.unlist(k)
 	slots := *t.slots.Load()
 	free, _ := search(slots, &k.hash)
-	// A search ends at a free slot: what stands behind this one moves up, unless
-	// its own search begins behind it.
+	// A search ends at a free slot: move up the entries after this one, unless their
+	// own search begins after it.
 	for i := after(free, slots); slots[i].Load() != nil; i = after(i, slots) {
 		other := slots[i].Load()
 		begins := other.hash.start(slots)
@@ -139,7 +139,7 @@ func (t *table) drop(k *kept) {
 	slots[free].Store(nil)
 }
 
-func (t *table) unlist(k *kept) {
+func (t *table) unlist(k *entry) {
 	of := t.accounts[k.who.Account]
 	delete(of, k)
 	if len(of) == 0 {
@@ -148,9 +148,9 @@ func (t *table) unlist(k *kept) {
 	t.count--
 }
 
-// each calls f for the sessions of an account, or of all when it is empty; f may
-// drop the one it is given.
-func (t *table) each(account string, f func(*kept)) {
+// each calls f for the entries of an account, or for all if the account is empty; f
+// may drop its entry.
+func (t *table) each(account string, f func(*entry)) {
 	if account == "" {
 		for id := range t.accounts {
 			t.each(id, f)
@@ -162,5 +162,5 @@ func (t *table) each(account string, f func(*kept)) {
 	}
 }
 
-// clear forgets everything.
+// clear removes all entries.
 func (t *table) clear() { t.each("", t.drop) }

@@ -21,8 +21,8 @@ func hashNumbered(n int) (h tokenHash) {
 	return h
 }
 
-func keptAs(n, version int) *kept {
-	return &kept{hash: hashNumbered(n), who: client.Person{Account: fmt.Sprint("acc_", n%7), Session: fmt.Sprint(n)}, expires: int64(version)}
+func keptAs(n, version int) *entry {
+	return &entry{hash: hashNumbered(n), who: client.Person{Account: fmt.Sprint("acc_", n%7), Session: fmt.Sprint(n)}, expires: int64(version)}
 }
 
 // Whatever is put in, replaced and dropped, in whatever order: the table holds
@@ -92,7 +92,7 @@ func TestTableAgreesWithAMap(t *testing.T) {
 			t.Fatalf("%d in lists, %d in the model", table.count, len(model))
 		}
 		for account := range 7 {
-			table.each(fmt.Sprint("acc_", account), func(k *kept) {
+			table.each(fmt.Sprint("acc_", account), func(k *entry) {
 				if table.find(&k.hash) != k {
 					t.Fatal("listed, and not found")
 				}
@@ -113,13 +113,13 @@ func TestTableAgreesWithAMap(t *testing.T) {
 func TestKeptTellsThePerson(t *testing.T) {
 	idleAt := time.UnixMilli(5_000_000)
 	p := client.Person{Account: "acc_1", Handle: "ada", Name: "Ada Lovelace, née Byron", Session: "ses_1", AppSession: "app_1", Client: "chirp", IdleAt: idleAt, WarnAt: idleAt.Add(-time.Minute)}
-	got := (&kept{who: p}).person(4_000_000, 6_000_000)
+	got := (&entry{who: p}).person(4_000_000, 6_000_000)
 	p.AskedAt, p.IdleAt, p.WarnAt = time.UnixMilli(4_000_000), time.UnixMilli(6_000_000), time.UnixMilli(5_940_000)
 	if got != p {
 		t.Errorf("%+v, want %+v", got, p)
 	}
 	p.WarnAt = time.Time{}
-	if got := (&kept{who: p}).person(0, 6_000_000); got.WarnAt.After(idleAt.Add(-24 * time.Hour)) {
+	if got := (&entry{who: p}).person(0, 6_000_000); got.WarnAt.After(idleAt.Add(-24 * time.Hour)) {
 		t.Errorf("without a time to warn it is %v", got.WarnAt)
 	}
 }
@@ -127,12 +127,12 @@ func TestKeptTellsThePerson(t *testing.T) {
 // A newer answer does not take back what the verifier knows better.
 func TestANewerAnswerKeepsWhatIsKnownBetter(t *testing.T) {
 	v := newFake().verifier(t)
-	v.startOver(client.Place{Epoch: "e1"})
+	v.reset(client.Place{Epoch: "e1"})
 	token := client.NewSecret("exa_1")
-	answer := func(generation int64, idleAt int64) *kept {
+	answer := func(generation int64, idleAt int64) *entry {
 		t.Helper()
 		a := client.Checked{Person: client.Person{Account: "acc_1", IdleAt: time.UnixMilli(idleAt)}, Place: v.history.place(), Generation: generation}
-		if !v.keep(hashOf(token), &a, v.now()) {
+		if !v.store(hashOf(token), &a, v.now()) {
 			t.Fatal("not kept")
 		}
 		hash := hashOf(token)

@@ -6,11 +6,11 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// instant is a moment by two clocks: the steady one, which nobody can set, and
-// the wall's, which goes on while the machine sleeps.
+// instant is a moment by two clocks: the steady one, which nobody can set, and the
+// wall clock, which runs while the machine sleeps.
 type instant struct{ steady, wall time.Duration }
 
-// after is how long the moment is after another, by whichever clock says more.
+// after is the time since another instant, by the clock that says more.
 func (i instant) after(other instant) time.Duration {
 	return max(i.steady-other.steady, i.wall-other.wall)
 }
@@ -24,25 +24,24 @@ func clock() func() instant {
 	}
 }
 
-// window is for how long the verifier may answer from memory. It was opened by
-// an answer to "how far is the log?", and never changes: it is replaced.
+// window is the time in which the verifier may answer from memory. An answer with the
+// log's end opens it. It never changes: a later window replaces it.
 type window struct {
 	asked instant // before the question was sent
 	until time.Duration
 	now   time.Duration // the authority's time, at the earliest when asked
 }
 
-// sleepSlack is by how much the two clocks may part before it is taken for a
-// sleep of the machine, or for somebody who sets the clock. Both close the
-// window until the next answer.
+// sleepSlack is how much the two clocks may differ. If they differ more, the machine
+// slept or somebody set the clock, and the window is closed until the next answer.
 const sleepSlack = 100 * time.Millisecond
 
-// newWindow opens a window that is sound once every event up to the position
-// has been applied. Whatever was answered before the question arrived is at or
-// before the position, except for what the node itself may have missed in the
-// last age: so until asked + staleness - age nothing that is older than
-// staleness is unknown here. Counting from the answer instead would let an
-// answer that was held back open the window for as long as it was held.
+// newWindow returns a window that is valid once every event up to the position has
+// been applied. Every event that was answered before the question arrived is at or
+// before the position, except those that the node may have missed during the last
+// p.Age. So until asked + staleness - age, every event older than staleness is known
+// here. If the window counted from the answer instead, a delayed answer would extend
+// it by the delay.
 func newWindow(asked instant, p client.Position, staleness time.Duration) *window {
 	return &window{
 		asked: asked, until: asked.steady + staleness - time.Duration(p.Age)*time.Millisecond,
@@ -50,7 +49,7 @@ func newWindow(asked instant, p client.Position, staleness time.Duration) *windo
 	}
 }
 
-// open reports whether the window is open at the moment.
+// open reports whether the window is open.
 func (w *window) open(at instant) bool {
 	if w == nil || at.steady >= w.until {
 		return false
@@ -59,8 +58,8 @@ func (w *window) open(at instant) bool {
 	return apart.Abs() < sleepSlack
 }
 
-// serverTime is the authority's time at the moment, in milliseconds since 1970,
-// or a little later: what it said is taken to be of when it was asked.
+// serverTime is the authority's time in milliseconds since 1970, or a little later,
+// because its answer is taken as its time when it was asked.
 func (w *window) serverTime(at instant) int64 {
 	return (w.now + at.steady - w.asked.steady).Milliseconds()
 }

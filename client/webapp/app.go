@@ -12,13 +12,13 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// Config is what an App is made of.
+// Config of an App. Client, ID and URL are required.
 type Config struct {
 	Client *client.Client
-	// Verifier answers for pages that are only read: a *verify.Verifier. nil asks
-	// the authority about those too. Whatever changes something asks in any case: a post must
-	// be refused from the moment that the sign-out was answered, not some
-	// milliseconds later. Its Run is the app's own affair.
+	// Verifier checks requests that only read; usually a *verify.Verifier, which the
+	// app itself runs. Without one they ask the authority too. Requests that change
+	// something always ask it, because a post must be refused from the moment that
+	// the sign-out was answered, not some milliseconds later.
 	Verifier Verifier
 	// ID of this app at the authority. It names the cookie: __Host-<ID>.
 	ID string
@@ -27,8 +27,8 @@ type Config struct {
 	// URL that people reach the app at, as in https://chirp.example. Requests
 	// for another host are refused (DNS rebinding).
 	URL string
-	// Render writes a notice as a page of the app. The headers that matter are
-	// set before; it must write n.Status and a body. nil writes a plain page.
+	// Render writes a notice as a page of the app: the status n.Status and a body.
+	// Security headers are set before. nil writes a plain page.
 	Render func(w http.ResponseWriter, r *http.Request, n Notice)
 	// MaxBody is the longest request body, 1 MiB when zero.
 	MaxBody int64
@@ -36,14 +36,14 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Verifier is what an App needs of a verify.Verifier: the same answers as
-// Client.Check, and to ask again about a session that was ended here.
+// Verifier is the part of verify.Verifier that an App needs: Check answers like
+// Client.Check, and Forget makes it ask again about a session that was ended here.
 type Verifier interface {
 	Check(ctx context.Context, token client.Secret, activity bool) (client.Person, error)
 	Forget(token client.Secret)
 }
 
-// App stands in front of an app's handlers. See Middleware.
+// App is the middleware of an app. See Middleware.
 type App struct {
 	Config
 	host    string // of URL
@@ -52,21 +52,22 @@ type App struct {
 	streams *streams
 }
 
-var appShape = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
+var validID = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 
 // New returns an App. Close it when the server stops.
 func New(c Config) (*App, error) {
 	u, err := url.Parse(c.URL)
 	switch {
 	case c.Client == nil:
-		return nil, errors.New("an app needs a Client")
-	case !appShape.MatchString(c.ID):
-		return nil, fmt.Errorf("app ID %q: use 1 to 40 of a-z, 0-9 and -, starting with a letter", c.ID)
-	case err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return nil, fmt.Errorf("app address %q: want a scheme and a host, no path", c.URL)
+		return nil, errors.New("an app needs a Client: set it in the Config")
+	case !validID.MatchString(c.ID):
+		return nil, fmt.Errorf("invalid app ID %q: use 1 to 40 of a-z, 0-9 and -, starting with a letter", c.ID)
+	case err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") ||
+		u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return nil, fmt.Errorf("invalid app address %q: use a scheme and a host without a path", c.URL)
 	case u.Scheme != "https" && !(u.Scheme == "http" && client.StaysHere(u.Hostname())):
-		// Browsers drop Secure cookies there, and sign-in would fail silently.
-		return nil, fmt.Errorf("app address %q: use https; plain http works on this machine only", c.URL)
+		// Browsers drop Secure cookies over plain http, and sign-in would fail silently.
+		return nil, fmt.Errorf("invalid app address %q: use https; plain http works on this machine only", c.URL)
 	}
 	if c.Render == nil {
 		c.Render = renderPlain
@@ -102,7 +103,9 @@ func (a *App) newRoutes() *http.ServeMux {
 	m.HandleFunc("GET /exeunt/stream", a.stream)
 	m.HandleFunc("POST /exeunt/activity", a.activity)
 	m.HandleFunc("GET /exeunt/idle.css", a.idleCSS)
-	m.HandleFunc("/exeunt/", func(w http.ResponseWriter, r *http.Request) { a.notice(w, r, Notice{Kind: NoticeNotFound}) })
+	m.HandleFunc("/exeunt/", func(w http.ResponseWriter, r *http.Request) {
+		a.notice(w, r, Notice{Kind: NoticeNotFound})
+	})
 	return m
 }
 

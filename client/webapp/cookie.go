@@ -16,9 +16,8 @@ func (a *App) cookieName() string { return "__Host-" + a.ID }
 
 func (a *App) flowName() string { return a.cookieName() + "-flow" }
 
-// token returns the credential of the request. found tells whether there was a
-// cookie at all; one that is damaged or there twice with different values is
-// found but gives no token.
+// token returns the credential of the request. found reports whether there was a
+// cookie; a damaged one, or two with different values, give no token.
 func (a *App) token(r *http.Request) (token client.Secret, found bool) {
 	cookies := r.CookiesNamed(a.cookieName())
 	if len(cookies) == 0 {
@@ -30,14 +29,15 @@ func (a *App) token(r *http.Request) (token client.Secret, found bool) {
 			return client.Secret{}, true
 		}
 	}
-	if !looksLikeToken(value) {
+	if !maybeToken(value) {
 		return client.Secret{}, true
 	}
 	return client.NewSecret(value), true
 }
 
-// looksLikeToken spares the authority what is plainly garbage.
-func looksLikeToken(s string) bool {
+// maybeToken reports whether the text may be a token, so that the authority is not
+// asked about garbage.
+func maybeToken(s string) bool {
 	if len(s) < 20 || len(s) > client.LongestToken {
 		return false
 	}
@@ -50,10 +50,10 @@ func looksLikeToken(s string) bool {
 	return true
 }
 
-// remember sets the cookie. On a shared computer it has no expiry, so that the
-// browser drops it when it closes. When it expires is tidiness: the authority
-// enforces the limits.
-func (a *App) remember(w http.ResponseWriter, token client.Secret, s client.Session) {
+// setCookie sets the cookie. On a shared computer it has no expiry, so that the
+// browser drops it when it closes. The authority enforces the session's limits,
+// whatever the cookie says.
+func (a *App) setCookie(w http.ResponseWriter, token client.Secret, s client.Session) {
 	c := a.cookie(a.cookieName(), token.Reveal())
 	if s.Kind != "shared" {
 		c.Expires = s.ExpiresAt
@@ -61,11 +61,11 @@ func (a *App) remember(w http.ResponseWriter, token client.Secret, s client.Sess
 	http.SetCookie(w, c)
 }
 
-// forget expires the app's cookie by name and clears the origin's storage. The
-// cookie of a sign-in that another tab has begun is left alone.
-// Never the kind "cookies": Chromium then deletes the cookies of sibling hosts
-// under the same domain too.
-func (a *App) forget(w http.ResponseWriter) {
+// clearCookie expires the app's cookie by name and clears the origin's storage. It
+// does not touch the cookie of a sign-in that another tab has begun. It does not use
+// "cookies", with which Chromium also deletes the cookies of sibling hosts under the
+// same domain.
+func (a *App) clearCookie(w http.ResponseWriter) {
 	expire(w, a.cookie(a.cookieName(), ""))
 	w.Header().Set("Clear-Site-Data", `"storage"`)
 }
@@ -77,7 +77,9 @@ func expire(w http.ResponseWriter, c *http.Cookie) {
 }
 
 func (a *App) cookie(name, value string) *http.Cookie {
-	return &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
 }
 
 // multipartField returns one short field of a multipart body.

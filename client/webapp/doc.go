@@ -1,11 +1,11 @@
-// Package webapp is what a web app puts in front of its handlers.
+// Package webapp is the middleware for a web app.
 //
-// It owns the app's side of a browser's session: it signs people in and out by
-// the authority's code flow, keeps the app's cookie, checks each request, says
-// what happened when a session has ended, and tells open pages so at once.
+// It owns the app's side of a browser's session: it signs people in and out by the
+// authority's code flow, sets the app's cookie, checks each request, explains why a
+// session has ended, and informs open pages at once.
 //
-// It decides nothing about sessions: the authority does, and an App asks it by a
-// client.Client, or a Verifier that repeats its answers (package verify). Pages
-// are blanked by the browser module in js, which speaks to the addresses below
-// /exeunt/. It imports nothing but the standard library and package client.
+// It decides nothing about sessions: the authority does, and an App asks it through
+// a client.Client, or a Verifier that repeats its answers (package verify). The
+// browser module in js hides pages, and uses the addresses below /exeunt/. This
+// package imports only the standard library and package client.
 package webapp

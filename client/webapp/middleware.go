@@ -13,29 +13,29 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// FormSession is the name of the hidden field by which a form says which app
-// session it was rendered for: Person.AppSession. Requests by script say it
-// in the header HeaderRenderedFor.
+// FormSession is the name of the hidden field with the app session that a form was
+// rendered for: Person.AppSession. Requests by script send it in the header
+// HeaderRenderedFor.
 const (
 	FormSession       = "session"
 	HeaderRenderedFor = "Rendered-For-Session"
 )
 
-// Middleware checks the cookie of each request, with the authority or, where
-// nothing changes, with the app's Verifier, and serves the addresses below
-// /exeunt/. A handler behind it finds the person with Who; without one,
-// nobody is signed in. What never reaches the handler:
+// Middleware checks the cookie of each request, with the authority or, if the
+// request changes nothing, with the app's Verifier, and serves the addresses below
+// /exeunt/. A handler behind it gets the person from Who, if somebody is signed in.
+// The middleware itself answers:
 //   - a request for another host: 421;
 //   - a request that may change something and does not come from this app's
 //     own pages: 403;
-//   - a request with a dead credential: 401, the cookie expired, the origin's
-//     storage cleared, and a page that says what happened. A post is thrown
-//     away, and not repeated after the next sign-in;
-//   - a post that was rendered for another sign-in than the one active: 409;
-//   - a request of which the authority cannot tell: 503. The cookie stays.
+//   - a request with a credential that is not usable any more: 401, the cookie
+//     expired, the origin's storage cleared, and a page that says what happened. A
+//     post is discarded, and not repeated after the next sign-in;
+//   - a post that was rendered for another sign-in than the current one: 409;
+//   - a request about which the authority cannot tell: 503. The cookie stays.
 func (a *App) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		distrust(r.Header)
+		removeTrusted(r.Header)
 		switch {
 		case r.Host != a.host:
 			a.notice(w, r, Notice{Kind: NoticeWrongHost})
@@ -49,8 +49,7 @@ func (a *App) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// RequirePerson lets only signed-in requests through to next. It goes behind
-// Middleware.
+// RequirePerson passes only signed-in requests to next. Use it behind Middleware.
 func (a *App) RequirePerson(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := Who(r.Context()); !ok {
@@ -63,9 +62,9 @@ func (a *App) RequirePerson(next http.Handler) http.Handler {
 
 func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	w.Header().Add("Vary", "Cookie")
-	// The body comes first and the check after it: a request whose body is
-	// held back must not be carried out for a session that ended meanwhile.
-	if !client.SafeMethod(r.Method) && !a.takeBody(w, r) {
+	// Read the body before the check: a request whose body arrives late must not be
+	// carried out for a session that ended meanwhile.
+	if !client.SafeMethod(r.Method) && !a.readBody(w, r) {
 		return
 	}
 	token, found := a.token(r)
@@ -76,7 +75,7 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	w.Header().Set("Cache-Control", "no-store")
 	check := a.check
 	if client.SafeMethod(r.Method) {
-		check = a.glance
+		check = a.checkRead
 	}
 	person, err := check(r.Context(), token, client.IsActivity(r.Method, r.Header))
 	if err != nil {
@@ -95,23 +94,23 @@ type checker func(ctx context.Context, token client.Secret, activity bool) (clie
 
 // check asks the authority about this app's cookie.
 func (a *App) check(ctx context.Context, token client.Secret, activity bool) (client.Person, error) {
-	p, err := a.own(a.Client.Check)(ctx, token, activity)
+	p, err := a.ownOnly(a.Client.Check)(ctx, token, activity)
 	if a.Verifier != nil && errors.Is(err, client.ErrSignedOut) {
-		a.Verifier.Forget(token) // what has been said once is not taken back
+		a.Verifier.Forget(token) // so that a later read is refused too
 	}
 	return p, err
 }
 
-// glance checks this app's cookie for somebody who only reads.
-func (a *App) glance(ctx context.Context, token client.Secret, activity bool) (client.Person, error) {
+// checkRead checks this app's cookie for a request that only reads.
+func (a *App) checkRead(ctx context.Context, token client.Secret, activity bool) (client.Person, error) {
 	if a.Verifier == nil {
 		return a.check(ctx, token, activity)
 	}
-	return a.own(a.Verifier.Check)(ctx, token, activity)
+	return a.ownOnly(a.Verifier.Check)(ctx, token, activity)
 }
 
-// own takes another app's token for what it is worth here: none.
-func (a *App) own(check checker) checker {
+// ownOnly refuses tokens of other apps.
+func (a *App) ownOnly(check checker) checker {
 	return func(ctx context.Context, token client.Secret, activity bool) (client.Person, error) {
 		if token.IsZero() {
 			return client.Person{}, &client.EndedError{} // damaged
@@ -124,7 +123,7 @@ func (a *App) own(check checker) checker {
 	}
 }
 
-// end ends the token's app session, here too.
+// end ends the token's app session, at the authority and for the verifier.
 func (a *App) end(ctx context.Context, token client.Secret) error {
 	if a.Verifier != nil {
 		defer a.Verifier.Forget(token)
@@ -137,27 +136,27 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var ended *client.EndedError
 	if !errors.As(err, &ended) {
 		if r.Context().Err() == nil {
-			a.Log.Warn("the session authority could not be asked", "err", err)
+			a.Log.Warn("a session could not be checked with the authority", "err", err)
 		}
 		a.notice(w, r, Notice{Kind: NoticeUnavailable})
 		return
 	}
 	if isRead(r) {
-		a.forget(w)
+		a.clearCookie(w)
 	}
 	a.notice(w, r, Notice{Kind: NoticeEnded, Reason: ended.Reason, At: ended.At})
 }
 
-// isRead reports whether a person will read the answer. What a page fetches by
-// itself, or the browser ahead of time, must not use up the explanation: the
-// cookie stays for the page that gives it, and is refused until then.
+// isRead reports whether a person will read the answer. A fetch by script or a
+// prefetch does not clear the cookie, so that the next page can still explain what
+// happened; until then the cookie is refused.
 func isRead(r *http.Request) bool {
 	mode := r.Header.Get("Sec-Fetch-Mode")
 	return (mode == "" || mode == "navigate") && r.Header.Get("Sec-Purpose") == ""
 }
 
-// distrust removes what only the authority may say about a person.
-func distrust(h http.Header) {
+// removeTrusted removes the headers that only the authority may set.
+func removeTrusted(h http.Header) {
 	for name := range h {
 		if strings.HasPrefix(name, "Remote-") || strings.HasPrefix(name, "Exeunt-") {
 			delete(h, name)
@@ -165,9 +164,9 @@ func distrust(h http.Header) {
 	}
 }
 
-// sameOrigin reports whether the request may change something. A browser that
-// says neither Sec-Fetch-Site nor Origin with a post is too old to be told
-// from a forgery.
+// sameOrigin reports whether the request comes from this app's own pages, or changes
+// nothing. Every browser that is supported sends Sec-Fetch-Site or Origin with a
+// post; without both it may be forged.
 func (a *App) sameOrigin(r *http.Request) bool {
 	if client.SafeMethod(r.Method) {
 		return true
@@ -178,8 +177,8 @@ func (a *App) sameOrigin(r *http.Request) bool {
 	return a.cross.Check(r) == nil
 }
 
-// takeBody reads the whole body.
-func (a *App) takeBody(w http.ResponseWriter, r *http.Request) bool {
+// readBody reads the whole body. It answers the request if that fails.
+func (a *App) readBody(w http.ResponseWriter, r *http.Request) bool {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
 	if err != nil {
 		a.notice(w, r, Notice{Kind: NoticeTooLarge})
@@ -190,8 +189,8 @@ func (a *App) takeBody(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// renderedFor returns the app session that the request was rendered for. The
-// body stays readable for the handler.
+// renderedFor returns the app session that the request's form was rendered for. The
+// handler can still read the body.
 func renderedFor(r *http.Request) string {
 	if s := r.Header.Get(HeaderRenderedFor); s != "" {
 		return s

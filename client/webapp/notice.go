@@ -14,19 +14,19 @@ import (
 type NoticeKind string
 
 const (
-	// NoticeEnded: the browser's credential is dead; it has been cleared.
+	// NoticeEnded: the session has ended, and the cookie has been cleared.
 	NoticeEnded NoticeKind = "ended"
 	// NoticeSignIn: the page is for people who are signed in.
 	NoticeSignIn NoticeKind = "sign_in"
-	// NoticeUnavailable: it cannot be known who this is.
+	// NoticeUnavailable: the authority cannot tell whether this browser is signed in.
 	NoticeUnavailable NoticeKind = "unavailable"
 	// NoticeNotConfirmed: a sign-out may or may not have been recorded.
 	NoticeNotConfirmed NoticeKind = "not_confirmed"
 	// NoticeSignedOut: signed out of this app only.
 	NoticeSignedOut NoticeKind = "signed_out"
-	// NoticeFlow: a sign-in came back that was not begun here, or too late.
+	// NoticeFlow: a sign-in returned that was not begun in this browser, or too late.
 	NoticeFlow NoticeKind = "flow"
-	// NoticeOtherSession: a form of another sign-in.
+	// NoticeOtherSession: a form that was rendered for another sign-in.
 	NoticeOtherSession NoticeKind = "other_session"
 	// NoticeForeign: a request from another site's page.
 	NoticeForeign NoticeKind = "foreign"
@@ -38,41 +38,51 @@ const (
 	NoticeNotFound NoticeKind = "not_found"
 )
 
-// Notice is what App answers itself, without the app's handlers.
+// Notice is an answer of the App itself, without the app's handlers.
 type Notice struct {
 	Kind   NoticeKind
 	Status int
 	Title  string // English
-	Text   string // English: what happened, whether anything changed, what to do
-	Posted bool   // the request was one that changes something; it was not carried out
+	Text   string // English: what happened and what to do
+	Posted bool   // the request would have changed something, and was not carried out
 	Reason string // of NoticeEnded, "" when unknown
 	At     time.Time
-	// SignIn is the address of the click that signs in, "" when that is not
-	// what helps.
-	SignIn string
+	SignIn string // address that signs in, "" if that does not help
 }
 
 var notices = map[NoticeKind]Notice{
-	NoticeEnded:        {Status: http.StatusUnauthorized, Title: "You are signed out of %s"},
-	NoticeSignIn:       {Status: http.StatusUnauthorized, Title: "Sign in to %s", Text: "Nobody is signed in to %s in this browser."},
-	NoticeUnavailable:  {Status: http.StatusServiceUnavailable, Title: "%s cannot tell right now whether you are signed in", Text: "The sign-in service does not answer. That does not mean you are signed out. Nothing was done; try again in a moment."},
-	NoticeNotConfirmed: {Status: http.StatusServiceUnavailable, Title: "Not confirmed yet", Text: "The sign-in service has not confirmed that you are signed out of %s. Do not rely on it: try again in a moment. Trying again is harmless."},
-	NoticeSignedOut:    {Status: http.StatusOK, Title: "You are signed out of %s", Text: "Only %s was signed out in this browser. Your sign-in service and other apps may still be signed in."},
-	NoticeFlow:         {Status: http.StatusBadRequest, Title: "That sign-in did not work", Text: "It was begun in another browser, took too long, or was used before. Nothing was changed; start again here."},
-	NoticeOtherSession: {Status: http.StatusConflict, Title: "This page belongs to another sign-in", Text: "Nothing was posted. Load the page again, then repeat what you wanted to do."},
-	NoticeForeign:      {Status: http.StatusForbidden, Title: "That came from somewhere else", Text: "The request was not sent by a page of %s, so nothing was done."},
-	NoticeTooLarge:     {Status: http.StatusRequestEntityTooLarge, Title: "That is too much at once", Text: "The request was longer than %s accepts, or did not arrive whole. Nothing was posted."},
-	NoticeWrongHost:    {Status: http.StatusMisdirectedRequest, Title: "Not here", Text: "This address does not belong to %s. Nothing was done."},
-	NoticeNotFound:     {Status: http.StatusNotFound, Title: "Nothing here", Text: "There is no such page in %s."},
+	NoticeEnded: {Status: http.StatusUnauthorized, Title: "You are signed out of %s"},
+	NoticeSignIn: {Status: http.StatusUnauthorized, Title: "Sign in to %s",
+		Text: "Nobody is signed in to %s in this browser."},
+	NoticeUnavailable: {Status: http.StatusServiceUnavailable,
+		Title: "%s cannot tell right now whether you are signed in",
+		Text: "The sign-in service does not answer. That does not mean you are signed out. " +
+			"Nothing was done; try again in a moment."},
+	NoticeNotConfirmed: {Status: http.StatusServiceUnavailable, Title: "Not confirmed yet",
+		Text: "The sign-in service has not confirmed that you are signed out of %s. Do not rely on it: " +
+			"try again in a moment. Trying again is harmless."},
+	NoticeSignedOut: {Status: http.StatusOK, Title: "You are signed out of %s",
+		Text: "Only %s was signed out in this browser. Your sign-in service and other apps may still be signed in."},
+	NoticeFlow: {Status: http.StatusBadRequest, Title: "That sign-in did not work",
+		Text: "It was begun in another browser, took too long, or was used before. Start again here."},
+	NoticeOtherSession: {Status: http.StatusConflict, Title: "This page belongs to another sign-in",
+		Text: "Nothing was posted. Load the page again, then repeat what you wanted to do."},
+	NoticeForeign: {Status: http.StatusForbidden, Title: "That came from somewhere else",
+		Text: "The request was not sent by a page of %s, so nothing was done."},
+	NoticeTooLarge: {Status: http.StatusRequestEntityTooLarge, Title: "That is too much at once",
+		Text: "The request was longer than %s accepts, or did not arrive whole. Nothing was posted."},
+	NoticeWrongHost: {Status: http.StatusMisdirectedRequest, Title: "Not here",
+		Text: "This address does not belong to %s. Check the address."},
+	NoticeNotFound: {Status: http.StatusNotFound, Title: "Nothing here", Text: "There is no such page in %s."},
 }
 
 var reasonText = map[string]string{
 	"signed_out":            "This sign-in was ended by a sign-out, in this browser or from another device.",
-	"idle":                  "This sign-in was not used for a while, so it ended by itself.",
-	"absolute":              "This sign-in had reached its longest time, so it ended by itself.",
+	"idle":                  "This sign-in expired because it was not used for a while.",
+	"absolute":              "This sign-in expired because it had reached its longest time.",
 	"replaced":              "Somebody signed in again in this browser.",
 	"incomplete_credential": "This browser lost half of its sign-in, so it was ended.",
-	"code_reused":           "The code of this sign-in was used a second time, so it was ended to be safe.",
+	"code_reused":           "The code of this sign-in was used a second time, so it was ended for safety.",
 	"password_change":       "The password was changed, which ended this sign-in.",
 	"administrator":         "An administrator ended this sign-in.",
 	"account_disabled":      "The account was disabled.",
@@ -83,10 +93,10 @@ func ReasonText(reason string) string {
 	if t, ok := reasonText[reason]; ok {
 		return t
 	}
-	return "The sign-in that this browser kept is no longer good."
+	return "This browser's sign-in is no longer valid."
 }
 
-// notice fills in the words and lets the app render them.
+// notice fills in the texts and lets the app render them.
 func (a *App) notice(w http.ResponseWriter, r *http.Request, n Notice) {
 	t := notices[n.Kind]
 	n.Status, n.Title, n.Text = t.Status, a.named(t.Title), a.named(t.Text)
@@ -113,8 +123,8 @@ func (a *App) named(text string) string {
 	return strings.ReplaceAll(text, "%s", a.Name)
 }
 
-// signInAddress comes back to the page that was asked for. A post comes back
-// to the front page: it is never repeated.
+// signInAddress returns to the requested page after the sign-in. A post returns to
+// the front page, because it is never repeated.
 func (a *App) signInAddress(r *http.Request) string {
 	back := "/"
 	if r.Method == http.MethodGet {
@@ -124,8 +134,11 @@ func (a *App) signInAddress(r *http.Request) string {
 }
 
 var plainPage = template.Must(template.New("notice").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{{.Title}}</title>
-<h1>{{.Title}}</h1><p>{{.Text}}</p>{{if not .At.IsZero}}<p>Ended <time datetime="{{.At.UTC.Format "2006-01-02T15:04:05Z07:00"}}">{{.At.UTC.Format "2 January 2006, 15:04 UTC"}}</time></p>{{end}}
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>{{.Title}}</title>
+<h1>{{.Title}}</h1><p>{{.Text}}</p>{{if not .At.IsZero}}{{with .At.UTC}}
+<p>Ended <time datetime="{{.Format "2006-01-02T15:04:05Z07:00"}}">{{.Format "2 January 2006, 15:04 UTC"}}</time></p>
+{{end}}{{end}}
 {{if .SignIn}}<p><a href="{{.SignIn}}">Sign in</a></p>{{else}}<p><a href="/">Front page</a></p>{{end}}
 `))
 
@@ -135,5 +148,5 @@ func renderPlain(w http.ResponseWriter, _ *http.Request, n Notice) {
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(n.Status)
-	plainPage.Execute(w, n) // a failed write has no other reader
+	plainPage.Execute(w, n) // after a failed write there is nobody to tell
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// A flow is one sign-in under way in a browser: what came back must match what
-// was sent (RFC 6749 section 10.12, RFC 7636). Several tabs may sign in at
-// once, so the cookie holds a few flows, newest first.
+// flow is one sign-in under way in a browser: the callback must match what was sent
+// (RFC 6749 section 10.12, RFC 7636). Several tabs may sign in at once, so the
+// cookie holds a few flows, newest first.
 type flow struct {
 	state, verifier, back string
 }
@@ -46,8 +46,8 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 
 func (a *App) callbackURL() string { return a.URL + "/exeunt/callback" }
 
-// callback takes the code that the browser brings and exchanges it for an app
-// session, directly with the authority.
+// callback exchanges the code that the browser brings for an app session, directly
+// with the authority.
 func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f, rest, ok := pick(a.flows(r), q.Get("state"))
@@ -55,13 +55,14 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		a.notice(w, r, Notice{Kind: NoticeFlow})
 		return
 	}
-	a.keepFlows(w, rest)
+	a.setFlows(w, rest)
 	if q.Get("code") == "" { // the person declined: RFC 6749 section 4.1.2.1
 		a.redirect(w, "/")
 		return
 	}
 	token, got, err := a.Client.Exchange(r.Context(), client.CodeExchange{
-		Code: client.Sent(q.Get("code")), ClientID: a.ID, RedirectURI: a.callbackURL(), CodeVerifier: client.Sent(f.verifier),
+		Code: client.Sent(q.Get("code")), ClientID: a.ID, RedirectURI: a.callbackURL(),
+		CodeVerifier: client.Sent(f.verifier),
 	})
 	switch {
 	case client.CodeOf(err) != "" && !isUnavailable(err):
@@ -73,12 +74,12 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.endReplaced(r, token)
-	a.remember(w, token, got.Session)
+	a.setCookie(w, token, got.Session)
 	a.redirect(w, f.back)
 }
 
-// endReplaced ends the app session whose cookie is about to be overwritten, so
-// that none is left without a holder. It ends with its parent at the latest.
+// endReplaced ends the app session whose cookie is about to be overwritten, because
+// nobody would hold its token any more. If that fails, it ends with its parent.
 func (a *App) endReplaced(r *http.Request, by client.Secret) {
 	old, _ := a.token(r)
 	if old.IsZero() || old.Reveal() == by.Reveal() {
@@ -87,7 +88,7 @@ func (a *App) endReplaced(r *http.Request, by client.Secret) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if err := a.end(ctx, old); err != nil {
-		a.Log.Warn("a replaced app session could not be ended; it ends with its browser's", "err", err)
+		a.Log.Warn("a replaced app session could not be ended; it will end with its session", "err", err)
 	}
 }
 
@@ -98,7 +99,7 @@ func (a *App) redirect(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// flows reads the flow cookie. What is damaged is left out.
+// flows reads the flow cookie without its damaged parts.
 func (a *App) flows(r *http.Request) (list []flow) {
 	c, err := r.Cookie(a.flowName())
 	if err != nil {
@@ -126,7 +127,7 @@ func formatFlows(list []flow) string {
 	return strings.Join(text, "~")
 }
 
-func (a *App) keepFlows(w http.ResponseWriter, list []flow) {
+func (a *App) setFlows(w http.ResponseWriter, list []flow) {
 	c := a.cookie(a.flowName(), formatFlows(list))
 	if len(list) == 0 {
 		expire(w, c)
@@ -148,11 +149,11 @@ func pick(list []flow, state string) (f flow, rest []flow, ok bool) {
 	return f, rest, ok
 }
 
-// localPath returns a path of this app to come back to, and "/" for anything
-// that a browser could take for another site.
+// localPath returns a path of this app to return to, and "/" for anything that a
+// browser could take for another site.
 func localPath(s string) string {
-	if len(s) > maxBackLen || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || strings.HasPrefix(s, "/exeunt/") ||
-		strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+	if len(s) > maxBackLen || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") ||
+		strings.HasPrefix(s, "/exeunt/") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
 		return "/"
 	}
 	return s

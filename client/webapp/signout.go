@@ -8,16 +8,16 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// signOut sends the browser to the authority's confirmation, where the person
-// reads what will end: this browser and the apps signed in through it.
+// signOut sends the browser to the authority's confirmation page, which says what
+// will end: this browser's session and the apps signed in through it.
 func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
 	a.redirect(w, a.Client.URL("/signout", url.Values{"client": {a.ID}}))
 }
 
-// signOutApp ends only this app's session: the server's half first, and the
-// browser's half only when that is recorded.
+// signOutApp ends only this app's session, and clears the cookie only when the
+// authority has recorded the end.
 func (a *App) signOutApp(w http.ResponseWriter, r *http.Request) {
-	if !a.takeBody(w, r) {
+	if !a.readBody(w, r) {
 		return
 	}
 	token, found := a.token(r)
@@ -39,18 +39,18 @@ func (a *App) signOutApp(w http.ResponseWriter, r *http.Request) {
 		a.notice(w, r, Notice{Kind: NoticeNotConfirmed})
 		return
 	}
-	a.forget(w)
+	a.clearCookie(w)
 	a.redirect(w, "/exeunt/signed-out")
 }
 
-// signedOut is where "Only this app" lands. It believes the authority, not the
-// way by which the browser came.
+// signedOut is the page after "Only this app". It asks the authority, because anybody
+// can open this address.
 func (a *App) signedOut(w http.ResponseWriter, r *http.Request) {
 	a.explain(w, r, Notice{Kind: NoticeSignedOut})
 }
 
-// ended is where an open page goes when its session has ended: it says why,
-// clears the cookie, and leads on only by a click.
+// ended is where an open page goes when its session has ended: it says why, clears
+// the cookie, and redirects nowhere.
 func (a *App) ended(w http.ResponseWriter, r *http.Request) {
 	a.explain(w, r, Notice{Kind: NoticeSignIn})
 }
@@ -66,7 +66,7 @@ func (a *App) explain(w http.ResponseWriter, r *http.Request, whenNobody Notice)
 		a.refuse(w, r, err)
 		return
 	}
-	a.redirect(w, "/") // signed in after all, perhaps in another tab
+	a.redirect(w, "/") // signed in again, perhaps in another tab
 }
 
 func isUnavailable(err error) bool { return errors.Is(err, client.ErrUnavailable) }

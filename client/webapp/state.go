@@ -8,8 +8,8 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// state answers a page's question. It never counts as activity and leaves the
-// cookie alone: the page that the person sees next explains.
+// state answers a page's check. It never counts as activity, and does not clear the
+// cookie, so that the next page can explain what happened.
 func (a *App) state(w http.ResponseWriter, r *http.Request) {
 	client.WriteState(w, a.stateNow(r))
 }
@@ -26,14 +26,14 @@ func (a *App) stateNow(r *http.Request) client.State {
 	return s
 }
 
-// activity is the page's note that a person is at work in it.
+// activity records that a person is at work in a page.
 func (a *App) activity(w http.ResponseWriter, r *http.Request) {
 	token, found := a.token(r)
 	if !found {
 		client.WriteState(w, client.State{State: client.Over})
 		return
 	}
-	if !a.takeBody(w, r) {
+	if !a.readBody(w, r) {
 		return
 	}
 	person, err := a.check(r.Context(), token, false)

@@ -10,20 +10,20 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// stream tells an open page how its session fares, until it ends.
+// stream sends an open page its session's state until the session ends.
 func (a *App) stream(w http.ResponseWriter, r *http.Request) {
 	token, found := a.token(r)
 	if !found || token.IsZero() {
 		client.WriteState(w, client.State{State: client.Over})
 		return
 	}
-	// Asked before listening: any twenty characters look like a token, and each
-	// would begin a stream to the authority.
+	// Check before listening: any twenty characters may be a token, and each would
+	// open a stream to the authority.
 	if s := a.stateNow(r); s.State != client.Live {
 		client.WriteState(w, s)
 		return
 	}
-	// And again once it listens, so that nothing falls between.
+	// Check again after listening, so that no change in between is missed.
 	page, leave, ok := a.streams.join(token)
 	if !ok {
 		client.WriteState(w, client.State{State: client.Unknown})
@@ -59,8 +59,8 @@ func (a *App) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// streams follows app sessions at the authority for the pages that are open here:
-// one stream for each session, however many pages it has.
+// streams follows app sessions at the authority for open pages: one stream for each
+// session, however many pages it has.
 type streams struct {
 	client *client.Client
 	ctx    context.Context
@@ -73,12 +73,12 @@ type streams struct {
 // stream is the stream of one session.
 type stream struct {
 	pages  map[page]struct{}
-	last   client.State // zero until the first news
+	last   client.State // zero until the first message
 	cancel context.CancelFunc
 	linger *time.Timer // runs while there is no page
 }
 
-// page is where an open page hears of the latest state.
+// page receives the latest state for an open page.
 type page chan client.State
 
 const (
@@ -94,8 +94,8 @@ func newStreams(c *client.Client) *streams {
 	return s
 }
 
-// join adds a page. leave must be called; ok is false when the session has too
-// many pages already.
+// join adds a page. Call leave afterwards; ok is false if the session has too many
+// pages already.
 func (s *streams) join(token client.Secret) (p page, leave func(), ok bool) {
 	key := sha256.Sum256([]byte(token.Reveal()))
 	s.mu.Lock()
@@ -126,7 +126,7 @@ func (s *streams) start(key [sha256.Size]byte, token client.Secret) *stream {
 	s.open[key] = of
 	go func() {
 		defer cancel()
-		s.client.Stream(ctx, token, func(state client.State) { s.tell(of, state) }) // returns only when over or cancelled
+		s.client.Stream(ctx, token, func(state client.State) { s.tell(of, state) }) // until over or cancelled
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.open[key] == of {
@@ -136,8 +136,8 @@ func (s *streams) start(key [sha256.Size]byte, token client.Secret) *stream {
 	return of
 }
 
-// tell gives every page the latest state. A page that is slow misses states in
-// between, never the last one.
+// tell sends every page the latest state. A slow page misses states in between, but
+// never the last one.
 func (s *streams) tell(of *stream, state client.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

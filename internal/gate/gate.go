@@ -1,11 +1,10 @@
-// Package gate answers, for a proxy or an app, one question about one request:
-// is whoever sent it signed in? It is the address that stands in the way of
-// every request of every app, so for a known token it allocates little and
-// waits for nobody.
+// Package gate answers, for a proxy or an app, whether a request's sender is signed
+// in. Every request of every app waits for it, so for a token in memory it allocates
+// little and waits for nobody.
 //
-// It owns the gate's headers. It redirects nobody, renders nothing, and keeps
-// "signed out" (401) apart from "cannot be known" (503). It answers for this one
-// decision; adapters per proxy are about where the request's particulars stand.
+// It owns the gate's headers. It redirects nobody, renders nothing, and distinguishes
+// "signed out" (401) from "cannot tell" (503). Adapters for proxies only differ in
+// where they find the request's method and address.
 package gate
 
 import (
@@ -21,9 +20,8 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Gate is the handler of /gate. The date of its answers is by the authority's
-// own clock, so that whoever asks can tell how far off its deadlines are by
-// whatever clock it has itself.
+// Gate is the handler of /gate. The date of its answers is by the authority's clock,
+// so that callers whose clocks differ can tell how long its deadlines are away.
 type Gate struct {
 	authority *authority.Authority
 	clients   *oauth.Registry
@@ -36,8 +34,8 @@ func New(a *authority.Authority, clients *oauth.Registry) *Gate {
 	return &Gate{authority: a, clients: clients}
 }
 
-// Values that are always the same are shared between answers: nobody changes a
-// header's values in place.
+// Constant values are shared between answers, because nobody changes a header's
+// values in place.
 var (
 	noStore     = []string{"no-store"}
 	unknown     = []string{"unknown"}
@@ -48,13 +46,13 @@ var (
 	bearer      = []string{`Bearer`}
 )
 
-// ServeHTTP answers 200 with who it is, 401 with why not, or 503; 403 to a
-// client key that is nobody's.
+// ServeHTTP answers 200 with the person, 401 with the reason, or 503; 403 to an
+// unknown client key.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caching, ok := g.cachingClient(r)
 	if !ok {
-		// Not 401: it says nothing about the person.
-		g.begin(w)[client.HeaderReason] = clientKey
+		// Not 401, which would say that the person is signed out.
+		g.refusal(w)[client.HeaderReason] = clientKey
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
@@ -63,7 +61,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case ans.Usable() && !caching.mayAsk(ans):
 		g.refuse(w, otherClient)
-	case ans.Usable() && !isMeant(r.Header, ans):
+	case ans.Usable() && !isForClient(r.Header, ans):
 		g.refuse(w, otherClient)
 	case ans.Usable():
 		if client.IsActivity(methodOf(r), r.Header) {
@@ -86,16 +84,16 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isMeant reports whether the token is for the client that the asker names, if
-// it names one. A proxy that guards one app sets the header, so that a token
-// handed to another app opens nothing here.
-func isMeant(h http.Header, ans authority.Answer) bool {
+// isForClient reports whether the token is for the client that the request names, if
+// it names one. A proxy in front of one app sets the header, so that another app's
+// token is refused.
+func isForClient(h http.Header, ans authority.Answer) bool {
 	named := h[client.HeaderClient]
 	return len(named) == 0 || len(named) == 1 && named[0] == string(ans.Client)
 }
 
-// accountHeaders returns what to say of an account, made anew if it is not in the
-// cache or has changed.
+// accountHeaders returns an account's headers, from the cache unless they are missing
+// or the profile has changed.
 func (g *Gate) accountHeaders(ctx context.Context, ans authority.Answer) (*accountHeaders, error) {
 	if of := g.headers.get(ans.Account, ans.ProfileVersion()); of != nil {
 		return of, nil
@@ -109,8 +107,8 @@ func (g *Gate) accountHeaders(ctx context.Context, ans authority.Answer) (*accou
 	return of, nil
 }
 
-// setSession sets what is said of a session that is signed in. All names are in their
-// canonical form.
+// setSession sets the headers about a usable session. All names are in their canonical
+// form.
 func (g *Gate) setSession(h http.Header, ans authority.Answer) {
 	h["Cache-Control"] = noStore
 	h["Date"] = g.clock.date(ans.AskedAt())
@@ -129,16 +127,16 @@ func (g *Gate) setSession(h http.Header, ans authority.Answer) {
 	v.set(h)
 }
 
-// cachingClient is a client that keeps the answer in its own memory and judges later
-// events by it. The zero cachingClient is anybody else, and is told nothing.
+// cachingClient is a client that caches the answer and compares later events with it.
+// The zero cachingClient is any other caller, who gets no headers for that.
 type cachingClient struct {
 	id       exeunt.ClientID
 	position authority.Position
 }
 
-// cachingClient returns who wants to keep the answer, by its key; ok is false for a key
-// that is nobody's. It comes before the check: the position it takes must not hold an
-// event that the answer does not.
+// cachingClient returns the caching client that the key belongs to; ok is false for an
+// unknown key. Call it before the check: its position must not include an event that
+// the answer does not.
 func (g *Gate) cachingClient(r *http.Request) (c cachingClient, ok bool) {
 	given := r.Header[client.HeaderClientKey]
 	if len(given) == 0 {
@@ -152,19 +150,20 @@ func (g *Gate) cachingClient(r *http.Request) (c cachingClient, ok bool) {
 	if !ok {
 		return c, false
 	}
-	// A node that has lost its log answers the check itself with 503.
+	// A node that cannot read its log answers the check itself with 503.
 	c.id = known.ID
 	c.position, _ = g.authority.Position()
 	return c, true
 }
 
-// mayAsk refuses a client the app sessions of others.
+// mayAsk reports that a client asks about its own app session, or a session's own
+// token.
 func (c cachingClient) mayAsk(ans authority.Answer) bool {
 	return c.id == "" || ans.App.IsZero() || ans.Client == c.id
 }
 
-// set sets what it takes to keep the answer. A session's own token is answered for, but
-// not to be kept.
+// set sets the headers with which the client can cache the answer. Answers about a
+// session's own token are not cached.
 func (c cachingClient) set(h http.Header, ans authority.Answer) {
 	if c.id == "" || ans.App.IsZero() {
 		return
@@ -179,24 +178,24 @@ func (c cachingClient) set(h http.Header, ans authority.Answer) {
 	setNumber(h, client.HeaderExpiresAt, ans.ExpiresAt().UnixMilli())
 }
 
-// begin sets the headers of every answer that refuses.
-func (g *Gate) begin(w http.ResponseWriter) http.Header {
+// refusal sets the headers of every refusal.
+func (g *Gate) refusal(w http.ResponseWriter) http.Header {
 	h := w.Header()
 	h["Cache-Control"] = noStore
 	h["Date"] = g.clock.date(g.authority.Now())
 	return h
 }
 
-// explain tells a dead token when and why it ended, and nothing else: its
-// holder may be a thief, or the next user of the computer.
+// explain says when and why a session ended, and nothing else: the token's holder
+// may be a thief, or the next user of the computer.
 func (g *Gate) explain(w http.ResponseWriter, r *http.Request, token exeunt.Token, ans authority.Answer) {
 	if ans.State == authority.NoSuch || ans.State == authority.WrongUse {
 		g.refuse(w, unknown)
 		return
 	}
-	at, reason, known, err := g.authority.WhyEnded(r.Context(), token)
-	if err != nil || !known || reason == "" {
-		g.refuse(w, unknown) // it has ended all the same
+	at, reason, found, err := g.authority.WhyEnded(r.Context(), token)
+	if err != nil || !found || reason == "" {
+		g.refuse(w, unknown) // it has ended, only the reason is unknown
 		return
 	}
 	w.Header()[client.HeaderEndedAt] = []string{at.UTC().Format(time.RFC3339)}
@@ -204,21 +203,21 @@ func (g *Gate) explain(w http.ResponseWriter, r *http.Request, token exeunt.Toke
 }
 
 func (g *Gate) indeterminate(w http.ResponseWriter) {
-	h := g.begin(w)
+	h := g.refusal(w)
 	h[client.HeaderReason] = unavailable
 	h["Retry-After"] = oneSecond
 	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
 func (g *Gate) refuse(w http.ResponseWriter, reason []string) {
-	h := g.begin(w)
+	h := g.refusal(w)
 	h["Www-Authenticate"] = bearer // RFC 9110 section 15.5.2
 	h[client.HeaderReason] = reason
 	w.WriteHeader(http.StatusUnauthorized)
 }
 
-// methodOf is the method of the request that the gate is asked about: a proxy
-// names it, and asks with its own.
+// methodOf is the method of the request that the gate is asked about. A proxy sends it
+// in a header, because its own request has another.
 func methodOf(r *http.Request) string {
 	if m := r.Header["X-Forwarded-Method"]; len(m) > 0 && m[0] != "" {
 		return m[0]
@@ -227,12 +226,11 @@ func methodOf(r *http.Request) string {
 }
 
 // credentialOf returns the request's credential: the bearer token or, without an
-// Authorization header, the one app session's token among the cookies. The
-// name of an app's cookie is the app's own affair but for the prefix __Host-:
-// one without it may have been planted by a neighbouring host (RFC 6265bis
-// section 4.1.3.2), to sign somebody in as somebody else. Two different tokens
-// are refused, because nobody can say which of them is meant. It is the zero
-// Credential when there is none.
+// Authorization header, the one app session's token among the cookies. An app may
+// choose its cookie's name, but it must begin with __Host-: a neighbouring host may
+// have set any other (RFC 6265bis section 4.1.3.2), to sign somebody in as somebody
+// else. Two different tokens are refused, because nobody can say which one is right.
+// It is the zero Credential when there is none.
 func credentialOf(r *http.Request) authority.Credential {
 	if len(r.Header["Authorization"]) > 0 {
 		return web.Bearer(r)

@@ -254,14 +254,14 @@ func TestGateForgetsAccounts(t *testing.T) {
 		c.put(id, first)
 	}
 	for range 2 {
-		for range headersKept {
+		for range generationSize {
 			c.put(exeunt.NewAccountID(), first)
 		}
 		if c.get(used, 1) == nil {
 			t.Error("forgotten although it was asked for")
 		}
 	}
-	if n := len(c.old) + len(c.new); n > 2*headersKept || c.get(unused, 1) != nil {
+	if n := len(c.old) + len(c.new); n > 2*generationSize || c.get(unused, 1) != nil {
 		t.Errorf("%d are kept, the unused one is known: %v", n, c.get(unused, 1) != nil)
 	}
 	c.put(changed, of(2, "lovelace"))

@@ -11,15 +11,17 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// accountHeaders are the values of the headers that tell of an account. They hold no
-// verdict: that is asked for each time. Answers share them, and nobody changes them.
+// accountHeaders are the values of the headers about an account. They do not say
+// whether a session is usable. Answers share them, and nobody changes them.
 type accountHeaders struct {
-	version                    int64 // of the profile that they were made from
+	version                    int64 // of the profile
 	account, user, name, email []string
 }
 
 func newAccountHeaders(account exeunt.AccountID, p exeunt.Profile) *accountHeaders {
-	of := &accountHeaders{version: p.Version, account: []string{account.String()}, user: []string{p.Handle}, name: []string{p.Name}}
+	of := &accountHeaders{
+		version: p.Version, account: []string{account.String()}, user: []string{p.Handle}, name: []string{p.Name},
+	}
 	if p.Email != "" {
 		of.email = []string{p.Email}
 	}
@@ -33,19 +35,19 @@ func (of *accountHeaders) set(h http.Header) {
 	}
 }
 
-// headersKept is how many recently asked for accounts are in the cache at least; there
-// are never more than twice as many, of some 300 bytes each.
-const headersKept = 1 << 17
+// generationSize bounds a generation of the cache. The cache holds at least so many
+// recent accounts and at most twice as many, of some 300 bytes each.
+const generationSize = 1 << 17
 
-// headerCache keeps the headers of recent accounts, forgotten by generations. To forget
-// one costs making it again.
+// headerCache caches the headers of recent accounts in two generations. When the new
+// one is full, it becomes the old one, and the old one is dropped.
 type headerCache struct {
 	mu       sync.RWMutex
 	old, new map[exeunt.AccountID]*accountHeaders
 }
 
-// get returns the headers of an account, or nil if there are none of that version of
-// its profile or a later one.
+// get returns the headers of an account, or nil if the cache has none of that version
+// of its profile or a later one.
 func (c *headerCache) get(account exeunt.AccountID, version int64) *accountHeaders {
 	c.mu.RLock()
 	of, recent := c.new[account]
@@ -62,20 +64,20 @@ func (c *headerCache) get(account exeunt.AccountID, version int64) *accountHeade
 	return of
 }
 
-// put keeps headers unless later ones are there.
+// put adds headers unless the cache has later ones.
 func (c *headerCache) put(account exeunt.AccountID, of *accountHeaders) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known := c.new[account]; known != nil && known.version > of.version {
+	if old := c.new[account]; old != nil && old.version > of.version {
 		return
 	}
-	if c.new == nil || len(c.new) >= headersKept {
+	if c.new == nil || len(c.new) >= generationSize {
 		c.old, c.new = c.new, map[exeunt.AccountID]*accountHeaders{}
 	}
 	c.new[account] = of
 }
 
-// clock writes the date out once a second (RFC 9110 section 5.6.7).
+// clock formats the date once a second (RFC 9110 section 5.6.7).
 type clock struct{ last atomic.Pointer[second] }
 
 type second struct {
@@ -94,8 +96,8 @@ func (c *clock) date(now time.Time) []string {
 
 func setNumber(h http.Header, name string, n int64) { h[name] = []string{strconv.FormatInt(n, 10)} }
 
-// headerValues collects the values that are made anew for each answer: all of them
-// are parts of one text, since an allocation each would take longer than the check.
+// headerValues collects the values that differ in each answer. They are parts of one
+// text, because an allocation for each would take longer than the check.
 type headerValues struct {
 	text  []byte
 	count int
@@ -103,7 +105,7 @@ type headerValues struct {
 	ends  [5]int // in the text
 }
 
-// end ends a value that was appended to the text.
+// end names the value that was appended to the text last.
 func (v *headerValues) end(name string) {
 	v.names[v.count], v.ends[v.count] = name, len(v.text)
 	v.count++

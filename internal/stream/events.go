@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// eventsPerWrite bounds what one write may ask of a slow reader.
+	// eventsPerWrite bounds a write, so that a slow reader can receive it in time.
 	eventsPerWrite = 256
 	usualBeat      = 500 * time.Millisecond
 	shortestBeat   = 100 * time.Millisecond
 )
 
-// events tells the whole event log to an app that checks sessions in its own
-// process. Each reader has its own place in the log and is given what follows;
-// nothing is kept for it here. One that stops reading is cut off by the write's
-// deadline and comes back with the place that it has come to.
+// events sends the event log to an app that checks sessions in its own process. Each
+// reader has its own place in the log and gets the events after it; nothing is
+// buffered for it. A reader that stops reading is cut off by the write's deadline
+// and can return with its place.
 func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	c, ok := s.Clients.ClientByKey(web.Bearer(r).Token)
 	if !ok {
@@ -43,7 +43,7 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer leave()
 	v.out = client.NewStreamWriter(w)
-	if v.at, v.there = v.Authority.ResumeLog(after.Epoch, after.Seq, after.Digest); v.there {
+	if v.at, v.inLog = v.Authority.ResumeLog(after.Epoch, after.Seq, after.Digest); v.inLog {
 		err = v.out.Position(client.MessageSame, web.Position(p, v.Now()))
 	}
 	if err == nil {
@@ -52,7 +52,7 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// placeOf returns the place after which the reader wants to go on, the zero Place
+// placeOf returns the place after which the reader wants to continue, the zero Place
 // if it has none.
 func placeOf(r *http.Request) (p client.Place, err error) {
 	q := r.URL.Query()
@@ -66,7 +66,7 @@ func placeOf(r *http.Request) (p client.Place, err error) {
 	return p, nil
 }
 
-// beatOf is how often the reader wants to hear that nothing has happened.
+// beatOf is how often the reader wants a beat.
 func beatOf(r *http.Request) time.Duration {
 	ms, err := strconv.Atoi(r.URL.Query().Get("beat"))
 	if err != nil {
@@ -80,7 +80,7 @@ type reader struct {
 	*Stream
 	out   *client.StreamWriter
 	at    authority.Place // after the last event told
-	there bool            // its place is in the log
+	inLog bool            // its place is in the log
 	beat  time.Duration
 }
 
@@ -95,12 +95,13 @@ func (v *reader) run(ctx context.Context) {
 		select {
 		case <-more:
 		case <-tick.C:
-			// Silence is the honest answer of a node that has lost its log.
+			// A node that cannot read its log sends no beat: the reader must not
+			// think that there are no more events.
 			p, err := v.Authority.Position()
 			if err != nil {
 				return
 			}
-			p.Place = v.at // never one whose events have not been told
+			p.Place = v.at // a beat's place is after the last event that was sent
 			if v.out.Position(client.MessageBeat, web.Position(p, v.Now())) != nil {
 				return
 			}
@@ -112,33 +113,33 @@ func (v *reader) run(ctx context.Context) {
 	}
 }
 
-// catchUp tells what there is, and returns what closes when there is more.
+// catchUp sends the events up to the log's end, and returns a channel that closes when
+// there are more.
 func (v *reader) catchUp() (more <-chan struct{}, err error) {
 	for {
-		if !v.there {
+		if !v.inLog {
 			if err := v.reload(); err != nil {
 				return nil, err
 			}
 		}
 		var list []authority.Entry
 		var next authority.Place
-		list, next, more, v.there = v.Authority.LogSince(v.at, eventsPerWrite)
+		list, next, more, v.inLog = v.Authority.LogSince(v.at, eventsPerWrite)
 		switch {
-		case !v.there:
+		case !v.inLog:
 			continue
 		case len(list) == 0:
 			return more, nil
 		}
-		if err := v.out.Log(told(list)); err != nil {
+		if err := v.out.Log(logEvents(list)); err != nil {
 			return nil, err
 		}
 		v.at = next
 	}
 }
 
-// reload has the reader forget what it keeps and go on from the log's end: it has
-// nothing yet, or what it may have missed cannot be told, or it was told of what
-// has been replaced.
+// reload tells the reader to forget everything and go on from the log's end, because
+// it is new, or its place is too old or in another history.
 func (v *reader) reload() error {
 	p, err := v.Authority.Position()
 	if err != nil {
@@ -148,13 +149,14 @@ func (v *reader) reload() error {
 	return v.out.Position(client.MessageReload, web.Position(p, v.Now()))
 }
 
-// told leaves out all that a verifier does not need: who did it and why.
-func told(list []authority.Entry) []client.LogEvent {
+// logEvents leaves out what a verifier does not need: who ended a session and why.
+func logEvents(list []authority.Entry) []client.LogEvent {
 	out := make([]client.LogEvent, len(list))
 	for i, e := range list {
 		out[i] = client.LogEvent{
-			Seq: e.Seq, At: e.At.UTC(), Kind: client.EventKind(e.Kind), Scope: string(e.Scope), Account: e.Account.String(),
-			Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: e.Digest, Client: string(e.Client),
+			Seq: e.Seq, At: e.At.UTC(), Kind: client.EventKind(e.Kind), Digest: e.Digest, Client: string(e.Client),
+			Account: e.Account.String(), Scope: string(e.Scope), Session: e.Session.String(),
+			AppSession: e.AppSession.String(), Generation: e.Generation,
 		}
 	}
 	return out

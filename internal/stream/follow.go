@@ -10,11 +10,11 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// closeLook is how often a stream looks while something is about to happen: the
-// warning is showing, or the authority cannot tell.
-const closeLook = time.Second
+// recheckEvery is how often a stream checks while the warning is showing or the
+// authority cannot tell.
+const recheckEvery = time.Second
 
-// follow tells the state as events until the session ends.
+// follow sends the state as events until the session ends.
 func (s *Stream) follow(who asker) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c, ans := who(r)
@@ -30,7 +30,7 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 		defer leave()
 		news := s.Authority.Listen(ans.Account)
 		defer news.Close()
-		// Asked again now that it listens, so that nothing falls between.
+		// Check again after listening, so that no change in between is missed.
 		if ans = s.Authority.Check(r.Context(), c); !ans.Usable() {
 			web.WriteState(w, s.states.Of(r.Context(), c.Token, ans))
 			return
@@ -45,8 +45,8 @@ type following struct {
 	*Stream
 	authority.Credential
 	out  *client.StreamWriter
-	told client.State // what the reader knows
-	idle time.Time    // the idle end it was told
+	sent client.State // last
+	idle time.Time    // when its session ends if it stays unused
 }
 
 func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan struct{}) {
@@ -57,19 +57,19 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 	if f.tell(f.states.Of(ctx, f.Token, ans), ans) != nil {
 		return
 	}
-	for f.told.State != client.Over {
-		look.Reset(f.nextLook(ans))
+	for f.sent.State != client.Over {
+		look.Reset(f.nextCheck(ans))
 		var err error
 		select {
 		case <-news:
-			ans, err = f.look(ctx)
-			if err == nil && f.told.State != client.Over {
+			ans, err = f.check(ctx)
+			if err == nil && f.sent.State != client.Over {
 				err = f.out.Changed()
 			}
 		case <-look.C:
-			ans, err = f.look(ctx)
+			ans, err = f.check(ctx)
 		case <-heart.C:
-			if ans, err = f.look(ctx); err == nil {
+			if ans, err = f.check(ctx); err == nil {
 				err = f.out.Beat()
 			}
 		case <-ctx.Done():
@@ -83,31 +83,31 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 	}
 }
 
-// look asks again and tells what is new.
-func (f *following) look(ctx context.Context) (authority.Answer, error) {
+// check checks the session again and sends its state if that has changed.
+func (f *following) check(ctx context.Context) (authority.Answer, error) {
 	ans := f.Authority.Check(ctx, f.Credential)
 	s := f.states.Of(ctx, f.Token, ans)
-	warns := s.State == client.Live && s.WarnIn == 0 && f.told.WarnIn > 0
-	if s.State == f.told.State && ans.IdleAt().Equal(f.idle) && !warns {
+	warns := s.State == client.Live && s.WarnIn == 0 && f.sent.WarnIn > 0
+	if s.State == f.sent.State && ans.IdleAt().Equal(f.idle) && !warns {
 		return ans, nil
 	}
 	return ans, f.tell(s, ans)
 }
 
 func (f *following) tell(s client.State, ans authority.Answer) error {
-	f.told, f.idle = s, ans.IdleAt()
+	f.sent, f.idle = s, ans.IdleAt()
 	return f.out.State(s)
 }
 
-// nextLook is when the state may change without an event: the warning's
-// moment, the idle or the absolute end.
-func (f *following) nextLook(ans authority.Answer) time.Duration {
-	if f.told.State != client.Live {
-		return closeLook
+// nextCheck is when the state may change without an event: at the warning, or when the
+// idle or the absolute timeout has passed.
+func (f *following) nextCheck(ans authority.Answer) time.Duration {
+	if f.sent.State != client.Live {
+		return recheckEvery
 	}
 	warn, end := f.states.TimeLeft(ans)
 	if warn > 0 {
 		return warn
 	}
-	return min(end, closeLook)
+	return min(end, recheckEvery)
 }

@@ -1,10 +1,10 @@
-// Package stream tells open pages and apps how their session fares: at once
-// when they ask, and as server-sent events until the session ends. Apps that
-// check sessions in their own process follow the event log itself (events.go).
+// Package stream sends open pages and apps the state of their session: once, or as
+// server-sent events until the session ends. Apps that check sessions in their own
+// process follow the event log itself (events.go).
 //
-// It owns the shape and the manners of those answers. It decides nothing: each
-// time it is woken it asks the authority again, so a lost wake-up costs time
-// and never truth. Nothing here counts as activity.
+// It owns the format and timing of those answers. It decides nothing: it asks the
+// authority again each time it is woken, so a lost wake-up only delays the answer.
+// Nothing here counts as activity.
 package stream
 
 import (
@@ -18,16 +18,15 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Deps are what a Stream is made of. All fields are needed.
+// Deps of a Stream. All fields are required.
 type Deps struct {
 	Authority *authority.Authority
 	Clients   *oauth.Registry
 	Browser   web.Browser // recognises browsers' pairs of cookies
 	Now       func() time.Time
 	// Done closes when the server begins to stop: open streams then end.
-	Done <-chan struct{}
-	// Surface is how calls of programs fail.
-	Surface web.Surface
+	Done    <-chan struct{}
+	Surface web.Surface // answers errors
 }
 
 // Stream serves states and streams.
@@ -38,7 +37,7 @@ type Stream struct {
 	open   map[holder]int
 }
 
-// holder is whom a stream is for.
+// holder is whose streams are counted together.
 type holder struct {
 	session exeunt.SessionID
 	app     exeunt.AppSessionID
@@ -46,10 +45,10 @@ type holder struct {
 }
 
 const (
-	// maxOpen bounds the streams of one session. Browsers share one between
-	// tabs, apps one between pages.
+	// maxOpen bounds the streams of one session. Tabs of a browser share one, and
+	// pages of an app share one.
 	maxOpen = 16
-	// maxReaders bounds those of one client, which has one for each process.
+	// maxReaders bounds the readers of one client, which has one for each process.
 	maxReaders = 256
 )
 
@@ -58,20 +57,20 @@ func New(d Deps) *Stream {
 	return &Stream{Deps: d, states: web.States{Authority: d.Authority, Now: d.Now}, open: map[holder]int{}}
 }
 
-// MountBrowser serves the stream for pages, which come with a pair of cookies.
-// (Their states and notes of activity are pages' own.)
+// MountBrowser serves the stream for pages, which send a pair of cookies. (Package
+// pages serves their states and activity.)
 func (s *Stream) MountBrowser(m *http.ServeMux) {
 	m.HandleFunc("GET /session/stream", s.follow(s.fromBrowser))
 }
 
-// MountBearer serves the addresses for apps, which come with a bearer token.
+// MountBearer serves the addresses for apps, which send a bearer token.
 func (s *Stream) MountBearer(m *http.ServeMux) {
 	m.HandleFunc("GET /api/v1/session/state", s.answer(s.fromBearer))
 	m.HandleFunc("GET /api/v1/session/stream", s.follow(s.fromBearer))
 	m.Handle("GET /api/v1/events", s.Surface.Handle(s.events))
 }
 
-// asker is who asks, as one kind of caller shows it.
+// asker reads the credential of one kind of caller and checks it.
 type asker func(r *http.Request) (authority.Credential, authority.Answer)
 
 func (s *Stream) fromBrowser(r *http.Request) (authority.Credential, authority.Answer) {
@@ -84,7 +83,7 @@ func (s *Stream) fromBearer(r *http.Request) (authority.Credential, authority.An
 	return c, s.Authority.Check(r.Context(), c)
 }
 
-// answer tells the state once.
+// answer sends the state once.
 func (s *Stream) answer(who asker) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c, ans := who(r)
@@ -92,7 +91,7 @@ func (s *Stream) answer(who asker) http.HandlerFunc {
 	}
 }
 
-// enter counts a stream in, unless its holder has too many.
+// enter counts a stream, unless its holder has too many.
 func (s *Stream) enter(h holder, most int) (leave func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

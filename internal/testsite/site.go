@@ -1,5 +1,5 @@
-// Package testsite is a real authority behind real HTTP, for the tests of what
-// apps are built on. It decides nothing; only tests may import it.
+// Package testsite is a real authority behind real HTTP, for the tests of the SDK. It
+// decides nothing; only tests may import it.
 package testsite
 
 import (
@@ -19,16 +19,16 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Site is a real authority behind real HTTP, under a name that only the SDK's
-// own transport resolves.
+// Site is a real authority behind real HTTP, under a name that only the SDK's own
+// transport resolves.
 type Site struct {
 	*testnode.Node
 	Server  *httptest.Server
 	Client  *client.Client
-	Streams atomic.Int32 // upstream streams, all told
-	Opened  chan struct{}
-	Away    atomic.Bool  // the authority does not answer
-	Gates   atomic.Int32 // questions at the gate
+	Streams atomic.Int32  // how many were opened at the authority
+	Opened  chan struct{} // receives when one is opened
+	Away    atomic.Bool   // the authority does not answer
+	Gates   atomic.Int32  // requests to the gate
 }
 
 // Localhost is a server's address under a name below localhost.
@@ -37,7 +37,8 @@ func Localhost(s *httptest.Server, name string) string {
 	return "http://" + name + ".localhost:" + u.Port()
 }
 
-// New returns a site where Chirp and another app come back to an address.
+// New returns a site with two clients, Chirp and another, that both use the
+// redirect URI.
 func New(t *testing.T, redirectURI string) *Site {
 	t.Helper()
 	s := &Site{Opened: make(chan struct{}, 64)}
@@ -49,8 +50,10 @@ func New(t *testing.T, redirectURI string) *Site {
 	door := gate.New(s.Authority, s.OAuth.Registry)
 	mux.HandleFunc("/gate", func(w http.ResponseWriter, r *http.Request) { s.Gates.Add(1); door.ServeHTTP(w, r) })
 	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, OAuth: s.OAuth, Log: s.Log}).Mount(mux)
-	streams := stream.New(stream.Deps{Authority: s.Authority, Clients: s.OAuth.Registry, Now: s.Now, Done: done, Surface: web.Surface{Fail: api.Fail, Log: s.Log}})
-	streams.MountBearer(mux)
+	stream.New(stream.Deps{
+		Authority: s.Authority, Clients: s.OAuth.Registry, Now: s.Now, Done: done,
+		Surface: web.Surface{Fail: api.Fail, Log: s.Log},
+	}).MountBearer(mux)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Away.Load() {
 			panic(http.ErrAbortHandler) // cuts the connection without an answer

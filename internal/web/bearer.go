@@ -10,10 +10,9 @@ import (
 
 // Bearer returns the credential that a request carries in its Authorization header
 // (RFC 6750 section 2.1); the scheme's name is case-insensitive (RFC 9110
-// section 11.1). It is read from the header only: a token does not belong into
-// an address. Two Authorization headers are refused, because nobody can say
-// which of them is meant. It is the zero Credential when there is none. Bearer
-// allocates nothing.
+// section 11.1). It reads the header only, because a token does not belong in an
+// address. Two Authorization headers are refused, because nobody can say which one
+// is right. It is the zero Credential when there is none. Bearer allocates nothing.
 func Bearer(r *http.Request) authority.Credential {
 	const scheme = "Bearer "
 	given := r.Header["Authorization"]

@@ -11,24 +11,24 @@ import (
 	"github.com/exeunt/exeunt/internal/keys"
 )
 
-// The browser's credential is a pair. The first half is the token, out of
-// reach of scripts, so injected script cannot carry the session away. The
-// second is made from the first and readable, so that "Sign out" can lock the
-// browser by deleting it even without network. Names begin with __Host-, so
-// no sibling site can plant one (RFC 6265bis section 4.1.3.2).
+// The browser's credential is a pair of cookies. The first half is the token, which
+// scripts cannot read, so injected script cannot steal the session. The second is
+// made from the first and readable, so that "Sign out" can delete it even without
+// network. Names begin with __Host-, so no sibling site can set one (RFC 6265bis
+// section 4.1.3.2).
 const (
 	cookiePair   = "__Host-exeunt-" // with the slot's number
 	cookieNotice = "__Host-exeunt-notice"
-	// cookieTicket is there while the browser holds a sign-out ticket that has not
-	// been delivered. Nothing makes tickets yet.
+	// cookieTicket is set while the browser holds a sign-out ticket that has not
+	// been delivered. Nothing issues tickets yet.
 	cookieTicket = "__Host-exeunt-ticket"
 )
 
-// Slot is the place of one account in a browser. Each has a pair of its own.
+// Slot is the place of one account in a browser. Each has its own pair of cookies.
 type Slot uint8
 
 const (
-	// FirstSlot is the only one in use.
+	// FirstSlot is the only slot in use.
 	FirstSlot Slot = 0
 	slots     Slot = 5
 )
@@ -36,13 +36,13 @@ const (
 func (s Slot) token() string { return cookiePair + strconv.Itoa(int(s)) }
 func (s Slot) here() string  { return s.token() + "-here" }
 
-// Presented is what a browser presented in a slot as its credential: a pair, an
-// incomplete one, which is a token without its partner, or neither.
+// Presented is the credential that a browser presented in a slot: a pair, an
+// incomplete credential, which is a token without its second half, or neither.
 type Presented struct {
 	Slot Slot
 	authority.Credential
-	// Garbage: something, but no credential: cut, changed, foreign, doubled, or
-	// the readable half alone.
+	// Garbage: there are cookies, but no credential: they are truncated, changed,
+	// foreign, ambiguous, or the readable half alone.
 	Garbage bool
 }
 
@@ -55,8 +55,8 @@ type Cookies struct {
 	Notices *keys.Ring // signs notices
 }
 
-// Read returns what the browser presented in a slot. It never fails: whatever
-// arrives is nothing, garbage, a pair or half of one.
+// Read returns what the browser presented in a slot: nothing, garbage, a pair or an
+// incomplete credential.
 func (c Cookies) Read(r *http.Request, s Slot) Presented {
 	text, ok := single(r, s.token())
 	here, okHere := single(r, s.here())
@@ -74,10 +74,9 @@ func (c Cookies) Read(r *http.Request, s Slot) Presented {
 	return Presented{Slot: s, Credential: authority.Credential{Token: token, Use: use}}
 }
 
-// single returns the one value of a cookie, "" when there is none, and false
-// when there are several that differ, since then nobody can say which is ours,
-// or when there is one with bytes that no cookie of ours has: net/http passes
-// over such a cookie as if it were not there.
+// single returns the value of a cookie, "" when there is none. It returns false when
+// several differ, because nobody can say which one is ours, and when net/http skips
+// a cookie of that name because of bytes that ours never have.
 func single(r *http.Request, name string) (value string, ok bool) {
 	found := r.CookiesNamed(name)
 	for i, c := range found {
@@ -96,9 +95,9 @@ func single(r *http.Request, name string) (value string, ok bool) {
 	return value, true
 }
 
-// SetPair hands the credential to the browser, in a slot. On a shared computer it has no
-// expiry, so that it goes when the browser closes; elsewhere it outlives the
-// browser, and the server's own limits decide.
+// SetPair gives the browser the credential of a slot. On a shared computer the cookies
+// have no expiry, so that they go when the browser closes; elsewhere they survive
+// that, and the server's own limits decide.
 func (c Cookies) SetPair(w http.ResponseWriter, s Slot, t exeunt.Token, kind exeunt.SessionKind, life time.Duration) {
 	age := 0
 	if kind == exeunt.KindKept {
@@ -108,11 +107,10 @@ func (c Cookies) SetPair(w http.ResponseWriter, s Slot, t exeunt.Token, kind exe
 	http.SetCookie(w, hostCookie(s.here(), c.Pairs.Half(t), age, false))
 }
 
-// Forget tells the browser to drop the credential in a slot, by name, and with it
-// what this origin stores. It is sent only with an ending that has been recorded, or
-// to a browser that holds nothing usable there. It does not send Clear-Site-Data:
-// "cookies", which in Chromium deletes the cookies of every site under the same
-// registrable domain.
+// Forget tells the browser to delete the credential of a slot by name, and the
+// origin's storage. Call it only after an ending has been recorded, or if the browser
+// has nothing usable there. It does not send Clear-Site-Data: "cookies", with which
+// Chromium deletes the cookies of every site under the same registrable domain.
 func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, s Slot) {
 	http.SetCookie(w, hostCookie(s.token(), "", -1, true))
 	http.SetCookie(w, hostCookie(s.here(), "", -1, false))
@@ -121,8 +119,8 @@ func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, s Slot) {
 	}
 }
 
-// othersNeedStorage reports whether what this origin stores is not the slot's
-// alone: another account is signed in, or a sign-out ticket waits in it.
+// othersNeedStorage reports whether the origin's storage must stay, because another
+// account is signed in or a sign-out ticket waits there.
 func othersNeedStorage(r *http.Request, s Slot) bool {
 	for other := range slots {
 		if other != s && len(r.CookiesNamed(other.token())) > 0 {
@@ -133,23 +131,25 @@ func othersNeedStorage(r *http.Request, s Slot) bool {
 }
 
 func hostCookie(name, value string, maxAge int, httpOnly bool) *http.Cookie {
-	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: httpOnly, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge,
+		Secure: true, HttpOnly: httpOnly, SameSite: http.SameSiteLaxMode,
+	}
 }
 
-// noticeLife is how long the page after a sign-out can be reloaded and still
-// tell what was done.
+// noticeLife is how long the page after a sign-out can be reloaded and still say what
+// was done.
 const noticeLife = 5 * time.Minute
 
-// LeaveNotice leaves a note in the browser for the next page to read: what was
-// just done. It names nobody, goes when the browser closes, and is believed for
-// noticeLife. The text is signed, because a page that says "signed out" must
-// not say it on a stranger's word.
+// LeaveNotice leaves a notice in the browser that tells the next page what was done.
+// It names nobody, goes when the browser closes, and is valid for noticeLife. It is
+// signed, so that nobody else can make a page say "signed out".
 func (c Cookies) LeaveNotice(w http.ResponseWriter, text string, now time.Time) {
 	dated := strconv.FormatInt(now.UnixMilli(), 36) + "." + text
 	http.SetCookie(w, hostCookie(cookieNotice, c.Notices.Code(dated)+"."+dated, 0, true))
 }
 
-// ReadNotice returns the note, or "" when there is none of ours or it is old.
+// ReadNotice returns the notice, or "" when there is none, or it is forged or old.
 func (c Cookies) ReadNotice(r *http.Request, now time.Time) string {
 	v, ok := single(r, cookieNotice)
 	if !ok {
@@ -167,7 +167,7 @@ func (c Cookies) ReadNotice(r *http.Request, now time.Time) string {
 	return text
 }
 
-// ClearNotice removes the note.
+// ClearNotice removes the notice.
 func (c Cookies) ClearNotice(w http.ResponseWriter) {
 	http.SetCookie(w, hostCookie(cookieNotice, "", -1, true))
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Handler is an http.Handler that returns what went wrong instead of writing
-// it. It must not have written anything when it returns an error.
+// Handler is an http.Handler that returns errors instead of writing them. It must not
+// have written anything when it returns an error.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// Surface turns handlers into http.Handlers of one kind: pages fail as pages,
-// the API fails as problem documents.
+// Surface turns handlers into http.Handlers that answer errors in one way: pages with
+// a page, the API with a problem document.
 type Surface struct {
 	// Fail writes the answer to an error, with the given status.
 	Fail func(w http.ResponseWriter, r *http.Request, status int, err error)
@@ -31,12 +31,13 @@ func (s Surface) Handle(h Handler) http.Handler {
 	})
 }
 
-// Answer answers with an error. What people may not read is logged here, once,
-// and reaches them only as a request id.
+// Answer answers with an error. An error that people may not read is logged here,
+// once, and people get only the request id.
 func (s Surface) Answer(w http.ResponseWriter, r *http.Request, err error) {
 	status := StatusOf(err)
 	if status >= 500 {
-		s.Log.Log(r.Context(), LogLevel(status), "request failed", "request", RequestID(r.Context()), "method", r.Method, "route", r.Pattern, "status", status, "err", err)
+		s.Log.Log(r.Context(), LogLevel(status), "request failed", "request", RequestID(r.Context()),
+			"method", r.Method, "route", r.Pattern, "status", status, "err", err)
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
@@ -47,8 +48,8 @@ func (s Surface) Answer(w http.ResponseWriter, r *http.Request, err error) {
 	s.Fail(w, r, status, err)
 }
 
-// LogLevel is the level at which a failure is logged: that the store is away is
-// said once where it is noticed, and is no fault of each request that meets it.
+// LogLevel is the level of a failed request's log line. An unreachable store is an
+// error where it is noticed, and only a warning for each request that it affects.
 func LogLevel(status int) slog.Level {
 	if status == http.StatusServiceUnavailable {
 		return slog.LevelWarn
@@ -56,8 +57,8 @@ func LogLevel(status int) slog.Level {
 	return slog.LevelError
 }
 
-// RetryAfter returns for how many seconds an error asks its reader to wait, and
-// 0 for errors that do not. It is rounded up: a retry on the second succeeds.
+// RetryAfter returns how many seconds to wait before trying again, and 0 for other
+// errors. It rounds up, so that a retry on the second succeeds.
 func RetryAfter(err error) int {
 	var throttled *exeunt.ThrottledError
 	if !errors.As(err, &throttled) {
@@ -66,11 +67,11 @@ func RetryAfter(err error) int {
 	return int((throttled.RetryAfter + time.Second - 1) / time.Second)
 }
 
-// ErrMethod says that an address does not answer to a method.
+// ErrMethod says that an address does not support a method.
 var ErrMethod = errors.New("method not allowed")
 
-// statuses maps the errors that people may read to HTTP. What is not here and
-// not a FieldError or ThrottledError is a fault of ours: 500.
+// statuses maps the errors that people may read to HTTP. Any other error, except a
+// FieldError or ThrottledError, is our fault: 500.
 var statuses = []struct {
 	err    error
 	status int

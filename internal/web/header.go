@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// Secure sets the headers that every answer of a surface carries (OWASP ASVS
-// 5.0, 3.4). Pages that send a form to another origin replace the policy with
-// FormPolicy.
+// Secure sets the headers of every answer of a surface (OWASP ASVS 5.0, 3.4). Pages
+// that send a form to another origin replace the policy with FormPolicy.
 func Secure(tls bool, next http.Handler) http.Handler {
 	policy := FormPolicy()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		// Other sites learn nothing of where somebody was; our own need the
-		// Origin header, which no-referrer would blank on form posts.
+		// Other sites must not learn which page somebody came from. no-referrer
+		// would also remove the Origin header from our own form posts.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -27,12 +26,12 @@ func Secure(tls bool, next http.Handler) http.Handler {
 	})
 }
 
-// FormPolicy is the content security policy, with the origins besides our own
-// that a form's answer may redirect to (Chromium applies form-action to
-// redirects too).
+// FormPolicy is the content security policy, with other origins that a form's answer
+// may redirect to (Chromium applies form-action to redirects too).
 func FormPolicy(origins ...string) string {
+	actions := strings.Join(append([]string{"'self'"}, origins...), " ")
 	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-		"form-action " + strings.Join(append([]string{"'self'"}, origins...), " ") + "; frame-ancestors 'none'; base-uri 'none'"
+		"form-action " + actions + "; frame-ancestors 'none'; base-uri 'none'"
 }
 
 // NoStore keeps an answer out of every cache (OWASP ASVS 5.0, 14.3.2).

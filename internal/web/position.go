@@ -7,9 +7,8 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
-// Position is a node's place in the log as verifiers are told of it. The age is
-// rounded up: whoever reckons with it must never take the node for fresher than
-// it is.
+// Position is a node's position in the log for verifiers. The age is rounded up, so
+// that no verifier takes the node for fresher than it is.
 func Position(p authority.Position, now time.Time) client.Position {
 	age := (p.Age + time.Millisecond - 1) / time.Millisecond
 	at := client.Place{Epoch: p.Epoch, Seq: p.Seq, Digest: p.Digest}

@@ -18,15 +18,15 @@ import (
 
 type requestIDKey struct{}
 
-// RequestID returns the id that pages, problem documents and the log name a
-// request by, or "" outside WithRequestID.
+// RequestID returns the id of a request in pages, problem documents and the log, or ""
+// outside WithRequestID.
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
 }
 
-// WithRequestID gives each request an id. One that a client sends is not
-// taken: it could be made to look like another's.
+// WithRequestID gives each request an id. It ignores one that a client sends, which
+// could imitate another request's.
 func WithRequestID(next http.Handler) http.Handler {
 	enc := base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,16 +54,16 @@ func (s Surface) Recover(next http.Handler) http.Handler {
 	})
 }
 
-// Peers decides who may speak to this node without TLS and whose word about
-// the client's address is taken.
+// Peers decides which peers may connect to this node without TLS, and which may say
+// what the client's address is.
 type Peers struct {
-	// Trusted are the proxies that terminate TLS. Empty when this node does.
+	// Trusted are the proxies that terminate TLS. Empty if this node does.
 	Trusted []netip.Prefix
 }
 
-// Address returns the address the request came from: the peer's, or when the
-// peer is a trusted proxy the last one in X-Forwarded-For that is not. It is
-// the zero Addr when it cannot be told.
+// Address returns the address the request came from: the peer's, or if the peer is a
+// trusted proxy, the last one in X-Forwarded-For that is no trusted proxy. It is the
+// zero Addr when it is unknown.
 func (p Peers) Address(r *http.Request) netip.Addr {
 	peer := remoteAddr(r)
 	if !p.trusts(peer) {
@@ -73,7 +73,7 @@ func (p Peers) Address(r *http.Request) netip.Addr {
 	for i := len(hops) - 1; i >= 0; i-- {
 		a, err := hopAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
-			break // what stands before a hop that lies cannot be believed either
+			break // nothing before an invalid hop can be trusted
 		}
 		if a = a.Unmap(); !p.trusts(a) {
 			return a
@@ -111,10 +111,10 @@ func (p Peers) trusts(a netip.Addr) bool {
 	return false
 }
 
-// Only refuses requests without TLS that do not come through a trusted proxy:
-// their cookies and passwords would travel in the clear. Each address that is
-// refused is logged once, up to maxRefused of them: one may be the very proxy
-// that the configuration should have named.
+// Only refuses requests without TLS that do not come through a trusted proxy, because
+// their cookies and passwords would be sent unencrypted. It logs each refused address
+// once, up to maxRefused addresses: one may be the proxy that is missing in the
+// configuration.
 func (p Peers) Only(log *slog.Logger, next http.Handler) http.Handler {
 	var mu sync.Mutex
 	seen := map[netip.Addr]bool{}
@@ -130,9 +130,10 @@ func (p Peers) Only(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if peer := remoteAddr(r); r.TLS == nil && !p.trusts(peer) {
 			if first(peer) {
-				log.Warn("refused a request that came without TLS and through no trusted proxy; if this is the proxy, add it to trusted_proxies", "address", peer)
+				log.Warn("refused a request without TLS that did not come through a trusted proxy; "+
+					"if this is the proxy, add it to trusted_proxies", "address", peer)
 			}
-			http.Error(w, "This address answers only through its own proxy. Nothing was done.", http.StatusForbidden)
+			http.Error(w, "This address answers only through its own proxy.", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -141,16 +142,17 @@ func (p Peers) Only(log *slog.Logger, next http.Handler) http.Handler {
 
 const maxRefused = 100
 
-// OnlyHost answers 421 (RFC 9110 section 15.5.20) to requests for another host
-// than ours. A page of another name that has been pointed at this address must
-// not be able to speak to us as if it were us. home is our address if it may be
-// told to somebody on this very machine, as in development; "" tells nobody.
+// OnlyHost answers 421 (RFC 9110 section 15.5.20) to requests for another host than
+// ours, so that a page of another name that resolves to this address cannot act as
+// our own (DNS rebinding). home is our address, which is told to somebody on this
+// machine, as in development; "" if it is told to nobody.
 func OnlyHost(host, home string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.EqualFold(r.Host, host) {
-			text := "There is no such site at this address. Check the address; nothing was done."
+			text := "There is no such site at this address. Check the address."
 			if home != "" && remoteAddr(r).IsLoopback() {
-				text = "This site answers only at " + home + "/ and under no other name, because browsers keep its cookies by name. Open that address; nothing was done."
+				text = "This site answers only at " + home + "/ and under no other name, because browsers store its " +
+					"cookies by name. Open that address."
 			}
 			http.Error(w, text, http.StatusMisdirectedRequest)
 			return
@@ -159,28 +161,28 @@ func OnlyHost(host, home string, next http.Handler) http.Handler {
 	})
 }
 
-// SameOrigin refuses requests that another site, or a sibling of this one,
-// made a browser send (OWASP ASVS 5.0, 3.5.1). Unlike plain
-// http.CrossOriginProtection it also refuses state-changing requests that carry
-// neither Sec-Fetch-Site nor Origin, since every browser that can hold our
-// cookies sends one of them, and those whose Origin is our host under another
-// scheme: a page that came over plain http may be anybody's.
+// SameOrigin refuses requests that another site, or a sibling of this one, made a
+// browser send (OWASP ASVS 5.0, 3.5.1). Unlike plain http.CrossOriginProtection it
+// also refuses state-changing requests with neither Sec-Fetch-Site nor Origin,
+// because every browser that stores our cookies sends one of them, and those whose
+// Origin is our host under another scheme: anybody may have changed a page that came
+// over plain http.
 func SameOrigin(s Surface, origin string, next http.Handler) http.Handler {
-	return unforged(s, origin, func(r *http.Request) bool {
+	return refuseForged(s, origin, func(r *http.Request) bool {
 		return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") == origin
 	}, next)
 }
 
-// NotCrossOrigin is SameOrigin for calls that carry a bearer token: programs
-// that are no browsers send neither header, and a forged request has no token.
+// NotCrossOrigin is SameOrigin for calls with a bearer token: programs other than
+// browsers send neither header, and a forged request has no token.
 func NotCrossOrigin(s Surface, origin string, next http.Handler) http.Handler {
-	return unforged(s, origin, func(*http.Request) bool { return true }, next)
+	return refuseForged(s, origin, func(*http.Request) bool { return true }, next)
 }
 
-func unforged(s Surface, origin string, may func(*http.Request) bool, next http.Handler) http.Handler {
+func refuseForged(s Surface, origin string, may func(*http.Request) bool, next http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	if err := p.AddTrustedOrigin(origin); err != nil {
-		s.Log.Error("the public address is no origin", "origin", origin, "err", err)
+		s.Log.Error("invalid public address: use a scheme and a host", "origin", origin, "err", err)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Method {
@@ -193,7 +195,7 @@ func unforged(s Surface, origin string, may func(*http.Request) bool, next http.
 			return
 		}
 		if !may(r) {
-			s.Answer(w, r, fmt.Errorf("%w (it does not name our origin)", exeunt.ErrForged))
+			s.Answer(w, r, fmt.Errorf("%w (it did not send our origin)", exeunt.ErrForged))
 			return
 		}
 		next.ServeHTTP(w, r)

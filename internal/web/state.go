@@ -10,14 +10,14 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
-// States tells open pages what they may show, and for how long.
+// States says what open pages may show, and for how long.
 type States struct {
 	Authority *authority.Authority
 	Now       func() time.Time
 }
 
-// Of says what an answer means for a page, and when it has ended asks why.
-// Asking is no activity.
+// Of returns the state of a session for a page, and why the session ended if it has.
+// It does not count as activity.
 func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) client.State {
 	switch ans.State {
 	case authority.Usable:
@@ -27,13 +27,13 @@ func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) cl
 	case authority.NoSuch, authority.WrongUse, authority.Incomplete:
 		return client.State{State: client.Over}
 	}
-	at, reason, known, err := s.Authority.WhyEnded(ctx, t)
+	at, reason, found, err := s.Authority.WhyEnded(ctx, t)
 	if ans.State == authority.TimedOut && (err != nil || reason == "") {
-		// Its time has run out and the store has not ruled yet: not live, and
-		// not yet known to have ended either. The page asks again in a moment.
+		// Its time has run out, and the store has not decided yet whether it has
+		// ended. The page asks again in a moment.
 		return client.State{State: client.Unknown}
 	}
-	if err != nil || !known {
+	if err != nil || !found {
 		return client.State{State: client.Over}
 	}
 	return client.State{State: client.Over, Reason: string(reason), At: at.UTC().Truncate(time.Millisecond)}
@@ -48,9 +48,8 @@ func (s States) live(ans authority.Answer) client.State {
 	return client.State{State: client.Live, Session: id, WarnIn: warn, IdleIn: end}
 }
 
-// TimeLeft is how long until a page warns, and until the session ends if it
-// stays unused. The absolute end comes without a warning of its own; near it,
-// the end that pages count down to is the absolute one.
+// TimeLeft is how long until a page warns, and until the session ends if it stays
+// unused: at its idle or its absolute timeout, whichever comes first.
 func (s States) TimeLeft(ans authority.Answer) (warn, end time.Duration) {
 	at := ans.IdleAt()
 	if e := ans.ExpiresAt(); e.Before(at) {

@@ -13,17 +13,17 @@ import (
 type Visitor struct {
 	Presented
 	Answer  authority.Answer // NoSuch without a token
-	Profile exeunt.Profile   // of who is signed in, once Introduced
+	Profile exeunt.Profile   // of the person who is signed in, after Introduced
 }
 
 // SignedIn reports whether the request may act for the account.
 func (v Visitor) SignedIn() bool { return v.Answer.Usable() }
 
-// Incomplete reports half of a credential whose session is alive.
+// Incomplete reports an incomplete credential whose session is usable.
 func (v Visitor) Incomplete() bool { return v.Answer.State == authority.Incomplete }
 
-// Indeterminate reports that there is a credential and neither memory nor the
-// store could tell what it is worth: the answer is 503, which is never "signed out".
+// Indeterminate reports that neither memory nor the store could tell whether the
+// credential is usable: the answer is 503, which does not mean signed out.
 func (v Visitor) Indeterminate() bool { return v.Answer.State == authority.Indeterminate }
 
 // Revocation ends the visitor's own session.
@@ -34,29 +34,31 @@ func (v Visitor) Revocation(why exeunt.Reason) exeunt.Revocation {
 
 // Actor returns the visitor as an actor.
 func (v Visitor) Actor(r *http.Request, p Peers) exeunt.Actor {
-	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: v.Answer.Account, Session: v.Answer.Session, Address: p.Address(r)}
+	return exeunt.Actor{
+		Kind: exeunt.ActorPerson, Account: v.Answer.Account, Session: v.Answer.Session, Address: p.Address(r),
+	}
 }
 
-// Browser tells visitors apart.
+// Browser finds out who a browser's request comes from.
 type Browser struct {
 	Authority *authority.Authority
 	Cookies   Cookies
 	Now       func() time.Time
 }
 
-// pairGrace is how young a pair may be and still travel one half at a time, or
-// after the pair that it replaces: a browser stores the two cookies of a sign-in
-// one after the other, and other tabs' requests may leave in between.
+// pairGrace is how long after a sign-in a browser may still send an incomplete
+// credential or the replaced pair: it stores the two cookies one after the other, and
+// other tabs may send requests in between.
 const pairGrace = 30 * time.Second
 
-// JustNow reports whether the browser may still be storing a pair that was handed
-// out at that time. Clearing cookies then might undo the sign-in.
+// JustNow reports whether the browser may still be storing a pair that was issued at
+// that time. Clearing cookies then might undo the sign-in.
 func (b Browser) JustNow(at time.Time) bool { return b.Now().Sub(at) <= pairGrace }
 
-// Visitor returns who the request comes from. An incomplete credential is
-// refused, and ends the session unless it was handed out just now: somebody
-// has deleted the partner to lock this browser, or has carried half of the
-// credential elsewhere. It is the one thing that reading a page may end.
+// Visitor returns who the request comes from. An incomplete credential is refused, and
+// ends the session unless it was issued just now: somebody has deleted the second half
+// to lock this browser, or has copied only the token. Reading a page ends a session in
+// no other case.
 func (b Browser) Visitor(r *http.Request) Visitor {
 	v := Visitor{Presented: b.Cookies.Read(r, FirstSlot), Answer: authority.Answer{State: authority.NoSuch}}
 	if v.Token.IsZero() {
@@ -69,8 +71,8 @@ func (b Browser) Visitor(r *http.Request) Visitor {
 	return v
 }
 
-// Introduced is the visitor with their profile. Somebody whose profile can
-// neither be found in memory nor read is somebody whom nobody can tell.
+// Introduced is the visitor with their profile. If the profile is not in memory and
+// cannot be read, the visitor is indeterminate.
 func (b Browser) Introduced(ctx context.Context, v Visitor) Visitor {
 	if !v.SignedIn() {
 		return v
@@ -82,8 +84,8 @@ func (b Browser) Introduced(ctx context.Context, v Visitor) Visitor {
 	return v
 }
 
-// FormSession checks that a form was rendered for the session that is active
-// now. A tab left over from another sign-in must change nothing.
+// FormSession checks that a form was rendered for the current session. A tab left
+// over from another sign-in must change nothing.
 func (v Visitor) FormSession(r *http.Request) error {
 	id, err := exeunt.ParseSessionID(r.PostFormValue("session"))
 	if err != nil || id != v.Answer.Session {
