@@ -23,7 +23,8 @@ import (
 
 func signedIn(t *testing.T, s *testsite.Site, handle string) (client.Secret, client.Session) {
 	t.Helper()
-	token, session, err := s.Client.SignIn(t.Context(), client.SignIn{Identifier: handle, Password: testnode.Password, Label: "Chirp on Pixel 8"})
+	token, session, err := s.Client.SignIn(t.Context(), client.SignIn{Identifier: handle, Password: testnode.Password,
+		Label: "Chirp on Pixel 8"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,8 @@ func TestCalls(t *testing.T) {
 	token, session := signedIn(t, s, "ada")
 	_, second := signedIn(t, s, "ada")
 	signedIn(t, s, "ada")
-	if cur, err := s.Client.Current(ctx, token); err != nil || cur.Session.ID != session.ID || cur.Account.Handle != "ada" {
+	if cur, err := s.Client.Current(ctx, token); err != nil || cur.Session.ID != session.ID ||
+		cur.Account.Handle != "ada" {
 		t.Errorf("%+v, %v", cur, err)
 	}
 	if err := s.Client.EndSession(ctx, token, second.ID, "key"); err != nil {
@@ -65,7 +67,8 @@ func TestCalls(t *testing.T) {
 	if !errors.Is(err, client.ErrSignedOut) || !errors.As(err, &p) || p.Ended == nil || p.Ended.Reason != "signed_out" {
 		t.Errorf("%v, %+v", err, p)
 	}
-	if _, _, err := s.Client.SignIn(ctx, client.SignIn{Identifier: "ada", Password: "wrong"}); client.CodeOf(err) != "wrong_credentials" || errors.Is(err, client.ErrSignedOut) {
+	if _, _, err := s.Client.SignIn(ctx, client.SignIn{Identifier: "ada",
+		Password: "wrong"}); client.CodeOf(err) != "wrong_credentials" || errors.Is(err, client.ErrSignedOut) {
 		t.Error(err)
 	}
 }
@@ -75,26 +78,32 @@ func TestCheck(t *testing.T) {
 	s.NewAccount(t, "ada")
 	token, session := signedIn(t, s, "ada")
 	p, err := s.Client.Check(t.Context(), token, false)
-	if err != nil || p.Handle != "ada" || p.Session != session.ID || p.AppSession != "" || !p.IdleAt.Equal(session.IdleAt) || p.IdleAt.Sub(p.WarnAt) != 2*time.Minute {
+	if err != nil || p.Handle != "ada" || p.Session != session.ID || p.AppSession != "" ||
+		!p.IdleAt.Equal(session.IdleAt) || p.IdleAt.Sub(p.WarnAt) != 2*time.Minute {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if st, err := s.Client.State(t.Context(), token); err != nil || st.State != client.Live || st.Session != session.ID {
+	if st, err := s.Client.State(t.Context(), token); err != nil || st.State != client.Live ||
+		st.Session != session.ID {
 		t.Errorf("%+v, %v", st, err)
 	}
 	s.Client.End(t.Context(), token)
 	_, err = s.Client.Check(t.Context(), token, false)
 	var ended *client.EndedError
-	if !errors.Is(err, client.ErrSignedOut) || !errors.As(err, &ended) || ended.Reason != "signed_out" || ended.At.IsZero() {
+	if !errors.Is(err, client.ErrSignedOut) || !errors.As(err, &ended) || ended.Reason != "signed_out" ||
+		ended.At.IsZero() {
 		t.Errorf("%v", err)
 	}
-	if st, err := s.Client.State(t.Context(), token); err != nil || st.State != client.Over || st.Reason != "signed_out" {
+	if st, err := s.Client.State(t.Context(), token); err != nil || st.State != client.Over ||
+		st.Reason != "signed_out" {
 		t.Errorf("%+v, %v", st, err)
 	}
 	s.Server.Close()
-	if _, err := s.Client.Check(t.Context(), token, false); !errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrSignedOut) {
+	if _, err := s.Client.Check(t.Context(), token, false); !errors.Is(err, client.ErrUnavailable) ||
+		errors.Is(err, client.ErrSignedOut) {
 		t.Error(err)
 	}
-	if st, err := s.Client.State(t.Context(), token); !errors.Is(err, client.ErrUnavailable) || st.State != client.Unknown {
+	if st, err := s.Client.State(t.Context(), token); !errors.Is(err, client.ErrUnavailable) ||
+		st.State != client.Unknown {
 		t.Errorf("%+v, %v", st, err)
 	}
 }
@@ -112,10 +121,17 @@ func TestAnswersFromInBetween(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang)
 	for name, in := range map[string]http.HandlerFunc{
-		"a captive portal's page": func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>Welcome to the train") },
-		"a proxy's 401":           func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401); fmt.Fprint(w, "no") },
-		"a proxy's 502":           func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(502) },
-		"a redirect":              func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) },
+		"a captive portal's page": func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, "<html>Welcome to the train")
+		},
+		"a proxy's 401": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(401)
+			fmt.Fprint(w, "no")
+		},
+		"a proxy's 502": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(502) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", 302)
+		},
 		"silence": func(w http.ResponseWriter, r *http.Request) {
 			select {
 			case <-hang:
@@ -127,7 +143,8 @@ func TestAnswersFromInBetween(t *testing.T) {
 		if _, err := c.Check(t.Context(), client.NewSecret("x"), false); !errors.Is(err, client.ErrUnavailable) {
 			t.Errorf("%s: Check: %v", name, err)
 		}
-		if st, err := c.State(t.Context(), client.NewSecret("x")); st.State != client.Unknown || !errors.Is(err, client.ErrUnavailable) {
+		if st, err := c.State(t.Context(), client.NewSecret("x")); st.State != client.Unknown ||
+			!errors.Is(err, client.ErrUnavailable) {
 			t.Errorf("%s: State: %+v %v", name, st, err)
 		}
 	}
@@ -135,7 +152,8 @@ func TestAnswersFromInBetween(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprint(w, `{"token":"exs_secret",`)
 	})
-	if _, _, err := c.SignIn(t.Context(), client.SignIn{}); !errors.Is(err, client.ErrUnavailable) || strings.Contains(err.Error(), "exs_") {
+	if _, _, err := c.SignIn(t.Context(), client.SignIn{}); !errors.Is(err, client.ErrUnavailable) ||
+		strings.Contains(err.Error(), "exs_") {
 		t.Errorf("half an answer: %v", err)
 	}
 	answer(func(w http.ResponseWriter, r *http.Request) { w.Write(bytes.Repeat([]byte(" "), 2<<20)) })
@@ -177,7 +195,8 @@ func TestNoAnswerFromInBetweenConfirmsASignOut(t *testing.T) {
 		}
 		_, many := c.EndSessions(t.Context(), client.NewSecret("x"), client.Everywhere, "")
 		for what, err := range map[string]error{
-			"End": c.End(t.Context(), client.NewSecret("x")), "EndSession": c.EndSession(t.Context(), client.NewSecret("x"), "ses_x", ""), "EndSessions": many,
+			"End": c.End(t.Context(), client.NewSecret("x")), "EndSession": c.EndSession(t.Context(),
+				client.NewSecret("x"), "ses_x", ""), "EndSessions": many,
 		} {
 			if err == nil {
 				t.Errorf("%s: %s takes it for a sign-out", name, what)
@@ -194,8 +213,10 @@ func TestNoAnswerFromInBetweenConfirmsASignOut(t *testing.T) {
 
 func TestNewRefusesPlainHTTPBeyondThisMachine(t *testing.T) {
 	for address, ok := range map[string]bool{
-		"https://id.example": true, "http://exeunt.localhost:8080": true, "http://127.0.0.1:1": true, "http://[::1]:1": true,
-		"http://id.example": false, "http://localhost.example": false, "ftp://id.example": false, "id.example": false, "https://u:p@id.example": false, "": false,
+		"https://id.example": true, "http://exeunt.localhost:8080": true, "http://127.0.0.1:1": true,
+		"http://[::1]:1":    true,
+		"http://id.example": false, "http://localhost.example": false, "ftp://id.example": false, "id.example": false,
+		"https://u:p@id.example": false, "": false,
 	} {
 		if _, err := client.New(address, client.Options{}); (err == nil) != ok {
 			t.Errorf("%q: %v", address, err)
@@ -213,10 +234,13 @@ func TestNoSecretPrints(t *testing.T) {
 		inner client.Secret
 		list  []client.Secret
 	}{secret, []client.Secret{secret}}
-	bodies := []any{client.SignedIn{Token: text}, client.SignIn{Password: text}, client.CodeExchange{Code: text, CodeVerifier: text}, client.CodeExchanged{Token: text}}
-	for _, v := range append(bodies, secret, &secret, hidden, &hidden, []client.Secret{secret}, map[string]client.Secret{"a": secret}, client.Sent(text)) {
+	bodies := []any{client.SignedIn{Token: text}, client.SignIn{Password: text},
+		client.CodeExchange{Code: text, CodeVerifier: text}, client.CodeExchanged{Token: text}}
+	for _, v := range append(bodies, secret, &secret, hidden, &hidden, []client.Secret{secret},
+		map[string]client.Secret{"a": secret}, client.Sent(text)) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-			if got := fmt.Sprintf(verb, v); strings.Contains(got, "Secret\"") || strings.Contains(got, text) || strings.Contains(got, fmt.Sprintf("%x", text)) {
+			if got := fmt.Sprintf(verb, v); strings.Contains(got, "Secret\"") || strings.Contains(got, text) ||
+				strings.Contains(got, fmt.Sprintf("%x", text)) {
 				t.Errorf("%s of %T prints %s", verb, v, got)
 			}
 		}
@@ -243,7 +267,8 @@ func TestNoSecretPrints(t *testing.T) {
 func TestStateOnTheWire(t *testing.T) {
 	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	for want, s := range map[string]client.State{
-		`{"state":"live","session":"ses_x","warnIn":0,"idleIn":1500}`:   {State: client.Live, Session: "ses_x", WarnIn: -time.Second, IdleIn: 1500 * time.Millisecond},
+		`{"state":"live","session":"ses_x","warnIn":0,"idleIn":1500}`: {State: client.Live, Session: "ses_x",
+			WarnIn: -time.Second, IdleIn: 1500 * time.Millisecond},
 		`{"state":"ended","reason":"idle","at":"2026-11-23T09:00:00Z"}`: {State: client.Over, Reason: "idle", At: at},
 		`{"state":"ended","reason":""}`:                                 {State: client.Over},
 		`{"state":"unknown"}`:                                           {},
@@ -343,7 +368,8 @@ func TestTokenFileSurvivesDamage(t *testing.T) {
 	kept := client.TokenFile{Dir: t.TempDir()}
 	kept.Save(token)
 	kept.Retire()
-	for name, junk := range map[string][]byte{"empty": nil, "binary": {0, 1, 2, 255}, "long": bytes.Repeat([]byte("a"), 1<<20), "two lines": []byte("a\nb")} {
+	for name, junk := range map[string][]byte{"empty": nil, "binary": {0, 1, 2, 255},
+		"long": bytes.Repeat([]byte("a"), 1<<20), "two lines": []byte("a\nb")} {
 		os.WriteFile(filepath.Join(kept.Dir, "token"), junk, 0o600)
 		os.WriteFile(filepath.Join(kept.Dir, "sign-out-junk"), junk, 0o600)
 		if _, err := kept.Load(); !errors.Is(err, client.ErrNoToken) {

@@ -20,7 +20,8 @@ func TestNumbersThatMeanNothing(t *testing.T) {
 	const most = math.MaxInt64
 	at := func(seq int64) Place { return Place{Epoch: "e", Seq: seq} }
 	for _, p := range []Position{
-		{Place: at(0), Age: 10_000_000_000_000}, {Place: at(0), Age: most / 500_000}, {Place: at(0), Age: -1}, {Place: at(most)}, {Place: at(-1)},
+		{Place: at(0), Age: 10_000_000_000_000}, {Place: at(0), Age: most / 500_000}, {Place: at(0), Age: -1},
+		{Place: at(most)}, {Place: at(-1)},
 		{Place: at(0), Now: most / 1000}, {Place: at(0), Now: -1}, {},
 	} {
 		for _, name := range []string{MessageSame, MessageReload, MessageBeat} {
@@ -54,7 +55,8 @@ func TestNumbersThatMeanNothing(t *testing.T) {
 func FuzzPlace(f *testing.F) {
 	for _, s := range []struct{ position, id, seq, digest string }{
 		{`{"epoch":"e1","seq":0}`, "1", "0", ""},
-		{`{"epoch":"e1","seq":7,"digest":"479426320405146d63af8b773e384ebd","age":3,"now":1}`, "7", "7", "479426320405146d63af8b773e384ebd"},
+		{`{"epoch":"e1","seq":7,"digest":"479426320405146d63af8b773e384ebd","age":3,"now":1}`, "7", "7",
+			"479426320405146d63af8b773e384ebd"},
 		{`{"epoch":"e1","seq":7,"digest":"a&after=9"}`, "7", "7", "a b"},
 		{`{"epoch":"e1&digest=x","seq":-1,"digest":null}`, "", "-1", "\x00"},
 		{`{"epoch":"","seq":1e3,"digest":7}`, "1e3", "9007199254740993", "é"},
@@ -71,18 +73,22 @@ func FuzzPlace(f *testing.F) {
 			if p.Epoch == "" || p.Seq < 0 || p.Seq > maxCount || len(p.Digest) > 64 {
 				t.Fatalf("%+v", p)
 			}
-			r, err := c.newRequest(t.Context(), request{method: http.MethodGet, path: "/api/v1/events", query: logQuery(p, time.Second)})
+			r, err := c.newRequest(t.Context(), request{method: http.MethodGet, path: "/api/v1/events",
+				query: logQuery(p, time.Second)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			q := r.URL.Query()
-			if got := (Place{q.Get("epoch"), p.Seq, q.Get("digest")}); got != p || q.Get("after") != fmt.Sprint(p.Seq) || len(q) != 4 {
+			if got := (Place{q.Get("epoch"), p.Seq, q.Get("digest")}); got != p ||
+				q.Get("after") != fmt.Sprint(p.Seq) || len(q) != 4 {
 				t.Fatalf("%+v is asked for as %q", p, r.URL.RawQuery)
 			}
 		}
-		in := messageOf(MessageLog, map[string]any{"seq": json.Number(strconv.Itoa(len(id))), "digest": digest, "kind": "ended", "scope": "account", "account": "acc_x", "generation": 1})
+		in := messageOf(MessageLog, map[string]any{"seq": json.Number(strconv.Itoa(len(id))), "digest": digest,
+			"kind": "ended", "scope": "account", "account": "acc_x", "generation": 1})
 		in.id = id
-		if m, err := logMessage(in); err == nil && (!validDigest(m.Event.Digest) || m.Event.Digest == "" || m.Event.Seq <= 0) {
+		if m, err := logMessage(in); err == nil && (!validDigest(m.Event.Digest) || m.Event.Digest == "" ||
+			m.Event.Seq <= 0) {
 			t.Fatalf("%+v", m.Event)
 		}
 		h := http.Header{}

@@ -10,7 +10,7 @@ import (
 // Session is one sign-in on one browser or app.
 type Session struct {
 	ID        string       `json:"id" doc:"Names the session; public, gives no access"`
-	Kind      string       `json:"kind" enum:"kept,shared,app" doc:"kept: a browser that stays signed in. shared: a shared computer's. app: an app"`
+	Kind      string       `json:"kind" enum:"kept,shared,app" doc:"kept: a person's own browser. shared: a shared computer's. app: an app"`
 	Label     string       `json:"label" doc:"Device and browser, or what the app called itself"`
 	Address   string       `json:"address" doc:"Network address it was started from"`
 	Methods   []string     `json:"methods" nullable:"false" doc:"How the person proved who they are: password"`
@@ -154,9 +154,9 @@ type LogEvent struct {
 	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
 	Account    string    `json:"account,omitempty"`
 	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
-	Session    string    `json:"session,omitempty" doc:"With session: the one that ended. With others: the one that did not"`
+	Session    string    `json:"session,omitempty" doc:"With session: it has ended. With others: it has not"`
 	AppSession string    `json:"app_session,omitempty" doc:"With session: only this app session of it ended"`
-	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions of an earlier one have ended. With others, session now has this one"`
+	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions of an earlier one ended"`
 }
 
 // EventKind says what happened.

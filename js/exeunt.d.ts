@@ -9,7 +9,7 @@ export interface Options {
   state: string;
   /** Event stream (text/event-stream) with `state` and `changed` events. Optional. */
   stream?: string;
-  /** POST `session`: somebody really used this page. */
+  /** POST `session`: a person used this page. */
   activity: string;
   /** The session this page was rendered for. */
   session: string;
@@ -32,7 +32,7 @@ export interface Handle {
   check(): Promise<void>;
   /** "Stay signed in". */
   stay(): Promise<void>;
-  /** Stops guarding, for a page that takes itself down. */
+  /** Stops guarding the page. */
   stop(): void;
 }
 
@@ -40,9 +40,9 @@ export interface Handle {
  * Guards this page. Load exeunt.css with it, send the page and the state
  * address with `Cache-Control: no-store`, and call it as early as possible.
  *
- * A page just loaded is shown, even if the state cannot be asked (a program may
- * block requests by scripts): the server has just rendered it for a live
- * session. From then on it is hidden whenever it is left, and shown again only
- * after a check. It throws nothing and stores nothing.
+ * A page that has just loaded is shown even if the server cannot be asked (an
+ * extension may block requests by scripts), because the server has rendered it for a
+ * live session. It is hidden whenever it is left, and shown again only after a check.
+ * guard throws nothing and stores nothing.
  */
 export function guard(options: Options): Handle;

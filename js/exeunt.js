@@ -1,7 +1,7 @@
-// Guards a signed-in page. The page is blanked ("veiled") at once when its
-// session ends anywhere, when it is left or hidden, and when the browser brings
-// it back; it is shown again only after the server has said that the same
-// session lives. When the server cannot be asked, a veiled page stays veiled.
+// Guards a signed-in page. The page is blanked ("veiled") at once when its session
+// ends anywhere, when it is left or hidden, and when the browser restores it. It is
+// shown again only after the server has said that the same session is live. While the
+// server cannot be asked, a veiled page stays veiled.
 //
 // Nothing is stored: no cookie, no web storage, no database.
 
@@ -11,14 +11,15 @@ import { Idle } from './idle.js';
 
 const english = {
   checking: 'Checking that you are still signed in…',
-  unknown: 'We cannot reach the server to check that you are still signed in, so this page stays hidden. We keep trying.',
+  unknown: 'We cannot reach the server to check that you are still signed in, so this page stays hidden. '
+    + 'We keep trying.',
   ended: 'You are no longer signed in here.',
   reload: 'Load the page again',
   signOut: 'Sign out',
 };
 
-/** A server that accepts and never answers counts as away. */
-const patience = 4000;
+/** A server that does not answer in time counts as unreachable. */
+const answerTimeout = 4000;
 const firstRetry = 1000;
 const lastRetry = 15000;
 /** How long a sign-out begun in another tab is waited for. */
@@ -44,8 +45,7 @@ class Guard {
     this.idle = new Idle(env, {
       note: () => this.note(false),
       ask: () => this.check(),
-      // Nobody has used the page for so long: what it shows is not left to
-      // whoever comes by while the server is asked.
+      // Nobody has used the page for a while: hide it while the server is asked.
       expire: () => { this.drop(); this.check(); },
       show: (ms) => this.o.warn.show?.(ms),
       hide: () => this.o.warn.hide?.(),
@@ -95,7 +95,7 @@ class Guard {
     this.undo.push(() => target.removeEventListener(name, listener));
   }
 
-  /** The page is left or hidden: whoever looks next must be checked first. */
+  /** The page is left or hidden: check before it is shown again. */
   away() {
     if (this.over) return;
     this.drop();
@@ -113,14 +113,13 @@ class Guard {
 
   drop() {
     this.veil.drop();
-    // An answer under way was asked for before the veil fell: it does not lift it.
+    // An answer that was requested before the page was veiled must not lift the veil.
     this.stale = this.asking;
   }
 
   /** Asks the server; one question at a time. */
   async check() {
-    if (this.over) return;
-    if (this.asking) return;
+    if (this.over || this.asking) return;
     this.env.clearTimeout(this.timer);
     this.asking = true;
     this.stale = false;
@@ -133,7 +132,7 @@ class Guard {
 
   async ask() {
     const abort = new AbortController();
-    const timer = this.env.setTimeout(() => abort.abort(), patience);
+    const timer = this.env.setTimeout(() => abort.abort(), answerTimeout);
     try {
       const response = await this.env.fetch(this.o.state, {
         cache: 'no-store', credentials: 'same-origin', redirect: 'error', signal: abort.signal,
@@ -150,7 +149,7 @@ class Guard {
     return { state: 'unknown' };
   }
 
-  /** Does what an answer asks for. */
+  /** Acts on an answer. */
   apply(answer) {
     if (this.over) return;
     if (answer.state === 'ended') {
@@ -169,7 +168,7 @@ class Guard {
     this.idle.arm(answer.warnIn, answer.idleIn);
     if (!this.veil.down || !this.visible || this.stale) return;
     if (this.env.now() < this.leavingUntil) {
-      // Another tab is signing out: the server may simply not have got to it.
+      // Another tab is signing out, and the server may not have done so yet.
       this.timer = this.env.setTimeout(() => this.check(), 300);
       return;
     }
@@ -187,14 +186,14 @@ class Guard {
     this.finish('ended', () => this.env.location.replace(this.o.ended));
   }
 
-  /** Another account or session is signed in here now: this page is not theirs. */
+  /** Another session is signed in here now, which must not see this page. */
   other() {
     this.finish('', () => this.env.location.reload());
   }
 
   finish(words, leave) {
-    // When this page is signing out itself, the answer to its own form says
-    // what was done; going elsewhere now would cut that off.
+    // If this page is signing out itself, the answer to its form says what was done.
+    // Navigating now would cancel it.
     const due = this.answerDue - this.env.now();
     this.leave = leave;
     this.veil.clear(due > 0 ? '' : words);
@@ -215,8 +214,8 @@ class Guard {
     const mine = message.session === this.o.session;
     switch (message.kind) {
       case 'state':
-        // Of another page's session it says nothing about this one: ask.
-        // A relayed "live" may be older than this page's veil: it lifts nothing.
+        // The state of another session says nothing about this one: check.
+        // A relayed "live" may be older than this page's veil and must not lift it.
         if (mine && message.answer.state !== 'live') this.apply(message.answer);
         else if (mine && !this.veil.down) this.idle.arm(message.answer.warnIn, message.answer.idleIn);
         else this.check();
@@ -236,7 +235,7 @@ class Guard {
     }
   }
 
-  /** Tells the server of real input; with `asked`, because a person said so. */
+  /** Reports input to the server; with `asked`, a person chose to stay signed in. */
   async note(asked) {
     if (this.over) return;
     this.idle.noted();
@@ -249,13 +248,13 @@ class Guard {
       if (response.ok) this.tell({ kind: 'active' });
       else asked = true;
     } catch {
-      // The state, asked next, tells what became of the session.
+      // A check will tell what has become of the session.
     }
     if (asked) await this.check();
   }
 }
 
-/** The browser this runs in; tests pass another. */
+/** The browser's own objects; tests pass others. */
 function browser() {
   return {
     window, document, location,

@@ -1,20 +1,20 @@
-// Activity and the idle warning. The server decides when a session is idle;
-// this tells it of real input and warns before the time.
+// Activity and the idle warning. The server decides when a session is idle; this
+// reports input to it and shows the warning.
 
 const minute = 60000;
 
 /** setTimeout fires at once beyond 2^31 ms (24.8 days); idle times may be longer. */
 const longest = 24 * 60 * minute;
 
-/** Real input only. Not "scroll": browsers fire it when they restore a page. */
+/** Input of a person. Not "scroll", which browsers fire when they restore a page. */
 const inputs = ['pointerdown', 'pointermove', 'keydown', 'touchstart', 'wheel'];
 
 export class Idle {
   /**
    * @param env the browser
-   * @param calls {note(), ask(), expire(), show(ms), hide(), may()}: tell the
-   *   server of input; ask for the state; the time is up as far as is known
-   *   here; show or hide the warning; may input count now
+   * @param calls {note(), ask(), expire(), show(ms), hide(), may()}: report input to
+   *   the server; ask for the state; the idle time has passed by this page's clock;
+   *   show or hide the warning; whether input counts now
    */
   constructor(env, calls) {
     this.env = env;
@@ -27,7 +27,7 @@ export class Idle {
     for (const name of inputs) env.document.addEventListener(name, this.onInput, { passive: true, capture: true });
   }
 
-  /** Takes what the server just said: how long until the warning and the end. */
+  /** Sets the timers: how long until the warning and the end, as the server says. */
   arm(warnIn, idleIn) {
     if (!Number.isFinite(warnIn) || !Number.isFinite(idleIn)) return;
     this.full = Math.max(this.full, idleIn);
@@ -56,11 +56,11 @@ export class Idle {
     for (const name of inputs) this.env.document.removeEventListener(name, this.onInput, { capture: true });
   }
 
-  /** At most one a minute; oftener only where a session may idle for less than four. */
+  /** Time between two reports: a minute, or a quarter of an idle timeout below four minutes. */
   get interval() { return this.full ? Math.min(minute, Math.max(this.full / 4, 1000)) : minute; }
 
   #input() {
-    // While the warning is up only its button counts: it is there to be answered.
+    // While the warning is shown only its button counts.
     if (this.warning || !this.calls.may()) return;
     if (this.env.now() - this.notedAt < this.interval) {
       this.pending = true;
@@ -70,7 +70,7 @@ export class Idle {
     this.calls.note();
   }
 
-  /** The time to warn: input not told of yet counts first, then the server is asked. */
+  /** The time to warn: report unreported input first, then ask the server. */
   async #due() {
     if (this.pending) {
       this.noted();

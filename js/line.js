@@ -1,6 +1,6 @@
-// The line to the server: one event stream for all tabs of this site in a
-// browser. Over HTTP/1.1 a browser opens six connections to a host; a stream
-// per tab would soon block everything else, the sign-out included.
+// The line to the server: one event stream for all tabs of this site in a browser.
+// Over HTTP/1.1 a browser opens at most six connections to a host; a stream per tab
+// would soon block all other requests, including the sign-out.
 
 const firstRetry = 1000;
 const lastRetry = 30000;
@@ -18,14 +18,14 @@ export class Line {
     this.wanted = false;
   }
 
-  /** Wants the line: whoever holds the lock keeps the stream for all. */
+  /** Requests the line: the tab that holds the lock has the stream for all. */
   open() {
     if (this.wanted || !this.address || !this.env.EventSource) return;
     this.wanted = true;
     this.retry = firstRetry;
     const { locks } = this.env;
     if (!locks) {
-      // Without locks each visible tab has its own; there are few of those.
+      // Without locks each visible tab has its own stream; there are few of those.
       this.#connect();
       return;
     }
@@ -37,10 +37,10 @@ export class Line {
         this.release = release;
         this.#connect();
       });
-    }).catch(() => {}); // aborted: another tab keeps the line
+    }).catch(() => {}); // aborted while waiting for another tab
   }
 
-  /** Gives the line up, so that a visible tab can have it. */
+  /** Releases the line, so that a visible tab can have it. */
   close() {
     this.wanted = false;
     this.env.clearTimeout(this.timer);
@@ -66,8 +66,8 @@ export class Line {
     source.addEventListener('error', () => {
       if (source !== this.source) return;
       this.heard.lost();
-      // A refused stream (401, 503) is closed for good; a dropped one the
-      // browser opens again by itself.
+      // The browser does not open a refused stream (401, 503) again; a dropped one
+      // it does.
       if (source.readyState !== 2 || !this.wanted) return;
       this.source = null;
       this.timer = this.env.setTimeout(() => this.#connect(), this.retry);

@@ -1,9 +1,9 @@
-// The veil: what stands in place of a page whose session is not known to live.
+// The veil covers a page until its session is known to be live.
 
-/** The attribute on <html> that exeunt.css answers to. */
+/** The attribute on <html> by which exeunt.css hides the page. */
 const attribute = 'data-exeunt-veil';
 
-/** Before this long nobody needs words: a check takes a few milliseconds. */
+/** The veil is empty for this long, because a check usually takes a few milliseconds. */
 const quiet = 600;
 
 export class Veil {
@@ -16,7 +16,7 @@ export class Veil {
 
   get down() { return this.box !== null; }
 
-  /** Hides the page at once. Doing it again changes nothing. */
+  /** Hides the page at once. */
   drop() {
     if (this.down) return;
     const { document } = this.env;
@@ -47,7 +47,7 @@ export class Veil {
     this.focused = null;
   }
 
-  /** Puts a message on the veil; with links once waiting may not help. */
+  /** Shows a message on the veil, with links unless it is still checking. */
   say(which) {
     if (!this.down || this.said === which) return;
     const { document } = this.env;
@@ -56,7 +56,7 @@ export class Veil {
     text.textContent = this.words[which];
     const parts = [text];
     if (which !== 'checking') {
-      // An open modal dialog would keep the links out of reach.
+      // Nobody could reach the links behind an open modal dialog.
       for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
       parts.push(this.#links(which));
     }
@@ -64,7 +64,7 @@ export class Veil {
     this.said = which;
   }
 
-  /** Takes the page's content away for good: there is nothing left to restore. */
+  /** Removes the page's content for good. */
   clear(which) {
     this.drop();
     const { document } = this.env;

@@ -35,7 +35,8 @@ func TestActivityIsHandedInInBatches(t *testing.T) {
 			t.Errorf("%d notes with %d sessions", notes, len(noted))
 		}
 		for i, s := range noted[len(noted)-4:] {
-			if d := s.at.Sub(begun); d > time.Duration(i/2+1)*5*time.Second || d < time.Duration(i/2+1)*5*time.Second-200*time.Millisecond {
+			if d := s.at.Sub(begun); d > time.Duration(i/2+1)*5*time.Second ||
+				d < time.Duration(i/2+1)*5*time.Second-200*time.Millisecond {
 				t.Errorf("seen %v after the beginning", d)
 			}
 		}

@@ -14,7 +14,10 @@ import (
 // knowing is a verifier that knows n sessions and is fresh for an hour.
 func knowing(t testing.TB, n int) (*Verifier, []client.Secret) {
 	t.Helper()
-	v := newFake().verifier(t, func(o *Options) { o.MaxSessions = 2 * n; o.MaxStaleness, o.MaxAge = time.Hour, time.Hour })
+	v := newFake().verifier(t, func(o *Options) {
+		o.MaxSessions = 2 * n
+		o.MaxStaleness, o.MaxAge = time.Hour, time.Hour
+	})
 	v.reset(client.Place{Epoch: "e1"})
 	tokens := make([]client.Secret, n)
 	for i := range tokens {
@@ -23,7 +26,8 @@ func knowing(t testing.TB, n int) (*Verifier, []client.Secret) {
 	end := time.Now().Add(2 * time.Hour)
 	for _, i := range rand.Perm(n) { // so that the tokens lie in another order than what is kept of them
 		id := fmt.Sprintf("%026d", i)
-		p := client.Person{Account: "acc_" + id, Session: "ses_" + id, AppSession: "app_" + id, Handle: fmt.Sprint("person_", i), Name: fmt.Sprint("Person ", i), Client: "chirp", IdleAt: end}
+		p := client.Person{Account: "acc_" + id, Session: "ses_" + id, AppSession: "app_" + id,
+			Handle: fmt.Sprint("person_", i), Name: fmt.Sprint("Person ", i), Client: "chirp", IdleAt: end}
 		answer := client.Checked{Person: p, Place: v.history.place(), Generation: 1, Idle: time.Hour, ExpiresAt: end}
 		if !v.store(hashOf(tokens[i]), &answer, v.now()) {
 			t.Fatal("not kept")

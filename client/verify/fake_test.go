@@ -76,7 +76,9 @@ func (f *fake) person(account, session string) client.Secret {
 	n := len(f.people)
 	token := fmt.Sprintf("exa_%049d", n)
 	f.people[token] = &fakePerson{
-		Person:     client.Person{Account: "acc_" + account, Session: "ses_" + session, AppSession: fmt.Sprintf("app_%d", n), Handle: account, Client: "chirp", IdleAt: time.Now().Add(15 * time.Minute)},
+		Person: client.Person{Account: "acc_" + account, Session: "ses_" + session,
+			AppSession: fmt.Sprintf("app_%d", n), Handle: account, Client: "chirp",
+			IdleAt: time.Now().Add(15 * time.Minute)},
 		generation: 1, idle: (15 * time.Minute).Milliseconds(), expires: time.Now().Add(4 * time.Hour).UnixMilli(),
 	}
 	return client.NewSecret(token)
@@ -309,10 +311,14 @@ func (f *fake) gate(r *http.Request, resp *http.Response, token string) (*http.R
 		p.IdleAt = time.Now().Add(time.Duration(p.idle) * time.Millisecond)
 	}
 	for name, v := range map[string]string{
-		client.HeaderAccount: p.Account, client.HeaderSession: p.Session, client.HeaderAppSession: p.AppSession, client.HeaderUser: p.Handle, client.HeaderClient: p.Client,
-		client.HeaderEpoch: f.epoch, client.HeaderDigest: f.told().Digest, client.HeaderSeq: strconv.Itoa(len(f.log)), client.HeaderGeneration: strconv.FormatInt(p.generation, 10),
-		client.HeaderIdle: strconv.FormatInt(p.idle, 10), client.HeaderExpiresAt: strconv.FormatInt(p.expires, 10),
-		client.HeaderIdleAt: strconv.FormatInt(p.IdleAt.UnixMilli(), 10), client.HeaderWarnAt: strconv.FormatInt(p.IdleAt.Add(-2*time.Minute).UnixMilli(), 10),
+		client.HeaderAccount: p.Account, client.HeaderSession: p.Session, client.HeaderAppSession: p.AppSession,
+		client.HeaderUser: p.Handle, client.HeaderClient: p.Client,
+		client.HeaderEpoch: f.epoch, client.HeaderDigest: f.told().Digest, client.HeaderSeq: strconv.Itoa(len(f.log)),
+		client.HeaderGeneration: strconv.FormatInt(p.generation, 10),
+		client.HeaderIdle:       strconv.FormatInt(p.idle, 10),
+		client.HeaderExpiresAt:  strconv.FormatInt(p.expires, 10),
+		client.HeaderIdleAt:     strconv.FormatInt(p.IdleAt.UnixMilli(), 10),
+		client.HeaderWarnAt:     strconv.FormatInt(p.IdleAt.Add(-2*time.Minute).UnixMilli(), 10),
 	} {
 		h.Set(name, v)
 	}
@@ -335,7 +341,8 @@ func (f *fake) open(r *http.Request, resp *http.Response) (*http.Response, error
 	s := &fakeStream{in: make(chan []byte, 1<<14), sent: len(f.log)}
 	go s.run(r.Context(), pw)
 	here, _ := json.Marshal(f.position())
-	if n, err := strconv.Atoi(after); err == nil && n <= len(f.log) && q.Get("epoch") == f.epoch && digest == f.digestAt(int64(n)) {
+	if n, err := strconv.Atoi(after); err == nil && n <= len(f.log) && q.Get("epoch") == f.epoch &&
+		digest == f.digestAt(int64(n)) {
 		s.sent = n
 		fmt.Fprintf(s, "event: same\ndata: %s\n\n", here)
 	} else {

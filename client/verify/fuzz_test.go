@@ -15,19 +15,26 @@ import (
 type carried string
 
 func (c carried) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(strings.NewReader(string(c))), Request: r}, nil
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}},
+		Body: io.NopCloser(strings.NewReader(string(c))), Request: r}, nil
 }
 
 // Whatever a stream carries: the log is followed one number at a time or not at
 // all, nothing is kept across another history, and no window opens by itself.
 func FuzzEventStream(f *testing.F) {
 	const same = "event: same\ndata: {\"epoch\":\"e1\",\"seq\":0}\n\n"
-	event := logText(client.LogEvent{Kind: client.EventEnded, Seq: 1, Digest: "d1", Scope: "session", Account: "acc_ada", Session: "ses_1"})
+	event := logText(client.LogEvent{Kind: client.EventEnded, Seq: 1, Digest: "d1", Scope: "session",
+		Account: "acc_ada", Session: "ses_1"})
 	for _, s := range []string{
-		"", same, same + event, same + event + event, same + logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "account", Account: "acc_x", Generation: 9}),
-		same + "event: beat\ndata: {\"epoch\":\"e1\",\"seq\":0,\"age\":1}\n\n", same + "event: reload\ndata: {\"epoch\":\"e1\",\"seq\":7}\n\n",
-		same + "data\n\nid: 5\n:\n\nevent: log\ndata: {\"seq\":1}\n\n", strings.Repeat("data: x\n", 100) + "\n", same + "event: new\ndata: {}\n\n" + event,
-		event, "event: reload\ndata: {\"epoch\":\"e2\",\"seq\":0}\n\n" + event, strings.Replace(same, "e1", "e2", 1) + event,
+		"", same, same + event, same + event + event, same +
+			logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "account", Account: "acc_x",
+				Generation: 9}),
+		same + "event: beat\ndata: {\"epoch\":\"e1\",\"seq\":0,\"age\":1}\n\n",
+		same + "event: reload\ndata: {\"epoch\":\"e1\",\"seq\":7}\n\n",
+		same + "data\n\nid: 5\n:\n\nevent: log\ndata: {\"seq\":1}\n\n", strings.Repeat("data: x\n", 100) + "\n",
+		same + "event: new\ndata: {}\n\n" + event,
+		event, "event: reload\ndata: {\"epoch\":\"e2\",\"seq\":0}\n\n" + event,
+		strings.Replace(same, "e1", "e2", 1) + event,
 	} {
 		f.Add([]byte(s))
 	}

@@ -33,7 +33,8 @@ func TestAnotherEventWithTheSameNumberIsFound(t *testing.T) {
 				ada := f.person("ada", "1")
 				f.expect(t, v, ada, "valid", 1)
 				f.expect(t, v, ada, "valid", 0)
-				f.replace(client.LogEvent{Kind: client.EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
+				f.replace(client.LogEvent{Kind: client.EventEnded, Scope: "session", Account: "acc_ada",
+					Session: "ses_1"})
 				notice(f, v)
 				synctest.Wait()
 				f.expect(t, v, ada, "ended", 1)
@@ -158,7 +159,8 @@ func TestAnAnswerFromAheadIsNotKept(t *testing.T) {
 					t.Error("it is kept before its place is known to be in this history")
 				}
 				if c.end {
-					f.end(client.LogEvent{Kind: client.EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"})
+					f.end(client.LogEvent{Kind: client.EventEnded, Scope: "session", Account: "acc_ada",
+						Session: "ses_1"})
 				}
 				f.set(func() { f.held = false })
 				synctest.Wait()
@@ -187,7 +189,8 @@ func TestAPlaceThatIsLongGoneOpensNoWindow(t *testing.T) {
 		t.Errorf("it begins at %+v", v.history.place())
 	}
 	for seq := int64(11); seq <= 11+recentEvents; seq++ {
-		if err := v.apply(client.LogEvent{Kind: client.EventEnded, Seq: seq, Digest: at(seq, seq).Digest, Scope: "account", Account: "acc_x", Generation: 2}); err != nil {
+		if err := v.apply(client.LogEvent{Kind: client.EventEnded, Seq: seq, Digest: at(seq, seq).Digest,
+			Scope: "account", Account: "acc_x", Generation: 2}); err != nil {
 			t.Fatal(err)
 		}
 	}

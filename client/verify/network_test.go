@@ -197,7 +197,10 @@ func TestVerifierUnderTraffic(t *testing.T) {
 			}
 		}
 		answered := time.Now()
-		until(t, "the end has arrived", func() bool { _, err := v.Check(t.Context(), secret, false); return err != nil })
+		until(t, "the end has arrived", func() bool {
+			_, err := v.Check(t.Context(), secret, false)
+			return err != nil
+		})
 		arrived := time.Now()
 		time.Sleep(2 * time.Millisecond) // under attack
 		if d := a.validFor(arrived); d > 0 {
@@ -207,7 +210,8 @@ func TestVerifierUnderTraffic(t *testing.T) {
 		checks += a.checks.Load()
 	}
 	slices.Sort(took)
-	t.Logf("%d sign-outs, %d checks; after the answer valid for %v in half of them, %v in 99 of 100, %v at most", rounds, checks,
+	t.Logf("%d sign-outs, %d checks; after the answer valid for %v in half of them, %v in 99 of 100, %v at most",
+		rounds, checks,
 		took[rounds/2], took[rounds*99/100], took[rounds-1])
 	if took[rounds-1] > v.MaxStaleness {
 		t.Errorf("valid for %v after the sign-out was answered", took[rounds-1])

@@ -12,25 +12,34 @@ import (
 // What is malformed closes the window at once. Nothing is forgotten, and the
 // next stream goes on after the last event that was good.
 func TestMalformedMessagesCutTheStream(t *testing.T) {
-	good := client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "account", Account: "acc_grace", Generation: 2}
+	good := client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "account", Account: "acc_grace",
+		Generation: 2}
 	text := logText(good)
 	for name, bad := range map[string]string{
-		"no JSON":            "id: 2\nevent: log\ndata: {\n\n",
-		"no data":            "id: 2\nevent: log\n\n",
-		"another id":         "id: 3" + text[5:],
-		"no id":              text[6:],
-		"no account":         logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "account", Generation: 2}),
-		"no generation":      logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "account", Account: "acc_grace"}),
-		"no session":         logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "session", Account: "acc_grace"}),
-		"no session to keep": logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "others", Account: "acc_grace", Generation: 2}),
-		"no app":             logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "session", Account: "acc_grace", Session: "ses_1", AppSession: "x"}),
-		"no scope":           logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Account: "acc_grace", Generation: 2}),
-		"number 0":           logText(client.LogEvent{Kind: client.EventEnded, Digest: "d2", Scope: "account", Account: "acc_grace", Generation: 2}),
-		"no position":        "event: beat\ndata: x\n\n",
-		"no epoch":           "event: beat\ndata: {\"seq\":1}\n\n",
-		"no digest":          logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Scope: "account", Account: "acc_grace", Generation: 2}),
-		"no history":         "event: reload\ndata: {\"seq\":1}\n\n",
-		"a second greeting":  "event: same\ndata: {\"epoch\":\"e1\",\"seq\":1}\n\n",
+		"no JSON":    "id: 2\nevent: log\ndata: {\n\n",
+		"no data":    "id: 2\nevent: log\n\n",
+		"another id": "id: 3" + text[5:],
+		"no id":      text[6:],
+		"no account": logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "account",
+			Generation: 2}),
+		"no generation": logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "account",
+			Account: "acc_grace"}),
+		"no session": logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "session",
+			Account: "acc_grace"}),
+		"no session to keep": logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "others",
+			Account: "acc_grace", Generation: 2}),
+		"no app": logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2", Scope: "session",
+			Account: "acc_grace", Session: "ses_1", AppSession: "x"}),
+		"no scope": logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Digest: "d2",
+			Account: "acc_grace", Generation: 2}),
+		"number 0": logText(client.LogEvent{Kind: client.EventEnded, Digest: "d2", Scope: "account",
+			Account: "acc_grace", Generation: 2}),
+		"no position": "event: beat\ndata: x\n\n",
+		"no epoch":    "event: beat\ndata: {\"seq\":1}\n\n",
+		"no digest": logText(client.LogEvent{Kind: client.EventEnded, Seq: 2, Scope: "account",
+			Account: "acc_grace", Generation: 2}),
+		"no history":        "event: reload\ndata: {\"seq\":1}\n\n",
+		"a second greeting": "event: same\ndata: {\"epoch\":\"e1\",\"seq\":1}\n\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			verifying(t, func(t *testing.T, f *fake, v *Verifier) {
@@ -60,7 +69,8 @@ func TestMalformedMessagesCutTheStream(t *testing.T) {
 // worthless: forget, and begin at the head.
 func TestAnotherHistoryIsBegunAfresh(t *testing.T) {
 	event := func(seq int64) string {
-		return logText(client.LogEvent{Kind: client.EventEnded, Seq: seq, Digest: fmt.Sprint("d", seq), Scope: "account", Account: "acc_grace", Generation: 2})
+		return logText(client.LogEvent{Kind: client.EventEnded, Seq: seq, Digest: fmt.Sprint("d", seq),
+			Scope: "account", Account: "acc_grace", Generation: 2})
 	}
 	for name, bad := range map[string]string{
 		"a duplicate":                    event(1),

@@ -22,7 +22,8 @@ func hashNumbered(n int) (h tokenHash) {
 }
 
 func keptAs(n, version int) *entry {
-	return &entry{hash: hashNumbered(n), who: client.Person{Account: fmt.Sprint("acc_", n%7), Session: fmt.Sprint(n)}, expires: int64(version)}
+	return &entry{hash: hashNumbered(n), who: client.Person{Account: fmt.Sprint("acc_", n%7), Session: fmt.Sprint(n)},
+		expires: int64(version)}
 }
 
 // Whatever is put in, replaced and dropped, in whatever order: the table holds
@@ -112,7 +113,8 @@ func TestTableAgreesWithAMap(t *testing.T) {
 // What is kept tells what the gate said, with the times moved on.
 func TestKeptTellsThePerson(t *testing.T) {
 	idleAt := time.UnixMilli(5_000_000)
-	p := client.Person{Account: "acc_1", Handle: "ada", Name: "Ada Lovelace, née Byron", Session: "ses_1", AppSession: "app_1", Client: "chirp", IdleAt: idleAt, WarnAt: idleAt.Add(-time.Minute)}
+	p := client.Person{Account: "acc_1", Handle: "ada", Name: "Ada Lovelace, née Byron", Session: "ses_1",
+		AppSession: "app_1", Client: "chirp", IdleAt: idleAt, WarnAt: idleAt.Add(-time.Minute)}
 	got := (&entry{who: p}).person(4_000_000, 6_000_000)
 	p.AskedAt, p.IdleAt, p.WarnAt = time.UnixMilli(4_000_000), time.UnixMilli(6_000_000), time.UnixMilli(5_940_000)
 	if got != p {
@@ -131,7 +133,8 @@ func TestANewerAnswerKeepsWhatIsKnownBetter(t *testing.T) {
 	token := client.NewSecret("exa_1")
 	answer := func(generation int64, idleAt int64) *entry {
 		t.Helper()
-		a := client.Checked{Person: client.Person{Account: "acc_1", IdleAt: time.UnixMilli(idleAt)}, Place: v.history.place(), Generation: generation}
+		a := client.Checked{Person: client.Person{Account: "acc_1", IdleAt: time.UnixMilli(idleAt)},
+			Place: v.history.place(), Generation: generation}
 		if !v.store(hashOf(token), &a, v.now()) {
 			t.Fatal("not kept")
 		}
@@ -141,6 +144,7 @@ func TestANewerAnswerKeepsWhatIsKnownBetter(t *testing.T) {
 	k := answer(2, 9000)
 	k.seen.Store(7)
 	if k = answer(1, 8000); k.generation != 2 || k.idleAt.Load() != 9000 || k.seen.Load() != 7 || v.table.count != 1 {
-		t.Errorf("generation %d, idle at %d, seen %d, %d kept", k.generation, k.idleAt.Load(), k.seen.Load(), v.table.count)
+		t.Errorf("generation %d, idle at %d, seen %d, %d kept", k.generation, k.idleAt.Load(), k.seen.Load(),
+			v.table.count)
 	}
 }

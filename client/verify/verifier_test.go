@@ -21,7 +21,8 @@ func TestVerifierAsksOnceAndEndsAtOnce(t *testing.T) {
 			f.expect(t, v, p, "valid", 0)
 		}
 		p, err := v.Check(t.Context(), ada, false)
-		if err != nil || p.Account != "acc_ada" || p.Handle != "ada" || p.AppSession != "app_0" || p.IdleAt.Sub(p.WarnAt) != 2*time.Minute ||
+		if err != nil || p.Account != "acc_ada" || p.Handle != "ada" || p.AppSession != "app_0" ||
+			p.IdleAt.Sub(p.WarnAt) != 2*time.Minute ||
 			p.IdleAt.Sub(p.AskedAt) > 15*time.Minute || p.AskedAt.Sub(time.Now()).Abs() > time.Second {
 			t.Errorf("%+v, %v", p, err)
 		}
@@ -42,15 +43,18 @@ func TestVerifierKeepsWhomAnEventKeeps(t *testing.T) {
 		for _, p := range []client.Secret{kept, other, app} {
 			f.expect(t, v, p, "valid", 1)
 		}
-		f.end(client.LogEvent{Kind: client.EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_1", Generation: 2})
+		f.end(client.LogEvent{Kind: client.EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_1",
+			Generation: 2})
 		synctest.Wait()
 		f.expect(t, v, kept, "valid", 0)
 		f.expect(t, v, other, "ended", 1)
-		f.end(client.LogEvent{Kind: client.EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1", AppSession: "app_2"})
+		f.end(client.LogEvent{Kind: client.EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1",
+			AppSession: "app_2"})
 		synctest.Wait()
 		f.expect(t, v, kept, "valid", 0)
 		f.expect(t, v, app, "ended", 1)
-		f.end(client.LogEvent{Kind: client.EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_9", Generation: 3})
+		f.end(client.LogEvent{Kind: client.EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_9",
+			Generation: 3})
 		synctest.Wait()
 		f.expect(t, v, kept, "ended", 1)
 		// What a newer authority means is not guessed at.
@@ -62,7 +66,8 @@ func TestVerifierKeepsWhomAnEventKeeps(t *testing.T) {
 		// An event that ends nobody for sure has the gate asked again, about the account
 		// or about everybody.
 		alan, alice := f.person("alan", "4"), f.person("alice", "5")
-		for _, e := range []client.LogEvent{{Kind: client.EventProfileChanged, Account: "acc_alan"}, {Kind: "moved", Account: "acc_alan"}, {Kind: "moved", Client: "chirp"}} {
+		for _, e := range []client.LogEvent{{Kind: client.EventProfileChanged, Account: "acc_alan"},
+			{Kind: "moved", Account: "acc_alan"}, {Kind: "moved", Client: "chirp"}} {
 			f.expect(t, v, alan, "valid", 1)
 			f.expect(t, v, alice, "valid", 1)
 			f.tell(e)
@@ -79,7 +84,8 @@ func TestVerifierKeepsWhomAnEventKeeps(t *testing.T) {
 func TestAnAnswerIsNotKeptAgainstAnEvent(t *testing.T) {
 	for scope, e := range map[string]client.LogEvent{
 		"session": {Kind: client.EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1"},
-		"app":     {Kind: client.EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1", AppSession: "app_0"},
+		"app": {Kind: client.EventEnded, Scope: "session", Account: "acc_ada", Session: "ses_1",
+			AppSession: "app_0"},
 		"account": {Kind: client.EventEnded, Scope: "account", Account: "acc_ada", Generation: 2},
 		"others":  {Kind: client.EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_2", Generation: 2},
 	} {
@@ -103,7 +109,8 @@ func TestAnAnswerIsKeptBesideOtherEvents(t *testing.T) {
 		ada := f.person("ada", "1")
 		v.afterAsk = func() {
 			f.end(client.LogEvent{Kind: client.EventEnded, Scope: "account", Account: "acc_grace", Generation: 2})
-			f.end(client.LogEvent{Kind: client.EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_1", Generation: 2})
+			f.end(client.LogEvent{Kind: client.EventEnded, Scope: "others", Account: "acc_ada", Session: "ses_1",
+				Generation: 2})
 			synctest.Wait()
 			v.afterAsk = nil
 		}
@@ -132,7 +139,8 @@ func TestAnAnswerOlderThanWhatIsRemembered(t *testing.T) {
 		ada := f.person("ada", "1")
 		flood := func() {
 			for n := range recentEvents + 1 {
-				f.end(client.LogEvent{Kind: client.EventEnded, Scope: "account", Account: fmt.Sprint("acc_", n), Generation: 2})
+				f.end(client.LogEvent{Kind: client.EventEnded, Scope: "account", Account: fmt.Sprint("acc_", n),
+					Generation: 2})
 			}
 			synctest.Wait()
 		}
@@ -380,7 +388,8 @@ func TestVerifierForgetsRatherThanGrows(t *testing.T) {
 			t.Errorf("%d sessions, %d listed under %d accounts", held, listed, len(v.table.accounts))
 		}
 		for n := range 300 {
-			f.end(client.LogEvent{Kind: client.EventEnded, Scope: "account", Account: fmt.Sprint("acc_a", n), Generation: 2})
+			f.end(client.LogEvent{Kind: client.EventEnded, Scope: "account", Account: fmt.Sprint("acc_a", n),
+				Generation: 2})
 		}
 		synctest.Wait()
 		if v.table.count != 0 || len(v.table.accounts) != 0 {
@@ -438,7 +447,8 @@ func TestVerifierWithAWrongKey(t *testing.T) {
 func TestVerifierOptions(t *testing.T) {
 	c := newFake().verifier(t).Client
 	for name, o := range map[string]Options{
-		"no client": {Key: client.NewSecret("k")}, "no key": {Client: c}, "too short": {Client: c, Key: client.NewSecret("k"), MaxStaleness: time.Millisecond},
+		"no client": {Key: client.NewSecret("k")}, "no key": {Client: c},
+		"too short": {Client: c, Key: client.NewSecret("k"), MaxStaleness: time.Millisecond},
 	} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%s is accepted", name)

@@ -26,17 +26,20 @@ func TestAppSignsInAndShowsThePerson(t *testing.T) {
 	}
 	_, kept := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	got := b.signIn(kept, "/drafts?x=1")
-	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/drafts?x=1" || got.header.Get("Cache-Control") != "no-store" {
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/drafts?x=1" ||
+		got.header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("callback: %+v", got)
 	}
 	if _, left := b.cookies["__Host-chirp-flow"]; left {
 		t.Error("the flow's cookie is left")
 	}
 	got = b.get("/")
-	if got.body != "private page of ada" || got.header.Get("Cache-Control") != "no-store" || got.header.Get("Vary") != "Cookie" {
+	if got.body != "private page of ada" || got.header.Get("Cache-Control") != "no-store" ||
+		got.header.Get("Vary") != "Cookie" {
 		t.Errorf("signed in: %+v", got)
 	}
-	if got := b.post("/post", form(b.appSession())); got.status != 200 || got.body != "posted hello" || c.posted.Load() != 1 {
+	if got := b.post("/post", form(b.appSession())); got.status != 200 || got.body != "posted hello" ||
+		c.posted.Load() != 1 {
 		t.Errorf("post: %+v", got)
 	}
 }
@@ -52,10 +55,12 @@ func TestAppExplainsADeadCookieOnce(t *testing.T) {
 		}
 	}
 	got := b.get("/")
-	if got.status != http.StatusUnauthorized || got.header.Get("Clear-Site-Data") != `"storage"` || got.header.Get("Cache-Control") != "no-store" {
+	if got.status != http.StatusUnauthorized || got.header.Get("Clear-Site-Data") != `"storage"` ||
+		got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%+v", got)
 	}
-	if !strings.Contains(got.body, "ended by a sign-out") || !strings.Contains(got.body, "<time") || !strings.Contains(got.body, "/exeunt/sign-in?return=%2F") || strings.Contains(got.body, "ada") {
+	if !strings.Contains(got.body, "ended by a sign-out") || !strings.Contains(got.body, "<time") ||
+		!strings.Contains(got.body, "/exeunt/sign-in?return=%2F") || strings.Contains(got.body, "ada") {
 		t.Errorf("%s", got.body)
 	}
 	if len(b.cookies) != 0 {
@@ -71,11 +76,13 @@ func TestAppThrowsAPostOfADeadSessionAway(t *testing.T) {
 	old := b.appSession()
 	c.SignOut(t, s)
 	got := b.post("/post", form(old))
-	if got.status != http.StatusUnauthorized || !strings.Contains(got.body, "Nothing was posted") || !strings.Contains(got.body, `href="/exeunt/sign-in?return=%2F"`) {
+	if got.status != http.StatusUnauthorized || !strings.Contains(got.body, "Nothing was posted") ||
+		!strings.Contains(got.body, `href="/exeunt/sign-in?return=%2F"`) {
 		t.Errorf("%+v", got)
 	}
 	// The cookie is gone now; another tab's queued post comes without it.
-	if got := b.post("/post", form(old)); got.status != http.StatusUnauthorized || !strings.Contains(got.body, "Nothing was posted") {
+	if got := b.post("/post", form(old)); got.status != http.StatusUnauthorized ||
+		!strings.Contains(got.body, "Nothing was posted") {
 		t.Errorf("without a cookie: %+v", got)
 	}
 	if c.posted.Load() != 0 {
@@ -121,8 +128,10 @@ func TestAppTellsUnknownFromSignedOut(t *testing.T) {
 	c, b, _ := newSignedIn(t)
 	session := b.appSession()
 	c.Away.Store(true)
-	for name, got := range map[string]answer{"page": b.get("/"), "post": b.post("/post", form(session)), "only this app": b.post("/exeunt/sign-out-app", form(session))} {
-		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || got.header.Get("Clear-Site-Data") != "" || strings.Contains(got.body, "private") {
+	for name, got := range map[string]answer{"page": b.get("/"), "post": b.post("/post", form(session)),
+		"only this app": b.post("/exeunt/sign-out-app", form(session))} {
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" ||
+			got.header.Get("Clear-Site-Data") != "" || strings.Contains(got.body, "private") {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -179,7 +188,8 @@ func TestAppRefusesAnotherSessionsForm(t *testing.T) {
 	adas, token := b.appSession(), b.token()
 	b.signIn(grace, "/")
 	for name, f := range map[string]url.Values{"another's": form(adas), "none": {"text": {"x"}}} {
-		if got := b.post("/post", f); got.status != http.StatusConflict || !strings.Contains(got.body, "Nothing was posted") {
+		if got := b.post("/post", f); got.status != http.StatusConflict ||
+			!strings.Contains(got.body, "Nothing was posted") {
 			t.Errorf("%s: %+v", name, got)
 		}
 		if got := b.post("/exeunt/sign-out-app", f); got.status != http.StatusConflict {
@@ -230,7 +240,8 @@ func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 	other := c.browser(t)
 	verifier := strings.Repeat("v", 43)
 	code := c.NewCode(t, s, testnode.Other, verifier)
-	foreign, _, err := c.Client.Exchange(t.Context(), client.CodeExchange{Code: client.Sent(code.Reveal()), ClientID: "other", RedirectURI: c.url + "/exeunt/callback", CodeVerifier: client.Sent(verifier)})
+	foreign, _, err := c.Client.Exchange(t.Context(), client.CodeExchange{Code: client.Sent(code.Reveal()),
+		ClientID: "other", RedirectURI: c.url + "/exeunt/callback", CodeVerifier: client.Sent(verifier)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +251,8 @@ func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 		last = "y"
 	}
 	for name, v := range map[string]string{
-		"garbage": "garbage", "cut": token[:30], "changed": token[:52] + last, "junk": strings.Repeat("a", 4000), "foreign app": foreign.Reveal(),
+		"garbage": "garbage", "cut": token[:30], "changed": token[:52] + last, "junk": strings.Repeat("a", 4000),
+		"foreign app":       foreign.Reveal(),
 		"a session's token": exeunt.NewToken(exeunt.UseSession).Reveal(),
 	} {
 		other.cookies = map[string]string{"__Host-chirp": v}
@@ -312,7 +324,9 @@ func TestAppIdleStylesheet(t *testing.T) {
 		t.Fatalf("%s, %v", p.IdleStylesheet(), err)
 	}
 	got := b.get("/exeunt/idle.css?warn=10&end=20")
-	if got.status != 200 || got.header.Get("Content-Type") != "text/css; charset=utf-8" || !strings.Contains(got.body, "linear 10s") || !strings.Contains(got.body, ".private *{animation:exeunt-hide 1ms linear 20s forwards}") {
+	if got.status != 200 || got.header.Get("Content-Type") != "text/css; charset=utf-8" ||
+		!strings.Contains(got.body, "linear 10s") || !strings.Contains(got.body,
+		".private *{animation:exeunt-hide 1ms linear 20s forwards}") {
 		t.Errorf("%+v", got)
 	}
 	for _, bad := range []string{"", "?warn=10", "?warn=20&end=10", "?warn=-1&end=10", "?warn=1;}body{&end=10"} {

@@ -31,7 +31,9 @@ type chirpApp struct {
 func newChirp(t *testing.T) *chirpApp {
 	t.Helper()
 	var handler http.Handler
-	c := &chirpApp{server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))}
+	c := &chirpApp{server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r)
+	}))}
 	c.url = testsite.Localhost(c.server, "chirp")
 	c.Site = testsite.New(t, c.url+"/exeunt/callback")
 	var err error
@@ -156,7 +158,8 @@ func (b *browser) granted(s exeunt.Session, out answer) string {
 	}
 	q := to.Query()
 	code, err := b.app.OAuth.GrantCode(context.Background(), s.Account, s.ID, oauth.CodeRequest{
-		Client: exeunt.ClientID(q.Get("client_id")), RedirectURI: q.Get("redirect_uri"), Challenge: q.Get("code_challenge"),
+		Client: exeunt.ClientID(q.Get("client_id")), RedirectURI: q.Get("redirect_uri"),
+		Challenge: q.Get("code_challenge"),
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -32,7 +32,8 @@ func TestAppCallbackRefusesWhatItDidNotBegin(t *testing.T) {
 	}
 	declined := c.browser(t)
 	u, _ := url.Parse(declined.get("/exeunt/sign-in").header.Get("Location"))
-	if got := declined.get("/exeunt/callback?error=access_denied&state=" + u.Query().Get("state")); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
+	if got := declined.get("/exeunt/callback?error=access_denied&state=" +
+		u.Query().Get("state")); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
 		t.Errorf("declined: %+v", got)
 	}
 }
@@ -52,7 +53,8 @@ func TestAppSignsInInSeveralTabs(t *testing.T) {
 func TestAppComesBackOnlyToItself(t *testing.T) {
 	c := newChirp(t)
 	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
-	for _, back := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/a\nb", "javascript:alert(1)", "", "/exeunt/sign-out", "/" + strings.Repeat("a", 600)} {
+	for _, back := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/a\nb",
+		"javascript:alert(1)", "", "/exeunt/sign-out", "/" + strings.Repeat("a", 600)} {
 		if got := c.browser(t).signIn(s, back); got.header.Get("Location") != "/" {
 			t.Errorf("%q comes back to %q", back, got.header.Get("Location"))
 		}
@@ -66,10 +68,12 @@ func TestAppSignsOutOnlyItself(t *testing.T) {
 	b.signIn(s, "/")
 	token := b.token()
 	got := b.post("/exeunt/sign-out-app", form(b.appSession()))
-	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/exeunt/signed-out" || got.header.Get("Clear-Site-Data") != `"storage"` || len(b.cookies) != 0 {
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/exeunt/signed-out" ||
+		got.header.Get("Clear-Site-Data") != `"storage"` || len(b.cookies) != 0 {
 		t.Errorf("%+v, cookies %v", got, b.cookies)
 	}
-	if got := b.get("/exeunt/signed-out"); got.status != http.StatusOK || !strings.Contains(got.body, "signed out of Chirp") {
+	if got := b.get("/exeunt/signed-out"); got.status != http.StatusOK ||
+		!strings.Contains(got.body, "signed out of Chirp") {
 		t.Errorf("%+v", got)
 	}
 	if _, err := c.Client.Check(t.Context(), token, false); err == nil {
@@ -78,7 +82,8 @@ func TestAppSignsOutOnlyItself(t *testing.T) {
 	if !c.Check(t.Context(), pair).Usable() {
 		t.Error("the browser's session has ended too")
 	}
-	if got := b.get("/exeunt/sign-out"); got.header.Get("Location") != testsite.Localhost(c.Site.Server, "exeunt")+"/signout?client=chirp" {
+	if got := b.get("/exeunt/sign-out"); got.header.Get("Location") != testsite.Localhost(c.Site.Server,
+		"exeunt")+"/signout?client=chirp" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -89,13 +94,15 @@ func TestAppPagesAreNotEndedTwice(t *testing.T) {
 		t.Errorf("while signed in: %+v", got)
 	}
 	c.SignOutEverywhere(t, s)
-	if got := b.get("/exeunt/state"); got.status != 401 || !strings.Contains(got.body, `"reason":"signed_out"`) || b.token().IsZero() {
+	if got := b.get("/exeunt/state"); got.status != 401 || !strings.Contains(got.body, `"reason":"signed_out"`) ||
+		b.token().IsZero() {
 		t.Errorf("state: %+v", got)
 	}
 	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "ended by a sign-out") {
 		t.Errorf("ended: %+v", got)
 	}
-	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "Nobody is signed in") || strings.Contains(got.body, "sign-in?return=%2Fexeunt") {
+	if got := b.get("/exeunt/ended"); got.status != 401 || !strings.Contains(got.body, "Nobody is signed in") ||
+		strings.Contains(got.body, "sign-in?return=%2Fexeunt") {
 		t.Errorf("ended again: %+v", got)
 	}
 }

@@ -152,8 +152,9 @@ func pick(list []flow, state string) (f flow, rest []flow, ok bool) {
 // localPath returns a path of this app to return to, and "/" for anything that a
 // browser could take for another site.
 func localPath(s string) string {
+	odd := func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }
 	if len(s) > maxBackLen || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") ||
-		strings.HasPrefix(s, "/exeunt/") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+		strings.HasPrefix(s, "/exeunt/") || strings.ContainsFunc(s, odd) {
 		return "/"
 	}
 	return s

@@ -137,7 +137,8 @@ func TestAppHandsActivityIn(t *testing.T) {
 	asked := c.Gates.Load()
 	time.Sleep(600 * time.Millisecond) // it hears of the time
 	b.get("/")
-	until(t, "the activity has been handed in", func() bool { return c.Check(t.Context(), token).IdleAt().After(before.Add(30 * time.Minute)) })
+	until(t, "the activity has been handed in",
+		func() bool { return c.Check(t.Context(), token).IdleAt().After(before.Add(30 * time.Minute)) })
 	if c.Gates.Load() != asked {
 		t.Error("it was told by a question, not in a batch")
 	}

@@ -53,7 +53,8 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var in client.CodeExchange
 		json.NewDecoder(r.Body).Decode(&in)
 		w.WriteHeader(http.StatusCreated)
-		json.NewEncoder(w).Encode(client.CodeExchanged{Token: client.Sent(in.Code), App: client.AppRef{Client: "chirp"}, Session: client.Session{Kind: "shared"}})
+		json.NewEncoder(w).Encode(client.CodeExchanged{Token: client.Sent(in.Code),
+			App: client.AppRef{Client: "chirp"}, Session: client.Session{Kind: "shared"}})
 	case "DELETE /api/v1/session":
 		delete(a.people, token)
 		w.WriteHeader(http.StatusNoContent)
@@ -80,7 +81,9 @@ func newStage(t *testing.T) *stage {
 	s := &stage{authority: &authority{people: map[string]client.Person{}}}
 	behind := httptest.NewServer(s.authority)
 	t.Cleanup(behind.Close)
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.App.ServeHTTP(w, r) }))
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.App.ServeHTTP(w, r)
+	}))
 	t.Cleanup(front.Close)
 	s.url = front.URL
 	var err error

@@ -11,13 +11,13 @@ import (
 	"github.com/exeunt/exeunt/client/webapp"
 )
 
-// Config is what Chirp is made of.
+// Config of Chirp.
 type Config struct {
 	Authority string // address of the session authority
-	URL       string // address that people reach Chirp at
+	URL       string // Chirp's own address, for browsers
 	ClientID  string // as registered at the authority; "chirp" when empty
 	// Key is Chirp's secret key at the authority. With it Chirp checks sessions
-	// in its own process; without it, it asks the authority about each request.
+	// in its own process; without it each request asks the authority.
 	Key      client.Secret
 	Database string // file of Chirp's own data
 	Log      *slog.Logger
@@ -55,7 +55,10 @@ func New(c Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate := webapp.Config{Client: authority, ID: c.ClientID, Name: "Chirp", URL: c.URL, Render: a.notice, MaxBody: maxBody, Log: c.Log}
+	gate := webapp.Config{
+		Client: authority, ID: c.ClientID, Name: "Chirp", URL: c.URL,
+		Render: a.notice, MaxBody: maxBody, Log: c.Log,
+	}
 	verifier, err := newVerifier(c, authority)
 	if err != nil {
 		return nil, err
@@ -76,11 +79,10 @@ func New(c Config) (*App, error) {
 	return a, nil
 }
 
-// maxBody is plenty for a form with one text.
+// maxBody is enough for a form with one text.
 const maxBody = 64 << 10
 
-// routes puts the middleware in front of everything but the looks, which are
-// the same for everybody.
+// routes puts the middleware in front of everything but the static files.
 func (a *App) routes() http.Handler {
 	pages := http.NewServeMux()
 	pages.HandleFunc("GET /{$}", a.timeline)
@@ -105,15 +107,15 @@ func (a *App) routes() http.Handler {
 	return secure(all)
 }
 
-// secure sets what every answer carries: nothing from elsewhere, no inline
-// script or style, no framing.
+// secure sets the headers of every answer: nothing from other sites, no inline script
+// or style, no framing.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
-			"form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
+			"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
-		// same-origin, not no-referrer: that would blank the Origin of form posts.
+		// Not no-referrer, which would remove the Origin header from form posts.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -121,8 +123,8 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-// Shutdown ends the open event streams, so that a server can stop, and takes
-// leave of the authority. Give it to http.Server.RegisterOnShutdown.
+// Shutdown ends the open event streams, so that a server can stop, and stops the
+// verifier. Pass it to http.Server.RegisterOnShutdown.
 func (a *App) Shutdown() {
 	a.gate.Close()
 	a.stop()
@@ -140,7 +142,7 @@ type member struct {
 	id int64 // in Chirp's own database
 }
 
-// member returns who is signed in. There may be nobody.
+// member returns the signed-in person, and false if there is none.
 func (a *App) member(ctx context.Context) (member, bool, error) {
 	p, ok := webapp.Who(ctx)
 	if !ok {

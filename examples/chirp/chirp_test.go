@@ -32,7 +32,8 @@ func TestStrangersSeeNothingPrivate(t *testing.T) {
 			}
 		}
 	}
-	if got := nobody.post("/posts", "text", "hello"); got.status != http.StatusUnauthorized || !strings.Contains(got.body, "Nothing was posted") {
+	if got := nobody.post("/posts", "text", "hello"); got.status != http.StatusUnauthorized ||
+		!strings.Contains(got.body, "Nothing was posted") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
@@ -40,16 +41,19 @@ func TestStrangersSeeNothingPrivate(t *testing.T) {
 func TestPosting(t *testing.T) {
 	s := newStage(t)
 	ada, grace := s.signIn(t, "acc_a", "ada", "Ada Quill"), s.signIn(t, "acc_g", "grace", "Grace <b>Wren")
-	if got := ada.post("/posts", "text", "  Hello\r\n<script>alert(1)</script>  "); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
+	if got := ada.post("/posts", "text", "  Hello\r\n<script>alert(1)</script>  "); got.status != http.StatusSeeOther ||
+		got.header.Get("Location") != "/" {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	page := grace.get("/")
-	if !strings.Contains(page.body, "Hello\n&lt;script&gt;") || !strings.Contains(page.body, "Ada Quill") || !strings.Contains(page.body, "just now") || strings.Contains(page.body, "<b>Wren") {
+	if !strings.Contains(page.body, "Hello\n&lt;script&gt;") || !strings.Contains(page.body, "Ada Quill") ||
+		!strings.Contains(page.body, "just now") || strings.Contains(page.body, "<b>Wren") {
 		t.Errorf("%s", page.body)
 	}
 	for name, text := range map[string]string{"nothing": " \n ", "too much": strings.Repeat("ü", maxText+1)} {
 		got := ada.post("/posts", "text", text)
-		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "Nothing was kept") || !strings.Contains(got.body, strings.TrimSpace(text)) {
+		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "Nothing was saved") ||
+			!strings.Contains(got.body, strings.TrimSpace(text)) {
 			t.Errorf("%s: %d", name, got.status)
 		}
 	}
@@ -61,14 +65,17 @@ func TestPosting(t *testing.T) {
 func TestDraftsAreTheirOwners(t *testing.T) {
 	s := newStage(t)
 	ada, grace := s.signIn(t, "acc_a", "ada", "Ada"), s.signIn(t, "acc_g", "grace", "Grace")
-	if got := ada.post("/drafts", "text", "half a thought"); got.status != http.StatusSeeOther || got.header.Get("Location") != "/drafts" {
+	if got := ada.post("/drafts", "text", "half a thought"); got.status != http.StatusSeeOther ||
+		got.header.Get("Location") != "/drafts" {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	if got := ada.get("/drafts"); !strings.Contains(got.body, "half a thought") || !strings.Contains(got.body, "/drafts/1") {
+	if got := ada.get("/drafts"); !strings.Contains(got.body, "half a thought") ||
+		!strings.Contains(got.body, "/drafts/1") {
 		t.Errorf("%s", got.body)
 	}
 	for _, got := range []answer{
-		grace.get("/drafts/1"), grace.post("/drafts/1", "text", "mine now"), grace.post("/drafts/1/post", "text", "mine now"),
+		grace.get("/drafts/1"), grace.post("/drafts/1", "text", "mine now"),
+		grace.post("/drafts/1/post", "text", "mine now"),
 		grace.post("/drafts/1/delete"), ada.get("/drafts/x"), ada.get("/drafts/2"),
 	} {
 		if got.status != http.StatusNotFound || strings.Contains(got.body, "half a thought") {
@@ -93,26 +100,31 @@ func TestDraftsAreTheirOwners(t *testing.T) {
 	}
 	ada.post("/drafts", "text", "another")
 	// A draft can be begun and deleted on the page that lists them.
-	if page := ada.get("/drafts").body; !strings.Contains(page, `action="/drafts"`) || !strings.Contains(page, `action="/drafts/2/delete"`) {
+	if page := ada.get("/drafts").body; !strings.Contains(page, `action="/drafts"`) ||
+		!strings.Contains(page, `action="/drafts/2/delete"`) {
 		t.Errorf("%s", page)
 	}
-	if got := ada.post("/drafts", "text", " ", "from", "drafts"); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "<h1>Drafts</h1>") || !strings.Contains(got.body, "another") {
+	if got := ada.post("/drafts", "text", " ", "from", "drafts"); got.status != http.StatusUnprocessableEntity ||
+		!strings.Contains(got.body, "<h1>Drafts</h1>") || !strings.Contains(got.body, "another") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if got := ada.post("/drafts/2/delete"); got.status != http.StatusSeeOther || strings.Contains(ada.get("/drafts").body, "another") {
+	if got := ada.post("/drafts/2/delete"); got.status != http.StatusSeeOther ||
+		strings.Contains(ada.get("/drafts").body, "another") {
 		t.Errorf("%d", got.status)
 	}
 }
 
 func TestMessagesStayBetweenTwo(t *testing.T) {
 	s := newStage(t)
-	ada, grace, eve := s.signIn(t, "acc_a", "ada", "Ada"), s.signIn(t, "acc_g", "grace", "Grace"), s.signIn(t, "acc_e", "eve", "Eve")
+	ada, grace, eve := s.signIn(t, "acc_a", "ada", "Ada"), s.signIn(t, "acc_g", "grace", "Grace"),
+		s.signIn(t, "acc_e", "eve", "Eve")
 	if got := ada.post("/messages", "to", "grace", "text", "psst"); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("to somebody who was never here: %d", got.status)
 	}
 	grace.get("/")
 	eve.get("/")
-	if got := ada.post("/messages", "to", " @Grace ", "text", "psst"); got.status != http.StatusSeeOther || got.header.Get("Location") != "/messages/grace" {
+	if got := ada.post("/messages", "to", " @Grace ", "text", "psst"); got.status != http.StatusSeeOther ||
+		got.header.Get("Location") != "/messages/grace" {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	grace.post("/messages", "to", "ada", "text", "what is it")
@@ -127,7 +139,8 @@ func TestMessagesStayBetweenTwo(t *testing.T) {
 		if got := who.get(other); strings.Contains(got.body, "psst") != want {
 			t.Errorf("thread: %s", got.body)
 		}
-		if got := who.get("/messages"); strings.Contains(got.body, "what is it") != want || strings.Contains(got.body, "psst") {
+		if got := who.get("/messages"); strings.Contains(got.body, "what is it") != want ||
+			strings.Contains(got.body, "psst") {
 			t.Errorf("list: %s", got.body)
 		}
 	}
@@ -142,13 +155,15 @@ func TestNothingIsPostedForADeadSession(t *testing.T) {
 	ada.get("/")
 	s.authority.end(ada.token)
 	got := ada.post("/posts", "text", "from beyond")
-	if got.status != http.StatusUnauthorized || !strings.Contains(got.body, "Nothing was posted") || got.header.Get("Clear-Site-Data") != `"storage"` {
+	if got.status != http.StatusUnauthorized || !strings.Contains(got.body, "Nothing was posted") ||
+		got.header.Get("Clear-Site-Data") != `"storage"` {
 		t.Errorf("ended: %d %s", got.status, got.body)
 	}
 	s.authority.mu.Lock()
 	s.authority.away = true
 	s.authority.mu.Unlock()
-	if got := grace.post("/posts", "text", "into the dark"); got.status != http.StatusServiceUnavailable || got.header.Get("Clear-Site-Data") != "" {
+	if got := grace.post("/posts", "text", "into the dark"); got.status != http.StatusServiceUnavailable ||
+		got.header.Get("Clear-Site-Data") != "" {
 		t.Errorf("away: %d %s", got.status, got.body)
 	}
 	s.authority.mu.Lock()
@@ -170,10 +185,12 @@ func TestPagesCarryTheirRules(t *testing.T) {
 	for _, path := range []string{"/", "/drafts", "/messages", "/nothing"} {
 		got := ada.get(path)
 		csp := got.header.Get("Content-Security-Policy")
-		if got.header.Get("Cache-Control") != "no-store" || !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || got.header.Get("Referrer-Policy") != "same-origin" {
+		if got.header.Get("Cache-Control") != "no-store" || !strings.HasPrefix(csp, "default-src 'none'") ||
+			strings.Contains(csp, "unsafe") || got.header.Get("Referrer-Policy") != "same-origin" {
 			t.Errorf("%s: %v", path, got.header)
 		}
-		for _, want := range []string{`data-session="` + ada.form + `"`, "/exeunt/sign-out", "/exeunt/sign-out-app", `class="main private"`, "/exeunt/idle.css?warn="} {
+		for _, want := range []string{`data-session="` + ada.form + `"`, "/exeunt/sign-out", "/exeunt/sign-out-app",
+			`class="main private"`, "/exeunt/idle.css?warn="} {
 			if !strings.Contains(got.body, want) {
 				t.Errorf("%s: no %s", path, want)
 			}
@@ -181,7 +198,8 @@ func TestPagesCarryTheirRules(t *testing.T) {
 		if regexp.MustCompile(`<[^>]+ (style|on[a-z]+)=|<script>|<style|https?://`).MatchString(got.body) {
 			t.Errorf("%s: inline script, inline style or an address elsewhere", path)
 		}
-		if forms, named := strings.Count(got.body, "<form"), strings.Count(got.body, `name="session" value="`+ada.form+`"`); forms != named {
+		if forms, named := strings.Count(got.body, "<form"), strings.Count(got.body,
+			`name="session" value="`+ada.form+`"`); forms != named {
 			t.Errorf("%s: %d forms, %d name their session", path, forms, named)
 		}
 	}
@@ -208,7 +226,8 @@ func TestPagesLeadToNoOtherHost(t *testing.T) {
 			t.Errorf("%s leads elsewhere: %s", path, got.body)
 		}
 	}
-	for path, want := range map[string]string{"/%2Fevil.example/": "/%2Fevil.example/", "//evil.example/": "/evil.example/", "/drafts": "/drafts"} {
+	for path, want := range map[string]string{"/%2Fevil.example/": "/%2Fevil.example/",
+		"//evil.example/": "/evil.example/", "/drafts": "/drafts"} {
 		r := httptest.NewRequest(http.MethodGet, "http://chirp.example"+path, nil)
 		if got := here(r); got != want {
 			t.Errorf("%s: %q", path, got)
@@ -238,16 +257,19 @@ func TestTheDatabaseIsForItsOwnerAlone(t *testing.T) {
 func TestSeedBelongsToWhoeverHasTheHandle(t *testing.T) {
 	s := newStage(t)
 	for range 2 {
-		if err := s.Seed(t.Context(), Member{"ada", "Ada Quill"}, Member{"grace", "Grace Wren"}, time.Now()); err != nil {
+		if err := s.Seed(t.Context(), Member{"ada", "Ada Quill"}, Member{"grace", "Grace Wren"},
+			time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ada := s.signIn(t, "acc_a", "ada", "Ada Quill")
 	page := ada.get("/")
-	if strings.Count(page.body, "Soup weather.") != 1 || !strings.Contains(page.body, "Ada Quill") || !strings.Contains(page.body, "6 days ago") {
+	if strings.Count(page.body, "Soup weather.") != 1 || !strings.Contains(page.body, "Ada Quill") ||
+		!strings.Contains(page.body, "6 days ago") {
 		t.Errorf("%s", page.body)
 	}
-	if got := ada.get("/drafts"); !strings.Contains(got.body, "understudies") || strings.Contains(got.body, "every pen") {
+	if got := ada.get("/drafts"); !strings.Contains(got.body, "understudies") ||
+		strings.Contains(got.body, "every pen") {
 		t.Errorf("%s", got.body)
 	}
 	if got := ada.get("/messages/grace"); !strings.Contains(got.body, "scarf") {
@@ -267,7 +289,8 @@ func TestSignInByTheCodeFlow(t *testing.T) {
 	s := newStage(t)
 	nobody := &browser{t: t, stage: s}
 	out := nobody.get("/exeunt/sign-in?return=/drafts")
-	if out.status != http.StatusSeeOther || !strings.Contains(out.header.Get("Location"), "/authorize?client_id=chirp&code_challenge=") {
+	if out.status != http.StatusSeeOther || !strings.Contains(out.header.Get("Location"),
+		"/authorize?client_id=chirp&code_challenge=") {
 		t.Fatalf("%d %v", out.status, out.header)
 	}
 	state := regexp.MustCompile(`state=([^&]+)`).FindStringSubmatch(out.header.Get("Location"))[1]
@@ -279,7 +302,8 @@ func TestSignInByTheCodeFlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Body.Close()
-	if w.StatusCode != http.StatusSeeOther || w.Header.Get("Location") != "/drafts" || !strings.Contains(strings.Join(w.Header.Values("Set-Cookie"), " "), "__Host-chirp="+ada.token) {
+	if w.StatusCode != http.StatusSeeOther || w.Header.Get("Location") != "/drafts" ||
+		!strings.Contains(strings.Join(w.Header.Values("Set-Cookie"), " "), "__Host-chirp="+ada.token) {
 		t.Errorf("%d %v", w.StatusCode, w.Header)
 	}
 }

@@ -1,8 +1,7 @@
 // Package chirp is a small social app: a timeline, drafts on the server, and
-// private messages. It is the integration guide: all it knows of signing in
-// and out is package client, which stands in front of its handlers.
+// private messages. It is the integration guide: it signs people in and out with
+// package webapp, the middleware in front of its handlers.
 //
-// It owns posts, drafts and messages in its own database. It keeps no session
-// and no credential: the authority does, and what Chirp remembers of its answers
-// (verifier.go) is the SDK's own affair.
+// It owns posts, drafts and messages in its own database. It stores no session and
+// no credential; package verify may cache the authority's answers (verifier.go).
 package chirp

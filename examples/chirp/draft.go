@@ -12,7 +12,7 @@ type draftView struct {
 
 type draftsView struct {
 	Drafts  []draft
-	Text    string // typed, and not kept
+	Text    string // typed, but not stored
 	Problem string
 }
 
@@ -28,8 +28,8 @@ func (a *App) showDrafts(w http.ResponseWriter, r *http.Request, m member, statu
 	return nil
 }
 
-// draftAdd keeps on the server what was being written. Nothing is ever kept in
-// the browser, where it would outlive the sign-out.
+// draftAdd stores a draft on the server. In the browser it would still be there after
+// the sign-out.
 func (a *App) draftAdd(w http.ResponseWriter, r *http.Request, m member) error {
 	s, problem := text(r)
 	switch {
@@ -92,7 +92,7 @@ func (a *App) showDraft(w http.ResponseWriter, r *http.Request, m member, typed,
 	return nil
 }
 
-// draftID is 0, which no draft has, for what is no number.
+// draftID is 0, which no draft has, if the address has no number.
 func draftID(r *http.Request) int64 {
 	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	return id

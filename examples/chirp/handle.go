@@ -9,7 +9,7 @@ import (
 	"github.com/exeunt/exeunt/client/webapp"
 )
 
-// handler answers a member; what it returns is answered with a page.
+// handler answers a member's request, or returns an error.
 type handler func(http.ResponseWriter, *http.Request, member) error
 
 var errNotFound = errors.New("nothing here")
@@ -31,16 +31,18 @@ func (a *App) nothingHere(w http.ResponseWriter, r *http.Request) { a.fail(w, r,
 
 func (a *App) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errNotFound) {
-		a.views.show(w, http.StatusNotFound, "notice", a.page(r, webapp.Notice{Title: "Nothing here", Text: "There is no such page in Chirp, or it is not yours."}))
+		a.views.show(w, http.StatusNotFound, "notice", a.page(r, webapp.Notice{
+			Title: "Nothing here", Text: "There is no such page in Chirp, or it is not yours.",
+		}))
 		return
 	}
 	a.log.Error("chirp failed", "method", r.Method, "route", r.Pattern, "err", err)
 	a.views.show(w, http.StatusInternalServerError, "notice", a.page(r, webapp.Notice{
-		Title: "Chirp failed at this", Text: "Whether anything was kept is not certain: look before you repeat it.",
+		Title: "Chirp had an error", Text: "Your change may or may not have been saved: look before you repeat it.",
 	}))
 }
 
-// notice is how the middleware's own answers look.
+// notice renders the middleware's own answers.
 func (a *App) notice(w http.ResponseWriter, r *http.Request, n webapp.Notice) {
 	a.views.show(w, n.Status, "notice", a.page(r, n))
 }
@@ -53,14 +55,14 @@ func back(w http.ResponseWriter, r *http.Request, to string) error {
 // maxText is the longest text, in characters.
 const maxText = 500
 
-// text reads the text of a form, and says what is wrong with it, if anything.
+// text returns the text of a form, and a problem if it is not valid.
 func text(r *http.Request) (s, problem string) {
 	s = strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(r.PostFormValue("text"), ""), "\r\n", "\n"))
 	switch {
 	case s == "":
-		return s, "There is no text yet. Nothing was kept."
+		return s, "There is no text yet. Nothing was saved; write something first."
 	case utf8.RuneCountInString(s) > maxText:
-		return s, "The text is longer than 500 characters. Nothing was kept; shorten it here."
+		return s, "The text is longer than 500 characters. Nothing was saved; shorten it here."
 	}
 	return s, ""
 }

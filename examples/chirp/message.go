@@ -51,14 +51,15 @@ func (a *App) messageAdd(w http.ResponseWriter, r *http.Request, m member) error
 	to, err := a.data.person(r.Context(), handle)
 	switch {
 	case errors.Is(err, errNotFound):
-		problem = "Nobody by that handle has been to Chirp. Nothing was sent."
+		problem = "Nobody with that handle has used Chirp yet. Nothing was sent."
 	case err != nil:
 		return err
 	case to.ID == m.id:
-		problem = "That is you. Nothing was sent; a note to yourself makes a good draft."
+		problem = "That is your own handle. Nothing was sent; write a draft for yourself instead."
 	}
 	if problem != "" {
-		return a.showMessages(w, r, m, http.StatusUnprocessableEntity, messagesView{To: handle, Text: s, Problem: problem})
+		v := messagesView{To: handle, Text: s, Problem: problem}
+		return a.showMessages(w, r, m, http.StatusUnprocessableEntity, v)
 	}
 	if err := a.data.addMessage(r.Context(), m.id, to.ID, s, a.now()); err != nil {
 		return err

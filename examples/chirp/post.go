@@ -4,7 +4,7 @@ import "net/http"
 
 type timelineView struct {
 	Posts   []post
-	Text    string // typed, and not kept
+	Text    string // typed, but not stored
 	Problem string
 }
 

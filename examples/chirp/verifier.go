@@ -8,8 +8,8 @@ import (
 	"github.com/exeunt/exeunt/client/verify"
 )
 
-// newVerifier returns what checks sessions in Chirp's own process, or nil when
-// Chirp has no key. The middleware uses it for pages; posts ask the authority.
+// newVerifier returns a verifier, which checks sessions in Chirp's own process, or nil
+// when Chirp has no key. The middleware uses it for pages; posts ask the authority.
 func newVerifier(c Config, authority *client.Client) (*verify.Verifier, error) {
 	if c.Key.IsZero() {
 		return nil, nil
@@ -17,8 +17,8 @@ func newVerifier(c Config, authority *client.Client) (*verify.Verifier, error) {
 	return verify.New(verify.Options{Client: authority, Key: c.Key, Log: c.Log})
 }
 
-// run lets the verifier follow the authority. stop waits until it has handed in
-// the activity that it still owes.
+// run starts the verifier. stop stops it and waits until it has reported the remaining
+// activity.
 func run(v *verify.Verifier) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup

@@ -25,9 +25,9 @@ var templateFiles embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-// page is what every template gets.
+// page is the data of every template.
 type page struct {
-	Static string         // where the looks are
+	Static string         // address of the static files
 	Me     *client.Person // nil when nobody is signed in
 	Here   string         // path of the request, for the navigation
 	Data   any
@@ -42,16 +42,16 @@ func (a *App) page(r *http.Request, data any) page {
 	return p
 }
 
-// here is the request's path as an address to load again, on this host: two
-// slashes at its begin would name another.
+// here is the request's path as an address to load again. Two slashes at its beginning
+// would name another host.
 func here(r *http.Request) string {
 	if r.Method != http.MethodGet {
-		return "/" // a form's address shows nothing by itself
+		return "/" // the address of a form's post is no page
 	}
 	return "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
 }
 
-// Ago says a time as people do.
+// Ago formats a time as people say it.
 func (p page) Ago(t time.Time) string {
 	d := p.now.Sub(t)
 	switch {
@@ -74,10 +74,10 @@ func count(n int, unit string) string {
 	return fmt.Sprintf("%d %ss ago", n, unit)
 }
 
-// views renders pages and serves their looks.
+// views renders pages and serves static files.
 type views struct {
 	pages  map[string]*template.Template
-	static string // "/static/<hash>/": a new name with every change, so it may be kept for ever
+	static string // "/static/<hash>/": changes with the files, so browsers may cache them for ever
 	files  http.Handler
 }
 
@@ -114,7 +114,7 @@ func initial(name string) string {
 	return strings.ToUpper(string(r))
 }
 
-// openFiles lays the browser module beside Chirp's own files.
+// openFiles serves Chirp's own files and, below exeunt/, the browser module.
 func (v *views) openFiles() error {
 	own, err := fs.Sub(assetFiles, "assets")
 	if err != nil {
@@ -143,7 +143,7 @@ func (v *views) openFiles() error {
 	return nil
 }
 
-// ServeHTTP serves the looks. There is nothing about anybody in them.
+// ServeHTTP serves the static files. They hold nothing private.
 func (v *views) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/") {
 		http.NotFound(w, r) // no listings
@@ -153,11 +153,13 @@ func (v *views) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.files.ServeHTTP(w, r)
 }
 
-// show renders whole or not at all. The middleware has set the cache rules.
+// show renders a page completely before it writes it. The middleware has set
+// Cache-Control.
 func (v *views) show(w http.ResponseWriter, status int, name string, p page) {
 	var b bytes.Buffer
 	if err := v.pages[name].ExecuteTemplate(&b, "frame", p); err != nil {
-		http.Error(w, "Chirp could not show this page. Whether anything was kept is not certain.", http.StatusInternalServerError)
+		const text = "Chirp could not show this page. Your change may or may not have been saved."
+		http.Error(w, text, http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

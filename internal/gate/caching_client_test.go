@@ -15,7 +15,8 @@ func withKey(key exeunt.Token, set func(http.Header)) func(http.Header) {
 }
 
 var cachingHeaders = []string{
-	client.HeaderEpoch, client.HeaderSeq, client.HeaderDigest, client.HeaderGeneration, client.HeaderIdle, client.HeaderExpiresAt,
+	client.HeaderEpoch, client.HeaderSeq, client.HeaderDigest, client.HeaderGeneration, client.HeaderIdle,
+	client.HeaderExpiresAt,
 }
 
 func number64(t *testing.T, h http.Header, name string) int64 {
@@ -43,8 +44,10 @@ func TestGateTellsACachingClientWhatItTakes(t *testing.T) {
 			t.Fatalf("%d %v", w.Code, h)
 		}
 		at := n.Feed.Position()
-		if h.Get(client.HeaderEpoch) != at.Epoch || number64(t, h, client.HeaderSeq) != at.Seq || at.Seq == 0 || h.Get(client.HeaderDigest) != at.Digest || at.Digest == "" ||
-			number64(t, h, client.HeaderGeneration) != proof.Generation || number64(t, h, client.HeaderIdle) != who.Idle().Milliseconds() ||
+		if h.Get(client.HeaderEpoch) != at.Epoch || number64(t, h, client.HeaderSeq) != at.Seq || at.Seq == 0 ||
+			h.Get(client.HeaderDigest) != at.Digest || at.Digest == "" ||
+			number64(t, h, client.HeaderGeneration) != proof.Generation ||
+			number64(t, h, client.HeaderIdle) != who.Idle().Milliseconds() ||
 			number64(t, h, client.HeaderExpiresAt) != who.ExpiresAt().UnixMilli() {
 			t.Errorf("%v", h)
 		}
@@ -70,7 +73,8 @@ func TestGateTellsNobodyElse(t *testing.T) {
 		"another client's":      {withKey(n.Keys[testnode.Other], withBearer(token)), 401, "other_client"},
 		// What is wrong with the key is not said of the person.
 		"a stranger's key": {withKey(stranger, withBearer(token)), 403, "client_key"},
-		"no key at all":    {func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderClientKey, "x") }, 403, "client_key"},
+		"no key at all": {func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderClientKey, "x") }, 403,
+			"client_key"},
 		"two keys": {func(h http.Header) {
 			withBearer(token)(h)
 			h[client.HeaderClientKey] = []string{n.Keys[testnode.Chirp].Reveal(), stranger.Reveal()}

@@ -61,7 +61,8 @@ func (c *connection) ask(tb testing.TB, request []byte, line string) (has bool) 
 }
 
 func requestText(token exeunt.Token) string {
-	return "GET /gate HTTP/1.1\r\nHost: x\r\n" + client.HeaderActivity + ": no\r\nCookie: theme=dark; __Host-chirp=" + token.Reveal() + "\r\n\r\n"
+	return "GET /gate HTTP/1.1\r\nHost: x\r\n" + client.HeaderActivity + ": no\r\nCookie: theme=dark; __Host-chirp=" +
+		token.Reveal() + "\r\n\r\n"
 }
 
 func nothing(http.ResponseWriter, *http.Request) {}
@@ -86,7 +87,8 @@ func TestGateAllocatesLittle(t *testing.T) {
 		}) / times
 	}
 	const texts = 3.5 // and half of one for pools, which the race detector empties
-	gate, least := allocations(g), allocations(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { maps.Copy(w.Header(), ready) }))
+	gate, least := allocations(g),
+		allocations(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { maps.Copy(w.Header(), ready) }))
 	if gate > least+texts {
 		t.Errorf("%.2f allocations, and %.2f for ready headers", gate, least)
 	}
@@ -135,7 +137,8 @@ func TestGateAnswersOverAConnection(t *testing.T) {
 			if len(h) != c.names {
 				t.Errorf("%d headers: %v", len(h), h)
 			}
-			if c.status == http.StatusOK && (h.Get(client.HeaderName) != "Ada  Remote-User: mallory  Lovelace" || len(h[client.HeaderUser]) != 1) {
+			if c.status == http.StatusOK && (h.Get(client.HeaderName) != "Ada  Remote-User: mallory  Lovelace" ||
+				len(h[client.HeaderUser]) != 1) {
 				t.Errorf("%v", h)
 			}
 		})
@@ -168,10 +171,12 @@ func TestGateAnswersAboutWhoeverAsked(t *testing.T) {
 		text := requestText(token)
 		head, _ := strings.CutPrefix(text, "GET")
 		post := "POST" + strings.TrimSuffix(head, "\r\n") + "Content-Length: 4\r\n\r\nbody"
-		caching := strings.TrimSuffix(text, "\r\n") + client.HeaderClientKey + ": " + n.Keys[testnode.Chirp].Reveal() + "\r\n\r\n"
+		caching := strings.TrimSuffix(text, "\r\n") + client.HeaderClientKey + ": " +
+			n.Keys[testnode.Chirp].Reveal() + "\r\n\r\n"
 		stranger := strings.TrimSuffix(text, "\r\n") + client.HeaderClient + ": another\r\n\r\n"
 		questions = append(questions,
-			question{"GET", text, user, http.StatusOK}, question{"HEAD", "HEAD" + head, user, http.StatusOK}, question{"POST", post, user, http.StatusOK},
+			question{"GET", text, user, http.StatusOK}, question{"HEAD", "HEAD" + head, user, http.StatusOK},
+			question{"POST", post, user, http.StatusOK},
 			question{"GET", caching, user, http.StatusOK}, question{"GET", stranger, "", http.StatusUnauthorized})
 	}
 	var wg sync.WaitGroup
@@ -196,7 +201,8 @@ func TestGateAnswersAboutWhoeverAsked(t *testing.T) {
 						return
 					}
 					io.Copy(io.Discard, resp.Body)
-					if got := resp.Header[client.HeaderUser]; resp.StatusCode != q.status || len(got) > 1 || resp.Header.Get(client.HeaderUser) != q.user {
+					if got := resp.Header[client.HeaderUser]; resp.StatusCode != q.status || len(got) > 1 ||
+						resp.Header.Get(client.HeaderUser) != q.user {
 						t.Errorf("%q: status %d, %q, wanted %d, %q", q.text, resp.StatusCode, got, q.status, q.user)
 					}
 				}

@@ -38,13 +38,14 @@ func TestGateAdmits(t *testing.T) {
 	_, mallory := n.NewSession(t, n.NewAccount(t, "mallory"), exeunt.KindKept)
 	planted, _ := n.NewAppSession(t, mallory, testnode.Chirp)
 	for name, set := range map[string]func(http.Header){
-		"bearer":               withBearer(token),
-		"bearer, any case":     func(h http.Header) { h.Set("Authorization", "bEARER "+token.Reveal()) },
-		"cookie":               withCookie("__Host-chirp=" + token.Reveal()),
-		"cookie of others":     withCookie("theme=dark; x=; __Host-chirp=" + token.Reveal() + "; last"),
-		"named by a proxy":     func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderClient, "chirp") },
-		"the same twice":       withCookie("__Host-a=" + token.Reveal() + ";__Host-b=" + token.Reveal()),
-		"beside a planted one": withCookie("a=" + planted.Reveal() + "; __Host-chirp=" + token.Reveal() + "; chirp=" + planted.Reveal()),
+		"bearer":           withBearer(token),
+		"bearer, any case": func(h http.Header) { h.Set("Authorization", "bEARER "+token.Reveal()) },
+		"cookie":           withCookie("__Host-chirp=" + token.Reveal()),
+		"cookie of others": withCookie("theme=dark; x=; __Host-chirp=" + token.Reveal() + "; last"),
+		"named by a proxy": func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderClient, "chirp") },
+		"the same twice":   withCookie("__Host-a=" + token.Reveal() + ";__Host-b=" + token.Reveal()),
+		"beside a planted one": withCookie("a=" + planted.Reveal() + "; __Host-chirp=" + token.Reveal() + "; chirp=" +
+			planted.Reveal()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := ask(g, set)
@@ -75,9 +76,11 @@ func TestGateRefusesTokensOfOtherApps(t *testing.T) {
 	g := New(n.Authority, n.OAuth.Registry)
 	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
-	for name, clients := range map[string][]string{"another": {"other"}, "two": {string(testnode.Chirp), "other"}, "none": {""}} {
+	for name, clients := range map[string][]string{"another": {"other"}, "two": {string(testnode.Chirp), "other"},
+		"none": {""}} {
 		w := ask(g, func(h http.Header) { withBearer(token)(h); h[client.HeaderClient] = clients })
-		if w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "other_client" || w.Header().Get(client.HeaderUser) != "" {
+		if w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "other_client" ||
+			w.Header().Get(client.HeaderUser) != "" {
 			t.Errorf("%s: status %d, %v", name, w.Code, w.Header())
 		}
 	}
@@ -101,8 +104,9 @@ func TestGateRefuses(t *testing.T) {
 		},
 		"two apps' cookies":              withCookie("__Host-a=" + app1.Reveal() + "; __Host-b=" + app2.Reveal()),
 		"a cookie that could be planted": withCookie("chirp=" + app1.Reveal()),
-		"one with a similar name":        withCookie("__host-chirp=" + app1.Reveal() + "; x__Host-chirp=" + app1.Reveal() + "; __Secure-chirp=" + app1.Reveal()),
-		"one without a name":             withCookie(app1.Reveal() + "; =" + app1.Reveal()),
+		"one with a similar name": withCookie("__host-chirp=" + app1.Reveal() + "; x__Host-chirp=" +
+			app1.Reveal() + "; __Secure-chirp=" + app1.Reveal()),
+		"one without a name": withCookie(app1.Reveal() + "; =" + app1.Reveal()),
 		"a good cookie beside a bad bearer": func(h http.Header) {
 			h.Set("Cookie", "__Host-a="+app1.Reveal())
 			h.Set("Authorization", "Bearer x")
@@ -112,7 +116,8 @@ func TestGateRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := ask(g, set)
-			if w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "unknown" || w.Header().Get(client.HeaderUser) != "" {
+			if w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "unknown" ||
+				w.Header().Get(client.HeaderUser) != "" {
 				t.Fatalf("status %d, headers %v", w.Code, w.Header())
 			}
 		})
@@ -131,7 +136,8 @@ func TestGateSaysWhyItEnded(t *testing.T) {
 	n.SignOut(t, browser)
 	w := ask(g, withBearer(token))
 	h := w.Header()
-	if w.Code != http.StatusUnauthorized || h.Get(client.HeaderReason) != "signed_out" || h.Get(client.HeaderAccount) != "" || h.Get(client.HeaderUser) != "" {
+	if w.Code != http.StatusUnauthorized || h.Get(client.HeaderReason) != "signed_out" ||
+		h.Get(client.HeaderAccount) != "" || h.Get(client.HeaderUser) != "" {
 		t.Fatalf("status %d, headers %v", w.Code, h)
 	}
 	if at, err := time.Parse(time.RFC3339, h.Get(client.HeaderEndedAt)); err != nil || n.Now().Sub(at) > time.Minute {
@@ -140,7 +146,8 @@ func TestGateSaysWhyItEnded(t *testing.T) {
 
 	idleToken, _ := n.NewSession(t, proof, exeunt.KindApp)
 	n.Clock.Pass(31 * 24 * time.Hour)
-	if w := ask(g, withBearer(idleToken)); w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "idle" {
+	if w := ask(g, withBearer(idleToken)); w.Code != http.StatusUnauthorized ||
+		w.Header().Get(client.HeaderReason) != "idle" {
 		t.Fatalf("after its idle time: status %d, headers %v", w.Code, w.Header())
 	}
 }
@@ -151,7 +158,8 @@ func TestGateIndeterminate(t *testing.T) {
 	n.Store.Close()
 	token := exeunt.NewToken(exeunt.UseApp) // not in memory, so the store is asked
 	w := ask(g, withBearer(token))
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get(client.HeaderReason) != "unavailable" || w.Header().Get("Retry-After") != "1" {
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get(client.HeaderReason) != "unavailable" ||
+		w.Header().Get("Retry-After") != "1" {
 		t.Fatalf("status %d, headers %v", w.Code, w.Header())
 	}
 }
@@ -162,7 +170,8 @@ func TestGateFollowsTheProfile(t *testing.T) {
 	token, s := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	ask(g, withBearer(token))
 	name := "Countess"
-	if err := n.Accounts.ChangeProfile(t.Context(), testnode.PersonIn(s), account.Profile{Name: name}, nil); err != nil {
+	if err := n.Accounts.ChangeProfile(t.Context(), testnode.PersonIn(s), account.Profile{Name: name},
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := ask(g, withBearer(token)).Header().Get(client.HeaderName); got != name {
@@ -204,11 +213,15 @@ func TestGateCountsActivity(t *testing.T) {
 	g := New(n.Authority, n.OAuth.Registry)
 	token, _ := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	idleAt := func(activity string) string {
-		return ask(g, func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderActivity, activity) }).Header().Get(client.HeaderIdleAt)
+		return ask(g, func(h http.Header) {
+			withBearer(token)(h)
+			h.Set(client.HeaderActivity, activity)
+		}).Header().Get(client.HeaderIdleAt)
 	}
 	before := idleAt("no")
 	n.Clock.Pass(time.Hour)
-	if at, err := http.ParseTime(ask(g, withBearer(exeunt.Token{})).Header().Get("Date")); err != nil || n.Now().Sub(at) > time.Minute {
+	if at, err := http.ParseTime(ask(g, withBearer(exeunt.Token{})).Header().Get("Date")); err != nil ||
+		n.Now().Sub(at) > time.Minute {
 		t.Errorf("the date is not the authority's: %v, %v", at, err)
 	}
 	if got := idleAt("no"); got != before {
@@ -290,7 +303,8 @@ func TestGateAdmitsNobodyWithoutAName(t *testing.T) {
 		g = New(n.Authority, n.OAuth.Registry)
 	}
 	n.Store.Close()
-	if w := ask(g, withBearer(token)); w.Code != http.StatusServiceUnavailable || w.Header().Get(client.HeaderReason) != "unavailable" || w.Header().Get(client.HeaderUser) != "" {
+	if w := ask(g, withBearer(token)); w.Code != http.StatusServiceUnavailable ||
+		w.Header().Get(client.HeaderReason) != "unavailable" || w.Header().Get(client.HeaderUser) != "" {
 		t.Errorf("without a store: status %d, headers %v", w.Code, w.Header())
 	}
 }
@@ -304,8 +318,10 @@ func FuzzGateRequest(f *testing.F) {
 	token, _ := n.NewAppSession(f, browser, testnode.Chirp)
 	good := token.Reveal()
 	for _, seed := range [][2]string{
-		{"", ""}, {"Bearer " + good, ""}, {"", "__Host-chirp=" + good}, {"", "__Host-a=" + good + "; __Host-a=" + good[:20]}, {"", "chirp=" + good},
-		{"Bearer", "="}, {"Bearer  ", ";;;=;"}, {"bearer " + good + " ", "\"" + good + "\""}, {"", " \t__Host-a =\"" + good + "\" ; b"},
+		{"", ""}, {"Bearer " + good, ""}, {"", "__Host-chirp=" + good},
+		{"", "__Host-a=" + good + "; __Host-a=" + good[:20]}, {"", "chirp=" + good},
+		{"Bearer", "="}, {"Bearer  ", ";;;=;"}, {"bearer " + good + " ", "\"" + good + "\""},
+		{"", " \t__Host-a =\"" + good + "\" ; b"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

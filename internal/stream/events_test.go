@@ -52,10 +52,14 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 	app, ans := s.NewAppSession(t, two, testnode.Chirp)
 	_ = app
 	s.SignOut(t, one)
-	if _, err := s.End(t.Context(), testnode.PersonIn(two), exeunt.Revocation{Target: exeunt.Target{Account: two.Account, Scope: exeunt.ScopeOthers, Session: two.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
+	if _, err := s.End(t.Context(), testnode.PersonIn(two),
+		exeunt.Revocation{Target: exeunt.Target{Account: two.Account, Scope: exeunt.ScopeOthers, Session: two.ID},
+			Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.End(t.Context(), exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: two.Account, Scope: exeunt.ScopeSession, Session: two.ID, AppSession: ans.App}}); err != nil {
+	if _, err := s.End(t.Context(), exeunt.System(),
+		exeunt.Revocation{Target: exeunt.Target{Account: two.Account, Scope: exeunt.ScopeSession, Session: two.ID,
+			AppSession: ans.App}}); err != nil {
 		t.Fatal(err)
 	}
 	s.SignOutEverywhere(t, two)
@@ -102,7 +106,8 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 	message[client.Position](t, whole, "same")
 	for i, id := range []string{"chirp", "other"} {
 		got := message[client.LogEvent](t, whole, "log")
-		if want := (client.LogEvent{Seq: int64(i) + 1, Digest: got.Digest, At: got.At, Kind: client.EventClientChanged, Client: id}); got != want {
+		if want := (client.LogEvent{Seq: int64(i) + 1, Digest: got.Digest, At: got.At,
+			Kind: client.EventClientChanged, Client: id}); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
@@ -114,7 +119,8 @@ func TestEventsAreToldInOrderAndResumeByNumber(t *testing.T) {
 		"no epoch":                     resume("", 4, digests[4]),
 		"an event that is not there":   resume(begin.Epoch, 7, digests[6]),
 	} {
-		if p := message[client.Position](t, again, "reload"); p.Seq != 6 || p.Digest != digests[6] || p.Epoch != begin.Epoch {
+		if p := message[client.Position](t, again, "reload"); p.Seq != 6 || p.Digest != digests[6] ||
+			p.Epoch != begin.Epoch {
 			t.Errorf("after %s: %+v", name, p)
 		}
 	}
@@ -157,7 +163,8 @@ func TestEventsNameNobody(t *testing.T) {
 			t.Fatal("the stream ended")
 		}
 		if e.name == "log" {
-			if strings.Contains(e.data, "ada") || strings.Contains(e.data, session.Label) || strings.Contains(e.data, "signed_out") {
+			if strings.Contains(e.data, "ada") || strings.Contains(e.data, session.Label) ||
+				strings.Contains(e.data, "signed_out") {
 				t.Errorf("%s", e.data)
 			}
 			return
@@ -168,7 +175,8 @@ func TestEventsNameNobody(t *testing.T) {
 func TestEventsNeedAKey(t *testing.T) {
 	s := newSite(t, exeunt.Policy{})
 	phone, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
-	for _, token := range []string{"", "x", phone.Reveal(), exeunt.NewToken(exeunt.UseClient).Reveal(), s.Keys[testnode.Chirp].Reveal() + "x"} {
+	for _, token := range []string{"", "x", phone.Reveal(), exeunt.NewToken(exeunt.UseClient).Reveal(),
+		s.Keys[testnode.Chirp].Reveal() + "x"} {
 		h := http.Header{"Authorization": {"Bearer " + token}}
 		if token == "" {
 			h = http.Header{}
@@ -212,12 +220,15 @@ func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
 		at := client.Place{Epoch: n.Feed.Position().Epoch}
 		open := func() (<-chan event, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(t.Context())
-			c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn,
+				error) {
 				ours, theirs := net.Pipe()
 				listener <- theirs
 				return ours, nil
 			}}}
-			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://exeunt/api/v1/events?epoch=%s&after=%d&digest=%s", at.Epoch, at.Seq, at.Digest), nil)
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet,
+				fmt.Sprintf("http://exeunt/api/v1/events?epoch=%s&after=%d&digest=%s", at.Epoch, at.Seq, at.Digest),
+				nil)
 			r.Header.Set("Authorization", "Bearer "+n.Keys[testnode.Chirp].Reveal())
 			resp, err := c.Do(r)
 			if err != nil {
@@ -240,7 +251,8 @@ func TestASlowReaderIsCutOffAndResumes(t *testing.T) {
 			var list []exeunt.Event
 			for range many {
 				next++
-				list = append(list, exeunt.Event{Seq: next, Kind: exeunt.EventEnded, Target: exeunt.Target{Scope: exeunt.ScopeAccount, Account: exeunt.NewAccountID()}, Generation: 2})
+				list = append(list, exeunt.Event{Seq: next, Kind: exeunt.EventEnded,
+					Target: exeunt.Target{Scope: exeunt.ScopeAccount, Account: exeunt.NewAccountID()}, Generation: 2})
 			}
 			if err := n.Feed.Own(list); err != nil {
 				t.Fatal(err)

@@ -27,7 +27,10 @@ type site struct {
 func newSite(t *testing.T, policy exeunt.Policy) *site {
 	t.Helper()
 	s := &site{Node: testnode.New(t, testnode.Options{Policy: policy}), done: make(chan struct{})}
-	streams := New(Deps{Authority: s.Authority, Clients: s.OAuth.Registry, Browser: s.Browser, Now: s.Now, Done: s.done, Surface: web.Surface{Fail: func(w http.ResponseWriter, _ *http.Request, status int, _ error) { w.WriteHeader(status) }, Log: s.Log}})
+	streams := New(Deps{Authority: s.Authority, Clients: s.OAuth.Registry, Browser: s.Browser, Now: s.Now,
+		Done: s.done, Surface: web.Surface{Fail: func(w http.ResponseWriter, _ *http.Request, status int, _ error) {
+			w.WriteHeader(status)
+		}, Log: s.Log}})
 	m := http.NewServeMux()
 	streams.MountBrowser(m)
 	streams.MountBearer(m)
@@ -118,12 +121,14 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 		{"an app session", "/api/v1/session/stream", who.App.String(), testnode.AsApp(appToken)},
 	} {
 		resp := s.get(t, c.path, c.header)
-		if h := resp.Header; resp.StatusCode != 200 || h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" {
+		if h := resp.Header; resp.StatusCode != 200 || h.Get("Content-Type") != "text/event-stream" ||
+			h.Get("Cache-Control") != "no-store" {
 			t.Fatalf("%s: %s, %v", c.name, resp.Status, resp.Header)
 		}
 		in := eventsOf(resp)
 		first := next(t, in)
-		if first.State != client.Live || first.Session != c.id || first.IdleIn < 29*24*time.Hour || first.WarnIn != first.IdleIn-2*time.Minute {
+		if first.State != client.Live || first.Session != c.id || first.IdleIn < 29*24*time.Hour ||
+			first.WarnIn != first.IdleIn-2*time.Minute {
 			t.Fatalf("%s: %+v", c.name, first)
 		}
 		defer func() {
@@ -193,18 +198,23 @@ func TestStreamRefuses(t *testing.T) {
 		header           http.Header
 	}{
 		{"nothing", "/session/stream", `{"state":"ended","reason":""}`, nil},
-		{"half a pair", "/session/stream", `{"state":"ended","reason":""}`, http.Header{"Cookie": {"__Host-exeunt-0=" + token.Reveal()}}},
-		{"a browser's token as bearer", "/api/v1/session/stream", `{"state":"ended","reason":""}`, testnode.AsApp(token)},
-		{"a bearer token for the browser's address", "/session/stream", `{"state":"ended","reason":""}`, testnode.AsApp(token)},
+		{"half a pair", "/session/stream", `{"state":"ended","reason":""}`,
+			http.Header{"Cookie": {"__Host-exeunt-0=" + token.Reveal()}}},
+		{"a browser's token as bearer", "/api/v1/session/stream", `{"state":"ended","reason":""}`,
+			testnode.AsApp(token)},
+		{"a bearer token for the browser's address", "/session/stream", `{"state":"ended","reason":""}`,
+			testnode.AsApp(token)},
 		{"a dead token", "/api/v1/session/stream", `"reason":"signed_out","at":`, testnode.AsApp(dead)},
 		{"a dead token's state", "/api/v1/session/state", `"reason":"signed_out","at":`, testnode.AsApp(dead)},
-		{"garbage", "/api/v1/session/state", `{"state":"ended","reason":""}`, http.Header{"Authorization": {"Bearer exs_"}}},
+		{"garbage", "/api/v1/session/state", `{"state":"ended","reason":""}`,
+			http.Header{"Authorization": {"Bearer exs_"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			resp := s.get(t, c.path, c.header)
 			var body strings.Builder
 			bufio.NewReader(resp.Body).WriteTo(&body)
-			if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body.String(), c.want) || resp.Header.Get("Cache-Control") != "no-store" {
+			if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body.String(), c.want) ||
+				resp.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s %q", resp.Status, body.String())
 			}
 			if strings.Contains(body.String(), session.Account.String()) || strings.Contains(body.String(), "ada") {
@@ -232,7 +242,8 @@ func TestStreamsAreBounded(t *testing.T) {
 	for range maxOpen {
 		next(t, eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token))))
 	}
-	if resp := s.get(t, "/api/v1/session/stream", testnode.AsApp(token)); resp.StatusCode != http.StatusServiceUnavailable {
+	if resp := s.get(t, "/api/v1/session/stream",
+		testnode.AsApp(token)); resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("stream %d: %s", maxOpen+1, resp.Status)
 	}
 }

@@ -9,7 +9,8 @@ import (
 )
 
 func TestBearer(t *testing.T) {
-	app, session, code := exeunt.NewToken(exeunt.UseApp), exeunt.NewToken(exeunt.UseSession), exeunt.NewToken(exeunt.UseCode)
+	app, session, code := exeunt.NewToken(exeunt.UseApp), exeunt.NewToken(exeunt.UseSession),
+		exeunt.NewToken(exeunt.UseCode)
 	for name, c := range map[string]struct {
 		given []string
 		want  exeunt.Token

@@ -27,11 +27,13 @@ func TestPairsReadBack(t *testing.T) {
 			t.Fatalf("the cookies are %v", cookies)
 		}
 		for i, c := range cookies {
-			if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode || c.HttpOnly != (i == 0) {
+			if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || c.Path != "/" || c.Domain != "" ||
+				c.SameSite != http.SameSiteLaxMode || c.HttpOnly != (i == 0) {
 				t.Errorf("%v: %v", kind, c)
 			}
 			// On a shared computer it goes when the browser closes.
-			if want := map[exeunt.SessionKind]int{exeunt.KindKept: 3600}[kind]; c.MaxAge != want || !c.Expires.IsZero() {
+			if want := map[exeunt.SessionKind]int{exeunt.KindKept: 3600}[kind]; c.MaxAge != want ||
+				!c.Expires.IsZero() {
 				t.Errorf("%v: %v", kind, c)
 			}
 		}
@@ -52,22 +54,23 @@ func TestWhateverElseArrives(t *testing.T) {
 		cookies []string
 		want    Presented
 	}{
-		"nothing":                     {nil, nothing},
-		"other cookies":               {[]string{"theme=dark; x=y"}, nothing},
-		"empty ones":                  {[]string{tokenName + "=; " + hereName + "="}, nothing},
-		"the pair in two lines":       {[]string{a, here}, whole},
-		"the pair twice over":         {[]string{a + "; " + here + "; " + a + "; " + here}, whole},
-		"the first half":              {[]string{a}, half},
-		"with an empty second":        {[]string{a + "; " + hereName + "="}, half},
-		"with another's second":       {[]string{a + "; " + hereName + "=" + other[1].Value}, half},
-		"with a cut second":           {[]string{a + "; " + here[:len(here)-1]}, half},
-		"with a longer second":        {[]string{a + "; " + here + "A"}, half},
-		"with junk for the second":    {[]string{a + "; " + hereName + "=" + junk}, half},
-		"with two seconds":            {[]string{a + "; " + here + "; " + hereName + "=x"}, half},
-		"the second half":             {[]string{here}, garbage},
-		"a cut token":                 {[]string{a[:len(a)-1] + "; " + here}, garbage},
-		"a changed token":             {[]string{tokenName + "=" + flip(token.Reveal()) + "; " + here}, garbage},
-		"an app session's token":      {[]string{tokenName + "=" + app.Reveal() + "; " + hereName + "=" + s.Cookies.Pairs.Half(app)}, garbage},
+		"nothing":                  {nil, nothing},
+		"other cookies":            {[]string{"theme=dark; x=y"}, nothing},
+		"empty ones":               {[]string{tokenName + "=; " + hereName + "="}, nothing},
+		"the pair in two lines":    {[]string{a, here}, whole},
+		"the pair twice over":      {[]string{a + "; " + here + "; " + a + "; " + here}, whole},
+		"the first half":           {[]string{a}, half},
+		"with an empty second":     {[]string{a + "; " + hereName + "="}, half},
+		"with another's second":    {[]string{a + "; " + hereName + "=" + other[1].Value}, half},
+		"with a cut second":        {[]string{a + "; " + here[:len(here)-1]}, half},
+		"with a longer second":     {[]string{a + "; " + here + "A"}, half},
+		"with junk for the second": {[]string{a + "; " + hereName + "=" + junk}, half},
+		"with two seconds":         {[]string{a + "; " + here + "; " + hereName + "=x"}, half},
+		"the second half":          {[]string{here}, garbage},
+		"a cut token":              {[]string{a[:len(a)-1] + "; " + here}, garbage},
+		"a changed token":          {[]string{tokenName + "=" + flip(token.Reveal()) + "; " + here}, garbage},
+		"an app session's token": {[]string{tokenName + "=" + app.Reveal() + "; " + hereName + "=" +
+			s.Cookies.Pairs.Half(app)}, garbage},
 		"another version's token":     {[]string{tokenName + "=ex2_" + token.Reveal()[4:] + "; " + here}, garbage},
 		"4 kB of junk":                {[]string{tokenName + "=" + junk + "; " + here}, garbage},
 		"two tokens":                  {[]string{a + "; " + here + "; " + tokenName + "=" + other[0].Value}, garbage},
@@ -78,7 +81,8 @@ func TestWhateverElseArrives(t *testing.T) {
 		if p := s.Cookies.Read(rawRequest(c.cookies...), FirstSlot); p != c.want {
 			t.Errorf("%s: %+v", name, p)
 		}
-		if v := s.Visitor(rawRequest(c.cookies...)); v.SignedIn() != (c.want == whole) || v.Nobody() != (c.want == nothing) {
+		if v := s.Visitor(rawRequest(c.cookies...)); v.SignedIn() != (c.want == whole) ||
+			v.Nobody() != (c.want == nothing) {
 			t.Errorf("%s: signed in %v, nobody %v", name, v.SignedIn(), v.Nobody())
 		}
 	}
@@ -158,7 +162,8 @@ func TestSlotsDoNotMix(t *testing.T) {
 			t.Errorf("slot %d: %+v", slot, p)
 		}
 	}
-	crossed := request(&http.Cookie{Name: Slot(1).token(), Value: tokens[1].Reveal()}, &http.Cookie{Name: Slot(1).here(), Value: s.Cookies.Pairs.Half(tokens[0])})
+	crossed := request(&http.Cookie{Name: Slot(1).token(), Value: tokens[1].Reveal()},
+		&http.Cookie{Name: Slot(1).here(), Value: s.Cookies.Pairs.Half(tokens[0])})
 	if p := s.Cookies.Read(crossed, 1); p.Use != authority.AsIncomplete {
 		t.Errorf("with another slot's second half: %+v", p)
 	}
@@ -176,12 +181,14 @@ func TestNotices(t *testing.T) {
 	if !c.HttpOnly || !c.Secure || c.MaxAge != 0 || !c.Expires.IsZero() {
 		t.Errorf("it outlives the browser: %v", c)
 	}
-	if s.Cookies.ReadNotice(request(c), epoch.Add(noticeLife+time.Millisecond)) != "" || s.Cookies.ReadNotice(request(c), epoch.Add(-time.Second)) != "" {
+	if s.Cookies.ReadNotice(request(c), epoch.Add(noticeLife+time.Millisecond)) != "" ||
+		s.Cookies.ReadNotice(request(c), epoch.Add(-time.Second)) != "" {
 		t.Error("an old notice, or one of the future, is believed")
 	}
 	code, rest, _ := strings.Cut(c.Value, ".")
 	for name, value := range map[string]string{
-		"nothing": "", "text alone": rest, "no code": "." + rest, "another text": code + "." + strings.Replace(rest, "3", "4", 1),
+		"nothing": "", "text alone": rest, "no code": "." + rest,
+		"another text": code + "." + strings.Replace(rest, "3", "4", 1),
 		"another time": code + "." + "zzzz" + rest[4:], "longer": c.Value + "x", "a cut code": code[1:] + "." + rest,
 		"made with the pairs' key": s.Cookies.Pairs.Code(rest) + "." + rest, "4 kB": strings.Repeat("x.", 2048),
 	} {
@@ -205,8 +212,10 @@ func FuzzCookies(f *testing.F) {
 	for _, c := range w.Result().Cookies() {
 		pair = append(pair, c.Name+"="+c.Value)
 	}
-	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], tokenName + "=", tokenName + "=\"" + token.Reveal() + "\"",
-		strings.Join(pair, ";") + "\x00", pair[0] + "; " + pair[0] + "x", cookieNotice + "=a.b.c", strings.Repeat(pair[0]+"; ", 40), "=;=;=", hereName + "=\xff\xfe"} {
+	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], tokenName + "=",
+		tokenName + "=\"" + token.Reveal() + "\"",
+		strings.Join(pair, ";") + "\x00", pair[0] + "; " + pair[0] + "x", cookieNotice + "=a.b.c",
+		strings.Repeat(pair[0]+"; ", 40), "=;=;=", hereName + "=\xff\xfe"} {
 		f.Add(seed)
 	}
 	half := s.Cookies.Pairs.Half(token)

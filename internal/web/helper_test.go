@@ -32,20 +32,23 @@ type site struct {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, clock: &atomic.Int64{}, chirp: exeunt.Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.example", RedirectURIs: []string{"http://chirp.example/cb"}}}
+	s := &site{t: t, clock: &atomic.Int64{}, chirp: exeunt.Client{ID: "chirp", Name: "Chirp",
+		HomeURL: "http://chirp.example", RedirectURIs: []string{"http://chirp.example/cb"}}}
 	s.Now = func() time.Time { return epoch.Add(time.Duration(s.clock.Load()) * time.Millisecond) }
 	var f *feed.Feed
 	var err error
 	log := slog.New(slog.DiscardHandler)
-	s.store, err = store.Open(context.Background(), store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: log,
-		Committed: func(list []exeunt.Event) error { return f.Own(list) }})
+	s.store, err = store.Open(context.Background(),
+		store.Options{URL: store.SQLiteURL(filepath.Join(t.TempDir(), "exeunt.db")), Log: log,
+			Committed: func(list []exeunt.Event) error { return f.Own(list) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.store.Close() })
 	index := live.New(0, live.Options{})
 	f = feed.New(authority.Memory(index), nil)
-	if err := s.store.ReconcileClients(context.Background(), []exeunt.Client{s.chirp}, exeunt.System(), epoch); err != nil {
+	if err := s.store.ReconcileClients(context.Background(), []exeunt.Client{s.chirp}, exeunt.System(),
+		epoch); err != nil {
 		t.Fatal(err)
 	}
 	s.Authority = authority.New(authority.Config{Store: s.store, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(),
@@ -80,8 +83,10 @@ func (s *site) signIn(kind exeunt.SessionKind) (exeunt.Token, exeunt.Session, []
 	if err := s.store.AddAccount(context.Background(), a, store.Credential{}, nil, exeunt.System()); err != nil {
 		s.t.Fatal(err)
 	}
-	proof := exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, Generation: 1, CredentialVersion: 1}
-	token, v, err := s.Authority.Start(context.Background(), authority.SignIn{Proof: proof, Kind: kind, Label: "a browser"})
+	proof := exeunt.Proof{Account: id, Methods: exeunt.Methods{exeunt.MethodPassword}, Generation: 1,
+		CredentialVersion: 1}
+	token, v, err := s.Authority.Start(context.Background(),
+		authority.SignIn{Proof: proof, Kind: kind, Label: "a browser"})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -98,7 +103,8 @@ func (s *site) appToken(v exeunt.Session) exeunt.Token {
 		RedirectURI: app.RedirectURIs[0], Challenge: "c", Expires: s.Now().Add(time.Minute)}); err != nil {
 		s.t.Fatal(err)
 	}
-	token, _, err := s.Authority.StartApp(context.Background(), authority.AppSignIn{Code: code, Client: app.ID, RedirectURI: app.RedirectURIs[0], Challenge: "c"})
+	token, _, err := s.Authority.StartApp(context.Background(),
+		authority.AppSignIn{Code: code, Client: app.ID, RedirectURI: app.RedirectURIs[0], Challenge: "c"})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -115,7 +121,8 @@ func (s *site) queued() {
 	_, marker, _ := s.signIn(exeunt.KindKept)
 	l := s.Authority.Listen(marker.Account)
 	defer l.Close()
-	s.Authority.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: marker.Account, Scope: exeunt.ScopeSession, Session: marker.ID}, Reason: exeunt.ReasonSignedOut})
+	s.Authority.EndSoon(exeunt.Revocation{Target: exeunt.Target{Account: marker.Account, Scope: exeunt.ScopeSession,
+		Session: marker.ID}, Reason: exeunt.ReasonSignedOut})
 	<-l.C()
 	stop()
 	<-done

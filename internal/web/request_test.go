@@ -76,7 +76,8 @@ func TestSameOrigin(t *testing.T) {
 
 func TestOnlyHost(t *testing.T) {
 	h := OnlyHost("exeunt.example:8080", "", answered)
-	for host, status := range map[string]int{"exeunt.example:8080": 204, "EXEUNT.example:8080": 204, "exeunt.example": 421, "evil.example:8080": 421,
+	for host, status := range map[string]int{"exeunt.example:8080": 204, "EXEUNT.example:8080": 204,
+		"exeunt.example": 421, "evil.example:8080": 421,
 		"127.0.0.1:8080": 421, "exeunt.example:8080.evil.example": 421, "": 421} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Host = host
@@ -94,7 +95,8 @@ func TestTheRightAddressIsToldAtHomeOnly(t *testing.T) {
 	for _, c := range []struct {
 		home, remote string
 		told         bool
-	}{{home, "127.0.0.1:5", true}, {home, "[::1]:5", true}, {home, "192.0.2.7:5", false}, {home, "@", false}, {"", "127.0.0.1:5", false}} {
+	}{{home, "127.0.0.1:5", true}, {home, "[::1]:5", true}, {home, "192.0.2.7:5", false}, {home, "@", false},
+		{"", "127.0.0.1:5", false}} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Host, r.RemoteAddr = "localhost:8080", c.remote
 		w := httptest.NewRecorder()
@@ -107,7 +109,8 @@ func TestTheRightAddressIsToldAtHomeOnly(t *testing.T) {
 
 func TestARefusedPeerIsLoggedOnce(t *testing.T) {
 	var logs bytes.Buffer
-	h := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}.Only(slog.New(slog.NewTextHandler(&logs, nil)), answered)
+	h := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}.Only(slog.New(slog.NewTextHandler(&logs,
+		nil)), answered)
 	ask := func(remote string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = remote
@@ -117,7 +120,8 @@ func TestARefusedPeerIsLoggedOnce(t *testing.T) {
 		ask("10.0.0.2:1")
 		ask("10.0.0.1:1")
 	}
-	if text := logs.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") || !strings.Contains(text, "address=10.0.0.2") || !strings.Contains(text, "trusted_proxies") {
+	if text := logs.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") ||
+		!strings.Contains(text, "address=10.0.0.2") || !strings.Contains(text, "trusted_proxies") {
 		t.Errorf("logged %q", text)
 	}
 	for i := range 1000 {
@@ -136,15 +140,17 @@ func TestWhoseWordAboutTheAddressIsTaken(t *testing.T) {
 		forwarded []string
 		want      string
 	}{
-		"no proxy":                        {Peers{}, "203.0.113.9:1234", nil, "203.0.113.9"},
-		"no proxy, a forged header":       {Peers{}, "203.0.113.9:1234", []string{"198.51.100.1"}, "203.0.113.9"},
-		"a stranger's header":             {proxies, "203.0.113.9:1234", []string{"198.51.100.1"}, "203.0.113.9"},
-		"through the proxy":               {proxies, "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
-		"through two":                     {proxies, "10.0.0.1:1", []string{"198.51.100.1, 10.9.9.9"}, "198.51.100.1"},
-		"in two lines":                    {proxies, "10.0.0.1:1", []string{"198.51.100.1", "10.9.9.9"}, "198.51.100.1"},
-		"a client that forges":            {proxies, "10.0.0.1:1", []string{"1.1.1.1, 198.51.100.1"}, "198.51.100.1"},
-		"a client that forges a proxy":    {proxies, "10.0.0.1:1", []string{"1.1.1.1, 10.0.0.7, 198.51.100.1"}, "198.51.100.1"},
-		"a client that forges garbage":    {proxies, "10.0.0.1:1", []string{"1.1.1.1, <script>, 198.51.100.1"}, "198.51.100.1"},
+		"no proxy":                  {Peers{}, "203.0.113.9:1234", nil, "203.0.113.9"},
+		"no proxy, a forged header": {Peers{}, "203.0.113.9:1234", []string{"198.51.100.1"}, "203.0.113.9"},
+		"a stranger's header":       {proxies, "203.0.113.9:1234", []string{"198.51.100.1"}, "203.0.113.9"},
+		"through the proxy":         {proxies, "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
+		"through two":               {proxies, "10.0.0.1:1", []string{"198.51.100.1, 10.9.9.9"}, "198.51.100.1"},
+		"in two lines":              {proxies, "10.0.0.1:1", []string{"198.51.100.1", "10.9.9.9"}, "198.51.100.1"},
+		"a client that forges":      {proxies, "10.0.0.1:1", []string{"1.1.1.1, 198.51.100.1"}, "198.51.100.1"},
+		"a client that forges a proxy": {proxies, "10.0.0.1:1", []string{"1.1.1.1, 10.0.0.7, 198.51.100.1"},
+			"198.51.100.1"},
+		"a client that forges garbage": {proxies, "10.0.0.1:1", []string{"1.1.1.1, <script>, 198.51.100.1"},
+			"198.51.100.1"},
 		"a proxy that sends garbage":      {proxies, "10.0.0.1:1", []string{"1.1.1.1, <script>"}, "10.0.0.1"},
 		"a proxy that sends nothing":      {proxies, "10.0.0.1:1", nil, "10.0.0.1"},
 		"only proxies":                    {proxies, "10.0.0.1:1", []string{"10.0.0.2, 10.0.0.3"}, "10.0.0.1"},
@@ -165,12 +171,14 @@ func TestWhoseWordAboutTheAddressIsTaken(t *testing.T) {
 }
 
 func TestOnlyThroughTheProxy(t *testing.T) {
-	h := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}.Only(slog.New(slog.DiscardHandler), answered)
+	h := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}.Only(slog.New(slog.DiscardHandler),
+		answered)
 	for name, c := range map[string]struct {
 		remote string
 		tls    bool
 		status int
-	}{"the proxy": {"10.0.0.1:1", false, 204}, "a stranger": {"203.0.113.9:1", false, 403}, "a stranger with TLS": {"203.0.113.9:1", true, 204}, "nobody": {"@", false, 403}} {
+	}{"the proxy": {"10.0.0.1:1", false, 204}, "a stranger": {"203.0.113.9:1", false, 403},
+		"a stranger with TLS": {"203.0.113.9:1", true, 204}, "nobody": {"@", false, 403}} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = c.remote
 		if c.tls {
@@ -187,9 +195,12 @@ func TestOnlyThroughTheProxy(t *testing.T) {
 // Every error that people may read has a status; anything else is our fault and
 // its text stays in the log.
 func TestStatuses(t *testing.T) {
-	for _, err := range []error{exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut, exeunt.ErrWrongCredentials,
-		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken, exeunt.ErrEmailTaken, exeunt.ErrOtherEmail, exeunt.ErrSignUpClosed,
-		exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused, exeunt.ErrOtherAccount, exeunt.ErrDisabled,
+	for _, err := range []error{exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest,
+		exeunt.ErrSignedOut, exeunt.ErrWrongCredentials,
+		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
+		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail, exeunt.ErrSignUpClosed,
+		exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
+		exeunt.ErrOtherAccount, exeunt.ErrDisabled,
 		&exeunt.ThrottledError{}, &exeunt.FieldError{Err: exeunt.ErrHandleTaken}, &http.MaxBytesError{}} {
 		wrapped := fmt.Errorf("something %s: %w", "of ours", err)
 		if s := StatusOf(wrapped); s < 400 || s == 500 {
@@ -218,7 +229,8 @@ func TestAnswers(t *testing.T) {
 	if w := serve(fails(nil)); w.Code != 200 || log.Len() != 0 {
 		t.Errorf("%d %s", w.Code, log.String())
 	}
-	if w := serve(fails(&exeunt.ThrottledError{RetryAfter: 1500 * time.Millisecond})); w.Code != 429 || w.Header().Get("Retry-After") != "2" {
+	if w := serve(fails(&exeunt.ThrottledError{RetryAfter: 1500 * time.Millisecond})); w.Code != 429 ||
+		w.Header().Get("Retry-After") != "2" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 	if w := serve(fails(&exeunt.ThrottledError{RetryAfter: time.Second})); w.Header().Get("Retry-After") != "1" {
@@ -228,11 +240,13 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("somebody else's mistake is logged: %s", log.String())
 	}
 	w := serve(fails(fmt.Errorf("%w (disk on fire)", exeunt.ErrUnavailable)))
-	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "fire") || !strings.Contains(log.String(), "disk on fire") {
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "fire") ||
+		!strings.Contains(log.String(), "disk on fire") {
 		t.Errorf("%d %s; logged %s", w.Code, w.Body, log.String())
 	}
 	w = serve(func(http.ResponseWriter, *http.Request) error { panic("a fault of ours") })
-	if id := w.Header().Get("X-Request-Id"); w.Code != 500 || id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "a fault of ours") {
+	if id := w.Header().Get("X-Request-Id"); w.Code != 500 || id == "" || !strings.Contains(log.String(), id) ||
+		!strings.Contains(log.String(), "a fault of ours") {
 		t.Errorf("%d; logged %s", w.Code, log.String())
 	}
 	if strings.Contains(log.String(), "token=x") {
@@ -276,12 +290,14 @@ func TestHeaders(t *testing.T) {
 		Secure(encrypted, answered).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		h := w.Header()
 		csp := h.Get("Content-Security-Policy")
-		for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'",
+			"connect-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
 			if !strings.Contains(csp, part) {
 				t.Errorf("%s is not in %s", part, csp)
 			}
 		}
-		if strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "same-origin" {
+		if strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") ||
+			h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "same-origin" {
 			t.Errorf("%v", h)
 		}
 		if (h.Get("Strict-Transport-Security") != "") != encrypted {

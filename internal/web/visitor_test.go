@@ -80,10 +80,13 @@ func TestVisitorsWhoHaveSignedOut(t *testing.T) {
 	_, session, pair := s.signIn(exeunt.KindKept)
 	v := s.Visitor(request(pair...))
 	actor := v.Actor(request(), Peers{})
-	if actor.Kind != exeunt.ActorPerson || actor.Account != session.Account || actor.Session != session.ID || !actor.App.IsZero() || !actor.Address.IsValid() {
+	if actor.Kind != exeunt.ActorPerson || actor.Account != session.Account || actor.Session != session.ID ||
+		!actor.App.IsZero() || !actor.Address.IsValid() {
 		t.Errorf("the actor is %+v", actor)
 	}
-	if _, err := s.Authority.End(context.Background(), actor, exeunt.Revocation{Target: exeunt.Target{Account: session.Account, Scope: exeunt.ScopeSession, Session: session.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
+	if _, err := s.Authority.End(context.Background(), actor,
+		exeunt.Revocation{Target: exeunt.Target{Account: session.Account, Scope: exeunt.ScopeSession,
+			Session: session.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
 	if v := s.Visitor(request(pair...)); v.SignedIn() || v.Indeterminate() || v.Nobody() || v.Use != authority.AsPair {
@@ -95,8 +98,10 @@ func TestFormsBelongToTheirSession(t *testing.T) {
 	s := newSite(t)
 	_, session, pair := s.signIn(exeunt.KindKept)
 	_, other, _ := s.signIn(exeunt.KindKept)
-	for value, ok := range map[string]bool{session.ID.String(): true, other.ID.String(): false, "": false, "ses_x": false, strings.ToUpper(session.ID.String()): false} {
-		r := httptest.NewRequest("POST", "/x?session="+session.ID.String(), strings.NewReader(url.Values{"session": {value}}.Encode()))
+	for value, ok := range map[string]bool{session.ID.String(): true, other.ID.String(): false, "": false,
+		"ses_x": false, strings.ToUpper(session.ID.String()): false} {
+		r := httptest.NewRequest("POST", "/x?session="+session.ID.String(),
+			strings.NewReader(url.Values{"session": {value}}.Encode()))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		for _, c := range pair {
 			r.AddCookie(c)
@@ -117,9 +122,11 @@ func TestStates(t *testing.T) {
 		if x.Use() == exeunt.UseApp {
 			use = authority.AsBearer
 		}
-		return states.Of(context.Background(), x, s.Authority.Check(context.Background(), authority.Credential{Token: x, Use: use}))
+		return states.Of(context.Background(), x, s.Authority.Check(context.Background(),
+			authority.Credential{Token: x, Use: use}))
 	}
-	if got := of(token); got.State != client.Live || got.Session != session.ID.String() || got.WarnIn != 13*time.Minute || got.IdleIn != 15*time.Minute {
+	if got := of(token); got.State != client.Live || got.Session != session.ID.String() ||
+		got.WarnIn != 13*time.Minute || got.IdleIn != 15*time.Minute {
 		t.Errorf("live: %+v", got)
 	}
 	if got := of(appToken); got.State != client.Live || !strings.HasPrefix(got.Session, "app_") {
@@ -140,7 +147,8 @@ func TestStates(t *testing.T) {
 	for state, status := range map[client.Liveness]int{client.Live: 200, client.Over: 401, client.Unknown: 503} {
 		w := httptest.NewRecorder()
 		WriteState(w, client.State{State: state})
-		if w.Code != status || w.Header().Get("Cache-Control") != "no-store" || len(w.Result().Cookies()) != 0 || (w.Header().Get("Retry-After") != "") != (status == 503) {
+		if w.Code != status || w.Header().Get("Cache-Control") != "no-store" || len(w.Result().Cookies()) != 0 ||
+			(w.Header().Get("Retry-After") != "") != (status == 503) {
 			t.Errorf("%s: %d %v", state, w.Code, w.Header())
 		}
 	}

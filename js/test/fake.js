@@ -9,13 +9,23 @@ class Target {
 }
 
 class Element extends Target {
-  constructor(name) { super(); this.name = name; this.children = []; this.attributes = new Map(); this.inert = false; this.text = ''; }
+  constructor(name) {
+    super();
+    this.name = name; this.children = []; this.attributes = new Map(); this.inert = false; this.text = '';
+  }
   setAttribute(k, v) { this.attributes.set(k, v); }
   removeAttribute(k) { this.attributes.delete(k); }
   hasAttribute(k) { return this.attributes.has(k); }
   append(...kids) { for (const kid of kids) { kid.parent = this; this.children.push(kid); } }
-  replaceChildren(...kids) { for (const kid of this.children) kid.parent = null; this.children = []; this.append(...kids); }
-  remove() { if (this.parent) this.parent.children = this.parent.children.filter((c) => c !== this); this.parent = null; }
+  replaceChildren(...kids) {
+    for (const kid of this.children) kid.parent = null;
+    this.children = [];
+    this.append(...kids);
+  }
+  remove() {
+    if (this.parent) this.parent.children = this.parent.children.filter((c) => c !== this);
+    this.parent = null;
+  }
   get isConnected() { return this.parent != null; }
   get textContent() { return this.text + this.children.map((c) => c.textContent).join(''); }
   set textContent(t) { this.text = t; }
@@ -58,7 +68,8 @@ export class World {
   page({ locks = true } = {}) {
     const world = this;
     const document = new Target();
-    Object.assign(document, { documentElement: new Element('html'), body: new Element('body'), visibilityState: 'visible', title: 'Private', activeElement: null, dialogs: [] });
+    Object.assign(document, { documentElement: new Element('html'), body: new Element('body'), visibilityState: 'visible',
+      title: 'Private', activeElement: null, dialogs: [] });
     document.createElement = (name) => new Element(name);
     document.querySelectorAll = () => document.dialogs;
     const main = new Element('main');
@@ -66,10 +77,16 @@ export class World {
     document.body.append(main);
     document.body.parent = document.documentElement;
     const window = new Target();
-    const location = { href: 'http://x/sessions', host: 'x', replaced: [], reloads: 0, replace(a) { this.replaced.push(a); }, reload() { this.reloads++; } };
+    const location = { href: 'http://x/sessions', host: 'x', replaced: [], reloads: 0,
+      replace(a) { this.replaced.push(a); }, reload() { this.reloads++; } };
     class Channel extends Target {
       constructor(name) { super(); this.name = name; world.channels.add(this); }
-      postMessage(data) { for (const c of world.channels) if (c !== this && c.name === this.name) queueMicrotask(() => c.emit('message', { data: structuredClone(data) })); }
+      postMessage(data) {
+        for (const c of world.channels) {
+          if (c === this || c.name !== this.name) continue;
+          queueMicrotask(() => c.emit('message', { data: structuredClone(data) }));
+        }
+      }
       close() { world.channels.delete(this); }
     }
     class Source extends Target {
@@ -82,7 +99,12 @@ export class World {
       window, document, location,
       EventSource: Source, BroadcastChannel: Channel,
       locks: locks ? { request: (name, options, fn) => world.#lock(options, fn) } : undefined,
-      setTimeout: (fn, ms = 0) => { const id = world.next++; world.timers.set(id, { at: world.time + ms, fn }); world.lastDelay = ms; return id; },
+      setTimeout: (fn, ms = 0) => {
+        const id = world.next++;
+        world.timers.set(id, { at: world.time + ms, fn });
+        world.lastDelay = ms;
+        return id;
+      },
       clearTimeout: (id) => world.timers.delete(id),
       now: () => world.time,
       fetch: (path, init = {}) => world.#serve(path, init),
@@ -101,14 +123,22 @@ export class World {
     const answer = this.answer; // as the server knows it when the request arrives
     if (this.hold) await this.hold;
     if (answer === 'offline') throw new TypeError('network');
-    if (answer === 'mute') return new Promise((_, no) => init.signal.addEventListener('abort', () => no(new Error('aborted'))));
+    if (answer === 'mute') {
+      return new Promise((_, no) => init.signal.addEventListener('abort', () => no(new Error('aborted'))));
+    }
     const status = { live: init.method === 'POST' ? 204 : 200, ended: 401, unknown: 503 }[answer.state];
     return { status, ok: status < 300, json: async () => answer };
   }
 
   #lock({ signal }, fn) {
     return new Promise((resolve, reject) => {
-      const entry = { run: async () => { this.holder = entry; await fn(); this.holder = null; this.#grant(); resolve(); } };
+      const entry = { run: async () => {
+        this.holder = entry;
+        await fn();
+        this.holder = null;
+        this.#grant();
+        resolve();
+      } };
       signal.addEventListener('abort', () => {
         if (!this.queue.includes(entry)) return;
         this.queue = this.queue.filter((e) => e !== entry);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { guard } from '../exeunt.js';
 import { World, live, ended, unknown, settle } from './fake.js';
 
-const options = { state: '/state', stream: '/stream', activity: '/activity', session: 'ses_a', ended: '/ended', signOut: '/signout' };
+const options = { state: '/state', stream: '/stream', activity: '/activity', session: 'ses_a', ended: '/ended',
+  signOut: '/signout' };
 
 async function open(world, more = {}, browser = {}) {
   const page = world.page(browser);

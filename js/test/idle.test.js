@@ -9,7 +9,8 @@ const minute = 60000;
 async function open(world) {
   const page = world.page();
   page.warned = [];
-  page.handle = guard({ ...options, warn: { show: (ms) => page.warned.push(ms), hide: () => page.warned.push('hidden') } }, page.env);
+  const warn = { show: (ms) => page.warned.push(ms), hide: () => page.warned.push('hidden') };
+  page.handle = guard({ ...options, warn }, page.env);
   await settle();
   return page;
 }

@@ -1,6 +1,5 @@
-// Guards a signed-in page: it goes blank the moment its session ends, wherever
-// that happens, and warns before it ends by itself. Nothing is kept in the
-// browser.
+// Guards a signed-in page: blanks it when its session ends, wherever that happens,
+// and warns before the session expires. Nothing is stored in the browser.
 import { guard } from './exeunt/exeunt.js';
 
 const dialog = document.getElementById('idle');
@@ -19,7 +18,7 @@ const page = guard({
 });
 
 document.getElementById('stay').addEventListener('click', () => page.stay());
-// Escape says "I am here" as well.
+// Escape means "stay signed in" as well.
 dialog.addEventListener('cancel', () => page.stay());
 
 // The account menu closes like any menu.

@@ -27,12 +27,12 @@ func main() {
 func run() error {
 	var c chirp.Config
 	addr := flag.String("addr", "127.0.0.1:8081", "address to listen on")
-	flag.StringVar(&c.URL, "url", "http://chirp.localhost:8081", "address that people reach Chirp at")
+	flag.StringVar(&c.URL, "url", "http://chirp.localhost:8081", "Chirp's own address, for browsers")
 	flag.StringVar(&c.Authority, "authority", "http://exeunt.localhost:8080", "address of the session authority")
-	flag.StringVar(&c.ClientID, "client", "chirp", "client ID that the authority knows Chirp by")
+	flag.StringVar(&c.ClientID, "client", "chirp", "Chirp's client ID at the authority")
 	flag.StringVar(&c.Database, "database", "chirp.db", "file of Chirp's data")
 	flag.Parse()
-	// Not a flag: those can be read in the list of processes.
+	// Not a flag, because the list of processes shows flags.
 	c.Key = client.NewSecret(os.Getenv("CHIRP_KEY"))
 
 	app, err := chirp.New(c)
@@ -49,7 +49,9 @@ func serve(ctx context.Context, app *chirp.App, addr, url string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: app, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{
+		Handler: app, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+	}
 	server.RegisterOnShutdown(app.Shutdown)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
