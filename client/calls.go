@@ -11,18 +11,14 @@ import (
 // wrong_credentials, throttled.
 func (c *Client) SignIn(ctx context.Context, in SignIn) (Secret, Session, error) {
 	var out SignedIn
-	err := c.call(ctx, request{
-		method: http.MethodPost, path: "/api/v1/signin", in: in, out: &out, status: http.StatusCreated,
-	})
+	err := c.post(ctx, "/api/v1/signin", Secret{}, in, &out, http.StatusCreated)
 	return out.Token.Secret(), out.Session, err
 }
 
 // Current returns the session that the token stands for. It counts as activity.
 func (c *Client) Current(ctx context.Context, token Secret) (Current, error) {
 	var out Current
-	err := c.call(ctx, request{
-		method: http.MethodGet, path: "/api/v1/session", token: token, out: &out, status: http.StatusOK,
-	})
+	err := c.get(ctx, "/api/v1/session", nil, token, &out)
 	return out, err
 }
 
@@ -44,9 +40,7 @@ func (c *Client) Sessions(ctx context.Context, token Secret, ended bool) ([]Sess
 		q.Set("state", "ended")
 	}
 	var out SessionList
-	err := c.call(ctx, request{
-		method: http.MethodGet, path: "/api/v1/sessions", query: q, token: token, out: &out, status: http.StatusOK,
-	})
+	err := c.get(ctx, "/api/v1/sessions", q, token, &out)
 	return out.Sessions, err
 }
 
@@ -93,9 +87,7 @@ func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key
 // Exchange exchanges a sign-in code for an app session. Problem: code_spent.
 func (c *Client) Exchange(ctx context.Context, in CodeExchange) (Secret, CodeExchanged, error) {
 	var out CodeExchanged
-	err := c.call(ctx, request{
-		method: http.MethodPost, path: "/api/v1/app-sessions", in: in, out: &out, status: http.StatusCreated,
-	})
+	err := c.post(ctx, "/api/v1/app-sessions", Secret{}, in, &out, http.StatusCreated)
 	token := out.Token.Secret()
 	out.Token = ""
 	return token, out, err

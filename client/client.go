@@ -86,6 +86,14 @@ type request struct {
 	status       int    // the status that means success
 }
 
+func (c *Client) get(ctx context.Context, path string, query url.Values, token Secret, out any) error {
+	return c.call(ctx, request{http.MethodGet, path, query, token, "", nil, out, http.StatusOK})
+}
+
+func (c *Client) post(ctx context.Context, path string, token Secret, in, out any, status int) error {
+	return c.call(ctx, request{http.MethodPost, path, nil, token, "", in, out, status})
+}
+
 func (c *Client) call(ctx context.Context, q request) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
 	defer cancel()

@@ -56,9 +56,7 @@ func checkedOf(h http.Header) Checked {
 // Echo asks for the end of the event log, and whether the caller's place is in it.
 func (c *Client) Echo(ctx context.Context, key Secret, in Echo) (Echoed, error) {
 	var out Echoed
-	err := c.call(ctx, request{
-		method: http.MethodPost, path: "/api/v1/events/echo", token: key, in: in, out: &out, status: http.StatusOK,
-	})
+	err := c.post(ctx, "/api/v1/events/echo", key, in, &out, http.StatusOK)
 	switch {
 	case err != nil:
 		return out, err
@@ -73,10 +71,7 @@ func (c *Client) Echo(ctx context.Context, key Secret, in Echo) (Echoed, error) 
 // NoteActivity reports when people were last at work.
 func (c *Client) NoteActivity(ctx context.Context, key Secret, seen []SeenAt) (ActivityNoted, error) {
 	var out ActivityNoted
-	err := c.call(ctx, request{
-		method: http.MethodPost, path: "/api/v1/activity", token: key, in: ActivityNote{Seen: seen}, out: &out,
-		status: http.StatusOK,
-	})
+	err := c.post(ctx, "/api/v1/activity", key, ActivityNote{Seen: seen}, &out, http.StatusOK)
 	if err == nil && (out.Now < 0 || out.Now > maxMillis) {
 		err = ErrMalformed
 	}

@@ -50,30 +50,32 @@ type Notice struct {
 	SignIn string // address that signs in, "" if that does not help
 }
 
-var notices = map[NoticeKind]Notice{
-	NoticeEnded: {Status: http.StatusUnauthorized, Title: "You are signed out of %s"},
-	NoticeSignIn: {Status: http.StatusUnauthorized, Title: "Sign in to %s",
-		Text: "Nobody is signed in to %s in this browser."},
-	NoticeUnavailable: {Status: http.StatusServiceUnavailable,
-		Title: "%s cannot tell right now whether you are signed in",
-		Text: "The sign-in service does not answer. That does not mean you are signed out. " +
-			"Nothing was done; try again in a moment."},
-	NoticeNotConfirmed: {Status: http.StatusServiceUnavailable, Title: "Not confirmed yet",
-		Text: "The sign-in service has not confirmed that you are signed out of %s. Do not rely on it: " +
+// notices are the texts, in which %s is the app's name.
+var notices = map[NoticeKind]struct {
+	status      int
+	title, text string
+}{
+	NoticeEnded:  {http.StatusUnauthorized, "You are signed out of %s", ""},
+	NoticeSignIn: {http.StatusUnauthorized, "Sign in to %s", "Nobody is signed in to %s in this browser."},
+	NoticeUnavailable: {http.StatusServiceUnavailable, "%s cannot tell right now whether you are signed in",
+		"The sign-in service does not answer. That does not mean you are signed out. Nothing was done; " +
+			"try again in a moment."},
+	NoticeNotConfirmed: {http.StatusServiceUnavailable, "Not confirmed yet",
+		"The sign-in service has not confirmed that you are signed out of %s. Do not rely on it: " +
 			"try again in a moment. Trying again is harmless."},
-	NoticeSignedOut: {Status: http.StatusOK, Title: "You are signed out of %s",
-		Text: "Only %s was signed out in this browser. Your sign-in service and other apps may still be signed in."},
-	NoticeFlow: {Status: http.StatusBadRequest, Title: "That sign-in did not work",
-		Text: "It was begun in another browser, took too long, or was used before. Start again here."},
-	NoticeOtherSession: {Status: http.StatusConflict, Title: "This page belongs to another sign-in",
-		Text: "Nothing was posted. Load the page again, then repeat what you wanted to do."},
-	NoticeForeign: {Status: http.StatusForbidden, Title: "That came from somewhere else",
-		Text: "The request was not sent by a page of %s, so nothing was done."},
-	NoticeTooLarge: {Status: http.StatusRequestEntityTooLarge, Title: "That is too much at once",
-		Text: "The request was longer than %s accepts, or did not arrive whole. Nothing was posted."},
-	NoticeWrongHost: {Status: http.StatusMisdirectedRequest, Title: "Not here",
-		Text: "This address does not belong to %s. Check the address."},
-	NoticeNotFound: {Status: http.StatusNotFound, Title: "Nothing here", Text: "There is no such page in %s."},
+	NoticeSignedOut: {http.StatusOK, "You are signed out of %s",
+		"Only %s was signed out in this browser. Your sign-in service and other apps may still be signed in."},
+	NoticeFlow: {http.StatusBadRequest, "That sign-in did not work",
+		"It was begun in another browser, took too long, or was used before. Start again here."},
+	NoticeOtherSession: {http.StatusConflict, "This page belongs to another sign-in",
+		"Nothing was posted. Load the page again, then repeat what you wanted to do."},
+	NoticeForeign: {http.StatusForbidden, "That came from somewhere else",
+		"The request was not sent by a page of %s, so nothing was done."},
+	NoticeTooLarge: {http.StatusRequestEntityTooLarge, "That is too much at once",
+		"The request was longer than %s accepts, or did not arrive whole. Nothing was posted."},
+	NoticeWrongHost: {http.StatusMisdirectedRequest, "Not here",
+		"This address does not belong to %s. Check the address."},
+	NoticeNotFound: {http.StatusNotFound, "Nothing here", "There is no such page in %s."},
 }
 
 var reasonText = map[string]string{
@@ -99,7 +101,8 @@ func ReasonText(reason string) string {
 // notice fills in the texts and lets the app render them.
 func (a *App) notice(w http.ResponseWriter, r *http.Request, n Notice) {
 	t := notices[n.Kind]
-	n.Status, n.Title, n.Text = t.Status, a.named(t.Title), a.named(t.Text)
+	n.Status = t.status
+	n.Title, n.Text = strings.ReplaceAll(t.title, "%s", a.Name), strings.ReplaceAll(t.text, "%s", a.Name)
 	n.Posted = !client.SafeMethod(r.Method)
 	switch n.Kind {
 	case NoticeEnded:
@@ -117,10 +120,6 @@ func (a *App) notice(w http.ResponseWriter, r *http.Request, n Notice) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	a.Render(w, r, n)
-}
-
-func (a *App) named(text string) string {
-	return strings.ReplaceAll(text, "%s", a.Name)
 }
 
 // signInAddress returns to the requested page after the sign-in. A post returns to

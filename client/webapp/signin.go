@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,9 +32,7 @@ const (
 func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 	f := flow{state: rand.Text(), verifier: rand.Text() + rand.Text(), back: localPath(r.URL.Query().Get("return"))}
 	flows := append([]flow{f}, a.flows(r)...)
-	c := a.cookie(a.flowName(), formatFlows(flows[:min(len(flows), maxFlows)]))
-	c.MaxAge = int(flowLife.Seconds())
-	http.SetCookie(w, c)
+	a.setFlows(w, flows[:min(len(flows), maxFlows)])
 	challenge := sha256.Sum256([]byte(f.verifier))
 	a.redirect(w, a.Client.URL("/authorize", url.Values{
 		"client_id":             {a.ID},
@@ -65,7 +64,7 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		CodeVerifier: client.Sent(f.verifier),
 	})
 	switch {
-	case client.CodeOf(err) != "" && !isUnavailable(err):
+	case client.CodeOf(err) != "" && !errors.Is(err, client.ErrUnavailable):
 		a.notice(w, r, Notice{Kind: NoticeFlow})
 		return
 	case err != nil || got.App.Client != a.ID:

@@ -1,11 +1,8 @@
 package webapp
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
-
-	"github.com/exeunt/exeunt/client"
 )
 
 // signOut sends the browser to the authority's confirmation page, which says what
@@ -68,5 +65,3 @@ func (a *App) explain(w http.ResponseWriter, r *http.Request, whenNobody Notice)
 	}
 	a.redirect(w, "/") // signed in again, perhaps in another tab
 }
-
-func isUnavailable(err error) bool { return errors.Is(err, client.ErrUnavailable) }

@@ -68,8 +68,8 @@ export class World {
   page({ locks = true } = {}) {
     const world = this;
     const document = new Target();
-    Object.assign(document, { documentElement: new Element('html'), body: new Element('body'), visibilityState: 'visible',
-      title: 'Private', activeElement: null, dialogs: [] });
+    Object.assign(document, { documentElement: new Element('html'), body: new Element('body'),
+      visibilityState: 'visible', title: 'Private', activeElement: null, dialogs: [] });
     document.createElement = (name) => new Element(name);
     document.querySelectorAll = () => document.dialogs;
     const main = new Element('main');
