@@ -115,7 +115,8 @@ func newCertificate(t *testing.T) *certificate {
 
 func (c *certificate) setUp(env *testscript.Env) error {
 	// A socket's path has at most 107 characters, and a test's folder is long.
-	data, err := os.MkdirTemp("", "exeunt-script-")
+	// It is made where the scripts have their folders, so that they can move files.
+	data, err := os.MkdirTemp(os.Getenv("GOTMPDIR"), "exeunt-script-")
 	if err != nil {
 		return err
 	}
