@@ -25,14 +25,14 @@ type Config struct {
 // Service is safe for concurrent use.
 type Service struct {
 	Config
-	places *throttle.Throttle // for sign-ups
+	throttle *throttle.Throttle // of sign-ups
 }
 
 // New returns a service.
-func New(c Config) *Service { return &Service{Config: c, places: throttle.New(c.Now)} }
+func New(c Config) *Service { return &Service{Config: c, throttle: throttle.New(c.Now)} }
 
-// Disable stops an account from signing in and ends all its sessions, all or
-// nothing. Ending.Already: it was disabled before.
+// Disable stops an account from signing in and ends all its sessions, in one
+// transaction. Ending.Already reports that it was disabled before.
 func (s *Service) Disable(ctx context.Context, by exeunt.Actor, a exeunt.Account) (authority.Ending, error) {
 	if a.Status == exeunt.AccountDisabled {
 		return authority.Ending{Already: true}, nil
@@ -40,8 +40,8 @@ func (s *Service) Disable(ctx context.Context, by exeunt.Actor, a exeunt.Account
 	return s.Authority.Disable(ctx, by, a.ID)
 }
 
-// Enable lets a disabled account sign in again. It revives no session. Already reports
-// that it could before.
+// Enable lets a disabled account sign in again. It revives no session. already
+// reports that the account was enabled before.
 func (s *Service) Enable(ctx context.Context, by exeunt.Actor, a exeunt.Account) (already bool, err error) {
 	switch {
 	case by.Kind != exeunt.ActorOperator:
@@ -52,11 +52,11 @@ func (s *Service) Enable(ctx context.Context, by exeunt.Actor, a exeunt.Account)
 	return false, s.Store.Enable(ctx, a.ID, by, s.Now())
 }
 
-// Prove has the actor prove anew who they are. It is called only when a change
-// needs it.
+// Prove has the actor prove again who they are. It is called only when a change
+// needs that.
 type Prove func(context.Context) (exeunt.Proof, error)
 
-// prove returns a fresh proof of the actor's.
+// prove returns a new proof, and refuses one of another account.
 func (s *Service) prove(ctx context.Context, by exeunt.Actor, prove Prove) (exeunt.Proof, error) {
 	p, err := prove(ctx)
 	if err == nil && p.Account != by.Account {

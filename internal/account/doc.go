@@ -1,9 +1,8 @@
-// Package account keeps people: it makes their accounts, by sign-up, by invitation
-// and for operators, and changes profiles, passwords and whether an account may
-// sign in.
+// Package account creates people's accounts, by sign-up, by invitation and for
+// operators. It changes profiles and passwords, and disables and enables accounts.
 //
-// It owns what a handle, a name and an address may look like, and the one-time
-// links. It does not find out who somebody is (signin does); what a stranger must
-// not change is changed by a Proof. It ends no session: where a change ends some,
-// the authority makes both in one transaction.
+// It owns the rules for handles, names and addresses, and the one-time links. It
+// does not authenticate anybody (signin does): a change that a stranger must not
+// make needs a Proof. It ends no session: where a change ends some, the authority
+// does both in one transaction.
 package account

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,21 +12,20 @@ import (
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// InviteLife is how long a link that an operator makes can be used.
+// InviteLife is how long an operator's link can be used.
 const InviteLife = 7 * 24 * time.Hour
 
 // FirstInviteLife is how long the link for the first account can be used.
 const FirstInviteLife = 24 * time.Hour
 
-// Invitation is a single-use link that creates an account. What it fills in
-// cannot be chosen by whoever uses it.
+// Invitation is a single-use link that creates an account. Whoever uses it cannot
+// change the fields that it fills in.
 type Invitation = store.Invite
 
-// Invite makes a single-use link's token. What v fills in stands; the rest is
-// chosen by whoever uses it. What could never become an account is refused
-// here, not to the person who comes with the link: as a FieldError.
-// A link that is still good for the same handle or e-mail address dies with it,
-// which replaced tells.
+// Invite creates the token of a single-use link. Whoever uses it chooses the fields
+// that v leaves empty. Invalid fields are refused here with a FieldError, so that
+// the operator learns of them and not the person with the link. It withdraws an
+// unused link for the same handle or e-mail address, and replaced reports that.
 func (s *Service) Invite(ctx context.Context, v Invitation) (t exeunt.Token, replaced bool, err error) {
 	if v, err = s.cleanInvitation(ctx, v); err != nil {
 		return t, false, err
@@ -73,39 +73,37 @@ func (s *Service) Uninvite(ctx context.Context, handle string) (int64, error) {
 	return n, err
 }
 
-// LookAtInvite returns an invitation that can still be used, or ErrInviteSpent.
-// It spends nothing.
+// LookAtInvite returns an invitation that can still be used, or ErrInviteSpent. It
+// does not spend it.
 func (s *Service) LookAtInvite(ctx context.Context, t exeunt.Token) (Invitation, error) {
-	return s.look(ctx, t, false)
+	return s.link(ctx, t, false)
 }
 
-// look returns a link that can still be used for what it is meant for.
-func (s *Service) look(ctx context.Context, t exeunt.Token, reset bool) (Invitation, error) {
+// link returns a link that can still be used: one that resets a password, or one
+// that creates an account.
+func (s *Service) link(ctx context.Context, t exeunt.Token, reset bool) (Invitation, error) {
 	if t.Use() != exeunt.UseInvite {
 		return Invitation{}, exeunt.ErrInviteSpent
 	}
 	var v Invitation
-	err := s.Authority.LookUp(ctx, exeunt.UseInvite, t.Hash(), exeunt.ErrInviteSpent, func(ctx context.Context) (err error) {
+	read := func(ctx context.Context) (err error) {
 		v, err = s.Store.Invite(ctx, t.Hash(), s.Now())
 		return err
-	})
+	}
+	err := s.Authority.LookUp(ctx, exeunt.UseInvite, t.Hash(), exeunt.ErrInviteSpent, read)
 	if err == nil && reset == v.Account.IsZero() {
 		return Invitation{}, exeunt.ErrInviteSpent
 	}
 	return v, err
 }
 
-// Redeem creates the account of an invite and spends it, both or neither.
+// Redeem creates the account of an invitation and spends it, in one transaction.
 func (s *Service) Redeem(ctx context.Context, t exeunt.Token, n NewAccount, from netip.Addr) (exeunt.Proof, error) {
 	v, err := s.LookAtInvite(ctx, t)
 	if err != nil {
 		return exeunt.Proof{}, err
 	}
-	for _, f := range []struct{ mine, theirs *string }{{&n.Handle, &v.Handle}, {&n.Name, &v.Name}, {&n.Email, &v.Email}} {
-		if *f.theirs != "" {
-			*f.mine = *f.theirs
-		}
-	}
+	n.Handle, n.Name, n.Email = cmp.Or(v.Handle, n.Handle), cmp.Or(v.Name, n.Name), cmp.Or(v.Email, n.Email)
 	hash := t.Hash()
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: from}
 	return s.create(ctx, n, v.EmailConfirmed && n.Email == v.Email, &hash, by)

@@ -21,10 +21,10 @@ type NewAccount struct {
 	Password string
 }
 
-// String leaves the password out of whatever prints the account.
+// String leaves the password out.
 func (n NewAccount) String() string { return "account.NewAccount(" + n.Handle + ")" }
 
-// GoString does so for %#v.
+// GoString is String, for %#v.
 func (n NewAccount) GoString() string { return n.String() }
 
 var perSignUp = throttle.Twice{ // new accounts from one address
@@ -32,34 +32,36 @@ var perSignUp = throttle.Twice{ // new accounts from one address
 	Wide: throttle.Rate{Burst: 50, Every: 12 * time.Second},
 }
 
-// SignUp creates an account and proves it, so that its owner can be signed in
-// at once. What might happen besides the store's: a FieldError;
-// ErrSignUpClosed; ThrottledError. The e-mail address identifies nobody until
-// it is confirmed, so one that somebody else uses is no error and tells nothing.
+// SignUp creates an account and returns a proof of it, so that its owner can be
+// signed in at once. Besides the store's errors it may return a FieldError,
+// ErrSignUpClosed or a ThrottledError. An e-mail address identifies nobody until it
+// is confirmed, so one that somebody else uses is accepted, which reveals nothing.
 func (s *Service) SignUp(ctx context.Context, n NewAccount, from netip.Addr) (exeunt.Proof, error) {
 	if !s.SignUpOpen {
 		return exeunt.Proof{}, exeunt.ErrSignUpClosed
 	}
-	places := s.places.From(from)
-	if wait := places.TakeTwice("sign-up", perSignUp); wait > 0 {
-		places.GiveBack()
+	permits := s.throttle.From(from)
+	if wait := permits.TakeTwice("sign-up", perSignUp); wait > 0 {
+		permits.GiveBack()
 		return exeunt.Proof{}, &exeunt.ThrottledError{RetryAfter: wait}
 	}
 	return s.create(ctx, n, false, nil, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})
 }
 
-// AddAccount creates an account on an operator's word.
-func (s *Service) AddAccount(ctx context.Context, by exeunt.Actor, n NewAccount, emailConfirmed bool) (exeunt.AccountID, error) {
+// AddAccount creates an account for an operator.
+func (s *Service) AddAccount(
+	ctx context.Context, by exeunt.Actor, n NewAccount, emailConfirmed bool,
+) (exeunt.AccountID, error) {
 	p, err := s.create(ctx, n, emailConfirmed, nil, by)
 	return p.Account, err
 }
 
-// create makes an account. Whoever has chosen its password has proved to know it.
+// create creates an account, and a proof of it: whoever chose the password knows it.
 func (s *Service) create(
 	ctx context.Context, n NewAccount, emailConfirmed bool, invite *exeunt.TokenHash, by exeunt.Actor,
 ) (exeunt.Proof, error) {
 	a := exeunt.Account{ID: exeunt.NewAccountID(), EmailConfirmed: emailConfirmed && n.Email != "", Created: s.Now()}
-	// Everything that is wrong is told at once, as joined FieldErrors.
+	// Joined FieldErrors report everything that is wrong at once.
 	var wrong [4]error
 	a.Handle, wrong[0] = cleanHandle(n.Handle)
 	a.Name, wrong[1] = cleanName(n.Name, a.Handle)
@@ -81,7 +83,8 @@ func (s *Service) create(
 	}
 	s.Log.Info("account created", "account", a.ID, "by", by.Kind)
 	return exeunt.Proof{
-		Account: a.ID, Methods: exeunt.Methods{exeunt.MethodPassword}, At: a.Created, Generation: 1, CredentialVersion: 1,
+		Account: a.ID, Methods: exeunt.Methods{exeunt.MethodPassword}, At: a.Created,
+		Generation: 1, CredentialVersion: 1,
 	}, nil
 }
 

@@ -11,14 +11,14 @@ import (
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// Profile is what somebody changes of their own profile in one step.
+// Profile is what people can change of their own profile.
 type Profile struct{ Name, Email string }
 
-// ChangeProfile saves name and e-mail address. An address can become a way to
-// sign in, so another one needs a proof, like a new password (OWASP ASVS 5.0,
-// 7.5.1). A new address identifies nobody until it is confirmed. What might happen:
-// nil; a FieldError; ErrSignedOut, when the actor's session has ended; what prove
-// says; ErrUnavailable, ErrNotConfirmed.
+// ChangeProfile saves name and e-mail address. People can sign in with a confirmed
+// address, so a new one needs a proof, like a new password (OWASP ASVS 5.0, 7.5.1).
+// It identifies nobody until it is confirmed. Besides the errors of prove it may
+// return a FieldError; ErrSignedOut, when the actor's session has ended;
+// ErrUnavailable or ErrNotConfirmed.
 func (s *Service) ChangeProfile(ctx context.Context, by exeunt.Actor, p Profile, prove Prove) error {
 	account, err := s.Store.Account(ctx, by.Account)
 	if err != nil {
@@ -52,11 +52,13 @@ func (s *Service) changeProfile(ctx context.Context, by exeunt.Actor, c store.Pr
 	return err
 }
 
-// ConfirmEmail confirms, on an operator's word, that an address is the account's
-// owner's, and returns the address as it stands in the account. What might happen:
-// nil; a FieldError; ErrOtherEmail, when the account has another; ErrEmailTaken;
-// ErrForbidden; ErrUnavailable, ErrNotConfirmed.
-func (s *Service) ConfirmEmail(ctx context.Context, by exeunt.Actor, id exeunt.AccountID, email string) (string, error) {
+// ConfirmEmail records that an operator has confirmed the account's e-mail address,
+// and returns the address as the account has it. It may return a FieldError;
+// ErrOtherEmail, when the account has another address; ErrEmailTaken; ErrForbidden;
+// ErrUnavailable or ErrNotConfirmed.
+func (s *Service) ConfirmEmail(
+	ctx context.Context, by exeunt.Actor, id exeunt.AccountID, email string,
+) (string, error) {
 	if by.Kind != exeunt.ActorOperator {
 		return "", exeunt.ErrForbidden
 	}
@@ -83,8 +85,7 @@ func cleanHandle(text string) (string, error) {
 	return handle, nil
 }
 
-// cleanName returns a display name fit to be shown; an empty one becomes the
-// fallback.
+// cleanName returns a valid display name; an empty one becomes the fallback.
 func cleanName(name, fallback string) (string, error) {
 	name = strings.Join(strings.Fields(strings.ToValidUTF8(name, "")), " ")
 	if name == "" {
@@ -101,23 +102,23 @@ func cleanName(name, fallback string) (string, error) {
 	return name, nil
 }
 
-// cleanEmail returns a plain address, of characters that show. "" is allowed and
-// stays.
+// cleanEmail returns a plain address of visible characters. "" is allowed.
 func cleanEmail(email string) (string, error) {
 	email = strings.TrimSpace(email)
 	if email == "" {
 		return "", nil
 	}
 	parsed, err := mail.ParseAddress(email)
-	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen || strings.ContainsFunc(email, invisible) {
+	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen ||
+		strings.ContainsFunc(email, invisible) {
 		return "", fieldError("email", "shape", "That is not an e-mail address like name@example.com.")
 	}
 	return email, nil
 }
 
-// invisible reports whether a character does not show, or changes how others
-// show: controls, directions, zero widths and fillers. Two addresses that look
-// alike must not be two.
+// invisible reports whether a character is not shown, or changes how others are
+// shown: controls, directions, zero widths and fillers. With those, two different
+// addresses could look the same.
 func invisible(r rune) bool {
 	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

@@ -46,12 +46,12 @@ func TestClientKeys(t *testing.T) {
 			t.Errorf("%s: %d keys", line, len(got.Keys))
 		}
 		for _, h := range []exeunt.TokenHash{one, two, {}} {
-			known := false
+			registered := false
 			for _, w := range want {
-				known = known || w == h
+				registered = registered || w == h
 			}
-			if got.HasKey(h) != known {
-				t.Errorf("%s: HasKey(%v) is %v", line, h, !known)
+			if got.HasKey(h) != registered {
+				t.Errorf("%s: HasKey(%v) is %v", line, h, !registered)
 			}
 		}
 	}

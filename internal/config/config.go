@@ -1,8 +1,8 @@
 // Package config reads the configuration of a node: built-in values, then a
-// TOML file, then EXEUNT_* variables, then flags, each over the one before.
+// TOML file, then EXEUNT_* variables, then flags; a later source overrides an earlier one.
 //
-// It owns the names of the settings and what may be set to what. It opens
-// nothing but the files that are named in it.
+// It owns the names of the settings and which values are valid. It opens only the
+// files that the configuration names.
 package config
 
 import (
@@ -21,29 +21,29 @@ import (
 // Config is a validated configuration. Printing it shows no secret.
 type Config struct {
 	Addr           string        `koanf:"addr"`            // where to listen, host:port
-	URL            string        `koanf:"url"`             // how browsers reach us: an origin like https://id.example.com
+	URL            string        `koanf:"url"`             // how browsers reach us: an origin
 	Data           string        `koanf:"data"`            // the data folder
 	Database       Secret        `koanf:"database"`        // URL; "" is a file in the data folder
-	MaxStaleness   time.Duration `koanf:"max_staleness"`   // for how long memory is believed without word from a shared database
-	MaxTokens      int           `koanf:"max_tokens"`      // how many tokens are kept in memory; 0 is any number
+	MaxStaleness   time.Duration `koanf:"max_staleness"`   // of memory, on a shared database
+	MaxTokens      int           `koanf:"max_tokens"`      // how many are cached in memory; 0 is no limit
 	SignUp         SignUp        `koanf:"sign_up"`         // open or closed
 	TLS            TLS           `koanf:"tls"`             // certificate and key, when we terminate TLS
-	TrustedProxies []string      `koanf:"trusted_proxies"` // addresses or prefixes of proxies that terminate TLS before us
+	TrustedProxies []string      `koanf:"trusted_proxies"` // that terminate TLS: addresses or prefixes
 	Policy         Policy        `koanf:"policy"`
 	Retention      Retention     `koanf:"retention"`
 	Clients        []Client      `koanf:"clients"`
-	MasterKey      Secret        `koanf:"master_key"` // base64; "" keeps it in the data folder
+	MasterKey      Secret        `koanf:"master_key"` // base64; "" is a file in the data folder
 	Log            Log           `koanf:"log"`
 
-	// Development lifts the demand for TLS, for a loopback address under
-	// .localhost only. No file, variable or flag sets it.
+	// Development allows plain HTTP, but only for a loopback address under
+	// .localhost. No file, variable or flag sets it.
 	Development bool `koanf:"-"`
 }
 
 // SignUp says whether strangers may make accounts.
 type SignUp string
 
-// The two ways of SignUp.
+// The values of SignUp.
 const (
 	SignUpOpen   SignUp = "open"
 	SignUpClosed SignUp = "closed"
@@ -66,10 +66,10 @@ type Policy struct {
 type Limits struct {
 	Idle     time.Duration `koanf:"idle"`
 	Absolute time.Duration `koanf:"absolute"`
-	Warning  time.Duration `koanf:"warning"` // 0 lets it follow from idle
+	Warning  time.Duration `koanf:"warning"` // 0: derived from idle
 }
 
-// Retention says how long what is over is kept.
+// Retention says how long ended sessions and audit entries are stored.
 type Retention struct {
 	Ended time.Duration `koanf:"ended"`
 	Audit time.Duration `koanf:"audit"`
@@ -92,7 +92,8 @@ func (c *Client) keys() (out []exeunt.TokenHash, err error) {
 		var h exeunt.TokenHash
 		b, err := hex.DecodeString(text)
 		if err != nil || copy(h[:], b) != len(h) || len(b) != len(h) {
-			return nil, fmt.Errorf("client %s: key_sha256 must be 64 hexadecimal digits, as exeunt clients new-key prints them, and never the key itself", c.ID)
+			return nil, fmt.Errorf("client %s: invalid key_sha256: use the 64 hexadecimal digits that "+
+				"`exeunt clients new-key` prints, not the key itself", c.ID)
 		}
 		out = append(out, h)
 	}
@@ -105,7 +106,7 @@ type Log struct {
 	Format string `koanf:"format"` // text or json
 }
 
-// Secret is a text that never prints.
+// Secret is a text that is masked when it is printed.
 type Secret string
 
 // String masks the secret.
@@ -135,13 +136,13 @@ func Default() Config {
 	}
 }
 
-// SessionPolicy returns the timeouts as the rules take them.
+// SessionPolicy returns the timeouts.
 func (c *Config) SessionPolicy() exeunt.Policy {
 	return exeunt.Policy{Kept: c.Policy.Kept.limits(), Shared: c.Policy.Shared.limits(), App: c.Policy.App.limits()}
 }
 
-// limits fills in the warning: two minutes before the end, or on short
-// timeouts for their last fifth.
+// limits fills in the warning: two minutes before the end, or the last fifth of a
+// short timeout.
 func (l Limits) limits() exeunt.Limits {
 	if l.Warning == 0 {
 		l.Warning = min(2*time.Minute, l.Idle/5)
@@ -149,17 +150,19 @@ func (l Limits) limits() exeunt.Limits {
 	return exeunt.Limits(l)
 }
 
-// RegisteredClients returns the clients as the rules take them.
+// RegisteredClients returns the clients.
 func (c *Config) RegisteredClients() []exeunt.Client {
 	var out []exeunt.Client
 	for _, cl := range c.Clients {
 		keys, _ := cl.keys() // validated
-		out = append(out, exeunt.Client{ID: exeunt.ClientID(cl.ID), Name: cl.Name, HomeURL: cl.HomeURL, RedirectURIs: cl.RedirectURIs, Keys: keys})
+		out = append(out, exeunt.Client{
+			ID: exeunt.ClientID(cl.ID), Name: cl.Name, HomeURL: cl.HomeURL, RedirectURIs: cl.RedirectURIs, Keys: keys,
+		})
 	}
 	return out
 }
 
-// Host is the host and port that browsers name us by.
+// Host returns the host and port of URL.
 func (c *Config) Host() string {
 	u, err := url.Parse(c.URL)
 	if err != nil {
@@ -181,41 +184,42 @@ func (c *Config) Proxies() ([]netip.Prefix, error) {
 		}
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("trusted_proxies: %q is neither an address like 10.0.0.1 nor a prefix like 10.0.0.0/8", text)
+			return nil, fmt.Errorf("invalid trusted_proxies %q: use an address like 10.0.0.1 or a prefix like 10.0.0.0/8", text)
 		}
 		out = append(out, p.Masked())
 	}
 	return out, nil
 }
 
-// Validate names every setting that cannot be, and what it could be instead.
+// Validate reports every invalid setting, and says which values are valid.
 func (c *Config) Validate() error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Data == "" {
-		fail("data is not set: name the folder to keep the database in")
+		fail("data is not set: name the folder for the database")
 	}
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
-		fail("addr is %q; it must be host:port, as in 127.0.0.1:8443", c.Addr)
+		fail("invalid addr %q: use host:port, as in 127.0.0.1:8443", c.Addr)
 	}
 	if err := c.validateDatabase(); err != nil {
 		errs = append(errs, err)
 	}
 	if c.MaxTokens != 0 && c.MaxTokens < 1000 {
-		fail("max_tokens is %d; it must be at least 1000, or 0 to keep any number", c.MaxTokens)
+		fail("invalid max_tokens %d: use at least 1000, or 0 for no limit", c.MaxTokens)
 	}
 	if c.SignUp != SignUpOpen && c.SignUp != SignUpClosed {
-		fail("sign_up is %q; it must be open or closed", c.SignUp)
+		fail("invalid sign_up %q: use open or closed", c.SignUp)
 	}
 	if err := c.SessionPolicy().Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	if c.Retention.Ended < time.Minute || c.Retention.Audit < time.Minute {
-		fail("retention.ended and retention.audit must be at least 1m")
+		fail("retention.ended or retention.audit is too short: use at least 1m")
 	}
 	if c.Retention.Audit < c.Retention.Ended {
 		// The event of an ending explains the session's end, and is its audit entry.
-		fail("retention.audit is %v and retention.ended %v; the audit tells how sessions ended, so it must be kept at least as long as they are", c.Retention.Audit, c.Retention.Ended)
+		fail("retention.audit (%v) is shorter than retention.ended (%v): "+
+			"make it at least as long, since the audit says how sessions ended", c.Retention.Audit, c.Retention.Ended)
 	}
 	for _, cl := range c.Clients {
 		if _, err := cl.keys(); err != nil {
@@ -228,7 +232,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, err)
 		}
 		if seen[string(cl.ID)] {
-			fail("client %s is there twice", cl.ID)
+			fail("client %s is configured twice: give each client an id of its own", cl.ID)
 		}
 		seen[string(cl.ID)] = true
 	}
@@ -243,45 +247,47 @@ func (c *Config) validateDatabase() error {
 	switch {
 	case c.Database == "":
 	case scheme != "postgres" && scheme != "postgresql":
-		return errors.New("database must be a URL like postgres://exeunt@db.example.com/exeunt?sslmode=verify-full, or be left out to keep a file in the data folder")
+		return errors.New("invalid database: use a URL like postgres://exeunt@db.example.com/exeunt?sslmode=verify-full, " +
+			"or leave it out for a file in the data folder")
 	case c.MasterKey == "":
-		return errors.New("nodes on one database must share one master_key: make one with \"openssl rand -base64 32\", keep it in a file of mode 0600, and give its path to each node as EXEUNT_MASTER_KEY_FILE")
+		return errors.New("master_key is not set, and nodes on one database must share it: make one with " +
+			"`openssl rand -base64 32` in a file of mode 0600, and give its path to each node as EXEUNT_MASTER_KEY_FILE")
 	}
 	if c.MaxStaleness < 200*time.Millisecond || c.MaxStaleness > time.Minute {
-		return fmt.Errorf("max_staleness is %v; it must be between 200ms and 1m", c.MaxStaleness)
+		return fmt.Errorf("invalid max_staleness %v: use 200ms to 1m", c.MaxStaleness)
 	}
 	return nil
 }
 
-// validateTransport refuses to serve without TLS: browsers drop Secure cookies
-// that come over plain HTTP without a word, and passwords would travel in the
-// clear (OWASP ASVS 5.0, 12.2.1).
+// validateTransport refuses to serve without TLS: over plain HTTP browsers silently
+// drop Secure cookies, and passwords are not encrypted (OWASP ASVS 5.0, 12.2.1).
 func (c *Config) validateTransport() error {
 	if c.URL == "" {
-		return errors.New("url is not set: name the address browsers use, like https://id.example.com")
+		return errors.New("url is not set: name the address that browsers use, like https://id.example.com")
 	}
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return fmt.Errorf("url is %q; it must be the address browsers use and nothing more, like https://id.example.com", c.URL)
+		return fmt.Errorf("invalid url %q: use only scheme and host, like https://id.example.com", c.URL)
 	}
 	if p := u.Port(); p == "443" && u.Scheme == "https" || p == "80" && u.Scheme == "http" {
-		return fmt.Errorf("url is %q; leave out :%s, as browsers do", c.URL, p)
+		return fmt.Errorf("invalid url %q: leave out :%s, as browsers do", c.URL, p)
 	}
 	if c.Development {
 		host, _, _ := net.SplitHostPort(c.Addr)
-		if a, err := netip.ParseAddr(host); err == nil && a.IsLoopback() && strings.HasSuffix(u.Hostname(), ".localhost") {
+		a, err := netip.ParseAddr(host)
+		if err == nil && a.IsLoopback() && strings.HasSuffix(u.Hostname(), ".localhost") {
 			return nil
 		}
-		return errors.New("development is for a loopback address under .localhost only")
+		return errors.New("development mode needs a loopback address and a host under .localhost")
 	}
 	if u.Scheme != "https" {
-		return fmt.Errorf("url is %q; it must begin with https://, since browsers keep a sign-in only over TLS", c.URL)
+		return fmt.Errorf("invalid url %q: use https://, since browsers store our cookies only over TLS", c.URL)
 	}
 	switch {
 	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
-		return errors.New("tls.cert and tls.key must be set together")
+		return errors.New("only one of tls.cert and tls.key is set: set both")
 	case c.TLS.Cert == "" && len(c.TrustedProxies) == 0:
-		return errors.New("without TLS nothing can be served: set tls.cert and tls.key, or name the proxy that terminates TLS in trusted_proxies")
+		return errors.New("TLS is not set up: set tls.cert and tls.key, or name the proxy that terminates TLS in trusted_proxies")
 	}
 	return nil
 }
@@ -290,10 +296,10 @@ func (c *Config) validateLog() error {
 	switch c.Log.Level {
 	case "debug", "info", "warn", "error":
 	default:
-		return fmt.Errorf("log.level is %q; it must be debug, info, warn or error", c.Log.Level)
+		return fmt.Errorf("invalid log.level %q: use debug, info, warn or error", c.Log.Level)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
-		return fmt.Errorf("log.format is %q; it must be text or json", c.Log.Format)
+		return fmt.Errorf("invalid log.format %q: use text or json", c.Log.Format)
 	}
 	return nil
 }

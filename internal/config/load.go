@@ -22,8 +22,8 @@ import (
 type Sources struct {
 	File   string                           // "" for none
 	Getenv func(name string) (string, bool) // os.LookupEnv
-	// Environ are all variables, as NAME=value: an EXEUNT_ one that means
-	// nothing is refused, because its writer believes that it does.
+	// Environ are all variables, as NAME=value. An unknown EXEUNT_ variable is
+	// refused, since whoever set it expects an effect.
 	Environ []string
 	Flags   map[string]string // by setting name, as "policy.kept.idle"
 }
@@ -44,10 +44,11 @@ func Load(s Sources) (Config, error) {
 	}
 	for name, value := range s.Flags {
 		if !slices.Contains(Names(), name) {
-			return Config{}, fmt.Errorf("there is no setting %q; there are %s", name, strings.Join(Names(), ", "))
+			return Config{}, fmt.Errorf("unknown setting %q: use one of %s", name, strings.Join(Names(), ", "))
 		}
 		if name == "master_key" || name == "database" {
-			return Config{}, fmt.Errorf("%s is not given by a flag, since everybody on this machine may read those of a running program; put it in a file and name that in %s_FILE", name, EnvName(name))
+			return Config{}, fmt.Errorf("%s may not be a flag, since everybody on this machine can read the flags of a "+
+				"running program: put it in a file and name that in %s_FILE", name, EnvName(name))
 		}
 		if err := k.Set(name, value); err != nil {
 			return Config{}, err
@@ -64,8 +65,7 @@ func Load(s Sources) (Config, error) {
 	return c, c.Validate()
 }
 
-// loadFile reads a configuration file. What is wrong in it is named with the
-// file, the line and the key.
+// loadFile reads a configuration file. Its errors name the file, the line and the key.
 func loadFile(k *koanf.Koanf, path string) error {
 	text, err := os.ReadFile(path)
 	switch {
@@ -89,13 +89,14 @@ func loadFile(k *koanf.Koanf, path string) error {
 	}
 	for _, key := range k.Keys() {
 		if !slices.Contains(Names(), key) && key != "clients" {
-			return fmt.Errorf("%s:%d: there is no setting %q; there are %s, and clients", path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
+			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, or clients",
+				path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
 		}
 	}
 	return nil
 }
 
-// rawbytes is a koanf provider of what has been read already.
+// rawbytes is a koanf provider of text that has been read already.
 type rawbytes []byte
 
 func (b rawbytes) ReadBytes() ([]byte, error) { return b, nil }
@@ -132,26 +133,26 @@ func oneLine(err error) string {
 	return strings.Join(out, "; ")
 }
 
-// checkEnviron refuses EXEUNT_ variables that mean nothing. Kubernetes sets
-// some by itself for a service that is called exeunt, and our tests have theirs.
+// checkEnviron refuses unknown EXEUNT_ variables, except those that Kubernetes sets
+// for a service called exeunt, and those of our tests.
 func checkEnviron(environ []string) error {
-	known := []string{"EXEUNT_CONFIG", "EXEUNT_BIN", "EXEUNT_E2E_NODE", "EXEUNT_SCREENSHOT"}
+	names := []string{"EXEUNT_CONFIG", "EXEUNT_BIN", "EXEUNT_E2E_NODE", "EXEUNT_SCREENSHOT"}
 	for _, name := range Names() {
-		known = append(known, EnvName(name), EnvName(name)+"_FILE")
+		names = append(names, EnvName(name), EnvName(name)+"_FILE")
 	}
 	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, "EXEUNT_") || slices.Contains(known, name) || notOurs.MatchString(name) {
+		if !strings.HasPrefix(name, "EXEUNT_") || slices.Contains(names, name) || notOurs.MatchString(name) {
 			continue
 		}
-		return fmt.Errorf("there is no variable %s; settings are EXEUNT_ADDR, EXEUNT_POLICY_SHARED_IDLE and so on, or the same with _FILE", name)
+		return fmt.Errorf("unknown variable %s: use EXEUNT_ADDR, EXEUNT_POLICY_SHARED_IDLE and so on, or the same with _FILE", name)
 	}
 	return nil
 }
 
 var notOurs = regexp.MustCompile(`^EXEUNT_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_(TCP|UDP).*)?)$`)
 
-// Names lists the settings that a variable or a flag can set: all but clients,
+// Names lists the settings that a variable or a flag can set: all except clients,
 // which are a list of tables.
 func Names() []string {
 	var out []string
@@ -177,8 +178,8 @@ func EnvName(setting string) string {
 	return "EXEUNT_" + strings.ToUpper(strings.ReplaceAll(setting, ".", "_"))
 }
 
-// setFromEnv takes EXEUNT_X, or the contents of the file that EXEUNT_X_FILE
-// names, which keeps secrets out of process listings.
+// setFromEnv reads EXEUNT_X, or the file that EXEUNT_X_FILE names, so that secrets
+// do not show in process listings.
 func setFromEnv(k *koanf.Koanf, lookup func(string) (string, bool)) error {
 	for _, name := range Names() {
 		value, ok := lookup(EnvName(name))
@@ -209,18 +210,22 @@ func durationHook(from, to reflect.Type, data any) (any, error) {
 	}
 	text, ok := data.(string)
 	if !ok {
-		return nil, errors.New("a time needs a unit, in quotes: \"90s\", \"15m\", \"4h\" or \"30d\"")
+		return nil, fmt.Errorf("invalid duration %v: use a number and s, m, h or d in quotes", data)
 	}
 	if days, isDays := strings.CutSuffix(text, "d"); isDays {
 		n, err := strconv.ParseFloat(days, 64)
 		if err != nil || n < 0 || n > 36500 {
-			return nil, fmt.Errorf("%q is no time; write 90s, 15m, 4h or 30d", text)
+			return nil, invalidDuration(text)
 		}
 		return time.Duration(n * float64(24*time.Hour)), nil
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no time; write 90s, 15m, 4h or 30d", text)
+		return nil, invalidDuration(text)
 	}
 	return d, nil
+}
+
+func invalidDuration(text string) error {
+	return fmt.Errorf("invalid duration %q: use a number and s, m, h or d", text)
 }

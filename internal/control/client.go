@@ -36,12 +36,12 @@ func Dial(dir string) *Client {
 	}}}
 }
 
-// Get calls a reading address and decodes its answer into out.
+// Get decodes what a path returns into out.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
 	return c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, out)
 }
 
-// Post calls a changing address with a body (or nil) and decodes its answer.
+// Post sends a body, or nil, to a path and decodes the answer into out.
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -58,9 +58,10 @@ func (c *Client) call(ctx context.Context, method, path string, body io.Reader, 
 	resp, err := c.http.Do(req)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no exeunt is running on %s; start it with `exeunt serve`, or name its folder with --data", filepath.Dir(c.path))
+		return fmt.Errorf("no node is running on the data folder %s: start it with `exeunt serve`, or name another with --data",
+			filepath.Dir(c.path))
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s may be opened only by the user who runs exeunt", c.path)
+		return fmt.Errorf("this user may not open %s: run the command as the user who runs the node", c.path)
 	case err != nil:
 		return err
 	}

@@ -31,16 +31,17 @@ type Server struct {
 	ResetLink    func(exeunt.Token) string // the address of a link that sets a new password
 }
 
-// maxSocketPath is the longest path a Unix socket can have on Linux, less what
-// the folder it is made in adds.
+// maxSocketPath is the longest path of a Unix socket on Linux, less the name of the
+// temporary folder in which it is created.
 const maxSocketPath = 107 - len("/s0123456789")
 
-// Listen makes the socket in a data folder. The caller holds the folder's
-// lock, so a socket that is there already is left over from a crash.
+// Listen creates the socket in a data folder. The caller holds the folder's lock,
+// so an existing socket is left over from a crash.
 func Listen(dir string) (net.Listener, error) {
 	path := filepath.Join(dir, SocketFile)
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the data folder's path is too long for a control socket (%d characters, at most %d): %s", len(path), maxSocketPath, path)
+		return nil, fmt.Errorf("the data folder's path is too long for the control socket: use one at least %d characters shorter (%s)",
+			len(path)-maxSocketPath, path)
 	}
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("control socket: %w", err)
@@ -52,9 +53,9 @@ func Listen(dir string) (net.Listener, error) {
 	return l, nil
 }
 
-// listenPrivately makes the socket in a folder that is its owner's alone and
-// moves it into place once nobody else may open it, whoever may enter the data
-// folder.
+// listenPrivately creates the socket in a private folder and moves it into place
+// after its mode is set. Others may have access to the data folder, and must at no
+// time be able to open the socket.
 func listenPrivately(path string) (net.Listener, error) {
 	private, err := os.MkdirTemp(filepath.Dir(path), "s") // 0700
 	if err != nil {
@@ -66,7 +67,7 @@ func listenPrivately(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.SetUnlinkOnClose(false) // it is not where it was made; the next start removes it
+	l.SetUnlinkOnClose(false) // it will be moved; the next start removes it
 	err = os.Chmod(inside, 0o600)
 	if err == nil {
 		err = os.Rename(inside, path)
@@ -107,7 +108,7 @@ func Fail(w http.ResponseWriter, _ *http.Request, status int, err error) {
 	f := Failure{Code: exeunt.CodeOf(err), Message: err.Error()}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(f) // the operator's command is gone: nobody is left to tell
+	_ = json.NewEncoder(w).Encode(f) // the command has gone away
 }
 
 func reply(w http.ResponseWriter, v any) error {
@@ -122,8 +123,8 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
-// operator names whoever runs this node's system account: the socket lets in
-// nobody else.
+// operator returns the user who runs this node, since nobody else can open the
+// socket.
 func operator() exeunt.Actor {
 	a := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "operator"}
 	if u, err := user.Current(); err == nil {
@@ -141,8 +142,8 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 		Sessions: st.Sessions, InMemory: st.InMemory, LogHead: st.LogHead})
 }
 
-// part reads which part of a list is wanted.
-func part(r *http.Request) (after exeunt.Cursor, limit int, err error) {
+// paging reads where in a list to begin, and how many entries to return.
+func paging(r *http.Request) (after exeunt.Cursor, limit int, err error) {
 	if text := r.FormValue("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil {
 			return "", 0, fmt.Errorf("limit %q: %w", text, exeunt.ErrBadRequest)
@@ -162,7 +163,7 @@ func replyList[T, W any](w http.ResponseWriter, list operate.List[T], wire func(
 func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	f, handle := exeunt.SessionFilter{State: exeunt.SessionState(r.FormValue("state"))}, r.FormValue("account")
 	var err error
-	if f.After, f.Limit, err = part(r); err != nil {
+	if f.After, f.Limit, err = paging(r); err != nil {
 		return err
 	}
 	list, err := s.Operate.Sessions(r.Context(), operator(), handle, f)
@@ -172,36 +173,35 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	return replyList(w, list, sessionWire)
 }
 
-// sessionNamed reads a session's ID.
-func sessionNamed(r *http.Request) (exeunt.SessionID, error) {
+// sessionID reads the session's ID in the path.
+func sessionID(r *http.Request) (exeunt.SessionID, error) {
 	id, err := exeunt.ParseSessionID(r.PathValue("id"))
 	if err != nil {
-		err = noSuch("there is no session " + r.PathValue("id") +
-			"; a session is named like ses_…, see `exeunt sessions list`")
+		err = noSuch("there is no session " + r.PathValue("id") + ": use an ID like ses_… from `exeunt sessions list`")
 	}
 	return id, err
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
-	id, err := sessionNamed(r)
+	id, err := sessionID(r)
 	if err != nil {
 		return err
 	}
 	v, err := s.Operate.Session(r.Context(), operator(), id)
 	if err != nil {
-		return named(err, "there is no session "+id.String())
+		return notFoundAs(err, "there is no session "+id.String())
 	}
 	return reply(w, sessionWire(&v))
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
-	id, err := sessionNamed(r)
+	id, err := sessionID(r)
 	if err != nil {
 		return err
 	}
 	out, err := s.Operate.EndSession(r.Context(), operator(), id)
 	if err != nil {
-		return named(err, "there is no session "+id.String())
+		return notFoundAs(err, "there is no session "+id.String())
 	}
 	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
 }
@@ -214,13 +214,13 @@ func (s *Server) endAccount(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
 }
 
-// noSuch is ErrNotFound in words that repeat what was asked for.
+// noSuch is an ErrNotFound whose text says what was not found.
 type noSuch string
 
 func (e noSuch) Error() string { return string(e) }
 func (noSuch) Unwrap() error   { return exeunt.ErrNotFound }
 
-func named(err error, text string) error {
+func notFoundAs(err error, text string) error {
 	if errors.Is(err, exeunt.ErrNotFound) {
 		return noSuch(text)
 	}
@@ -228,10 +228,10 @@ func named(err error, text string) error {
 }
 
 func noAccount(err error, handle string) error {
-	return named(err, "there is no account @"+strings.TrimPrefix(handle, "@"))
+	return notFoundAs(err, "there is no account @"+strings.TrimPrefix(handle, "@"))
 }
 
-// account returns the account that the address names.
+// account returns the account whose handle is in the path.
 func (s *Server) account(r *http.Request) (exeunt.Account, error) {
 	a, err := s.Operate.Account(r.Context(), operator(), r.PathValue("handle"))
 	return a, noAccount(err, r.PathValue("handle"))
@@ -240,7 +240,7 @@ func (s *Server) account(r *http.Request) (exeunt.Account, error) {
 func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {
 	var f exeunt.AccountFilter
 	var err error
-	if f.After, f.Limit, err = part(r); err != nil {
+	if f.After, f.Limit, err = paging(r); err != nil {
 		return err
 	}
 	list, err := s.Operate.Accounts(r.Context(), operator(), f)
@@ -248,8 +248,8 @@ func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return replyList(w, list, func(a *exeunt.Account) Account {
-		return Account{ID: a.ID.String(), Handle: a.Handle, Name: a.Name, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
-			Status: string(a.Status), Sessions: a.LiveSessions, Created: a.Created}
+		return Account{ID: a.ID.String(), Handle: a.Handle, Name: a.Name, Email: a.Email,
+			EmailConfirmed: a.EmailConfirmed, Status: string(a.Status), Sessions: a.LiveSessions, Created: a.Created}
 	})
 }
 
@@ -259,7 +259,8 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if n.Password != "" {
-		id, err := s.Accounts.AddAccount(r.Context(), operator(), account.NewAccount{Handle: n.Handle, Name: n.Name, Email: n.Email, Password: n.Password}, n.EmailConfirmed)
+		id, err := s.Accounts.AddAccount(r.Context(), operator(),
+			account.NewAccount{Handle: n.Handle, Name: n.Name, Email: n.Email, Password: n.Password}, n.EmailConfirmed)
 		if err != nil {
 			return err
 		}
@@ -311,16 +312,16 @@ func (s *Server) uninvite(w http.ResponseWriter, r *http.Request) error {
 	handle := r.PathValue("handle")
 	n, err := s.Accounts.Uninvite(r.Context(), handle)
 	if err != nil {
-		return named(err, "no link is open for @"+strings.TrimPrefix(handle, "@"))
+		return notFoundAs(err, "no link is open for @"+strings.TrimPrefix(handle, "@"))
 	}
 	return reply(w, Ending{Ended: n})
 }
 
-// audit tells what was done to an account, latest first.
+// audit lists what was done to an account, latest first.
 func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	var f exeunt.AuditFilter
 	var err error
-	if f.After, f.Limit, err = part(r); err != nil {
+	if f.After, f.Limit, err = paging(r); err != nil {
 		return err
 	}
 	list, err := s.Operate.Audit(r.Context(), operator(), r.PathValue("handle"), f)

@@ -5,7 +5,7 @@ import "time"
 // SocketFile is the name of the socket in a data folder.
 const SocketFile = "control.sock"
 
-// Status tells how the node is.
+// Status is the state of the node.
 type Status struct {
 	Version  string    `json:"version"`
 	URL      string    `json:"url"`
@@ -20,8 +20,8 @@ type Status struct {
 // Page is a part of a list.
 type Page[T any] struct {
 	Items []T    `json:"items"`
-	Total int64  `json:"total,omitempty"` // on all pages; counted with the first
-	Next  string `json:"next,omitempty"`  // asked for as "after"; "" when the list ends here
+	Total int64  `json:"total,omitempty"` // on all pages; only on the first page
+	Next  string `json:"next,omitempty"`  // the next page's "after"; "" on the last page
 }
 
 // Account is an account as operators see it.
@@ -80,13 +80,12 @@ func (n NewAccount) GoString() string { return n.String() }
 type Added struct {
 	ID   string `json:"id,omitempty"`   // of the account, when it exists already
 	Link string `json:"link,omitempty"` // to be given to the person, once
-	// Replaced: a link for the same handle or e-mail address was still good, and
-	// is so no more.
+	// Replaced: an unused link for the same handle or e-mail address was withdrawn.
 	Replaced bool `json:"replaced,omitempty"`
 }
 
 // Invite is a one-time link that has not been used yet. The link itself cannot
-// be shown again: only its hash is kept.
+// be shown again: only its hash is stored.
 type Invite struct {
 	For     string    `json:"for"` // "account", "first account" or "password"
 	Handle  string    `json:"handle,omitempty"`
@@ -99,15 +98,14 @@ type Invite struct {
 type AuditEntry struct {
 	At      time.Time `json:"at"`
 	Action  string    `json:"action"`
-	Session string    `json:"session,omitempty"` // it was done to
+	Session string    `json:"session,omitempty"` // if it was about one
 	By      string    `json:"by"`                // person, operator or system
 	ByLabel string    `json:"by_label,omitempty"`
 	Address string    `json:"address,omitempty"`
 	Detail  string    `json:"detail,omitempty"`
 }
 
-// EmailOf names an account's e-mail address: the one to confirm, and the one
-// that was confirmed.
+// EmailOf is an account's e-mail address, to be confirmed or just confirmed.
 type EmailOf struct {
 	Handle string `json:"handle,omitempty"`
 	Email  string `json:"email"`

@@ -1,9 +1,9 @@
-// Package operate is what operators may do to sessions: look at them, at accounts
-// and at what was done to them, and end them.
+// Package operate does for operators what concerns sessions: it lists sessions,
+// accounts and audit entries, and ends sessions.
 //
-// It owns the rules of that, for whatever surface operators use, and refuses every
-// other actor. Endings are the authority's. What changes people, also on an
-// operator's word, is account's.
+// It owns the rules of that, for every surface that operators use, and refuses all
+// other actors. The authority ends the sessions. Changes of accounts, also those
+// that operators make, belong to account.
 package operate
 
 import (
@@ -13,15 +13,15 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
-// Service is safe for concurrent use. What might happen in each of its methods,
-// besides what it says: ErrForbidden, when the actor is no operator; ErrNotFound,
-// when there is no such account or session; what the authority says.
+// Service is safe for concurrent use. Each of its methods may return ErrForbidden,
+// when the actor is no operator; ErrNotFound, when there is no such account or
+// session; and the authority's errors.
 type Service struct{ Authority *authority.Authority }
 
-// List is a page of a list, with how many entries there are on all of its pages.
+// List is a page of a list.
 type List[T any] struct {
 	exeunt.Page[T]
-	Total int64 // counted with the first page
+	Total int64 // entries on all pages; only on the first page
 }
 
 func check(by exeunt.Actor) error {
@@ -31,16 +31,16 @@ func check(by exeunt.Actor) error {
 	return nil
 }
 
-// Status tells how the node is.
+// Status is the state of the node.
 type Status struct {
-	Ready    bool // it knows what has been recorded
+	Ready    bool // its memory is fresh
 	Accounts int64
 	Sessions int64 // that have not ended
 	InMemory int   // tokens that are answered without the database
 	LogHead  int64 // number of the last event
 }
 
-// Status tells how the node is.
+// Status returns the state of the node.
 func (s *Service) Status(ctx context.Context, by exeunt.Actor) (st Status, err error) {
 	if err := check(by); err != nil {
 		return st, err
@@ -51,8 +51,8 @@ func (s *Service) Status(ctx context.Context, by exeunt.Actor) (st Status, err e
 	return st, err
 }
 
-// Sessions lists the sessions of the account with that handle, or without one
-// everyone's.
+// Sessions lists the sessions of the account with that handle, or all sessions if
+// the handle is "".
 func (s *Service) Sessions(ctx context.Context, by exeunt.Actor, handle string, f exeunt.SessionFilter) (
 	out List[exeunt.Session], err error) {
 	if err := check(by); err != nil {
@@ -71,7 +71,7 @@ func (s *Service) Sessions(ctx context.Context, by exeunt.Actor, handle string, 
 	return out, err
 }
 
-// Session returns a session, whosever it is.
+// Session returns a session of any account.
 func (s *Service) Session(ctx context.Context, by exeunt.Actor, id exeunt.SessionID) (exeunt.Session, error) {
 	if err := check(by); err != nil {
 		return exeunt.Session{}, err
@@ -83,7 +83,7 @@ func (s *Service) Session(ctx context.Context, by exeunt.Actor, id exeunt.Sessio
 	return s.Authority.Session(ctx, account, id)
 }
 
-// EndSession ends a session, whosever it is.
+// EndSession ends a session of any account.
 func (s *Service) EndSession(ctx context.Context, by exeunt.Actor, id exeunt.SessionID) (authority.Ending, error) {
 	v, err := s.Session(ctx, by, id)
 	if err != nil {
