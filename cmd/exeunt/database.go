@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/exeunt/exeunt/internal/app"
@@ -14,7 +15,7 @@ import (
 
 type migrateCommand struct {
 	Database     string `help:"URL of the database." env:"EXEUNT_DATABASE"`
-	DatabaseFile string `help:"File that holds the URL, so that no password stands on the command line." env:"EXEUNT_DATABASE_FILE"`
+	DatabaseFile string `help:"File with the URL, so that no password is on the command line." env:"EXEUNT_DATABASE_FILE"`
 }
 
 // Run brings the schema up to date.
@@ -31,28 +32,37 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 }
 
 type copyCommand struct {
-	From     string `required:"" help:"Where everything is now: sqlite:PATH, the file in the data folder of a node that is stopped."`
-	To       string `help:"Where it shall be: postgres://USER:PASSWORD@HOST/NAME, an empty database." xor:"where"`
-	ToFile   string `help:"File that holds that URL, so that no password stands on the command line." type:"existingfile" xor:"where"`
-	Trial    bool   `help:"Leave the file as it is. Without this no node starts on it afterwards, since it would accept what has ended in the database." xor:"after"`
-	TakeBack bool   `help:"Copy nothing, but let nodes start again on a file that was copied. What has ended in the database since is live in the file." xor:"where,after"`
+	From     string `required:"" help:"${copy_from}"`
+	To       string `help:"Target: postgres://USER:PASSWORD@HOST/NAME, an empty database." xor:"where"`
+	ToFile   string `help:"File with that URL, so that no password is on the command line." type:"existingfile" xor:"where"`
+	Trial    bool   `help:"${copy_trial}" xor:"after"`
+	TakeBack bool   `help:"${copy_take_back}" xor:"where,after"`
 }
 
-// Run copies.
+var copyHelp = kong.Vars{
+	"copy_from": "Source: sqlite:PATH, the file in the data folder of a stopped node.",
+	"copy_trial": "Leave the file usable. Without this flag no node starts on it afterwards, " +
+		"since sessions that end in the database would still be live in the file.",
+	"copy_take_back": "Copy nothing, but let nodes start again on a file that was copied. " +
+		"Sessions that have ended in the database since then are live in the file.",
+}
+
+// Run copies everything.
 func (c *copyCommand) Run(ctx context.Context) error {
 	if c.TakeBack {
 		if err := app.TakeBack(ctx, c.From); err != nil {
 			return err
 		}
-		fmt.Println("Nodes may start on the file again. What has ended in the other database since is live in it: start no node there, and end it here again (exeunt sessions end).")
+		fmt.Println("Nodes may start on the file again. What has ended in the other database since then is live in it:\n" +
+			"start no node there, and end those sessions here again (exeunt sessions end).")
 		return nil
 	}
 	to, err := databaseURL(c.To, c.ToFile, "--to")
 	if err != nil {
 		return err
 	}
-	// It is made when its length is known: one without a length draws itself from
-	// a goroutine that races with ours.
+	// The bar is created when its length is known: without one it draws itself from a
+	// goroutine that races with ours.
 	var bar *progressbar.ProgressBar
 	var rows, drawn int64
 	err = app.Copy(ctx, c.From, to, c.Trial, func(at app.Copied) {
@@ -61,10 +71,11 @@ func (c *copyCommand) Run(ctx context.Context) error {
 		}
 		drawn = rows
 		if bar == nil {
-			bar = progressbar.NewOptions64(at.Rows+at.Rest, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts())
+			bar = progressbar.NewOptions64(at.Rows+at.Rest, progressbar.OptionSetWriter(os.Stderr),
+				progressbar.OptionShowCount(), progressbar.OptionShowIts())
 		}
 		bar.Describe(at.Table)
-		_ = bar.Set64(at.Rows) // a terminal that does not draw is no reason to stop
+		_ = bar.Set64(at.Rows) // a failure to draw must not stop the copy
 	})
 	if bar != nil {
 		_ = bar.Exit()
@@ -75,26 +86,26 @@ func (c *copyCommand) Run(ctx context.Context) error {
 	}
 	fmt.Printf("Copied %d rows. ", rows)
 	if c.Trial {
-		fmt.Println("The file is left as it was, and goes its own way: what ends in one is live in the other.")
+		fmt.Println("The file is left as it was. What ends in one of the two databases from now on stays live in the other.")
 		return nil
 	}
 	fmt.Println("Start the nodes with this database and the same master key. No node starts on the file any more.")
 	return nil
 }
 
-// drawEvery is how many rows the progress bar passes over between two drawings.
+// drawEvery is after how many rows the progress bar is drawn again.
 const drawEvery = 1000
 
-// databaseURL is givenURL where there must be one.
+// databaseURL returns the database's URL, which must be given.
 func databaseURL(given, file, flag string) (string, error) {
 	url, err := givenURL(given, file, flag)
 	if url == "" && err == nil {
-		err = errors.New(flag + " or " + flag + "-file is needed: the URL of the database")
+		err = errors.New("the database is not named: give its URL with " + flag + " or " + flag + "-file")
 	}
 	return url, err
 }
 
-// givenURL takes a URL as it is given or from a file; "" when neither is.
+// givenURL returns a URL that was given directly or in a file; "" if neither was.
 func givenURL(given, file, flag string) (string, error) {
 	switch {
 	case given != "" && file != "":

@@ -15,42 +15,43 @@ import (
 )
 
 type demoCommand struct {
-	Addr         string `help:"Where the authority listens, on loopback." default:"127.0.0.1:8080"`
-	AppAddr      string `help:"Where Chirp listens, on loopback." default:"127.0.0.1:8081"`
-	Data         string `help:"Keep the data in this folder; without it a temporary one is used and deleted at the end."`
+	Addr         string `help:"The authority's loopback address." default:"127.0.0.1:8080"`
+	AppAddr      string `help:"Chirp's loopback address." default:"127.0.0.1:8081"`
+	Data         string `help:"Keep the data in this folder; without it a temporary one is deleted at the end."`
 	Nodes        int    `help:"How many nodes to run on one --database." default:"1"`
 	Database     string `help:"URL of an empty PostgreSQL database, instead of a file." env:"EXEUNT_DATABASE"`
-	DatabaseFile string `help:"File that holds the URL, so that no password stands on the command line." env:"EXEUNT_DATABASE_FILE"`
+	DatabaseFile string `help:"File with the URL, so that no password is on the command line." env:"EXEUNT_DATABASE_FILE"`
 	Once         bool   `help:"Stop after the tour, with status 0 only if every step held."`
-	JSON         bool   `help:"Once ready, print the addresses and credentials as one line of JSON; the tour goes to standard error."`
+	JSON         bool   `help:"Print addresses and credentials as one line of JSON, and the tour to standard error."`
 }
 
-// Run seeds, serves, plays the tour and stays up.
+// Run seeds and serves the demo, plays the tour and goes on serving.
 func (c *demoCommand) Run(ctx context.Context) (err error) {
-	var words io.Writer = os.Stdout
+	var out io.Writer = os.Stdout
 	if c.JSON {
-		words = os.Stderr
+		out = os.Stderr
 	}
 	database, err := givenURL(c.Database, c.DatabaseFile, "--database")
 	if err != nil {
 		return err
 	}
 	if c.Nodes > 1 && database == "" {
-		return errors.New("several nodes need a database that they share: --database postgres://USER@HOST/NAME, or --database-file FILE where a password belongs to it")
+		return errors.New("several nodes need a shared database: use --database postgres://USER@HOST/NAME, " +
+			"or --database-file FILE if the URL has a password")
 	}
 	dir, cleanUp, err := c.folder()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, cleanUp()) }()
-	fmt.Fprintln(words, "Exeunt demo: starting the authority and the sample app Chirp.")
+	fmt.Fprintln(out, "Exeunt demo: starting the authority and the sample app Chirp.")
 	if database != "" {
-		// It may have been named for something else, in a variable.
-		fmt.Fprintln(words, "Sessions are kept in the PostgreSQL database that is named; it must be empty, or this demo's own.")
+		// A variable may have named it for another purpose.
+		fmt.Fprintln(out, "Sessions are stored in the PostgreSQL database that you named. It must be empty, or this demo's own.")
 	}
 	stage, accounts, err := demo.Start(ctx, demo.Options{
-		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen, Nodes: c.Nodes, Database: config.Secret(database),
-		Open:        openNode,
+		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen,
+		Nodes: c.Nodes, Database: config.Secret(database), Open: openNode,
 		NodeOptions: demo.NodeOptions{Version: version(), Log: app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"})},
 	})
 	if err != nil {
@@ -62,21 +63,21 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 	served := make(chan error, 1)
 	go func() { served <- stage.Serve(serving) }()
 
-	fmt.Fprintln(words, "\nThe tour, on an account of its own, over HTTP:")
+	fmt.Fprintln(out, "\nThe tour, on an account of its own, over HTTP:")
 	start := time.Now()
-	held, err := stage.Tour(serving, accounts, words)
+	held, err := stage.Tour(serving, accounts, out)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		stop()
-		return errors.Join(fmt.Errorf("the tour could not be played: %w", err), <-served)
+		return errors.Join(fmt.Errorf("play the tour: %w", err), <-served)
 	case held:
-		fmt.Fprintf(words, "Every step held (%v).\n", time.Since(start).Round(time.Millisecond))
+		fmt.Fprintf(out, "Every step held (%v).\n", time.Since(start).Round(time.Millisecond))
 	case ctx.Err() == nil:
-		fmt.Fprintln(words, "Not every step held.")
+		fmt.Fprintln(out, "Not every step held.")
 	}
 	if c.Once {
 		if c.JSON {
-			if err := c.announce(words, stage, accounts, dir); err != nil {
+			if err := c.announce(out, stage, accounts, dir); err != nil {
 				return err
 			}
 		}
@@ -89,13 +90,13 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	if err := c.announce(words, stage, accounts, dir); err != nil {
+	if err := c.announce(out, stage, accounts, dir); err != nil {
 		return err
 	}
 	return <-served
 }
 
-// folder returns the data folder and what to do with it at the end.
+// folder returns the data folder, and a function to call at the end.
 func (c *demoCommand) folder() (dir string, cleanUp func() error, err error) {
 	if c.Data != "" {
 		return c.Data, func() error { return nil }, os.MkdirAll(c.Data, 0o700)
@@ -104,7 +105,7 @@ func (c *demoCommand) folder() (dir string, cleanUp func() error, err error) {
 	return dir, func() error { return os.RemoveAll(dir) }, err
 }
 
-func (c *demoCommand) announce(words io.Writer, s *demo.Stage, a demo.Accounts, dir string) error {
+func (c *demoCommand) announce(out io.Writer, s *demo.Stage, a demo.Accounts, dir string) error {
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(struct {
 			Exeunt   string         `json:"exeunt"`
@@ -112,15 +113,15 @@ func (c *demoCommand) announce(words io.Writer, s *demo.Stage, a demo.Accounts, 
 			Accounts []demo.Account `json:"accounts"`
 		}{s.ExeuntURL, s.ChirpURL, a.Accounts})
 	}
-	fmt.Fprintf(words, "\n  Exeunt  %s\n  Chirp   %s\n\n  sign in as\n", s.ExeuntURL, s.ChirpURL)
+	fmt.Fprintf(out, "\n  Exeunt  %s\n  Chirp   %s\n\n  sign in as\n", s.ExeuntURL, s.ChirpURL)
 	for _, account := range a.Accounts {
-		fmt.Fprintf(words, "    %-6s password %s\n", account.Handle, account.Password)
+		fmt.Fprintf(out, "    %-6s password %s\n", account.Handle, account.Password)
 	}
 	stays := "and is deleted on exit; --data DIR keeps it"
 	if c.Data != "" {
 		stays = "and stays there"
 	}
-	_, err := fmt.Fprintf(words, "\nData is in %s %s. Stop with Ctrl-C.\n", dir, stays)
+	_, err := fmt.Fprintf(out, "\nData is in %s %s. Stop with Ctrl-C.\n", dir, stays)
 	return err
 }
 
@@ -130,5 +131,7 @@ func openNode(ctx context.Context, c config.Config, opt demo.NodeOptions) (*demo
 	if err != nil {
 		return nil, err
 	}
-	return &demo.Node{Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, Serve: n.Serve, Close: n.Close}, nil
+	return &demo.Node{
+		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, Serve: n.Serve, Close: n.Close,
+	}, nil
 }

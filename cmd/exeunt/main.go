@@ -18,10 +18,10 @@ import (
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the authority."`
 	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample app Chirp beside it, and play a tour."`
-	Status   statusCommand   `cmd:"" help:"Show how the running node is."`
+	Status   statusCommand   `cmd:"" help:"Show the state of the running node."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
-	Accounts accountsCommand `cmd:"" help:"List, add, disable and enable accounts; make links for new passwords."`
-	Clients  clientsCommand  `cmd:"" help:"Make secret keys for apps."`
+	Accounts accountsCommand `cmd:"" help:"List, add, disable and enable accounts; create links for new passwords."`
+	Clients  clientsCommand  `cmd:"" help:"Create secret keys for apps."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
 	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`
@@ -33,11 +33,11 @@ func main() {
 	var c commands
 	k := kong.Must(&c, kong.Name("exeunt"),
 		kong.Description("A session authority: when somebody signs out, they are signed out."),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)), copyHelp)
 	parsed, err := k.Parse(plainArguments(os.Args[1:]))
 	if err != nil {
-		// One line and where to read on: the whole usage would bury it.
-		fmt.Fprintf(os.Stderr, "exeunt: %v\nexeunt: `%s --help` says what there is\n", err, commandOf(err))
+		// Not the whole usage, in which the error would be hard to find.
+		fmt.Fprintf(os.Stderr, "exeunt: %v\nexeunt: `%s --help` lists commands and flags\n", err, commandOf(err))
 		os.Exit(2)
 	}
 	if err := parsed.Run(); err != nil {
@@ -46,7 +46,7 @@ func main() {
 	}
 }
 
-// plainArguments lets people ask in the ways they are used to: `help`, `help
+// plainArguments accepts other usual ways to ask for help and version: `help`, `help
 // serve`, `--version`.
 func plainArguments(args []string) []string {
 	switch {
@@ -58,7 +58,7 @@ func plainArguments(args []string) []string {
 	return args
 }
 
-// commandOf names the command that was understood before the error.
+// commandOf returns the command that was parsed before the error.
 func commandOf(err error) string {
 	name := "exeunt"
 	var wrong *kong.ParseError
@@ -78,7 +78,7 @@ func (versionCommand) Run() error {
 	return nil
 }
 
-// version is that of the module, or the revision it was built from.
+// version returns the module's version, or the revision that it was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -19,7 +19,7 @@ import (
 	"github.com/exeunt/exeunt/internal/control"
 )
 
-// operate is what every operator's command has.
+// operate holds the flags of every operator's command.
 type operate struct {
 	Data string `help:"The data folder of the running node." required:"" env:"EXEUNT_DATA"`
 	JSON bool   `help:"Print JSON instead of a table."`
@@ -48,8 +48,8 @@ func printTable(rows func(io.Writer)) error {
 	return err
 }
 
-// forTerminal leaves out what people's names and programs could make a terminal
-// do: control and direction characters.
+// forTerminal removes control and direction characters, which could be in people's
+// names and change what the terminal shows.
 func forTerminal(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || unicode.IsPrint(r) {
@@ -61,15 +61,16 @@ func forTerminal(s string) string {
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// listing is what every command that lists has.
+// listing holds the flags of every command that prints a list.
 type listing struct {
 	operate
-	Limit int `help:"Print at most so many; without it, all of them."`
+	Limit int `help:"Print at most this many; without it, all."`
 }
 
-// list prints a list page by page, however long it is, and how many it has.
-func list[T any](ctx context.Context, c *listing, path string, q url.Values, header string,
-	row func(io.Writer, T)) error {
+// list prints a list page by page, and how many entries it has.
+func list[T any](
+	ctx context.Context, c *listing, path string, q url.Values, header string, row func(io.Writer, T),
+) error {
 	var total int64
 	shown, after := 0, ""
 	for first := true; first || after != "" && (c.Limit <= 0 || shown < c.Limit); first = false {
@@ -109,7 +110,7 @@ func list[T any](ctx context.Context, c *listing, path string, q url.Values, hea
 	return nil
 }
 
-// printItems prints a page of a JSON object that list ends.
+// printItems prints a page as a part of a JSON object; list prints the end of it.
 func printItems[T any](p control.Page[T], shown int, first bool) {
 	if first {
 		fmt.Printf("{\n  \"total\": %d,\n  \"items\": [", p.Total)
@@ -125,16 +126,18 @@ func printItems[T any](p control.Page[T], shown int, first bool) {
 
 type statusCommand struct{ operate }
 
-// Run prints how the node is.
+// Run prints the node's state.
 func (c *statusCommand) Run(ctx context.Context) error {
 	var s control.Status
 	if err := c.node().Get(ctx, "/status", nil, &s); err != nil {
 		return err
 	}
 	return c.show(s, func(w io.Writer) {
-		fmt.Fprintf(w, "address\t%s\nversion\t%s\nstarted\t%s\nready\t%v\naccounts\t%d\tdisabled ones included\nsessions\t%d\tthat have not ended\n"+
-			"in memory\t%d\ttokens that are answered without the database\nlast event\t%d\tnumber of the last recorded ending\n",
-			s.URL, s.Version, when(s.Started), s.Ready, s.Accounts, s.Sessions, s.InMemory, s.LogHead)
+		fmt.Fprintf(w, "address\t%s\nversion\t%s\nstarted\t%s\nready\t%v\n", s.URL, s.Version, when(s.Started), s.Ready)
+		fmt.Fprintf(w, "accounts\t%d\tincluding disabled ones\n", s.Accounts)
+		fmt.Fprintf(w, "sessions\t%d\tthat have not ended\n", s.Sessions)
+		fmt.Fprintf(w, "in memory\t%d\ttokens that are answered without the database\n", s.InMemory)
+		fmt.Fprintf(w, "last event\t%d\tits number in the log\n", s.LogHead)
 	})
 }
 
@@ -153,7 +156,7 @@ type listSessionsCommand struct {
 // Run lists sessions.
 func (c *listSessionsCommand) Run(ctx context.Context) error {
 	if c.Ended && c.Account == "" {
-		return errors.New("--ended needs --account")
+		return errors.New("--ended needs --account: name the account")
 	}
 	q := url.Values{"account": {c.Account}}
 	if c.Ended {
@@ -182,8 +185,11 @@ func (c *showSessionCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return c.show(s, func(w io.Writer) {
-		fmt.Fprintf(w, "session\t%s\naccount\t@%s\non\t%s\nkind\t%s\naddress\t%s\nuser agent\t%s\nsigned in\t%s\nlast active\t%s\nends if unused\t%s\nends at the latest\t%s\napps\t%s\n",
-			s.ID, s.Handle, s.Label, s.Kind, s.Address, s.UserAgent, when(s.Started), when(s.Seen), when(s.IdleAt), when(s.ExpiresAt), strings.Join(s.Apps, ", "))
+		fmt.Fprintf(w, "session\t%s\naccount\t@%s\non\t%s\nkind\t%s\n", s.ID, s.Handle, s.Label, s.Kind)
+		fmt.Fprintf(w, "address\t%s\nuser agent\t%s\n", s.Address, s.UserAgent)
+		fmt.Fprintf(w, "signed in\t%s\nlast active\t%s\n", when(s.Started), when(s.Seen))
+		fmt.Fprintf(w, "expires if unused\t%s\nexpires at the latest\t%s\n", when(s.IdleAt), when(s.ExpiresAt))
+		fmt.Fprintf(w, "apps\t%s\n", strings.Join(s.Apps, ", "))
 		if s.Ended != nil {
 			fmt.Fprintf(w, "ended\t%s, %s, by %s %s\n", when(s.Ended.At), s.Ended.Reason, s.Ended.By, s.Ended.ByLabel)
 		}
@@ -225,14 +231,14 @@ func (o *operate) ending(ctx context.Context, path string) error {
 
 type accountsCommand struct {
 	List         listAccountsCommand   `cmd:"" help:"List accounts."`
-	Add          addAccountCommand     `cmd:"" help:"Add an account: print a one-time link for its owner, or read its password from standard input."`
+	Add          addAccountCommand     `cmd:"" help:"Add an account, with a one-time link for its owner or a password."`
 	Disable      disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
 	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
-	Reset        resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password; using it ends every session of the account."`
+	Reset        resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password."`
 	Invites      invitesCommand        `cmd:"" help:"List one-time links that have not been used."`
 	Uninvite     uninviteCommand       `cmd:"" help:"Withdraw the one-time links for a handle."`
 	Audit        auditCommand          `cmd:"" help:"Show what was done to an account, latest first."`
-	ConfirmEmail confirmEmailCommand   `cmd:"" help:"Confirm that an account's e-mail address is its owner's, so that it can be used to sign in."`
+	ConfirmEmail confirmEmailCommand   `cmd:"" help:"Confirm an account's e-mail address, so that its owner can sign in with it."`
 }
 
 type listAccountsCommand struct{ listing }
@@ -251,11 +257,11 @@ func (c *listAccountsCommand) Run(ctx context.Context) error {
 
 type addAccountCommand struct {
 	operate
-	Handle         string `arg:"" help:"The handle: 2 to 30 of a-z, 0-9 and _, beginning with a letter. It cannot be changed later."`
+	Handle         string `arg:"" help:"2 to 30 of a-z, 0-9 and _, beginning with a letter. It cannot be changed later."`
 	Name           string `help:"Display name."`
 	Email          string `help:"E-mail address."`
-	EmailConfirmed bool   `help:"The address is known to be its owner's."`
-	PasswordStdin  bool   `help:"Read the password from the first line of standard input, instead of making a link."`
+	EmailConfirmed bool   `help:"The address belongs to the account's owner."`
+	PasswordStdin  bool   `help:"Read the password from the first line of standard input, instead of printing a link."`
 }
 
 // Run adds an account.
@@ -267,7 +273,7 @@ func (c *addAccountCommand) Run(ctx context.Context) error {
 			return err
 		}
 		if n.Password = strings.TrimRight(line, "\r\n"); n.Password == "" {
-			return errors.New("standard input has no password on its first line")
+			return errors.New("standard input has no password on its first line: write it there")
 		}
 	}
 	var added control.Added
@@ -277,9 +283,10 @@ func (c *addAccountCommand) Run(ctx context.Context) error {
 	return c.show(added, func(w io.Writer) {
 		if added.Link != "" {
 			if added.Replaced {
-				fmt.Fprintln(w, "A link for that handle or e-mail address had not been used; it no longer works. This one takes its place.")
+				fmt.Fprintln(w, "An earlier link for that handle or e-mail address had not been used; it no longer works.")
 			}
-			fmt.Fprintf(w, "Give this link to @%s. It works once, for seven days:\n%s\n", strings.TrimPrefix(c.Handle, "@"), added.Link)
+			fmt.Fprintf(w, "Give this link to @%s. It works once, for seven days:\n%s\n",
+				strings.TrimPrefix(c.Handle, "@"), added.Link)
 			return
 		}
 		fmt.Fprintf(w, "Added @%s\n", c.Handle)
@@ -306,7 +313,7 @@ func (c *enableAccountCommand) Run(ctx context.Context) error {
 	return c.switching(ctx, c.Handle, "enable", "enabled")
 }
 
-// switching disables or enables an account and says what that did.
+// switching disables or enables an account and prints the outcome.
 func (o *operate) switching(ctx context.Context, handle, verb, done string) error {
 	var e control.Ending
 	if err := o.node().Post(ctx, "/accounts/"+url.PathEscape(handle)+"/"+verb, nil, &e); err != nil {
@@ -330,14 +337,15 @@ type resetAccountCommand struct {
 	Handle string `arg:""`
 }
 
-// Run makes a link for a new password.
+// Run prints a link for a new password.
 func (c *resetAccountCommand) Run(ctx context.Context) error {
 	var made control.Added
 	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/reset", nil, &made); err != nil {
 		return err
 	}
 	return c.show(made, func(w io.Writer) {
-		fmt.Fprintf(w, "Give this link to @%s and nobody else: whoever opens it sets the password. It works once, for a day. Using it ends every session of the account; an earlier link no longer works:\n%s\n",
+		fmt.Fprintf(w, "Give this link to @%s and nobody else: whoever opens it sets the password. It works once, for a day.\n"+
+			"Using it ends every session of the account. Earlier links no longer work.\n%s\n",
 			strings.TrimPrefix(c.Handle, "@"), made.Link)
 	})
 }
@@ -351,7 +359,7 @@ func (c *invitesCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return c.show(list, func(w io.Writer) {
-		fmt.Fprintln(w, "HANDLE\tFOR\tNAME\tE-MAIL\tRUNS OUT")
+		fmt.Fprintln(w, "HANDLE\tFOR\tNAME\tE-MAIL\tEXPIRES")
 		for _, i := range list {
 			handle := "(chosen by its user)"
 			if i.Handle != "" {
@@ -376,7 +384,7 @@ func (c *uninviteCommand) Run(ctx context.Context) error {
 	return c.show(struct {
 		Withdrawn int64 `json:"withdrawn"`
 	}{e.Ended}, func(w io.Writer) {
-		fmt.Fprintf(w, "Withdrawn: %d. What was given to @%s no longer works.\n", e.Ended, strings.TrimPrefix(c.Handle, "@"))
+		fmt.Fprintf(w, "Withdrawn: %d. Links for @%s no longer work.\n", e.Ended, strings.TrimPrefix(c.Handle, "@"))
 	})
 }
 
@@ -401,14 +409,17 @@ func (c *auditCommand) Run(ctx context.Context) error {
 type confirmEmailCommand struct {
 	operate
 	Handle  string `arg:""`
-	Address string `arg:"" help:"The address that is known to be the owner's. It is refused if the account has another."`
+	Address string `arg:"" help:"The owner's address. It is refused if the account has another."`
 }
 
 // Run confirms an e-mail address.
 func (c *confirmEmailCommand) Run(ctx context.Context) error {
 	var done control.EmailOf
-	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/confirm-email", control.EmailOf{Email: c.Address}, &done); err != nil {
+	path := "/accounts/" + url.PathEscape(c.Handle) + "/confirm-email"
+	if err := c.node().Post(ctx, path, control.EmailOf{Email: c.Address}, &done); err != nil {
 		return err
 	}
-	return c.show(done, func(w io.Writer) { fmt.Fprintf(w, "Confirmed %s as the address of @%s\n", done.Email, done.Handle) })
+	return c.show(done, func(w io.Writer) {
+		fmt.Fprintf(w, "Confirmed %s as the address of @%s\n", done.Email, done.Handle)
+	})
 }

@@ -12,25 +12,26 @@ import (
 
 type serveCommand struct {
 	Config       string            `help:"Configuration file (TOML)." env:"EXEUNT_CONFIG"`
-	Addr         string            `help:"Where to listen, host:port; 127.0.0.1:8443 unless set."`
-	URL          string            `help:"The address browsers use, like https://id.example.com."`
+	Addr         string            `help:"Address to listen on, host:port; default 127.0.0.1:8443."`
+	URL          string            `help:"Address that browsers use, like https://id.example.com."`
 	Data         string            `help:"The data folder."`
-	SignUp       string            `help:"Whether strangers may make accounts: open or closed; closed unless set."`
+	SignUp       string            `help:"Whether strangers may sign up: open or closed (default)."`
 	TLSCert      string            `name:"tls-cert" help:"Certificate chain file."`
 	TLSKey       string            `name:"tls-key" help:"Key file of the certificate."`
-	TrustedProxy string            `help:"Addresses or prefixes of the proxy that terminates TLS, separated by commas."`
+	TrustedProxy string            `help:"Addresses or prefixes of proxies that terminate TLS, separated by commas."`
 	Set          map[string]string `help:"Any other setting, as in --set policy.shared.idle=5m."`
-	NewKeys      bool              `help:"Make new keys, once, when the master key is lost; every browser must then sign in again."`
+	NewKeys      bool              `help:"Create new keys, once, if the master key is lost; every browser must then sign in again."`
 }
 
-// Help is printed below the flags' own lines.
+// Help is printed below the flags.
 func (c *serveCommand) Help() string {
-	return "Every setting can stand in the file, in a variable, or in a flag, each over the one before. " +
-		"The variable of policy.shared.idle is EXEUNT_POLICY_SHARED_IDLE; EXEUNT_MASTER_KEY_FILE names a file that holds master_key. " +
-		"The settings are " + strings.Join(config.Names(), ", ") + ", and clients in the file; the README says what each means and its default."
+	return "Every setting can be in the file, in a variable, or in a flag; a later one of these overrides an earlier one. " +
+		"The variable of policy.shared.idle is EXEUNT_POLICY_SHARED_IDLE; EXEUNT_MASTER_KEY_FILE names a file with master_key. " +
+		"The settings are " + strings.Join(config.Names(), ", ") + ", and clients in the file. " +
+		"The documentation describes them and their defaults."
 }
 
-// flags returns the settings given as flags, by setting name.
+// flags returns the settings that are given as flags, by setting name.
 func (c *serveCommand) flags() map[string]string {
 	out := map[string]string{}
 	for name, value := range map[string]string{
@@ -53,13 +54,14 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The address first: a start that cannot serve must make and announce nothing.
+	// Listen first, so that a start that fails here creates and announces nothing.
 	l, err := config.Listen(conf.Addr, "--addr")
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	node, err := app.New(ctx, conf, app.Options{Log: app.Logger(os.Stderr, conf.Log), Version: version(), NewKeys: c.NewKeys})
+	opt := app.Options{Log: app.Logger(os.Stderr, conf.Log), Version: version(), NewKeys: c.NewKeys}
+	node, err := app.New(ctx, conf, opt)
 	if err != nil {
 		return err
 	}
@@ -74,13 +76,13 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	return node.Serve(ctx, l)
 }
 
-// announceFirst tells whoever starts the node how the first account is made.
-// The link itself goes to a terminal and to a file for its owner alone, never
-// to where a service's output is logged: whoever has it becomes the first account.
+// announceFirst says how to create the first account. The link itself is written to a
+// terminal and to a file that only its owner can read, and not where a service's
+// output is logged: whoever has it can create the first account.
 func announceFirst(link, file string) {
 	where := "at the address in " + file
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		where = "at\n\n  " + link + "\n\nIt is also in " + file
 	}
-	fmt.Fprintf(os.Stderr, "\nThere is no account yet. Make the first one within a day %s. The link works once.\n\n", where)
+	fmt.Fprintf(os.Stderr, "\nThere is no account yet. Create the first one within a day %s. The link works once.\n\n", where)
 }

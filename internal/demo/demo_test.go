@@ -171,7 +171,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 		if err == nil {
 			s.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is taken by another program") {
+		if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is in use by another program") {
 			t.Errorf("%s port: %v", name, err)
 		}
 		// Nothing was half made: the same folder serves once the port is free.

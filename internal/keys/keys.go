@@ -1,9 +1,9 @@
-// Package keys holds the keys with which this installation makes what it or others
-// later recognise: the second half of a browser's credential, the notes it leaves in
-// a browser, and signed tokens, which others verify with the public keys.
+// Package keys holds the keys with which this installation authenticates the second
+// half of a browser's credential and the notices that it stores in a browser, and
+// signs tokens, which others verify with the public keys.
 //
-// It owns sealing and rotation. Keys lie in the database, sealed by a master
-// key that never does: a stolen database alone makes nothing. It does not
+// It owns sealing and rotation. Keys are stored in the database, sealed by a master
+// key that is not: with a stolen database alone nothing can be signed. It does not
 // decide what is signed.
 package keys
 
@@ -26,7 +26,7 @@ import (
 
 const keyLen = 32
 
-// rotateAfter is how old a key gets before a new one is made beside it.
+// rotateAfter is the age of the newest key at which another is created.
 const rotateAfter = 90 * 24 * time.Hour
 
 // keyStore is what rings need of the store.
@@ -35,33 +35,32 @@ type keyStore interface {
 	AddKey(ctx context.Context, k store.SealedKey, newest, deleteBefore time.Time) error
 }
 
-// known is how old a key is when every node that shares the database has it:
-// they look for new ones more often than this.
-const known = 2 * time.Hour
+// propagation is the age at which every node that shares the database has a key:
+// nodes look for new ones more often than this.
+const propagation = 2 * time.Hour
 
-// ring is the keys of one purpose, as the database keeps them: sealed. The newest
-// that everybody knows who must makes, all others are only recognised, so that a
-// rotation takes nothing away.
+// ring is the keys of one purpose, which are stored sealed in the database. One of
+// them is active: it signs. The others only verify, so that what was signed before a
+// rotation stays valid.
 type ring struct {
-	purpose string
-	master  Master
-	store   keyStore
-	lead    time.Duration // how old a key is when it begins to make
-	overlap time.Duration // for how long one that makes no more is recognised
-	draw    func() ([]byte, error)
+	purpose  string
+	master   Master
+	store    keyStore
+	lead     time.Duration // age at which a key becomes active
+	overlap  time.Duration // for how long a key verifies after it was active
+	generate func() ([]byte, error)
 }
 
 type keyset struct {
 	created []time.Time // newest first, as are the keys
 	keys    [][]byte
-	makes   int // which of them makes
+	active  int // index of the active key
 }
 
-// choose makes with the newest key that has its lead, or the oldest when all are
-// new.
+// choose activates the newest key that is old enough, or the oldest if none is.
 func (s *keyset) choose(now time.Time, lead time.Duration) {
-	for s.makes = 0; s.makes < len(s.keys)-1; s.makes++ {
-		if now.Sub(s.created[s.makes]) >= lead {
+	for s.active = 0; s.active < len(s.keys)-1; s.active++ {
+		if now.Sub(s.created[s.active]) >= lead {
 			return
 		}
 	}
@@ -74,8 +73,8 @@ func (s *keyset) newest() time.Time {
 	return s.created[0]
 }
 
-// inUse returns how many of the keys, the newest ones, are of use still: one
-// retires an overlap after the next one has taken over, however late that was.
+// inUse returns how many keys, from the newest, are still in use: a key retires an
+// overlap after its successor became active.
 func (s *keyset) inUse(now time.Time, lead, overlap time.Duration) int {
 	for i, c := range s.created {
 		if now.Sub(c) >= lead+overlap {
@@ -85,15 +84,15 @@ func (s *keyset) inUse(now time.Time, lead, overlap time.Duration) int {
 	return len(s.keys)
 }
 
-// rotate makes a new key when the newest is old enough, and returns the keys but
-// those whose overlap is over.
+// rotate creates a new key when the newest is old enough, and returns the keys that
+// are in use.
 func (r *ring) rotate(ctx context.Context, now time.Time) (*keyset, error) {
 	set, err := r.read(ctx, now)
 	if err != nil {
 		return nil, err
 	}
 	if len(set.keys) == 0 || now.Sub(set.created[0]) >= rotateAfter {
-		key, err := r.draw()
+		key, err := r.generate()
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +116,7 @@ func (r *ring) rotate(ctx context.Context, now time.Time) (*keyset, error) {
 	return set, nil
 }
 
-// read leaves out the keys whose overlap is over.
+// read returns the keys that are in use.
 func (r *ring) read(ctx context.Context, now time.Time) (*keyset, error) {
 	sealed, err := r.store.Keys(ctx, r.purpose)
 	if err != nil {
@@ -137,37 +136,41 @@ func (r *ring) read(ctx context.Context, now time.Time) (*keyset, error) {
 	return set, nil
 }
 
-// Ring makes and recognises codes with the keys of one purpose: a rotation signs
-// nobody out.
+// Ring creates and verifies authentication codes with the keys of one purpose. A
+// rotation signs nobody out.
 type Ring struct {
 	ring    ring
 	current atomic.Pointer[keyset]
 }
 
-// String keeps keys out of whatever prints the ring.
+// String leaves the keys out.
 func (r *Ring) String() string { return "keys.Ring(" + r.ring.purpose + ")" }
 
-// GoString does so for %#v.
+// GoString is String, for %#v.
 func (r *Ring) GoString() string { return r.String() }
 
-// Open reads the ring of a purpose and makes its first key if there is none.
-// Codes made with a retired key are recognised for the overlap.
-func Open(ctx context.Context, s keyStore, master Master, purpose string, overlap time.Duration, now time.Time) (*Ring, error) {
-	r := &Ring{ring: ring{purpose: purpose, master: master, store: s, lead: known, overlap: overlap, draw: drawSecret}}
+// Open reads the ring of a purpose and creates its first key if there is none. Codes
+// stay valid for the overlap after their key was replaced.
+func Open(
+	ctx context.Context, s keyStore, master Master, purpose string, overlap time.Duration, now time.Time,
+) (*Ring, error) {
+	r := &Ring{ring: ring{
+		purpose: purpose, master: master, store: s, lead: propagation, overlap: overlap, generate: generateSecret,
+	}}
 	if err := r.Rotate(ctx, now); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func drawSecret() ([]byte, error) {
+func generateSecret() ([]byte, error) {
 	key := make([]byte, keyLen)
 	rand.Read(key)
 	return key, nil
 }
 
-// Rotate makes a new key when the newest is old enough, and forgets those whose
-// overlap is over. Calling it often is harmless.
+// Rotate creates a new key when the newest is old enough, and drops those that are no
+// longer in use. Calling it often is harmless.
 func (r *Ring) Rotate(ctx context.Context, now time.Time) error {
 	set, err := r.ring.rotate(ctx, now)
 	if err == nil {
@@ -182,8 +185,8 @@ func mac(key []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// Half returns the second half of a browser's credential: HMAC-SHA-256 of the
-// first. There is nothing to store, and neither half is worth anything alone.
+// Half returns the second half of a browser's credential: HMAC-SHA-256 of the first.
+// It is not stored, and each half is useless without the other.
 func (r *Ring) Half(t exeunt.Token) string { return r.Code(t.Reveal()) }
 
 // IsHalf reports, in constant time for each key, whether half belongs to the token.
@@ -192,12 +195,12 @@ func (r *Ring) IsHalf(t exeunt.Token, half string) bool { return r.IsCode(t.Reve
 // Code returns the authentication code of a text.
 func (r *Ring) Code(text string) string {
 	set := r.current.Load()
-	return base64.RawURLEncoding.EncodeToString(mac(set.keys[set.makes], text))
+	return base64.RawURLEncoding.EncodeToString(mac(set.keys[set.active], text))
 }
 
-// IsCode reports whether code was made by Code for the text.
+// IsCode reports whether Code returned code for the text.
 func (r *Ring) IsCode(text, code string) bool {
-	// The decoder would pass over line breaks; a code has one spelling.
+	// The decoder ignores line breaks, but a code has one spelling.
 	given, err := base64.RawURLEncoding.Strict().DecodeString(code)
 	if err != nil || len(given) != sha256.Size || len(code) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
 		return false
@@ -211,18 +214,18 @@ func (r *Ring) IsCode(text, code string) bool {
 	return ok
 }
 
-// Master is the key that seals the others. It is held behind a pointer because
-// fmt does not ask the methods below about a field it may not reach, but prints
-// no more than the address of what such a field points to.
+// Master is the key that seals the others. It is a pointer because fmt does not call
+// the methods below on an unexported field of another struct, but prints only the
+// address of a pointer in it.
 type Master struct{ key *[keyLen]byte }
 
-// String keeps the key out of whatever prints it.
+// String leaves the key out.
 func (Master) String() string { return "keys.Master(…)" }
 
-// GoString does so for %#v.
+// GoString is String, for %#v.
 func (Master) GoString() string { return "keys.Master(…)" }
 
-// ErrWrongMaster says that the master key is not the one the keys were sealed with.
+// ErrWrongMaster says that the keys were sealed with another master key.
 var ErrWrongMaster = errors.New("the master key is not the one that this installation's keys were sealed with")
 
 func (m Master) aead() (cipher.AEAD, error) {

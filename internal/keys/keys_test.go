@@ -94,7 +94,7 @@ func rotate(t *testing.T, r *Ring, now time.Time) {
 	}
 }
 
-// The newest key makes codes, all recognise them: a rotation signs nobody out.
+// The newest key signs, all verify: a rotation signs nobody out.
 func TestRotationOverlaps(t *testing.T) {
 	s, m := newStore(t), newMaster(t)
 	r := open(t, s, m, "pair", epoch)
@@ -107,12 +107,12 @@ func TestRotationOverlaps(t *testing.T) {
 	rotate(t, r, last)
 	other := open(t, s, m, "pair", last)
 	if r.Code("x") != first || other.Code("x") != first {
-		t.Error("a new key makes codes before every node can know it")
+		t.Error("a new key is active before every node can have it")
 	}
-	last = last.Add(known)
+	last = last.Add(propagation)
 	rotate(t, r, last)
 	if r.Code("x") == first || !r.IsCode("x", first) || !other.IsCode("x", r.Code("x")) {
-		t.Error("later the new key makes codes, and the old one is still recognised")
+		t.Error("later the new key is active, and the old one still verifies")
 	}
 	for now := last; now.Before(last.Add(overlap)); now = now.Add(day) {
 		rotate(t, r, now)
@@ -127,7 +127,7 @@ func TestRotationOverlaps(t *testing.T) {
 		t.Error("recognised long after the overlap")
 	}
 	if keys, err := s.Keys(t.Context(), "pair"); err != nil || len(keys) > 5 {
-		t.Errorf("%d keys are kept, %v", len(keys), err)
+		t.Errorf("%d keys are stored, %v", len(keys), err)
 	}
 }
 
@@ -165,8 +165,8 @@ func TestNodesAgreeOnAKey(t *testing.T) {
 	if keys, err := s.Keys(t.Context(), "pair"); err != nil || len(keys) != 2 {
 		t.Errorf("%d keys, %v: a second was made where one had been", len(keys), err)
 	}
-	rotate(t, a, late.Add(known))
-	rotate(t, b, late.Add(known))
+	rotate(t, a, late.Add(propagation))
+	rotate(t, b, late.Add(propagation))
 	if a.Code("x") != b.Code("x") {
 		t.Error("the nodes make codes with different keys")
 	}

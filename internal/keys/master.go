@@ -18,21 +18,21 @@ const MasterFile = "master.key"
 func ParseMaster(text string) (m Master, err error) {
 	b, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace([]byte(text))))
 	if err != nil || len(b) != keyLen {
-		return m, errors.New("a master key is 32 bytes in base64, 44 characters; `openssl rand -base64 32` makes one")
+		return m, errors.New("invalid master key: use 32 bytes in base64, as `openssl rand -base64 32` prints them")
 	}
 	m.key = (*[keyLen]byte)(b)
 	return m, nil
 }
 
-// HasMaster reports whether a data folder has a master key. It is true also
-// when that cannot be told: LoadMaster then says why.
+// HasMaster reports whether a data folder has a master key. It is true also if the
+// folder cannot be read: LoadMaster then says why.
 func HasMaster(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, MasterFile))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// LoadMaster reads the master key of a data folder, and makes it on the first
-// start. A key that others can read is refused: it may be known already.
+// LoadMaster reads the master key of a data folder, and creates it on the first
+// start. A key that others can read is refused: somebody may have read it already.
 func LoadMaster(dir string) (Master, error) {
 	path := filepath.Join(dir, MasterFile)
 	b, err := os.ReadFile(path)
@@ -45,7 +45,7 @@ func LoadMaster(dir string) (Master, error) {
 		return Master{}, fmt.Errorf("read the master key: %w", err)
 	}
 	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o077 != 0 {
-		return Master{}, fmt.Errorf("%s can be read by others (mode %v); run chmod 600 on it", path, st.Mode().Perm())
+		return Master{}, fmt.Errorf("others can read %s (mode %v): run chmod 600 on it", path, st.Mode().Perm())
 	}
 	m, err := ParseMaster(string(b))
 	if err != nil {
@@ -54,8 +54,8 @@ func LoadMaster(dir string) (Master, error) {
 	return m, nil
 }
 
-// makeMaster writes the file whole or not at all: a crash in between leaves a
-// temporary file and no key, and no key has sealed anything yet.
+// makeMaster creates the file atomically: a crash in between leaves only a temporary
+// file, with a key that has sealed nothing yet.
 func makeMaster(path string) ([]byte, error) {
 	key := make([]byte, keyLen)
 	rand.Read(key)

@@ -35,12 +35,12 @@ const (
 const rsaBits = 3072
 
 // publishedFirst is how long a new key is published before it signs: verifiers may
-// keep the JWKS they have got for less than that.
+// cache the JWKS for less than that.
 const publishedFirst = 24 * time.Hour
 
 // Signer signs with the private keys of one purpose and algorithm. A new key is
-// published before it signs, and an old one stays published until what it has signed
-// has expired, so that a rotation makes nothing unverifiable. It is safe for
+// published before it signs, and an old one stays published until the tokens that it
+// has signed have expired, so that every token can be verified. It is safe for
 // concurrent use.
 type Signer struct {
 	ring    ring
@@ -49,25 +49,27 @@ type Signer struct {
 }
 
 type signingKeys struct {
-	signs  jose.JSONWebKey   // private
+	active jose.JSONWebKey   // private
 	public []jose.JSONWebKey // all, newest first
 }
 
-// String keeps keys out of whatever prints the signer.
+// String leaves the keys out.
 func (s *Signer) String() string { return "keys.Signer(" + s.ring.purpose + ")" }
 
-// GoString does so for %#v.
+// GoString is String, for %#v.
 func (s *Signer) GoString() string { return s.String() }
 
-// OpenSigner reads the keys of a purpose and algorithm and makes the first one if
-// there is none. life is how long what it signs is good at most. Rotate must be
-// called at least once an hour.
-func OpenSigner(ctx context.Context, s keyStore, master Master, purpose string, alg Algorithm, life time.Duration, now time.Time) (*Signer, error) {
+// OpenSigner reads the keys of a purpose and algorithm and creates the first one if
+// there is none. life is how long its tokens are valid at most. Rotate must be called
+// at least once an hour.
+func OpenSigner(
+	ctx context.Context, s keyStore, master Master, purpose string, alg Algorithm, life time.Duration, now time.Time,
+) (*Signer, error) {
 	out := &Signer{alg: alg, ring: ring{
 		purpose: purpose + "/" + string(alg), master: master, store: s,
-		// A node that learns of its key's successor late signs with it so much longer.
-		lead: publishedFirst, overlap: life + known,
-		draw: func() ([]byte, error) { return draw(alg) },
+		// A node may go on signing with a key for as long as it has not seen the next one.
+		lead: publishedFirst, overlap: life + propagation,
+		generate: func() ([]byte, error) { return generate(alg) },
 	}}
 	if err := out.Rotate(ctx, now); err != nil {
 		return nil, err
@@ -75,8 +77,8 @@ func OpenSigner(ctx context.Context, s keyStore, master Master, purpose string, 
 	return out, nil
 }
 
-// draw makes a private key, in PKCS #8.
-func draw(alg Algorithm) ([]byte, error) {
+// generate returns a new private key, in PKCS #8.
+func generate(alg Algorithm) ([]byte, error) {
 	var key crypto.Signer
 	var err error
 	switch alg {
@@ -87,7 +89,7 @@ func draw(alg Algorithm) ([]byte, error) {
 	case EdDSA:
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		return nil, fmt.Errorf("algorithm %q: use %s, %s or %s", alg, RS256, ES256, EdDSA)
+		return nil, fmt.Errorf("invalid algorithm %q: use %s, %s or %s", alg, RS256, ES256, EdDSA)
 	}
 	if err != nil {
 		return nil, err
@@ -95,8 +97,8 @@ func draw(alg Algorithm) ([]byte, error) {
 	return x509.MarshalPKCS8PrivateKey(key)
 }
 
-// Rotate makes a new key when the newest is old enough, and withdraws those whose
-// overlap is over.
+// Rotate creates a new key when the newest is old enough, and withdraws those that
+// are no longer in use.
 func (s *Signer) Rotate(ctx context.Context, now time.Time) error {
 	set, err := s.ring.rotate(ctx, now)
 	if err != nil {
@@ -108,8 +110,8 @@ func (s *Signer) Rotate(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return fmt.Errorf("key %s of %s: %w", s.ring.purpose, set.created[i].Format(time.DateOnly), err)
 		}
-		if i == set.makes {
-			next.signs = key
+		if i == set.active {
+			next.active = key
 		}
 		next.public = append(next.public, key.Public())
 	}
@@ -117,7 +119,7 @@ func (s *Signer) Rotate(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// parse reads a private key. It is named by its thumbprint (RFC 7638), which is the
+// parse reads a private key. Its key ID is its thumbprint (RFC 7638), which is the
 // same on every node.
 func (s *Signer) parse(der []byte) (jose.JSONWebKey, error) {
 	key, err := x509.ParsePKCS8PrivateKey(der)
@@ -135,7 +137,8 @@ func (s *Signer) parse(der []byte) (jose.JSONWebKey, error) {
 // section 3.11).
 func (s *Signer) Sign(typ string, payload []byte) (string, error) {
 	opt := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(s.alg), Key: s.current.Load().signs}, opt)
+	key := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(s.alg), Key: s.current.Load().active}
+	signer, err := jose.NewSigner(key, opt)
 	if err != nil {
 		return "", fmt.Errorf("sign %s: %w", typ, err)
 	}
@@ -146,8 +149,8 @@ func (s *Signer) Sign(typ string, payload []byte) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// JWKS returns the public keys of the signers, to be published as RFC 7517 section 5
-// says.
+// JWKS returns the public keys of the signers, as RFC 7517 section 5 has them
+// published.
 func JWKS(signers ...*Signer) ([]byte, error) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, s := range signers {

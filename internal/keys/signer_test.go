@@ -192,13 +192,13 @@ func TestSigningKeysOverlap(t *testing.T) {
 				if _, known := first[i][k.KeyID]; !known {
 					first[i][k.KeyID] = now
 				}
-				if at, signed := last[k.KeyID]; signed && now.Sub(at) > life+2*known+time.Hour {
+				if at, signed := last[k.KeyID]; signed && now.Sub(at) > life+2*propagation+time.Hour {
 					t.Fatalf("a key is published %v after it last signed", now.Sub(at))
 				}
 			}
 		}
 		for _, n := range nodes {
-			kid := n.current.Load().signs.KeyID
+			kid := n.current.Load().active.KeyID
 			if !slices.Contains(order, kid) {
 				order = append(order, kid)
 			}
@@ -232,7 +232,7 @@ func TestSigningKeysOverlap(t *testing.T) {
 		t.Errorf("%d keys have signed in a year and a half", len(order))
 	}
 	if keys, err := s.Keys(t.Context(), "tokens/ES256"); err != nil || len(keys) > 3 {
-		t.Errorf("%d keys are kept, %v", len(keys), err)
+		t.Errorf("%d keys are stored, %v", len(keys), err)
 	}
 }
 
@@ -240,15 +240,15 @@ func TestSigningKeysOverlap(t *testing.T) {
 // published for a day, and stays published until that has expired.
 func TestALateRotationOfSigningKeys(t *testing.T) {
 	s, m := newStore(t), newMaster(t)
-	old := openSigner(t, s, m, EdDSA, epoch).current.Load().signs.KeyID
+	old := openSigner(t, s, m, EdDSA, epoch).current.Load().active.KeyID
 	k := openSigner(t, s, m, EdDSA, epoch.Add(365*day))
 	for _, c := range []struct {
 		after time.Duration
 		signs bool // the old one
 		keys  int
-	}{{0, true, 2}, {publishedFirst - 1, true, 2}, {publishedFirst, false, 2}, {publishedFirst + life, false, 2}, {publishedFirst + life + known, false, 1}} {
+	}{{0, true, 2}, {publishedFirst - 1, true, 2}, {publishedFirst, false, 2}, {publishedFirst + life, false, 2}, {publishedFirst + life + propagation, false, 1}} {
 		turn(t, k, epoch.Add(365*day+c.after))
-		if is := k.current.Load().signs.KeyID == old; is != c.signs || len(k.current.Load().public) != c.keys {
+		if is := k.current.Load().active.KeyID == old; is != c.signs || len(k.current.Load().public) != c.keys {
 			t.Errorf("after %v: the old one signs: %v; %d are published", c.after, is, len(k.current.Load().public))
 		}
 	}
@@ -279,7 +279,7 @@ func TestNodesAgreeOnASigningKey(t *testing.T) {
 		}
 		for i, n := range nodes {
 			one, _ := JWKS(nodes[0])
-			if text, err := JWKS(n); err != nil || string(text) != string(one) || n.current.Load().signs.KeyID != nodes[0].current.Load().signs.KeyID {
+			if text, err := JWKS(n); err != nil || string(text) != string(one) || n.current.Load().active.KeyID != nodes[0].current.Load().active.KeyID {
 				t.Errorf("node %d publishes %s and the first %s, %v", i, text, one, err)
 			}
 		}
@@ -303,7 +303,7 @@ func TestSignersRefuse(t *testing.T) {
 // Nothing that prints a signer shows a key.
 func TestSignersPrintMasked(t *testing.T) {
 	k := openSigner(t, newStore(t), newMaster(t), EdDSA, epoch)
-	seed := k.current.Load().signs.Key.(ed25519.PrivateKey).Seed()
+	seed := k.current.Load().active.Key.(ed25519.PrivateKey).Seed()
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "signer", k)
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "signer", k)

@@ -11,10 +11,10 @@ import (
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// codeLife is how long a code may wait to be exchanged.
+// codeLife is how long a code can be exchanged.
 const codeLife = time.Minute
 
-// Service grants and exchanges codes of the registry's clients. All fields are
+// Service grants codes to the registry's clients and exchanges them. All fields are
 // needed. It is safe for concurrent use.
 type Service struct {
 	*Registry
@@ -22,11 +22,12 @@ type Service struct {
 	Now       func() time.Time
 }
 
-// GrantCode gives the browser's session a single-use code for a client, bound
-// to the client, the address and the PKCE challenge. ErrSignedOut if the
-// session has ended meanwhile; what is wrong with the request, as ParseRequest
-// says it.
-func (s *Service) GrantCode(ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, q CodeRequest) (exeunt.Token, error) {
+// GrantCode creates a single-use code of a browser's session for a client, bound to
+// the client, the redirect address and the PKCE challenge. It returns ErrSignedOut if
+// the session has ended, and ParseRequest's errors if the request is invalid.
+func (s *Service) GrantCode(
+	ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, q CodeRequest,
+) (exeunt.Token, error) {
 	if _, err := s.check(q); err != nil {
 		return exeunt.Token{}, err
 	}
@@ -35,13 +36,10 @@ func (s *Service) GrantCode(ctx context.Context, account exeunt.AccountID, sessi
 		Account: account, Session: session, Client: q.Client,
 		RedirectURI: q.RedirectURI, Challenge: q.Challenge, Expires: s.Now().Add(codeLife),
 	})
-	if err != nil {
-		return exeunt.Token{}, err
-	}
-	return code, nil
+	return code, err
 }
 
-// CodeExchange is what an app presents at the back end.
+// CodeExchange is what an app's server presents to exchange a code.
 type CodeExchange struct {
 	Code        exeunt.Token
 	Client      exeunt.ClientID
@@ -57,6 +55,7 @@ func (s *Service) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.Toke
 	}
 	sum := sha256.Sum256([]byte(x.Verifier))
 	return s.Authority.StartApp(ctx, authority.AppSignIn{
-		Code: x.Code.Hash(), Client: x.Client, RedirectURI: x.RedirectURI, Challenge: base64.RawURLEncoding.EncodeToString(sum[:]),
+		Code: x.Code.Hash(), Client: x.Client, RedirectURI: x.RedirectURI,
+		Challenge: base64.RawURLEncoding.EncodeToString(sum[:]),
 	})
 }

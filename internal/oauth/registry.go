@@ -13,62 +13,62 @@ import (
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// Registry knows the registered clients. It answers from memory, and reads the store
-// again when an event says that a client has changed, on whichever node that was
-// done. It is safe for concurrent use.
+// Registry returns the registered clients. It answers from memory, and reads the
+// store again when an event says that a client has changed, on this or another node.
+// It is safe for concurrent use.
 type Registry struct {
-	store *store.Store
-	news  *authority.Listener
-	log   *slog.Logger
+	store   *store.Store
+	changes *authority.Listener
+	log     *slog.Logger
 
-	mu      sync.Mutex // of reading the store: what was read later stays
+	mu      sync.Mutex // held while reading the store, so that an older read does not replace a newer one
 	clients atomic.Pointer[map[exeunt.ClientID]exeunt.Client]
 }
 
-// NewRegistry returns a registry of what the store holds. Call Run to have it follow
+// NewRegistry returns a registry of the store's clients. Call Run to have it follow
 // the log.
 func NewRegistry(ctx context.Context, s *store.Store, a *authority.Authority, log *slog.Logger) (*Registry, error) {
 	// It listens before it reads, so that no change falls in between.
-	r := &Registry{store: s, news: a.Listen(exeunt.AccountID{}), log: log}
+	r := &Registry{store: s, changes: a.Listen(exeunt.AccountID{}), log: log}
 	if err := r.load(ctx); err != nil {
-		r.news.Close()
+		r.changes.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-// byFile is who the log says has changed a client that the configuration file names.
-var byFile = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "configuration file"}
+// fileActor is the actor of events about clients of the configuration file.
+var fileActor = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "configuration file"}
 
-// Reconcile makes the clients of the configuration file those that it names now.
+// Reconcile updates the store to the clients that the configuration file has now.
 func (r *Registry) Reconcile(ctx context.Context, file []exeunt.Client, now time.Time) error {
-	if err := r.store.ReconcileClients(ctx, file, byFile, now); err != nil {
-		return fmt.Errorf("take over the clients of the configuration file: %w", err)
+	if err := r.store.ReconcileClients(ctx, file, fileActor, now); err != nil {
+		return fmt.Errorf("save the clients of the configuration file: %w", err)
 	}
 	return r.load(ctx)
 }
 
 const (
 	firstPause  = 100 * time.Millisecond
-	longPause   = 10 * time.Second
+	maxPause    = 10 * time.Second
 	loadTimeout = 5 * time.Second
 )
 
 // Run reads the clients again whenever they have changed, until ctx is done.
 func (r *Registry) Run(ctx context.Context) {
-	defer r.news.Close()
+	defer r.changes.Close()
 	for {
 		select {
-		case <-r.news.C():
+		case <-r.changes.C():
 		case <-ctx.Done():
 			return
 		}
-		for pause := firstPause; ; pause = min(2*pause, longPause) {
+		for pause := firstPause; ; pause = min(2*pause, maxPause) {
 			err := r.load(ctx)
 			if err == nil {
 				break
 			}
-			r.log.Warn("clients have changed and could not be read; those known before stay for now", "err", err)
+			r.log.Warn("cannot read changed clients: using the former ones for now", "err", err)
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
@@ -95,7 +95,7 @@ func (r *Registry) load(ctx context.Context) error {
 	return nil
 }
 
-// Clients returns all registered clients, to be read only.
+// Clients returns all registered clients. The caller must not change the map.
 func (r *Registry) Clients() map[exeunt.ClientID]exeunt.Client { return *r.clients.Load() }
 
 // Client returns a registered client, or ErrNotFound.

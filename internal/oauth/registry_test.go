@@ -73,7 +73,7 @@ func TestEveryNodeLearnsOfAClient(t *testing.T) {
 	if !nodes[1].Check(t.Context(), token).Usable() {
 		t.Fatal("not signed in")
 	}
-	known := nodes[1].Known()
+	before := nodes[1].Known()
 	key := exeunt.NewToken(exeunt.UseClient)
 	c := testnode.ClientAt("third", "https://third.example/callback")
 	all := func(what string, is func(*testnode.Node) bool) {
@@ -108,8 +108,8 @@ func TestEveryNodeLearnsOfAClient(t *testing.T) {
 		_, err := n.OAuth.Client(c.ID)
 		return !ok && errors.Is(err, exeunt.ErrNotFound)
 	})
-	if got := nodes[1].Known(); got != known {
-		t.Errorf("of %d tokens %d are known", known, got)
+	if got := nodes[1].Known(); got != before {
+		t.Errorf("of %d tokens %d are in memory", before, got)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestClientsAreReadAgainAfterAFailure(t *testing.T) {
 		COMMIT`)
 	time.Sleep(500 * time.Millisecond) // more than one attempt
 	if c, err := n.OAuth.Client(testnode.Chirp); err != nil || c.Name != "Chirp" {
-		t.Fatalf("known is %q, %v", c.Name, err)
+		t.Fatalf("the client is %q, %v", c.Name, err)
 	}
 	exec(`ALTER TABLE hidden RENAME TO clients`)
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {

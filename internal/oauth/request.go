@@ -10,17 +10,17 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// maxState bounds what an app may have carried through the browser for it.
+// maxState is the longest state that an app may send.
 const maxState = 512
 
-// CodeRequest is an app's wish for a code, as the browser brought it.
+// CodeRequest is an app's request for a code, as the browser sent it.
 type CodeRequest struct {
 	Client      exeunt.ClientID
 	RedirectURI string
 	Challenge   string // PKCE code_challenge; S256 is the only method
 }
 
-// Request is an app's wish for a session of its own, found to be in order.
+// Request is a valid request of an app for a session of its own.
 type Request struct {
 	CodeRequest
 	App      exeunt.Client
@@ -31,17 +31,19 @@ type Request struct {
 // parameters of the request (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
 var parameters = []string{"client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"}
 
-// ParseRequest reads a request and checks it. ErrNotFound: no such client, or an
-// address that is not its own. ErrBadChallenge, ErrBadRequest: the app asked in a
-// wrong way. Nobody may be sent to the address in a request that is not in order
-// (RFC 9700 section 4.11.2).
+// ParseRequest reads and checks a request. It returns ErrNotFound for an unknown
+// client or a redirect address of another, and ErrBadChallenge or ErrBadRequest if
+// the app made a mistake. After an error nobody may be redirected to the address in
+// the request (RFC 9700 section 4.11.2).
 func (r *Registry) ParseRequest(v url.Values) (q Request, err error) {
 	for _, name := range parameters {
 		if len(v[name]) > 1 { // RFC 6749 section 3.1
-			return q, fmt.Errorf("%s stands twice: %w", name, exeunt.ErrBadRequest)
+			return q, fmt.Errorf("more than one %s: %w", name, exeunt.ErrBadRequest)
 		}
 	}
-	q.CodeRequest = CodeRequest{Client: exeunt.ClientID(v.Get("client_id")), RedirectURI: v.Get("redirect_uri"), Challenge: v.Get("code_challenge")}
+	q.CodeRequest = CodeRequest{
+		Client: exeunt.ClientID(v.Get("client_id")), RedirectURI: v.Get("redirect_uri"), Challenge: v.Get("code_challenge"),
+	}
 	if q.App, err = r.check(q.CodeRequest); err != nil {
 		return q, err
 	}
@@ -57,9 +59,8 @@ func (r *Registry) ParseRequest(v url.Values) (q Request, err error) {
 	return q, nil
 }
 
-// check says what is wrong with a request before anybody is asked about it:
-// ErrNotFound for an unknown client or an address that is not registered for it,
-// ErrBadChallenge.
+// check returns the client of a valid request. It returns ErrNotFound for an unknown
+// client or a redirect address that is not registered for it, or ErrBadChallenge.
 func (r *Registry) check(q CodeRequest) (exeunt.Client, error) {
 	c, err := r.Client(q.Client)
 	if err != nil {
@@ -68,15 +69,16 @@ func (r *Registry) check(q CodeRequest) (exeunt.Client, error) {
 	if !c.MayRedirectTo(q.RedirectURI) {
 		return c, fmt.Errorf("redirect address of client %s: %w", q.Client, exeunt.ErrNotFound)
 	}
-	// RFC 7636 section 4.2: BASE64URL(SHA256(verifier)), 43 characters. The
-	// decoder alone would pass over line breaks.
-	if b, err := base64.RawURLEncoding.Strict().DecodeString(q.Challenge); err != nil || len(b) != sha256.Size || len(q.Challenge) != 43 {
+	// RFC 7636 section 4.2: BASE64URL(SHA256(verifier)), 43 characters. The decoder
+	// alone ignores line breaks.
+	b, err := base64.RawURLEncoding.Strict().DecodeString(q.Challenge)
+	if err != nil || len(b) != sha256.Size || len(q.Challenge) != 43 {
 		return c, exeunt.ErrBadChallenge
 	}
 	return c, nil
 }
 
-// Answer is the app's address with the answer to its request.
+// Answer returns the app's redirect address with the answer to its request.
 func (q Request) Answer(name, value string) string {
 	u := *q.redirect
 	v := u.Query()
@@ -86,10 +88,10 @@ func (q Request) Answer(name, value string) string {
 	return u.String()
 }
 
-// Origin is where the answer goes, as policies for pages name it.
+// Origin returns the origin of the redirect address, for a content security policy.
 func (q Request) Origin() string { return q.redirect.Scheme + "://" + q.redirect.Host }
 
-// Parameters are the names and values to make the same request with again.
+// Parameters returns the names and values of the same request.
 func (q Request) Parameters() iter.Seq2[string, string] {
 	values := []string{string(q.Client), q.RedirectURI, q.state, q.Challenge, "S256"}
 	return func(yield func(string, string) bool) {

@@ -1,5 +1,5 @@
-// Package password knows passwords: whether a new one is strong enough, how one is
-// hashed, and whether what somebody typed has a given hash.
+// Package password judges whether a new password is strong enough, hashes passwords,
+// and compares them with hashes.
 //
 // It does not know whose password it is, and does not count guesses (signin does
 // both).
@@ -15,7 +15,7 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Hashing says what a password's hash costs.
+// Hashing is the cost of hashing a password.
 type Hashing struct {
 	MemoryKiB  uint32
 	Iterations uint32
@@ -24,29 +24,31 @@ type Hashing struct {
 	AtOnce int
 }
 
-// DefaultHashing follows OWASP's advice for argon2id (19 MiB, two passes, one
-// lane), one hash for each processor at a time.
+// DefaultHashing follows OWASP's advice for argon2id (19 MiB, two passes, one lane),
+// with one hash for each processor at a time.
 func DefaultHashing() Hashing {
 	return Hashing{MemoryKiB: 19 * 1024, Iterations: 2, AtOnce: runtime.GOMAXPROCS(0)}
 }
 
-// maxWaiting bounds how many sign-ins wait for a place; beyond it they are
-// refused, so that a flood costs memory for its requests but not for hashes.
+// maxWaiting bounds how many sign-ins wait to be hashed. More are refused, so that a
+// flood of them takes memory for its requests but not for hashes.
 const maxWaiting = 128
 
 // Hasher makes and checks hashes. It is safe for concurrent use.
 type Hasher struct {
 	params  argon2id.Params
-	places  chan struct{}
+	running chan struct{}
 	waiting chan struct{}
-	decoy   string // hash of a password nobody has
+	decoy   string // hash of a password that nobody has
 }
 
 // New returns a hasher.
 func New(h Hashing) (*Hasher, error) {
 	out := &Hasher{
-		params:  argon2id.Params{Memory: h.MemoryKiB, Iterations: h.Iterations, Parallelism: 1, SaltLength: 16, KeyLength: 32},
-		places:  make(chan struct{}, h.AtOnce),
+		params: argon2id.Params{
+			Memory: h.MemoryKiB, Iterations: h.Iterations, Parallelism: 1, SaltLength: 16, KeyLength: 32,
+		},
+		running: make(chan struct{}, h.AtOnce),
 		waiting: make(chan struct{}, maxWaiting),
 	}
 	var err error
@@ -62,14 +64,14 @@ func (h *Hasher) enter(ctx context.Context) error {
 		return fmt.Errorf("password hashing: %w (%d sign-ins are waiting)", exeunt.ErrUnavailable, maxWaiting)
 	}
 	select {
-	case h.places <- struct{}{}:
+	case h.running <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("password hashing: %w (%w)", exeunt.ErrUnavailable, ctx.Err())
 	}
 }
 
-func (h *Hasher) leave() { <-h.places }
+func (h *Hasher) leave() { <-h.running }
 
 // Hash returns a new hash of a password. ErrUnavailable when too many wait.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
@@ -81,21 +83,21 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Check reports whether the password has that hash, and whether the hash was made
-// with weaker settings than today's. No password has the hash "", and finding that
-// out takes as long as with a real hash, so that the time does not tell who has
-// one (OWASP ASVS 5.0, 6.3.8). ErrUnavailable when too many wait.
+// with weaker settings than today's. No password has the hash "", and that check
+// takes as long as a real one, so that the time does not reveal who has a password
+// (OWASP ASVS 5.0, 6.3.8). ErrUnavailable when too many wait.
 func (h *Hasher) Check(ctx context.Context, password, hash string) (ok, outdated bool, err error) {
 	if err := h.enter(ctx); err != nil {
 		return false, false, err
 	}
 	defer h.leave()
-	nobodys := hash == ""
-	if nobodys {
+	none := hash == ""
+	if none {
 		hash = h.decoy
 	}
 	ok, p, err := argon2id.CheckHash(normal(password), hash)
 	if err != nil {
 		return false, false, fmt.Errorf("stored password hash: %w", err)
 	}
-	return ok && !nobodys, p.Memory < h.params.Memory || p.Iterations < h.params.Iterations, nil
+	return ok && !none, p.Memory < h.params.Memory || p.Iterations < h.params.Iterations, nil
 }

@@ -22,27 +22,27 @@ const (
 	MaxLen = 256
 )
 
-// minScore is the zxcvbn score asked for: 3 is "safely unguessable" with a
-// slow hash.
+// minScore is the lowest zxcvbn score of a good password: 3 is "safely unguessable"
+// with a slow hash.
 const minScore = 3
 
-// judged is how much of a password is judged: the judge's time grows with the
-// square of the length, and what follows only makes it stronger.
-const judged = 72
+// maxJudged is how many bytes of a password are judged. The time that zxcvbn takes
+// grows with the square of the length, and more only makes a password stronger.
+const maxJudged = 72
 
-// normal is the form in which passwords are hashed, so that the same password
-// typed on two keyboards is the same (NIST SP 800-63B-4, 3.1.1.2).
+// normal returns the form in which a password is hashed, which is the same on all
+// keyboards (NIST SP 800-63B-4, 3.1.1.2).
 func normal(password string) string { return norm.NFKC.String(password) }
 
 func passwordError(code, message string) error {
 	return &exeunt.FieldError{Field: "password", Code: code, Err: &exeunt.Error{Code: code, Message: message}}
 }
 
-// Judge returns a FieldError that says in plain words why a new password is not
-// good enough, or nil. about is what a guesser knows of the person.
+// Judge returns a FieldError that says why a new password is too weak, or nil. about
+// is what others know of the person.
 func Judge(password string, about ...string) error {
 	if !utf8.ValidString(password) {
-		return passwordError("too_short", "This password contains bytes that are no text.")
+		return passwordError("too_short", "This password contains bytes that are not valid text.")
 	}
 	switch n := utf8.RuneCountInString(password); {
 	case n < MinLen:
@@ -53,11 +53,12 @@ func Judge(password string, about ...string) error {
 	if dateShape.MatchString(head(password)) {
 		return passwordError(weakDate())
 	}
-	known := []string{"exeunt"}
+	personal := []string{"exeunt"}
+	separator := func(r rune) bool { return strings.ContainsRune(" @.+-_", r) }
 	for _, a := range about {
-		known = append(known, strings.FieldsFunc(strings.ToLower(a), func(r rune) bool { return strings.ContainsRune(" @.+-_", r) })...)
+		personal = append(personal, strings.FieldsFunc(strings.ToLower(a), separator)...)
 	}
-	r := strength(head(password), known)
+	r := strength(head(password), personal)
 	if r.Score >= minScore {
 		return nil
 	}
@@ -65,44 +66,46 @@ func Judge(password string, about ...string) error {
 	return passwordError(code, why)
 }
 
-// dateShape is a password that is a date and nothing else. The judge misses most
-// of them: it finds words, keys and sequences in their digits.
-var dateShape = regexp.MustCompile(`^(?:(?:19|20)\d\d[-/. _]?[01]?\d[-/. _]?[0-3]?\d|[0-3]?\d[-/. _]?[0-3]?\d[-/. _]?(?:19|20)?\d\d)$`)
+// dateShape matches a password that is only a date. zxcvbn misses most of them: it
+// finds words, keys and sequences in their digits.
+var dateShape = regexp.MustCompile(`^(?:(?:19|20)\d\d[-/. _]?[01]?\d[-/. _]?[0-3]?\d` +
+	`|[0-3]?\d[-/. _]?[0-3]?\d[-/. _]?(?:19|20)?\d\d)$`)
 
 func weakDate() (code, message string) {
 	return "weak_date", "This password is built around a date, and there are few of them. Use several unrelated words."
 }
 
-// disguises are the letters that digits and signs are used for. Where one is
-// used for two, it is read both ways.
+// disguises replace digits and signs with the letters that they stand for. Some stand
+// for two letters, and are read both ways.
 var disguises = []*strings.Replacer{
-	strings.NewReplacer("4", "a", "@", "a", "8", "b", "(", "c", "3", "e", "6", "g", "9", "g", "1", "i", "!", "i", "|", "i", "0", "o", "5", "s", "$", "s", "7", "t", "+", "t"),
-	strings.NewReplacer("4", "a", "@", "a", "8", "b", "(", "c", "3", "e", "6", "g", "9", "g", "1", "l", "!", "l", "|", "l", "0", "o", "5", "s", "$", "s", "7", "l", "+", "t"),
+	strings.NewReplacer("4", "a", "@", "a", "8", "b", "(", "c", "3", "e", "6", "g", "9", "g",
+		"1", "i", "!", "i", "|", "i", "0", "o", "5", "s", "$", "s", "7", "t", "+", "t"),
+	strings.NewReplacer("4", "a", "@", "a", "8", "b", "(", "c", "3", "e", "6", "g", "9", "g",
+		"1", "l", "!", "l", "|", "l", "0", "o", "5", "s", "$", "s", "7", "l", "+", "t"),
 }
 
-// strength returns the worst that can be said of a password, as it stands and with
-// its disguised letters made plain. The judge's own matcher for disguises is
-// left out: it tries every combination, which takes seconds for a password made
-// of such signs, and anybody may sign up.
-func strength(head string, known []string) scoring.MinEntropyMatch {
-	worst := zxcvbn.PasswordStrength(head, known, matching.FilterL33tMatcher)
+// strength returns the weakest reading of a password, as it is and with its disguised
+// letters replaced. zxcvbn's own matcher for disguises is left out: it tries every
+// combination, which takes seconds for a password made of such signs, and anybody may
+// sign up.
+func strength(head string, personal []string) scoring.MinEntropyMatch {
+	worst := zxcvbn.PasswordStrength(head, personal, matching.FilterL33tMatcher)
 	for _, d := range disguises {
 		plain := d.Replace(head)
 		if plain == head {
 			continue
 		}
-		if r := zxcvbn.PasswordStrength(plain, known, matching.FilterL33tMatcher); r.Entropy < worst.Entropy {
+		if r := zxcvbn.PasswordStrength(plain, personal, matching.FilterL33tMatcher); r.Entropy < worst.Entropy {
 			worst = r
 		}
 	}
 	return worst
 }
 
-// head returns the judged part, in letters the judge knows: it counts bytes,
-// and its words and keyboards are Latin. Accents are dropped and other shapes of
-// Latin letters made plain, as hashing does. Other scripts become letters in
-// such a way that repeats stay repeats and neighbours in the alphabet stay
-// neighbours, and everything else is as good as drawn at random.
+// head returns the part that is judged, in Latin letters: zxcvbn counts bytes, and
+// its words and keyboards are Latin. Accents are dropped, and other shapes of Latin
+// letters become plain ones, as in hashing. Letters of other scripts become Latin
+// ones so that repeats stay repeats and neighbours in the alphabet stay neighbours.
 func head(password string) string {
 	latin := strings.Map(func(r rune) rune {
 		switch {
@@ -113,10 +116,10 @@ func head(password string) string {
 		}
 		return 'a' + r%26
 	}, norm.NFKD.String(password))
-	return latin[:min(len(latin), judged)]
+	return latin[:min(len(latin), maxJudged)]
 }
 
-// weakness names what makes most of the password easy to guess.
+// weakness says what makes the longest part of the password easy to guess.
 func weakness(found []match.Match) (code, message string) {
 	longest := match.Match{}
 	for _, m := range found {
@@ -127,9 +130,11 @@ func weakness(found []match.Match) (code, message string) {
 	switch longest.Pattern {
 	case "dictionary":
 		if longest.DictionaryName == "user_inputs" {
-			return "weak_personal", "This password is built around your own name, handle or e-mail address, which is the first thing a guesser tries. Use several unrelated words."
+			return "weak_personal", "This password is built around your own name, handle or e-mail address, " +
+				"which is the first thing a guesser tries. Use several unrelated words."
 		}
-		return "weak_common", "This password is built around a word or password that is on every guesser's list. Use several unrelated words."
+		return "weak_common", "This password is built around a word or password that is on every guesser's list. " +
+			"Use several unrelated words."
 	case "spatial":
 		return "weak_keyboard", "This password follows keys that lie next to one another. Use several unrelated words."
 	case "repeat":

@@ -92,7 +92,7 @@ func FuzzJudge(f *testing.F) {
 		if n := utf8.RuneCountInString(password); err == nil && (n < MinLen || n > MaxLen || !utf8.ValidString(password)) {
 			t.Fatalf("%q was accepted", password)
 		}
-		if h := head(password); len(h) > judged || strings.Trim(h, printable) != "" {
+		if h := head(password); len(h) > maxJudged || strings.Trim(h, printable) != "" {
 			t.Fatalf("%q is judged as %q", password, h)
 		}
 		if a, b := normal(password), normal(normal(password)); a != b {

@@ -1,10 +1,10 @@
-// Package signin finds out who somebody is. It answers with the next step: they
-// have proved it, or more is needed, or they are refused. Today a password is all
-// there is to prove it by; decision 23 says where other factors come in.
+// Package signin authenticates people. It answers with the next step: they have
+// proved who they are, or more is needed, or they are refused. Today the only method
+// is a password; decision 23 says where other factors come in.
 //
-// It owns whose password is looked at, and how often one may be guessed. It makes
-// no accounts (account does) and starts no session: the authority does, from a
-// Proof.
+// It owns the choice of the account whose password is checked, and how often
+// passwords may be guessed. It creates no accounts (account does) and starts no
+// session: the authority does, from a Proof.
 package signin
 
 import (
@@ -31,26 +31,23 @@ type Config struct {
 // Service is safe for concurrent use.
 type Service struct {
 	Config
-	places   *throttle.Throttle
+	throttle *throttle.Throttle
 	regulars regulars
 }
 
 // New returns a service.
-func New(c Config) *Service { return &Service{Config: c, places: throttle.New(c.Now)} }
+func New(c Config) *Service { return &Service{Config: c, throttle: throttle.New(c.Now)} }
 
-// Password proves an account by its password. The identifier is a handle or a
-// confirmed e-mail address. What might happen:
-//   - nil: the next step.
+// Password checks the password of an account. The identifier is a handle or a
+// confirmed e-mail address. Besides the next step it may return
 //   - ErrWrongCredentials: no such account, another password, or an account that
-//     has none; neither the answer nor the time it takes tells which (OWASP ASVS
-//     5.0, 6.3.8).
+//     has none; neither the answer nor its time reveals which (OWASP ASVS 5.0, 6.3.8).
 //   - ErrDisabled: the right password of a disabled account.
-//   - ThrottledError: too many failures lately; nothing was checked.
-//   - ErrUnavailable: the store or the hashing is overloaded or away.
+//   - ThrottledError: too many failures lately; the password was not checked.
+//   - ErrUnavailable: the store or the hashing is overloaded or unavailable.
 func (s *Service) Password(ctx context.Context, identifier, password string, from netip.Addr) (Step, error) {
-	// The account's generation and credential version are read before the
-	// password is looked at: a session is started from the proof only if they
-	// are unchanged then.
+	// The account's generation and credential version are read before the password is
+	// checked: the proof starts a session only if they are still the same.
 	account, credential, err := s.Store.Identify(ctx, identifier)
 	if err != nil && !errors.Is(err, exeunt.ErrNotFound) {
 		return Step{}, err
@@ -59,13 +56,13 @@ func (s *Service) Password(ctx context.Context, identifier, password string, fro
 	if err != nil {
 		return Step{}, err
 	}
-	return s.look(ctx, attempt, account, credential, password)
+	return s.verify(ctx, attempt, account, credential, password)
 }
 
-// Confirm has somebody who is signed in prove anew who they are, before something
-// that a stranger at their screen must not do (OWASP ASVS 5.0, 7.5.1). A password
-// is needed; a wrong one is counted like a guess at the door. What might happen
-// besides what Password says: a FieldError, "wrong".
+// Confirm has somebody who is signed in prove again who they are, before something
+// that a stranger at their screen must not do (OWASP ASVS 5.0, 7.5.1). A wrong
+// password counts like one of a sign-in. Besides the errors of Password it may return
+// a FieldError, "wrong".
 func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string) (Step, error) {
 	if password == "" {
 		return Step{needs: exeunt.MethodPassword}, nil
@@ -78,7 +75,7 @@ func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string)
 	if err != nil {
 		return Step{}, err
 	}
-	step, err := s.look(ctx, attempt, account, credential, password)
+	step, err := s.verify(ctx, attempt, account, credential, password)
 	if errors.Is(err, exeunt.ErrWrongCredentials) {
 		err = &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
 	}
@@ -87,9 +84,11 @@ func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string)
 
 var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the current password. Nothing was changed."}
 
-// look looks at a password. Nobody's account, and one without a password, have a
-// credential that nothing matches.
-func (s *Service) look(ctx context.Context, attempt *attempt, a exeunt.Account, c store.Credential, password string) (Step, error) {
+// verify checks a password. An unknown account, and one without a password, have a
+// credential that no password matches.
+func (s *Service) verify(
+	ctx context.Context, attempt *attempt, a exeunt.Account, c store.Credential, password string,
+) (Step, error) {
 	ok, outdated, err := s.Hasher.Check(ctx, password, c.PasswordHash)
 	switch {
 	case err != nil:
@@ -111,7 +110,7 @@ func (s *Service) look(ctx context.Context, attempt *attempt, a exeunt.Account, 
 	}}, nil
 }
 
-// rehash renews a hash made with weaker settings. Failing is harmless: the next
+// rehash renews a hash made with weaker settings. A failure is harmless: the next
 // sign-in tries again.
 func (s *Service) rehash(ctx context.Context, a exeunt.Account, password string) {
 	hash, err := s.Hasher.Hash(ctx, password)
@@ -119,6 +118,6 @@ func (s *Service) rehash(ctx context.Context, a exeunt.Account, password string)
 		err = s.Store.Rehash(ctx, a.ID, a.CredentialVersion, hash)
 	}
 	if err != nil {
-		s.Log.Warn("a password could not be hashed anew", "account", a.ID, "err", err)
+		s.Log.Warn("cannot renew the hash of a password", "account", a.ID, "err", err)
 	}
 }

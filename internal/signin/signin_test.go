@@ -43,7 +43,7 @@ func TestTheAnswerDoesNotTellWhoIsThere(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// Each of them needs a place to hash in: where there is none, none is answered.
+	// Each of them needs to be hashed: if hashing is full, none is answered.
 	var err error
 	if d.Hasher, err = password.New(password.Hashing{MemoryKiB: 8, Iterations: 1, AtOnce: 0}); err != nil {
 		t.Fatal(err)

@@ -2,16 +2,15 @@ package signin
 
 import "github.com/exeunt/exeunt"
 
-// Step is what comes next for somebody who proves who they are, unless they are
-// refused, which is an error: either they have proved it, or more is needed.
+// Step is what comes next for somebody who proves who they are: they have proved it,
+// or more is needed. If they are refused, there is an error instead.
 type Step struct {
 	proof exeunt.Proof
-	needs exeunt.Method // by which they have to prove it next; "" when nothing more is needed
+	needs exeunt.Method // the method that is needed next; "" when they have proved it
 }
 
-// Proof returns what a step has proved, for callers that cannot ask for more: what
-// is needed is an error to them, a FieldError for the form that has such a field.
-// It takes what Password or Confirm returned as it is.
+// Proof returns a step's proof, for callers that cannot ask for more: if more is
+// needed, they get a FieldError. Its arguments are the results of Password or Confirm.
 func Proof(s Step, err error) (exeunt.Proof, error) {
 	switch {
 	case err != nil:

@@ -39,7 +39,7 @@ func TestSuccessesAreRefunded(t *testing.T) {
 	}
 }
 
-// Somebody who guesses without pause, and takes every place as it comes back,
+// Somebody who guesses without pause, and takes every permit as it becomes free,
 // does not keep the owner out, wherever the owner is.
 func TestGuessingDoesNotLockTheOwnerOut(t *testing.T) {
 	d := newDesk(t)
@@ -65,13 +65,13 @@ func TestGuessingDoesNotLockTheOwnerOut(t *testing.T) {
 		for !throttled(d.try("ada", otherPassword, from)) {
 			n++
 		}
-		if n > perReserve.Near.Burst+1 { // one of the account's own places may have come back
+		if n > perReserve.Near.Burst+1 { // one of the account's own permits may be free again
 			t.Errorf("%d guesses from %v", n, from)
 		}
 	}
 }
 
-// Neighbours behind the same address who use its places up keep the owner out
+// Neighbours behind the same address who use up its permits keep the owner out
 // there for seconds, and nowhere else.
 func TestNeighboursDoNotLockTheOwnerOut(t *testing.T) {
 	d := newDesk(t)
@@ -140,13 +140,13 @@ func TestThrottlingDoesNotTellWhoIsThere(t *testing.T) {
 
 func TestTheMemoryOfNamesIsBounded(t *testing.T) {
 	if k := canonical(strings.Repeat("x@", 1<<20)); len(k) > exeunt.MaxEmailLen {
-		t.Errorf("a count is kept under %d bytes", len(k))
+		t.Errorf("a count is stored under %d bytes", len(k))
 	}
 	var g regulars
-	for i := range 3 * regularsPerHalf {
+	for i := range 3 * maxRegulars {
 		g.remember(regular{fmt.Sprint(i), throttle.Network(home)})
 	}
-	if n := len(g.now) + len(g.before); n > 2*regularsPerHalf {
+	if n := len(g.now) + len(g.before); n > 2*maxRegulars {
 		t.Errorf("%d regulars are remembered", n)
 	}
 }

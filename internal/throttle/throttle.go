@@ -1,8 +1,8 @@
-// Package throttle counts what may be done only so often: of each key it keeps
-// until when its places are taken, in a bounded number of keys.
+// Package throttle limits how often something may be done, for a bounded number of
+// keys.
 //
-// It does not know what is counted nor who is let off; signin, account and authority
-// say so. The counts are in memory: a restart forgets them, and each node has its own.
+// Its callers (signin, account and authority) decide what is counted and who is
+// exempt. The counts are in memory: a restart forgets them, and each node has its own.
 package throttle
 
 import (
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A Rate is how many places a key has, and how long it takes until one that was
-// taken comes back.
+// A Rate is how many permits a key has, and how long it takes until one that was
+// taken is free again.
 type Rate struct {
 	Burst int
 	Every time.Duration
@@ -23,9 +23,8 @@ type Rate struct {
 // maxKeys bounds the memory of a Throttle.
 const maxKeys = 100_000
 
-// Throttle counts by the generic cell rate algorithm: of each key it keeps only
-// the time at which all its places would be free again. It is safe for
-// concurrent use.
+// Throttle counts by the generic cell rate algorithm: for each key it stores only the
+// time at which all its permits are free again. It is safe for concurrent use.
 type Throttle struct {
 	now     func() time.Time
 	mu      sync.Mutex
@@ -34,16 +33,16 @@ type Throttle struct {
 
 type bucket struct {
 	free time.Time
-	from netip.Prefix // the wide network of whoever took the first place
+	from netip.Prefix // the wide network that took the first permit
 }
 
-// New returns a throttle in which nothing is taken.
+// New returns a throttle.
 func New(now func() time.Time) *Throttle {
 	return &Throttle{now: now, buckets: map[string]bucket{}}
 }
 
-// Take takes a place for somebody, or says how long until there is one. from is
-// the wide network they come from.
+// Take takes a permit, or returns how long until one is free. from is the wide network
+// of the request.
 func (t *Throttle) Take(key string, r Rate, from netip.Prefix) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,7 +65,7 @@ func (t *Throttle) Take(key string, r Rate, from netip.Prefix) (wait time.Durati
 	return 0
 }
 
-// GiveBack frees a place that was taken: what it was for did not count.
+// GiveBack gives back a permit that was taken: the request does not count.
 func (t *Throttle) GiveBack(key string, r Rate) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,9 +80,9 @@ func (t *Throttle) GiveBack(key string, r Rate) {
 	}
 }
 
-// prune drops what is free again, and if that is not enough the counts of the
-// networks that have made most of them: forgetting a count lets a guesser try
-// again, and nobody shall have others' counts forgotten by making many.
+// prune drops keys whose permits are all free, and if that is not enough, those of
+// the networks with the most keys: a dropped count lets a guesser try again, so
+// nobody may have the counts of others dropped by causing many of their own.
 func (t *Throttle) prune(now time.Time) {
 	made := map[netip.Prefix]int{}
 	for k, b := range t.buckets {
@@ -111,12 +110,12 @@ func (t *Throttle) prune(now time.Time) {
 	}
 }
 
-// Network is what is counted as one address: for IPv6 the /64 that a single
-// customer gets.
+// Network returns the network that counts as one address: for IPv6 the /64 that a
+// single customer gets.
 func Network(a netip.Addr) netip.Prefix { return prefix(a, 64) }
 
-// WideNetwork is what is counted beside it: for IPv6 the /48 that a customer may
-// have as well.
+// WideNetwork returns the wider network that is counted as well: for IPv6 the /48
+// that a customer may have.
 func WideNetwork(a netip.Addr) netip.Prefix { return prefix(a, 48) }
 
 func prefix(a netip.Addr, bits int) netip.Prefix {
@@ -125,7 +124,7 @@ func prefix(a netip.Addr, bits int) netip.Prefix {
 	}
 	p, err := a.WithZone("").Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // it is not known where the request came from
+		return netip.Prefix{} // no address
 	}
 	return p
 }

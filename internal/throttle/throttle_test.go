@@ -19,7 +19,7 @@ func TestPlacesComeBackOneByOne(t *testing.T) {
 	from := Network(home)
 	for i := range rate.Burst {
 		if wait := th.Take("ada", rate, from); wait > 0 {
-			t.Fatalf("place %d: wait %v", i+1, wait)
+			t.Fatalf("permit %d: wait %v", i+1, wait)
 		}
 	}
 	for _, c := range []struct{ pass, wait time.Duration }{
@@ -35,7 +35,7 @@ func TestPlacesComeBackOneByOne(t *testing.T) {
 	}
 	th.GiveBack("ada", rate)
 	if wait := th.Take("ada", rate, from); wait > 0 {
-		t.Errorf("a place that was given back: wait %v", wait)
+		t.Errorf("a permit that was given back: wait %v", wait)
 	}
 }
 
@@ -49,7 +49,7 @@ func TestTheMemoryIsBounded(t *testing.T) {
 		th.Take(fmt.Sprint(i), rate, from(i))
 	}
 	if n := len(th.buckets); n > maxKeys || n < maxKeys/4*3 {
-		t.Errorf("%d counts are kept", n)
+		t.Errorf("%d counts are stored", n)
 	}
 	now = now.Add(time.Hour)
 	for i := range maxKeys {
@@ -58,13 +58,13 @@ func TestTheMemoryIsBounded(t *testing.T) {
 	if _, ok := th.buckets["later 0"]; !ok || len(th.buckets) > maxKeys {
 		t.Errorf("what is over is not dropped first: %d", len(th.buckets))
 	}
-	// What has been given back is not kept.
+	// What has been given back is not stored.
 	th = New(func() time.Time { return now })
 	if th.Take("for a moment", rate, from(0)); len(th.buckets) != 1 {
 		t.Error("not counted")
 	}
 	if th.GiveBack("for a moment", rate); len(th.buckets) != 0 {
-		t.Error("kept though nothing is owed")
+		t.Error("stored though every permit is free")
 	}
 }
 
