@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// clock is the system's clock plus what the tests have moved it by.
+// clock is the system's clock, moved forward by the tests.
 type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
@@ -72,7 +72,9 @@ func run(ctx context.Context, stop func()) error {
 			return nil, err
 		}
 		node = n
-		return &demo.Node{Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, Serve: n.Serve, Close: n.Close}, nil
+		return &demo.Node{
+			Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, Serve: n.Serve, Close: n.Close,
+		}, nil
 	}
 	stage, accounts, err := demo.Start(ctx, opt)
 	if err != nil {
@@ -81,7 +83,8 @@ func run(ctx context.Context, stop func()) error {
 	served := make(chan error, 1)
 	go func() { served <- stage.Serve(ctx) }()
 	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(map[string]any{"exeunt": stage.ExeuntURL, "chirp": stage.ChirpURL, "accounts": accounts.Accounts}); err != nil {
+	ready := map[string]any{"exeunt": stage.ExeuntURL, "chirp": stage.ChirpURL, "accounts": accounts.Accounts}
+	if err := out.Encode(ready); err != nil {
 		return err
 	}
 	for line := range commands(ctx) {
@@ -124,7 +127,7 @@ func commands(ctx context.Context) iter.Seq[[]byte] {
 	}
 }
 
-// database is the server that a test takes away and brings back.
+// database is a server that a test can stop and restart.
 type database struct {
 	*testpg.Server
 	resume func()
@@ -148,10 +151,10 @@ func (d *database) put(state string) (err error) {
 		d.resume()
 		return nil
 	}
-	return fmt.Errorf("a database cannot be %q", state)
+	return fmt.Errorf("invalid state %q of the database", state)
 }
 
-// command is what a test wants: one of the verbs.
+// command is one of a test's commands.
 type command struct {
 	Do      string `json:"do"`
 	Handle  string `json:"handle"`
@@ -202,7 +205,9 @@ func (c *command) sessions(ctx context.Context, n *app.Node, answer map[string]a
 		}
 		out := []map[string]any{}
 		for _, s := range list.Items {
-			one := map[string]any{"id": s.ID.String(), "kind": s.Kind, "label": s.Label, "started": s.Started, "seen": s.Seen}
+			one := map[string]any{
+				"id": s.ID.String(), "kind": s.Kind, "label": s.Label, "started": s.Started, "seen": s.Seen,
+			}
 			if s.End != nil {
 				one["reason"], one["at"] = s.End.Reason, s.End.At
 			}
@@ -219,7 +224,8 @@ func (c *command) end(ctx context.Context, n *app.Node) error {
 	if err != nil {
 		return err
 	}
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: a.ID, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonAdministrator}
+	target := exeunt.Target{Account: a.ID, Scope: exeunt.ScopeAccount}
+	rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonAdministrator}
 	if c.Session != "" {
 		rev.Scope = exeunt.ScopeSession
 		if rev.Session, err = exeunt.ParseSessionID(c.Session); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -13,9 +14,9 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// browser is a person's browser as the tour needs it: it keeps cookies by host
-// as a browser does (also Secure ones on *.localhost, which Go's jar would
-// not), sends what browsers send, and follows redirects one by one.
+// browser is a person's browser as the tour needs it. It stores cookies by host (also
+// Secure ones on *.localhost, which Go's jar does not), sends the headers that browsers
+// send, and follows redirects.
 type browser struct {
 	http    http.Client
 	agent   string
@@ -77,7 +78,7 @@ func (b *browser) form(ctx context.Context, address, action string) (url.Values,
 	return p.form(action)
 }
 
-// enterChirp signs this browser's session in to Chirp, by a click.
+// enterChirp signs in to Chirp with this browser's session, by a click.
 func (b *browser) enterChirp(ctx context.Context, exeunt, chirp string) error {
 	form, err := b.form(ctx, chirp+"/exeunt/sign-in", "/authorize")
 	if err != nil {
@@ -115,11 +116,11 @@ func (b *browser) once(ctx context.Context, method, address string, form url.Val
 	if err != nil {
 		return nil, err
 	}
-	b.keep(req.URL.Hostname(), resp.Cookies())
+	b.store(req.URL.Hostname(), resp.Cookies())
 	return &page{req.URL, resp.StatusCode, resp.Header, string(body)}, nil
 }
 
-func (b *browser) keep(host string, set []*http.Cookie) {
+func (b *browser) store(host string, set []*http.Cookie) {
 	if b.cookies[host] == nil {
 		b.cookies[host] = map[string]string{}
 	}
@@ -132,14 +133,11 @@ func (b *browser) keep(host string, set []*http.Cookie) {
 	}
 }
 
-// copyCookies is a thief's copy of everything this browser holds.
+// copyCookies returns a thief's copy of the browser.
 func (b *browser) copyCookies() *browser {
 	thief := newBrowser(b.agent)
 	for host, set := range b.cookies {
-		thief.cookies[host] = map[string]string{}
-		for name, value := range set {
-			thief.cookies[host][name] = value
-		}
+		thief.cookies[host] = maps.Clone(set)
 	}
 	return thief
 }

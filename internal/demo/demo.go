@@ -12,8 +12,8 @@ import (
 	"github.com/exeunt/exeunt/internal/config"
 )
 
-// Start opens a stage with the demo's accounts on it. Data that is there
-// already is kept, with its sessions.
+// Start opens a stage with the demo's accounts. It keeps existing data, with its
+// sessions.
 func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 	if err := os.MkdirAll(opt.Data, 0o700); err != nil {
 		return nil, Accounts{}, fmt.Errorf("data folder: %w", err)
@@ -30,14 +30,14 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 	if err := errors.Join(checkFree(opt.Addr, "--addr"), checkFree(opt.AppAddr, "--app-addr")); err != nil {
 		return nil, accounts, err
 	}
-	// Written first: a seeding that is interrupted is recognised by it.
-	if err := accounts.keep(opt.Data); err != nil {
+	// Saved before seeding, so that the next start recognises an interrupted one.
+	if err := accounts.save(opt.Data); err != nil {
 		return nil, accounts, err
 	}
 	c := stageConfig(opt, "127.0.0.1:0", "http://exeunt.localhost", "http://chirp.localhost")
 	if err := seed(ctx, c, opt, accounts); err != nil {
 		if opt.Database != "" {
-			err = fmt.Errorf("%w (if the database is not empty, name one that is)", err)
+			err = fmt.Errorf("%w (the database must be empty)", err)
 		}
 		return nil, accounts, err
 	}
@@ -45,18 +45,19 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 	if err != nil {
 		return nil, accounts, err
 	}
-	ada, grace := accounts.Accounts[0], accounts.Accounts[1]
-	if err := s.Chirp.Seed(ctx, chirp.Member{Handle: ada.Handle, Name: ada.Name}, chirp.Member{Handle: grace.Handle, Name: grace.Name}, time.Now()); err != nil {
+	member := func(a Account) chirp.Member { return chirp.Member{Handle: a.Handle, Name: a.Name} }
+	ada, grace := member(accounts.Accounts[0]), member(accounts.Accounts[1])
+	if err := s.Chirp.Seed(ctx, ada, grace, time.Now()); err != nil {
 		return nil, accounts, errors.Join(fmt.Errorf("seed chirp: %w", err), s.Close())
 	}
 	accounts.Seeded = true
-	if err := accounts.keep(opt.Data); err != nil {
+	if err := accounts.save(opt.Data); err != nil {
 		return nil, accounts, errors.Join(err, s.Close())
 	}
 	return s, accounts, nil
 }
 
-// checkFree says that an address is taken before time is spent on seeding.
+// checkFree returns an error if an address is in use, before the seeding takes time.
 func checkFree(addr, flag string) error {
 	l, err := config.Listen(addr, flag)
 	if err != nil {
@@ -65,15 +66,15 @@ func checkFree(addr, flag string) error {
 	return l.Close()
 }
 
-// Tour plays the tour and writes a line for each step. It reports whether
-// every step held.
+// Tour plays the tour and writes a line for each step. It reports whether all steps
+// held.
 func (s *Stage) Tour(ctx context.Context, a Accounts, out io.Writer) (held bool, err error) {
 	exists, err := s.Node.HasAccount(ctx, a.Tour.Handle)
 	if err != nil {
 		return false, err
 	}
 	if exists {
-		// What the last tour posted; it would pile up with every start.
+		// Delete what the last tour posted, or it would pile up.
 		if err := s.Chirp.DeletePosts(ctx, a.Tour.Handle); err != nil {
 			return false, err
 		}

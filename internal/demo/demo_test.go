@@ -193,7 +193,7 @@ func TestOthersDataIsLeftAlone(t *testing.T) {
 		if err == nil {
 			s.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), "holds data that is not the demo's; name another folder (there is a "+name+")") {
+		if err == nil || !strings.Contains(err.Error(), " has a "+name+" that is not the demo's: name another folder") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {

@@ -14,8 +14,8 @@ import (
 	"github.com/exeunt/exeunt/internal/signin"
 )
 
-// Node is an authority that the demo runs, however it is put together: the program
-// that starts the demo does that, see Options.Open.
+// Node is an authority that the demo runs. The program that starts the demo builds it,
+// see Options.Open.
 type Node struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service

@@ -18,14 +18,14 @@ import (
 	"github.com/exeunt/exeunt/internal/config"
 )
 
-// another is one more node on the demo's database, at a port of its own.
-type another struct {
+// extraNode is another node on the demo's database, at a port of its own.
+type extraNode struct {
 	node *Node
 	l    net.Listener
 }
 
-// openOthers opens the nodes beside the first. Browsers know only the first;
-// the others answer under its name, as behind a load balancer.
+// openOthers opens the nodes after the first. Browsers use only the first; the others
+// answer under its name, as behind a load balancer.
 func (s *Stage) openOthers(ctx context.Context) error {
 	for i := 2; i <= s.opt.Nodes; i++ {
 		l, err := config.Listen("127.0.0.1:0", "")
@@ -38,12 +38,12 @@ func (s *Stage) openOthers(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}
-		s.others = append(s.others, another{node, l})
+		s.others = append(s.others, extraNode{node, l})
 	}
 	return nil
 }
 
-// newMasterKey draws the key that the demo's nodes share.
+// newMasterKey returns a random key, which the demo's nodes share.
 func newMasterKey() string {
 	var key [32]byte
 	rand.Read(key[:])
@@ -52,12 +52,11 @@ func newMasterKey() string {
 
 const acrossRounds = 20
 
-// across signs out on each of the nodes in turn and watches how long any other
-// goes on accepting the session. The bound is MaxStaleness; usually it is
-// milliseconds.
+// across signs out on each node in turn, and measures how long any other node accepts
+// the session. The bound is MaxStaleness; usually it takes milliseconds.
 func (t *tour) across(ctx context.Context) (string, error) {
 	var apis []*client.Client
-	// A node behind a proxy that terminates TLS is reached without it.
+	// Without TLS, which a proxy in front of the nodes terminates.
 	plain := strings.Replace(t.Exeunt, "https://", "http://", 1)
 	for _, addr := range t.Nodes {
 		c, err := client.New(plain, client.Options{Transport: &http.Transport{
@@ -74,13 +73,13 @@ func (t *tour) across(ctx context.Context) (string, error) {
 	var late []time.Duration
 	for round := range acrossRounds {
 		ender := apis[round%len(apis)]
-		token, _, err := apis[(round+1)%len(apis)].SignIn(ctx, client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: "Elsewhere"})
+		token, _, err := apis[(round+1)%len(apis)].SignIn(ctx, t.as("Elsewhere"))
 		if err != nil {
 			return "", err
 		}
 		for _, api := range apis {
 			if _, err := api.Check(ctx, token, true); err != nil {
-				return "", fmt.Errorf("a new session is not known on every node: %w", err)
+				return "", fmt.Errorf("not every node accepts a new session: %w", err)
 			}
 		}
 		if err := ender.End(ctx, token); err != nil {
@@ -104,6 +103,7 @@ func (t *tour) across(ctx context.Context) (string, error) {
 		late = append(late, time.Since(answered))
 	}
 	slices.Sort(late)
-	return fmt.Sprintf("%d times on %d nodes, known on all after %v in the middle and %v at most; the bound is %v", acrossRounds, len(apis),
-		late[len(late)/2].Round(100*time.Microsecond), late[len(late)-1].Round(100*time.Microsecond), t.Staleness), nil
+	median, most := late[len(late)/2].Round(100*time.Microsecond), late[len(late)-1].Round(100*time.Microsecond)
+	return fmt.Sprintf("%d times on %d nodes, refused on all after %v (median) and %v (maximum); the bound is %v",
+		acrossRounds, len(apis), median, most, t.Staleness), nil
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,15 +24,14 @@ import (
 	"github.com/exeunt/exeunt/internal/store"
 )
 
-// Accounts are the demo's credentials, made once for each data folder and kept
-// in demo.json for its owner alone.
+// Accounts are the demo's credentials, created once for each data folder and saved in
+// demo.json, which only its owner can read.
 type Accounts struct {
 	Accounts []Account `json:"accounts"`
 	Tour     Account   `json:"tour"`
-	// Seeded: the accounts and their history are all there. It is false only
-	// while they are being made.
+	// Seeded reports that the accounts and their history are complete.
 	Seeded bool `json:"seeded"`
-	// MasterKey is what nodes on one database share.
+	// MasterKey is shared by the nodes on one database.
 	MasterKey string `json:"master_key,omitempty"`
 }
 
@@ -43,29 +44,29 @@ type Account struct {
 
 const demoFile = "demo.json"
 
-// readDemo returns the credentials of a data folder, or new ones that are not
-// seeded yet. What an interrupted seeding left behind is removed. A folder with
-// data that is not the demo's is refused.
+// readDemo returns the credentials of a data folder, or new ones that are not seeded
+// yet. It deletes the rest of an interrupted seeding, and refuses a folder with other
+// data than the demo's.
 func readDemo(dir string) (a Accounts, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, demoFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		for _, name := range []string{store.DatabaseFile, chirpFile} {
 			if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-				return a, fmt.Errorf("%s holds data that is not the demo's; name another folder (there is a %s)", dir, name)
+				return a, fmt.Errorf("%s has a %s that is not the demo's: name another folder", dir, name)
 			}
 		}
 	case err != nil:
 		return a, err
 	default:
 		if err := json.Unmarshal(b, &a); err != nil {
-			return a, fmt.Errorf("%s is damaged (%w); delete the folder %s to start afresh", demoFile, err, dir)
+			return a, fmt.Errorf("%s is damaged (%w): delete the folder %s to start again", demoFile, err, dir)
 		}
 	}
 	if a.Seeded {
 		return a, nil
 	}
-	if err := clearHalfSeeded(dir); err != nil {
+	if err := deletePartialSeed(dir); err != nil {
 		return a, err
 	}
 	return Accounts{
@@ -74,9 +75,9 @@ func readDemo(dir string) (a Accounts, err error) {
 	}, nil
 }
 
-// clearHalfSeeded deletes the databases of a seeding that did not finish: they
-// hold nothing but a part of what will be made again.
-func clearHalfSeeded(dir string) (err error) {
+// deletePartialSeed deletes the databases of a seeding that was interrupted, which will
+// be created again.
+func deletePartialSeed(dir string) (err error) {
 	// Another demo may be seeding this very folder.
 	release, err := store.LockFolder(dir)
 	if err != nil {
@@ -93,8 +94,8 @@ func clearHalfSeeded(dir string) (err error) {
 	return nil
 }
 
-// keep writes the credentials, whole or not at all.
-func (a Accounts) keep(dir string) error {
+// save writes the credentials, atomically.
+func (a Accounts) save(dir string) error {
 	b, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
 		return err
@@ -106,14 +107,14 @@ func (a Accounts) keep(dir string) error {
 	return os.Rename(temporary, filepath.Join(dir, demoFile))
 }
 
-// newPassword draws 80 random bits in groups that are easy to type.
+// newPassword returns 80 random bits in groups that are easy to type.
 func newPassword() string {
 	text := strings.ToLower(rand.Text())
 	return text[0:4] + "-" + text[4:8] + "-" + text[8:12] + "-" + text[12:16]
 }
 
-// past is a clock that the seeding moves through the weeks before now, so that
-// the seeded history went through the same code as everything else.
+// past is a clock that the seeding moves through the weeks before now, so that the
+// usual code creates the history.
 type past struct{ ms atomic.Int64 }
 
 func (p *past) now() time.Time      { return time.UnixMilli(p.ms.Load()) }
@@ -137,9 +138,12 @@ const day = 24 * time.Hour
 var adasPast = []seeded{
 	{exeunt.KindKept, "Firefox on Linux", laptopAgent, "203.0.113.7", 60 * day, 40 * day, 38 * day, -1},
 	{exeunt.KindApp, "Pixel 8", "Chirp/4.2 (Android 16)", "203.0.113.80", 21 * day, 3 * time.Hour, 0, 0},
-	{exeunt.KindShared, "Chrome on Windows", libraryAgent, "198.51.100.24", 6 * day, 6*day - 5*time.Minute, 6*day - 8*time.Minute, 1},
-	{exeunt.KindKept, "Safari on macOS", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15", "203.0.113.7", 14 * day, day, 0, 0},
-	{exeunt.KindShared, "Firefox on Linux", laptopAgent, "192.0.2.14", 3 * day, 3 * day, 0, 0}, // left alone: ends by its idle timeout
+	{exeunt.KindShared, "Chrome on Windows", libraryAgent, "198.51.100.24",
+		6 * day, 6*day - 5*time.Minute, 6*day - 8*time.Minute, 1},
+	{exeunt.KindKept, "Safari on macOS", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 " +
+		"(KHTML, like Gecko) Version/26.0 Safari/605.1.15", "203.0.113.7", 14 * day, day, 0, 0},
+	// Ends by its idle timeout.
+	{exeunt.KindShared, "Firefox on Linux", laptopAgent, "192.0.2.14", 3 * day, 3 * day, 0, 0},
 }
 
 var gracesPast = []seeded{
@@ -147,7 +151,7 @@ var gracesPast = []seeded{
 	{exeunt.KindApp, "iPad", "Chirp/4.2 (iPadOS 26.1)", "192.0.2.31", 30 * day, 9 * day, 4 * day, 0},
 }
 
-// seed makes the accounts of the demo and their history.
+// seed creates the demo's accounts and their history.
 func seed(ctx context.Context, c config.Config, opt Options, d Accounts) error {
 	clock := &past{}
 	clock.set(ago(70 * day))
@@ -160,7 +164,8 @@ func seed(ctx context.Context, c config.Config, opt Options, d Accounts) error {
 	for i, history := range [][]seeded{adasPast, gracesPast} {
 		a := d.Accounts[i]
 		clock.set(ago(70 * day))
-		new := account.NewAccount{Handle: a.Handle, Name: a.Name, Email: a.Handle + "@example.com", Password: a.Password}
+		email := a.Handle + "@example.com"
+		new := account.NewAccount{Handle: a.Handle, Name: a.Name, Email: email, Password: a.Password}
 		operator := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "demo"}
 		if _, err := node.Accounts.AddAccount(ctx, operator, new, true); err != nil {
 			return errors.Join(fmt.Errorf("seed @%s: %w", a.Handle, err), node.Close())
@@ -188,7 +193,9 @@ func live(ctx context.Context, node *Node, clock *past, a Account, history []see
 			if err != nil {
 				return err
 			}
-			tokens[i], sessions[i], err = node.Authority.Start(ctx, authority.SignIn{Proof: proof, Kind: h.kind, Label: h.label, UserAgent: h.agent, Address: address})
+			tokens[i], sessions[i], err = node.Authority.Start(ctx, authority.SignIn{
+				Proof: proof, Kind: h.kind, Label: h.label, UserAgent: h.agent, Address: address,
+			})
 			return err
 		}})
 		moments = append(moments, moment{h.seen, func() error {
@@ -207,23 +214,18 @@ func live(ctx context.Context, node *Node, clock *past, a Account, history []see
 			if h.from >= 0 {
 				by = sessions[h.from]
 			}
-			_, err := node.Authority.End(ctx, exeunt.Actor{Kind: exeunt.ActorPerson, Account: by.Account, Session: by.ID, Label: by.Label},
-				exeunt.Revocation{Target: exeunt.Target{Account: by.Account, Scope: exeunt.ScopeSession, Session: sessions[i].ID}, Reason: exeunt.ReasonSignedOut})
+			actor := exeunt.Actor{Kind: exeunt.ActorPerson, Account: by.Account, Session: by.ID, Label: by.Label}
+			target := exeunt.Target{Account: by.Account, Scope: exeunt.ScopeSession, Session: sessions[i].ID}
+			_, err := node.Authority.End(ctx, actor, exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut})
 			return err
 		}})
 	}
-	for len(moments) > 0 {
-		first := 0
-		for i := range moments {
-			if moments[i].ago > moments[first].ago {
-				first = i
-			}
-		}
-		clock.set(ago(moments[first].ago))
-		if err := moments[first].do(); err != nil {
+	slices.SortStableFunc(moments, func(a, b moment) int { return cmp.Compare(b.ago, a.ago) })
+	for _, m := range moments {
+		clock.set(ago(m.ago))
+		if err := m.do(); err != nil {
 			return err
 		}
-		moments = append(moments[:first], moments[first+1:]...)
 	}
 	return nil
 }

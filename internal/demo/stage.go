@@ -26,12 +26,12 @@ type Options struct {
 	// Open opens a node.
 	Open func(context.Context, config.Config, NodeOptions) (*Node, error)
 	NodeOptions
-	// Nodes, if above 1, all on Database, an empty PostgreSQL database or the
-	// demo's own.
+	// Nodes is how many to run. Several need a PostgreSQL Database, which is empty or
+	// was the demo's before.
 	Nodes    int
 	Database config.Secret
 
-	masterKey string // that nodes on one database share
+	masterKey string // shared by the nodes on one database
 }
 
 // Stage is the authority and Chirp, open side by side.
@@ -42,21 +42,21 @@ type Stage struct {
 	Chirp     *chirp.App
 
 	opt      Options
-	others   []another
-	key      exeunt.Token // Chirp's, for as long as it is up
+	others   []extraNode
+	key      exeunt.Token // Chirp's, new with each start
 	exeunt   net.Listener
 	app      net.Listener
 	appError chan error
 	server   *http.Server
 }
 
-// Chirp as a client, and its database in the data folder.
+// Chirp's client ID, and its database in the data folder.
 const (
 	chirpID   = "chirp"
 	chirpFile = "chirp.db"
 )
 
-// Open opens both on their addresses. Requests are answered once Serve runs.
+// Open opens both on their addresses. Serve answers requests.
 func Open(ctx context.Context, opt Options) (*Stage, error) {
 	s := &Stage{opt: opt, key: exeunt.NewToken(exeunt.UseClient), appError: make(chan error, 1)}
 	if err := s.open(ctx); err != nil {
@@ -74,7 +74,7 @@ func (s *Stage) open(ctx context.Context) (err error) {
 	}
 	for _, l := range []net.Listener{s.exeunt, s.app} {
 		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
-			return fmt.Errorf("%s is not a loopback address; the demo has no TLS, so it is for this machine only", l.Addr())
+			return fmt.Errorf("%s is not a loopback address: use one, since the demo has no TLS", l.Addr())
 		}
 	}
 	s.ExeuntURL, s.ChirpURL = localURL("exeunt", s.exeunt), localURL("chirp", s.app)
@@ -85,7 +85,8 @@ func (s *Stage) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.Chirp, err = chirp.New(chirp.Config{
-		Authority: s.ExeuntURL, URL: s.ChirpURL, ClientID: chirpID, Key: client.NewSecret(s.key.Reveal()), Database: filepath.Join(s.opt.Data, chirpFile), Log: s.opt.Log, Now: s.opt.Now,
+		Authority: s.ExeuntURL, URL: s.ChirpURL, ClientID: chirpID, Key: client.NewSecret(s.key.Reveal()),
+		Database: filepath.Join(s.opt.Data, chirpFile), Log: s.opt.Log, Now: s.opt.Now,
 	})
 	return err
 }
@@ -106,12 +107,14 @@ func stageConfig(opt Options, addr, exeuntURL, chirpURL string) config.Config {
 	if opt.Policy != (config.Policy{}) {
 		c.Policy = opt.Policy
 	}
-	c.Clients = []config.Client{{ID: chirpID, Name: "Chirp", HomeURL: chirpURL, RedirectURIs: []string{chirpURL + "/exeunt/callback"}}}
+	c.Clients = []config.Client{{
+		ID: chirpID, Name: "Chirp", HomeURL: chirpURL, RedirectURIs: []string{chirpURL + "/exeunt/callback"},
+	}}
 	return c
 }
 
-// localURL names a listener by a host of its own under .localhost: browsers
-// keep the cookies of two hosts apart, but not those of two ports of one.
+// localURL gives a listener a host of its own under .localhost: browsers separate the
+// cookies of two hosts, but not those of two ports of one host.
 func localURL(name string, l net.Listener) string {
 	_, port, _ := net.SplitHostPort(l.Addr().String()) // a listener's address is well formed
 	return "http://" + name + ".localhost:" + port
@@ -137,8 +140,7 @@ func (s *Stage) Serve(ctx context.Context) error {
 			elsewhere[i] = o.node.Serve(inner, o.l)
 		})
 	}
-	// Chirp takes its leave first: to its verifier a node that goes away is worth
-	// a warning.
+	// Chirp stops first, since its verifier logs a warning when the node goes away.
 	node, stopNode := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopNode()
 	defer context.AfterFunc(inner, func() {

@@ -15,18 +15,17 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// Place is where a tour is played: an authority and a Chirp that are up.
+// Place is where a tour is played: a running authority and a running Chirp.
 type Place struct {
 	Exeunt, Chirp string        // as browsers reach them
 	Nodes         []string      // addresses, host:port, of all nodes, when there are several
-	Staleness     time.Duration // for how long those may disagree at most
-	// Balanced: Exeunt leads to any of the nodes, so that one may be asked that has
-	// not heard yet what another has answered.
+	Staleness     time.Duration // for how long nodes may disagree at most
+	// Balanced means that Exeunt leads to any of the nodes, so that a request may reach
+	// one that has not yet applied what another has answered.
 	Balanced bool
 }
 
-// lag is how long after an answer a request by the address of all may still be
-// answered as things were before.
+// lag returns for how long after an answer a request may still see the former state.
 func (p Place) lag() time.Duration {
 	if p.Balanced {
 		return p.Staleness
@@ -34,13 +33,17 @@ func (p Place) lag() time.Duration {
 	return 0
 }
 
-// Tour plays a person with a laptop, a phone app and a library computer over
-// real HTTP, verifies after each step what the step promises, and writes a line
-// for it. newAccount: the person has none yet and signs up. It reports whether
-// every step held.
+// Tour plays a person with a laptop, a phone app and a library computer over HTTP,
+// verifies after each step what the step promises, and writes a line for it. With
+// newAccount the person signs up first. It reports whether all steps held.
 func Tour(ctx context.Context, p Place, a Account, newAccount bool, out io.Writer) (held bool, err error) {
 	t := &tour{Place: p, handle: a.Handle, password: a.Password, newAccount: newAccount, out: out}
 	return t.play(ctx)
+}
+
+// as signs the tour's account in with a label.
+func (t *tour) as(label string) client.SignIn {
+	return client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: label}
 }
 
 type tour struct {
@@ -54,15 +57,15 @@ type tour struct {
 	laptop  *browser
 	library *browser
 	phone   client.Secret
-	before  map[string]*browser // copies of credentials from before they ended
+	before  map[string]*browser // copies of browsers, from before their sessions ended
 }
 
 const (
 	laptopAgent  = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
-	libraryAgent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+	libraryAgent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 " +
+		"(KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 )
 
-// play runs the steps and reports whether every one held.
 func (t *tour) play(ctx context.Context) (held bool, err error) {
 	if t.api, err = client.New(t.Exeunt, client.Options{}); err != nil {
 		return false, err
@@ -106,7 +109,9 @@ func (t *tour) play(ctx context.Context) (held bool, err error) {
 
 func (t *tour) signIn(ctx context.Context) (string, error) {
 	if t.newAccount {
-		p, err := t.laptop.post(ctx, t.Exeunt+"/signup", url.Values{"handle": {t.handle}, "name": {"On tour"}, "password": {t.password}, "kind": {"kept"}})
+		p, err := t.laptop.post(ctx, t.Exeunt+"/signup", url.Values{
+			"handle": {t.handle}, "name": {"On tour"}, "password": {t.password}, "kind": {"kept"},
+		})
 		if err != nil || p.status != http.StatusOK {
 			return "", unexpected("sign up", p, err)
 		}
@@ -117,7 +122,7 @@ func (t *tour) signIn(ctx context.Context) (string, error) {
 		return "", err
 	}
 	var err error
-	t.phone, _, err = t.api.SignIn(ctx, client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: "Pixel 8"})
+	t.phone, _, err = t.api.SignIn(ctx, t.as("Pixel 8"))
 	if err != nil {
 		return "", err
 	}
@@ -125,7 +130,8 @@ func (t *tour) signIn(ctx context.Context) (string, error) {
 }
 
 func (t *tour) signInOn(ctx context.Context, b *browser, kind string) error {
-	p, err := b.post(ctx, t.Exeunt+"/signin", url.Values{"identifier": {t.handle}, "password": {t.password}, "kind": {kind}})
+	form := url.Values{"identifier": {t.handle}, "password": {t.password}, "kind": {kind}}
+	p, err := b.post(ctx, t.Exeunt+"/signin", form)
 	if err != nil || p.status != http.StatusOK {
 		return unexpected("sign in", p, err)
 	}
@@ -170,7 +176,7 @@ func (t *tour) enterChirp(ctx context.Context) (string, error) {
 	if err != nil || p.status != http.StatusOK || !strings.Contains(p.body, "Hello from the tour") {
 		return "", unexpected("post", p, err)
 	}
-	return "the post stands in the timeline", nil
+	return "the post is in the timeline", nil
 }
 
 // chirpPost fills in Chirp's form and sends it.
@@ -204,7 +210,7 @@ func (t *tour) endLibrary(ctx context.Context) (string, error) {
 				return "", unexpected("the library computer's next request", p, err)
 			}
 			if p.status != http.StatusOK {
-				return "its next request is refused", nil
+				return "its next request was refused", nil
 			}
 		}
 	}
@@ -222,14 +228,14 @@ func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
 		return "", unexpected("sign out", p, err)
 	}
 	for name := range t.laptop.cookies[p.url.Hostname()] {
-		if name != "__Host-exeunt-notice" { // what the next page says was done; it names nobody
+		if name != "__Host-exeunt-notice" { // for the next page; it names nobody
 			return "", fmt.Errorf("the cookie %s was not cleared", name)
 		}
 	}
 	if p.header.Get("Clear-Site-Data") != `"storage"` {
 		return "", errors.New("the browser was not told to clear its storage")
 	}
-	return "recorded, its cookies expired, its storage cleared", nil
+	return "recorded; its cookies have expired and its storage is cleared", nil
 }
 
 func (t *tour) replay(ctx context.Context) (string, error) {
@@ -255,12 +261,12 @@ const (
 	trafficWorkers = 8
 )
 
-// underTraffic signs out while eight workers use the session without pause: a
-// check that writes the session back would bring it to life again.
+// underTraffic signs out while eight workers use the session without pause. A check
+// that saved the session would revive it.
 func (t *tour) underTraffic(ctx context.Context) (string, error) {
 	var checks, undone, late atomic.Int64
 	for range trafficRounds {
-		token, _, err := t.api.SignIn(ctx, client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: "Traffic"})
+		token, _, err := t.api.SignIn(ctx, t.as("Traffic"))
 		if err != nil {
 			return "", err
 		}
@@ -270,7 +276,7 @@ func (t *tour) underTraffic(ctx context.Context) (string, error) {
 		for range trafficWorkers {
 			wg.Go(func() {
 				for i := 0; ctx.Err() == nil; i++ {
-					over, asked := ended.Load(), time.Now() // read before the check: the reply to the sign-out has been received
+					over, asked := ended.Load(), time.Now() // before the check
 					_, err := t.api.Check(ctx, token, true)
 					checks.Add(1)
 					if i == 0 {
@@ -303,10 +309,12 @@ func (t *tour) underTraffic(ctx context.Context) (string, error) {
 	if n := undone.Load(); n > 0 {
 		return "", fmt.Errorf("still valid afterwards %d times", n)
 	}
+	outcome := "never valid afterwards"
 	if t.Balanced {
-		return fmt.Sprintf("%d times with %d workers, %d checks, valid on another node %d times afterwards and then never again", trafficRounds, trafficWorkers, checks.Load(), late.Load()), nil
+		outcome = fmt.Sprintf("valid on another node %d times afterwards and then never again", late.Load())
 	}
-	return fmt.Sprintf("%d times with %d workers, %d checks, never valid afterwards", trafficRounds, trafficWorkers, checks.Load()), nil
+	return fmt.Sprintf("%d times with %d workers, %d checks, %s",
+		trafficRounds, trafficWorkers, checks.Load(), outcome), nil
 }
 
 const crowd = 10
@@ -314,7 +322,7 @@ const crowd = 10
 func (t *tour) everywhere(ctx context.Context) (string, error) {
 	var tokens []client.Secret
 	for i := range crowd {
-		token, _, err := t.api.SignIn(ctx, client.SignIn{Identifier: t.handle, Password: client.Sent(t.password), Label: fmt.Sprintf("Device %d", i+1)})
+		token, _, err := t.api.SignIn(ctx, t.as(fmt.Sprintf("Device %d", i+1)))
 		if err != nil {
 			return "", err
 		}

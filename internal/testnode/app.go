@@ -11,7 +11,7 @@ import (
 	"github.com/exeunt/exeunt/internal/oauth"
 )
 
-// The apps that a node knows unless its test names others.
+// The clients of a node unless its test names others.
 const (
 	Chirp = exeunt.ClientID("chirp")
 	Other = exeunt.ClientID("other")
@@ -19,7 +19,7 @@ const (
 	ChirpRedirect = "http://chirp.localhost:8081/exeunt/callback"
 )
 
-// ClientAt is an app with one redirect address, which is also where it lives.
+// ClientAt returns a client with one redirect address, at the same origin.
 func ClientAt(id exeunt.ClientID, redirectURI string) exeunt.Client {
 	home, err := url.Parse(redirectURI)
 	if err != nil {
@@ -29,16 +29,16 @@ func ClientAt(id exeunt.ClientID, redirectURI string) exeunt.Client {
 	return exeunt.Client{ID: id, Name: capital(string(id)), HomeURL: home.String(), RedirectURIs: []string{redirectURI}}
 }
 
-// verifier proves who asked for a code (RFC 7636 section 4.1).
+// verifier is a PKCE code_verifier (RFC 7636 section 4.1).
 const verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
 
-// Challenge is the challenge of a verifier (RFC 7636 section 4.2, S256).
+// Challenge returns the challenge of a verifier (RFC 7636 section 4.2, S256).
 func Challenge(verifier string) string {
 	sum := sha256.Sum256([]byte(verifier))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// NewCode grants an app a code, as if the session's person had clicked.
+// NewCode grants a client a code of a session.
 func (n *Node) NewCode(t testing.TB, s exeunt.Session, id exeunt.ClientID, verifier string) exeunt.Token {
 	t.Helper()
 	code, err := n.OAuth.GrantCode(t.Context(), s.Account, s.ID, oauth.CodeRequest{
@@ -48,7 +48,7 @@ func (n *Node) NewCode(t testing.TB, s exeunt.Session, id exeunt.ClientID, verif
 	return code
 }
 
-// NewAppSession signs a browser's session in to an app, by the code flow.
+// NewAppSession starts an app session of a browser's session, by the code flow.
 func (n *Node) NewAppSession(t testing.TB, s exeunt.Session, id exeunt.ClientID) (exeunt.Token, authority.Answer) {
 	t.Helper()
 	token, ans, err := n.OAuth.ExchangeCode(t.Context(), oauth.CodeExchange{

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Clock is a node's time. It runs, or stands at one moment; either way a test
-// can let time pass.
+// Clock is a node's clock. It runs or is stopped; in both cases a test can move it
+// forward.
 type Clock struct {
 	stands time.Time // zero when it runs
 	ahead  atomic.Int64
@@ -21,5 +21,5 @@ func (c *Clock) Now() time.Time {
 	return now.Add(time.Duration(c.ahead.Load()))
 }
 
-// Pass lets time pass.
+// Pass moves the clock forward.
 func (c *Clock) Pass(d time.Duration) { c.ahead.Add(int64(d)) }

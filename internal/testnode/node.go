@@ -23,20 +23,19 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Options say how a node differs from the usual one. The zero Options are good.
+// Options say how a node differs from the default.
 type Options struct {
 	Policy  exeunt.Policy   // zero: the default policy
-	Clients []exeunt.Client // nil: Chirp and Other; none: those that the database has
-	Stands  time.Time       // the moment the clock stands at; zero: it runs
+	Clients []exeunt.Client // nil: Chirp and Other; empty: those in the database
+	Stands  time.Time       // when the clock is stopped; zero: it runs
 	// Database is the URL of one to share with other nodes; "": a file of its own.
 	Database  string
 	Staleness time.Duration // of a shared database; zero: 2 s
-	// Source stands between a shared database's log and the node, to see what it
-	// is given. nil: nothing does.
+	// Source, if not nil, wraps the log of a shared database.
 	Source func(feed.Source) feed.Source
 }
 
-// Retention is how long a node keeps what has ended.
+// Retention is a node's retention of ended sessions and audit entries.
 var Retention = store.Retention{Ended: 30 * 24 * time.Hour, Audit: 90 * 24 * time.Hour}
 
 // Node is a core without surfaces.
@@ -55,14 +54,15 @@ type Node struct {
 	Path     string                           // of the database
 }
 
-// New builds a node that goes away with its test.
+// New builds a node that is closed at the end of its test.
 func New(t testing.TB, o Options) *Node {
 	t.Helper()
 	if o.Policy == (exeunt.Policy{}) {
 		o.Policy = exeunt.DefaultPolicy()
 	}
 	if o.Clients == nil {
-		o.Clients = []exeunt.Client{ClientAt(Chirp, ChirpRedirect), ClientAt(Other, "http://other.localhost:8082/exeunt/callback")}
+		other := ClientAt(Other, "http://other.localhost:8082/exeunt/callback")
+		o.Clients = []exeunt.Client{ClientAt(Chirp, ChirpRedirect), other}
 	}
 	keys := map[exeunt.ClientID]exeunt.Token{}
 	for i := range o.Clients {
@@ -128,7 +128,7 @@ func open(t testing.TB, o Options, n *Node, index *live.Index, log *slog.Logger)
 	return st, follow
 }
 
-// inBackground runs something until the test is over.
+// inBackground runs a function until the test is over.
 func inBackground(t testing.TB, run func(context.Context)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup
@@ -138,7 +138,7 @@ func inBackground(t testing.TB, run func(context.Context)) {
 
 func cookies(t testing.TB, n *Node) web.Cookies {
 	t.Helper()
-	// The same for all nodes, since those on one database must agree.
+	// Nodes on one database need the same master key.
 	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	must(t, err)
 	ring := func(purpose string) *keys.Ring {
@@ -149,8 +149,7 @@ func cookies(t testing.TB, n *Node) web.Cookies {
 	return web.Cookies{Pairs: ring("pair"), Notices: ring("notice")}
 }
 
-// Tend lets the authority end what requests find to be due, until the test is
-// over.
+// Tend runs the authority's maintenance until the test is over.
 func (n *Node) Tend(t testing.TB) {
 	t.Helper()
 	inBackground(t, n.Run)

@@ -9,8 +9,8 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// AsBrowser returns the headers by which a browser presents a token: both
-// halves of the pair, as the node's own cookies set them.
+// AsBrowser returns the headers with which a browser presents a token: both cookies of
+// the pair, as the node sets them.
 func (n *Node) AsBrowser(token exeunt.Token) http.Header {
 	w := httptest.NewRecorder()
 	n.Browser.Cookies.SetPair(w, web.FirstSlot, token, exeunt.KindKept, time.Hour)
@@ -21,7 +21,7 @@ func (n *Node) AsBrowser(token exeunt.Token) http.Header {
 	return r.Header
 }
 
-// AsApp returns the headers by which a program presents a token.
+// AsApp returns the headers with which a program presents a token.
 func AsApp(token exeunt.Token) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token.Reveal()}}
 }

@@ -14,11 +14,12 @@ import (
 // Password is the password of every account that NewAccount makes.
 const Password = "plum orbit candle ninety"
 
-// NewAccount makes an account and proves it. Its name is the handle with a
-// capital: Ada of "ada".
+// NewAccount creates an account, and a proof of it. Its name is the handle with a
+// capital letter.
 func (n *Node) NewAccount(t testing.TB, handle string) exeunt.Proof {
 	t.Helper()
-	p, err := n.Accounts.SignUp(t.Context(), account.NewAccount{Handle: handle, Name: capital(handle), Password: Password}, netip.Addr{})
+	a := account.NewAccount{Handle: handle, Name: capital(handle), Password: Password}
+	p, err := n.Accounts.SignUp(t.Context(), a, netip.Addr{})
 	must(t, err)
 	return p
 }
@@ -33,7 +34,7 @@ func (n *Node) NewSession(t testing.TB, p exeunt.Proof, kind exeunt.SessionKind)
 	return token, s
 }
 
-// SignOut ends the session, as its own person.
+// SignOut ends the session, as its person.
 func (n *Node) SignOut(t testing.TB, s exeunt.Session) {
 	t.Helper()
 	n.endAs(t, s, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeSession, Session: s.ID}})
@@ -52,13 +53,13 @@ func (n *Node) endAs(t testing.TB, s exeunt.Session, rev exeunt.Revocation) {
 	must(t, err)
 }
 
-// PersonIn is whoever sits at a session.
+// PersonIn returns the person of a session as an actor.
 func PersonIn(s exeunt.Session) exeunt.Actor {
 	return exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
 }
 
-// Check answers for a token presented as what it is good for. Surfaces have to say
-// what it was presented as.
+// Check checks a token in the use that it is for. Surfaces must say in which use it
+// was presented.
 func (n *Node) Check(ctx context.Context, t exeunt.Token) authority.Answer {
 	ans := n.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsBearer})
 	if ans.State == authority.WrongUse {

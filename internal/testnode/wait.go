@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must come. It only ever delays a
-// failure.
+// patience is how long a test waits before it fails.
 const patience = 2 * time.Minute
 
-// Receive waits for what a channel delivers next; ok is false when it is closed
-// instead. The test fails if neither happens.
+// Receive waits for the next value of a channel; ok is false if it was closed. The test
+// fails if neither happens.
 func Receive[T any](t testing.TB, in <-chan T, what string) (v T, ok bool) {
 	t.Helper()
 	limit := time.NewTimer(patience)
@@ -18,7 +17,7 @@ func Receive[T any](t testing.TB, in <-chan T, what string) (v T, ok bool) {
 	select {
 	case v, ok = <-in:
 	case <-limit.C:
-		t.Fatalf("waited %v in vain for %s", patience, what)
+		t.Fatalf("waited %v for %s", patience, what)
 	}
 	return v, ok
 }
