@@ -20,7 +20,7 @@ const (
 	smallAccounts = 15
 )
 
-// wholeAccount measures signing out an account with a million sessions beside
+// wholeAccount measures the sign-out of an account with a million sessions, and of
 // accounts with one.
 func (b *bench) wholeAccount(ctx context.Context, rounds int) error {
 	c := config.Default()
@@ -65,8 +65,8 @@ func (b *bench) wholeAccount(ctx context.Context, rounds int) error {
 	return nil
 }
 
-// makeAccounts makes accounts with one session each, and among them, as the
-// middle one, an account with a million.
+// makeAccounts creates accounts with one session each and, in the middle, one with a
+// million.
 func makeAccounts(ctx context.Context, db *sql.DB) ([]exeunt.AccountID, error) {
 	now := time.Now().UnixMilli()
 	var all []exeunt.AccountID
@@ -92,7 +92,7 @@ func makeAccounts(ctx context.Context, db *sql.DB) ([]exeunt.AccountID, error) {
 	return all, nil
 }
 
-// revive makes every session live again, in a database that no node has open.
+// revive makes every session live again. No node may have the database open.
 func revive(ctx context.Context, db *sql.DB) error {
 	for _, q := range []string{
 		`UPDATE sessions SET generation = (SELECT generation FROM accounts a WHERE a.id = account_id), ended_at = NULL, ended_reason = NULL, ended_by = NULL,
@@ -108,9 +108,9 @@ func revive(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// timedAccounts opens a node that has all the sessions in memory too, signs
-// every account out, one after the other, and tells how many milliseconds that
-// took for the big one and, in the middle, for the others.
+// timedAccounts opens a node with all sessions in memory and signs every account out,
+// one after the other. It returns the milliseconds for the big one, and the median for
+// the others.
 func timedAccounts(ctx context.Context, c config.Config, db *sql.DB, all []exeunt.AccountID) (many, one float64, err error) {
 	if err := os.Remove(filepath.Join(c.Data, "live.snapshot")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, 0, err
@@ -126,7 +126,8 @@ func timedAccounts(ctx context.Context, c config.Config, db *sql.DB, all []exeun
 	heap() // what was made on the way is not to be cleared away meanwhile
 	var others []float64
 	for i, account := range all {
-		rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}
+		target := exeunt.Target{Account: account, Scope: exeunt.ScopeAccount}
+		rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut}
 		begun := time.Now()
 		out, err := node.Authority.End(ctx, exeunt.Actor{Kind: exeunt.ActorOperator, Label: "bench"}, rev)
 		took := float64(time.Since(begun).Microseconds()) / 1000
@@ -144,7 +145,7 @@ func timedAccounts(ctx context.Context, c config.Config, db *sql.DB, all []exeun
 	return many, median(others), nil
 }
 
-// remember puts every session into memory, as if its token had been seen.
+// remember puts every session into memory, as a check of its token does.
 func remember(ctx context.Context, index *live.Index, db *sql.DB) error {
 	rows, err := db.QueryContext(ctx, `SELECT account_id, id, token_hash, generation, started, idle, expires FROM sessions`)
 	if err != nil {
@@ -162,10 +163,11 @@ func remember(ctx context.Context, index *live.Index, db *sql.DB) error {
 		}
 		copy(s.Hash[:], hash)
 		s.AccountGeneration = s.Session.Generation
-		s.Session.Started, s.Session.Seen, s.Session.ExpiresAt = time.UnixMilli(started), time.UnixMilli(started), time.UnixMilli(expires)
+		s.Session.Started, s.Session.Seen = time.UnixMilli(started), time.UnixMilli(started)
+		s.Session.ExpiresAt = time.UnixMilli(expires)
 		s.Session.Idle = time.Duration(idle) * time.Millisecond
 		if !index.Insert(s) {
-			return errors.New("a session was not taken into memory")
+			return errors.New("memory did not take a session")
 		}
 	}
 	return rows.Err()

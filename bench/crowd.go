@@ -9,13 +9,12 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 )
 
-// sampled is how many tokens of a crowd are kept to be asked for: more than any
-// cache holds what is known of.
+// sampled is how many tokens of a crowd are checked: more than fit into any cache.
 const sampled = 1 << 20
 
-// crowd fills a memory with sessions, three to an account. With holes, every tenth
-// ends again while it grows, which the log of no node knows. It returns tokens of those that live, in random
-// order. Nothing of it is in a store: a check of what is known never asks that.
+// crowd fills a memory with sessions, three to an account. With holes, every tenth ends
+// while it grows, without an event in a log. It returns tokens of live sessions, in random
+// order. They are not in a store, which a check of a token in memory never reads.
 func crowd(index *live.Index, n int, holes bool) ([]exeunt.Token, error) {
 	var tokens []exeunt.Token
 	now := time.Now()
@@ -29,7 +28,7 @@ func crowd(index *live.Index, n int, holes bool) ([]exeunt.Token, error) {
 		token := exeunt.NewToken(exeunt.UseSession)
 		s.Session.ID, s.Hash = exeunt.NewSessionID(), token.Hash()
 		if !index.Insert(s) {
-			return nil, errors.New("a session was not taken into memory")
+			return nil, errors.New("memory did not take a session")
 		}
 		if holes && made%10 == 9 {
 			s.Seq++

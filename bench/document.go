@@ -15,8 +15,7 @@ nothing else to do. Where a figure has a limit from the same run, the ratio says
 differ. Figures are medians; in brackets is where the median lies with 95 % confidence. A floor is what must hold.
 `
 
-// document renders what was measured. It names the machine, but nothing of
-// where on it anything lies.
+// document renders the figures. It describes the machine, but names no paths of it.
 func (r *report) document() []byte {
 	var b bytes.Buffer
 	b.WriteString(documentHead)

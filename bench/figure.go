@@ -38,7 +38,7 @@ type report struct {
 	figures []figure
 }
 
-// add prints a figure and keeps it for the document.
+// add prints a figure and adds it to the document.
 func (r *report) add(f figure) {
 	i := slices.IndexFunc(rows, func(w row) bool { return w.name == f.row })
 	if i < 0 {
@@ -65,7 +65,7 @@ func (r *report) missing() error {
 	var errs []error
 	for _, w := range rows {
 		if !slices.ContainsFunc(r.figures, func(f figure) bool { return f.row == w.name }) {
-			errs = append(errs, fmt.Errorf("nothing was measured for %q", w.name))
+			errs = append(errs, fmt.Errorf("no figure for %q", w.name))
 		}
 	}
 	return errors.Join(errs...)
@@ -115,7 +115,7 @@ func (f figure) verdict(w row) string {
 // interval returns where the median of the population lies with at least 95 %
 // confidence: between two order statistics, whatever the distribution (the
 // number below the median is binomial). With fewer than 6 figures there is no
-// such pair: it returns 0 and 0, which is not told.
+// such pair: it returns 0 and 0, which are not printed.
 func interval(v []float64) (low, high float64) {
 	v = slices.Clone(v)
 	slices.Sort(v)

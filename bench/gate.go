@@ -20,8 +20,8 @@ const (
 	gateRound  = 400 * time.Millisecond
 )
 
-// gate measures /gate as it is served, with all that stands before it, beside
-// an empty handler behind the same server, with the same requests.
+// gate measures /gate as a node serves it, and an empty handler behind the same server
+// with the same requests.
 func (b *bench) gate(ctx context.Context, rounds int) error {
 	tokens, err := b.startMany(ctx, gateTokens)
 	if err != nil {
@@ -29,7 +29,8 @@ func (b *bench) gate(ctx context.Context, rounds int) error {
 	}
 	requests := make([][]byte, len(tokens))
 	for i, t := range tokens {
-		requests[i] = []byte("GET /gate HTTP/1.1\r\nHost: exeunt.localhost\r\nUser-Agent: bench\r\nSec-Fetch-Mode: cors\r\nAuthorization: Bearer " + t.Reveal() + "\r\n\r\n")
+		requests[i] = []byte("GET /gate HTTP/1.1\r\nHost: exeunt.localhost\r\nUser-Agent: bench\r\n" +
+			"Sec-Fetch-Mode: cors\r\nAuthorization: Bearer " + t.Reveal() + "\r\n\r\n")
 	}
 	l, err := newLoader()
 	if err != nil {
@@ -95,7 +96,8 @@ func (b *bench) gateBeside(l *loader, s *switched, row string, connections, roun
 	b.add(figure{
 		row: row, value: thousands(median(gate)) + "/s", limit: thousands(median(none)) + "/s",
 		judged: median(ratio), low: low, high: high,
-		note: fmt.Sprintf("p99 %.2f ms, of the empty handler %.2f ms; the load generator took %.0f %% of the CPU", median(gate99), median(none99), 100*median(share)),
+		note: fmt.Sprintf("p99 %.2f ms, of the empty handler %.2f ms; the load generator took %.0f %% of the CPU",
+			median(gate99), median(none99), 100*median(share)),
 	})
 	return nil
 }
@@ -105,8 +107,7 @@ const gateWarmUp = 2
 
 func millis(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
-// switched is a server as a node's own that answers by a handler, or by an
-// empty one.
+// switched is a server like a node's that uses a handler, or an empty one.
 type switched struct {
 	*http.Server
 	addr  string

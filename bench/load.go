@@ -19,8 +19,8 @@ import (
 )
 
 // loader is a process of its own that sends requests and counts the answers.
-// It is one thread around epoll, so that it takes as little of the machine as
-// it can, and a process, so that what it takes can be told.
+// It is one thread around epoll, to take as little CPU time as possible, and a process of
+// its own, so that this time can be measured.
 type loader struct {
 	command *exec.Cmd
 	in      io.Closer
@@ -39,7 +39,7 @@ type order struct {
 	Lacks       string // no answer may contain it; "" is not looked for
 }
 
-// tally is what came of a round.
+// tally is the outcome of a round.
 type tally struct {
 	Answers  int
 	Took     time.Duration
@@ -108,7 +108,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// loadOverStdin is the loader's own life.
+// loadOverStdin runs the loader.
 func loadOverStdin(in io.Reader, out io.Writer) error {
 	runtime.LockOSThread()
 	debug.SetGCPercent(-1)
@@ -169,7 +169,7 @@ func (o order) carryOut(requests [][]byte, next *int, t *tally) error {
 		*next++
 		c.sent = time.Now()
 		if n, err := unix.Write(int(fd), r); err != nil || n != len(r) {
-			return fmt.Errorf("a request was not taken: %d, %w", n, err)
+			return fmt.Errorf("send a request: %d bytes, %w", n, err)
 		}
 		return nil
 	}
@@ -199,7 +199,7 @@ func (o order) carryOut(requests [][]byte, next *int, t *tally) error {
 				continue
 			}
 			if !bytes.Contains(c.got, holds) || len(lacks) > 0 && bytes.Contains(c.got, lacks) {
-				return fmt.Errorf("not the answer that was expected: %q", c.got)
+				return fmt.Errorf("unexpected answer: %q", c.got)
 			}
 			c.got = c.got[:0]
 			took = append(took, time.Since(c.sent))

@@ -1,6 +1,6 @@
-// Command bench measures what the design promises to be fast, each figure as a
-// ratio to a limit taken in the same run, since machines differ and are noisy.
-// With --write it writes what it measured to a document.
+// Command bench measures what the design promises to be fast. Each figure is a ratio to
+// a limit of the same run, since machines differ and are noisy. With --write it writes
+// the figures to a document.
 package main
 
 import (
@@ -43,7 +43,7 @@ var parts = []struct {
 	{"scs", beside},
 }
 
-// helpers are what this program is in processes that it starts.
+// helpers are what this program does in processes that it starts.
 var helpers = map[string]func(io.Reader, io.Writer) error{
 	loadArgument:  loadOverStdin,
 	startArgument: startOverStdin,
@@ -90,7 +90,7 @@ func run(ctx context.Context, rounds int, dir, only, write string) error {
 	}
 	for _, name := range chosen {
 		if !slices.Contains(partNames(), name) {
-			return fmt.Errorf("there is no part %q; there are %s", name, strings.Join(partNames(), ", "))
+			return fmt.Errorf("unknown part %q: use some of %s", name, strings.Join(partNames(), ", "))
 		}
 	}
 	if dir == "" {

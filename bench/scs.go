@@ -42,9 +42,9 @@ const (
 	handlerWork = time.Millisecond
 )
 
-// keeper is whatever keeps sessions: it answers whether a request is signed in,
+// contender is Exeunt or a session library: it answers whether a request is signed in,
 // and signs out.
-type keeper struct {
+type contender struct {
 	row     string
 	handler http.Handler // answers 200 with Remote-User, or 401
 	start   func(context.Context) (token string, err error)
@@ -52,7 +52,7 @@ type keeper struct {
 	header  func(token string) (name, value string)
 	// app returns an app's handler that takes so long over a signed-in request.
 	app func(work time.Duration) http.Handler
-	// without is app without an idle timeout, where that is another thing.
+	// without is app without an idle timeout, if that makes a difference.
 	without func(work time.Duration) http.Handler
 }
 
@@ -86,35 +86,35 @@ func beside(b *bench, ctx context.Context, _ int) (err error) {
 	}
 	connections := &redis.Pool{MaxIdle: 64, Dial: func() (redis.Conn, error) { return redis.Dial("tcp", redisAddr) }}
 	defer connections.Close()
-	keepers := []keeper{
+	contenders := []contender{
 		ofScs(rowScsMemory, memstore.New()),
 		ofScs(rowScsRedis, redisstore.New(connections)),
 		ofScs(rowScsPostgres, pgxstore.New(pool)),
 	}
 	for _, ours := range []struct{ row, database string }{{rowOursFile, ""}, {rowOursPostgres, pg.URL("exeunt")}} {
-		n, proof, err := openNode(ctx, filepath.Join(b.dir, strconv.Itoa(len(keepers))), ours.database)
+		n, proof, err := openNode(ctx, filepath.Join(b.dir, strconv.Itoa(len(contenders))), ours.database)
 		if err != nil {
 			return err
 		}
 		defer n.Close()
-		keepers = append(keepers, ofExeunt(ours.row, &bench{node: n, proof: proof}))
+		contenders = append(contenders, ofExeunt(ours.row, &bench{node: n, proof: proof}))
 	}
 	l, err := newLoader()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	for _, k := range keepers {
-		if err := b.measureKeeper(ctx, l, k); err != nil {
+	for _, k := range contenders {
+		if err := b.measureContender(ctx, l, k); err != nil {
 			return fmt.Errorf("%s: %w", k.row, err)
 		}
 	}
 	return nil
 }
 
-// ofScs is the library as its documentation shows it, with an idle timeout,
-// which Exeunt has too.
-func ofScs(row string, store scs.Store) keeper {
+// ofScs returns the library as its documentation shows it, with an idle timeout like
+// Exeunt's.
+func ofScs(row string, store scs.Store) contender {
 	m, without := scs.New(), scs.New()
 	m.Store, without.Store = store, store
 	m.IdleTimeout = 30 * time.Minute
@@ -132,7 +132,7 @@ func ofScs(row string, store scs.Store) keeper {
 			w.WriteHeader(http.StatusOK)
 		}))
 	}
-	return keeper{
+	return contender{
 		row: row, handler: who(m, 0),
 		app:     func(work time.Duration) http.Handler { return who(m, work) },
 		without: func(work time.Duration) http.Handler { return who(without, work) },
@@ -157,9 +157,9 @@ func ofScs(row string, store scs.Store) keeper {
 	}
 }
 
-func ofExeunt(row string, b *bench) keeper {
+func ofExeunt(row string, b *bench) contender {
 	var sessions sync.Map // by token
-	return keeper{
+	return contender{
 		row: row, handler: b.node.Handler(),
 		app: func(work time.Duration) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -180,7 +180,7 @@ func ofExeunt(row string, b *bench) keeper {
 	}
 }
 
-func (b *bench) measureKeeper(ctx context.Context, l *loader, k keeper) error {
+func (b *bench) measureContender(ctx context.Context, l *loader, k contender) error {
 	tokens, _, err := manyTimes(besideSessions, func(int) (string, error) { return k.start(ctx) })
 	if err != nil {
 		return err
@@ -188,7 +188,8 @@ func (b *bench) measureKeeper(ctx context.Context, l *loader, k keeper) error {
 	requests := make([][]byte, len(tokens))
 	for i, t := range tokens {
 		name, value := k.header(t)
-		requests[i] = []byte("GET /gate HTTP/1.1\r\nHost: exeunt.localhost\r\nUser-Agent: bench\r\n" + name + ": " + value + "\r\n\r\n")
+		requests[i] = []byte("GET /gate HTTP/1.1\r\nHost: exeunt.localhost\r\nUser-Agent: bench\r\n" +
+			name + ": " + value + "\r\n\r\n")
 	}
 	if err := l.send(requests); err != nil {
 		return err
@@ -245,7 +246,7 @@ func besideRate(l *loader, h http.Handler) (float64, error) {
 }
 
 // undone counts the sessions that are still signed in after their sign-out.
-func (k keeper) undone(ctx context.Context, app func(time.Duration) http.Handler) (n int, err error) {
+func (k contender) undone(ctx context.Context, app func(time.Duration) http.Handler) (n int, err error) {
 	for range undoneSessions {
 		t, err := k.start(ctx)
 		if err != nil {
@@ -265,7 +266,7 @@ func (k keeper) undone(ctx context.Context, app func(time.Duration) http.Handler
 // usableAfterEnd signs a session out while requests of it are under way, and
 // reports whether its token is still good for a request that begins when all of
 // them are over.
-func (k keeper) usableAfterEnd(ctx context.Context, token string, app func(time.Duration) http.Handler) (bool, error) {
+func (k contender) usableAfterEnd(ctx context.Context, token string, app func(time.Duration) http.Handler) (bool, error) {
 	request := func(work time.Duration) int {
 		r := httptest.NewRequest(http.MethodGet, "/gate", nil)
 		r.Header.Set(k.header(token))
@@ -328,19 +329,19 @@ func openNode(ctx context.Context, dir, database string) (*app.Node, exeunt.Proo
 	return n, proof, err
 }
 
-// startRedis starts a server from the system's package on a free port, as it
-// comes but for the disk: nothing is saved to it.
+// startRedis starts a server from the system's package on a free port, with its default
+// settings except that it saves nothing to disk.
 func startRedis(b *bench) (addr string, stop func(), err error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		return "", nil, errors.New("redis-server is missing; install the package redis-server, or choose other parts with --only")
+		return "", nil, errors.New("redis-server is missing: install the package redis-server, or choose other parts with --only")
 	}
 	version, err := exec.Command(path, "--version").Output()
 	if err != nil {
 		return "", nil, err
 	}
 	if _, err := fmt.Sscanf(string(version), "Redis server v=%s", &b.machine.redis); err != nil {
-		return "", nil, fmt.Errorf("what redis-server says of its version: %w", err)
+		return "", nil, fmt.Errorf("ask redis-server for its version: %w", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -20,8 +20,8 @@ const (
 	manyCallers = 256
 )
 
-// implausible is the rate of fdatasync above which a disk does not really
-// write: then there is no limit to compare with.
+// implausible is the rate of fdatasync above which a disk does not really write, and is
+// no limit to compare with.
 const implausible = 50_000
 
 // signOuts measures durable sign-outs with one caller.
@@ -34,9 +34,8 @@ func (b *bench) manySignOuts(ctx context.Context, rounds int) error {
 	return b.callers(ctx, rounds, rowEnd256, manyCallers, 16)
 }
 
-// callers measures sign-outs of so many callers at once, each doing some one
-// after the other, beside raw fdatasync of 4 KiB overwrites on the same disk,
-// round by round in turn.
+// callers measures sign-outs by several callers at once, and raw fdatasync of 4 KiB
+// overwrites on the same disk, in alternating rounds.
 func (b *bench) callers(ctx context.Context, rounds int, row string, callers, each int) error {
 	raw, err := newRawDisk(filepath.Join(b.dir, "raw"))
 	if err != nil {
@@ -69,11 +68,11 @@ func (b *bench) callers(ctx context.Context, rounds int, row string, callers, ea
 func startMany(ctx context.Context, nodes []*app.Node, proof exeunt.Proof, n int) ([]exeunt.Token, []exeunt.Session, error) {
 	tokens, sessions, errs := make([]exeunt.Token, n), make([]exeunt.Session, n), make([]error, n)
 	var wg sync.WaitGroup
-	places := make(chan struct{}, 512)
+	running := make(chan struct{}, 512)
 	for i := range n {
-		places <- struct{}{}
+		running <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-places }()
+			defer func() { <-running }()
 			tokens[i], sessions[i], errs[i] = nodes[i%len(nodes)].Authority.Start(ctx, authority.SignIn{Proof: proof, Kind: exeunt.KindApp, Label: "bench"})
 		})
 	}
@@ -81,8 +80,7 @@ func startMany(ctx context.Context, nodes []*app.Node, proof exeunt.Proof, n int
 	return tokens, sessions, errors.Join(errs...)
 }
 
-// endAll has so many callers end the sessions, each its part one after the
-// other, and returns how many were ended in a second.
+// endAll has several callers end the sessions, and returns how many ended in a second.
 func endAll(ctx context.Context, nodes []*app.Node, sessions []exeunt.Session, callers int) (float64, error) {
 	errs := make([]error, callers)
 	each := len(sessions) / callers
@@ -104,7 +102,8 @@ func endAll(ctx context.Context, nodes []*app.Node, sessions []exeunt.Session, c
 // end signs a session out as its page does, with an idempotency key.
 func end(ctx context.Context, n *app.Node, s exeunt.Session) error {
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
-	_, err := n.Authority.End(ctx, by, exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut, Key: rand.Text()})
+	target := exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}
+	_, err := n.Authority.End(ctx, by, exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut, Key: rand.Text()})
 	return err
 }
 

@@ -34,11 +34,10 @@ const (
 	startSessions = 10 * million
 )
 
-// starts measures how long a node takes from nothing to having answered random
-// tokens from memory, beside reading the snapshot file: after a stop,
-// and with events since the file as after a kill. Each start is in a process of
-// its own, as it is in life: memory that another has left to this one would have
-// to be cleared away first.
+// starts measures how long a node takes from its start until it has answered random
+// tokens from memory, and how long reading the snapshot file takes: after a stop, and
+// after a kill, with events since the file. Each start is in a process of its own: in
+// one that is in use, the memory of earlier starts must be freed first.
 func (b *bench) starts(ctx context.Context, _ int) error {
 	o := startOrder{Data: filepath.Join(b.dir, "start")}
 	if err := o.fill(ctx); err != nil {
@@ -79,7 +78,8 @@ func (b *bench) starts(ctx context.Context, _ int) error {
 		if err != nil {
 			return err
 		}
-		f := figure{row: a.row, value: fmt.Sprintf("%.0f ms", median(starts)), limit: fmt.Sprintf("%.0f ms for %d MB", median(reads), info.Size()>>20), judged: median(starts) / 1000}
+		f := figure{row: a.row, value: fmt.Sprintf("%.0f ms", median(starts)), judged: median(starts) / 1000,
+			limit: fmt.Sprintf("%.0f ms for %d MB", median(reads), info.Size()>>20)}
 		f.note = "each start in a new process, which has first fetched as much memory as it will need and given it back: the host of a virtual machine may take many times as long to hand that out"
 		b.add(f)
 	}
@@ -135,8 +135,7 @@ func (o *startOrder) carriedOut(ctx context.Context) (t startTimes, err error) {
 	return t, gob.NewDecoder(bytes.NewReader(out)).Decode(&t)
 }
 
-// startOverStdin carries out an order. It does not stop the node: it is as if
-// the process had been killed.
+// startOverStdin carries out an order. It does not stop the node, as after a kill.
 func startOverStdin(in io.Reader, out io.Writer) error {
 	var o startOrder
 	if err := gob.NewDecoder(in).Decode(&o); err != nil {
@@ -194,7 +193,7 @@ func (o *startOrder) timed(ctx context.Context, tokens []exeunt.Token) (ms float
 	}
 	for _, t := range tokens {
 		if !node.Authority.Check(ctx, authority.Credential{Token: t, Use: authority.AsPair}).Usable() { // none of them is in the store
-			return 0, errors.New("a session is not known from the file")
+			return 0, errors.New("a session of the snapshot file is not in memory")
 		}
 	}
 	return float64(time.Since(begun).Microseconds()) / 1000, nil
@@ -221,8 +220,8 @@ func timedRead(path string) (ms float64, err error) {
 	return float64(time.Since(begun).Microseconds()) / 1000, nil
 }
 
-// addEvents writes ends of sessions that nobody knows into the log of a database
-// that no node has open.
+// addEvents appends endings of unknown sessions to the log of a database that no node
+// has open.
 func addEvents(path string, n int) error {
 	if n == 0 {
 		return nil

@@ -1,7 +1,7 @@
 package main
 
-// Names of rows that more than one place speaks of are constants, so that a
-// part cannot report under a name that the document does not have.
+// Names of rows are constants, so that a part cannot report under a name that the
+// document does not have.
 const (
 	rowGate16       = "`/gate`, 16 connections"
 	rowGate64       = "`/gate`, 64 connections"
@@ -41,7 +41,7 @@ const (
 		"100,000 events to replay. Beside it, the time to read the snapshot file."
 )
 
-// rows are the lines of the document, in its order.
+// rows are the rows of the document, in order.
 var rows = []row{
 	{name: rowGate16, how: howGate, floor: 0.70},
 	{name: rowGate64, how: howGate, floor: 0.70},

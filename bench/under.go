@@ -20,8 +20,8 @@ const (
 	underTick  = time.Millisecond
 )
 
-// checkUnder measures how long single checks take in process while others sign
-// out, beside the same without them, in turn.
+// checkUnder measures how long single checks take in process, with and without
+// sign-outs at the same time, in alternating rounds.
 func (b *bench) checkUnder(ctx context.Context, rounds int) error {
 	tokens, err := crowd(b.node.Live, million, false)
 	if err != nil {

@@ -77,7 +77,7 @@ func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 	done.Go(func() { v.Run(running) })
 	defer done.Wait()
 	defer stop()
-	// What it is told before it follows the log, it does not keep.
+	// The verifier caches nothing before it follows the log.
 	for limit := time.Now().Add(10 * time.Second); !v.Fresh(); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
 			return errors.New("the verifier did not become fresh")
@@ -106,9 +106,12 @@ func firstSeen(ctx context.Context, v *verify.Verifier, index *live.Index) ([]cl
 			}
 			token := exeunt.NewToken(exeunt.UseApp)
 			sn.Session.ID, sn.Hash, sn.AppHash = exeunt.NewSessionID(), exeunt.NewToken(exeunt.UseSession).Hash(), token.Hash()
-			sn.App = &exeunt.AppSession{ID: exeunt.NewAppSessionID(), Session: sn.Session.ID, Account: sn.Session.Account, Client: verifierApp, Started: now, Seen: now}
+			sn.App = &exeunt.AppSession{
+				ID: exeunt.NewAppSessionID(), Session: sn.Session.ID, Account: sn.Session.Account, Client: verifierApp,
+				Started: now, Seen: now,
+			}
 			if !index.Insert(sn) {
-				return nil, errors.New("a session was not taken into memory")
+				return nil, errors.New("memory did not take a session")
 			}
 			tokens = append(tokens, client.NewSecret(token.Reveal()))
 		}
@@ -138,7 +141,9 @@ func checkAll(ctx context.Context, v *verify.Verifier, tokens []client.Secret) e
 	return errors.Join(errs...)
 }
 
-func (b *bench) verify(ctx context.Context, v *verify.Verifier, tokens []client.Secret, asked *atomic.Int64, rounds int) error {
+func (b *bench) verify(
+	ctx context.Context, v *verify.Verifier, tokens []client.Secret, asked *atomic.Int64, rounds int,
+) error {
 	var ns, hash, ratio []float64
 	var before, after runtime.MemStats
 	allocations := uint64(0)
@@ -160,7 +165,7 @@ func (b *bench) verify(ctx context.Context, v *verify.Verifier, tokens []client.
 		ns, hash, ratio = append(ns, a), append(hash, h), append(ratio, a/h)
 	}
 	if n := asked.Load() - already; n > 0 {
-		return fmt.Errorf("the verifier asked the gate %d times about what it knew", n)
+		return fmt.Errorf("the verifier asked the gate %d times about tokens in its memory", n)
 	}
 	f := figure{row: rowVerifier, value: fmt.Sprintf("%.0f ns", median(ns)), limit: fmt.Sprintf("%.0f ns", median(hash)), judged: median(ratio),
 		note: fmt.Sprintf("%.4f allocations each, with those of following the node", float64(allocations)/float64(rounds*checksEach))}

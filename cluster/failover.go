@@ -14,14 +14,14 @@ import (
 	"github.com/exeunt/exeunt/internal/demo"
 )
 
-// staleness is what nodes run with unless they are told otherwise.
+// staleness is the nodes' default.
 var staleness = config.Default().MaxStaleness
 
-// cutOff is for how long nothing reaches the standbys before the primary is
-// lost. What it acknowledges on its own in that time is gone.
+// cutOff is how long the standbys receive nothing before the primary is lost. What it
+// acknowledges without them in that time is lost.
 const cutOff = 300 * time.Millisecond
 
-// survive loses the primary under load and tells what became of it.
+// survive loses the primary under load and reports the outcome.
 func (c *cluster) survive(ctx context.Context, primary *member, person demo.Account) (held bool, err error) {
 	fmt.Println("\nLosing the primary under load:")
 	l := &load{person: person, bound: staleness}
@@ -57,7 +57,8 @@ func (c *cluster) survive(ctx context.Context, primary *member, person demo.Acco
 		back, err = c.servers.lose(primary, c.silent)
 		lost = time.Now()
 		loseRest()
-		return fmt.Sprintf("%d sign-outs in %v, then nothing reaches the standbys for %v, then %s", before, half, cutOff, fault), err
+		return fmt.Sprintf("%d sign-outs in %v, then the standbys receive nothing for %v, then %s",
+			before, half, cutOff, fault), err
 	}); err != nil {
 		return false, err
 	}
@@ -117,13 +118,14 @@ func (c *cluster) takenOver(ctx context.Context, l *load, old *member, lost time
 		promoted.Sub(lost).Round(100*time.Millisecond), time.Since(lost).Round(100*time.Millisecond)), err
 }
 
-// report says what the load met.
+// report prints the outcome of the load.
 func (c *cluster) report(l *load, until time.Time) {
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
-	fmt.Printf("    nobody could sign out for %v, nor sign in for %v, at the longest\n", round(longestWait(l.from, l.signOuts, until)), round(longestWait(l.from, l.signIns, until)))
+	fmt.Printf("    nobody could sign out for %v, nor sign in for %v, at the longest\n",
+		round(longestWait(l.from, l.signOuts, until)), round(longestWait(l.from, l.signIns, until)))
 	for k := range l.nodes {
-		fmt.Printf("    node %d accepted nobody for %v at the longest (%d of its %d checks answered 503: it could not know)\n",
-			k+1, round(longestWait(l.from, l.usable[k], until)), l.cannotNow[k], l.cannotNow[k]+len(l.usable[k]))
+		fmt.Printf("    node %d accepted nobody for %v at the longest (%d of its %d checks answered 503: indeterminate)\n",
+			k+1, round(longestWait(l.from, l.usable[k], until)), l.indeterminate[k], l.indeterminate[k]+len(l.usable[k]))
 	}
 	late := "no node accepted a session after its sign-out was acknowledged"
 	if l.late > 0 {
@@ -142,7 +144,7 @@ func (c *cluster) verify(ctx context.Context, l *load) (v verdict, err error) {
 	for _, t := range l.trials {
 		o := outcome{session: t.session, told: t.told, recorded: recorded[t.session]}
 		for _, node := range l.nodes {
-			o.answers = append(o.answers, settled(ctx, node, t.token))
+			o.answers = append(o.answers, resolved(ctx, node, t.token))
 		}
 		outcomes = append(outcomes, o)
 	}
@@ -156,8 +158,8 @@ func (c *cluster) verify(ctx context.Context, l *load) (v verdict, err error) {
 	return v, ctx.Err()
 }
 
-// settled is a node's answer to a token once it can tell.
-func settled(ctx context.Context, node *client.Client, token client.Secret) (a answer) {
+// resolved returns a node's answer to a token, as soon as it is not indeterminate.
+func resolved(ctx context.Context, node *client.Client, token client.Secret) (a answer) {
 	_ = await(10*time.Second, func() error {
 		_, err := node.Check(ctx, token, false)
 		switch {
@@ -173,7 +175,7 @@ func settled(ctx context.Context, node *client.Client, token client.Secret) (a a
 	return a
 }
 
-// recorded are the ends that stand in the primary's database, with their reasons.
+// recorded returns the endings in the primary's database, with their reasons.
 func (c *cluster) recorded(ctx context.Context) (map[exeunt.SessionID]exeunt.Reason, error) {
 	primary, err := c.servers.primary()
 	if err != nil {
@@ -209,7 +211,7 @@ func (c *cluster) ends(ctx context.Context, m *member) (map[exeunt.SessionID]exe
 	return out, rows.Err()
 }
 
-// comeBack brings the lost machine back and waits until all servers say the same.
+// comeBack restarts the lost machine and waits until all servers have the same data.
 func (c *cluster) comeBack(ctx context.Context, back func() error) (string, error) {
 	if err := back(); err != nil {
 		return "", err

@@ -25,8 +25,7 @@ import (
 	"github.com/exeunt/exeunt/examples/chirp"
 )
 
-// front is what people and apps speak to: a load balancer with a certificate,
-// and the nodes behind it.
+// front is a load balancer with a certificate, and the nodes behind it.
 type front struct {
 	dir, program string // exeunt's
 	exeunt       string // address, as browsers have it
@@ -182,11 +181,10 @@ func (f *front) serveChirp(port int) (end func(), err error) {
 	}, nil
 }
 
-// balanced is the API by way of the load balancer.
+// balanced returns the API of the load balancer.
 func (f *front) balanced() (*client.Client, error) { return client.New(f.exeunt, client.Options{}) }
 
-// direct is the API of each node alone, past the load balancer, which is who
-// terminates TLS.
+// direct returns the API of each node, without the load balancer and its TLS.
 func (f *front) direct() (apis []*client.Client, err error) {
 	for _, node := range f.nodes {
 		transport := client.NewTransport()

@@ -21,12 +21,12 @@ const (
 type answer uint8
 
 const (
-	cannotTell answer = iota
+	indeterminate answer = iota
 	accepts
 	refuses
 )
 
-// outcome is all that is known of a session when everything is over.
+// outcome is the end result of a session.
 type outcome struct {
 	session  exeunt.SessionID
 	told     told
@@ -42,17 +42,16 @@ type verdict struct {
 	wrong              []string // whatever else must not be
 }
 
-// judge compares what was told with what is. Lost is a sign-out that was
-// acknowledged and that any node, or the database, does not know of. One whose
-// outcome is unknown may be either, but the same everywhere; and nobody is
-// signed out who did not ask.
+// judge compares what clients were told with the nodes and the database. A sign-out is
+// lost if it was acknowledged, and a node or the database does not have it. If its outcome
+// is unknown, all must agree on one. Nobody who did not ask may be signed out.
 func judge(outcomes []outcome) (v verdict) {
 	for _, o := range outcomes {
 		ended := o.recorded != ""
 		wrong := func(format string, args ...any) {
 			v.wrong = append(v.wrong, fmt.Sprintf("%v %s", o.session, fmt.Sprintf(format, args...)))
 		}
-		if slices.Contains(o.answers, cannotTell) || len(o.answers) == 0 {
+		if slices.Contains(o.answers, indeterminate) || len(o.answers) == 0 {
 			wrong("is one that a node cannot tell of")
 		}
 		switch o.told {
@@ -88,7 +87,7 @@ func judge(outcomes []outcome) (v verdict) {
 	return v
 }
 
-// held reports whether nothing was lost, and there was something to lose.
+// held reports whether there were sign-outs and none was lost.
 func (v verdict) held() bool { return v.done > 0 && v.lost == 0 && len(v.wrong) == 0 }
 
 // longestWait is the longest time between two of the moments, from and to

@@ -21,7 +21,7 @@ func TestJudge(t *testing.T) {
 		"done, and a node accepts it":      {outcome{told: done, answers: one(accepts), recorded: out}, verdict{done: 1, lost: 1}, ""},
 		"done, and not recorded":           {outcome{told: done, answers: all(refuses)}, verdict{done: 1, lost: 1}, ""},
 		"done, and forgotten everywhere":   {outcome{told: done, answers: all(accepts)}, verdict{done: 1, lost: 1}, ""},
-		"done, and a node cannot tell":     {outcome{told: done, answers: one(cannotTell), recorded: out}, verdict{done: 1}, "cannot tell"},
+		"done, and a node cannot tell":     {outcome{told: done, answers: one(indeterminate), recorded: out}, verdict{done: 1}, "cannot tell"},
 		"done, and no node was asked":      {outcome{told: done, recorded: out}, verdict{done: 1}, "cannot tell"},
 		"done, by another reason":          {outcome{told: done, answers: all(refuses), recorded: exeunt.ReasonIdle}, verdict{done: 1}, "another reason"},
 		"unknown, and took place":          {outcome{told: unknown, answers: all(refuses), recorded: out}, verdict{unknown: 1, tookPlace: 1}, ""},

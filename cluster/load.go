@@ -22,8 +22,8 @@ type trial struct {
 	at      time.Time // of the acknowledgement
 }
 
-// load signs in and out by way of the load balancer, and meanwhile asks each
-// node about sessions that live and about sessions that have ended.
+// load signs in and out through the load balancer, and meanwhile checks live and ended
+// sessions on each node.
 type load struct {
 	balanced *client.Client
 	nodes    []*client.Client
@@ -35,17 +35,17 @@ type load struct {
 
 	lasting []*trial // that nobody signs out
 
-	mu        sync.Mutex
-	trials    []*trial
-	ended     []*trial // acknowledged ones
-	signIns   []time.Time
-	signOuts  []time.Time
-	notNow    int           // sign-outs that were answered otherwise
-	late      time.Duration // how long after an acknowledgement a node still accepted
-	tooLate   []string
-	confused  []string      // live sessions that were called ended
-	usable    [][]time.Time // by node: when a live session was accepted
-	cannotNow []int         // by node: checks that were answered "cannot be known"
+	mu            sync.Mutex
+	trials        []*trial
+	ended         []*trial // acknowledged ones
+	signIns       []time.Time
+	signOuts      []time.Time
+	notNow        int           // sign-outs that were answered otherwise
+	late          time.Duration // how long after an acknowledgement a node still accepted
+	tooLate       []string
+	confused      []string      // live sessions that were called ended
+	usable        [][]time.Time // by node: when a live session was accepted
+	indeterminate []int         // by node: checks that were answered "cannot be known"
 }
 
 const (
@@ -53,15 +53,14 @@ const (
 	lasting   = 12  // sessions that nobody signs out
 	enders    = 6
 	beginners = 2
-	// What a person does until they try again, and how often a worker of the load
-	// does something.
+	// How long a person waits before they try again, and a worker between two actions.
 	pace = 120 * time.Millisecond
 )
 
 // fill signs in, so that there is enough to sign out.
 func (l *load) fill(ctx context.Context) error {
 	l.stock = make(chan *trial, 10*stocked)
-	l.usable, l.cannotNow = make([][]time.Time, len(l.nodes)), make([]int, len(l.nodes))
+	l.usable, l.indeterminate = make([][]time.Time, len(l.nodes)), make([]int, len(l.nodes))
 	var wg sync.WaitGroup
 	var failed atomic.Pointer[error]
 	var n atomic.Int64
@@ -104,7 +103,7 @@ func (l *load) signIn(ctx context.Context) error {
 	return nil
 }
 
-// run goes on until ctx is done; who is signing out then is let finish.
+// run goes on until ctx is done, and until sign-outs that have begun are finished.
 func (l *load) run(ctx context.Context) {
 	l.from = time.Now()
 	calls, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
@@ -138,8 +137,8 @@ func (l *load) run(ctx context.Context) {
 	wg.Wait()
 }
 
-// signOut signs out, if need be until that is acknowledged. Who does not try
-// again is left with an outcome that is unknown.
+// signOut signs out, and may try again until that is acknowledged. Without another try
+// the outcome can stay unknown.
 func (l *load) signOut(ctx, calls context.Context, t *trial, again bool) {
 	for {
 		l.mu.Lock()
@@ -171,11 +170,11 @@ func (l *load) look(ctx context.Context, k int) {
 	case errors.Is(err, client.ErrSignedOut):
 		l.confused = append(l.confused, fmt.Sprintf("node %d called a live session ended: %v", k+1, err))
 	default:
-		l.cannotNow[k]++
+		l.indeterminate[k]++
 	}
 	var t *trial
 	if len(l.ended) > 0 {
-		// The last ones are those that a node may not know of yet.
+		// A node may not have applied the last ones yet.
 		t = l.ended[max(0, len(l.ended)-1-rand.N(30))]
 	}
 	l.mu.Unlock()
@@ -195,7 +194,7 @@ func (l *load) look(ctx context.Context, k int) {
 	}
 }
 
-// since is how many sign-outs were acknowledged after a moment.
+// since returns how many sign-outs were acknowledged after a moment.
 func (l *load) since(m time.Time) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -52,7 +52,7 @@ const limit = 3 * time.Minute
 
 func run(o options) (err error) {
 	if os.Getuid() == 0 {
-		return errors.New("PostgreSQL does not run as root; script/cluster starts this as another user")
+		return errors.New("PostgreSQL does not run as root: use script/cluster, which starts this as another user")
 	}
 	if err := adoptOrphans(); err != nil {
 		return err
@@ -87,7 +87,7 @@ func run(o options) (err error) {
 		<-ctx.Done()
 	}
 	if !held {
-		return errors.New("not everything held")
+		return errors.New("not all promises held")
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (c *cluster) stop() error {
 	signal(syscall.SIGTERM, descendants(me)...)
 	ended := await(5*time.Second, func() error {
 		if left := descendants(me); len(left) > 0 {
-			return fmt.Errorf("%d processes go on", len(left))
+			return fmt.Errorf("%d processes are still running", len(left))
 		}
 		return nil
 	})
@@ -155,7 +155,7 @@ func step(ctx context.Context, what string, do func() (string, error)) error {
 	return nil
 }
 
-// play starts everything, shows that it works, and breaks it.
+// play starts everything, plays the tour and loses the primary.
 func (c *cluster) play(ctx context.Context) (held bool, err error) {
 	var primary *member
 	replication := "synchronous replication"

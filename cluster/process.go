@@ -23,8 +23,7 @@ func adoptOrphans() error {
 	if err := errors.Join(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0)); err != nil {
 		return err
 	}
-	// Somebody must notice their ends, or Patroni waits for a server that has
-	// ended long ago.
+	// They must be reaped, or Patroni waits for a server that has exited.
 	ends := make(chan os.Signal, 1)
 	ossignal.Notify(ends, syscall.SIGCHLD)
 	go func() {
@@ -79,7 +78,7 @@ func (p *process) await(limit time.Duration, ready func() error) error {
 	})
 }
 
-// final is an error that waiting does not mend.
+// final is an error after which waiting is useless.
 type final struct{ error }
 
 func await(limit time.Duration, ready func() error) error {
@@ -89,7 +88,7 @@ func await(limit time.Duration, ready func() error) error {
 			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("waited %v in vain: %w", limit, err)
+			return fmt.Errorf("waited %v: %w", limit, err)
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// servers are PostgreSQL servers that Patroni keeps, each as on a machine of its
-// own, and the etcd in which they agree on who is the primary.
+// servers are PostgreSQL servers run by Patroni, each as on a machine of its own, and the
+// etcd in which they agree on the primary.
 type servers struct {
 	asynchronous bool
 	password     string
@@ -27,7 +27,7 @@ type servers struct {
 	members      []*member
 }
 
-// member is a machine with one server and the Patroni that keeps it.
+// member is a machine with one server and its Patroni.
 type member struct {
 	name       string
 	port, rest int
@@ -35,8 +35,8 @@ type member struct {
 	patroni    *process
 }
 
-// lifetime is for how long Patroni's word in etcd stands that a primary is there:
-// the greater part of an outage. Newer Patronis take nothing shorter.
+// lifetime is how long Patroni's lease in etcd on being the primary is valid, which is
+// the greater part of an outage. Newer Patronis accept nothing shorter.
 const lifetime = 20 * time.Second
 
 func startEtcd(dir string, port, peer int) error {
@@ -120,7 +120,7 @@ func (s *servers) start(m *member) (err error) {
 func serverPrograms() (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if len(found) == 0 {
-		return "", errors.New("there is no PostgreSQL server here; script/cluster installs Debian's")
+		return "", errors.New("PostgreSQL is not installed: script/cluster installs Debian's")
 	}
 	version := func(path string) int {
 		n, _ := strconv.Atoi(strings.Split(path, "/")[4])
@@ -217,9 +217,9 @@ func (m *member) pids() []int {
 	return pids
 }
 
-// lose takes a machine away: at once, or so that it falls silent, with its
-// connections open and its server in the belief that it is the primary. The
-// function it returns brings the machine back.
+// lose stops a machine: it dies, or falls silent with its connections open and a server
+// that still acts as the primary when it wakes up. The function that it returns restarts
+// the machine.
 func (s *servers) lose(m *member, silent bool) (back func() error, err error) {
 	pids := m.pids()
 	if silent {
@@ -230,9 +230,9 @@ func (s *servers) lose(m *member, silent bool) (back func() error, err error) {
 	return func() error { return s.start(m) }, gone(pids...)
 }
 
-// holdUp stops what the standbys receive with. What the function it returns lets
-// go on does so without what has arrived meanwhile, as if the network had been
-// broken: the end of a primary that is lost then never reaches a standby.
+// holdUp stops the standbys' receivers. The function that it returns restarts them
+// without what has arrived meanwhile, as after a broken network: what a lost primary sent
+// last never reaches a standby.
 func (s *servers) holdUp(ctx context.Context, primary *member) (loseIt func(), err error) {
 	var pids []int
 	for _, m := range s.members {

@@ -36,7 +36,7 @@ func TestKillUnderLoad(t *testing.T) {
 		for _, p := range people {
 			p.arrive(t, c.at.Exeunt)
 		}
-		each(people, func(p *person) { p.settle(t, restart == restarts) })
+		each(people, func(p *person) { p.compare(t, restart == restarts) })
 		if t.Failed() || restart == restarts {
 			c.kill(t)
 			break
@@ -145,9 +145,9 @@ func (p *person) usable(t *testing.T, token string) (bool, error) {
 // sample is how many that ended before the last restart are looked at again.
 const sample = 30
 
-// settle compares what the program says after a restart with what it had
+// compare compares what the program says after a restart with what it had
 // acknowledged before: of all that ended long ago a sample, at last all.
-func (p *person) settle(t *testing.T, all bool) {
+func (p *person) compare(t *testing.T, all bool) {
 	look := p.fresh
 	for token := range p.dead { // in no order
 		if !all && len(look) >= len(p.fresh)+sample {

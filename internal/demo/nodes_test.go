@@ -24,7 +24,7 @@ func TestTourOnThreeNodes(t *testing.T) {
 	t.Log(out.String())
 	// Another demo must not be played on top of it.
 	opt.Data = t.TempDir()
-	if _, _, err := Start(t.Context(), opt); err == nil || !strings.Contains(err.Error(), "name one that is") {
+	if _, _, err := Start(t.Context(), opt); err == nil || !strings.Contains(err.Error(), "the database must be empty") {
 		t.Errorf("got %v", err)
 	}
 }

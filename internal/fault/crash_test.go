@@ -26,7 +26,8 @@ func under(t testing.TB, calls string, n int, p ...string) []string {
 		t.Fatal("strace is missing, which makes the disk fail: install Debian's package strace (script/test does)")
 	}
 	if out, err := exec.Command("strace", "-qq", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
-		t.Fatalf("strace may not trace here, so the disk cannot be made to fail; allow ptrace (kernel.yama.ptrace_scope below 2, and in a container the capability SYS_PTRACE): %v\n%s", err, out)
+		t.Fatalf("strace may not trace here, so the disk cannot be made to fail: allow ptrace "+
+			"(kernel.yama.ptrace_scope below 2, and in a container the capability SYS_PTRACE): %v\n%s", err, out)
 	}
 	return append([]string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
 		"-e", fmt.Sprintf("inject=%s:error=EIO:when=%d+", calls, n)}, p...)
@@ -57,7 +58,7 @@ func strike(t *testing.T, faults func(server *testpg.Server, nodes []*node, l *l
 	}
 	cancel()
 	wait()
-	count := l.settle("pgx", url)
+	count := l.compare("pgx", url)
 	if count[done] == 0 || count[unknown]+count[refused] == 0 || l.checked.Load() == 0 {
 		t.Errorf("that shows nothing: %v", count)
 	}
@@ -228,7 +229,7 @@ func TestAFileWhoseDiskFails(t *testing.T) {
 		}
 	}
 	n.stop()
-	count := l.settle("sqlite", file)
+	count := l.compare("sqlite", file)
 	if failures == 0 || count[done] == 0 || count[unknown]+count[refused] == 0 {
 		t.Errorf("that shows nothing: %d failures, %v", failures, count)
 	}

@@ -213,9 +213,9 @@ func (l *ledger) old() *entry {
 	return l.ended[rand.IntN(last+1)]
 }
 
-// settle compares what was told with what is recorded, and returns how many were
+// compare compares what was told with what is recorded, and returns how many were
 // told what.
-func (l *ledger) settle(driver, source string) map[told]int {
+func (l *ledger) compare(driver, source string) map[told]int {
 	l.t.Helper()
 	recorded := recordedEnds(l.t, driver, source)
 	count := map[told]int{}

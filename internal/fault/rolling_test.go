@@ -189,7 +189,7 @@ func TestARollingRestart(t *testing.T) {
 	l.enough(rounds(500, 50))
 	lift()
 	wait()
-	count := l.settle("pgx", url)
+	count := l.compare("pgx", url)
 	compareStreams(t, h.Node, streams)
 	cancel()
 	reading.Wait()
@@ -224,7 +224,9 @@ func compareStreams(t *testing.T, h *testnode.Node, streams []*stream) {
 		}
 		for _, got := range s.told {
 			e := log[got.Seq-1]
-			want := client.LogEvent{Seq: e.Seq, At: got.At, Kind: client.EventKind(e.Kind), Scope: string(e.Scope), Account: e.Account.String(), Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: got.Digest,
+			want := client.LogEvent{
+				Seq: e.Seq, At: got.At, Kind: client.EventKind(e.Kind), Scope: string(e.Scope), Account: e.Account.String(),
+				Session: e.Session.String(), AppSession: e.AppSession.String(), Generation: e.Generation, Digest: got.Digest,
 				Client: string(e.Client)}
 			if got != want || !got.At.Equal(e.At) {
 				t.Fatalf("stream %d was told %+v where the log has %+v", i+1, got, e)

@@ -143,7 +143,7 @@ func TestSoak(t *testing.T) {
 	for _, n := range s.nodes {
 		n.ready()
 	}
-	count := s.ledger.settle("pgx", url)
+	count := s.ledger.compare("pgx", url)
 	// A sample of everything, and all of the last minute, is asked everywhere.
 	asked := 0
 	for i, e := range s.ledger.ended {
@@ -201,7 +201,8 @@ func (s *soak) watch(ctx context.Context, begun time.Time) (series []figures) {
 			for _, n := range s.faults {
 				made += n
 			}
-			s.t.Logf("%6.0fs  %4.0f/s %s  %d faults, the last: %s  %d wrong", time.Since(begun).Seconds(), float64(now-before)/report.Seconds(), line, made, last, s.ledger.wrong.Load())
+			s.t.Logf("%6.0fs  %4.0f/s %s  %d faults, the last: %s  %d wrong", time.Since(begun).Seconds(),
+				float64(now-before)/report.Seconds(), line, made, last, s.ledger.wrong.Load())
 			before = now
 		case <-ctx.Done():
 			return series

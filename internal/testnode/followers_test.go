@@ -39,7 +39,7 @@ type record struct {
 	jumps    []string       // where it did not go on from where it was
 }
 
-// asked settles what became of what the follower was given before: it asks for
+// asked resolves whether events that the follower was given were applied: it asks for
 // the events from the last one on that it has applied.
 func (r *record) asked(seq int64) {
 	r.mu.Lock()
@@ -270,7 +270,8 @@ func TestFollowersMissNothing(t *testing.T) {
 	if len(ended) < *endings || cut == 0 || looked.Load() == 0 {
 		t.Errorf("%d sessions were ended, %d connections cut, and followers were asked %d times: that shows nothing", len(ended), cut, looked.Load())
 	}
-	t.Logf("%d sessions ended in %v (%.0f/s) while %d connections were cut; %d events; %d alive to the end", len(ended), took.Round(time.Millisecond), float64(len(ended))/took.Seconds(), cut, head, len(alive))
+	t.Logf("%d sessions ended in %v (%.0f/s) while %d connections were cut; %d events; %d alive to the end",
+		len(ended), took.Round(time.Millisecond), float64(len(ended))/took.Seconds(), cut, head, len(alive))
 }
 
 // wholeLog reads the log's table, and fails if it has a hole.

@@ -30,7 +30,7 @@ type (
 const (
 	usable reply = iota
 	ended
-	cannotKnow
+	indeterminate
 	done    // the end is recorded
 	refused // nothing was changed
 )
@@ -114,7 +114,7 @@ func (h *history) check(client, i, k int, n *testnode.Node, token exeunt.Token, 
 	call := h.now()
 	state := n.Check(context.Background(), token).State
 	back := h.now()
-	out := cannotKnow
+	out := indeterminate
 	switch state {
 	case live.Usable:
 		out = usable
@@ -126,7 +126,8 @@ func (h *history) check(client, i, k int, n *testnode.Node, token exeunt.Token, 
 
 // end signs out until it is told an outcome.
 func (h *history) end(t *testing.T, client, i int, n *testnode.Node, s exeunt.Session) {
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}
+	target := exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}
+	rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut}
 	for {
 		call := h.now()
 		_, err := n.End(context.Background(), testnode.PersonIn(s), rev)
@@ -219,7 +220,7 @@ func run(t *testing.T, cluster []*testnode.Node, fault func()) {
 	for _, op := range h.ops {
 		told[op.Output.(reply)]++
 	}
-	t.Logf("%d usable, %d ended, %d could not know; %d ends recorded or unknown, %d refused", told[usable], told[ended], told[cannotKnow], told[done], told[refused])
+	t.Logf("%d usable, %d ended, %d indeterminate; %d ends recorded or unknown, %d refused", told[usable], told[ended], told[indeterminate], told[done], told[refused])
 	for _, part := range session.Partition(h.ops) {
 		if got := porcupine.CheckOperationsTimeout(session, part, time.Minute); got != porcupine.Ok {
 			t.Errorf("a history is %s:", got)

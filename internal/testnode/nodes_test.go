@@ -207,7 +207,9 @@ func TestNodesThatWriteAtOnce(t *testing.T) {
 }
 
 func endIt(t *testing.T, n *testnode.Node, s exeunt.Session) {
-	_, err := n.End(context.Background(), testnode.PersonIn(s), exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut})
+	target := exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}
+	rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut}
+	_, err := n.End(context.Background(), testnode.PersonIn(s), rev)
 	if err != nil {
 		t.Error(err)
 	}

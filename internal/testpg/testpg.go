@@ -1,15 +1,14 @@
-// Package testpg runs a real PostgreSQL server for tests: Debian's package, in
-// a temporary folder, under a user that is not root, on a free port of
-// loopback. One server serves a whole test binary, each test a database of its
-// own.
+// Package testpg runs a real PostgreSQL server for tests: Debian's package, in a
+// temporary folder, under a user that is not root, on a free loopback port. The tests of
+// a binary share one server, and each has a database of its own.
 //
-// It owns the server's life and its faults (stopping, starting, freezing it).
-// It is imported by tests only.
+// It owns starting and stopping the server, and its faults. It is imported by tests only.
 package testpg
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -76,7 +75,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// New is Start for a test, which the server ends with.
+// New starts a server that is closed at the end of the test.
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s, err := Start(settings...)
@@ -87,23 +86,24 @@ func New(t testing.TB, settings ...string) *Server {
 	return s
 }
 
-// Start makes a new server and waits until it answers. Extra settings are
-// lines of postgresql.conf.
+// Start creates a server and waits until it answers. Extra settings are lines of
+// postgresql.conf.
 func Start(settings ...string) (*Server, error) {
 	return prepare(func(s *Server) error {
-		return s.run("initdb", "--pgdata", s.data(), "--username", "exeunt", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+		return s.run("initdb", "--pgdata", s.data(), "--username", "exeunt", "--auth", "trust",
+			"--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
 	}, append([]string{
 		"listen_addresses = '127.0.0.1'", "unix_socket_directories = ''", "max_connections = 400", "shared_buffers = 64MB",
 		"log_min_messages = warning",
 	}, settings...))
 }
 
-// Standby makes a server that follows this one, and makes this one's commits
-// wait for it.
+// Standby creates a server that follows this one, whose commits then wait for it.
 func (s *Server) Standby(t testing.TB) *Server {
 	t.Helper()
 	standby, err := prepare(func(n *Server) error {
-		return n.run("pg_basebackup", "--pgdata", n.data(), "--dbname", s.URL("postgres"), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+		return n.run("pg_basebackup", "--pgdata", n.data(), "--dbname", s.URL("postgres"),
+			"--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func (s *Server) Promote(t testing.TB) {
 	s.Exec(t, "postgres", `SELECT pg_reload_conf()`)
 }
 
-// await waits until a question is answered with true.
+// await waits until a query returns true.
 func (s *Server) await(t testing.TB, q string) {
 	t.Helper()
 	c, err := pgx.Connect(t.Context(), s.URL("postgres"))
@@ -193,7 +193,7 @@ func (s *Server) gone(err error) error {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// log is what the server has said.
+// log is the server's log.
 type log struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -205,15 +205,15 @@ func (l *log) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
-// Log returns what the server has said so far.
+// Log returns the server's log.
 func (s *Server) Log() string {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	return s.log.buf.String()
 }
 
-// UpUnder is Up with the server run by another program, as one that makes its
-// disk fail.
+// UpUnder is Up with the server run by another program, such as one that makes its disk
+// fail.
 func (s *Server) UpUnder(command ...string) error {
 	s.under = command
 	defer func() { s.under = nil }()
@@ -222,8 +222,8 @@ func (s *Server) UpUnder(command ...string) error {
 
 // Up starts the server and waits until it answers.
 func (s *Server) Up() error {
-	// The shell ends the server when the tests are gone, however they went: its
-	// standard input closes then.
+	// The shell stops the server when its standard input closes, also if the tests are
+	// killed.
 	args := append(slices.Clone(s.under), filepath.Join(s.bin, "postgres"), "-D", s.data())
 	s.process = exec.Command("/bin/sh", append([]string{"-c", `exec 3<&0; "$@" 3<&- </dev/null & pid=$!
 		(cat <&3; kill -INT $pid) >/dev/null 2>&1 & exec 3<&-; wait $pid`, "sh"}, args...)...)
@@ -257,7 +257,7 @@ func (s *Server) Up() error {
 	}
 }
 
-// Pid is the postmaster's, to be sent signals.
+// Pid returns the postmaster's process ID.
 func (s *Server) Pid() (int, error) {
 	b, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
 	if err != nil {
@@ -267,8 +267,8 @@ func (s *Server) Pid() (int, error) {
 	return strconv.Atoi(strings.TrimSpace(first))
 }
 
-// Signal sends a signal to the postmaster and waits for its end when it is one
-// that ends it: SIGINT stops in order, SIGQUIT at once, as a crash does.
+// Signal sends a signal to the postmaster and, if the signal ends it, waits for that:
+// SIGINT is a fast shutdown, SIGQUIT an immediate one, like a crash.
 func (s *Server) Signal(sig syscall.Signal) error {
 	pid, err := s.Pid()
 	if err != nil {
@@ -283,8 +283,8 @@ func (s *Server) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// Freeze stops every process of the server where it stands: its connections stay
-// open and nothing answers. The function it returns lets them go on.
+// Freeze suspends every process of the server: its connections stay open and nothing
+// answers. The function that it returns resumes them.
 func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	t.Helper()
 	thaw, err := s.Pause()
@@ -295,7 +295,7 @@ func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	return thaw
 }
 
-// Pause is Freeze for what is no test.
+// Pause is Freeze for programs that are not tests.
 func (s *Server) Pause() (resume func(), err error) {
 	pids, err := s.pids()
 	if err != nil {
@@ -371,8 +371,8 @@ func (s *Server) Kill(t testing.TB) {
 	<-s.exited
 }
 
-// NewDatabase makes an empty database and returns its URL. It stays until the
-// server goes.
+// NewDatabase creates an empty database and returns its URL. It lasts as long as the
+// server.
 func (s *Server) NewDatabase(t testing.TB) string {
 	t.Helper()
 	name := "test" + strconv.FormatInt(s.made.Add(1), 10)
@@ -393,18 +393,21 @@ func (s *Server) Exec(t testing.TB, database, q string) {
 	}
 }
 
-// Copy copies a database's rows with pg_dump, and returns what puts them back in
-// the place of those that are there then, all at once.
+// Copy copies a database's rows with pg_dump, and returns a function that restores them
+// in one transaction.
 func (s *Server) Copy(t testing.TB, database string) (putBack func()) {
 	t.Helper()
 	file := filepath.Join(s.dir, fmt.Sprintf("%s.%d.sql", database, s.made.Add(1)))
 	if err := s.run("pg_dump", "--data-only", "--file", file, s.URL(database)); err != nil {
 		t.Fatal(err)
 	}
-	const empty = `DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'); END $$`
+	const empty = `DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ')
+		FROM pg_tables WHERE schemaname = 'public'); END $$`
 	return func() {
 		t.Helper()
-		if err := s.run("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set", "ON_ERROR_STOP=1", "--command", empty, "--file", file, s.URL(database)); err != nil {
+		err := s.run("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set", "ON_ERROR_STOP=1",
+			"--command", empty, "--file", file, s.URL(database))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -437,7 +440,7 @@ func (s *Server) run(name string, args ...string) error {
 func binaries() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if err != nil || len(found) == 0 {
-		return "", fmt.Errorf("there is no PostgreSQL server here; install Debian's package postgresql (script/test does)")
+		return "", errors.New("PostgreSQL is not installed: install Debian's package postgresql, as script/test does")
 	}
 	version := func(p string) int {
 		n, _ := strconv.Atoi(strings.Split(p, "/")[4])
