@@ -70,10 +70,10 @@ type Node struct {
 
 	certificate *tls.Certificate // nil unless TLS is ours
 
-	tending  context.CancelFunc
-	tended   sync.WaitGroup
-	draining chan struct{} // closed when shutdown begins: long answers end
-	drain    sync.Once
+	stopBackground context.CancelFunc
+	background     sync.WaitGroup
+	draining       chan struct{} // closed when shutdown begins: long answers end
+	drain          sync.Once
 }
 
 // New opens the data folder, brings the database up to date and starts to tend
@@ -114,7 +114,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if n.peers.Trusted, err = n.Config.Proxies(); err != nil {
 		return err
 	}
-	taken, err := n.openCore(ctx, opt)
+	loaded, err := n.openCore(ctx, opt)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	// whoever names another's by mistake must not shorten its sessions. What a
 	// file's only node has saved under this policy, it had tightened before. In a
 	// database, others may have started sessions by another.
-	if !taken || n.follower != nil {
+	if !loaded || n.follower != nil {
 		if err := n.Store.Tighten(ctx, n.Config.SessionPolicy()); err != nil {
 			return fmt.Errorf("apply the policy to existing sessions: %w", err)
 		}
@@ -145,15 +145,15 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := n.openSurfaces(); err != nil {
 		return err
 	}
-	tend, cancel := context.WithCancel(context.Background())
-	n.tending = cancel
-	n.tended.Go(func() { n.Authority.Run(tend) })
-	n.tended.Go(func() { n.OAuth.Run(tend) })
-	n.tended.Go(func() { n.rotateKeys(tend) })
-	n.tended.Go(func() { n.keepSnapshotFile(tend) })
-	n.tended.Go(pages.PrepareLabels) // which no start should wait for
+	running, cancel := context.WithCancel(context.Background())
+	n.stopBackground = cancel
+	n.background.Go(func() { n.Authority.Run(running) })
+	n.background.Go(func() { n.OAuth.Run(running) })
+	n.background.Go(func() { n.rotateKeys(running) })
+	n.background.Go(func() { n.saveSnapshotFileRegularly(running) })
+	n.background.Go(pages.PrepareLabels) // which no start should wait for
 	if n.follower != nil {
-		n.tended.Go(func() { n.follower.Run(tend) })
+		n.background.Go(func() { n.follower.Run(running) })
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 // crash may have come between a commit and its being applied; memory starts
 // from the log's head, empty or with what the last run left, brought up to that
 // head by the log. It reports whether it took what the last run left.
-func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error) {
+func (n *Node) openCore(ctx context.Context, opt Options) (loaded bool, err error) {
 	url := string(n.Config.Database)
 	if url == "" {
 		url = store.SQLiteURL(filepath.Join(n.Config.Data, store.DatabaseFile))
@@ -188,12 +188,12 @@ func (n *Node) openCore(ctx context.Context, opt Options) (taken bool, err error
 	}
 	n.feed.Begin(head)
 	n.Live = index
-	taken = n.loadSnapshotFile(ctx, index, head)
+	loaded = n.loadSnapshotFile(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
 		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(),
 		Retention: store.Retention(n.Config.Retention), Now: n.now, Log: n.log,
 	})
-	return taken, nil
+	return loaded, nil
 }
 
 // openClients reads the registered clients, and takes over those of the
@@ -295,10 +295,10 @@ func (n *Node) masterKey() (keys.Master, error) {
 // after a New that failed, and more than once.
 func (n *Node) Close() error {
 	n.drain.Do(func() { close(n.draining) })
-	if n.tending != nil {
-		n.tending()
-		n.tended.Wait()
-		n.tending = nil
+	if n.stopBackground != nil {
+		n.stopBackground()
+		n.background.Wait()
+		n.stopBackground = nil
 	}
 	var errs []error
 	if n.Store != nil {

@@ -22,18 +22,18 @@ type Copied = store.Copied
 // node uses the file. Unless it is for a trial no node will start on the file
 // afterwards.
 func Copy(ctx context.Context, from, to string, trial bool, told func(Copied)) error {
-	return alone(from, func() error {
+	return whileUnused(from, func() error {
 		return store.Copy(ctx, store.Copying{From: from, To: to, Trial: trial, Now: time.Now(), Log: slog.Default(), Told: told})
 	})
 }
 
 // TakeBack lets nodes start again on a file that was copied.
 func TakeBack(ctx context.Context, from string) error {
-	return alone(from, func() error { return store.TakeBack(ctx, from) })
+	return whileUnused(from, func() error { return store.TakeBack(ctx, from) })
 }
 
 // alone works on a file while no node does.
-func alone(file string, work func() error) error {
+func whileUnused(file string, work func() error) error {
 	path, ok := store.SQLitePath(file)
 	if !ok {
 		return errors.New("--from must be sqlite:PATH, the file in a node's data folder")

@@ -51,7 +51,7 @@ func (n *Node) saveSnapshotFile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.Live.Save(&steadyFile{File: f}, func(int64) ([]byte, error) { return n.bind(ctx) })
+	err = n.Live.Save(&syncingFile{File: f}, func(int64) ([]byte, error) { return n.bind(ctx) })
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(path+".new", path)
@@ -89,12 +89,12 @@ func (n *Node) installation(ctx context.Context) (names []string, err error) {
 }
 
 // steadyFile is a file that is on the disk step by step.
-type steadyFile struct {
+type syncingFile struct {
 	*os.File
 	unsynced int
 }
 
-func (f *steadyFile) Write(b []byte) (int, error) {
+func (f *syncingFile) Write(b []byte) (int, error) {
 	n, err := f.File.Write(b)
 	if f.unsynced += n; err == nil && f.unsynced >= syncStep {
 		f.unsynced, err = 0, f.Sync()
@@ -111,7 +111,7 @@ func syncFolder(path string) error {
 }
 
 // keepSnapshotFile leaves the file from time to time, if sessions came or ended.
-func (n *Node) keepSnapshotFile(ctx context.Context) {
+func (n *Node) saveSnapshotFileRegularly(ctx context.Context) {
 	t := time.NewTicker(snapshotEvery)
 	defer t.Stop()
 	for saved := n.Live.Changes(); ; {
@@ -135,7 +135,7 @@ func (n *Node) keepSnapshotFile(ctx context.Context) {
 // loadSnapshotFile fills the memory, which has begun at the log's head, from the file that the last run left, and
 // applies what has happened since. It reports whether it could. A file that cannot be used is removed, so that it does
 // not seem to be usable later: what makes it unusable may pass.
-func (n *Node) loadSnapshotFile(ctx context.Context, index *live.Index, head int64) (taken bool) {
+func (n *Node) loadSnapshotFile(ctx context.Context, index *live.Index, head int64) (loaded bool) {
 	path := filepath.Join(n.Config.Data, snapshotFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -144,7 +144,7 @@ func (n *Node) loadSnapshotFile(ctx context.Context, index *live.Index, head int
 	var since store.LogRange
 	if err == nil {
 		defer f.Close()
-		since, err = n.take(ctx, index, f, head)
+		since, err = n.loadFrom(ctx, index, f, head)
 	}
 	if err != nil {
 		index.Reset(head)
@@ -163,13 +163,13 @@ func (n *Node) loadSnapshotFile(ctx context.Context, index *live.Index, head int
 
 // take fills the memory from the file, and returns the log range that it was brought up to date with: from the file's
 // own event on, which must still be there to show that there is no gap.
-func (n *Node) take(ctx context.Context, index *live.Index, f *os.File, head int64) (since store.LogRange, err error) {
+func (n *Node) loadFrom(ctx context.Context, index *live.Index, f *os.File, head int64) (since store.LogRange, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return since, err
 	}
 	err = index.Load(f, info.Size(), func(m live.Mark) (err error) {
-		if err = n.goesWith(ctx, m, head); err == nil && head > 0 {
+		if err = n.checkBinding(ctx, m, head); err == nil && head > 0 {
 			since, err = n.Store.LogRange(ctx, max(m.Seq-1, 0), head)
 		}
 		return err
@@ -181,7 +181,7 @@ func (n *Node) take(ctx context.Context, index *live.Index, f *os.File, head int
 }
 
 // goesWith says what is in the way of using a file, if anything is.
-func (n *Node) goesWith(ctx context.Context, mark live.Mark, head int64) error {
+func (n *Node) checkBinding(ctx context.Context, mark live.Mark, head int64) error {
 	var was binding
 	if err := json.Unmarshal(mark.Caller, &was); err != nil {
 		return err

@@ -208,9 +208,9 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 		"a damaged file":              {func(_ *config.Config, file []byte) []byte { file[len(file)/2] ^= 1; return file }, "damaged"},
 		"a file that was cut":         {func(_ *config.Config, file []byte) []byte { return file[:len(file)-1] }, "cut short"},
 		"an empty file":               {func(*config.Config, []byte) []byte { return nil }, "cut short"},
-		"another version":             {func(_ *config.Config, file []byte) []byte { file[12]++; return file }, "knows only"},
+		"another version":             {func(_ *config.Config, file []byte) []byte { file[12]++; return file }, "reads only version"},
 		"one of another installation": {func(*config.Config, []byte) []byte { return foreign }, "another installation"},
-		"something else altogether":   {func(*config.Config, []byte) []byte { return bytes.Repeat([]byte("SQLite format 3"), 20) }, "no such file"},
+		"something else altogether":   {func(*config.Config, []byte) []byte { return bytes.Repeat([]byte("SQLite format 3"), 20) }, "not a snapshot file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start(t, c).stop()
@@ -381,7 +381,7 @@ func TestTheLastEventReplayedIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		index := live.New(head, live.Options{})
-		since, err := r.take(t.Context(), index, f, head)
+		since, err := r.loadFrom(t.Context(), index, f, head)
 		if err := errors.Join(err, f.Close()); err != nil || since.Last.Seq != head || index.Applied() != head {
 			t.Errorf("the last one is %+v, applied %d, %v, want number %d", since.Last, index.Applied(), err, head)
 		}

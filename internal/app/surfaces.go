@@ -25,12 +25,12 @@ import (
 //	the rest     pages and their scripts' addresses, with the browser's pair of
 //	             cookies, behind the same-origin protection
 func (n *Node) openSurfaces() error {
-	faces, err := ui.New()
+	templates, err := ui.New()
 	if err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
 	page := pages.New(pages.Deps{
-		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser, Peers: n.peers, UI: faces,
+		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser, Peers: n.peers, UI: templates,
 		Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
@@ -54,12 +54,12 @@ func (n *Node) openSurfaces() error {
 	}
 	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), home, named))))
 
-	door := gate.New(n.Authority, n.OAuth.Registry)
+	gateHandler := gate.New(n.Authority, n.OAuth.Registry)
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The gate comes first: every request of every app passes here.
 		switch r.URL.Path {
 		case "/gate":
-			door.ServeHTTP(w, r)
+			gateHandler.ServeHTTP(w, r)
 		case "/livez":
 			n.livez(w, r)
 		case "/readyz":
@@ -80,25 +80,25 @@ func (n *Node) Handler() http.Handler { return n.handler }
 
 // livez says whether this process is of any use; if not, restart it.
 func (n *Node) livez(w http.ResponseWriter, _ *http.Request) {
-	plain(w, !n.Store.Failed(), "alive", "the database can no longer be relied on; restart")
+	writeStatus(w, !n.Store.Failed(), "alive", "the database can no longer be relied on; restart")
 }
 
 // readyz says whether requests may be sent here.
 func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-n.draining:
-		plain(w, false, "", "stopping")
+		writeStatus(w, false, "", "stopping")
 		return
 	default:
 	}
 	if !n.Authority.Fresh() {
-		plain(w, false, "", "the database has not confirmed a heartbeat lately; what is in memory is not believed")
+		writeStatus(w, false, "", "the database has not confirmed a heartbeat lately; what is in memory is not believed")
 		return
 	}
-	plain(w, n.Store.Ping(r.Context()) == nil, "ready", "the database does not answer")
+	writeStatus(w, n.Store.Ping(r.Context()) == nil, "ready", "the database does not answer")
 }
 
-func plain(w http.ResponseWriter, ok bool, yes, no string) {
+func writeStatus(w http.ResponseWriter, ok bool, yes, no string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	web.NoStore(w)

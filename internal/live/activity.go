@@ -7,30 +7,28 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Overdue delivers sessions whose time a check found to have run out. When
-// nobody reads, notices are dropped: the sweep finds the session, see Late.
+// Overdue delivers sessions that a check found to have timed out. When nobody reads, they are dropped: maintenance
+// finds them by Late.
 func (x *Index) Overdue() <-chan exeunt.Overdue { return x.overdue }
 
-// markLate refuses a session from now on until the store has ruled: activity
-// that arrives afterwards must not revive it.
-func (x *Index) markLate(c *core, r ref, state uint64, o exeunt.Overdue) {
+// markLate refuses a session until the store has decided: activity that arrives afterwards must not revive it.
+func (x *Index) markLate(c *core, r ref, state uint64, a *Answer, reason exeunt.Reason) {
 	e, m := c.at(r)
 	if !e.change(state, flagLate, 0) {
 		return
 	}
 	m.late.set(uint32(r&localMask) % pageLen)
 	select {
-	case x.overdue <- o:
+	case x.overdue <- exeunt.Overdue{Account: a.Account, Session: a.Session, Reason: reason}:
 	default:
 	}
 }
 
-// Late returns the sessions that checks found to have run out and that the
-// store has not ruled on yet.
+// Late returns the sessions that checks found to have timed out and that the store has not decided on yet.
 func (x *Index) Late(now time.Time) []exeunt.Overdue {
 	var out []exeunt.Overdue
 	x.marked(func(m *marks) *bitmap { return &m.late }, all, func(a Answer, s standing) {
-		if s.state&flagLate == 0 || s.state&flagEnded != 0 || s.mark&(cohortEnded|cohortPassed) != 0 {
+		if s.state&flagLate == 0 || s.state&flagEnded != 0 || s.mark&(cohortEnded|cohortSuperseded) != 0 {
 			return
 		}
 		reason := exeunt.ReasonIdle
@@ -42,15 +40,18 @@ func (x *Index) Late(now time.Time) []exeunt.Overdue {
 	return out
 }
 
-// marked calls f for the entries with a mark that pick picks. It takes the lock
-// for a shard at a time, and looks at 64 entries at once.
-func (x *Index) marked(which func(*marks) *bitmap, pick func(*core, ref, *entry, *marks) bool, f func(Answer, standing)) {
+// picker chooses entries.
+type picker func(*core, ref, *entry, *marks) bool
+
+// marked calls f for the marked entries that pick chooses. It takes the lock for one shard at a time, and looks at 64
+// entries at once.
+func (x *Index) marked(which func(*marks) *bitmap, pick picker, f func(Answer, standing)) {
 	for shard := range uint32(shardCount) {
 		x.markedIn(shard, which, pick, f)
 	}
 }
 
-func (x *Index) markedIn(shard uint32, which func(*marks) *bitmap, pick func(*core, ref, *entry, *marks) bool, f func(Answer, standing)) {
+func (x *Index) markedIn(shard uint32, which func(*marks) *bitmap, pick picker, f func(Answer, standing)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
@@ -75,8 +76,7 @@ func (x *Index) markedIn(shard uint32, which func(*marks) *bitmap, pick func(*co
 
 func all(*core, ref, *entry, *marks) bool { return true }
 
-// StillGood lifts the mark of a session that the store found not to have run
-// out after all, because it knew of later activity.
+// StillGood clears the late mark of a session that has not timed out, because the store knew of later activity.
 func (x *Index) StillGood(id exeunt.SessionID, seen time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -92,8 +92,8 @@ func (x *Index) StillGood(id exeunt.SessionID, seen time.Time) {
 	m.late.clear(uint32(r&localMask) % pageLen)
 }
 
-// Touch notes activity at now on the session of the answer, and on its app
-// session. It is a store into memory; the store learns of it in batches, see Due.
+// Touch records activity at now on the session of the answer, and on its app session. It only writes to memory; the
+// store learns of it in batches, see Due.
 func (x *Index) Touch(a Answer, now time.Time) {
 	c := x.core.Load()
 	if a.ref == 0 || a.State != Usable || a.epoch != c.epoch {
@@ -101,14 +101,14 @@ func (x *Index) Touch(a Answer, now time.Time) {
 	}
 	ms := now.UnixMilli()
 	e := c.entry(a.ref)
-	place := e.place.Load()
+	owner := e.owner.Load()
 	if !x.touch(c, a.ref, a.state, ms, a.idle) && e.state.Load()>>turnShift != a.state>>turnShift {
-		return // the slot has gone to another
+		return // the slot was reused for another session
 	}
 	if a.state&flagApp == 0 {
 		return
 	}
-	parent := ref(place)
+	parent := ref(owner)
 	p := c.entry(parent)
 	if p == nil {
 		return
@@ -124,7 +124,7 @@ func (x *Index) touch(c *core, r ref, state uint64, ms, idle int64) bool {
 	if !ok {
 		return false
 	}
-	// After the store into the entry: Flushed looks at them the other way round.
+	// The marks are set after the entry; MarkSaved reads in the opposite order, so that no activity is missed.
 	i, q := uint32(r&localMask)%pageLen, quantum(idle)
 	if (ms-before >= q || ms < x.saved.Load()-q) && !m.due.has(i) {
 		m.due.set(i)
@@ -132,7 +132,7 @@ func (x *Index) touch(c *core, r ref, state uint64, ms, idle int64) bool {
 	if !m.dirty.has(i) {
 		m.dirty.set(i)
 	}
-	if x.opt.SharedActivity && before+idle-ms < hurry(idle) {
+	if x.opt.SharedActivity && before+idle-ms < urgentWithin(idle) {
 		select {
 		case x.urgent <- struct{}{}:
 		default:
@@ -141,7 +141,7 @@ func (x *Index) touch(c *core, r ref, state uint64, ms, idle int64) bool {
 	return true
 }
 
-// SeenAt returns the last activity known here of a session, if it is known.
+// SeenAt returns the last activity of a session, if the session is in memory.
 func (x *Index) SeenAt(id exeunt.SessionID) (time.Time, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -10,36 +10,36 @@ import (
 type State uint8
 
 const (
-	// Absent: not known here; only the store can tell.
+	// Absent: not in memory; the store must be asked.
 	Absent State = iota
 	// Usable: signed in.
 	Usable
-	// Ended: was ended, by whatever cause.
+	// Ended: ended, whatever the cause.
 	Ended
-	// TimedOut: its time has run out; the end is being recorded.
+	// TimedOut: past its idle or absolute timeout; the end is being recorded.
 	TimedOut
-	// SeemsIdle: unused for too long as far as is known here, but the store may
-	// have heard of later activity from elsewhere: it must be asked.
+	// SeemsIdle: past its idle timeout as far as this node knows; the store must
+	// be asked, because it may know of later activity on another node.
 	SeemsIdle
 	// NoSuch: the store has no such token.
 	NoSuch
-	// WrongUse: the token is no credential for what it was presented for.
+	// WrongUse: this kind of token is not valid for what it was presented for.
 	WrongUse
-	// Incomplete: half of a browser's credential. It may not be acted on; whose
-	// session it is the answer says.
+	// Incomplete: half of a browser's credential. It may not be acted on; the
+	// answer says whose session it is.
 	Incomplete
 	// Indeterminate: neither memory nor the store could tell, or an ending is in
-	// doubt. Refuse, and say that this is not the same as being signed out.
+	// doubt. The token is refused, but must not be called signed out.
 	Indeterminate
 )
 
-// String names the state for logs and tests.
 func (s State) String() string {
-	return [...]string{"absent", "usable", "ended", "timed out", "seems idle", "no such", "wrong use", "incomplete", "indeterminate"}[s]
+	return [...]string{
+		"absent", "usable", "ended", "timed out", "seems idle", "no such", "wrong use", "incomplete", "indeterminate",
+	}[s]
 }
 
-// Answer is what a check returns: a verdict and, when the token is known, what
-// it stands for.
+// Answer is what a check returns: a verdict and, when the token is in memory, its session.
 type Answer struct {
 	State   State
 	Account exeunt.AccountID
@@ -53,13 +53,12 @@ type Answer struct {
 	generation, idle        int64
 	profile                 int64
 
-	// Where it was found, for Touch.
+	// For Touch: where the entry is, and its state when it was read.
 	epoch int64
 	ref   ref
 	state uint64
 }
 
-// Usable reports whether the token may be acted on.
 func (a Answer) Usable() bool { return a.State == Usable }
 
 // AskedAt is the moment that the answer is about.
@@ -74,12 +73,11 @@ func (a Answer) ExpiresAt() time.Time { return time.UnixMilli(a.expires) }
 // IdleAt is when the session ends if it stays unused.
 func (a Answer) IdleAt() time.Time { return time.UnixMilli(a.idleAt) }
 
-// ProfileVersion is the version of the account's profile, which rises when it
-// is changed. 0 when the token is unknown.
+// ProfileVersion is the version of the account's profile, which rises with each change. It is 0 when the token is not
+// in memory.
 func (a Answer) ProfileVersion() int64 { return a.profile }
 
-// Generation is the account's generation that the session was born in or
-// re-stamped with.
+// Generation is the account's generation that the session started in or was moved to.
 func (a Answer) Generation() int64 { return a.generation }
 
 // Idle is how long the session may stay unused.

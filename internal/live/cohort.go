@@ -2,23 +2,21 @@ package live
 
 import "sync/atomic"
 
-// cohort is the sessions of one account that share a generation. Ending them
-// all is setting one flag, however many they are. Whoever is kept moves to the
-// account's next cohort before the flag is set.
+// cohort is the sessions of one account that share a generation. One flag ends them all. A kept session moves to the
+// account's next cohort before that flag is set.
 type cohort struct {
 	id0, id1 atomic.Uint64 // the account
-	// The upper half is the generation, the lower one how many sessions; of a
-	// free cohort the lower half is the next free one.
+	// The upper half is the generation, the lower half the number of sessions, or
+	// in a free cohort the next free one.
 	birth atomic.Uint64
-	mark  atomic.Uint64 // the upper half is the profile's version, the lower one flags
+	mark  atomic.Uint64 // the upper half is the profile's version, the lower half flags
 }
 
 const (
 	cohortEnded uint64 = 1 << iota
-	// The account has a newer generation than this cohort's, but which of its
-	// sessions was kept is not known here: the store must be asked.
-	cohortPassed
-	// A revocation of this account has an unknown outcome, see PutInDoubt.
+	// The account has a newer generation. Only the store can tell which sessions of this cohort were kept.
+	cohortSuperseded
+	// A revocation of this account is in doubt, see PutInDoubt.
 	cohortInDoubt
 	cohortFree
 )
@@ -35,7 +33,7 @@ func (c *cohort) generation() int64 { return int64(c.birth.Load() >> 32) }
 
 func (c *cohort) profile() int64 { return int64(c.mark.Load() >> 32) }
 
-// Called with Index.mu held, as all that follows.
+// flag and all functions below are called with Index.mu held.
 func (c *cohort) flag(set, clear uint64) { c.mark.Store(c.mark.Load()&^clear | set) }
 
 func (c *cohort) setProfile(version int64) {
@@ -44,8 +42,8 @@ func (c *cohort) setProfile(version int64) {
 	}
 }
 
-// cohort returns nil for a number that was never given out: a reader may hold
-// one that was torn from an entry as it changed hands, and finds out later.
+// cohort returns nil for a number that was never used: a reader may get one from an entry that is being reused, and
+// notices that later.
 func (c *core) cohort(n uint32) *cohort {
 	pages := *c.cohorts.Load()
 	if n == 0 || int(n/cohortPage) >= len(pages) {
@@ -61,8 +59,7 @@ func (c *core) current(account words) uint32 {
 	})
 }
 
-// newCohort makes the account's next cohort its current one. The old one, if
-// there is any, is left for the caller to end.
+// newCohort makes the account's next cohort its current one. The caller ends the old one, if there is one.
 func (c *core) newCohort(account words, generation int64, flags uint64) uint32 {
 	version := int64(0)
 	if old := c.current(account); old != 0 {
@@ -94,39 +91,37 @@ func (c *core) newCohort(account words, generation int64, flags uint64) uint32 {
 func (c *core) nameCohort(n uint32, account words) {
 	t := c.accounts[account.segment()]
 	if t.crowded() {
-		t = t.anew(func(n uint32) uint32 { return c.cohort(n).account().home() })
+		t = t.rebuilt(func(n uint32) uint32 { return c.cohort(n).account().home() })
 		c.accounts[account.segment()] = t
 	}
 	t.add(account.home(), t.slotOf(account, n))
 }
 
-// retire takes the account's name from a cohort.
+// retire removes a cohort from the table of current ones.
 func (c *core) retire(n uint32) {
 	account := c.cohort(n).account()
 	c.accounts[account.segment()].remove(account.home(), n)
 }
 
-// endCohort ends a current cohort, and with it all sessions that are in it.
+// endCohort ends a current cohort with all its sessions.
 func (c *core) endCohort(n uint32, how uint64) {
 	c.retire(n)
 	c.finish(n, how)
 }
 
-// finish ends a cohort that is not the current one any more.
+// finish ends a cohort that is no longer current.
 func (c *core) finish(n uint32, how uint64) {
 	co := c.cohort(n)
 	co.flag(how, 0)
 	c.stale += int(co.birth.Load() & lowHalf)
 }
 
-// join and leave count the sessions of a cohort; the last one out frees it.
-func (c *core) join(n uint32) {
-	c.cohort(n).birth.Add(1)
-}
+// join and leave count the sessions of a cohort; it is freed when the last one leaves.
+func (c *core) join(n uint32) { c.cohort(n).birth.Add(1) }
 
 func (c *core) leave(n uint32) {
 	co := c.cohort(n)
-	if over := co.mark.Load()&(cohortEnded|cohortPassed) != 0; over {
+	if over := co.mark.Load()&(cohortEnded|cohortSuperseded) != 0; over {
 		c.stale--
 	}
 	if co.birth.Add(^uint64(0))&lowHalf > 0 {
@@ -138,7 +133,7 @@ func (c *core) leave(n uint32) {
 	c.release(n)
 }
 
-// release has a cohort used again, but not before a save has ended that may have written entries which name it.
+// release frees a cohort. While the table is being saved it waits, because entries already written may refer to it.
 func (c *core) release(n uint32) {
 	co := c.cohort(n)
 	co.mark.Store(cohortFree)

@@ -7,7 +7,7 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// ref names an entry: its shard, and its place there from 1. 0 names none.
+// ref is a reference to an entry: its shard, and its number there from 1. 0 is none.
 type ref uint32
 
 const (
@@ -17,14 +17,12 @@ const (
 	pageLen    = 256
 )
 
-// core is the table: all that Reset throws away at once. It is changed with
-// Index.mu held and read without.
+// core is the table, which Reset replaces as a whole. It is changed with Index.mu held and read without.
 type core struct {
 	epoch  int64
 	shards [shardCount]shard
-	// reused counts how often what had been freed was about to be used anew.
-	// Whoever read without the lock and finds it changed afterwards may have
-	// read of two sessions, and reads again.
+	// reused rises before a freed entry or cohort is used again. A reader that finds it changed may have read parts of
+	// two sessions, and reads again.
 	reused atomic.Uint64
 
 	cohorts     atomic.Pointer[[]*[cohortPage]cohort]
@@ -32,26 +30,26 @@ type core struct {
 	freeCohort  uint32
 
 	ids      [shardCount]*table // of sessions and app sessions
-	accounts [shardCount]*table // their current cohorts
+	accounts [shardCount]*table // to their current cohorts
 
 	limits  atomic.Pointer[[]limits] // by number, as entries have them
 	clients atomic.Pointer[[]exeunt.ClientID]
 
-	youngest map[ref]ref // of a session: the last of its app sessions
+	youngest map[ref]ref // from a session to the last of its app sessions
 	siblings map[ref]siblings
 
 	count int   // entries in use
 	ended []ref // ended one by one since the last Forget
-	stale int   // entries in cohorts that have ended or were passed
-	hand  ref   // how far eviction has come
+	stale int   // entries in cohorts that ended or were superseded
+	hand  ref   // where eviction goes on
 
-	// While the table is being saved, cohorts that nobody is in wait here: see Save.
+	// Empty cohorts wait here while the table is being saved, see Save.
 	saving   bool
 	released []uint32
 }
 
-// limits are what a kind of session may be used for. They come from the
-// policy, so that there are few; an entry has their number.
+// limits are a kind of session and its timeouts. There are few, because they come from the policy; an entry has their
+// number.
 type limits struct {
 	Kind           exeunt.SessionKind
 	Idle, Absolute int64 // milliseconds
@@ -72,8 +70,7 @@ func newCore(epoch int64) *core {
 	return c
 }
 
-// at returns an entry and its page's marks, or nil for a reference that was
-// never given out, see cohort.
+// at returns an entry and its page's marks, or nil for a reference that was never used, see cohort.
 func (c *core) at(r ref) (*entry, *marks) {
 	local := uint32(r & localMask)
 	v := c.shards[r>>localBits%shardCount].view.Load()
@@ -88,7 +85,7 @@ func (c *core) entry(r ref) *entry {
 	return e
 }
 
-// find is what every check begins with.
+// find returns the entry of a token. Every check begins here.
 func (c *core) find(k *key) (ref, *entry) {
 	v := c.shards[k.shard].view.Load()
 	for i := startOf(k.home, len(v.slots)); ; i++ {
@@ -103,12 +100,11 @@ func (c *core) find(k *key) (ref, *entry) {
 			continue
 		}
 		if co := c.cohort(uint32(slot >> localBits & hintMask)); co != nil {
-			co.mark.Load() // so that it is on its way while the entry is
+			co.mark.Load() // to fetch it from memory together with the entry
 		}
 		local := uint32(slot & localMask)
 		if int(local/pageLen) >= len(v.entries) {
-			// Views share their slots: this one was filled after the view was
-			// read, and after the view with its entry had come.
+			// Views share their slots: this slot was filled after v was read, and belongs to a newer view.
 			return c.find(k)
 		}
 		if e := &v.entries[local/pageLen][local%pageLen]; e.is(k) {
@@ -129,12 +125,12 @@ func (c *core) byID(id words) (ref, *entry) {
 }
 
 // add gives an entry to a token. It returns 0 when the shard is full.
-func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uint64, belongs uint32) ref {
-	hint := belongs
+func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uint64, owner uint32) ref {
+	hint := owner
 	if kind&flagApp != 0 {
-		hint = uint32(c.entry(ref(belongs)).place.Load())
+		hint = uint32(c.entry(ref(owner)).owner.Load())
 	}
-	r := c.fill(k, id, number, seen, issued, kind, belongs, hint)
+	r := c.fill(k, id, number, seen, issued, kind, owner, hint)
 	if r == 0 {
 		return 0
 	}
@@ -145,8 +141,8 @@ func (c *core) add(k *key, id words, number uint16, seen, issued int64, kind uin
 	return r
 }
 
-// fill does as much of add as is the shard's own: the token finds the entry, its ID does not.
-func (c *core) fill(k *key, id words, number uint16, seen, issued int64, kind uint64, belongs, hint uint32) ref {
+// fill is the part of add that concerns the shard: the entry can be found by its token, not yet by its ID.
+func (c *core) fill(k *key, id words, number uint16, seen, issued int64, kind uint64, owner, hint uint32) ref {
 	s := &c.shards[k.shard]
 	local := s.free
 	if local == 0 {
@@ -166,12 +162,12 @@ func (c *core) fill(k *key, id words, number uint16, seen, issued int64, kind ui
 		m.late.clear(local % pageLen)
 	}
 	seconds, milli := issuedParts(issued)
-	// Not read before it is written: of memory that is new to the process, that would cost two page faults.
+	// The entry is written before it is read: reading new memory first would cost a second page fault.
 	e.key0.Store(k.key0)
 	e.key1.Store(k.key1 | uint64(number)<<key1Bits)
 	e.id0.Store(id.a)
 	e.id1.Store(id.b)
-	e.place.Store(seconds<<32 | uint64(belongs))
+	e.owner.Store(seconds<<32 | uint64(owner))
 	turn := e.state.Load()>>turnShift + 1
 	e.state.Store(turn<<turnShift | kind | milli<<issuedMilli | clampSeen(seen))
 	s.put(k.home, slotOf(local, hint, k.tag))
@@ -182,23 +178,23 @@ func (c *core) fill(k *key, id words, number uint16, seen, issued int64, kind ui
 func (c *core) nameID(r ref, id words) {
 	t := c.ids[id.segment()]
 	if t.crowded() {
-		t = t.anew(func(r uint32) uint32 { return c.entry(ref(r)).id().home() })
+		t = t.rebuilt(func(r uint32) uint32 { return c.entry(ref(r)).id().home() })
 		c.ids[id.segment()] = t
 	}
 	t.add(id.home(), t.slotOf(id, uint32(r)))
 }
 
-// drop frees an entry, and with a session its app sessions.
+// drop frees an entry, and the app sessions of a session.
 func (c *core) drop(r ref) {
 	e, m := c.at(r)
-	belongs := uint32(e.place.Load())
+	owner := uint32(e.owner.Load())
 	if e.state.Load()&flagApp != 0 {
-		c.disown(ref(belongs), r)
+		c.disown(ref(owner), r)
 	} else {
 		for child := c.youngest[r]; child != 0; child = c.youngest[r] {
 			c.drop(child)
 		}
-		c.leave(belongs)
+		c.leave(owner)
 	}
 	local := uint32(r & localMask)
 	s := &c.shards[r>>localBits]
@@ -213,7 +209,7 @@ func (c *core) drop(r ref) {
 	c.count--
 }
 
-// adopt and disown keep the list of a session's app sessions.
+// adopt and disown maintain the list of a session's app sessions.
 func (c *core) adopt(parent, child ref) {
 	older := c.youngest[parent]
 	c.siblings[child] = siblings{older: older}
@@ -239,19 +235,18 @@ func (c *core) disown(parent, child ref) {
 	}
 }
 
-// number returns the number of a value, which it gets when it is new. There is
-// none when 65,536 others have been seen.
+// number returns the number of a value, and numbers a new one. It fails when 65,536 values have numbers.
 func number[T comparable](list *atomic.Pointer[[]T], v T) (uint16, bool) {
-	known := *list.Load()
-	if i := slices.Index(known, v); i >= 0 {
+	values := *list.Load()
+	if i := slices.Index(values, v); i >= 0 {
 		return uint16(i), true
 	}
-	if len(known) > 1<<16-1 {
+	if len(values) > 1<<16-1 {
 		return 0, false
 	}
-	known = append(slices.Clip(known), v)
-	list.Store(&known)
-	return uint16(len(known) - 1), true
+	values = append(slices.Clip(values), v)
+	list.Store(&values)
+	return uint16(len(values) - 1), true
 }
 
 // each calls f for the entries of a shard that are in use.

@@ -7,26 +7,24 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// entry is a session or an app session in 48 bytes without a pointer, so that
-// the garbage collector passes over millions of them. All of it is read and
-// written atomically, because checks read while it is changed.
+// entry is a session or an app session in 48 bytes without a pointer, so that the garbage collector skips millions of
+// them. Every word is read and written atomically, because checks read while it is changed.
 type entry struct {
-	// The token: see key. A free entry keeps in key0 the next free one.
+	// The token, see key. In a free entry, key0 is the next free one.
 	key0 atomic.Uint64
-	// The lower 48 bits are the token's, the upper 16 the number of the
+	// The lower 48 bits are of the token, the upper 16 are the number of the
 	// session's limits or of the app session's client.
 	key1     atomic.Uint64
 	id0, id1 atomic.Uint64
 	state    atomic.Uint64
-	// The upper half is when it was issued, in seconds; the lower one the
-	// session's cohort, or the app session's parent.
-	place atomic.Uint64
+	// The upper half is the time of issue in seconds, the lower half a session's
+	// cohort or an app session's parent.
+	owner atomic.Uint64
 }
 
-// The state's parts: the last activity in milliseconds since 1970, the
-// milliseconds of the time of issue, and flags. The uppermost bits count how
-// often the slot was given to another session, so that a note of activity that
-// comes late finds that it is not meant.
+// The parts of the state: the last activity in milliseconds since 1970, the milliseconds of the time of issue, and
+// flags. The highest bits count how often the entry was reused, so that late activity is not recorded on another
+// session.
 const (
 	seenBits           = 44
 	seenMask    uint64 = 1<<seenBits - 1
@@ -34,8 +32,8 @@ const (
 	milliMask   uint64 = 1<<10 - 1
 
 	flagEnded  uint64 = 1 << 54
-	flagLate   uint64 = 1 << 55 // its time had run out; only the store may say otherwise
-	flagUnsure uint64 = 1 << 56 // its activity is from a file: the store may know of later
+	flagLate   uint64 = 1 << 55 // a check found it timed out; only the store may say otherwise
+	flagUnsure uint64 = 1 << 56 // loaded from a file: the store may know of later activity
 	flagApp    uint64 = 1 << 57
 	flagFree   uint64 = 1 << 58
 
@@ -47,10 +45,9 @@ const (
 	key1Mask uint64 = 1<<key1Bits - 1
 )
 
-// key is what is kept of a token's hash: 128 of its 256 bits. Whoever wants to
-// pass for one of the sessions needs a text whose SHA-256 agrees in those, a
-// second preimage, at 2^128 tries for one session. Of the 128, 8 choose the
-// shard, 8 stand in the slot's tag alone, and 112 in the entry.
+// key is the 128 of the 256 bits of a token's hash that are stored. To forge the token of one session, an attacker
+// needs a second preimage of these bits: 2^128 tries. 8 of them choose the shard, 8 are only in the slot's tag, and 112
+// are in the entry.
 type key struct {
 	shard, home, tag uint32
 	key0, key1       uint64
@@ -61,12 +58,13 @@ func keyOf(h *exeunt.TokenHash) key {
 }
 
 func keyFrom(h words) key {
-	k := key{shard: uint32(h.a) % shardCount, tag: uint32(h.b >> (64 - tagBits)), key0: h.a>>8 | h.b>>48<<56, key1: h.b & key1Mask}
+	k := key{shard: uint32(h.a) % shardCount, tag: uint32(h.b >> (64 - tagBits))}
+	k.key0, k.key1 = h.a>>8|h.b>>48<<56, h.b&key1Mask
 	k.home = homeOf(k.key0)
 	return k
 }
 
-// hash undoes keyFrom, for an entry that a slot of the shard names with the tag.
+// hash undoes keyFrom, with the shard and the tag of the slot that refers to the entry.
 func (e *entry) hash(shard, tag uint32) words {
 	key0 := e.key0.Load()
 	return words{key0<<8 | uint64(shard), uint64(tag)>>tagInKey<<56 | key0>>56<<48 | e.key1.Load()&key1Mask}
@@ -83,8 +81,7 @@ func (e *entry) has(id words) bool { return e.id0.Load() == id.a && e.id1.Load()
 
 func (e *entry) id() words { return words{e.id0.Load(), e.id1.Load()} }
 
-// change sets and clears flags, unless the slot has gone to another session
-// since the given state was read.
+// change sets and clears flags, unless the entry was reused since the given state was read.
 func (e *entry) change(of, set, clear uint64) bool {
 	for {
 		old := e.state.Load()
@@ -101,8 +98,7 @@ func (e *entry) change(of, set, clear uint64) bool {
 	}
 }
 
-// raise moves the last activity forward, under the same condition, and reports
-// whether it did, and from when.
+// raise moves the last activity forward under the same condition. It reports whether it did, and the activity before.
 func (e *entry) raise(of uint64, seen int64) (before int64, ok bool) {
 	to := clampSeen(seen)
 	for {
@@ -118,15 +114,15 @@ func (e *entry) raise(of uint64, seen int64) (before int64, ok bool) {
 
 func clampSeen(ms int64) uint64 { return uint64(min(max(ms, 0), int64(seenMask))) }
 
-// issuedParts splits a time of issue over place and state. Before 1970 and
-// after 2106 it is the nearest that can be written.
+// issuedParts splits a time of issue between owner and state. A time before 1970 or after 2106 becomes the nearest one
+// that fits.
 func issuedParts(ms int64) (seconds, milli uint64) {
 	ms = min(max(ms, 0), (1<<32-1)*1000)
 	return uint64(ms / 1000), uint64(ms % 1000)
 }
 
-func issuedOf(place, state uint64) int64 {
-	return int64(place>>32)*1000 + int64(state>>issuedMilli&milliMask)
+func issuedOf(owner, state uint64) int64 {
+	return int64(owner>>32)*1000 + int64(state>>issuedMilli&milliMask)
 }
 
 // words is an ID as two words.

@@ -2,22 +2,20 @@ package live
 
 import "sync/atomic"
 
-// Forget drops entries that can never be usable again. Their tokens are
-// afterwards answered from the store. Sessions that ended together are looked
-// for only when they have become a good part of the whole, as all entries must
-// be looked at for that.
+// Forget drops entries that can never be usable again; the store then answers for their tokens. It looks for sessions
+// that ended together only when they are more than one in staleShare of all, because it must scan all entries for them.
 func (x *Index) Forget() {
 	for x.forgetEnded() {
 	}
-	if !x.worthSweeping() {
+	if !x.manyStale() {
 		return
 	}
 	for shard := range uint32(shardCount) {
-		x.sweep(shard)
+		x.forgetStale(shard)
 	}
 }
 
-// forgetStep bounds how long a writer waits for Forget.
+// forgetStep is how many entries Forget drops at a time, so that other writers do not wait long.
 const forgetStep = 512
 
 func (x *Index) forgetEnded() (more bool) {
@@ -26,7 +24,7 @@ func (x *Index) forgetEnded() (more bool) {
 	c := x.core.Load()
 	step := c.ended[max(0, len(c.ended)-forgetStep):]
 	for _, r := range step {
-		// Its session may have taken it along already.
+		// An app session may have been dropped with its session.
 		if state := c.entry(r).state.Load(); state&flagFree == 0 && state&flagEnded != 0 {
 			c.drop(r)
 		}
@@ -38,18 +36,17 @@ func (x *Index) forgetEnded() (more bool) {
 	return len(c.ended) > 0
 }
 
-// staleShare is which part of the entries may be of sessions that ended
-// together.
+// One in staleShare entries may be of sessions that ended together.
 const staleShare = 32
 
-func (x *Index) worthSweeping() bool {
+func (x *Index) manyStale() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
 	return c.stale*staleShare > c.count
 }
 
-func (x *Index) sweep(shard uint32) {
+func (x *Index) forgetStale(shard uint32) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
@@ -57,20 +54,19 @@ func (x *Index) sweep(shard uint32) {
 		if e.state.Load()&flagApp != 0 {
 			return
 		}
-		// Of those that have ended, every snapshot tells; a session whose cohort
-		// was passed may be the one that was kept.
-		switch mark := c.cohort(uint32(e.place.Load())).mark.Load(); {
+		// An ended session is recorded as ended in every snapshot; one of a
+		// superseded cohort may have been kept.
+		switch mark := c.cohort(uint32(e.owner.Load())).mark.Load(); {
 		case mark&cohortEnded != 0:
 			c.drop(r)
-		case mark&cohortPassed != 0 && !c.owes(r, m):
+		case mark&cohortSuperseded != 0 && !c.hasUnsaved(r, m):
 			x.drop(c, r)
 		}
 	})
 }
 
-// owes reports whether the store is owed activity of a session or of one of
-// its app sessions.
-func (c *core) owes(r ref, m *marks) bool {
+// hasUnsaved reports whether a session or one of its app sessions has unsaved activity.
+func (c *core) hasUnsaved(r ref, m *marks) bool {
 	if m.dirty.has(uint32(r&localMask) % pageLen) {
 		return true
 	}
@@ -82,19 +78,16 @@ func (c *core) owes(r ref, m *marks) bool {
 	return false
 }
 
-// evictPatience is how many entries one insertion looks at to find one to
-// evict; when all of them are needed, the limit is passed for now.
-const evictPatience = 1024
+// evictTries is how many entries an insertion tries to evict. When none of them can be, the table exceeds its limit.
+const evictTries = 1024
 
-// makeRoom evicts entries that nobody has asked for since it last came by, so
-// that a session and an app session fit under the limit. Evicting one forgets
-// nothing that the store does not know. What is about to come stays if it is
-// there already.
+// makeRoom evicts entries that were not used since the last round, so that a session and an app session fit under the
+// limit. It evicts nothing with unsaved activity, and not the two that are to be inserted.
 func (x *Index) makeRoom(c *core, session, app words) {
 	if x.opt.Limit <= 0 {
 		return
 	}
-	for range evictPatience {
+	for range evictTries {
 		if c.count+2 <= x.opt.Limit {
 			return
 		}
@@ -109,50 +102,46 @@ func (x *Index) makeRoom(c *core, session, app words) {
 	}
 }
 
-// drops are what was dropped that may come back from the store. There it is as
-// memory knew it. But whoever asked the store before, and comes to insert what
-// it said then, would bring back older activity, and a session in use would
-// seem idle. While an entry is there its activity only grows, so this is the one
-// way in which memory could lose any.
+// drops are the recently dropped sessions and app sessions that may be loaded again. A snapshot that was read from the
+// store before a drop may hold older activity than memory did; if it were inserted, a session in use would seem idle.
+// In the table, activity only moves forward, so memory could lose activity in no other way.
 type drops struct {
 	count atomic.Int64
-	ring  [dropsKept]words
+	ring  [recentDrops]words
 }
 
-// dropsKept is how many recent drops are remembered to judge late snapshots by;
-// see ringSize.
-const dropsKept = 1 << 12
+// recentDrops is how many drops are remembered to check late snapshots against, see ringSize.
+const recentDrops = 1 << 12
 
-// Dropped is how much has been dropped so far. A snapshot carries the number
-// from before it was read, as with Epoch.
+// Dropped counts the drops so far. It must be read before the store is, for the snapshot, as with Epoch.
 func (x *Index) Dropped() int64 { return x.drops.count.Load() }
 
-// drop drops a session or app session that may come back.
+// drop drops a session or app session that may be loaded again.
 func (x *Index) drop(c *core, r ref) {
 	d := &x.drops
 	n := d.count.Load()
-	d.ring[n%dropsKept] = c.entry(r).id()
+	d.ring[n%recentDrops] = c.entry(r).id()
 	d.count.Store(n + 1)
 	c.drop(r)
 }
 
-// outlived reports whether what the snapshot shows was in memory after the store
-// was asked, and is there no more: or whether that cannot be told.
-func (x *Index) outlived(s *Snapshot) bool {
+// droppedSince reports whether the snapshot's session or app session was, or may have been, dropped after the store was
+// read.
+func (x *Index) droppedSince(s *Snapshot) bool {
 	count := x.drops.count.Load()
-	if count-s.Dropped > dropsKept {
+	if count-s.Dropped > recentDrops {
 		return true
 	}
 	session, app := s.ids()
 	for n := s.Dropped; n < count; n++ {
-		if id := x.drops.ring[n%dropsKept]; id == session || id == app {
+		if id := x.drops.ring[n%recentDrops]; id == session || id == app {
 			return true
 		}
 	}
 	return false
 }
 
-// advance moves the hand to the next entry there is.
+// advance moves the hand to the next entry.
 func (c *core) advance() {
 	c.hand++
 	for range shardCount {
@@ -169,11 +158,11 @@ func (c *core) evictable(r ref, e *entry, m *marks) bool {
 	switch {
 	case state&flagEnded != 0:
 		return true
-	case state&flagLate != 0: // it must stay refused until the store has ruled
+	case state&flagLate != 0: // it must stay refused until the store has decided
 		return false
 	case m.used.has(i):
 		m.used.clear(i)
 		return false
 	}
-	return !c.owes(r, m)
+	return !c.hasUnsaved(r, m)
 }

@@ -6,21 +6,17 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// inDoubt are the targets of revocations whose outcome is unknown, and how many
-// revocations of each. It is copied when it changes: that is rare, and checks read
-// it.
+// inDoubt counts, for each target, the revocations whose outcome is unknown. Changes are rare and made on a copy,
+// because checks read it without a lock.
 type inDoubt map[exeunt.AccountID]map[exeunt.Target]int
 
-// PutInDoubt says that a revocation may or may not have been recorded. Whatever its
-// target covers is answered with Indeterminate from now on, also what is inserted
-// later, until Resolve is called as often as PutInDoubt was. When an event ends the
-// one session in question, the target is out of doubt at once. An event that ends
-// many may be an older one, from before the sessions in question were started, so it
-// resolves nothing by itself.
+// PutInDoubt says that a revocation may or may not have been recorded. Checks of what its target covers, also of what
+// is inserted later, return Indeterminate until Resolve was called as often as PutInDoubt. An event that ends the one
+// session of a target resolves it at once. An event that ends many sessions does not, because it may be older than the
+// sessions in question.
 func (x *Index) PutInDoubt(t exeunt.Target) { x.addInDoubt(t, 1) }
 
-// Resolve says that the outcome of a revocation is known, and that its event has
-// been applied if there is one.
+// Resolve says that the outcome of a revocation is known, and that its event, if there is one, has been applied.
 func (x *Index) Resolve(t exeunt.Target) { x.addInDoubt(t, -1) }
 
 func (x *Index) addInDoubt(t exeunt.Target, by int) {
@@ -29,8 +25,8 @@ func (x *Index) addInDoubt(t exeunt.Target, by int) {
 	x.setInDoubt(t, func(n int) int { return n + by })
 }
 
-// decided is called with every event.
-func (x *Index) decided(e *exeunt.Event) {
+// resolveBy is called with every event.
+func (x *Index) resolveBy(e *exeunt.Event) {
 	if e.Kind == exeunt.EventEnded && e.Scope == exeunt.ScopeSession && (*x.inDoubt.Load())[e.Account][e.Target] > 0 {
 		x.setInDoubt(e.Target, func(int) int { return 0 })
 	}
@@ -65,8 +61,7 @@ func (x *Index) inDoubtFlag(account exeunt.AccountID) uint64 {
 // cover reports whether a revocation in doubt is about the session or app session.
 func (d *inDoubt) cover(account exeunt.AccountID, session exeunt.SessionID, app exeunt.AppSessionID) bool {
 	for t := range (*d)[account] {
-		// An event of that revocation would have the next generation, so it
-		// would cover every session born so far.
+		// The revocation's event would have the next generation, so it would cover every session so far.
 		e := exeunt.Event{Kind: exeunt.EventEnded, Target: t, Generation: maxGeneration + 1}
 		if e.Covers(account, session, 0) || !app.IsZero() && e.CoversApp(app) {
 			return true

@@ -127,7 +127,7 @@ func TestASnapshotOlderThanTheDropsRememberedIsRefused(t *testing.T) {
 	for {
 		one := snapshot(0, exeunt.NewAccountID(), 1)
 		one.Dropped = x.Dropped()
-		if x.Insert(one); x.Dropped() == dropsKept {
+		if x.Insert(one); x.Dropped() == recentDrops {
 			break
 		}
 	}

@@ -13,9 +13,8 @@ import (
 	"sync/atomic"
 )
 
-// Load fills an empty index with what Save wrote. accept is asked first whether the moment is one that the caller can
-// go on from: it must then Replay all events since. Whatever is wrong with the file, the error wraps ErrFile and the
-// index stays empty.
+// Load fills an empty index with what Save wrote, if accept returns no error for the file's mark. The caller must then
+// Replay all events since the mark. When Load fails, the error wraps ErrFile and the index stays empty.
 func (x *Index) Load(r io.ReaderAt, size int64, accept func(Mark) error) error {
 	l := &loader{c: newCore(x.Epoch()), r: r, workers: make([]worker, min(runtime.GOMAXPROCS(0), 8))}
 	if err := l.load(size, accept); err != nil {
@@ -36,8 +35,8 @@ func (x *Index) Load(r io.ReaderAt, size int64, accept func(Mark) error) error {
 	return nil
 }
 
-// loader puts records into a new table. Several workers do, each of them a part at a time, and then, as all parts
-// have names for them, one of the tables that find IDs and accounts at a time.
+// loader puts records into a new table. Several workers read a part at a time, and then each build the tables of IDs
+// and accounts of one segment at a time, from what all parts had for it.
 type loader struct {
 	c       *core
 	r       io.ReaderAt
@@ -46,10 +45,10 @@ type loader struct {
 	workers []worker
 }
 
-// worker is what one of them has read so far, and has to be put together.
+// worker is what one worker has read so far.
 type worker struct {
 	buffer       []byte
-	members      [][]uint32 // by the part that a cohort is in: its number, for each session in it
+	members      [][]uint32 // by part of cohorts: for each session, its cohort's number
 	ids          [shardCount][]idName
 	accounts     [shardCount][]accountName
 	apps         []record
@@ -57,7 +56,7 @@ type worker struct {
 	free         []uint32 // cohorts
 }
 
-// idName and accountName are what tables are to find.
+// idName and accountName are entries to come of the tables of IDs and accounts.
 type (
 	idName      struct{ home, slot uint32 }
 	accountName struct {
@@ -75,10 +74,10 @@ func (l *loader) load(size int64, accept func(Mark) error) (err error) {
 		return err
 	}
 	if string(head[:len(fileMagic)]) != fileMagic {
-		return errors.New("it is no such file")
+		return errors.New("it is not a snapshot file")
 	}
 	if v := binary.LittleEndian.Uint32(head[len(fileMagic):]); v != fileVersion {
-		return fmt.Errorf("it has version %d, and this program knows only %d", v, fileVersion)
+		return fmt.Errorf("it has version %d; this program reads only version %d", v, fileVersion)
 	}
 	if l.parts, err = partsOf(l.r, size); err != nil {
 		return err
@@ -109,7 +108,7 @@ func (l *loader) load(size int64, accept func(Mark) error) (err error) {
 	return l.join()
 }
 
-// prepare makes sure that the parts are as long as they must be, so that a wrong number cannot ask for much memory.
+// prepare checks the lengths of all parts, so that a wrong number cannot make it allocate much memory.
 func (l *loader) prepare() error {
 	n := int64(l.about.Cohorts)
 	fits := len(l.about.Limits) <= 1<<16 && len(l.about.Clients) <= 1<<16 && n < 1<<cohortBits
@@ -150,7 +149,7 @@ func (l *loader) prepare() error {
 	return nil
 }
 
-// each does a number of tasks.
+// each divides tasks among the workers.
 func (l *loader) each(tasks int, do func(*worker, int) error) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -166,7 +165,7 @@ func (l *loader) each(tasks int, do func(*worker, int) error) error {
 	return errors.Join(errs...)
 }
 
-// read returns a part's contents, until the worker reads another.
+// read returns a part's contents, which are valid until the worker reads another.
 func (l *loader) read(w *worker, n int) ([]byte, error) {
 	p := l.parts[n]
 	w.buffer = slices.Grow(w.buffer[:0], int(p.length))[:p.length]
@@ -191,7 +190,7 @@ func (l *loader) shard(w *worker, shard int) error {
 	var r record
 	for b := range slices.Chunk(b, recordLen) {
 		r.read(b)
-		k, cohort := keyFrom(r.hash), r.belongs.a
+		k, cohort := keyFrom(r.hash), r.owner.a
 		if k.shard != uint32(shard) || r.flags&^(recordApp|recordLate) != 0 {
 			return errInconsistent
 		}
@@ -235,7 +234,7 @@ func (l *loader) cohorts(w *worker, part int) error {
 		n++
 		account := words{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
 		generation, mark := binary.LittleEndian.Uint32(b[16:]), binary.LittleEndian.Uint64(b[20:])
-		if generation > maxGeneration || mark&lowHalf&^cohortPassed != 0 {
+		if generation > maxGeneration || mark&lowHalf&^cohortSuperseded != 0 {
 			return errInconsistent
 		}
 		co.id0.Store(account.a)
@@ -245,7 +244,7 @@ func (l *loader) cohorts(w *worker, part int) error {
 		switch {
 		case members == 0:
 			w.free = append(w.free, n)
-		case mark&cohortPassed != 0:
+		case mark&cohortSuperseded != 0:
 			w.stale += int(members)
 		default:
 			s := account.segment()
@@ -255,7 +254,7 @@ func (l *loader) cohorts(w *worker, part int) error {
 	return nil
 }
 
-// tables makes the tables that find IDs and accounts by one segment of these.
+// tables builds the tables of IDs and accounts of one segment.
 func (l *loader) tables(_ *worker, segment int) error {
 	ids, accounts := 0, 0
 	for i := range l.workers {
@@ -263,7 +262,8 @@ func (l *loader) tables(_ *worker, segment int) error {
 		accounts += len(l.workers[i].accounts[segment])
 	}
 	c := l.c
-	c.ids[segment], c.accounts[segment] = newTable(c.ids[segment].bits, ids), newTable(c.accounts[segment].bits, accounts)
+	c.ids[segment] = newTable(c.ids[segment].bits, ids)
+	c.accounts[segment] = newTable(c.accounts[segment].bits, accounts)
 	clear(c.ids[segment].slots)
 	clear(c.accounts[segment].slots)
 	for i := range l.workers {
@@ -280,7 +280,7 @@ func (l *loader) tables(_ *worker, segment int) error {
 	return nil
 }
 
-// join adds up what the workers have found, and adds the app sessions of sessions that are there.
+// join adds up the workers' counts, and adds the app sessions whose sessions are in the file.
 func (l *loader) join() error {
 	c := l.c
 	for i := range l.workers {
@@ -297,7 +297,7 @@ func (l *loader) join() error {
 			if int(r.number) >= len(l.about.Clients) {
 				return errInconsistent
 			}
-			parent, e := c.byID(r.belongs)
+			parent, e := c.byID(r.owner)
 			if e == nil || e.state.Load()&flagApp != 0 {
 				continue
 			}

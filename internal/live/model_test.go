@@ -471,7 +471,7 @@ func (x *Index) sound(t rapid.TB) {
 				t.Fatalf("entry %x has ended and will not be forgotten", r)
 			}
 			if e.state.Load()&flagApp == 0 {
-				members[uint32(e.place.Load())]++
+				members[uint32(e.owner.Load())]++
 			}
 		})
 		if full := c.shards[shard].full; full != found {
@@ -482,7 +482,7 @@ func (x *Index) sound(t rapid.TB) {
 		co := c.cohort(n)
 		if mark := co.mark.Load(); mark&cohortFree != 0 || int(co.birth.Load()&lowHalf) != k {
 			t.Fatalf("a cohort of %d says %d, marks %x", k, co.birth.Load()&lowHalf, mark)
-		} else if mark&(cohortEnded|cohortPassed) != 0 {
+		} else if mark&(cohortEnded|cohortSuperseded) != 0 {
 			stale += k
 		} else if current++; c.current(co.account()) != n {
 			t.Fatal("a cohort that has not ended is not its account's")

@@ -6,12 +6,11 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// profilesKept is how many of the recently loaded or changed profiles are kept
-// at least; there are never more than twice as many. A page that misses one
-// reads it from the store.
-const profilesKept = 1 << 12
+// recentProfiles is the least number of recently loaded or changed profiles in memory; there are at most twice as many.
+// A page reads other profiles from the store.
+const recentProfiles = 1 << 12
 
-// profiles keeps recent ones, forgotten by generations.
+// profiles is a cache of two halves: when the new one is full, the old one is forgotten.
 type profiles struct {
 	mu       sync.Mutex
 	old, new map[exeunt.AccountID]exeunt.Profile
@@ -31,23 +30,17 @@ func (p *profiles) find(id exeunt.AccountID) (exeunt.Profile, bool) {
 	return v, ok
 }
 
-// put keeps the profile unless a newer one is there.
+// put stores the profile, unless there is a newer one.
 func (p *profiles) put(id exeunt.AccountID, v exeunt.Profile) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known, ok := p.find(id); ok && known.Version > v.Version {
-		v = known
+	if newer, ok := p.find(id); ok && newer.Version > v.Version {
+		v = newer // moved to the new half
 	}
-	if p.new == nil || len(p.new) >= profilesKept {
+	if p.new == nil || len(p.new) >= recentProfiles {
 		p.old, p.new = p.new, map[exeunt.AccountID]exeunt.Profile{}
 	}
 	p.new[id] = v
-}
-
-// version is the newest version known, at least the given one.
-func (p *profiles) version(id exeunt.AccountID, least int64) int64 {
-	v, _ := p.get(id)
-	return max(v.Version, least)
 }
 
 func (p *profiles) forget() {
@@ -56,16 +49,15 @@ func (p *profiles) forget() {
 	p.old, p.new = nil, nil
 }
 
-// Profile returns the profile that a check's answer speaks of, or a newer one,
-// if it is in memory. Its contents must not be changed.
+// Profile returns the profile of an answer's account, of the answer's version or a newer one, if it is in memory. The
+// caller must not change it.
 func (x *Index) Profile(a Answer) (exeunt.Profile, bool) {
 	p, ok := x.profiles.get(a.Account)
 	return p, ok && p.Version >= a.profile
 }
 
-// SetProfile replaces the account's profile unless a newer one is known. It
-// remembers the profile of an account without entries too, so that a load
-// already under way cannot bring the old one back.
+// SetProfile replaces the account's profile, unless there is a newer one. It also stores the profile of an account
+// without entries, so that a load under way cannot bring the old one back.
 func (x *Index) SetProfile(id exeunt.AccountID, p exeunt.Profile) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -9,23 +9,23 @@ import (
 	"math"
 )
 
-// Save writes the table while it is in use. Changes wait only while one part, at most a shard, is copied; checks do not
-// wait at all. The parts are therefore of different moments. Why they make a table that is right once the events after
-// Mark.Seq have been applied to it:
+// Save writes the table while it is in use. Writers wait only while one part, at most a shard, is copied; checks do not
+// wait. The parts are therefore of different moments. Once the events after Mark.Seq are applied, the table is correct,
+// for these reasons:
 //
-//   - Mark.Seq is taken first. Whatever is copied later has all events up to it, and may have some after it. Those are
+//   - Mark.Seq is read first. All that is copied later has every event up to it, and may have some after it. Those are
 //     replayed, and applying an event twice changes nothing, see ApplyOwn.
-//   - A shard is copied at one moment, so each token is in the file once at most. What was dropped, evicted or came
-//     afterwards is loaded from the store when it is asked for; activity that came afterwards is why a loaded session
-//     that seems idle is asked of the store.
-//   - Cohorts are copied after all entries, and none is given to another account meanwhile: see release. So an entry's
-//     cohort is the one it was in. One that is current no more by the time it is copied is written as passed: one of
-//     its sessions may have been kept and have moved on after its shard was copied, so the store is asked about each.
-//     A cohort that became current after the entries were copied has none in the file; so of an account's cohorts with
-//     entries one at most is current.
-//   - An app session names its session by ID. Where that is not in the file, the app session is left out.
+//   - A shard is copied at one moment, so each token is in the file at most once. An entry that is dropped or inserted
+//     later is loaded from the store when it is needed. Activity may be recorded later too, so the store is asked about
+//     a loaded session that seems idle.
+//   - Cohorts are copied after all entries, and no cohort is reused meanwhile, see release. So an entry's cohort in the
+//     file is its own. A cohort that is no longer current when it is copied is written as superseded, so that the store
+//     is asked about its sessions: one may have been kept and have moved after its shard was copied. A cohort that
+//     became current after the entries were copied has no entries in the file. So at most one of an account's cohorts
+//     with entries is current.
+//   - An app session refers to its session by ID. If that is not in the file, the app session is left out.
 //
-// caller is asked last for Mark.Caller, so that nothing in the file is younger than what it says.
+// caller is called last, for Mark.Caller, so that nothing in the file is newer than what it says.
 func (x *Index) Save(w io.Writer, caller func(seq int64) ([]byte, error)) error {
 	c, last, err := x.beginSave()
 	if err != nil {
@@ -72,7 +72,7 @@ func (x *Index) beginSave() (*core, contents, error) {
 	defer x.mu.Unlock()
 	c := x.core.Load()
 	if c.saving {
-		return nil, contents{}, errors.New("the table is being saved already")
+		return nil, contents{}, errors.New("the table is already being saved")
 	}
 	c.saving = true
 	return c, contents{Mark: Mark{Seq: x.applied}}, nil
@@ -88,12 +88,12 @@ func (x *Index) endSave(c *core) {
 	c.released = nil
 }
 
-// unlessReset calls f with the lock held.
+// unlessReset calls f with the lock held, unless Reset has replaced the table.
 func (x *Index) unlessReset(c *core, f func()) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.core.Load() != c {
-		return errors.New("memory was begun anew while it was being saved")
+		return errors.New("the table was reset while it was being saved")
 	}
 	f()
 	return nil
@@ -110,7 +110,7 @@ func writePart(w io.Writer, b []byte) error {
 	return err
 }
 
-// appendShard leaves out what ended by itself: the store tells of that.
+// appendShard leaves out entries that ended one by one, for which the store answers.
 func (c *core) appendShard(b []byte, shard uint32) []byte {
 	v := c.shards[shard].view.Load()
 	for _, slot := range v.slots {
@@ -119,16 +119,16 @@ func (c *core) appendShard(b []byte, shard uint32) []byte {
 			continue
 		}
 		e := &v.entries[local/pageLen][local%pageLen]
-		state, place := e.state.Load(), e.place.Load()
+		state, owner := e.state.Load(), e.owner.Load()
 		if state&flagEnded != 0 {
 			continue
 		}
 		r := record{
-			hash: e.hash(shard, uint32(slot>>slotTag)), id: e.id(), belongs: words{a: place & lowHalf},
-			seen: int64(state & seenMask), issued: issuedOf(place, state), number: e.number(),
+			hash: e.hash(shard, uint32(slot>>slotTag)), id: e.id(), owner: words{a: owner & lowHalf},
+			seen: int64(state & seenMask), issued: issuedOf(owner, state), number: e.number(),
 		}
 		if state&flagApp != 0 {
-			r.belongs, r.flags = c.entry(ref(place)).id(), recordApp
+			r.owner, r.flags = c.entry(ref(owner)).id(), recordApp
 		}
 		if state&flagLate != 0 {
 			r.flags |= recordLate
@@ -142,8 +142,8 @@ func (c *core) appendCohorts(b []byte, first, end uint32) []byte {
 	for n := first; n < end; n++ {
 		co := c.cohort(n)
 		account, mark := co.account(), co.mark.Load()
-		if mark &^= lowHalf &^ (cohortEnded | cohortPassed | cohortFree); mark&lowHalf != 0 {
-			mark = mark&^lowHalf | cohortPassed
+		if mark &^= lowHalf &^ (cohortEnded | cohortSuperseded | cohortFree); mark&lowHalf != 0 {
+			mark = mark&^lowHalf | cohortSuperseded
 		}
 		b = binary.LittleEndian.AppendUint64(b, account.a)
 		b = binary.LittleEndian.AppendUint64(b, account.b)

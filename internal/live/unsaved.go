@@ -6,30 +6,25 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// How the store learns of activity. A session in use is written about once in
-// its quantum, not with every save, and each at another moment of it. What comes
-// after a pause of a quantum or more is due at once. So activity is in the store
-// a quantum and a save's interval after it was noted, at the latest, and that is
-// what a crash can lose of it. And the store takes no session for idle that is
-// known here to be in use, but for what was noted since the last save: when it
-// does, the session's last written activity is idle/10 or more in the past, many
-// quanta, so whatever came after it has either been written or came after a
-// pause, and is due.
+// How the store learns of activity. The activity of a session in use is written about once in each quantum, not with
+// every save, and each session has another moment in its quantum for that. Activity after a pause of a quantum or more
+// is due at once. So activity is in the store at most a quantum and a save's interval after it was recorded, and a
+// crash can lose no more than that. The store also takes no session for idle that this node knows to be in use, except
+// by activity since the last save: when the store takes a session for idle, its last written activity is idle/10 or
+// more in the past, which is many quanta, so any later activity was either written or came after a pause and is due.
 
-// quantum is how long activity may go unwritten in a session that may stay
-// unused for idle milliseconds: a hundredth of it, from 5 s to a minute, and a
-// tenth when that is less.
+// quantum is how long activity of a session with this idle timeout, in milliseconds, may stay unwritten: a hundredth of
+// it, but from 5 s to a minute, and at most a tenth.
 func quantum(idle int64) int64 {
 	return max(1, min(idle/10, max(idle/100, 5_000), 60_000))
 }
 
-// hurry is how close to its idle end a session may be used without the store,
-// and by it another node, learning of that at once. A save comes every 5 s at
-// least, or every tenth of the shortest idle timeout.
-func hurry(idle int64) int64 { return min(idle/5, 10_000) }
+// urgentWithin is how long before a session would be idle its activity is saved at once, so that other nodes learn of
+// it. Saves are at most 5 s or a tenth of the shortest idle timeout apart.
+func urgentWithin(idle int64) int64 { return min(idle/5, 10_000) }
 
-// Urgent says, where activity is shared, that some of it must not wait for the
-// next save: another node may soon take the session to be idle.
+// Urgent tells, with SharedActivity, that some activity must be saved now: another node may soon take the session for
+// idle.
 func (x *Index) Urgent() <-chan struct{} { return x.urgent }
 
 // Unsaved is activity that the store does not know yet.
@@ -43,28 +38,29 @@ type Unsaved struct {
 
 func unsavedOf(a *Answer, s *standing) Unsaved {
 	seen := time.UnixMilli(int64(s.own & seenMask))
-	return Unsaved{exeunt.Activity{Account: a.Account, Session: a.Session, App: a.App, Seen: seen}, a.epoch, a.ref, a.state, quantum(a.idle)}
+	activity := exeunt.Activity{Account: a.Account, Session: a.Session, App: a.App, Seen: seen}
+	return Unsaved{activity, a.epoch, a.ref, a.state, quantum(a.idle)}
 }
 
 // Unsaved returns all activity that the store does not know yet.
 func (x *Index) Unsaved() []Unsaved { return x.unsaved(all) }
 
-// Due returns the activity to be saved at now. Only one caller at a time may go
-// from Due by MarkSaved to SavedAt; MarkSaved by itself anybody may call.
+// Due returns the activity to be saved at now. Only one caller at a time may call Due, MarkSaved and SavedAt in turn;
+// MarkSaved alone may be called at any time.
 func (x *Index) Due(now time.Time) []Unsaved {
 	last, ms := x.saved.Load(), now.UnixMilli()
 	return x.unsaved(func(c *core, r ref, e *entry, m *marks) bool {
-		// Beyond the limit all of it is saved: what is owed cannot be evicted.
-		return m.due.has(uint32(r&localMask)%pageLen) || c.hasTurn(r, e, last, ms) || x.opt.Limit > 0 && c.count > x.opt.Limit
+		// Beyond the limit all of it is saved, because unsaved activity prevents eviction.
+		return m.due.has(uint32(r&localMask)%pageLen) || c.momentCame(r, e, last, ms) ||
+			x.opt.Limit > 0 && c.count > x.opt.Limit
 	})
 }
 
-// hasTurn reports whether the moment in its quantum at which the entry is
-// written has come since last.
-func (c *core) hasTurn(r ref, e *entry, last, now int64) bool {
+// momentCame reports whether the entry's moment in its quantum has come since last.
+func (c *core) momentCame(r ref, e *entry, last, now int64) bool {
 	moment := int64(uint32(r) * 2654435761) // spreads neighbours, after Fibonacci
 	if e.state.Load()&flagApp != 0 {
-		if e = c.entry(ref(e.place.Load())); e == nil {
+		if e = c.entry(ref(e.owner.Load())); e == nil {
 			return true
 		}
 	}
@@ -75,8 +71,7 @@ func (c *core) hasTurn(r ref, e *entry, last, now int64) bool {
 	return (now+moment)/q != (last+moment)/q
 }
 
-// UnsavedOf returns the last activity of a session if the store does not know
-// it yet.
+// UnsavedOf returns the last activity of a session if it is unsaved.
 func (x *Index) UnsavedOf(id exeunt.SessionID) []Unsaved {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -124,7 +119,7 @@ func (x *Index) markSaved(a Unsaved) {
 	if e.state.Load()>>turnShift != a.state>>turnShift {
 		return
 	}
-	// Activity that comes between the two sets the marks itself.
+	// Activity between clean and the read of the state below sets the marks itself.
 	i := uint32(a.ref&localMask) % pageLen
 	m.clean(i)
 	since := int64(e.state.Load()&seenMask) - int64(a.state&seenMask)
