@@ -6,15 +6,17 @@ assets: ; go run ./internal/ui/build                 # rebuild the committed bro
 fuzz:   ; script/fuzz                                # every fuzz target for 60 s
 bench:  ; go run -C bench . --write ../docs/benchmarks.md # figures beside their limits (--only gate,scs for parts)
 model:  ; script/model                               # every state of the freshness protocol, with spin
-# Too long for every run of the tests, which have a short form of each.
+# Too long for every run of the tests, which include a short form of each.
 LONG = go test -count=1 -v -timeout 0
-# What was asked while somebody signs out or in, and kill -9.
+# Checks while sessions start and end, and kill -9.
 traffic: ; $(LONG) ./client/verify ./internal/authority ./internal/demo
 	EXEUNT_E2E_FULL=1 node --test e2e/other_tabs.test.mjs
-followers: ; $(LONG) -run FollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms # whether any misses or reorders
+# Whether a node that follows the log misses or reorders an event.
+followers: ; $(LONG) -run FollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms
 faults: ; $(LONG) -skip 'Soak|Rolling' ./internal/fault # kill -9, stopped processes, failing disks
 rolling: ; $(LONG) -run Rolling ./internal/fault     # two builds side by side
-visits: ; $(LONG) -run Visits ./internal/store              # what statements read of a million sessions
-large:  ; $(LONG) -run LargeAccount ./internal/testnode -large 100000 -quiet # an account of 100,000 ended, on three nodes
+visits: ; $(LONG) -run Visits ./internal/store       # how many rows statements read, with a million sessions
+# An account of 100,000 sessions ended, on three nodes.
+large:  ; $(LONG) -run LargeAccount ./internal/testnode -large 100000 -quiet
 soak:   ; $(LONG) -run Soak ./internal/fault -minutes 20 $(SEED:%=-seed %) # half load, random faults
-cluster: ; script/cluster                            # the production shape, and the primary lost under load
+cluster: ; script/cluster                            # three nodes as in production; the primary fails under load

@@ -1,8 +1,8 @@
 // Package app turns a configuration into a running node: it opens the data
 // folder, wires the rooms together, serves, and shuts down in order.
 //
-// It owns the only long import list and the only real clock. It decides
-// nothing about sessions.
+// It owns the only long import list and the only real clock. It makes no
+// decision about sessions.
 package app
 
 import (
@@ -36,11 +36,11 @@ import (
 type Options struct {
 	Log     *slog.Logger
 	Version string // of the program, for operators
-	// Now is the clock; nil means Clock(). Tests bring their own.
+	// Now is the clock; nil means Clock(). Tests have their own.
 	Now func() time.Time
 	// Hashing is the cost of password hashes; zero means password.DefaultHashing.
 	Hashing password.Hashing
-	// NewKeys makes new keys in place of those that cannot be opened any more.
+	// NewKeys makes new keys in place of those that cannot be opened.
 	NewKeys bool
 }
 
@@ -59,7 +59,7 @@ type Node struct {
 	givenClock bool
 	unlock     func() error // the data folder
 	feed       *feed.Feed
-	follower   *feed.Follower // nil when nobody else writes the log
+	follower   *feed.Follower // nil when no other node writes the log
 	browser    web.Browser
 	pairs      *keys.Ring
 	notices    *keys.Ring
@@ -68,29 +68,28 @@ type Node struct {
 	version    string
 	handler    http.Handler
 
-	certificate *tls.Certificate // nil unless TLS is ours
+	certificate *tls.Certificate // nil unless this node terminates TLS
 
 	stopBackground context.CancelFunc
 	background     sync.WaitGroup
-	draining       chan struct{} // closed when shutdown begins: long answers end
+	draining       chan struct{} // closed when shutdown begins, to end streams
 	drain          sync.Once
 }
 
-// New opens the data folder, brings the database up to date and starts to tend
-// its sessions. The folder is locked until Close.
+// New opens the data folder, migrates the database and starts maintenance. The folder is locked until Close.
 func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	givenClock := opt.Now != nil
+	n := &Node{Config: c, log: opt.Log, version: opt.Version, givenClock: opt.Now != nil, draining: make(chan struct{})}
 	if opt.Now == nil {
 		opt.Now = Clock()
 	}
 	if opt.Hashing == (password.Hashing{}) {
 		opt.Hashing = password.DefaultHashing()
 	}
-	n := &Node{givenClock: givenClock, Config: c, log: opt.Log, now: opt.Now, draining: make(chan struct{}), started: opt.Now(), version: opt.Version}
-	// Before anything is made or announced.
+	n.now, n.started = opt.Now, opt.Now()
+	// The certificate is read before anything is created or announced.
 	if c.TLS.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
 		if err != nil {
@@ -121,10 +120,10 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := n.openKeys(ctx, opt.NewKeys); err != nil {
 		return err
 	}
-	// Not before the keys have shown that the database is this installation's:
-	// whoever names another's by mistake must not shorten its sessions. What a
-	// file's only node has saved under this policy, it had tightened before. In a
-	// database, others may have started sessions by another.
+	// Only after the keys have shown that the database belongs to this installation: a mistaken database URL must not
+	// shorten another installation's sessions. A snapshot file that was loaded was written under this policy, so on
+	// SQLite all sessions have been tightened. On PostgreSQL, other nodes may have started sessions under another
+	// policy.
 	if !loaded || n.follower != nil {
 		if err := n.Store.Tighten(ctx, n.Config.SessionPolicy()); err != nil {
 			return fmt.Errorf("apply the policy to existing sessions: %w", err)
@@ -133,14 +132,16 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := n.openClients(ctx); err != nil {
 		return err
 	}
-	n.browser = web.Browser{Authority: n.Authority, Cookies: web.Cookies{Pairs: n.pairs, Notices: n.notices}, Now: n.now}
+	cookies := web.Cookies{Pairs: n.pairs, Notices: n.notices}
+	n.browser = web.Browser{Authority: n.Authority, Cookies: cookies, Now: n.now}
 	hasher, err := password.New(opt.Hashing)
 	if err != nil {
 		return err
 	}
 	n.SignIn = signin.New(signin.Config{Store: n.Store, Hasher: hasher, Now: n.now, Log: n.log})
 	n.Accounts = account.New(account.Config{
-		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen, Now: n.now, Log: n.log,
+		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
+		Now: n.now, Log: n.log,
 	})
 	if err := n.openSurfaces(); err != nil {
 		return err
@@ -151,17 +152,16 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.background.Go(func() { n.OAuth.Run(running) })
 	n.background.Go(func() { n.rotateKeys(running) })
 	n.background.Go(func() { n.saveSnapshotFileRegularly(running) })
-	n.background.Go(pages.PrepareLabels) // which no start should wait for
+	n.background.Go(pages.PrepareLabels) // in the background, because a start should not wait for it
 	if n.follower != nil {
 		n.background.Go(func() { n.follower.Run(running) })
 	}
 	return nil
 }
 
-// openCore opens the store, and builds memory and log on what it holds. A
-// crash may have come between a commit and its being applied; memory starts
-// from the log's head, empty or with what the last run left, brought up to that
-// head by the log. It reports whether it took what the last run left.
+// openCore opens the store, the table of sessions and the feed. The table starts at the log's head, empty or with the
+// snapshot file and the log range since, so a crash between a commit and its application loses nothing. It reports
+// whether the snapshot file was loaded.
 func (n *Node) openCore(ctx context.Context, opt Options) (loaded bool, err error) {
 	url := string(n.Config.Database)
 	if url == "" {
@@ -173,7 +173,7 @@ func (n *Node) openCore(ctx context.Context, opt Options) (loaded bool, err erro
 			Open:      func(ctx context.Context) (feed.Source, error) { return n.Store.Follow(ctx) },
 			Staleness: n.Config.MaxStaleness, Log: n.log,
 		}
-		if !n.givenClock { // a caller's own may tell any time
+		if !n.givenClock { // which may return any time
 			n.follower.Now = n.now
 		}
 	}
@@ -196,8 +196,7 @@ func (n *Node) openCore(ctx context.Context, opt Options) (loaded bool, err erro
 	return loaded, nil
 }
 
-// openClients reads the registered clients, and takes over those of the
-// configuration file.
+// openClients reads the registered clients, and reconciles them with those of the configuration file.
 func (n *Node) openClients(ctx context.Context) error {
 	clients, err := oauth.NewRegistry(ctx, n.Store, n.Authority, n.log)
 	if err != nil {
@@ -207,9 +206,8 @@ func (n *Node) openClients(ctx context.Context) error {
 	return clients.Reconcile(ctx, n.Config.RegisteredClients(), n.now())
 }
 
-// openKeys opens the keys, and makes them on the first start. Where there are
-// keys already it makes none in their place, which would sign every browser out
-// because a file was mislaid, unless it is told to.
+// openKeys opens the keys, and makes them on the first start. If there are keys that cannot be opened, it makes new
+// ones only with renew: a missing master key must not sign every browser out.
 func (n *Node) openKeys(ctx context.Context, renew bool) error {
 	sealed, err := n.Store.AnyKey(ctx)
 	if err != nil {
@@ -220,7 +218,8 @@ func (n *Node) openKeys(ctx context.Context, renew bool) error {
 	}
 	if sealed && n.Config.MasterKey == "" && !keys.HasMaster(n.Config.Data) {
 		if !renew {
-			return fmt.Errorf("the master key is missing: the database holds keys sealed with it, and it was expected in %s. Put the file back from your backup; or %s",
+			return fmt.Errorf("the master key is missing: the database holds keys sealed with it, and it was expected "+
+				"in %s. Put the file back from your backup; or %s",
 				filepath.Join(n.Config.Data, keys.MasterFile), howToRenew)
 		}
 		return n.renewKeys(ctx)
@@ -245,26 +244,28 @@ func (n *Node) renewKeys(ctx context.Context) error {
 	return n.openRings(ctx)
 }
 
-// pairKeys is the purpose of the keys that make second halves of credentials.
+// pairKeys is the purpose of the keys that make the second half of a browser's pair of cookies.
 const pairKeys = "pair"
 
 const howToRenew = "start once with --new-keys, after which every browser must sign in again"
 
-var errNotNeeded = errors.New("--new-keys is for keys that cannot be opened, and nothing is wrong with these; start without it")
+var errNotNeeded = errors.New(
+	"--new-keys is for keys that cannot be opened, and nothing is wrong with these; start without it")
 
 func (n *Node) openRings(ctx context.Context) error {
 	master, err := n.masterKey()
 	if err != nil {
 		return err
 	}
-	if n.pairs, err = keys.Open(ctx, n.Store, master, pairKeys, n.Config.SessionPolicy().LongestAbsolute(), n.now()); err != nil {
+	longest := n.Config.SessionPolicy().LongestAbsolute()
+	if n.pairs, err = keys.Open(ctx, n.Store, master, pairKeys, longest, n.now()); err != nil {
 		return err
 	}
 	n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now())
 	return err
 }
 
-// rotateKeys makes new keys beside the old ones when their time has come.
+// rotateKeys makes new keys beside the old ones when these are old enough.
 func (n *Node) rotateKeys(ctx context.Context) {
 	t := time.NewTicker(time.Hour)
 	defer t.Stop()
@@ -275,7 +276,7 @@ func (n *Node) rotateKeys(ctx context.Context) {
 		case <-t.C:
 		}
 		if err := errors.Join(n.pairs.Rotate(ctx, n.now()), n.notices.Rotate(ctx, n.now())); err != nil {
-			n.log.Warn("keys could not be rotated; the present ones stay good, trying again in an hour", "err", err)
+			n.log.Warn("keys could not be rotated; the present ones stay valid, trying again in an hour", "err", err)
 		}
 	}
 }
@@ -291,8 +292,7 @@ func (n *Node) masterKey() (keys.Master, error) {
 	return keys.LoadMaster(n.Config.Data)
 }
 
-// Close saves what is in memory and closes the database. It may be called
-// after a New that failed, and more than once.
+// Close saves memory and closes the database. It may be called after New has failed, and more than once.
 func (n *Node) Close() error {
 	n.drain.Do(func() { close(n.draining) })
 	if n.stopBackground != nil {
@@ -303,9 +303,8 @@ func (n *Node) Close() error {
 	var errs []error
 	if n.Store != nil {
 		if n.Accounts != nil && !n.Store.Failed() {
-			// Without it the next start is slower, and nothing else.
 			if err := n.saveSnapshotFile(context.Background()); err != nil {
-				n.log.Warn("the next start will load sessions one by one", "err", err)
+				n.log.Warn("the snapshot file was not saved; the next start will load sessions one by one", "err", err)
 			}
 		}
 		errs = append(errs, n.Store.Close())
@@ -318,10 +317,9 @@ func (n *Node) Close() error {
 	return errors.Join(errs...)
 }
 
-// Clock returns the system's clock, except that it never goes back: a session
-// must not live longer because somebody set the clock. It follows the wall
-// clock forwards, and when that is behind goes on by the monotonic one from the
-// latest time it has told.
+// Clock returns the system's clock, except that it never goes back: a session must not live longer because somebody set
+// the clock. It follows the wall clock forwards; when that is set back, it follows the monotonic clock from the latest
+// time it has returned.
 func Clock() func() time.Time {
 	start := time.Now()
 	return clockOf(start, func() (time.Time, time.Duration) {
@@ -330,11 +328,10 @@ func Clock() func() time.Time {
 	})
 }
 
-// clockOf is Clock with its source: the wall clock, and how long it has been
-// since the start by the monotonic one.
+// clockOf is Clock with a source: the wall clock, and the monotonic time since the start.
 func clockOf(start time.Time, read func() (wall time.Time, since time.Duration)) func() time.Time {
 	first := start.Round(0)
-	var ahead atomic.Int64 // how far the wall clock has been ahead of the monotonic one at most
+	var ahead atomic.Int64 // the most that the wall clock has been ahead of the monotonic one
 	return func() time.Time {
 		wall, since := read()
 		steady := first.Add(since)

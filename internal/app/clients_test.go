@@ -17,7 +17,8 @@ import (
 // else's database is not touched.
 func TestAStartTakesOverTheClientsOfTheFile(t *testing.T) {
 	client := func(id string) config.Client {
-		return config.Client{ID: id, Name: id, HomeURL: "https://app.example/", RedirectURIs: []string{"https://app.example/callback"}}
+		return config.Client{ID: id, Name: id, HomeURL: "https://app.example/",
+			RedirectURIs: []string{"https://app.example/callback"}}
 	}
 	c := site(t)
 	head := int64(0)
@@ -36,7 +37,8 @@ func TestAStartTakesOverTheClientsOfTheFile(t *testing.T) {
 		c.Clients = step.file
 		mistaken := c
 		mistaken.MasterKey = config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
-		if _, err := New(t.Context(), mistaken, Options{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, keys.ErrWrongMaster) {
+		_, err := New(t.Context(), mistaken, Options{Log: slog.New(slog.DiscardHandler)})
+		if !errors.Is(err, keys.ErrWrongMaster) {
 			t.Fatalf("with another master key: %v", err)
 		}
 		r := start(t, c)
@@ -53,8 +55,10 @@ func TestAStartTakesOverTheClientsOfTheFile(t *testing.T) {
 			t.Errorf("%v: %d events, %v", step.want, now-head, err)
 		}
 		if head = now; len(step.want) == 0 {
-			operators := exeunt.Client{ID: "operators", Name: "Theirs", HomeURL: "https://app.example/", RedirectURIs: []string{"https://app.example/callback"}}
-			if err := r.Store.PutClient(t.Context(), operators, exeunt.Actor{Kind: exeunt.ActorOperator}, r.now()); err != nil {
+			operators := exeunt.Client{ID: "operators", Name: "Theirs", HomeURL: "https://app.example/",
+				RedirectURIs: []string{"https://app.example/callback"}}
+			operator := exeunt.Actor{Kind: exeunt.ActorOperator}
+			if err := r.Store.PutClient(t.Context(), operators, operator, r.now()); err != nil {
 				t.Fatal(err)
 			}
 			head++

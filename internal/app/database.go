@@ -15,15 +15,16 @@ func Migrate(ctx context.Context, database string) error {
 	return store.Migrate(ctx, database, slog.Default())
 }
 
-// Copied tells how far Copy is.
+// Copied is the progress of Copy.
 type Copied = store.Copied
 
-// Copy takes everything from a file to an empty PostgreSQL database, while no
-// node uses the file. Unless it is for a trial no node will start on the file
-// afterwards.
+// Copy copies everything from a file to an empty PostgreSQL database, while no node uses the file. Unless it is a
+// trial, no node starts on the file afterwards.
 func Copy(ctx context.Context, from, to string, trial bool, told func(Copied)) error {
 	return whileUnused(from, func() error {
-		return store.Copy(ctx, store.Copying{From: from, To: to, Trial: trial, Now: time.Now(), Log: slog.Default(), Told: told})
+		return store.Copy(ctx, store.Copying{
+			From: from, To: to, Trial: trial, Now: time.Now(), Log: slog.Default(), Told: told,
+		})
 	})
 }
 
@@ -32,7 +33,7 @@ func TakeBack(ctx context.Context, from string) error {
 	return whileUnused(from, func() error { return store.TakeBack(ctx, from) })
 }
 
-// alone works on a file while no node does.
+// whileUnused locks a file's folder during work, so that no node uses the file.
 func whileUnused(file string, work func() error) error {
 	path, ok := store.SQLitePath(file)
 	if !ok {

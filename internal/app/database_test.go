@@ -26,7 +26,8 @@ func TestAnotherInstallationsSessionsAreLeftAlone(t *testing.T) {
 	strict.Policy.Kept.Idle = time.Hour
 	mistaken := strict
 	mistaken.MasterKey = config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
-	if _, err := New(t.Context(), mistaken, Options{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, keys.ErrWrongMaster) {
+	_, err := New(t.Context(), mistaken, Options{Log: slog.New(slog.DiscardHandler)})
+	if !errors.Is(err, keys.ErrWrongMaster) {
 		t.Fatalf("with another master key: %v", err)
 	}
 	for _, c := range []struct {
@@ -51,7 +52,8 @@ func TestNothingIsCopiedFromAFileInUse(t *testing.T) {
 	if !strings.Contains(file, "%20") {
 		t.Fatalf("%s is written as it is", file)
 	}
-	if err := TakeBack(t.Context(), file); err == nil || !strings.Contains(err.Error(), "in use by another exeunt process") {
+	if err := TakeBack(t.Context(), file); err == nil ||
+		!strings.Contains(err.Error(), "in use by another exeunt process") {
 		t.Errorf("beside a node: %v", err)
 	}
 	r.stop()

@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 func workUntilKilled(dir string) error {
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", dir, true
-	n, err := New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler), Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
+	n, err := New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler),
+		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,8 @@ func workUntilKilled(dir string) error {
 				if s.ID.Raw()[0]%4 == 0 {
 					continue
 				}
-				rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}
+				rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession,
+					Session: s.ID}, Reason: exeunt.ReasonSignedOut}
 				if _, err := n.Authority.End(ctx, exeunt.System(), rev); err != nil {
 					failed <- err
 				}
@@ -131,19 +133,21 @@ func TestKilledWhileSaving(t *testing.T) {
 			if state != live.Absent && word == "in" {
 				known++
 			}
-			if word == "out" && (state == live.Usable || r.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsBearer}).Usable()) {
+			if word == "out" && (state == live.Usable ||
+				r.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsBearer}).Usable()) {
 				t.Error("a session that was acknowledged as ended is usable")
 			}
 		}
 		if known == 0 {
-			t.Error("nobody was known from memory")
+			t.Error("no session was in memory")
 		}
 		for text, word := range said {
 			if word != "in" {
 				continue
 			}
 			token, _ := exeunt.ParseToken(text)
-			if state := r.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsBearer}).State; state != live.Usable && state != live.Ended {
+			c := authority.Credential{Token: token, Use: authority.AsBearer}
+			if state := r.Authority.Check(t.Context(), c).State; state != live.Usable && state != live.Ended {
 				t.Errorf("a session that was started is %v", state)
 			}
 		}

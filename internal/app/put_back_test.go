@@ -45,9 +45,12 @@ func newBehind(t *testing.T, many int) *behind {
 	t.Cleanup(door.Close)
 	key := exeunt.NewToken(exeunt.UseClient)
 	c := &b.conf
-	c.Addr, c.URL, c.Development, c.MaxStaleness = "127.0.0.1:0", strings.Replace(door.URL, "127.0.0.1", "exeunt.localhost", 1), true, time.Second
-	c.Database, c.MasterKey = config.Secret(b.server.NewDatabase(t)), config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
-	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/", RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: []string{key.Hash().String()}}}
+	c.Addr, c.URL, c.Development, c.MaxStaleness = "127.0.0.1:0",
+		strings.Replace(door.URL, "127.0.0.1", "exeunt.localhost", 1), true, time.Second
+	c.Database, c.MasterKey = config.Secret(b.server.NewDatabase(t)),
+		config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/",
+		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: []string{key.Hash().String()}}}
 	for range many {
 		b.add()
 	}
@@ -58,7 +61,8 @@ func newBehind(t *testing.T, many int) *behind {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := verify.New(verify.Options{Client: calls, Key: client.NewSecret(key.Reveal()), MaxStaleness: time.Second, Log: slog.New(slog.DiscardHandler)})
+		v, err := verify.New(verify.Options{Client: calls, Key: client.NewSecret(key.Reveal()),
+			MaxStaleness: time.Second, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +134,8 @@ func (b *behind) signIn() (p person) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	token, _, err := n.OAuth.ExchangeCode(b.t.Context(), oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
+	token, _, err := n.OAuth.ExchangeCode(b.t.Context(),
+		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -157,7 +162,8 @@ func (b *behind) become(p person, usable bool, state live.State) {
 	}
 	for _, n := range b.nodes {
 		b.until("a node's answer is right", func() bool {
-			return n.Authority.Check(b.t.Context(), authority.Credential{Token: p.browser, Use: authority.AsPair}).State == state
+			return n.Authority.Check(b.t.Context(),
+				authority.Credential{Token: p.browser, Use: authority.AsPair}).State == state
 		})
 	}
 }

@@ -19,14 +19,13 @@ import (
 	"github.com/exeunt/exeunt/internal/control"
 )
 
-// Limits of a connection. Streams lift those of a request for themselves and
-// set a deadline for each event instead.
+// Limits of a connection. Streams replace the limits of a request by a deadline for each event.
 const (
 	headerLimit  = 10 * time.Second
 	requestLimit = 30 * time.Second // headers and body
-	// answerLimit runs from the end of the headers, over HTTP/2 from the
-	// request's begin: a slow upload and the patience of an ending fit in. A
-	// reader who takes nothing would otherwise hold its handler for good.
+	// answerLimit runs from the end of the headers, or over HTTP/2 from the request's start. It leaves time for a slow
+	// upload and for the longest wait of an ending. Without it, a client that reads nothing would hold its handler
+	// forever.
 	answerLimit   = time.Minute
 	idleLimit     = 2 * time.Minute
 	maxHeader     = 32 << 10 // a browser with 4 kB of junk in a cookie must still be answered
@@ -44,8 +43,8 @@ func Logger(w io.Writer, c config.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opt))
 }
 
-// Serve serves on a listener, which it closes, until ctx is done or the database
-// can no longer be relied on, and answers operators on the control socket.
+// Serve serves on a listener, which it closes, and on the operators' control socket, until ctx is done or the database
+// can no longer be relied on.
 func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	defer l.Close()
 	socket, err := control.Listen(n.Config.Data)
@@ -77,16 +76,15 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(err, n.shutdown(public, operators))
 }
 
-// Server returns a server with the limits of a connection. What goes wrong with
-// connections is logged at the given level.
+// Server returns a server with the limits of a connection. It logs connections' errors at the given level.
 func Server(h http.Handler, log *slog.Logger, level slog.Level) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, WriteTimeout: answerLimit, IdleTimeout: idleLimit,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), level),
+		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit, WriteTimeout: answerLimit,
+		IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), level),
 	}
 }
 
-// shutdown lets requests finish. Streams would never, so they are told first.
+// shutdown lets requests finish. Streams would never finish, so it ends them first.
 func (n *Node) shutdown(servers ...*http.Server) error {
 	n.drain.Do(func() { close(n.draining) })
 	limit, cancel := context.WithTimeout(context.Background(), shutdownLimit)
@@ -100,11 +98,10 @@ func (n *Node) shutdown(servers ...*http.Server) error {
 	return errors.Join(errs...)
 }
 
-// LinkFile is where the link for the first account is kept while it is good.
+// LinkFile is the file that holds the link for the first account while that is valid.
 func (n *Node) LinkFile() string { return filepath.Join(n.Config.Data, "first-account-link") }
 
-// FirstAccountLink returns a new one-time link that makes the first account,
-// or "" when there is an account already.
+// FirstAccountLink returns a new one-time link that makes the first account, or "" when there is an account already.
 func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 	exists, err := n.Store.AnyAccount(ctx)
 	if err != nil {
@@ -121,8 +118,7 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 		return "", err
 	}
 	link := n.inviteLink(t)
-	// Written whole under another name first: a file with half a link in it
-	// would be worse than none.
+	// It is written under another name first, so that the file never holds half a link.
 	temporary := n.LinkFile() + ".new"
 	if err := os.WriteFile(temporary, []byte(link+"\n"), 0o600); err != nil {
 		return "", err

@@ -20,31 +20,30 @@ import (
 )
 
 const (
-	// snapshotFile is the name, in a data folder, of the file in which a node leaves its table of sessions every few
-	// minutes and when it stops. It only makes the next start quicker: without it each session is loaded when its
-	// token is first seen.
+	// snapshotFile is the name of the file in the data folder to which a node writes its table of sessions every few
+	// minutes and when it stops. It only makes the next start faster: without it, each session is loaded when its token
+	// is first used.
 	snapshotFile  = "live.snapshot"
 	snapshotEvery = 5 * time.Minute
-	// syncStep is how much is written between two calls that have the disk take it: a sign-out's own call does not
-	// wait long behind so little.
+	// syncStep is how much is written between two calls of fsync, so that a sign-out's fsync does not wait long.
 	syncStep = 4 << 20
-	// replayMost is how many events a start applies to the file before it rather begins with an empty memory.
+	// replayMost is how many events a start replays at most; with more since the file, memory starts empty.
 	replayMost = 1_000_000
 )
 
-// binding tells whether a file goes with the database. Whatever changes a session's answer is an event, but for three
-// things: a later activity, for which live asks the store; the policy, by which limits are shortened at a start; and a
-// session that was never there, as in a database that is another or an older one put back.
+// binding tells whether a file belongs to the database. Everything that changes a check's answer is an event, except
+// for three things: later activity, for which live asks the store; the policy, by which a start shortens sessions; and
+// sessions that the database never had, because it is another one or an older one that was restored.
 type binding struct {
-	// Installation is taken from a key that was drawn at its first start.
+	// Installation is the hash of a key that was made at the first start.
 	Installation string
-	// Mark was left in the database once the sessions were written: one that does not have it is an older one,
-	// whatever has been done with it since.
+	// Mark was written to the database after the sessions were written to the file: a database without it is older than
+	// the file.
 	Mark   []byte
 	Policy exeunt.Policy
 }
 
-// saveSnapshotFile leaves the file. It appears whole or not at all.
+// saveSnapshotFile writes the file. After a crash it is complete or unchanged.
 func (n *Node) saveSnapshotFile(ctx context.Context) error {
 	path := filepath.Join(n.Config.Data, snapshotFile)
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
@@ -62,7 +61,7 @@ func (n *Node) saveSnapshotFile(ctx context.Context) error {
 	return syncFolder(n.Config.Data)
 }
 
-// bind is called after the sessions are written: none of them may be younger than the mark.
+// bind is called after the sessions are written: none of them may be newer than the mark.
 func (n *Node) bind(ctx context.Context) ([]byte, error) {
 	keys, err := n.installation(ctx)
 	if err != nil {
@@ -78,7 +77,7 @@ func (n *Node) bind(ctx context.Context) ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// installation returns what identifies it: there is more than one name while one key takes over from another.
+// installation returns the names of this installation. There is more than one while keys are rotated.
 func (n *Node) installation(ctx context.Context) (names []string, err error) {
 	keys, err := n.Store.Keys(ctx, pairKeys)
 	for _, k := range keys {
@@ -88,7 +87,7 @@ func (n *Node) installation(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// steadyFile is a file that is on the disk step by step.
+// syncingFile calls fsync after every syncStep.
 type syncingFile struct {
 	*os.File
 	unsynced int
@@ -110,7 +109,7 @@ func syncFolder(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// keepSnapshotFile leaves the file from time to time, if sessions came or ended.
+// saveSnapshotFileRegularly writes the file every snapshotEvery, if the table has changed.
 func (n *Node) saveSnapshotFileRegularly(ctx context.Context) {
 	t := time.NewTicker(snapshotEvery)
 	defer t.Stop()
@@ -125,16 +124,16 @@ func (n *Node) saveSnapshotFileRegularly(ctx context.Context) {
 			continue
 		}
 		if err := n.saveSnapshotFile(ctx); err != nil {
-			n.log.Warn("the snapshot file was not saved; the last one stays good, trying again later", "err", err)
+			n.log.Warn("the snapshot file was not saved; the last one stays valid, trying again later", "err", err)
 			continue
 		}
 		saved = now
 	}
 }
 
-// loadSnapshotFile fills the memory, which has begun at the log's head, from the file that the last run left, and
-// applies what has happened since. It reports whether it could. A file that cannot be used is removed, so that it does
-// not seem to be usable later: what makes it unusable may pass.
+// loadSnapshotFile fills the table, which is empty at the log's head, from the last run's file, and replays the events
+// since. It reports whether it could. It removes a file that cannot be used: the cause may pass, and the file would
+// then wrongly seem usable.
 func (n *Node) loadSnapshotFile(ctx context.Context, index *live.Index, head int64) (loaded bool) {
 	path := filepath.Join(n.Config.Data, snapshotFile)
 	f, err := os.Open(path)
@@ -148,22 +147,24 @@ func (n *Node) loadSnapshotFile(ctx context.Context, index *live.Index, head int
 	}
 	if err != nil {
 		index.Reset(head)
-		n.log.Info("sessions are loaded one by one, as they are seen", "file", path, "because", err)
+		n.log.Info("the snapshot file was not loaded; sessions are loaded one by one", "file", path, "because", err)
 		if err := os.Remove(path); err != nil {
-			n.log.Warn("the snapshot file can be neither used nor removed; it is written anew when it can be", "err", err)
+			n.log.Warn("the snapshot file could not be removed; the next save replaces it", "err", err)
 		}
 		return false
 	}
 	if n.follower != nil && head > 0 {
 		n.follower.GoOn(&since.Last)
 	}
-	n.log.Info("sessions are known from the last run", "tokens", index.Len())
+	n.log.Info("sessions loaded from the snapshot file", "tokens", index.Len())
 	return true
 }
 
-// take fills the memory from the file, and returns the log range that it was brought up to date with: from the file's
-// own event on, which must still be there to show that there is no gap.
-func (n *Node) loadFrom(ctx context.Context, index *live.Index, f *os.File, head int64) (since store.LogRange, err error) {
+// loadFrom fills the table from the file, and returns the log range that it replayed. The range includes the file's
+// last event, which must still be in the log to show that there is no gap.
+func (n *Node) loadFrom(
+	ctx context.Context, index *live.Index, f *os.File, head int64,
+) (since store.LogRange, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return since, err
@@ -180,7 +181,7 @@ func (n *Node) loadFrom(ctx context.Context, index *live.Index, f *os.File, head
 	return since, err
 }
 
-// goesWith says what is in the way of using a file, if anything is.
+// checkBinding returns an error if the file does not belong to the database as it is.
 func (n *Node) checkBinding(ctx context.Context, mark live.Mark, head int64) error {
 	var was binding
 	if err := json.Unmarshal(mark.Caller, &was); err != nil {
@@ -192,7 +193,7 @@ func (n *Node) checkBinding(ctx context.Context, mark live.Mark, head int64) err
 	}
 	switch {
 	case !slices.Contains(names, was.Installation):
-		return errors.New("it is of another installation")
+		return errors.New("it belongs to another installation")
 	case was.Policy != n.Config.SessionPolicy():
 		return errors.New("the policy has changed since it was written")
 	case mark.Seq > head:
@@ -206,4 +207,4 @@ func (n *Node) checkBinding(ctx context.Context, mark live.Mark, head int64) err
 	return nil
 }
 
-var errOlder = errors.New("the database is an older one than it was written from")
+var errOlder = errors.New("it is newer than the database, which may have been restored from a backup")

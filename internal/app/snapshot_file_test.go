@@ -40,7 +40,8 @@ func start(t *testing.T, c config.Config) run {
 func startLoud(t *testing.T, c config.Config) (run, *bytes.Buffer) {
 	t.Helper()
 	said := &bytes.Buffer{}
-	n, err := New(context.Background(), c, Options{Log: slog.New(slog.NewTextHandler(said, nil)), Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
+	n, err := New(context.Background(), c, Options{Log: slog.New(slog.NewTextHandler(said, nil)),
+		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,14 +74,16 @@ func (r run) signIn() (exeunt.Token, exeunt.Session) {
 
 func (r run) want(token exeunt.Token, state live.State) {
 	r.t.Helper()
-	if got := r.Authority.Check(r.t.Context(), authority.Credential{Token: token, Use: authority.AsPair}).State; got != state {
+	c := authority.Credential{Token: token, Use: authority.AsPair}
+	if got := r.Authority.Check(r.t.Context(), c).State; got != state {
 		r.t.Errorf("the token is %v, want %v", got, state)
 	}
 }
 
 func (r run) end(s exeunt.Session) {
 	r.t.Helper()
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}, Reason: exeunt.ReasonSignedOut}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID},
+		Reason: exeunt.ReasonSignedOut}
 	if _, err := r.Authority.End(r.t.Context(), exeunt.System(), rev); err != nil {
 		r.t.Fatal(err)
 	}
@@ -99,7 +102,8 @@ func (r run) epoch() string {
 func site(t *testing.T) config.Config {
 	t.Helper()
 	c := config.Default()
-	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", filepath.Join(t.TempDir(), "node"), true
+	c.Addr, c.URL, c.Development = "127.0.0.1:0", "http://exeunt.localhost", true
+	c.Data = filepath.Join(t.TempDir(), "node")
 	r := start(t, c)
 	r.addAda()
 	r.stop()
@@ -108,7 +112,8 @@ func site(t *testing.T) config.Config {
 
 func (r run) addAda() {
 	r.t.Helper()
-	if _, err := r.Accounts.AddAccount(r.t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, account.NewAccount{Handle: "ada", Password: adasPassword}, false); err != nil {
+	if _, err := r.Accounts.AddAccount(r.t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator},
+		account.NewAccount{Handle: "ada", Password: adasPassword}, false); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -137,10 +142,12 @@ func TestSessionsAreKnownFromTheLastRun(t *testing.T) {
 		write(t, path, from.file)
 		r = start(t, c)
 		if n := r.Live.Len(); n != from.known {
-			t.Errorf("%s: %d tokens are known, want %d", name, n, from.known)
+			t.Errorf("%s: %d tokens are in memory, want %d", name, n, from.known)
 		}
-		for token, state := range map[exeunt.Token]live.State{living: live.Usable, dead: live.Ended, later: live.Ended} {
-			if got := r.Live.Check(token.Hash(), time.Now()).State; got != state && got != live.Absent || got == live.Absent && state == live.Usable {
+		states := map[exeunt.Token]live.State{living: live.Usable, dead: live.Ended, later: live.Ended}
+		for token, state := range states {
+			if got := r.Live.Check(token.Hash(), time.Now()).State; got != state && got != live.Absent ||
+				got == live.Absent && state == live.Usable {
 				t.Errorf("%s: in memory a token is %v, want %v", name, got, state)
 			}
 			r.want(token, state)
@@ -154,7 +161,8 @@ func TestSessionsAreKnownFromTheLastRun(t *testing.T) {
 func TestANodeAmongOthersIsKnownFromItsLastRun(t *testing.T) {
 	c := config.Default()
 	c.Addr, c.URL, c.Development = "127.0.0.1:0", "http://exeunt.localhost", true
-	c.Database, c.MasterKey = config.Secret(testpg.NewDatabase(t)), config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	c.Database, c.MasterKey = config.Secret(testpg.NewDatabase(t)),
+		config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	node := func(name string) run {
 		c := c
 		c.Data = filepath.Join(t.TempDir(), name)
@@ -171,26 +179,28 @@ func TestANodeAmongOthersIsKnownFromItsLastRun(t *testing.T) {
 
 	again := start(t, one.Config)
 	if n := again.Live.Len(); n != 3 {
-		t.Errorf("%d tokens are known at the start, want 3", n)
+		t.Errorf("%d tokens are in memory at the start, want 3", n)
 	}
 	again.want(living, live.Usable)
 	again.want(later, live.Ended)
 	again.want(young, live.Usable)
 	again.stop()
 
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: e.Account, Scope: exeunt.ScopeAccount}, Reason: exeunt.ReasonSignedOut}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: e.Account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonSignedOut}
 	if _, err := other.Authority.End(t.Context(), exeunt.System(), rev); err != nil {
 		t.Fatal(err)
 	}
 	again = start(t, one.Config)
 	for _, token := range []exeunt.Token{living, later, everywhere, young} {
-		if state := again.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsPair}).State; state != live.Ended {
+		c := authority.Credential{Token: token, Use: authority.AsPair}
+		if state := again.Authority.Check(t.Context(), c).State; state != live.Ended {
 			t.Errorf("after signing out everywhere a token is %v", state)
 		}
 	}
 }
 
-// What cannot be used is said, and removed; nothing is lost with it.
+// A file that cannot be used is logged and removed; nothing is lost with it.
 func TestFilesThatAreNotUsed(t *testing.T) {
 	c := site(t)
 	path := filepath.Join(c.Data, snapshotFile)
@@ -204,13 +214,22 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 		change  func(c *config.Config, file []byte) []byte
 		because string
 	}{
-		"a stricter policy":           {func(c *config.Config, file []byte) []byte { c.Policy.Kept.Absolute /= 2; return file }, "policy has changed"},
-		"a damaged file":              {func(_ *config.Config, file []byte) []byte { file[len(file)/2] ^= 1; return file }, "damaged"},
-		"a file that was cut":         {func(_ *config.Config, file []byte) []byte { return file[:len(file)-1] }, "cut short"},
-		"an empty file":               {func(*config.Config, []byte) []byte { return nil }, "cut short"},
-		"another version":             {func(_ *config.Config, file []byte) []byte { file[12]++; return file }, "reads only version"},
+		"a stricter policy": {func(c *config.Config, file []byte) []byte {
+			c.Policy.Kept.Absolute /= 2
+			return file
+		}, "policy has changed"},
+		"a damaged file": {func(_ *config.Config, file []byte) []byte {
+			file[len(file)/2] ^= 1
+			return file
+		}, "damaged"},
+		"a file that was cut": {func(_ *config.Config, file []byte) []byte { return file[:len(file)-1] }, "cut short"},
+		"an empty file":       {func(*config.Config, []byte) []byte { return nil }, "cut short"},
+		"another version": {func(_ *config.Config, file []byte) []byte { file[12]++; return file },
+			"reads only version"},
 		"one of another installation": {func(*config.Config, []byte) []byte { return foreign }, "another installation"},
-		"something else altogether":   {func(*config.Config, []byte) []byte { return bytes.Repeat([]byte("SQLite format 3"), 20) }, "not a snapshot file"},
+		"something else altogether": {func(*config.Config, []byte) []byte {
+			return bytes.Repeat([]byte("SQLite format 3"), 20)
+		}, "not a snapshot file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start(t, c).stop()
@@ -218,7 +237,7 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 			write(t, path, unusable.change(&changed, read(t, path)))
 			r, said := startLoud(t, changed)
 			if n := r.Live.Len(); n != 0 || !strings.Contains(said.String(), unusable.because) {
-				t.Errorf("%d tokens are known; it was said:\n%s", n, said)
+				t.Errorf("%d tokens are in memory; it was said:\n%s", n, said)
 			}
 			if _, err := os.Stat(path); !os.IsNotExist(err) {
 				t.Errorf("the file is still there: %v", err)
@@ -238,7 +257,8 @@ func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 	url := server.NewDatabase(t)
 	node := func(dir, url string) run {
 		c := config.Default()
-		c.Addr, c.URL, c.Development, c.Data, c.Database = "127.0.0.1:0", "http://exeunt.localhost", true, dir, config.Secret(url)
+		c.Addr, c.URL, c.Development, c.Data, c.Database = "127.0.0.1:0", "http://exeunt.localhost", true, dir,
+			config.Secret(url)
 		c.MasterKey = config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 		return start(t, c)
 	}
@@ -272,11 +292,11 @@ func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 	r = node(a, other)
 	r.want(token, live.NoSuch)
 	if n := r.Live.Len(); n != 0 {
-		t.Errorf("%d tokens are known from another history", n)
+		t.Errorf("%d tokens are in memory from another history", n)
 	}
 }
 
-// The file only makes a start quicker: one that can be neither used nor removed
+// The file only makes a start faster: one that can be neither used nor removed
 // does not keep a node from starting.
 func TestAFileThatIsInTheWayStopsNobody(t *testing.T) {
 	c := site(t)
@@ -287,7 +307,7 @@ func TestAFileThatIsInTheWayStopsNobody(t *testing.T) {
 	r, said := startLoud(t, c)
 	living, _ := r.signIn()
 	r.want(living, live.Usable)
-	if !strings.Contains(said.String(), "neither used nor removed") {
+	if !strings.Contains(said.String(), "could not be removed") {
 		t.Error(said)
 	}
 }
@@ -308,7 +328,7 @@ func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
 	write(t, database, copied)
 	r, said := startLoud(t, c)
 	r.want(living, live.NoSuch)
-	if !strings.Contains(said.String(), "older one") {
+	if !strings.Contains(said.String(), "newer than the database") {
 		t.Error(said)
 	}
 	for range 3 {
@@ -320,7 +340,7 @@ func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
 	write(t, path, file)
 	r, said = startLoud(t, c)
 	r.want(living, live.NoSuch)
-	if !strings.Contains(said.String(), "older one") {
+	if !strings.Contains(said.String(), "newer than the database") {
 		t.Error(said)
 	}
 	r.stop()
@@ -353,7 +373,8 @@ func TestAFileFromBeforeTheLogsFloorIsNotUsed(t *testing.T) {
 	r.stop()
 	write(t, path, file)
 	r, said := startLoud(t, c)
-	if r.Live.Len() != 0 || !strings.Contains(said.String(), "gap") && !strings.Contains(said.String(), "does not hold") {
+	if r.Live.Len() != 0 || !strings.Contains(said.String(), "gap") &&
+		!strings.Contains(said.String(), "does not hold") {
 		t.Error(said)
 	}
 	r.want(living, live.Usable)

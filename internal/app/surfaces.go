@@ -17,12 +17,12 @@ import (
 // openSurfaces builds the handler of everything that is served. From the
 // outside inwards:
 //
-//	peers        who may speak to us without TLS
-//	/gate …      asked by proxies and apps under names of their own, so
+//	peers        which proxies may speak to us without TLS
+//	/gate …      for proxies and apps, which use other host names, so it is
 //	             outside the check of the host; it takes no cookie of ours
 //	host         only our own name
-//	/api/        bearer tokens; forged requests have none
-//	the rest     pages and their scripts' addresses, with the browser's pair of
+//	/api/        bearer tokens, which forged requests do not have
+//	the rest     pages and what their scripts call, with the browser's pair of
 //	             cookies, behind the same-origin protection
 func (n *Node) openSurfaces() error {
 	templates, err := ui.New()
@@ -30,11 +30,15 @@ func (n *Node) openSurfaces() error {
 		return fmt.Errorf("templates: %w", err)
 	}
 	page := pages.New(pages.Deps{
-		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser, Peers: n.peers, UI: templates,
-		Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended, Now: n.now, Log: n.log,
+		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser,
+		Peers: n.peers, UI: templates, Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended,
+		Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
-	streams := stream.New(stream.Deps{Authority: n.Authority, Clients: n.OAuth.Registry, Browser: n.browser, Now: n.now, Done: n.draining, Surface: calls})
+	streams := stream.New(stream.Deps{
+		Authority: n.Authority, Clients: n.OAuth.Registry, Browser: n.browser, Now: n.now, Done: n.draining,
+		Surface: calls,
+	})
 	pageSurface := web.Surface{Fail: page.Fail, Log: n.log}
 
 	forPages := http.NewServeMux()
@@ -42,7 +46,9 @@ func (n *Node) openSurfaces() error {
 	forPages.Handle("/", page.Handler())
 
 	forApps := http.NewServeMux()
-	api.New(api.Deps{Authority: n.Authority, SignIn: n.SignIn, OAuth: n.OAuth, Peers: n.peers, URL: n.Config.URL, Log: n.log}).Mount(forApps)
+	api.New(api.Deps{
+		Authority: n.Authority, SignIn: n.SignIn, OAuth: n.OAuth, Peers: n.peers, URL: n.Config.URL, Log: n.log,
+	}).Mount(forApps)
 	streams.MountBearer(forApps)
 
 	named := http.NewServeMux()
@@ -52,7 +58,8 @@ func (n *Node) openSurfaces() error {
 	if n.Config.Development {
 		home = n.Config.URL
 	}
-	inner := web.WithRequestID(pageSurface.Recover(web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), home, named))))
+	inner := web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), home, named))
+	inner = web.WithRequestID(pageSurface.Recover(inner))
 
 	gateHandler := gate.New(n.Authority, n.OAuth.Registry)
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +76,7 @@ func (n *Node) openSurfaces() error {
 		}
 	})
 	if !n.Config.Secure() || n.Config.TLS.Cert != "" {
-		return nil // development on loopback, or TLS is ours: no proxy stands before us
+		return nil // development on loopback, or we terminate TLS: there is no proxy
 	}
 	n.handler = n.peers.Only(n.log, n.handler)
 	return nil
@@ -78,7 +85,7 @@ func (n *Node) openSurfaces() error {
 // Handler returns the handler of everything that is served.
 func (n *Node) Handler() http.Handler { return n.handler }
 
-// livez says whether this process is of any use; if not, restart it.
+// livez says whether this process can serve; if not, it must be restarted.
 func (n *Node) livez(w http.ResponseWriter, _ *http.Request) {
 	writeStatus(w, !n.Store.Failed(), "alive", "the database can no longer be relied on; restart")
 }
@@ -92,7 +99,7 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	default:
 	}
 	if !n.Authority.Fresh() {
-		writeStatus(w, false, "", "the database has not confirmed a heartbeat lately; what is in memory is not believed")
+		writeStatus(w, false, "", "the database has not confirmed a heartbeat lately, so memory may be out of date")
 		return
 	}
 	writeStatus(w, n.Store.Ping(r.Context()) == nil, "ready", "the database does not answer")
@@ -112,8 +119,9 @@ func writeStatus(w http.ResponseWriter, ok bool, yes, no string) {
 
 func (n *Node) controlHandler() http.Handler {
 	s := &control.Server{
-		Operate: &operate.Service{Authority: n.Authority}, Accounts: n.Accounts, Surface: web.Surface{Fail: control.Fail, Log: n.log},
-		Version: n.version, URL: n.Config.URL, Started: n.started, Link: n.inviteLink, ResetLink: n.resetLink,
+		Operate: &operate.Service{Authority: n.Authority}, Accounts: n.Accounts,
+		Surface: web.Surface{Fail: control.Fail, Log: n.log}, Version: n.version, URL: n.Config.URL, Started: n.started,
+		Link: n.inviteLink, ResetLink: n.resetLink,
 	}
 	return s.Handler()
 }

@@ -61,7 +61,7 @@ func saved(t testing.TB) (x *Index, all map[exeunt.TokenHash]State, file []byte)
 	}
 	gone := insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Absent, Absent)
 	do(exeunt.ScopeSession, gone, exeunt.AppSessionID{}, 0)
-	x.Forget() // leaves free places and a free cohort
+	x.Forget() // leaves free entries and a free cohort
 	ended := insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Ended, Ended)
 	do(exeunt.ScopeSession, ended, exeunt.AppSessionID{}, 0)
 	half := insert(withApp(snapshot(seq, exeunt.NewAccountID(), 1)), Usable, Ended)
@@ -87,14 +87,16 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 			break
 		}
 	}
-	doubt := exeunt.Revocation{Target: exeunt.Target{Account: some.Session.Account, Scope: exeunt.ScopeSession, Session: some.Session.ID}}
+	doubt := exeunt.Revocation{Target: exeunt.Target{Account: some.Session.Account, Scope: exeunt.ScopeSession,
+		Session: some.Session.ID}}
 	y.PutInDoubt(doubt.Target)
 	var mark Mark
 	if err := y.loadBytes(file, func(m Mark) error { mark = m; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	left := 3 // a session that ended by itself, its app session, and an app session that did
-	if mark.Seq != x.Applied() || string(mark.Caller) != "who I am" || y.Applied() != x.Applied() || y.Len() != x.Len()-left {
+	if mark.Seq != x.Applied() || string(mark.Caller) != "who I am" || y.Applied() != x.Applied() ||
+		y.Len() != x.Len()-left {
 		t.Errorf("mark %+v, applied %d of %d, %d tokens of %d", mark, y.Applied(), x.Applied(), y.Len(), x.Len())
 	}
 	want(t, y, some.Hash, epoch, Indeterminate)
@@ -108,7 +110,8 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 			}
 			want(t, y, h, epoch, state)
 			a, b := x.Check(h, epoch), y.Check(h, epoch)
-			if a.Session != b.Session || a.App != b.App || a.Account != b.Account || a.Client != b.Client || a.Kind != b.Kind ||
+			if a.Session != b.Session || a.App != b.App || a.Account != b.Account || a.Client != b.Client ||
+				a.Kind != b.Kind ||
 				a.issued != b.issued || a.expires != b.expires || a.idleAt != b.idleAt || a.profile != b.profile {
 				t.Errorf("saved %+v, loaded %+v", a, b)
 			}
@@ -118,7 +121,7 @@ func TestTheFileCarriesTheTable(t *testing.T) {
 	if l := y.Late(epoch.Add(time.Minute)); len(l) != 1 || l[0].Reason != exeunt.ReasonIdle {
 		t.Errorf("late: %+v", l)
 	}
-	// It goes on from there: events end what they cover, places are used again,
+	// It goes on from there: events end what they cover, entries are reused,
 	// snapshots from before are refused.
 	apply(t, y, event(y.Applied()+1, exeunt.ScopeAccount, some.Session.Account, exeunt.SessionID{}, 5))
 	apply(t, y, event(y.Applied()+1, exeunt.ScopeSession, some.Session.Account, some.Session.ID, 0))
@@ -205,7 +208,8 @@ func TestDamagedFiles(t *testing.T) {
 	for version, said := range map[uint32]string{fileVersion - 1: "version 3", fileVersion + 1: "version 5"} {
 		b := bytes.Clone(file)
 		binary.LittleEndian.PutUint32(b[len(fileMagic):], version)
-		if err := New(0, Options{}).loadBytes(b, anyMark); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), said) {
+		if err := New(0, Options{}).loadBytes(b, anyMark); !errors.Is(err, ErrFile) ||
+			!strings.Contains(err.Error(), said) {
 			t.Errorf("version %d: %v", version, err)
 		}
 	}
@@ -308,7 +312,7 @@ func TestTwoCurrentCohortsOfAnAccountAreRefused(t *testing.T) {
 	}
 }
 
-// What was copied before memory was begun anew is of another history than what comes after.
+// What was copied before a reset is of another history than what is copied after it.
 func TestAResetEndsASave(t *testing.T) {
 	x := New(5, Options{})
 	d := &disturbed{at: map[int]bool{100: true}, do: func() { x.Reset(3) }}
@@ -327,17 +331,20 @@ func TestCohortsThatChangeDuringASave(t *testing.T) {
 		e := event(1, scope, account, keep, 2)
 		return &e
 	}
-	one, alone, passed := snapshot(0, exeunt.NewAccountID(), 1), snapshot(0, exeunt.NewAccountID(), 1), snapshot(0, exeunt.NewAccountID(), 1)
-	known := []Snapshot{one, alone, passed, snapshot(0, one.Session.Account, 1), snapshot(0, passed.Session.Account, 1), snapshot(0, passed.Session.Account, 2)}
+	one, alone, passed := snapshot(0, exeunt.NewAccountID(), 1), snapshot(0, exeunt.NewAccountID(), 1),
+		snapshot(0, exeunt.NewAccountID(), 1)
+	known := []Snapshot{one, alone, passed, snapshot(0, one.Session.Account, 1), snapshot(0, passed.Session.Account, 1),
+		snapshot(0, passed.Session.Account, 2)}
 	for name, change := range map[string]struct {
 		event *exeunt.Event
 		comes exeunt.AccountID // with a session, after the event
 	}{
-		"an account comes":         {comes: exeunt.NewAccountID()},
-		"a session comes":          {comes: one.Session.Account},
-		"all end":                  {event: ends(exeunt.ScopeAccount, one.Session.Account, exeunt.SessionID{})},
-		"all but one end":          {event: ends(exeunt.ScopeOthers, one.Session.Account, one.Session.ID)},
-		"all there are, are kept":  {event: ends(exeunt.ScopeOthers, alone.Session.Account, alone.Session.ID), comes: exeunt.NewAccountID()},
+		"an account comes": {comes: exeunt.NewAccountID()},
+		"a session comes":  {comes: one.Session.Account},
+		"all end":          {event: ends(exeunt.ScopeAccount, one.Session.Account, exeunt.SessionID{})},
+		"all but one end":  {event: ends(exeunt.ScopeOthers, one.Session.Account, one.Session.ID)},
+		"all there are, are kept": {event: ends(exeunt.ScopeOthers, alone.Session.Account, alone.Session.ID),
+			comes: exeunt.NewAccountID()},
 		"one turns out to be kept": {event: ends(exeunt.ScopeOthers, passed.Session.Account, passed.Session.ID)},
 	} {
 		// Before all, before the second and in the midst of the shards, and before each part after them.

@@ -6,11 +6,12 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-func TestDoubt(t *testing.T) {
+func TestInDoubt(t *testing.T) {
 	acc := exeunt.NewAccountID()
 	one, two, foreign := snapshot(0, acc, 1), withApp(snapshot(0, acc, 1)), snapshot(0, exeunt.NewAccountID(), 1)
 	of := func(scope exeunt.Scope, s exeunt.SessionID, app exeunt.AppSessionID) exeunt.Revocation {
-		return exeunt.Revocation{Target: exeunt.Target{Account: acc, Scope: scope, Session: s, AppSession: app}, Reason: exeunt.ReasonSignedOut, Key: "k"}
+		return exeunt.Revocation{Target: exeunt.Target{Account: acc, Scope: scope, Session: s, AppSession: app},
+			Reason: exeunt.ReasonSignedOut, Key: "k"}
 	}
 	for name, c := range map[string]struct {
 		rev               exeunt.Revocation
@@ -23,14 +24,14 @@ func TestDoubt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := New(0, Options{})
-			check := func(doubted bool) {
+			check := func(inDoubt bool) {
 				t.Helper()
 				for _, w := range []struct {
 					h       exeunt.TokenHash
 					covered bool
 				}{{one.Hash, c.one}, {two.Hash, c.two}, {two.AppHash, c.twosApp}, {foreign.Hash, false}} {
 					state := Usable
-					if doubted && w.covered {
+					if inDoubt && w.covered {
 						state = Indeterminate
 					}
 					want(t, x, w.h, epoch, state)
@@ -43,7 +44,7 @@ func TestDoubt(t *testing.T) {
 					}
 				}
 			}
-			x.PutInDoubt(c.rev.Target) // nothing of it is known yet
+			x.PutInDoubt(c.rev.Target) // before its sessions are inserted
 			fill(0)
 			check(true)
 			x.PutInDoubt(c.rev.Target) // twice, by two who asked for the same

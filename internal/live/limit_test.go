@@ -10,11 +10,12 @@ import (
 func TestTheColdAreEvicted(t *testing.T) {
 	const limit = 200
 	x := New(0, Options{Limit: limit})
-	hot, owed, late := withApp(snapshot(0, exeunt.NewAccountID(), 1)), withApp(snapshot(0, exeunt.NewAccountID(), 1)), snapshot(0, exeunt.NewAccountID(), 1)
-	for _, s := range []Snapshot{hot, owed, late} {
+	hot, unsaved := withApp(snapshot(0, exeunt.NewAccountID(), 1)), withApp(snapshot(0, exeunt.NewAccountID(), 1))
+	late := snapshot(0, exeunt.NewAccountID(), 1)
+	for _, s := range []Snapshot{hot, unsaved, late} {
 		x.Insert(s)
 	}
-	x.Touch(x.Check(owed.AppHash, epoch), epoch.Add(time.Second))
+	x.Touch(x.Check(unsaved.AppHash, epoch), epoch.Add(time.Second))
 	want(t, x, late.Hash, epoch.Add(time.Hour), TimedOut)
 	var crowd []Snapshot
 	for range 20 * limit {
@@ -30,7 +31,7 @@ func TestTheColdAreEvicted(t *testing.T) {
 		want(t, x, s.AppHash, epoch, Usable) // it is not evicted for itself
 		want(t, x, hot.AppHash, epoch, Usable)
 	}
-	want(t, x, owed.Hash, epoch, Usable)
+	want(t, x, unsaved.Hash, epoch, Usable)
 	want(t, x, late.Hash, epoch, TimedOut)
 	gone := 0
 	for _, s := range crowd {
@@ -52,17 +53,17 @@ func TestTheColdAreEvicted(t *testing.T) {
 		s.Dropped = x.Dropped()
 		x.Insert(s)
 	}
-	want(t, x, owed.Hash, epoch, Absent)
-	want(t, x, owed.AppHash, epoch, Absent)
+	want(t, x, unsaved.Hash, epoch, Absent)
+	want(t, x, unsaved.AppHash, epoch, Absent)
 	// What was evicted is loaded again like any other.
-	if owed.Dropped = x.Dropped(); !x.Insert(owed) {
+	if unsaved.Dropped = x.Dropped(); !x.Insert(unsaved) {
 		t.Error("not inserted again")
 	}
-	want(t, x, owed.AppHash, epoch, Usable)
+	want(t, x, unsaved.AppHash, epoch, Usable)
 }
 
 // A snapshot was read; then its session was used, the store learned of it, and
-// memory gave its place to others. To insert the snapshot now would bring back
+// memory reused its entry. To insert the snapshot now would bring back
 // the older activity.
 func TestASnapshotFromBeforeAnEvictionIsRefused(t *testing.T) {
 	evict := func(x *Index) {
@@ -148,7 +149,7 @@ func TestASnapshotFromBeforeForgetIsRefused(t *testing.T) {
 	late := kept
 	x.Touch(x.Check(kept.Hash, epoch.Add(time.Minute)), epoch.Add(time.Minute))
 	x.MarkSaved(x.Unsaved())
-	x.Insert(snapshot(1, acc, 2)) // ahead of the event: the other's cohort is passed
+	x.Insert(snapshot(1, acc, 2)) // ahead of the event: the other's cohort is superseded
 	x.Forget()
 	apply(t, x, event(1, exeunt.ScopeOthers, acc, kept.Session.ID, 2))
 	want(t, x, kept.Hash, epoch, Absent)
@@ -161,7 +162,7 @@ func TestASnapshotFromBeforeForgetIsRefused(t *testing.T) {
 	}
 }
 
-// When the store is owed the activity of all, the limit gives way.
+// When all sessions have unsaved activity, the table exceeds its limit.
 func TestNothingOwedIsEvicted(t *testing.T) {
 	x := New(0, Options{Limit: 10})
 	for range 100 {
@@ -170,7 +171,7 @@ func TestNothingOwedIsEvicted(t *testing.T) {
 		x.Touch(x.Check(s.Hash, epoch), epoch.Add(time.Second))
 	}
 	if u := x.Unsaved(); len(u) != 100 {
-		t.Errorf("%d of 100 are owed", len(u))
+		t.Errorf("%d of 100 are unsaved", len(u))
 	}
 	x.MarkSaved(x.Unsaved())
 	for range 100 {
@@ -182,7 +183,7 @@ func TestNothingOwedIsEvicted(t *testing.T) {
 }
 
 // Of an account that has ended everything, memory is given back once it is
-// worth looking for, and its places are used again.
+// worth looking for, and its entries are reused.
 func TestForgetFindsWhatEndedTogether(t *testing.T) {
 	x := New(0, Options{})
 	acc, bystander := exeunt.NewAccountID(), withApp(snapshot(0, exeunt.NewAccountID(), 1))
@@ -209,6 +210,6 @@ func TestForgetFindsWhatEndedTogether(t *testing.T) {
 		made += x.core.Load().shards[i].count
 	}
 	if made > 3000 {
-		t.Errorf("%d places were made for 1,000 sessions at a time", made)
+		t.Errorf("%d entries were allocated for 1,000 sessions at a time", made)
 	}
 }

@@ -15,20 +15,24 @@ func snapshot(seq int64, account exeunt.AccountID, generation int64) Snapshot {
 	return Snapshot{Snapshot: exeunt.Snapshot{
 		Seq: seq, Hash: exeunt.NewToken(exeunt.UseSession).Hash(), AccountGeneration: generation,
 		Profile: exeunt.Profile{Version: 1, Handle: "ada"},
-		Session: exeunt.Session{ID: exeunt.NewSessionID(), Account: account, Kind: exeunt.KindKept, Started: epoch, Seen: epoch,
+		Session: exeunt.Session{ID: exeunt.NewSessionID(), Account: account, Kind: exeunt.KindKept, Started: epoch,
+			Seen: epoch,
 			Idle: time.Hour, ExpiresAt: epoch.Add(24 * time.Hour), Generation: generation},
 	}}
 }
 
 // withApp returns a snapshot of an app session of the session.
 func withApp(s Snapshot) Snapshot {
-	s.App = &exeunt.AppSession{ID: exeunt.NewAppSessionID(), Session: s.Session.ID, Account: s.Session.Account, Client: "chirp", Started: epoch, Seen: epoch}
+	s.App = &exeunt.AppSession{ID: exeunt.NewAppSessionID(), Session: s.Session.ID, Account: s.Session.Account,
+		Client: "chirp", Started: epoch, Seen: epoch}
 	s.AppHash = exeunt.NewToken(exeunt.UseApp).Hash()
 	return s
 }
 
-func event(seq int64, scope exeunt.Scope, account exeunt.AccountID, session exeunt.SessionID, generation int64) exeunt.Event {
-	return exeunt.Event{Seq: seq, Generation: generation, Kind: exeunt.EventEnded, Target: exeunt.Target{Account: account, Scope: scope, Session: session}}
+func event(seq int64, scope exeunt.Scope, account exeunt.AccountID, session exeunt.SessionID,
+	generation int64) exeunt.Event {
+	return exeunt.Event{Seq: seq, Generation: generation, Kind: exeunt.EventEnded,
+		Target: exeunt.Target{Account: account, Scope: scope, Session: session}}
 }
 
 func apply(t *testing.T, x *Index, events ...exeunt.Event) {
@@ -68,7 +72,8 @@ func TestEventsEndWhatTheyCover(t *testing.T) {
 		"others":  {event(1, exeunt.ScopeOthers, acc, two.Session.ID, 2), Ended, Usable, Usable, Usable},
 		"account": {event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2), Ended, Ended, Ended, Usable},
 		// Nobody's session is forgotten for that.
-		"a client changed": {exeunt.Event{Seq: 1, Kind: exeunt.EventClientChanged, Target: exeunt.Target{Client: "chirp"}}, Usable, Usable, Usable, Usable},
+		"a client changed": {exeunt.Event{Seq: 1, Kind: exeunt.EventClientChanged,
+			Target: exeunt.Target{Client: "chirp"}}, Usable, Usable, Usable, Usable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := fill()
@@ -98,10 +103,12 @@ func TestEventsEndWhatTheyCover(t *testing.T) {
 func TestAGapInTheLogIsRefused(t *testing.T) {
 	x := New(7, Options{})
 	acc := exeunt.NewAccountID()
-	if err := x.Apply([]exeunt.Event{event(9, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)}); err == nil || x.Applied() != 7 {
+	if err := x.Apply([]exeunt.Event{event(9, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)}); err == nil ||
+		x.Applied() != 7 {
 		t.Errorf("a gap was accepted: %v, applied %d", err, x.Applied())
 	}
-	apply(t, x, event(7, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2), event(8, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2))
+	apply(t, x, event(7, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2),
+		event(8, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2))
 	if x.Applied() != 8 {
 		t.Errorf("applied %d", x.Applied())
 	}
@@ -117,14 +124,17 @@ func TestLateSnapshots(t *testing.T) {
 		events   []exeunt.Event
 		inserted bool
 	}{
-		"nothing happened":  {nil, true},
-		"something else":    {[]exeunt.Event{event(1, exeunt.ScopeSession, acc, exeunt.NewSessionID(), 0), event(2, exeunt.ScopeAccount, exeunt.NewAccountID(), exeunt.SessionID{}, 9)}, true},
-		"it was ended":      {[]exeunt.Event{event(1, exeunt.ScopeSession, acc, s.Session.ID, 0)}, false},
-		"all were ended":    {[]exeunt.Event{event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)}, false},
-		"it was kept":       {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2)}, true},
-		"another was kept":  {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, exeunt.NewSessionID(), 2)}, false},
-		"kept, then ended":  {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2), event(2, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 3)}, false},
-		"kept, kept again":  {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2), event(2, exeunt.ScopeOthers, acc, s.Session.ID, 3)}, true},
+		"nothing happened": {nil, true},
+		"something else": {[]exeunt.Event{event(1, exeunt.ScopeSession, acc, exeunt.NewSessionID(), 0),
+			event(2, exeunt.ScopeAccount, exeunt.NewAccountID(), exeunt.SessionID{}, 9)}, true},
+		"it was ended":     {[]exeunt.Event{event(1, exeunt.ScopeSession, acc, s.Session.ID, 0)}, false},
+		"all were ended":   {[]exeunt.Event{event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2)}, false},
+		"it was kept":      {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2)}, true},
+		"another was kept": {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, exeunt.NewSessionID(), 2)}, false},
+		"kept, then ended": {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2),
+			event(2, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 3)}, false},
+		"kept, kept again": {[]exeunt.Event{event(1, exeunt.ScopeOthers, acc, s.Session.ID, 2),
+			event(2, exeunt.ScopeOthers, acc, s.Session.ID, 3)}, true},
 		"its app was ended": {[]exeunt.Event{appEnd}, false},
 		"a newer scope":     {[]exeunt.Event{event(1, "criteria", acc, exeunt.SessionID{}, 0)}, false},
 	} {
@@ -243,14 +253,15 @@ func TestTimeLimits(t *testing.T) {
 	want(t, x, s.Hash, epoch.Add(time.Hour-time.Millisecond), Usable)
 	// Polling is no activity.
 	a := x.Check(s.AppHash, epoch.Add(59*time.Minute))
-	if !a.IdleAt().Equal(epoch.Add(time.Hour)) || !a.ExpiresAt().Equal(epoch.Add(24*time.Hour)) || !a.IssuedAt().Equal(epoch) {
+	if !a.IdleAt().Equal(epoch.Add(time.Hour)) || !a.ExpiresAt().Equal(epoch.Add(24*time.Hour)) ||
+		!a.IssuedAt().Equal(epoch) {
 		t.Errorf("the answer says idle %v, expires %v, issued %v", a.IdleAt(), a.ExpiresAt(), a.IssuedAt())
 	}
 	// Activity in an app counts for the session.
 	x.Touch(a, epoch.Add(59*time.Minute))
 	want(t, x, s.Hash, epoch.Add(time.Hour+58*time.Minute), Usable)
 	if u := x.Unsaved(); len(u) != 2 {
-		t.Errorf("activity of the app and its parent is owed to the store: %+v", u)
+		t.Errorf("activity of the app and its parent must be unsaved: %+v", u)
 	}
 	// Older activity does not set it back.
 	x.Touch(a, epoch.Add(time.Minute))
@@ -277,7 +288,7 @@ func TestTimeLimits(t *testing.T) {
 	if o := <-x.Overdue(); o.Reason != exeunt.ReasonAbsolute {
 		t.Errorf("overdue: %+v", o)
 	}
-	x.StillGood(exeunt.NewSessionID(), epoch) // a session that is not known
+	x.StillGood(exeunt.NewSessionID(), epoch) // a session that is not in memory
 }
 
 func TestTouchingTheDeadDoesNothing(t *testing.T) {
@@ -291,15 +302,15 @@ func TestTouchingTheDeadDoesNothing(t *testing.T) {
 	x.Touch(Answer{}, epoch)
 	want(t, x, s.Hash, epoch.Add(time.Minute), Ended)
 	if u := x.Unsaved(); len(u) != 0 {
-		t.Errorf("activity of an ended session is owed to the store: %+v", u)
+		t.Errorf("activity of an ended session is unsaved: %+v", u)
 	}
 }
 
-// A request that was under way when its session was forgotten touches nobody
-// who has its place now.
-func TestTouchingAPlaceThatChangedHands(t *testing.T) {
+// A request that was under way when its session was dropped touches no session that
+// reuses its entry.
+func TestTouchingAReusedEntry(t *testing.T) {
 	x := New(0, Options{})
-	var places []Answer
+	var answers []Answer
 	for i := range int64(3) {
 		s := withApp(snapshot(i, exeunt.NewAccountID(), 1))
 		s.Hash[0], s.AppHash[0] = 0, 1
@@ -307,35 +318,35 @@ func TestTouchingAPlaceThatChangedHands(t *testing.T) {
 			t.Fatal("not inserted")
 		}
 		a := x.Check(s.AppHash, epoch)
-		for _, before := range places {
+		for _, before := range answers {
 			x.Touch(before, epoch.Add(time.Minute))
 			if before.ref != a.ref {
-				t.Fatal("its place was not used again")
+				t.Fatal("its entry was not reused")
 			}
 		}
-		places = append(places, a)
+		answers = append(answers, a)
 		if u := x.Unsaved(); len(u) != 0 || !x.Check(s.Hash, epoch).IdleAt().Equal(epoch.Add(time.Hour)) {
-			t.Errorf("touched by another: owed is %+v", u)
+			t.Errorf("touched by another: unsaved is %+v", u)
 		}
 		apply(t, x, event(i+1, exeunt.ScopeSession, s.Session.Account, s.Session.ID, 0))
 		x.Forget()
 	}
 }
 
-func TestFlushed(t *testing.T) {
+func TestMarkSaved(t *testing.T) {
 	s := snapshot(0, exeunt.NewAccountID(), 1)
 	x := New(0, Options{})
 	x.Insert(s)
 	x.Touch(x.Check(s.Hash, epoch), epoch.Add(time.Second))
-	owed := x.Unsaved()
+	unsaved := x.Unsaved()
 	x.Touch(x.Check(s.Hash, epoch), epoch.Add(2*time.Second)) // while they are being written
-	x.MarkSaved(owed)
+	x.MarkSaved(unsaved)
 	if u := x.Unsaved(); len(u) != 1 || !u[0].Seen.Equal(epoch.Add(2*time.Second)) {
-		t.Errorf("owed is %+v", u)
+		t.Errorf("unsaved is %+v", u)
 	}
 	x.MarkSaved(x.Unsaved())
 	if u := x.Unsaved(); len(u) != 0 {
-		t.Errorf("owed is %+v", u)
+		t.Errorf("unsaved is %+v", u)
 	}
 }
 
@@ -349,13 +360,13 @@ func TestForgetDropsTheDeadAlone(t *testing.T) {
 	apply(t, x, event(1, exeunt.ScopeSession, acc, dead.Session.ID, 0))
 	x.Forget()
 	if x.Len() != 2 {
-		t.Errorf("%d tokens are known", x.Len())
+		t.Errorf("%d tokens are in memory", x.Len())
 	}
 	want(t, x, living.AppHash, epoch, Usable)
 	want(t, x, dead.AppHash, epoch, Absent)
 	x.Touch(before, epoch.Add(time.Minute))
 	if u := x.Unsaved(); len(u) != 0 {
-		t.Errorf("owed is %+v", u)
+		t.Errorf("unsaved is %+v", u)
 	}
 }
 

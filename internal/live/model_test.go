@@ -207,7 +207,8 @@ func (m *model) Follow(t *rapid.T) {
 
 func (m *model) Use(t *rapid.T) {
 	v := m.pick(t)
-	m.now = m.now.Add(rapid.SampledFrom([]time.Duration{time.Second, 5 * time.Second, 15 * time.Second}).Draw(t, "later"))
+	steps := []time.Duration{time.Second, 5 * time.Second, 15 * time.Second}
+	m.now = m.now.Add(rapid.SampledFrom(steps).Draw(t, "later"))
 	h, seen := v.snapshot.Hash, &v.snapshot.Session.Seen
 	if len(v.apps) > 0 && rapid.Bool().Draw(t, "by an app") {
 		p := rapid.SampledFrom(v.apps).Draw(t, "app")
@@ -233,19 +234,20 @@ func (m *model) Save(t *rapid.T) {
 	for _, v := range m.sessions {
 		q := time.Duration(quantum(v.snapshot.Session.Idle.Milliseconds())) * time.Millisecond
 		if !v.since.IsZero() && !v.ended && !v.told && (m.now.Sub(v.since) >= q || v.since.Sub(v.stored) >= q) {
-			t.Fatalf("at %v the store knows of activity until %v and not of that from %v to %v", m.now, v.stored, v.since, v.snapshot.Session.Seen)
+			t.Fatalf("at %v the store knows of activity until %v and not of that from %v to %v", m.now, v.stored,
+				v.since, v.snapshot.Session.Seen)
 		}
 	}
 }
 
 func (m *model) Flush(t *rapid.T) {
-	owed := m.x.Unsaved()
-	for _, o := range owed {
+	unsaved := m.x.Unsaved()
+	for _, o := range unsaved {
 		m.store(o)
 	}
-	m.x.MarkSaved(owed)
-	if owed := m.x.Unsaved(); len(owed) != 0 {
-		t.Fatalf("owed after a flush: %+v", owed)
+	m.x.MarkSaved(unsaved)
+	if unsaved := m.x.Unsaved(); len(unsaved) != 0 {
+		t.Fatalf("unsaved after a save: %+v", unsaved)
 	}
 }
 
@@ -265,12 +267,17 @@ func (m *model) store(o Unsaved) {
 	}
 }
 
-func (m *model) Doubt(t *rapid.T) {
+func (m *model) PutInDoubt(t *rapid.T) {
 	v := m.pick(t)
 	s := v.snapshot.Session
-	r := rapid.SampledFrom([]exeunt.Revocation{{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}}, {Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeOthers, Session: s.ID}}, {Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeAccount}}}).Draw(t, "doubt")
+	r := rapid.SampledFrom([]exeunt.Revocation{
+		{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}},
+		{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeOthers, Session: s.ID}},
+		{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeAccount}},
+	}).Draw(t, "in doubt")
 	if len(v.apps) > 0 && rapid.Bool().Draw(t, "of an app") {
-		r = exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID, AppSession: v.apps[0].app.ID}}
+		r = exeunt.Revocation{Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID,
+			AppSession: v.apps[0].app.ID}}
 	}
 	if m.doubts[r] {
 		m.x.Resolve(r.Target)
@@ -395,13 +402,14 @@ func (m *model) LookUp(t *rapid.T) {
 	}
 }
 
-func (m *model) doubted(v *modelSession, p *modelApp) bool {
+func (m *model) inDoubt(v *modelSession, p *modelApp) bool {
 	s := v.snapshot.Session
 	for r := range m.doubts {
 		switch {
 		case r.Account != s.Account:
 		case r.Scope == exeunt.ScopeAccount, r.Scope == exeunt.ScopeOthers && r.Session != s.ID,
-			r.Scope == exeunt.ScopeSession && r.Session == s.ID && (r.AppSession.IsZero() || p != nil && r.AppSession == p.app.ID):
+			r.Scope == exeunt.ScopeSession && r.Session == s.ID &&
+				(r.AppSession.IsZero() || p != nil && r.AppSession == p.app.ID):
 			return true
 		}
 	}
@@ -438,24 +446,26 @@ func (m *model) agreeOn(t *rapid.T, v *modelSession, p *modelApp) {
 	case over && a.Usable() && (asked || told):
 		t.Fatal("an ended session is usable")
 	case over:
-	case m.doubted(v, p) != (a.State == Indeterminate):
-		t.Fatalf("a session in doubt (%v) is %v", m.doubted(v, p), a.State)
+	case m.inDoubt(v, p) != (a.State == Indeterminate):
+		t.Fatalf("a session in doubt (%v) is %v", m.inDoubt(v, p), a.State)
 	case a.State != Usable && a.State != Indeterminate:
 		t.Fatalf("a live session is %v", a.State)
-	case a.Session != v.snapshot.Session.ID || a.Account != v.snapshot.Session.Account || !a.ExpiresAt().Equal(v.snapshot.Session.ExpiresAt) || a.Kind != v.snapshot.Session.Kind:
+	case a.Session != v.snapshot.Session.ID || a.Account != v.snapshot.Session.Account ||
+		!a.ExpiresAt().Equal(v.snapshot.Session.ExpiresAt) || a.Kind != v.snapshot.Session.Kind:
 		t.Fatalf("the answer is about something else: %+v", a)
 	case p == nil && !a.IdleAt().Equal(v.snapshot.Session.Seen.Add(v.snapshot.Session.Idle)):
 		t.Fatalf("idle at %v, seen %v", a.IdleAt(), v.snapshot.Session.Seen)
 	case p != nil && (a.App != p.app.ID || a.Client != p.app.Client):
 		t.Fatalf("the answer is about another app: %+v", a)
 	case p != nil:
-		if _, e := m.x.core.Load().byID(wordsOf(p.app.ID.Raw())); int64(e.state.Load()&seenMask) != p.app.Seen.UnixMilli() {
-			t.Fatalf("an app session was seen at %v, not %v", time.UnixMilli(int64(e.state.Load()&seenMask)), p.app.Seen)
+		_, e := m.x.core.Load().byID(wordsOf(p.app.ID.Raw()))
+		if seen := int64(e.state.Load() & seenMask); seen != p.app.Seen.UnixMilli() {
+			t.Fatalf("an app session was seen at %v, not %v", time.UnixMilli(seen), p.app.Seen)
 		}
 	}
 }
 
-// sound counts what the table says of itself anew.
+// sound counts again what the table counts of itself.
 func (x *Index) sound(t rapid.TB) {
 	c := x.core.Load()
 	members, entries, stale, current := map[uint32]int{}, 0, 0, 0
@@ -493,7 +503,8 @@ func (x *Index) sound(t rapid.TB) {
 		named += c.accounts[i].full
 	}
 	if entries != c.count || stale != c.stale || named != current {
-		t.Fatalf("%d entries, counted %d; %d stale, counted %d; %d accounts named of %d", entries, c.count, stale, c.stale, named, current)
+		t.Fatalf("%d entries, counted %d; %d stale, counted %d; %d accounts named of %d", entries, c.count, stale,
+			c.stale, named, current)
 	}
 }
 

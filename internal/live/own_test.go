@@ -75,7 +75,7 @@ func TestOwnEventsJudgeLateSnapshots(t *testing.T) {
 	}
 }
 
-// A node that has not followed the log for long cannot keep all it did itself.
+// A node that has not followed the log for long cannot remember all its own events.
 func TestOwnEventsThatAreForgottenRefuseOldSnapshots(t *testing.T) {
 	s, stranger := snapshot(0, exeunt.NewAccountID(), 1), exeunt.NewAccountID()
 	x := New(0, Options{})
@@ -100,7 +100,7 @@ func TestResetForgetsEverything(t *testing.T) {
 	x.Insert(s)
 	before := x.Check(s.AppHash, epoch)
 	x.Touch(before, epoch.Add(time.Second))
-	owed := x.Unsaved()
+	unsaved := x.Unsaved()
 	x.ApplyOwn([]exeunt.Event{event(9, exeunt.ScopeAccount, exeunt.NewAccountID(), exeunt.SessionID{}, 2)})
 	x.Reset(3)
 	if x.Applied() != 3 || x.Len() != 0 || x.Epoch() == s.Epoch {
@@ -119,9 +119,9 @@ func TestResetForgetsEverything(t *testing.T) {
 	}
 	// What was answered in the other history touches nobody in this one.
 	x.Touch(before, epoch.Add(time.Minute))
-	x.MarkSaved(owed)
+	x.MarkSaved(unsaved)
 	if u := x.Unsaved(); len(u) != 0 {
-		t.Errorf("owed is %+v", u)
+		t.Errorf("unsaved is %+v", u)
 	}
 	apply(t, x, event(4, exeunt.ScopeSession, s.Session.Account, s.Session.ID, 0))
 	want(t, x, s.AppHash, epoch, Ended)

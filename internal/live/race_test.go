@@ -10,7 +10,7 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Checks, notes of activity, insertions, events, evictions, sweeps and resets
+// Checks, notes of activity, insertions, events, evictions, scans and resets
 // at once: an answer is about the session whose token was asked for, and what
 // has ended stays refused. Places change hands all the time, as all sessions
 // are in two shards and few are kept.
@@ -49,7 +49,8 @@ func TestChecksBesideChanges(t *testing.T) {
 					runtime.Gosched()
 					continue
 				}
-				if a.Session != s.Session.ID || a.Account != s.Session.Account || a.App != app || !a.IssuedAt().Equal(s.Session.Started) {
+				if a.Session != s.Session.ID || a.Account != s.Session.Account || a.App != app ||
+					!a.IssuedAt().Equal(s.Session.Started) {
 					t.Errorf("asked for %v, answered %+v", s.Session.ID, a)
 					return
 				}

@@ -24,7 +24,7 @@ func TestSharedActivity(t *testing.T) {
 	x.Insert(s)
 	want(t, x, s.AppHash, now, Usable)
 	if u := x.Unsaved(); len(u) != 0 {
-		t.Errorf("what the store has told is owed to it: %+v", u)
+		t.Errorf("what came from the store is unsaved: %+v", u)
 	}
 	want(t, x, s.Hash, epoch.Add(90*time.Minute), SeemsIdle)
 	// It was not: and from now on only the store's ruling revives it.

@@ -112,10 +112,11 @@ func TestActivityThatIsDue(t *testing.T) {
 			t.Errorf("%s: %d are due", name, n)
 		}
 		if n := len(x.Unsaved()); n != 2 {
-			t.Errorf("%s: %d are owed", name, n)
+			t.Errorf("%s: %d are unsaved", name, n)
 		}
-		if own := x.UnsavedOf(s.Session.ID); len(own) != 1 || !own[0].App.IsZero() || !own[0].Seen.Equal(epoch.Add(c.at)) {
-			t.Errorf("%s: owed of the session is %+v", name, own)
+		if own := x.UnsavedOf(s.Session.ID); len(own) != 1 || !own[0].App.IsZero() ||
+			!own[0].Seen.Equal(epoch.Add(c.at)) {
+			t.Errorf("%s: unsaved of the session is %+v", name, own)
 		}
 		if due := x.Due(epoch.Add(c.saved + q)); len(due) != 2 {
 			t.Errorf("%s: %d are due a quantum later", name, len(due))
@@ -126,7 +127,7 @@ func TestActivityThatIsDue(t *testing.T) {
 		}
 	}
 	if New(0, Options{}).UnsavedOf(exeunt.NewSessionID()) != nil {
-		t.Error("something is owed of a session that is not known")
+		t.Error("a session that is not in memory has unsaved activity")
 	}
 }
 
@@ -163,7 +164,7 @@ func TestActivityDuringASave(t *testing.T) {
 	}
 }
 
-// What is owed cannot be evicted, so a table that is too full saves all of it.
+// Unsaved activity prevents eviction, so a table beyond its limit saves all of it.
 func TestATableBeyondItsLimitSavesAll(t *testing.T) {
 	x := New(0, Options{Limit: 10})
 	x.SavedAt(epoch)
