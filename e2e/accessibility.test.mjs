@@ -183,7 +183,7 @@ both(test, 'keyboard alone: sign in, list, details, end one, everywhere else, ch
   account.password = `quite-new-${account.password}`;
   await page.keyboard.type(account.password);
   await page.keyboard.press('Enter');
-  await page.getByText('The password is changed.').waitFor();
+  await page.getByText('Your password was changed.').waitFor();
 });
 
 test('keyboard alone: the dialogs take the focus, keep it, and give it back', async (t) => {

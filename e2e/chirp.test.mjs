@@ -141,7 +141,7 @@ test("[R4.3] at the authority, too, a tab of another sign-in changes nothing", a
   ]);
   assert.equal(answer.status(), 409);
   await page.getByRole('heading', { name: 'This tab belongs to another sign-in' }).waitFor();
-  assert.match(await page.locator('main').innerText(), /@grace has signed in on this browser, so nothing was done/);
+  assert.match(await page.locator('main').innerText(), /@grace has signed in on this browser since you opened this page, so nothing was done/);
   await tab.goto(`${node.exeunt}/settings`);
   assert.equal(await tab.inputValue('input[name=name]'), 'Grace Wren');
   await context.close();

@@ -109,7 +109,7 @@ test('[R6.1] a damaged note of a sign-out says nothing', async () => {
   for (const value of ['junk', junk, 'AAAA.done=signed_out&scope=account&ended=99&at=1', '']) {
     const { context, page } = await holding([cookie('__Host-exeunt-notice', value)]);
     assert.equal((await page.goto(`${node.exeunt}/signed-out`)).status(), 200);
-    await page.getByRole('heading', { name: 'Nobody is signed in here' }).waitFor();
+    await page.getByRole('heading', { name: 'You are not signed in' }).waitFor();
     assert.doesNotMatch(await page.content(), /99|Signed out everywhere/);
     await context.close();
   }
@@ -136,7 +136,7 @@ test('[R6.1 R3.4] an incomplete credential is refused at once, and ends the sess
       await page.goto(node.exeunt + path);
       if (path === '/session/state') await page.goto(`${node.exeunt}/ended`);
       assert.equal(new URL(page.url()).pathname, '/ended');
-      assert.match(await page.locator('main').innerText(), /lost half of its sign-in, so we ended it/);
+      assert.match(await page.locator('main').innerText(), /sign-in cookies were incomplete, so we ended the session/);
       assert.doesNotMatch(await page.content(), /Ada|@ada|Grace|Chrome on/);
       assert.deepEqual(await ours(context), []);
       const { ended } = await node.sessions('ada');

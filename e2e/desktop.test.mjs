@@ -103,7 +103,7 @@ both(test, '[R1.4] the confirmation names the account and what ends, and cancels
   const before = await live();
   let box = await ask(page, script);
   assert.equal(await box.locator('#ask-title').innerText(), 'Sign out of @ada on this browser?');
-  assert.match(await box.innerText(), /These apps are signed out with it\s+Chirp/);
+  assert.match(await box.innerText(), /You will also be signed out of these apps\s+Chirp/);
   assert.match(await box.innerText(), /Chrome on Linux, signed in/);
   assert.match(await box.innerText(), /stays? signed in\./, 'what does not end is said, too');
   assert.equal(await box.locator('details.ways[open]').count(), 0, 'wider scopes are out of the way');
@@ -130,7 +130,7 @@ both(test, '[R1.4 R5.1] "More ways to sign out" offers the other scopes, and swi
   await box.locator('details.ways > summary').click();
   await box.getByRole('link', { name: 'Sign out everywhere, including here' }).click();
   await box.getByText('Sign out of @ada everywhere, including here?').waitFor();
-  assert.match(await box.innerText(), /These are signed out too[\s\S]*Pixel 8/);
+  assert.match(await box.innerText(), /You will also be signed out of[\s\S]*Pixel 8/);
   await box.locator('details.ways > summary').click();
   await box.getByRole('link', { name: 'Sign out everywhere else' }).click();
   await box.getByText('Sign out everywhere else?').waitFor();
@@ -151,9 +151,9 @@ both(test, '[R1.5 R3.3] afterwards the page says what happened, when, and what w
   await page.waitForURL('**/signed-out');
   const main = await page.locator('main').innerText();
   assert.match(main, /^Signed out of this browser$/m);
-  assert.match(main, /One app sign-in ended with it/);
+  assert.match(main, /One app was signed out with it/);
   assert.match(main, /On the server\s+Recorded/);
-  assert.match(main, /Cleared here\s+The sign-in cookies/);
+  assert.match(main, /In this browser\s+The sign-in cookies/);
   const at = Date.parse(await page.locator('main .when time').getAttribute('datetime'));
   assert.ok(at >= from - 1000 && at <= Date.now() + 1000, 'the time is the sign-out\'s');
   assert.doesNotMatch(await cookieHeader(page.context(), s.node.exeunt), /exs_|-here=/, 'the cookies are cleared');
@@ -187,7 +187,7 @@ both(test, '[R1.5 R5.2] after signing out everywhere the page says how many ende
   await page.waitForURL('**/signed-out');
   const main = await page.locator('main').innerText();
   assert.match(main, /^Signed out everywhere$/m);
-  assert.match(main, active.length === 1 ? /One session has ended/ : new RegExp(`${active.length} sessions have ended`));
+  assert.match(main, active.length === 1 ? /One session ended/ : new RegExp(`${active.length} sessions ended`));
   await until('nobody is signed in', async () => (await s.node.sessions('grace')).active.length === 0);
 });
 

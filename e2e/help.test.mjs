@@ -15,17 +15,17 @@ for (const [device, as] of Object.entries({ desktop, phone })) {
       return page.locator('main').innerText();
     };
     const text = await read();
-    const wide = /press your name at the foot of the panel, then “Sign out”/;
-    const narrow = /press your picture at the top, then “Sign out”/;
+    const wide = /select your name at the bottom of the panel, then “Sign out”/;
+    const narrow = /tap your picture at the top, then “Sign out”/;
     assert.match(text, device === 'phone' ? narrow : wide);
     assert.doesNotMatch(text, device === 'phone' ? wide : narrow);
     for (const answer of [
-      /closing a tab or the browser sign me out\?[\s\S]*no\. The session is still there/,
-      /shared or public computer\?[\s\S]*sign out and wait for the page that says so[\s\S]*Close all windows/,
-      /signing out of an app differ from signing out of a browser\?[\s\S]*in the app/,
-      /private windows[\s\S]*the server does not hear of that/,
-      /still seem signed in[\s\S]*Load the page again[\s\S]*it is an ordinary form and needs none/,
-      /known limit of the Back button[\s\S]*With JavaScript turned off, in Chromium[\s\S]*ended from another device[\s\S]*Back button can bring that page back/,
+      /closing a tab or the browser sign me out\?[\s\S]*no\. You are still signed in/,
+      /shared or public computer\?[\s\S]*sign out and wait for the page that confirms it[\s\S]*Close all windows/,
+      /difference between signing out of an app and of a browser\?[\s\S]*in the app/,
+      /private windows[\s\S]*the server does not know/,
+      /still seem to be signed in[\s\S]*Reload the page[\s\S]*it is an ordinary form and needs no scripts/,
+      /known limit of the Back button[\s\S]*Chromium and browsers based on it[\s\S]*with JavaScript turned off[\s\S]*ended from another device[\s\S]*Back button can show the earlier page again/,
     ]) assert.match(text, answer);
     for (const link of await page.locator('nav.toc a').all()) {
       const target = (await link.getAttribute('href')).slice(1);

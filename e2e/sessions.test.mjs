@@ -115,7 +115,7 @@ both(test, '[R3.2] closing the tab leaves a kept session signed in, and the page
   const again = await context.newPage();
   await again.goto(`${s.node.exeunt}/sessions`);
   assert.equal(await sessionOf(again), id);
-  assert.match(await again.locator('main').innerText(), /Closing the window does not sign you out here/);
+  assert.match(await again.locator('main').innerText(), /Closing the window does not sign you out/);
   assert.match(await again.locator('section.here').innerText(), /This browser, now/);
 });
 
@@ -129,8 +129,8 @@ for (const kind of ['kept', 'shared']) {
     await page.goto(`${s.node.exeunt}/sessions`);
     const id = await sessionOf(page);
     const main = await page.locator('main').innerText();
-    if (kind === 'kept') assert.match(main, /Closing the window does not sign you out here/);
-    else assert.match(main, /Closing the window is not enough; sign out before you leave/);
+    if (kind === 'kept') assert.match(main, /Closing the window does not sign you out/);
+    else assert.match(main, /Closing the window is not enough: sign out before you leave/);
     await first.context.close();
     second = await profile({ folder: first.dir, ...desktop });
     const later = await second.context.newPage();
@@ -222,7 +222,7 @@ both(test, '[R5.1] each scope is one action with its scope in its label; the def
   await everywhereElse(page);
   assert.deepEqual(await lives(), { page: true, near: false, far: false });
   await page.goto(list);
-  assert.match(await page.locator('main').innerText(), /Ends this one and any that starts meanwhile/);
+  assert.match(await page.locator('main').innerText(), /Ends this session and any that starts in the meantime/);
 
   // Every one: one press and its confirmation.
   const another = await signedIn(t, { account });
@@ -287,7 +287,7 @@ both(test, '[R7.1] the list shows this session first, then the others by last ac
   assert.ok(seen.length > 1 && seen.every((at, i) => i === 0 || at <= seen[i - 1]), 'by last activity');
   await next.locator('details > summary').click();
   const details = await next.locator('details').innerText();
-  for (const part of [/Signed in with\s+Password/, /Signed in\s+\S/, /Last active\s+\S/, /Kind\s+Browser, kept signed in/, /Ends by itself\s+after 30 days unused/]) assert.match(details, part);
+  for (const part of [/Signed in with\s+Password/, /Signed in\s+\S/, /Last active\s+\S/, /Type\s+Browser, stay signed in/, /Expires\s+after 30 days without use/]) assert.match(details, part);
 });
 
 test('[R7.1] a session that begins or ends elsewhere shows in the open list by itself', async (t) => {
@@ -335,7 +335,7 @@ const endings = {
     async end({ id, account }) { await s.node.call('end', { handle: account.handle, session: id }); },
   },
   'half a pair': {
-    words: /This browser lost half of its sign-in, so we ended it/,
+    words: /Ended because this browser’s sign-in cookies were incomplete/,
     async end({ page, id, account }) {
       await page.goto('about:blank'); // an open page would notice by itself
       await s.node.advance(60);
@@ -352,7 +352,7 @@ const endings = {
       await watch.fill('input[name=current]', account.password);
       await watch.fill('main input[name=password]', password);
       await submit(watch, 'form[action="/security/password"]');
-      assert.match(await watch.locator('main').innerText(), /The password is changed\. \S+ other sessions? ha(s|ve) ended\./);
+      assert.match(await watch.locator('main').innerText(), /Your password was changed\. \S+ other sessions? ended\./);
       account.password = password;
     },
   },
@@ -361,7 +361,7 @@ const endings = {
     async end() { await s.node.advance(16 * 60); },
   },
   'as long as a sign-in lasts': {
-    kind: 'shared', words: /Ended after 4 hours, as long as a sign-in lasts here/,
+    kind: 'shared', words: /Ended after 4 hours, the longest a session can last/,
     async end({ page }) {
       const [jar, session] = [await holds(page), await sessionOf(page)];
       await page.goto('about:blank');
@@ -438,16 +438,16 @@ both(test, '[R4.4] a forgotten password: the operator\'s link sets a new one, on
   const { link } = await s.node.call('reset', { handle: 'grace' });
   const page = await s.visit(t, { ...desktop, javaScriptEnabled: script });
   await page.goto(`${s.node.exeunt}/signin`);
-  await page.getByRole('link', { name: 'I forgot my password' }).click();
+  await page.getByRole('link', { name: 'Forgot your password?' }).click();
   await page.waitForURL('**/help#forgot');
-  assert.match(await page.locator('section[aria-labelledby=forgot]').innerText(), /Ask whoever runs this site/);
+  assert.match(await page.locator('section[aria-labelledby=forgot]').innerText(), /Ask the administrator of this site/);
   await page.goto(link);
   assert.match(await page.locator('main').innerText(), /Set a new password[\s\S]*@grace[\s\S]*ends every session/);
   assert.equal((await s.node.sessions('grace')).active.length > 0, true, 'looking ends nothing');
   account.password = `quite-another-${account.password}`;
   await page.fill('input[name=password]', account.password);
   await Promise.all([page.waitForURL('**/signin'), page.click('main form button.primary')]);
-  await page.getByText('The new password is set').waitFor();
+  await page.getByText('Your new password is set').waitFor();
   assert.deepEqual((await s.node.sessions('grace')).active, []);
   await open.waitForURL('**/ended*');
   assert.match(await open.locator('main').innerText(), /The password was changed/);

@@ -24,13 +24,13 @@ for (const [device, options] of [['a desktop', desktop], ['a phone', phone]]) {
     };
     await page.fill('input[name=email]', 'thief@example.com');
     assert.equal(await save(), 422);
-    await page.getByText('type your current password as well. Nothing was changed.').waitFor();
+    await page.getByText('Enter your current password too. Nothing was changed.').waitFor();
     assert.equal(await page.inputValue('input[name=email]'), 'thief@example.com', 'what was typed stays');
     assert.equal(await page.getAttribute('input[name=current]', 'aria-invalid'), 'true');
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is cut off');
     await page.fill('input[name=current]', 'a guess');
     assert.equal(await save(), 422);
-    await page.getByText('That is not the current password. Nothing was changed.').waitFor();
+    await page.getByText('The current password is wrong. Nothing was changed.').waitFor();
     await page.goto(`${node.exeunt}/settings`);
     assert.equal(await page.inputValue('input[name=email]'), before);
     await page.fill('input[name=name]', 'Ada Quill'); // without the password

@@ -63,7 +63,7 @@ test('[R3.5] the server ends an unused session at its limit, each kind at its ow
   const cookies = await shared.context().cookies();
   assert.ok(cookies.some((one) => one.name === '__Host-exeunt-0'), 'the browser still has its cookies');
   await shared.goto(`${s.node.exeunt}/settings`);
-  assert.match(await shared.locator('main').innerText(), /You are no longer signed in here[\s\S]*left unused for too long/);
+  assert.match(await shared.locator('main').innerText(), /You are no longer signed in here[\s\S]*not used for too long/);
   await s.node.advance(10 * 60);
   assert.equal((await ask(jars[1])).reason, 'idle');
 });
@@ -99,7 +99,7 @@ test('[R3.5] a warning that nobody answers is followed by the end: the page goes
   await pass(12, page);
   await page.waitForURL('**/ended*');
   const text = await page.locator('body').innerText();
-  assert.match(text, /left unused for too long, so it ended by itself/);
+  assert.match(text, /not used for too long, so it expired/);
   assert.doesNotMatch(text, /ada|Quill/i);
 });
 
@@ -221,7 +221,7 @@ test('[R3.5] without script a banner warns by CSS, "Stay signed in" works, and t
     await speed.send('Animation.setPlaybackRate', { playbackRate: 60 });
     await until('the page is hidden', async () => !(await page.locator('main h1').isVisible()));
     await until('the note shows', () => page.locator('.idle-left').isVisible());
-    assert.match(await page.locator('.idle-left').innerText(), /left unused, so what it showed has been hidden/);
+    assert.match(await page.locator('.idle-left').innerText(), /not used for a while, so its content is hidden/);
     await page.context().close();
   }
 });

@@ -15,15 +15,15 @@ func TestChangePassword(t *testing.T) {
 	n.app("ada", "Chirp on Pixel 8")
 	const next = "lantern quiet mosaic river"
 	b.submit("/security", "/security/password", url.Values{"current": {"wrong horse"}, "password": {next}}).
-		is(http.StatusUnprocessableEntity).says("That is not the current password").hides("wrong horse", next)
+		is(http.StatusUnprocessableEntity).says("The current password is wrong").hides("wrong horse", next)
 	b.submit("/security", "/security/password", url.Values{"current": {password}, "password": {"12345678"}}).
 		is(http.StatusUnprocessableEntity).hides(password, "12345678")
 	if len(n.ends()) > 0 {
 		t.Fatal("a refused change ended something")
 	}
 	a := b.submit("/security", "/security/password", url.Values{"current": {password}, "password": {next}}).leadsTo("/security")
-	b.follow(a).says("The password is changed. 2 other sessions have ended.")
-	b.get("/security").hides("The password is changed") // said once
+	b.follow(a).says("Your password was changed. 2 other sessions ended.")
+	b.get("/security").hides("Your password was changed") // said once
 	other.get("/").says("The password was changed")
 	b.get("/").says("Hello, Ada")
 	if got := n.ends(); !slices.Equal(got, []string{"others password_change"}) {
@@ -44,7 +44,7 @@ func TestSettings(t *testing.T) {
 	}
 	b.get("/settings").hides("Saved.")
 	b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada"}, "email": {"no address"}}).
-		is(http.StatusUnprocessableEntity).says("That is not an e-mail address")
+		is(http.StatusUnprocessableEntity).says("Enter a valid e-mail address")
 	b.submit("/settings", "/settings/profile", url.Values{"name": {strings.Repeat("x", 200)}}).is(http.StatusUnprocessableEntity)
 	// An address that nobody has confirmed identifies nobody.
 	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada@example.com"}, "password": {password}}).is(http.StatusUnauthorized)
@@ -74,11 +74,11 @@ func TestAnotherAddressNeedsThePassword(t *testing.T) {
 	}
 	change("Ada", "ada@example.com", password).leadsTo("/settings")
 	before := n.recorded()
-	a := change("Mallory", "mallory@example.com", "").is(http.StatusUnprocessableEntity).says("Type your current password as well. Nothing was changed.")
+	a := change("Mallory", "mallory@example.com", "").is(http.StatusUnprocessableEntity).says("Enter your current password too. Nothing was changed.")
 	if !strings.Contains(a.body, `aria-invalid="true"`) || !strings.Contains(a.body, `value="mallory@example.com"`) {
 		t.Error("the field is not marked, or what was typed is lost")
 	}
-	change("Mallory", "mallory@example.com", "wrong horse").is(http.StatusUnprocessableEntity).says("That is not the current password").hides("wrong horse")
+	change("Mallory", "mallory@example.com", "wrong horse").is(http.StatusUnprocessableEntity).says("The current password is wrong").hides("wrong horse")
 	change("Mallory", "", "").is(http.StatusUnprocessableEntity)
 	if n.recorded() != before || email() != "Ada ada@example.com" {
 		t.Errorf("refused, and yet %s", email())
@@ -93,7 +93,7 @@ func TestAnotherAddressNeedsThePassword(t *testing.T) {
 	// Guesses here count like guesses at the door.
 	for i := 0; ; i++ {
 		if a := change("Ada M", "x@example.com", "a guess"); a.StatusCode == http.StatusTooManyRequests {
-			a.says("There were too many failed sign-ins")
+			a.says("Too many failed sign-ins")
 			break
 		}
 		if i > 20 {

@@ -62,7 +62,7 @@ func TestAuthorize(t *testing.T) {
 	if !sameAddress(t, a.Header.Get("Location"), want) {
 		t.Errorf("cancel leads to %s", a.Header.Get("Location"))
 	}
-	b.follow(b.submit("/signout", "/signout", nil)).says("One app sign-in ended with it")
+	b.follow(b.submit("/signout", "/signout", nil)).says("One app was signed out with it")
 	form.Set("decision", "continue")
 	b.post("/authorize", form).is(http.StatusUnauthorized)
 }
@@ -87,10 +87,10 @@ func TestSignInForAnApp(t *testing.T) {
 	n.account("ada")
 	to := "/authorize?" + appQuery("s1").Encode()
 	b := newBrowser(n)
-	page := b.get(to).is(http.StatusOK).says("Sign in to go on to Chirp")
+	page := b.get(to).is(http.StatusOK).says("Sign in to continue to Chirp")
 	form := page.form("/signin")
 	maps.Copy(form, url.Values{"identifier": {"ada"}, "password": {"wrong"}, "kind": {"kept"}})
-	page = b.post("/signin", form).is(http.StatusUnauthorized).says("Sign in to go on to Chirp")
+	page = b.post("/signin", form).is(http.StatusUnauthorized).says("Sign in to continue to Chirp")
 	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "http://chirp.localhost:8081;") {
 		t.Errorf("the form may not lead to the app: %s", csp)
 	}

@@ -123,7 +123,7 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 		t.Errorf("left over: %v", b.cookies)
 	}
 	b.get("/security").says("Sign in").hides("administrator")
-	b.get("/ended").is(http.StatusOK).leavesCookies().says("Nobody is signed in here").hides("no longer", "has been removed")
+	b.get("/ended").is(http.StatusOK).leavesCookies().says("You are not signed in").hides("no longer", "has been removed")
 	// Signing in works with the dead credential still there, and clears nothing twice.
 	dead.signIn("ada", "kept")
 	dead.send(http.MethodGet, "/ended?return=/security", nil).leadsTo("/security")
@@ -137,7 +137,7 @@ func TestHalfAPairEndsTheSession(t *testing.T) {
 	whole := b.thief()
 	n.Clock.Pass(time.Minute)
 	a := halfOf(b).get("/sessions")
-	a.says("This browser lost half of its sign-in").hides("ada")
+	a.says("This browser’s sign-in cookies were incomplete").hides("ada")
 	if b.token() != "" {
 		t.Error("the half was not cleared")
 	}

@@ -31,12 +31,12 @@ func TestResetLink(t *testing.T) {
 	}
 	const next = "nine lanterns in the rain"
 	b.post(link, url.Values{"password": {next}}).leadsTo("/signin").leavesCookies()
-	b.get("/signin").says("The new password is set")
+	b.get("/signin").says("Your new password is set")
 	signedIn.get("/").says("The password was changed")
 	b.post("/signin", url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}}).is(http.StatusUnauthorized)
 	b.post("/signin", url.Values{"identifier": {"ada"}, "password": {next}, "kind": {"kept"}}).leadsTo("/")
 	for _, dead := range []string{link, "/reset/x", "/reset/" + exeunt.NewToken(exeunt.UseInvite).Reveal()} {
-		newBrowser(n).get(dead).is(http.StatusGone).says("This link no longer works", "Ask whoever gave it to you")
+		newBrowser(n).get(dead).is(http.StatusGone).says("This link no longer works", "Ask the person who gave it to you")
 		newBrowser(n).post(dead, url.Values{"password": {"ten lanterns in the rain"}}).is(http.StatusGone).leavesCookies()
 	}
 }

@@ -74,7 +74,7 @@ func TestForgedPosts(t *testing.T) {
 		for _, to := range append(post, "/setup/"+invite.Reveal(), "/sessions/"+b.session().String()+"/end") {
 			for _, who := range []*browser{b, newBrowser(n)} {
 				who.site, who.origin = forger.site, forger.origin
-				who.post(to, form).is(http.StatusForbidden).says("did not come from our own page").leavesCookies()
+				who.post(to, form).is(http.StatusForbidden).says("did not come from a page of this site").leavesCookies()
 			}
 		}
 	}
@@ -109,7 +109,7 @@ func TestUnknownAddressesAndMethods(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	b.get("/nowhere").is(http.StatusNotFound).says("There is nothing here", "@ada")
+	b.get("/nowhere").is(http.StatusNotFound).says("Page not found", "@ada")
 	newBrowser(n).get("/nowhere").is(http.StatusNotFound).hides("@ada")
 	b.get("/sessions/").is(http.StatusNotFound)
 	for _, c := range []struct{ method, to, allow string }{

@@ -18,7 +18,7 @@ func TestSessionList(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	b.get("/sessions").says("You are signed in only here")
+	b.get("/sessions").says("You are not signed in anywhere else")
 	_, phone := n.app("ada", "Chirp on Pixel 8")
 	form := b.get("/sessions").says("Chirp on Pixel 8").form("/sessions/" + phone.String() + "/end")
 	b.post("/sessions/"+phone.String()+"/end", form).leadsTo("/sessions").leavesCookies()
@@ -47,17 +47,17 @@ func TestHomeEndsSessions(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	b.get("/").says("You are signed in only here")
+	b.get("/").says("You are not signed in anywhere else")
 	names := []string{"Phone", "Tablet", "Watch", "Car"}
 	ids := map[string]exeunt.SessionID{}
 	for _, name := range names {
 		n.Clock.Pass(time.Second)
 		_, ids[name] = n.app("ada", name)
 	}
-	page := b.get("/").says("Other places you are signed in: 4", "The three used last:", "Car", "Watch", "Tablet", "See all 5 sessions").hides("Phone")
+	page := b.get("/").says("4 other active sessions", "The three most recently used:", "Car", "Watch", "Tablet", "See all 5 sessions").hides("Phone")
 	form := page.form("/sessions/" + ids["Watch"].String() + "/end")
 	b.post("/sessions/"+ids["Watch"].String()+"/end", form).leadsTo("/")
-	b.get("/").says("Other places you are signed in: 3", "Watch", "You signed out from Firefox on Linux").hides("The three used last")
+	b.get("/").says("3 other active sessions", "Watch", "You signed out from Firefox on Linux").hides("The three most recently used")
 	b.get("/").says("Phone", "Tablet", "Car").hides("Watch")
 }
 
@@ -210,7 +210,7 @@ func TestTimeoutsAreTheServers(t *testing.T) {
 	for _, c := range []struct {
 		kind, says string
 		idle       time.Duration
-	}{{"shared", "left unused for too long", 15 * time.Minute}, {"kept", "left unused for too long", 30 * 24 * time.Hour}} {
+	}{{"shared", "not used for too long", 15 * time.Minute}, {"kept", "not used for too long", 30 * 24 * time.Hour}} {
 		b := newBrowser(n)
 		b.signIn("ada", c.kind)
 		n.Clock.Pass(c.idle - time.Second)

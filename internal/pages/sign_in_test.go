@@ -70,7 +70,7 @@ func TestThrottledSignInSaysHowLong(t *testing.T) {
 	wrong := url.Values{"identifier": {"ada"}, "password": {"wrong horse"}, "kind": {"kept"}}
 	for range 50 {
 		if a := b.post("/signin", wrong); a.StatusCode == http.StatusTooManyRequests {
-			a.says("too many failed sign-ins").leavesCookies()
+			a.says("Too many failed sign-ins").leavesCookies()
 			if a.Header.Get("Retry-After") == "" {
 				t.Error("it does not say when to try again")
 			}
@@ -131,7 +131,7 @@ func TestSignUp(t *testing.T) {
 	n := newNode(t)
 	b := newBrowser(n)
 	fill := url.Values{"handle": {"grace"}, "name": {"Grace"}, "email": {"grace@example.com"}, "password": {"short"}, "kind": {"kept"}}
-	b.submit("/signup", "/signup", fill).is(http.StatusUnprocessableEntity).says("shorter than 8").hides(`value="short"`)
+	b.submit("/signup", "/signup", fill).is(http.StatusUnprocessableEntity).says("at least 8 characters").hides(`value="short"`)
 	fill.Set("password", password)
 	b.submit("/signup", "/signup", fill).leadsTo("/")
 	b.get("/").says("Hello, Grace")

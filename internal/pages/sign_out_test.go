@@ -62,7 +62,7 @@ func TestSignOutReadsNothingBeforehand(t *testing.T) {
 	if got := n.ends(); !slices.Equal(got, []string{"session signed_out", "session signed_out"}) {
 		t.Errorf("the log has %q", got)
 	}
-	b.follow(a).says("Signed out of this browser", "One app sign-in ended with it")
+	b.follow(a).says("Signed out of this browser", "One app was signed out with it")
 }
 
 func TestSignOutOnASharedComputerSaysToCloseTheWindow(t *testing.T) {
@@ -79,7 +79,7 @@ func TestSignOutEverywhere(t *testing.T) {
 	b, other := n.signedIn("ada"), n.signedIn("ada")
 	app, _ := n.app("ada", "Chirp on Pixel 8")
 	a := b.submit("/signout?scope=account", "/signout", nil).leadsTo("/signed-out")
-	b.follow(a).says("Signed out everywhere", "3 sessions have ended")
+	b.follow(a).says("Signed out everywhere", "3 sessions ended")
 	other.send(http.MethodGet, "/", nil).leadsTo("/ended")
 	if n.Check(t.Context(), app).Usable() {
 		t.Error("the app's token is usable")
@@ -95,11 +95,11 @@ func TestSignOutEverywhereElse(t *testing.T) {
 	b, other := n.signedIn("ada"), n.signedIn("ada")
 	form := b.get("/signout?scope=others").says("Sign out everywhere else?", "You stay signed in").form("/sessions/end")
 	b.post("/sessions/end", form).leadsTo("/sessions").leavesCookies()
-	if strings.Contains(b.fetch(http.MethodGet, "/sessions", "").body, "One session has ended") {
+	if strings.Contains(b.fetch(http.MethodGet, "/sessions", "").body, "One session ended") {
 		t.Error("a page that a script fetches has taken what the reader was to be told")
 	}
-	b.get("/sessions").says("Signed out everywhere else. One session has ended.")
-	b.get("/sessions").hides("One session has ended") // said once
+	b.get("/sessions").says("Signed out everywhere else. One session ended.")
+	b.get("/sessions").hides("One session ended") // said once
 	other.get("/").says("was signed out, here or from another device")
 	b.post("/sessions/end", form).leadsTo("/sessions") // sent twice
 	form.Set("scope", "account")
@@ -122,13 +122,13 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 		b.submit("/signout?scope=others", "/sessions/end", nil).leadsTo("/sessions")
 	}
 	b.post("/sessions/end", first).leadsTo("/sessions") // sent twice
-	b.get("/sessions").says("One session has ended.")
+	b.get("/sessions").says("One session ended.")
 	other.get("/").says("was signed out")
 	other.signIn("ada", "kept")
 
 	refused := func(a *answer, tryAgain string) {
 		t.Helper()
-		a.is(http.StatusTooManyRequests).leavesCookies().says("One moment, please", "this time they were not", "Wait 1 second", "works all the while")
+		a.is(http.StatusTooManyRequests).leavesCookies().says("Please wait a moment", "they were not ended this time", "Wait 1 second", "You can still sign out")
 		if !strings.Contains(a.body, `href="`+tryAgain+`">Try again`) || a.Header.Get("Retry-After") != "1" {
 			t.Errorf("%s does not lead to %s, or says Retry-After: %q", a.at, tryAgain, a.Header.Get("Retry-After"))
 		}
@@ -165,9 +165,9 @@ func TestSignOutForAnApp(t *testing.T) {
 func TestSignedOutTellsOnlyWhatIsSigned(t *testing.T) {
 	n := newNode(t)
 	b := newBrowser(n)
-	b.get("/signed-out").says("Nobody is signed in here").hides("Exeunt.</span>", "Recorded")
+	b.get("/signed-out").says("You are not signed in").hides("Exeunt.</span>", "Recorded")
 	b.cookies["__Host-exeunt-notice"] = "AAAA.done=signed_out&scope=account&ended=7"
-	b.get("/signed-out").says("Nobody is signed in here").hides("Recorded")
+	b.get("/signed-out").says("You are not signed in").hides("Recorded")
 	n.account("ada")
 	b.signIn("ada", "kept")
 	b.send(http.MethodGet, "/signed-out", nil).leadsTo("/")
@@ -183,8 +183,8 @@ func TestOtherTabsAfterASignOut(t *testing.T) {
 	b.send(http.MethodGet, "/ended?return=/sessions", nil).leadsTo("/signed-out").leavesCookies()
 	b.signIn("ada", "shared")
 	n.Clock.Pass(time.Hour)
-	b.get("/sessions").says("left unused")
-	b.get("/ended").says("Nobody is signed in here").hides("Recorded")
+	b.get("/sessions").says("not used for too long")
+	b.get("/ended").says("You are not signed in").hides("Recorded")
 }
 
 func TestSignOutNeedsASensibleForm(t *testing.T) {
@@ -213,7 +213,7 @@ func TestSignOutWithHalfAPair(t *testing.T) {
 		whole := b.thief()
 		delete(b.cookies, "__Host-exeunt-0-here")
 		n.Clock.Pass(age)
-		a := b.post("/signout", url.Values{}).is(http.StatusOK).says("This browser lost half of its sign-in")
+		a := b.post("/signout", url.Values{}).is(http.StatusOK).says("This browser’s sign-in cookies were incomplete")
 		if b.token() != "" || a.Header.Get("Clear-Site-Data") == "" {
 			t.Error("the browser keeps its half")
 		}

@@ -63,8 +63,8 @@ func TestWhySessionsEnded(t *testing.T) {
 	w := english(t)
 	want := []string{
 		"You signed out from <bdi>Firefox on Linux</bdi>", "You signed out there", "Ended after 30 minutes without activity",
-		"Ended after 180 days, as long as a sign-in lasts here", "Ended because somebody signed in again in the same browser",
-		"This browser lost half of its sign-in, so we ended it", "Ended because the password changed", "Ended by an administrator",
+		"Ended after 180 days, the longest a session can last", "Ended because somebody signed in again in the same browser",
+		"Ended because this browser’s sign-in cookies were incomplete", "Ended because the password changed", "Ended by an administrator",
 		"Ended because the account was disabled", "You signed out", "Ended", "Ended by an administrator",
 	}
 	for i, s := range endedSessions() {
