@@ -8,9 +8,9 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// authorizeForm asks whether an app may have a session of its own. It is always
-// a click, or the sign-in itself, never silent (OWASP ASVS 5.0, 7.6.2). A
-// request that is not in order is explained here and answered to nobody.
+// authorizeForm asks whether an app may have a session of its own. That always takes a
+// click, or the sign-in itself; it is never silent (OWASP ASVS 5.0, 7.6.2). An invalid
+// request is explained here, without a redirect to the app.
 func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 	q, err := p.OAuth.ParseRequest(r.URL.Query())
 	if err != nil {
@@ -24,7 +24,7 @@ func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// authorize gives the app its code, or its refusal (RFC 6749 section 4.1.2.1).
+// authorize sends the app its code, or the person's refusal (RFC 6749 section 4.1.2.1).
 func (p *Pages) authorize(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	q, err := p.OAuth.ParseRequest(r.PostForm)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Fail answers with the page for an error. It is the Fail of a web.Surface, for
-// what stands before the pages too.
+// Fail answers with the page for an error. It is the Fail of a web.Surface, and
+// serves the handlers in front of the pages too.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err error) {
 	// Not every error comes through Handler, and the page shows the account.
 	web.NoStore(w)
@@ -21,12 +21,12 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err err
 		view = &ui.OtherAccountView{Frame: frame}
 	}
 	if err := p.show(w, status, view); err != nil {
-		p.Log.Error("the page for an error could not be drawn", "status", status, "err", err)
+		p.Log.Error("cannot render the error page", "status", status, "err", err)
 		http.Error(w, "Something went wrong on our side. Do not rely on your last step.", http.StatusInternalServerError)
 	}
 }
 
-// retry is where trying again leads after what may pass by itself.
+// retry is where "Try again" leads after a temporary error, "" after any other.
 func retry(r *http.Request, status int) string {
 	if status < 500 && status != http.StatusTooManyRequests {
 		return ""
@@ -34,9 +34,9 @@ func retry(r *http.Request, status int) string {
 	return pagePath(r)
 }
 
-// pagePath is the page that a request is about, as an address that can be
-// loaded again: for a form's post, the page the form stands on. A one-time
-// link is none: its secret must not travel further.
+// pagePath is the page that a request is about, as an address that can be reloaded: for
+// a form's post, the page that has the form. For a one-time link it is the front page,
+// because the link's secret must not be passed on.
 func pagePath(r *http.Request) string {
 	if isOneTimeLink(r.URL.Path) {
 		return "/"
@@ -46,7 +46,7 @@ func pagePath(r *http.Request) string {
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch first {
-	case "signout": // the form asks for what was asked for
+	case "signout": // with the scope and client of the form
 		return signOutPath(r.PostForm)
 	case "signin", "signup", "sessions", "settings", "security":
 		return "/" + first

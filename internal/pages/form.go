@@ -14,7 +14,7 @@ import (
 const maxForm = 64 << 10
 
 // readForm reads a post's form, in either of the encodings that browsers use.
-// What is too long fails as http.MaxBytesError, what is malformed as
+// A form that is too long fails with http.MaxBytesError, a malformed one with
 // ErrBadRequest; nothing has been done by then.
 func readForm(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -25,16 +25,15 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 	case err == nil && kind == "application/x-www-form-urlencoded":
 		return nil
 	case err == nil && kind == "multipart/form-data":
-		return formError(r.ParseMultipartForm(maxForm)) // all of it fits in memory
+		return formError(r.ParseMultipartForm(maxForm))
 	case r.ContentLength == 0:
 		return nil
 	}
 	return fmt.Errorf("a form's content type: %w", exeunt.ErrBadRequest)
 }
 
-// afterForm reads the whole form before anything is asked about who sent it. A
-// body that is held back must not be carried out on the strength of a session
-// that was good when the headers came.
+// afterForm reads the whole form before it is checked who sent it. Otherwise somebody
+// could hold a body back and have it carried out after their session has ended.
 func afterForm(h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := readForm(w, r); err != nil {
@@ -69,8 +68,8 @@ func formKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-// formKind reads the choice of device. Whatever is not clearly "kept" is
-// shared: the worst that happens is that somebody signs in again.
+// formKind reads the choice of device. Anything but "kept" is shared: at worst somebody
+// has to sign in again.
 func formKind(r *http.Request) exeunt.SessionKind {
 	if exeunt.SessionKind(r.PostFormValue("kind")) == exeunt.KindKept {
 		return exeunt.KindKept

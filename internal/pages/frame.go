@@ -9,13 +9,12 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// outside is the frame of a page for nobody in particular.
+// outside is the frame of a page that names no account.
 func (p *Pages) outside(r *http.Request) ui.Frame {
 	return ui.Frame{Now: p.Now(), Lang: r.Header.Get("Accept-Language"), Display: exeunt.DisplaySystem, Path: pagePath(r), RequestID: web.RequestID(r.Context())}
 }
 
-// frame is what stands around a page: the account's panel if somebody is
-// signed in.
+// frame is what surrounds a page: the account's panel if somebody is signed in.
 func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	f := p.outside(r)
 	if !v.SignedIn() {
@@ -39,6 +38,6 @@ func (p *Pages) show(w http.ResponseWriter, status int, view ui.View) error {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(out.Bytes()) // whoever has gone away needs no answer
+	_, _ = w.Write(out.Bytes()) // the browser may have gone away
 	return nil
 }

@@ -16,6 +16,6 @@ func idleStyle(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("idle times: %w", exeunt.ErrBadRequest)
 	}
 	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	_, _ = io.WriteString(w, css) // a browser that has gone away needs no answer
+	_, _ = io.WriteString(w, css) // the browser may have gone away
 	return nil
 }

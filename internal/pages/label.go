@@ -9,16 +9,16 @@ import (
 
 const maxAgent = 400
 
-// PrepareLabels builds the table that label looks into, of which there is one
-// for the whole process. Otherwise the first label does.
+// PrepareLabels builds the table for label, once for the whole process, so that the
+// first sign-in need not wait for it.
 func PrepareLabels() { useragent.NewParser() }
 
 // label names the browser as people know it: "Firefox on Linux".
 func label(r *http.Request) string {
 	ua := r.UserAgent()
-	known := useragent.NewParser().Parse(ua[:min(len(ua), maxAgent)])
-	browser, system := known.Browser().String(), known.OS().String()
-	if known.OS() == agents.OSMacOS {
+	agent := useragent.NewParser().Parse(ua[:min(len(ua), maxAgent)])
+	browser, system := agent.Browser().String(), agent.OS().String()
+	if agent.OS() == agents.OSMacOS {
 		system = "macOS"
 	}
 	if browser == "" {

@@ -11,7 +11,7 @@ import (
 )
 
 // What a notice can tell the page after a redirect. It names nobody, and it is
-// signed: a page must not say "signed out" on a stranger's word.
+// signed, because nobody else may make a page say "signed out".
 const (
 	noticeSignedOut = "signed_out"
 	noticeProfile   = "profile"
@@ -47,7 +47,7 @@ func signOutNotice(d ui.SignOutDone) url.Values {
 	}
 }
 
-// readSignOut reads what signOutNotice wrote. Only our own text gets here.
+// readSignOut reads what signOutNotice wrote. The notice is signed, so it is valid.
 func readSignOut(v url.Values) *ui.SignOutDone {
 	at, _ := strconv.ParseInt(v.Get("at"), 10, 64)
 	d := &ui.SignOutDone{At: time.UnixMilli(at).UTC(), Scope: exeunt.Scope(v.Get("scope")), Shared: v.Get("shared") == "true"}

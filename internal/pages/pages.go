@@ -55,7 +55,7 @@ func (p *Pages) Handler() http.Handler {
 	mux.Handle("/assets/", p.surface.Handle(notAllowed("GET, HEAD")))
 	mux.Handle("/", p.surface.Handle(func(http.ResponseWriter, *http.Request) error { return exeunt.ErrNotFound }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		web.NoStore(w) // what names nobody today is about somebody tomorrow; only assets say otherwise
+		web.NoStore(w) // on every page, because any of them may come to name somebody; assets override it
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/exeunt/exeunt/internal/ui"
 )
 
-// resetForm shows what a one-time link sets. Looking spends nothing: mail
+// resetForm asks for the new password. Opening the link does not use it up: mail
 // programs and messengers fetch links by themselves.
 func (p *Pages) resetForm(w http.ResponseWriter, r *http.Request) error {
 	return p.showReset(w, r, http.StatusOK, nil)
@@ -24,8 +24,8 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wr
 	return p.show(w, status, &ui.ResetView{Frame: p.outside(r), Handle: a.Handle, Err: wrong})
 }
 
-// reset sets the new password, which ends every session of the account. Nobody
-// is signed in by it: whoever has set it shows that they know it.
+// reset sets the new password, which ends every session of the account. It signs nobody
+// in: signing in afterwards shows that they know the password.
 func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	_, err := p.Accounts.Reset(r.Context(), inviteToken(r), r.PostFormValue("password"), p.Peers.Address(r))

@@ -10,11 +10,10 @@ import (
 // maxReturn leaves room for an app's request with the longest state.
 const maxReturn = 4096
 
-// localPath returns the address to come back to if it is a path of this site,
-// and "/" for anything else. What browsers and Go could read differently
-// (backslashes, double slashes, dot segments, bytes outside printable ASCII)
-// is refused, not repaired: a return address that leads elsewhere would make
-// our sign-in page vouch for it.
+// localPath returns s if it is a path of this site, and "/" for anything else. Whatever
+// browsers and Go could read differently (backslashes, double slashes, dot segments,
+// bytes outside printable ASCII) is refused rather than repaired: otherwise a link
+// could lead people through our sign-in page to another site.
 func localPath(s string) string {
 	if len(s) > maxReturn || !strings.HasPrefix(s, "/") {
 		return "/"
@@ -29,7 +28,7 @@ func localPath(s string) string {
 		return "/"
 	}
 	u.Fragment, u.RawFragment = "", ""
-	// Written out anew it may have grown, up to threefold.
+	// Escaping may have made it longer, up to threefold.
 	if out := u.RequestURI(); len(out) <= maxReturn {
 		return out
 	}
@@ -45,12 +44,12 @@ func plainPath(p string) bool {
 	return p == "/" || strings.HasPrefix(p, "/") && path.Clean(p) == strings.TrimSuffix(p, "/")
 }
 
-// returnPath is localPath for after signing in: where it makes no sense to come
-// back to, it is the front page.
+// returnPath is localPath for the redirect after signing in. Pages that make no sense
+// then are replaced by the front page.
 func returnPath(s string) string {
 	to := localPath(s)
 	switch path, _, _ := strings.Cut(to, "?"); {
-	case slices.Contains(nowhere, path):
+	case slices.Contains(noReturn, path):
 		return "/"
 	case isOneTimeLink(path), strings.HasPrefix(path, "/session/"), strings.HasPrefix(path, "/assets/"):
 		return "/"
@@ -63,5 +62,5 @@ func isOneTimeLink(path string) bool {
 	return strings.HasPrefix(path, "/setup/") || strings.HasPrefix(path, "/reset/")
 }
 
-// nowhere are the pages around signing in and out, and what is no page.
-var nowhere = []string{"/signin", "/signup", "/signout", "/signed-out", "/ended", "/menu", "/idle.css"}
+// noReturn are the pages around signing in and out, and addresses that are no pages.
+var noReturn = []string{"/signin", "/signup", "/signout", "/signed-out", "/ended", "/menu", "/idle.css"}

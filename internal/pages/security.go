@@ -49,8 +49,8 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Vis
 	return redirect(w, "/security")
 }
 
-// confirm has the actor prove who they are by the current password, which stands in
-// the same form as what they want changed.
+// confirm makes the actor prove who they are with the current password, which is in the
+// same form as the change.
 func (p *Pages) confirm(r *http.Request, by exeunt.Actor) account.Prove {
 	return func(ctx context.Context) (exeunt.Proof, error) {
 		return signin.Proof(p.SignIn.Confirm(ctx, by, r.PostFormValue("current")))

@@ -30,10 +30,10 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 	})
 }
 
-// justEnded returns what the reader's own last step on this page ended, once:
-// the session whose row they pressed, which keeps its place until the page is
-// loaded again, or how many. A page that a script fetches to compare itself
-// with takes nothing: that is for the page the reader sees.
+// justEnded returns, once, what the reader has just ended on this page: the session
+// whose button they pressed, which stays in the list until the page is reloaded, or how
+// many sessions. When a script fetches the page to update itself the notice is kept,
+// because it is for the page that the reader loads.
 func (p *Pages) justEnded(w http.ResponseWriter, r *http.Request, v web.Visitor) (just []exeunt.Session, done *ui.SessionsEnded, err error) {
 	if !client.IsActivity(r.Method, r.Header) {
 		return nil, nil, nil
@@ -59,7 +59,7 @@ func (p *Pages) oneEnded(ctx context.Context, v web.Visitor, name string) ([]exe
 	s, err := p.Authority.Session(ctx, v.Answer.Account, id)
 	switch {
 	case errors.Is(err, exeunt.ErrNotFound):
-		return nil, nil // another account is signed in by now
+		return nil, nil // another account has signed in since
 	case err != nil || s.End == nil:
 		return nil, err
 	}

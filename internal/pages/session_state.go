@@ -7,16 +7,16 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// sessionState tells an open page whether its session is still there. It is no
-// activity, and it leaves the cookies alone: a request in flight must not wipe
-// those of a sign-in that happened meanwhile.
+// sessionState tells an open page whether its session is still live. It does not count
+// as activity, and it leaves the cookies alone: a late answer must not clear those of a
+// sign-in that happened meanwhile.
 func (p *Pages) sessionState(w http.ResponseWriter, r *http.Request) error {
 	web.WriteState(w, p.stateOf(r, p.Browser.Visitor(r)))
 	return nil
 }
 
-// sessionActivity takes an open page's word that somebody is there. The page
-// names its session; a tab of another sign-in keeps nothing alive.
+// sessionActivity notes an open page's report that somebody is using it. The page names
+// its session, so a tab of another sign-in keeps nothing alive.
 func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
 	v := p.Browser.Visitor(r)
 	if !v.SignedIn() {
@@ -37,8 +37,8 @@ func (p *Pages) sessionStay(w http.ResponseWriter, r *http.Request, _ web.Visito
 	return redirect(w, localPath(r.PostFormValue("return")))
 }
 
-// stateOf says what the visitor's page may show. An incomplete credential is
-// refused like none at all; what becomes of its session, a navigation will tell.
+// stateOf says what the visitor's page may show. An incomplete credential is refused
+// like a missing one; the next navigation deals with its session.
 func (p *Pages) stateOf(r *http.Request, v web.Visitor) client.State {
 	return p.states.Of(r.Context(), v.Token, v.Answer)
 }

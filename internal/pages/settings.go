@@ -16,8 +16,7 @@ func (p *Pages) settings(w http.ResponseWriter, r *http.Request, v web.Visitor) 
 	return p.showSettings(w, r, v, http.StatusOK, view)
 }
 
-// showSettings fills in the account. After a refusal, what was typed stands in
-// place of what is stored.
+// showSettings fills in the account, or after a refusal what was typed.
 func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SettingsView) error {
 	account, err := p.Authority.Account(r.Context(), v.Answer.Account)
 	if err != nil {

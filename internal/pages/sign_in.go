@@ -23,8 +23,8 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 	return p.showSignIn(w, r, v, http.StatusOK, view)
 }
 
-// showSignIn fills in what every showing of the form has. Somebody who is
-// signed in already is told whom signing in again signs out.
+// showSignIn fills in what every form has. Somebody who is signed in already is told
+// whose session signing in again ends.
 func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SignInView) error {
 	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.Accounts.SignUpOpen
 	if q, err := p.appRequestIn(view.Return); err == nil {
@@ -34,8 +34,8 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor
 	return p.show(w, status, view)
 }
 
-// signIn checks the password and starts a session. Over a live session the form
-// must have said whose it replaces; a tab opened before that one changes nothing.
+// signIn checks the password and starts a session. If somebody is signed in, the form
+// must name the session that it replaces; a tab opened before that changes nothing.
 func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if v.Indeterminate() {
@@ -57,7 +57,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// signInAgain is the form after a refusal: what was typed is kept, except on a
+// signInAgain is the form after a refusal. It repeats what was typed, except on a
 // shared computer, and never the password.
 func (p *Pages) signInAgain(r *http.Request, err error) *ui.SignInView {
 	view := &ui.SignInView{Shared: formKind(r) == exeunt.KindShared, Return: notFront(returnPath(r.PostFormValue("return"))), Err: err}
@@ -67,8 +67,8 @@ func (p *Pages) signInAgain(r *http.Request, err error) *ui.SignInView {
 	return view
 }
 
-// refusal is the status with which a form is shown again because of an error
-// that its reader can do something about; 0 for nil and any other error.
+// refusal is the status of a form that is shown again because of an error that its
+// reader can correct; 0 for nil and any other error.
 func refusal(w http.ResponseWriter, err error) int {
 	if wait := web.RetryAfter(err); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
@@ -83,8 +83,8 @@ func refusal(w http.ResponseWriter, err error) int {
 	return 0
 }
 
-// enter starts a session from a proof, hands its credential to the browser and
-// sends it on. The session that this browser held ends with it.
+// enter starts a session from a proof, gives its cookies to the browser and redirects
+// it. The session that this browser had before ends.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof) error {
 	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: label(r), UserAgent: r.UserAgent(), Address: p.Peers.Address(r)}
 	if v.SignedIn() || v.Incomplete() {
@@ -94,24 +94,24 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, pro
 	if err != nil {
 		return err
 	}
-	to := p.goOn(r, session, returnPath(r.PostFormValue("return")))
+	to := p.afterSignIn(r, session, returnPath(r.PostFormValue("return")))
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
-		p.Browser.Cookies.ClearNotice(w) // it tells of an earlier sign-in's end
+		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}
 	p.Browser.Cookies.SetPair(w, v.Slot, token, in.Kind, p.Policy.For(in.Kind).Absolute)
 	return redirect(w, to)
 }
 
-// goOn is where somebody goes who has just signed in. If an app had asked, the
-// sign-in was the answer: the app gets its code without another question.
-func (p *Pages) goOn(r *http.Request, s exeunt.Session, back string) string {
+// afterSignIn is where somebody goes who has just signed in. If they signed in for an
+// app, the app gets its code without another question.
+func (p *Pages) afterSignIn(r *http.Request, s exeunt.Session, back string) string {
 	q, err := p.appRequestIn(back)
 	if err != nil {
 		return back
 	}
 	code, err := p.OAuth.GrantCode(r.Context(), s.Account, s.ID, q.CodeRequest)
 	if err != nil {
-		p.Log.Warn("signed in, but the app's code could not be made; the page asks again", "client", q.Client, "err", err)
+		p.Log.Warn("signed in, but cannot make the app's code; asking the person again", "client", q.Client, "err", err)
 		return back
 	}
 	return q.Answer("code", code.Reveal())

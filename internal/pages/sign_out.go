@@ -10,7 +10,7 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// signOutForm says what will end, before it does.
+// signOutForm says what will end, before it ends.
 func (p *Pages) signOutForm(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if v.Nobody() {
@@ -35,8 +35,8 @@ func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor
 	return p.show(w, http.StatusOK, view)
 }
 
-// signOut ends the session, or every one. A credential that is dead already is
-// cleared all the same: that is what was asked for.
+// signOut ends the session, or all of them. A credential that is already invalid is
+// cleared too, since that is what was asked for.
 func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
 	v := p.arrive(r)
 	switch {
@@ -61,12 +61,12 @@ func (p *Pages) endHere(w http.ResponseWriter, r *http.Request, v web.Visitor) e
 	return p.leave(w, r, v, scope)
 }
 
-// leave ends this browser's session, with ScopeAccount every other too. The
-// order is the promise: first the end is on stable storage and in memory, then
-// the browser is told to forget, then it is said to be done. When the end is
-// not confirmed the cookies stay, so that the same button can be pressed again.
-// Nothing is read from the store first: a store that is slow to read must not
-// keep anybody signed in. What ended is counted in the transaction that ends it.
+// leave ends this browser's session, and with ScopeAccount all others too. The order
+// is the promise: first the ending is on stable storage and in memory, then the browser
+// clears its cookies, then the page says that it is done. If the ending is not
+// confirmed the cookies stay, so that the same button can be pressed again. Nothing is
+// read from the store first: a slow store must not keep anybody signed in. What ended is
+// counted in the transaction that ends it.
 func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope) error {
 	key, err := formKey(r)
 	if err != nil {
@@ -98,7 +98,7 @@ func parseScope(s string) (exeunt.Scope, error) {
 	return "", fmt.Errorf("scope: %w", exeunt.ErrBadRequest)
 }
 
-// signOutPath is the page that asks for what a form of it has asked for.
+// signOutPath is the confirmation page with the same scope and client as the form.
 func signOutPath(form url.Values) string {
 	q := url.Values{}
 	for _, name := range []string{"scope", "client"} {
@@ -112,7 +112,7 @@ func signOutPath(form url.Values) string {
 	return "/signout?" + q.Encode()
 }
 
-// client returns the app that a parameter names, nil when it names none.
+// client returns the app that a parameter names, or nil.
 func (p *Pages) client(id string) *exeunt.Client {
 	c, err := p.OAuth.Client(exeunt.ClientID(id))
 	if err != nil {

@@ -38,7 +38,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v.Indeterminate():
 		return exeunt.ErrUnavailable
-	case v.SignedIn(): // the form was rendered for nobody
+	case v.SignedIn(): // the form was loaded before somebody signed in
 		return exeunt.ErrOtherAccount
 	}
 	proof, err := p.Accounts.SignUp(r.Context(), newAccount(r), p.Peers.Address(r))
@@ -48,8 +48,8 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	return p.enterNew(w, r, v, proof, err)
 }
 
-// enterNew signs the owner of a new account in. If that fails the account is
-// there all the same, so the answer must not be "nothing was changed".
+// enterNew signs the owner of a new account in. If that fails the account exists all
+// the same, so the answer must not be "nothing was changed".
 func (p *Pages) enterNew(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof, err error) error {
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func newAccount(r *http.Request) account.NewAccount {
 	}
 }
 
-// signUpAgain is the form after a refusal, with what was typed but the password.
+// signUpAgain is the form after a refusal. It repeats what was typed except the password.
 func signUpAgain(r *http.Request, err error) *ui.SignUpView {
 	n := newAccount(r)
 	return &ui.SignUpView{
@@ -76,8 +76,8 @@ func signUpAgain(r *http.Request, err error) *ui.SignUpView {
 	}
 }
 
-// setupForm shows what a one-time link makes. Looking spends nothing: mail
-// programs and messengers fetch links by themselves.
+// setupForm shows what a one-time link creates. Opening the link does not use it up:
+// mail programs and messengers fetch links by themselves.
 func (p *Pages) setupForm(w http.ResponseWriter, r *http.Request) error {
 	view := &ui.SignUpView{}
 	if err := p.fillInvite(w, r, view); err != nil {
@@ -86,7 +86,7 @@ func (p *Pages) setupForm(w http.ResponseWriter, r *http.Request) error {
 	return p.showSignUp(w, r, http.StatusOK, view)
 }
 
-// fillInvite puts in what the link fixes.
+// fillInvite fills in the fields that the link decides.
 func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.SignUpView) error {
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address is a secret
 	invite, err := p.Accounts.LookAtInvite(r.Context(), inviteToken(r))
@@ -107,8 +107,8 @@ func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.Sign
 	return nil
 }
 
-// inviteToken reads the link's token; the zero Token, which is no invite, when
-// the address holds none.
+// inviteToken returns the link's token. If the address has none it is the zero Token,
+// which is no invite.
 func inviteToken(r *http.Request) exeunt.Token {
 	t, err := exeunt.ParseToken(r.PathValue("token"))
 	if err != nil {
@@ -117,8 +117,8 @@ func inviteToken(r *http.Request) exeunt.Token {
 	return t
 }
 
-// setup spends the link for an account and signs its owner in. Somebody else
-// who was signed in in this browser is signed out by that.
+// setup uses the link up for an account and signs its owner in. Whoever was signed in
+// in this browser is signed out by that.
 func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if v.Indeterminate() {

@@ -8,7 +8,7 @@ import (
 	"github.com/exeunt/exeunt/internal/ui"
 )
 
-// signedOut tells what was done, if our own notice in this browser says so.
+// signedOut tells what was done, if a notice of ours in this browser says so.
 func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if v.SignedIn() {

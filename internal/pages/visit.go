@@ -12,7 +12,7 @@ import (
 // page is a handler for somebody who is signed in.
 type page func(w http.ResponseWriter, r *http.Request, v web.Visitor) error
 
-// arrive tells who is there, and counts the request as activity if it is any.
+// arrive returns the visitor, and notes the request as activity if it is any.
 func (p *Pages) arrive(r *http.Request) web.Visitor {
 	v := p.Browser.Visitor(r)
 	if v.SignedIn() && client.IsActivity(r.Method, r.Header) {
@@ -22,19 +22,19 @@ func (p *Pages) arrive(r *http.Request) web.Visitor {
 	return v
 }
 
-// visit is arrive with the profile, which a page shows.
+// visit is arrive with the profile, for pages that show it.
 func (p *Pages) visit(r *http.Request) web.Visitor {
 	return p.Browser.Introduced(r.Context(), p.arrive(r))
 }
 
-// signedIn lets only those in who are signed in.
+// signedIn admits only somebody who is signed in.
 func (p *Pages) signedIn(h page) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error { return p.admit(w, r, p.visit(r), h) }
 }
 
-// admit sends those who are not signed in to do so, or to learn why their
-// credential is no good. A form's post is not carried out and not kept for
-// later: whoever signs in next may be somebody else.
+// admit redirects anybody who is not signed in: to sign in, or to learn why their
+// credential is invalid. A form's post is refused and not saved for later, because
+// whoever signs in next may be somebody else.
 func (p *Pages) admit(w http.ResponseWriter, r *http.Request, v web.Visitor, h page) error {
 	switch {
 	case v.SignedIn():
@@ -49,12 +49,12 @@ func (p *Pages) admit(w http.ResponseWriter, r *http.Request, v web.Visitor, h p
 	return redirect(w, withReturn("/ended", returnPath(pagePath(r))))
 }
 
-// form lets only posts in that come from a form of the session active now. A
-// tab left over from another sign-in changes nothing.
+// form admits only posts from a form of the session that is active now. A tab left from
+// another sign-in changes nothing.
 func (p *Pages) form(h page) web.Handler { return p.signedIn(formOf(h)) }
 
-// ending is form for what ends sessions. It needs no profile, and must not wait
-// for one.
+// ending is form for handlers that end sessions. They need no profile, and must not
+// wait for one.
 func (p *Pages) ending(h page) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error { return p.admit(w, r, p.arrive(r), formOf(h)) }
 }
@@ -68,7 +68,7 @@ func formOf(h page) page {
 	}
 }
 
-// withReturn adds the address to come back to, unless that is the front page.
+// withReturn adds the address to come back to, unless it is the front page.
 func withReturn(to, back string) string {
 	if back == "/" {
 		return to
@@ -76,7 +76,7 @@ func withReturn(to, back string) string {
 	return to + "?" + url.Values{"return": {back}}.Encode()
 }
 
-// redirect sends the browser on with a GET (RFC 9110 section 15.4.4).
+// redirect sends the browser to another page with a GET (RFC 9110 section 15.4.4).
 func redirect(w http.ResponseWriter, to string) error {
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
