@@ -32,7 +32,7 @@ both(test, '[R1.1] every signed-in page has the panel at the left edge, with pic
     const foot = await account.boundingBox();
     assert.ok(foot.y + foot.height > desktop.viewport.height - 40, `${path}: the account is at the foot`);
     assert.match(await account.innerText(), /Ada Quill\s+@ada/);
-    const picture = await account.locator('.face').boundingBox();
+    const picture = await account.locator('.avatar').boundingBox();
     assert.ok(picture.width >= 32 && picture.height >= 32, `${path}: the picture is shown`);
     assert.equal((await page.locator('nav.panel .also > summary').innerText()).trim(), 'More');
   }

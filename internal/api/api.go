@@ -28,11 +28,11 @@ type Deps struct {
 	SignIn    *signin.Service
 	OAuth     *oauth.Service
 	Peers     web.Peers // tells where a request comes from
-	URL       string    // the address programs reach us by, for the description
+	URL       string    // the server's public address, for the description
 	Log       *slog.Logger
 }
 
-// API serves everything below /api/ but the states and streams.
+// API serves everything below /api/ except the states and streams.
 type API struct{ Deps }
 
 // New returns an API.
@@ -65,16 +65,20 @@ func (a *API) Mount(m *http.ServeMux) {
 
 func (a *API) config() huma.Config {
 	c := huma.DefaultConfig("Exeunt", "1")
-	c.Info.Description = "Sessions of one account: start one, see them, end them. Errors are problem documents (RFC 9457) with a stable code. " +
-		"Another method than the ones described is answered 405 with Allow; a request for another host than this server's name is answered 421, as plain text. " +
-		"A reply that says something has ended is sent only after the end is on stable storage."
+	c.Info.Description = "Start, list and end the sessions of an account. Errors are problem documents (RFC 9457) " +
+		"with a stable code. Methods that are not described here are answered with 405 and Allow, and requests for " +
+		"another host name with 421, as plain text. A reply says that something has ended only after the end is on " +
+		"stable storage."
 	c.OpenAPIPath = "/api/openapi"
 	c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", nil // no page from elsewhere, no $schema in bodies
 	c.Transformers = []huma.Transformer{problems}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer":    {Type: "http", Scheme: "bearer", Description: "An app's session token (exs_…) or an app session's token (exa_…)"},
-		"appCookie": {Type: "apiKey", In: "cookie", Name: "__Host-app", Description: "An app session's token in the app's own cookie, whatever its name; for /gate only"},
-		"key":       {Type: "http", Scheme: "bearer", Description: "The secret key of a registered client (exk_…). It hears of the ends of everybody's sessions, so it is for first-party apps"},
+		"bearer": {Type: "http", Scheme: "bearer",
+			Description: "A session's token (exs_…) or an app session's token (exa_…)"},
+		"appCookie": {Type: "apiKey", In: "cookie", Name: "__Host-app",
+			Description: "An app session's token in the app's own cookie, which may have any name; for /gate only"},
+		"key": {Type: "http", Scheme: "bearer", Description: "The secret key of a registered client (exk_…). " +
+			"Its holder learns when anybody's sessions end, so it is for first-party apps only"},
 	}
 	return c
 }
@@ -84,16 +88,14 @@ type (
 	bearerKey  struct{}
 )
 
-// around does for every call what no handler should have to remember.
+// around wraps every call: no caching, the caller's address, and a token where one is needed.
 func (a *API) around(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	ctx.SetHeader("Cache-Control", "no-store")
 	ctx = huma.WithValue(ctx, addressKey{}, a.Peers.Address(r))
 	c := web.Bearer(r)
 	if needsToken(ctx.Operation()) && !c.Use.Takes(c.Token) {
-		// Before the rest of the request is looked at: what is wrong with it is
-		// no matter for somebody who may not make it.
-		write(w, noToken(r))
+		write(w, noToken(r)) // before the request is validated, which is only the business of somebody who may make it
 		return
 	}
 	next(huma.WithValue(ctx, bearerKey{}, c))
@@ -111,8 +113,7 @@ func bearerOf(ctx context.Context) authority.Credential {
 	return c
 }
 
-// operation fills in what calls have in common. The problems each may answer
-// with stand in statusesOf.
+// operation fills in what calls have in common. statusesOf lists their problems.
 func operation(method, path, tag, id, summary string, status int) huma.Operation {
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag},

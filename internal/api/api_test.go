@@ -30,13 +30,15 @@ func newSite(t *testing.T) *site { t.Helper(); return newSiteWith(t, testnode.Op
 func newSiteWith(t *testing.T, o testnode.Options) *site {
 	t.Helper()
 	s := &site{Node: testnode.New(t, o), mux: http.NewServeMux(), logs: &bytes.Buffer{}}
-	New(Deps{Authority: s.Authority, SignIn: s.SignIn, OAuth: s.OAuth, URL: "https://id.example.com", Log: slog.New(slog.NewTextHandler(s.logs, nil))}).Mount(s.mux)
+	New(Deps{Authority: s.Authority, SignIn: s.SignIn, OAuth: s.OAuth, URL: "https://id.example.com",
+		Log: slog.New(slog.NewTextHandler(s.logs, nil))}).Mount(s.mux)
 	s.doc = s.description(t)
 	return s
 }
 
 // call makes a call and decodes the answer into out, which may be nil.
-func (s *site) call(t *testing.T, method, path, token, body string, out any, headers ...string) *httptest.ResponseRecorder {
+func (s *site) call(t *testing.T, method, path, token, body string, out any,
+	headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if token != "" {
@@ -63,12 +65,15 @@ func (s *site) call(t *testing.T, method, path, token, body string, out any, hea
 }
 
 // problem makes a call that must fail.
-func (s *site) problem(t *testing.T, want int, code, method, path, token, body string, headers ...string) client.Problem {
+func (s *site) problem(t *testing.T, want int, code, method, path, token, body string,
+	headers ...string) client.Problem {
 	t.Helper()
 	var p client.Problem
 	w := s.call(t, method, path, token, body, &p, headers...)
-	if w.Code != want || p.Status != want || p.Code != code || p.Detail == "" || w.Header().Get("Content-Type") != "application/problem+json" {
-		t.Errorf("%s %s: %d %s %s, want %d %s", method, path, w.Code, w.Header().Get("Content-Type"), w.Body, want, code)
+	if w.Code != want || p.Status != want || p.Code != code || p.Detail == "" ||
+		w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%s %s: %d %s %s, want %d %s", method, path, w.Code, w.Header().Get("Content-Type"), w.Body, want,
+			code)
 	}
 	if want == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") != "Bearer" {
 		t.Errorf("%s %s: a 401 without WWW-Authenticate", method, path)
@@ -84,7 +89,8 @@ func signInBody(handle, password string) string {
 func (s *site) signed(t *testing.T, handle string) (token string, session client.Session) {
 	t.Helper()
 	var in client.SignedIn
-	if w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody(handle, testnode.Password), &in); w.Code != http.StatusCreated {
+	if w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody(handle, testnode.Password),
+		&in); w.Code != http.StatusCreated {
 		t.Fatalf("sign in: %d %s", w.Code, w.Body)
 	}
 	return string(in.Token), in.Session
@@ -94,17 +100,21 @@ func TestSignInListAndSignOut(t *testing.T) {
 	s := newSite(t)
 	s.NewAccount(t, "ada")
 	token, session := s.signed(t, "ada")
-	if session.Kind != "app" || session.Label != "Chirp on Pixel 8" || !session.Current || !slices.Equal(session.Methods, []string{"password"}) || session.Proved.IsZero() || session.Proved.After(session.Started) || session.Apps == nil {
+	if session.Kind != "app" || session.Label != "Chirp on Pixel 8" || !session.Current ||
+		!slices.Equal(session.Methods, []string{"password"}) || session.Proved.IsZero() ||
+		session.Proved.After(session.Started) || session.Apps == nil {
 		t.Errorf("%+v", session)
 	}
-	if session.ExpiresAt.Sub(session.Started) != 180*24*time.Hour || session.IdleAt.Sub(session.Seen) != 30*24*time.Hour || session.Started.Location() != time.UTC {
+	if session.ExpiresAt.Sub(session.Started) != 180*24*time.Hour ||
+		session.IdleAt.Sub(session.Seen) != 30*24*time.Hour || session.Started.Location() != time.UTC {
 		t.Errorf("times %+v", session)
 	}
 	other, otherSession := s.signed(t, "ada")
 
 	var current client.Current
 	s.call(t, http.MethodGet, "/api/v1/session", token, "", &current)
-	if current.Session.ID != session.ID || current.Account.Handle != "ada" || current.Account.Name != "Ada" || current.App != nil {
+	if current.Session.ID != session.ID || current.Account.Handle != "ada" || current.Account.Name != "Ada" ||
+		current.App != nil {
 		t.Errorf("%+v", current)
 	}
 	var list client.SessionList
@@ -117,7 +127,8 @@ func TestSignInListAndSignOut(t *testing.T) {
 			t.Errorf("current: %+v", x)
 		}
 	}
-	if w := s.call(t, http.MethodDelete, "/api/v1/sessions/"+otherSession.ID, token, "", nil); w.Code != http.StatusNoContent {
+	if w := s.call(t, http.MethodDelete, "/api/v1/sessions/"+otherSession.ID, token, "",
+		nil); w.Code != http.StatusNoContent {
 		t.Fatalf("end one: %d %s", w.Code, w.Body)
 	}
 	p := s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", other, "")
@@ -125,7 +136,8 @@ func TestSignInListAndSignOut(t *testing.T) {
 		t.Errorf("a dead token is told %+v", p.Ended)
 	}
 	s.call(t, http.MethodGet, "/api/v1/sessions?state=ended", token, "", &list)
-	if len(list.Sessions) != 1 || list.Sessions[0].Ended == nil || list.Sessions[0].Ended.ByLabel != "Chirp on Pixel 8" || list.Sessions[0].Ended.By != "person" {
+	if len(list.Sessions) != 1 || list.Sessions[0].Ended == nil ||
+		list.Sessions[0].Ended.ByLabel != "Chirp on Pixel 8" || list.Sessions[0].Ended.By != "person" {
 		t.Errorf("ended: %+v", list.Sessions)
 	}
 	for range 2 { // again: 204 too
@@ -146,11 +158,13 @@ func TestEndMany(t *testing.T) {
 	var n client.EndedCount
 	for range 2 { // the same key gives the first outcome again
 		n = client.EndedCount{}
-		if w := s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", &n, "Idempotency-Key", "k1"); w.Code != http.StatusOK || n.Ended != 3 {
+		if w := s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", &n, "Idempotency-Key",
+			"k1"); w.Code != http.StatusOK || n.Ended != 3 {
 			t.Errorf("others: %d %s", w.Code, w.Body)
 		}
 	}
-	s.problem(t, 422, "key_reused", http.MethodDelete, "/api/v1/sessions?scope=account", token, "", "Idempotency-Key", "k1")
+	s.problem(t, 422, "key_reused", http.MethodDelete, "/api/v1/sessions?scope=account", token, "", "Idempotency-Key",
+		"k1")
 	s.call(t, http.MethodDelete, "/api/v1/sessions?scope=account", token, "", &n)
 	if n.Ended != 1 {
 		t.Errorf("account: %+v", n)
@@ -168,7 +182,8 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 	retry := func() {
 		t.Helper()
 		var n client.EndedCount
-		if w := s.call(t, http.MethodDelete, many, token, "", &n, "Idempotency-Key", "k"); w.Code != http.StatusOK || n.Ended != 1 {
+		if w := s.call(t, http.MethodDelete, many, token, "", &n, "Idempotency-Key", "k"); w.Code != http.StatusOK ||
+			n.Ended != 1 {
 			t.Errorf("with its key: %d %s", w.Code, w.Body)
 		}
 	}
@@ -182,7 +197,9 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 		t.Helper()
 		var p client.Problem
 		w := s.call(t, http.MethodDelete, many, token, "", &p)
-		if w.Code != 429 || p.Code != "endings_throttled" || p.RetryAfter != wait || w.Header().Get("Retry-After") != strconv.Itoa(wait) || !strings.Contains(p.Detail, "this time they were not") {
+		if w.Code != 429 || p.Code != "endings_throttled" || p.RetryAfter != wait ||
+			w.Header().Get("Retry-After") != strconv.Itoa(wait) ||
+			!strings.Contains(p.Detail, "this time they were not") {
 			t.Errorf("%d %+v %v", w.Code, p, w.Header())
 		}
 	}
@@ -195,7 +212,8 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 			t.Errorf("a refused ending has ended something: %d", w.Code)
 		}
 	}
-	if w := s.call(t, http.MethodDelete, "/api/v1/sessions/"+otherSession.ID, token, "", nil); w.Code != http.StatusNoContent {
+	if w := s.call(t, http.MethodDelete, "/api/v1/sessions/"+otherSession.ID, token, "",
+		nil); w.Code != http.StatusNoContent {
 		t.Errorf("one session: %d %s", w.Code, w.Body)
 	}
 	s.Clock.Pass(999 * time.Millisecond)
@@ -225,29 +243,38 @@ func TestRefusals(t *testing.T) {
 		status                          int
 		code, method, path, token, body string
 	}{
-		"no token":                     {401, "signed_out", "GET", "/api/v1/session", "", ""},
-		"no token to sign out":         {401, "signed_out", "DELETE", "/api/v1/session", "", ""},
-		"malformed token":              {401, "signed_out", "DELETE", "/api/v1/session", "exs_x", ""},
-		"a code as token":              {401, "signed_out", "DELETE", "/api/v1/session", exeunt.NewToken(exeunt.UseCode).Reveal(), ""},
-		"a browser's token":            {401, "signed_out", "GET", "/api/v1/session", pair.Reveal(), ""},
-		"a browser's token to end":     {401, "signed_out", "DELETE", "/api/v1/session", pair.Reveal(), ""},
-		"an app's token lists":         {403, "forbidden", "GET", "/api/v1/sessions", app.Reveal(), ""},
-		"an app's token ends its own":  {403, "forbidden", "DELETE", "/api/v1/sessions/" + browser.ID.String(), app.Reveal(), ""},
-		"an app's token ends all":      {403, "forbidden", "DELETE", "/api/v1/sessions?scope=account", app.Reveal(), ""},
-		"a foreign session":            {404, "not_found", "DELETE", "/api/v1/sessions/" + foreign.ID.String(), token, ""},
-		"an unknown session":           {404, "not_found", "DELETE", "/api/v1/sessions/" + exeunt.NewSessionID().String(), token, ""},
-		"no session's name":            {404, "not_found", "DELETE", "/api/v1/sessions/x", token, ""},
-		"an app session's name":        {404, "not_found", "DELETE", "/api/v1/sessions/" + who.App.String(), token, ""},
-		"no scope":                     {422, "bad_request", "DELETE", "/api/v1/sessions", token, ""},
-		"the scope of one":             {422, "bad_request", "DELETE", "/api/v1/sessions?scope=session", token, ""},
-		"no such state":                {422, "bad_request", "GET", "/api/v1/sessions?state=all", token, ""},
-		"wrong password":               {401, "wrong_credentials", "POST", "/api/v1/signin", "", signInBody("ada", "wrong")},
-		"unknown account":              {401, "wrong_credentials", "POST", "/api/v1/signin", "", signInBody("nobody", "wrong")},
-		"no JSON":                      {400, "bad_request", "POST", "/api/v1/signin", "", "{"},
-		"an empty body":                {400, "bad_request", "POST", "/api/v1/signin", "", ""},
-		"a missing password":           {422, "bad_request", "POST", "/api/v1/signin", "", `{"identifier":"ada"}`},
-		"a body too long":              {413, "bad_request", "POST", "/api/v1/signin", "", `{"identifier":"` + strings.Repeat("a", maxBody) + `"}`},
-		"no code":                      {400, "code_spent", "POST", "/api/v1/app-sessions", "", `{"code":"x","client_id":"chirp","redirect_uri":"x","code_verifier":"x"}`},
+		"no token":             {401, "signed_out", "GET", "/api/v1/session", "", ""},
+		"no token to sign out": {401, "signed_out", "DELETE", "/api/v1/session", "", ""},
+		"malformed token":      {401, "signed_out", "DELETE", "/api/v1/session", "exs_x", ""},
+		"a code as token": {401, "signed_out", "DELETE", "/api/v1/session",
+			exeunt.NewToken(exeunt.UseCode).Reveal(), ""},
+		"a browser's token":        {401, "signed_out", "GET", "/api/v1/session", pair.Reveal(), ""},
+		"a browser's token to end": {401, "signed_out", "DELETE", "/api/v1/session", pair.Reveal(), ""},
+		"an app's token lists":     {403, "forbidden", "GET", "/api/v1/sessions", app.Reveal(), ""},
+		"an app's token ends its own": {403, "forbidden", "DELETE", "/api/v1/sessions/" + browser.ID.String(),
+			app.Reveal(), ""},
+		"an app's token ends all": {403, "forbidden", "DELETE", "/api/v1/sessions?scope=account", app.Reveal(),
+			""},
+		"a foreign session": {404, "not_found", "DELETE", "/api/v1/sessions/" + foreign.ID.String(), token,
+			""},
+		"an unknown session": {404, "not_found", "DELETE",
+			"/api/v1/sessions/" + exeunt.NewSessionID().String(), token, ""},
+		"no session's name":     {404, "not_found", "DELETE", "/api/v1/sessions/x", token, ""},
+		"an app session's name": {404, "not_found", "DELETE", "/api/v1/sessions/" + who.App.String(), token, ""},
+		"no scope":              {422, "bad_request", "DELETE", "/api/v1/sessions", token, ""},
+		"the scope of one":      {422, "bad_request", "DELETE", "/api/v1/sessions?scope=session", token, ""},
+		"no such state":         {422, "bad_request", "GET", "/api/v1/sessions?state=all", token, ""},
+		"wrong password": {401, "wrong_credentials", "POST", "/api/v1/signin", "",
+			signInBody("ada", "wrong")},
+		"unknown account": {401, "wrong_credentials", "POST", "/api/v1/signin", "",
+			signInBody("nobody", "wrong")},
+		"no JSON":            {400, "bad_request", "POST", "/api/v1/signin", "", "{"},
+		"an empty body":      {400, "bad_request", "POST", "/api/v1/signin", "", ""},
+		"a missing password": {422, "bad_request", "POST", "/api/v1/signin", "", `{"identifier":"ada"}`},
+		"a body too long": {413, "bad_request", "POST", "/api/v1/signin", "",
+			`{"identifier":"` + strings.Repeat("a", maxBody) + `"}`},
+		"no code": {400, "code_spent", "POST", "/api/v1/app-sessions", "",
+			`{"code":"x","client_id":"chirp","redirect_uri":"x","code_verifier":"x"}`},
 		"another method":               {405, "method_not_allowed", "GET", "/api/v1/signin", "", ""},
 		"no token, before the rest":    {401, "signed_out", "DELETE", "/api/v1/sessions", "", ""},
 		"no such call":                 {404, "not_found", "GET", "/api/v1/nothing", "", ""},
@@ -298,7 +325,8 @@ func TestDisabledAccount(t *testing.T) {
 	if _, err := s.Disable(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, proof.Account); err != nil {
 		t.Fatal(err)
 	}
-	if p := s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", token, ""); p.Ended == nil || p.Ended.Reason != "account_disabled" {
+	if p := s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", token, ""); p.Ended == nil ||
+		p.Ended.Reason != "account_disabled" {
 		t.Errorf("%+v", p.Ended)
 	}
 	s.problem(t, 403, "account_disabled", http.MethodPost, "/api/v1/signin", "", signInBody("ada", testnode.Password))
@@ -313,7 +341,8 @@ func TestAppSession(t *testing.T) {
 	if w := s.call(t, http.MethodPost, "/api/v1/app-sessions", "", body, &got); w.Code != http.StatusCreated {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	if got.App.Client != "chirp" || got.Account.Handle != "ada" || got.Session.ID != browser.ID.String() || got.Session.Kind != "shared" {
+	if got.App.Client != "chirp" || got.Account.Handle != "ada" || got.Session.ID != browser.ID.String() ||
+		got.Session.Kind != "shared" {
 		t.Errorf("%+v", got)
 	}
 	if len(got.Session.Apps) != 1 || got.Session.Apps[0].ID != got.App.ID || got.Session.Apps[0].Name != "Chirp" {
@@ -325,7 +354,8 @@ func TestAppSession(t *testing.T) {
 		t.Errorf("%+v", current)
 	}
 	// Only this app: the browser stays signed in.
-	if w := s.call(t, http.MethodDelete, "/api/v1/session", string(got.Token), "", nil); w.Code != http.StatusNoContent {
+	if w := s.call(t, http.MethodDelete, "/api/v1/session", string(got.Token), "",
+		nil); w.Code != http.StatusNoContent {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", string(got.Token), "")
@@ -350,6 +380,7 @@ func TestUnavailable(t *testing.T) {
 func (s *site) codeBody(t *testing.T, browser exeunt.Session, verifier string) string {
 	t.Helper()
 	code := s.NewCode(t, browser, testnode.Chirp, verifier)
-	b, _ := json.Marshal(map[string]string{"code": code.Reveal(), "client_id": "chirp", "redirect_uri": testnode.ChirpRedirect, "code_verifier": verifier})
+	b, _ := json.Marshal(map[string]string{"code": code.Reveal(), "client_id": "chirp",
+		"redirect_uri": testnode.ChirpRedirect, "code_verifier": verifier})
 	return string(b)
 }

@@ -14,8 +14,9 @@ import (
 func (a *API) appCalls(h huma.API) {
 	op := operation(http.MethodPost, "/api/v1/app-sessions", tagApps, "start-app-session",
 		"Exchange a sign-in code for an app session", http.StatusCreated)
-	op.Description = "The code came to the app's redirect address through the person's browser. It is good once, for a minute, " +
-		"and only with the address and the PKCE verifier it was asked for with (RFC 7636). A second use ends the app session it was used for."
+	op.Description = "The person's browser brought the code to the app's redirect address. It is valid once, for a " +
+		"minute, with the redirect address and PKCE verifier of the request (RFC 7636). Using it again ends its app " +
+		"session."
 	huma.Register(h, public(op), a.exchange)
 }
 
@@ -29,7 +30,8 @@ func (a *API) exchange(ctx context.Context, in *exchangeInput) (*exchangeOutput,
 		return nil, a.problem(ctx, exeunt.ErrCodeSpent)
 	}
 	token, who, err := a.OAuth.ExchangeCode(ctx, oauth.CodeExchange{
-		Code: code, Client: exeunt.ClientID(in.Body.ClientID), RedirectURI: in.Body.RedirectURI, Verifier: string(in.Body.CodeVerifier),
+		Code: code, Client: exeunt.ClientID(in.Body.ClientID), RedirectURI: in.Body.RedirectURI,
+		Verifier: string(in.Body.CodeVerifier),
 	})
 	if err != nil {
 		return nil, a.problem(ctx, err)

@@ -8,24 +8,24 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
-// Presence is the part of an input that says whether a person is at work. (It
-// is exported only because huma reads no other fields.)
+// Presence is the part of an input that says whether a person made the call. (It is
+// exported only because huma reads no other fields.)
 type Presence struct {
-	Activity string `header:"Exeunt-Activity" doc:"no: the call was made by no person and does not keep the session awake"`
+	Activity string `header:"Exeunt-Activity" doc:"no: the call was no activity of a person"`
 }
 
 // EndingKey is the part of an input that makes a retry harmless.
 type EndingKey struct {
-	Key string `header:"Idempotency-Key" maxLength:"200" pattern:"^[!-~]*$" doc:"The same key for the same ending gives the first outcome again. Letters, digits and signs of ASCII, no spaces"`
+	Key string `header:"Idempotency-Key" maxLength:"200" pattern:"^[!-~]*$" doc:"Repeated with its key, an ending returns its first outcome"`
 }
 
-// caller is somebody whose token is good.
+// caller is somebody whose token is usable.
 type caller struct {
 	authority.Answer
 	actor exeunt.Actor
 }
 
-// caller returns who calls, or the problem to answer with.
+// caller returns who makes the call, or the problem to answer with.
 func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 	c := bearerOf(ctx)
 	ans := a.Authority.Check(ctx, c)
@@ -38,7 +38,7 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 	default:
 		return caller{}, a.endedProblem(ctx, c.Token)
 	}
-	if p.Activity != "no" { // a bearer call counts, unless it says that nobody made it
+	if p.Activity != "no" { // a bearer call counts as activity unless it says otherwise
 		a.Authority.Touch(ans)
 	}
 	return caller{ans, actorOf(ctx, ans)}, nil
@@ -51,8 +51,8 @@ func actorOf(ctx context.Context, ans authority.Answer) exeunt.Actor {
 	}
 }
 
-// sessionCaller is caller for calls about the whole account, which an app
-// session may not make: its token is good for that app only.
+// sessionCaller is caller for calls about the whole account, which an app session may
+// not make: its token is for that app only.
 func (a *API) sessionCaller(ctx context.Context, p Presence) (caller, error) {
 	who, err := a.caller(ctx, p)
 	if err == nil && !who.App.IsZero() {
@@ -61,10 +61,10 @@ func (a *API) sessionCaller(ctx context.Context, p Presence) (caller, error) {
 	return who, err
 }
 
-// endedProblem tells a dead token when and why it ended, and nothing else.
+// endedProblem tells the holder of an ended token when and why it ended, and nothing else.
 func (a *API) endedProblem(ctx context.Context, t exeunt.Token) error {
 	p := a.problem(ctx, exeunt.ErrSignedOut)
-	if at, reason, known, err := a.Authority.WhyEnded(ctx, t); err == nil && known && reason != "" {
+	if at, reason, exists, err := a.Authority.WhyEnded(ctx, t); err == nil && exists && reason != "" {
 		p.Ended = &client.Ended{At: at.UTC(), Reason: string(reason)}
 	}
 	return p

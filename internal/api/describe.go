@@ -8,10 +8,11 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 )
 
-// The schemas of the description that no call's own types give.
+// The schemas of the description that do not come from a call's types.
 const (
 	schemaProblem = "Problem"
 	schemaLive    = "LiveState"
@@ -19,9 +20,8 @@ const (
 	schemaUnknown = "UnknownState"
 )
 
-// describe makes the description say what is really answered: huma would
-// describe its own errors, and it knows nothing of what other rooms serve
-// beside this API.
+// describe corrects and completes the description: huma would describe its own errors,
+// and it does not know the calls that other packages serve.
 func (a *API) describe(o *huma.OpenAPI) {
 	if a.URL != "" {
 		o.Servers = []*huma.Server{{URL: a.URL, Description: "This installation"}}
@@ -49,7 +49,8 @@ func (a *API) describe(o *huma.OpenAPI) {
 // callsOf returns the calls of a path, by method.
 func callsOf(item *huma.PathItem) map[string]*huma.Operation {
 	calls := map[string]*huma.Operation{}
-	for method, op := range map[string]*huma.Operation{http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodDelete: item.Delete} {
+	for method, op := range map[string]*huma.Operation{http.MethodGet: item.Get, http.MethodPost: item.Post,
+		http.MethodDelete: item.Delete} {
 		if op != nil {
 			calls[method] = op
 		}
@@ -57,9 +58,8 @@ func callsOf(item *huma.PathItem) map[string]*huma.Operation {
 	return calls
 }
 
-// statusesOf are the problems a call may answer with. What a call may answer
-// by itself stands here; what stands before and around it is added: a forged
-// request (403), a fault of ours (500), and a store that is away (503).
+// statusesOf are the problems a call may answer with: its own, and those of every call,
+// which are a forged request (403), an internal error (500), and a store that is away (503).
 func statusesOf(path, method string) []int {
 	own := map[string][]int{
 		"POST /api/v1/signin":          {400, 401, 408, 409, 413, 415, 422, 429},
@@ -78,18 +78,27 @@ func statusesOf(path, method string) []int {
 	return append(own, http.StatusInternalServerError, http.StatusServiceUnavailable)
 }
 
-// whatStatus says in a few words what each status means here.
+// whatStatus says what each status means here.
 var whatStatus = map[int]string{
-	400: "The body is no JSON, or the code is no good", 401: "Nobody is signed in with this: no token, a wrong password, or a session that has ended",
-	403: "Not the caller's to do, a disabled account, or a request that another site made a browser send", 404: "No such session in this account",
-	408: "The body did not arrive in time", 409: "The account changed meanwhile; sign in again", 413: "The body is too long",
-	415: "The body is of another type than application/json", 422: "Something in the request cannot be; fields names it. Or the idempotency key was used for something else",
-	429: "Too often: failed attempts (throttled), or endings of many sessions (endings_throttled). Nothing was changed; wait retry_after seconds", 500: "A fault of the server. Whether anything was changed is not certain",
-	503: "The server cannot tell or cannot record right now; wait retry_after seconds. Repeating an ending is harmless",
+	400: "The body is not valid JSON, or the code is invalid",
+	401: "Not signed in: no token, a wrong password, or a session that has ended",
+	403: "No permission, a disabled account, or a request that another site made a browser send",
+	404: "The account has no such session",
+	408: "The body did not arrive in time",
+	409: "The account changed during the sign-in; sign in again",
+	413: "The body is too long",
+	415: "The body's type is not application/json",
+	422: "Invalid values, which fields lists, or an idempotency key that was used for something else",
+	429: "Too many failed attempts (throttled) or endings of many sessions (endings_throttled). " +
+		"Nothing was changed; wait retry_after seconds",
+	500: "An internal error. It is uncertain whether anything was changed",
+	503: "The server cannot check or record anything right now; wait retry_after seconds. Repeating an ending is " +
+		"harmless",
 }
 
 func problemResponse(status int, schema *huma.Schema) *huma.Response {
-	r := &huma.Response{Description: whatStatus[status], Content: map[string]*huma.MediaType{problemType: {Schema: schema}}}
+	r := &huma.Response{Description: whatStatus[status],
+		Content: map[string]*huma.MediaType{problemType: {Schema: schema}}}
 	header := func(name, what string, of *huma.Schema) {
 		if r.Headers == nil {
 			r.Headers = map[string]*huma.Param{}
@@ -105,82 +114,96 @@ func problemResponse(status int, schema *huma.Schema) *huma.Response {
 	return r
 }
 
-// describeStates describes the calls by which an app's page learns how its
-// session fares, which another room serves.
+// describeStates describes the calls by which an app's page learns the state of its
+// session, which package stream serves.
 func describeStates(o *huma.OpenAPI) {
 	schemas := o.Components.Schemas.Map()
 	for name, s := range stateSchemas() {
 		s.PrecomputeMessages()
 		schemas[name] = s
 	}
-	over := stateResponse("The session has ended, or there is none", schemaOver, `{"state":"ended","reason":"idle","at":"2026-11-23T09:00:00Z"}`)
-	unknown := stateResponse("It cannot be known right now: show nothing private, and ask again", schemaUnknown, `{"state":"unknown"}`)
-	unknown.Headers = map[string]*huma.Param{"Retry-After": {Description: "Seconds to wait", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+	over := stateResponse("The session has ended, or there is none", schemaOver,
+		`{"state":"ended","reason":"idle","at":"2026-11-23T09:00:00Z"}`)
+	unknown := stateResponse("The server cannot tell right now: show nothing private, and ask again", schemaUnknown,
+		`{"state":"unknown"}`)
+	unknown.Headers = map[string]*huma.Param{
+		"Retry-After": {Description: "Seconds to wait", Schema: &huma.Schema{Type: huma.TypeInteger}},
+	}
 
-	state := operation(http.MethodGet, "/api/v1/session/state", tagState, "get-state", "What is known about the session now", 0)
-	state.Description = "Never counts as activity. 401 says ended, 503 says that it cannot be known; neither is a problem document. Times left are in milliseconds."
+	state := operation(http.MethodGet, "/api/v1/session/state", tagState, "get-state", "The state of the session", 0)
+	state.Description = "Never counts as activity. 401 means ended, and 503 that the server cannot tell; neither is " +
+		"a problem document. Times left are in milliseconds."
 	state.Responses = map[string]*huma.Response{
-		"200": stateResponse("The session is live", schemaLive, `{"state":"live","session":"ses_lq3f6w2kqvxm4u5n7d2a6s7c3e","warnIn":1680000,"idleIn":1800000}`),
+		"200": stateResponse("The session is live", schemaLive,
+			`{"state":"live","session":"ses_lq3f6w2kqvxm4u5n7d2a6s7c3e","warnIn":1680000,"idleIn":1800000}`),
 		"401": over, "503": unknown,
 	}
-	follow := operation(http.MethodGet, "/api/v1/session/stream", tagState, "follow-session", "Follow the session until it ends", 0)
-	follow.Description = "Server-sent events. state: what /api/v1/session/state answers, at once and whenever it changes; ended is the last. " +
-		"changed: the account's list of sessions changed. A comment line every 15 seconds. Never counts as activity. " +
-		"503 also when one session follows itself more than 16 times."
+	follow := operation(http.MethodGet, "/api/v1/session/stream", tagState, "follow-session",
+		"Follow the session until it ends", 0)
+	follow.Description = "Server-sent events. state: what /api/v1/session/state answers, at once and whenever it " +
+		"changes; ended is the last. changed: the account's list of sessions changed. A comment line every 15 " +
+		"seconds. Never counts as activity. Also 503 if one session has more than 16 streams."
 	follow.Responses = map[string]*huma.Response{
 		"200": {Description: "Events until the session ends", Content: map[string]*huma.MediaType{"text/event-stream": {
-			Schema:  &huma.Schema{Type: huma.TypeString},
-			Example: "event: state\ndata: {\"state\":\"live\",\"session\":\"ses_lq3f6w2kqvxm4u5n7d2a6s7c3e\",\"warnIn\":1680000,\"idleIn\":1800000}\n\n",
+			Schema: &huma.Schema{Type: huma.TypeString},
+			Example: "event: state\n" +
+				"data: " +
+				`{"state":"live","session":"ses_lq3f6w2kqvxm4u5n7d2a6s7c3e","warnIn":1680000,"idleIn":1800000}` + "\n\n",
 		}}},
 		"401": over, "503": unknown,
 	}
 	log := byKey(operation(http.MethodGet, "/api/v1/events", tagVerifiers, "follow-events", "Follow the event log", 0))
 	log.Description = verifierRules
 	log.Parameters = []*huma.Param{
-		{Name: "epoch", In: "query", Description: "Names the log that the place to go on from is in. Without it reload comes first",
+		{Name: "epoch", In: "query", Description: "Names the log of the place. Without it, the first message is reload",
 			Schema: &huma.Schema{Type: huma.TypeString}},
-		{Name: "after", In: "query", Description: "Number of the last event applied", Schema: &huma.Schema{Type: huma.TypeInteger}},
+		{Name: "after", In: "query", Description: "Number of the last event applied",
+			Schema: &huma.Schema{Type: huma.TypeInteger}},
 		{Name: "digest", In: "query", Description: "That event's digest", Schema: &huma.Schema{Type: huma.TypeString}},
-		{Name: "beat", In: "query", Description: "100 to 15000; 500 without it", Schema: &huma.Schema{Type: huma.TypeInteger}},
+		{Name: "beat", In: "query", Description: "Milliseconds between beats, 100 to 15000; 500 if absent",
+			Schema: &huma.Schema{Type: huma.TypeInteger}},
 	}
 	refs := o.Components.Schemas
 	log.Responses = map[string]*huma.Response{
-		"200": {Description: "events without end", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{OneOf: []*huma.Schema{
-			refs.Schema(reflect.TypeFor[client.Position](), true, ""), refs.Schema(reflect.TypeFor[client.LogEvent](), true, ""),
-		}}}}},
-		"401": {Description: "no client's key"},
-		"503": {Description: "stopping, or too many readers"},
+		"200": {Description: "Events without end", Content: map[string]*huma.MediaType{"text/event-stream": {
+			Schema: &huma.Schema{OneOf: []*huma.Schema{
+				refs.Schema(reflect.TypeFor[client.Position](), true, ""),
+				refs.Schema(reflect.TypeFor[client.LogEvent](), true, ""),
+			}},
+		}}},
+		"401": {Description: "Not the key of a client"},
+		"503": {Description: "The server is stopping, or has too many readers"},
 	}
 	o.AddOperation(&log)
 	o.AddOperation(&state)
 	o.AddOperation(&follow)
 }
 
-// verifierRules are all that a verifier in any language must do.
-const verifierRules = "Server-sent events, for apps that check sessions in their own process and keep what the gate said of them. A " +
-	"log event's number is also its SSE id; a message of another name is ignored.\n\n" +
-	"A verifier keeps its *place* in the log: epoch, seq and digest of the last event that it applied, and the " +
-	"last few thousand events.\n\n" +
+// verifierRules are all the rules for a verifier in any language.
+const verifierRules = "Server-sent events, for apps that check sessions in their own process and remember the " +
+	"gate's answers about them. A log event's number is also its SSE id. Messages with other names are ignored.\n\n" +
+	"A verifier remembers its *place* in the log, which is the epoch, seq and digest of the last event that it " +
+	"applied, and the last few thousand events.\n\n" +
 	"1. It opens the stream with its place, or without one if it has none. The first message is `same` or " +
 	"`reload`, each with a Position.\n" +
-	"2. `same`: what follows are the events after its place.\n" +
-	"3. `reload`, first or at any time: it forgets every session it keeps, takes the place in the message as its " +
-	"own, and goes on from there. The log is another one there, or what followed its place is no longer kept.\n" +
-	"4. `log`: a LogEvent. Its number must be the next one. It forgets the sessions that the event is about, as " +
-	"`kind` and `scope` say, and moves its place on.\n" +
+	"2. `same`: the events after its place follow.\n" +
+	"3. `reload`, first or at any time: it forgets every session, takes the place in the message as its own, and " +
+	"continues from there. The node has another log, or no longer has the events after its place.\n" +
+	"4. `log`: a LogEvent. Its number must be the next one. The verifier forgets the sessions that the event is " +
+	"about, as `kind` and `scope` say, and advances its place.\n" +
 	"5. `beat`, at least every `beat` milliseconds: a Position. Epoch, seq and digest must be those of its place.\n" +
 	"6. Every S/4, where S is its longest staleness, it asks POST /api/v1/events/echo with its place. `same`: it " +
 	"may answer from memory until S - age after it *sent* the question, by a steady clock, once it has applied an " +
-	"event with the seq *and* the digest in the answer. If the event it has under that seq has another digest, " +
-	"that is as `reload`. If it no longer has that event, the answer is of no use. `reload`: it forgets " +
+	"event with the seq *and* the digest in the answer. If its event with that seq has another digest, it treats " +
+	"the answer as `reload`. If it no longer has that event, it ignores the answer. `reload`: it forgets " +
 	"everything and opens the stream without a place.\n" +
-	"7. At other times, and for a session that it does not know, it asks the gate with its key. It keeps the " +
-	"answer if the answer's epoch, seq and digest are those of an event that it has, and no later event is about " +
-	"the session. A later event that is: it asks again.\n" +
-	"8. A number that is not the next one, or a beat that does not match: it forgets everything and opens the " +
-	"stream without a place. Anything else that is not as described here: it answers nothing from memory until " +
-	"the next echo, and opens the stream with its place.\n\n" +
-	"A reader that stops reading is cut off, and comes back with its place."
+	"7. At other times, and for a session that it does not remember, it asks the gate with its key. It remembers " +
+	"the answer if the answer's epoch, seq and digest are those of an event that it has. If a later event is about " +
+	"the session, it asks again instead.\n" +
+	"8. After a number that is not the next one, or a beat that does not match, it forgets everything and opens " +
+	"the stream without a place. After anything else that is not described here, it answers nothing from memory " +
+	"until the next echo, and opens the stream with its place.\n\n" +
+	"A reader that stops reading is disconnected; it comes back with its place."
 
 func stateSchemas() map[string]*huma.Schema {
 	text := func(what string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Description: what} }
@@ -198,8 +221,9 @@ func stateSchemas() map[string]*huma.Schema {
 	at.Format = "date-time"
 	return map[string]*huma.Schema{
 		schemaLive: object([]string{"state", "session", "warnIn", "idleIn"}, map[string]*huma.Schema{
-			"state": is(client.Live), "session": text("What the token stands for: a session, or an app session"),
-			"warnIn": left("Milliseconds until a page should warn"), "idleIn": left("Milliseconds until it ends if it stays unused"),
+			"state": is(client.Live), "session": text("ID of the token's session or app session"),
+			"warnIn": left("Milliseconds until a page should warn"),
+			"idleIn": left("Milliseconds until it expires if it stays unused"),
 		}),
 		schemaOver: object([]string{"state", "reason"}, map[string]*huma.Schema{
 			"state": is(client.Over), "reason": text("As in Ended; empty when unknown"), "at": at,
@@ -210,21 +234,24 @@ func stateSchemas() map[string]*huma.Schema {
 
 func stateResponse(what, schema, example string) *huma.Response {
 	return &huma.Response{Description: what, Content: map[string]*huma.MediaType{
-		"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/" + schema}, Example: json.RawMessage(example)},
+		"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/" + schema},
+			Example: json.RawMessage(example)},
 	}}
 }
 
-// describeGate describes the address that proxies ask, which another room
-// serves. It has no bodies: everything is in the headers.
+// describeGate describes the address that proxies ask, which package gate serves. It has
+// no bodies: everything is in the headers.
 func describeGate(o *huma.OpenAPI) {
-	op := operation(http.MethodGet, "/gate", tagGate, "ask-gate", "Is whoever sent this request signed in?", 0)
-	op.Description = "For proxies (forward authentication) and apps. The token is the bearer token or, without an Authorization header, " +
-		"the one app session's token among the request's cookies. Any method will do, and any host name."
+	op := operation(http.MethodGet, "/gate", tagGate, "ask-gate", "Check whether a request is signed in", 0)
+	op.Description = "For proxies (forward authentication) and apps. The token is the bearer token or, without an " +
+		"Authorization header, the only app session's token among the cookies. It accepts any method and any host " +
+		"name."
 	op.Security = append(op.Security, map[string][]string{"appCookie": {}})
 	text := &huma.Schema{Type: huma.TypeString}
 	for name, what := range map[string]string{
-		client.HeaderClient:   "The app that is guarded: the token of another app is refused",
-		client.HeaderActivity: "yes or no: whether a person is at work. Left out, it is judged by what the browser says about the request",
+		client.HeaderClient: "The app that the proxy protects; tokens of other apps are refused",
+		client.HeaderActivity: "yes or no: whether the request is a person's activity. If absent, the browser's " +
+			"headers decide",
 	} {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "header", Description: what, Schema: text})
 	}
@@ -237,21 +264,28 @@ func describeGate(o *huma.OpenAPI) {
 	}
 	op.Responses = map[string]*huma.Response{
 		"200": {Description: "Signed in", Headers: headers(map[string]string{
-			client.HeaderUser: "Handle", client.HeaderName: "Display name, UTF-8", client.HeaderEmail: "E-mail address, only when it is confirmed",
-			client.HeaderAccount: "ID of the account", client.HeaderSession: "ID of the session",
-			client.HeaderAppSession: "ID of the app session, when the token is one's", client.HeaderClient: "ID of the app, when the token is an app session's",
-			client.HeaderIdleAt: "Ends then if it stays unused, in milliseconds since 1970; compare with Date", client.HeaderWarnAt: "A page should warn then, likewise",
+			client.HeaderUser:       "Handle",
+			client.HeaderName:       "Display name, UTF-8",
+			client.HeaderEmail:      "E-mail address, only if it is confirmed",
+			client.HeaderAccount:    "ID of the account",
+			client.HeaderSession:    "ID of the session",
+			client.HeaderAppSession: "ID of the app session, if the token is an app session's",
+			client.HeaderClient:     "ID of the app, if the token is an app session's",
+			client.HeaderIdleAt:     "When it expires if unused, in milliseconds since 1970; compare with Date",
+			client.HeaderWarnAt:     "When a page should warn, likewise",
 		})},
 		"401": {Description: "Not signed in", Headers: headers(map[string]string{
-			client.HeaderReason: "Why: a reason as in Ended, unknown, or other_client", client.HeaderEndedAt: "When it ended, RFC 3339, if that is known", "WWW-Authenticate": "Bearer",
+			client.HeaderReason:  "Why: a reason as in Ended, unknown, or other_client",
+			client.HeaderEndedAt: "When it ended, RFC 3339, if there is a record of it", "WWW-Authenticate": "Bearer",
 		})},
-		"503": {Description: "It cannot be known right now", Headers: headers(map[string]string{client.HeaderReason: "unavailable", "Retry-After": "Seconds to wait"})},
+		"503": {Description: "The server cannot tell right now", Headers: headers(map[string]string{
+			client.HeaderReason: "unavailable", "Retry-After": "Seconds to wait",
+		})},
 	}
 	o.AddOperation(&op)
 }
 
-// refuseOtherMethods answers 405 where an address has calls, but not this one.
-// The description knows them all.
+// refuseOtherMethods answers 405 to the methods that the description does not list.
 func refuseOtherMethods(m *http.ServeMux, o *huma.OpenAPI) {
 	for path, item := range o.Paths {
 		if path == "/gate" {
@@ -271,7 +305,9 @@ func refuseOtherMethods(m *http.ServeMux, o *huma.OpenAPI) {
 		}
 		m.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", allow) // RFC 9110 section 15.5.6
-			Fail(w, r, http.StatusMethodNotAllowed, errOtherMethod(allow))
+			Fail(w, r, http.StatusMethodNotAllowed, &exeunt.Error{
+				Code: "method_not_allowed", Message: "Method not allowed: use " + allow + ".",
+			})
 		})
 	}
 }

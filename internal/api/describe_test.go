@@ -73,7 +73,8 @@ func (d document) conforms(t *testing.T, r *http.Request, w *httptest.ResponseRe
 	}
 	for name := range w.Header() {
 		if name == "Www-Authenticate" || name == "Retry-After" {
-			if document(said).at("headers", http.CanonicalHeaderKey(name)) == nil && document(said).at("headers", "WWW-Authenticate") == nil {
+			if document(said).at("headers", http.CanonicalHeaderKey(name)) == nil &&
+				document(said).at("headers", "WWW-Authenticate") == nil {
 				t.Errorf("%s %s: %d carries %s, which is not described", r.Method, r.URL.Path, w.Code, name)
 			}
 		}
@@ -156,7 +157,8 @@ func (d document) fits(v, schema any, where string) error {
 	return nil
 }
 
-var knownKeywords = []string{"type", "format", "description", "enum", "properties", "required", "additionalProperties", "items", "minimum", "minLength", "maxLength", "pattern"}
+var knownKeywords = []string{"type", "format", "description", "enum", "properties", "required", "additionalProperties",
+	"items", "minimum", "minLength", "maxLength", "pattern"}
 
 func typeOf(v any) string {
 	switch v.(type) {
@@ -180,11 +182,13 @@ func TestDescription(t *testing.T) {
 	if v, _ := d.at("openapi").(string); !strings.HasPrefix(v, "3.1") {
 		t.Errorf("version %s", v)
 	}
-	if servers, _ := d.at("servers").([]any); len(servers) != 1 || servers[0].(map[string]any)["url"] != "https://id.example.com" {
+	if servers, _ := d.at("servers").([]any); len(servers) != 1 ||
+		servers[0].(map[string]any)["url"] != "https://id.example.com" {
 		t.Errorf("servers %v", d.at("servers"))
 	}
 	for _, c := range [][2]string{
-		{"/api/v1/signin", "post"}, {"/api/v1/session", "get"}, {"/api/v1/session", "delete"}, {"/api/v1/sessions", "get"},
+		{"/api/v1/signin", "post"}, {"/api/v1/session", "get"}, {"/api/v1/session", "delete"},
+		{"/api/v1/sessions", "get"},
 		{"/api/v1/sessions", "delete"}, {"/api/v1/sessions/{id}", "delete"}, {"/api/v1/app-sessions", "post"},
 		{"/api/v1/session/state", "get"}, {"/api/v1/session/stream", "get"}, {"/gate", "get"},
 	} {
@@ -233,29 +237,34 @@ func TestEveryDescribedProblemIsAnswered(t *testing.T) {
 	s.problem(t, 404, "not_found", "DELETE", "/api/v1/sessions/ses_x", token, "")
 	s.problem(t, 413, "bad_request", "POST", "/api/v1/app-sessions", "", `{"code":"`+strings.Repeat("c", maxBody)+`"}`)
 	s.problem(t, 422, "bad_request", "GET", "/api/v1/sessions?state=all", token, "")
-	for _, c := range [][2]string{{"DELETE", "/api/v1/session"}, {"DELETE", "/api/v1/sessions?scope=others"}, {"DELETE", "/api/v1/sessions/ses_x"}} {
+	for _, c := range [][2]string{{"DELETE", "/api/v1/session"}, {"DELETE", "/api/v1/sessions?scope=others"},
+		{"DELETE", "/api/v1/sessions/ses_x"}} {
 		s.problem(t, 422, "bad_request", c[0], c[1], token, "", "Idempotency-Key", long)
 		for _, key := range []string{"a b", "\xff", "ü"} {
 			s.problem(t, 422, "bad_request", c[0], c[1], token, "", "Idempotency-Key", key)
 		}
 	}
 	for _, path := range []string{"/api/v1/signin", "/api/v1/app-sessions"} {
-		if p := s.problem(t, 415, "bad_request", "POST", path, "", "a=b", "Content-Type", "application/x-www-form-urlencoded"); !strings.Contains(p.Detail, "application/json") {
+		if p := s.problem(t, 415, "bad_request", "POST", path, "", "a=b", "Content-Type",
+			"application/x-www-form-urlencoded"); !strings.Contains(p.Detail, "application/json") {
 			t.Errorf("415 says %q", p.Detail)
 		}
 		if p := s.problem(t, 400, "bad_request", "POST", path, "", "{"); !strings.Contains(p.Detail, "JSON") {
 			t.Errorf("400 says %q", p.Detail)
 		}
 	}
-	p := s.problem(t, 422, "bad_request", "POST", "/api/v1/signin", "", `{"identifier":"ada","label":"`+strings.Repeat("l", 500)+`"}`)
-	if !strings.Contains(p.Detail, "password (required)") || !strings.Contains(p.Detail, "label (") || len(p.Fields) != 2 {
+	p := s.problem(t, 422, "bad_request", "POST", "/api/v1/signin", "",
+		`{"identifier":"ada","label":"`+strings.Repeat("l", 500)+`"}`)
+	if !strings.Contains(p.Detail, "password (required)") || !strings.Contains(p.Detail, "label (") ||
+		len(p.Fields) != 2 {
 		t.Errorf("422 says %q, %+v", p.Detail, p.Fields)
 	}
 	var last client.Problem
 	for range 20 {
 		s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody("grace", "wrong"), &last)
 	}
-	if last.Status != 429 || !strings.Contains(last.Detail, fmt.Sprint(last.RetryAfter)) && !strings.Contains(last.Detail, "minute") {
+	if last.Status != 429 || !strings.Contains(last.Detail, fmt.Sprint(last.RetryAfter)) &&
+		!strings.Contains(last.Detail, "minute") {
 		t.Errorf("throttled: %+v", last)
 	}
 	for s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", nil).Code == http.StatusOK {
@@ -263,18 +272,21 @@ func TestEveryDescribedProblemIsAnswered(t *testing.T) {
 	s.problem(t, 429, "endings_throttled", http.MethodDelete, "/api/v1/sessions?scope=account", token, "")
 	s.Clock.Pass(time.Second)
 	s.Store.Close()
-	for _, c := range [][2]string{{"GET", "/api/v1/sessions"}, {"DELETE", "/api/v1/session"}, {"DELETE", "/api/v1/sessions?scope=account"}, {"DELETE", "/api/v1/sessions/" + browser.ID.String()}} {
+	for _, c := range [][2]string{{"GET", "/api/v1/sessions"}, {"DELETE", "/api/v1/session"},
+		{"DELETE", "/api/v1/sessions?scope=account"}, {"DELETE", "/api/v1/sessions/" + browser.ID.String()}} {
 		s.problem(t, 503, "unavailable", c[0], c[1], token, "")
 	}
 }
 
 func TestNoToken(t *testing.T) {
 	s := newSite(t)
-	for _, c := range [][2]string{{"GET", "/api/v1/session"}, {"DELETE", "/api/v1/session"}, {"GET", "/api/v1/sessions"}, {"DELETE", "/api/v1/sessions"}, {"DELETE", "/api/v1/sessions/x"}} {
-		if p := s.problem(t, 401, "signed_out", c[0], c[1], "", ""); !strings.Contains(p.Detail, "No token was sent") {
+	for _, c := range [][2]string{{"GET", "/api/v1/session"}, {"DELETE", "/api/v1/session"},
+		{"GET", "/api/v1/sessions"}, {"DELETE", "/api/v1/sessions"}, {"DELETE", "/api/v1/sessions/x"}} {
+		if p := s.problem(t, 401, "signed_out", c[0], c[1], "", ""); !strings.Contains(p.Detail, "needs a token") {
 			t.Errorf("%v: %q", c, p.Detail)
 		}
-		if p := s.problem(t, 401, "signed_out", c[0], c[1], "mine", ""); !strings.Contains(p.Detail, "no token of this server") {
+		if p := s.problem(t, 401, "signed_out", c[0], c[1], "mine", ""); !strings.Contains(p.Detail,
+			"Invalid Authorization header") {
 			t.Errorf("%v: %q", c, p.Detail)
 		}
 	}
@@ -283,10 +295,12 @@ func TestNoToken(t *testing.T) {
 func TestOtherMethods(t *testing.T) {
 	s := newSite(t)
 	for path, allow := range map[string]string{
-		"/api/v1/signin": "POST", "/api/v1/app-sessions": "POST", "/api/v1/session": "GET, HEAD, DELETE", "/api/v1/sessions": "GET, HEAD, DELETE",
+		"/api/v1/signin": "POST", "/api/v1/app-sessions": "POST", "/api/v1/session": "GET, HEAD, DELETE",
+		"/api/v1/sessions":       "GET, HEAD, DELETE",
 		"/api/v1/sessions/ses_x": "DELETE", "/api/v1/session/state": "GET, HEAD",
 	} {
-		if w := s.call(t, http.MethodPut, path, "", "", nil); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != allow {
+		if w := s.call(t, http.MethodPut, path, "", "", nil); w.Code != http.StatusMethodNotAllowed ||
+			w.Header().Get("Allow") != allow {
 			t.Errorf("%s: %d, Allow %q", path, w.Code, w.Header().Get("Allow"))
 		}
 		s.problem(t, 405, "method_not_allowed", http.MethodPut, path, "", "")
@@ -298,7 +312,8 @@ func TestStatesAndGateAreAsDescribed(t *testing.T) {
 	s := newSite(t)
 	done := make(chan struct{})
 	close(done) // streams end with their first event
-	stream.New(stream.Deps{Authority: s.Authority, Clients: s.OAuth.Registry, Browser: s.Browser, Now: s.Now, Done: done}).MountBearer(s.mux)
+	stream.New(stream.Deps{Authority: s.Authority, Clients: s.OAuth.Registry, Browser: s.Browser, Now: s.Now,
+		Done: done}).MountBearer(s.mux)
 	s.mux.Handle("/gate", gate.New(s.Authority, s.OAuth.Registry))
 	s.NewAccount(t, "ada")
 	token, _ := s.signed(t, "ada")

@@ -38,18 +38,19 @@ func headersOf(p *client.Problem) http.Header {
 	return h
 }
 
-// problem turns an error into a problem document. What people may not read is
-// logged here, once.
+// problem turns an error into a problem document, and logs it if it is the server's.
 func (a *API) problem(ctx context.Context, err error) problem {
 	p := problemOf(web.StatusOf(err), err)
 	if p.Status >= 500 {
-		a.Log.Log(ctx, web.LogLevel(p.Status), "call failed", "request", web.RequestID(ctx), "status", p.Status, "err", err)
+		a.Log.Log(ctx, web.LogLevel(p.Status), "call failed", "request", web.RequestID(ctx), "status", p.Status, "err",
+			err)
 	}
 	return p
 }
 
 func problemOf(status int, err error) problem {
-	p := &client.Problem{Type: "about:blank", Status: status, Title: http.StatusText(status), Code: exeunt.CodeOf(err), Detail: detailOf(err)}
+	p := &client.Problem{Type: "about:blank", Status: status, Title: http.StatusText(status), Code: exeunt.CodeOf(err),
+		Detail: detailOf(err)}
 	if p.Code == "" {
 		p.Code = "internal"
 	}
@@ -70,41 +71,41 @@ func detailOf(err error) string {
 	case errors.As(err, &e):
 		return e.Message
 	}
-	return "The server failed at this. Whether anything was changed is not certain; look before you repeat it."
+	return "The server had an internal error. It is uncertain whether anything was changed; check before you try again."
 }
 
-// problems turns the errors that huma finds by itself, such as a body that is
-// no JSON, into our problem documents. The values it quotes are left out: one
-// of them may be a password.
+// problems turns the errors that huma finds by itself, such as a body that is not JSON, into our
+// problem documents. It leaves out the values that huma quotes: one of them may be a password.
 func problems(_ huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
 	}
-	p := &client.Problem{Type: "about:blank", Status: m.Status, Title: http.StatusText(m.Status), Code: exeunt.ErrBadRequest.Code}
+	p := &client.Problem{Type: "about:blank", Status: m.Status, Title: http.StatusText(m.Status),
+		Code: exeunt.ErrBadRequest.Code}
 	switch {
 	case m.Status >= 500:
 		p.Code, p.Detail = "internal", detailOf(nil)
 	case m.Status == http.StatusUnsupportedMediaType:
-		p.Detail = "The body is of a type that is not read here: send JSON, with Content-Type: application/json. Nothing was changed."
+		p.Detail = "Unsupported content type: send JSON with Content-Type: application/json."
 	case m.Status == http.StatusRequestEntityTooLarge:
-		p.Detail = fmt.Sprintf("The body is longer than %d bytes. Nothing was changed.", maxBody)
+		p.Detail = fmt.Sprintf("The body is too long: send at most %d bytes.", maxBody)
 	case m.Status == http.StatusRequestTimeout:
-		p.Detail = "The body did not arrive in time. Nothing was changed; send it again."
+		p.Detail = "The body did not arrive in time. Send it again."
 	case m.Status == http.StatusBadRequest:
-		p.Detail = "The body must be a JSON object, with Content-Type: application/json; this one is empty or cannot be read as JSON. Nothing was changed."
+		p.Detail = "The body is empty or not valid JSON: send a JSON object with Content-Type: application/json."
 	default:
 		p.Fields = fieldsOf(m.Errors)
-		p.Detail = "The request has something that cannot be. Nothing was changed."
+		p.Detail = "The request is invalid."
 		if len(p.Fields) > 0 {
-			p.Detail = "Not accepted: " + namesOf(p.Fields) + ". Nothing was changed."
+			p.Detail = "Invalid request: " + namesOf(p.Fields) + "."
 		}
 	}
 	return problem{p}, nil
 }
 
-// fieldsOf names what huma found wrong, by property or parameter. It tells of
-// a missing property at the object that misses it.
+// fieldsOf lists what huma found wrong, by property or parameter. huma reports a missing
+// property at the object that lacks it.
 func fieldsOf(found []*huma.ErrorDetail) (out []client.FieldProblem) {
 	for _, d := range found {
 		if d == nil || d.Location == "" {
@@ -136,27 +137,23 @@ func namesOf(fields []client.FieldProblem) string {
 	return strings.Join(out, ", ")
 }
 
-// noToken is the 401 of a call without a token that could be one.
+// noToken is the 401 of a call without a well-formed token.
 func noToken(r *http.Request) problem {
 	p := problemOf(http.StatusUnauthorized, exeunt.ErrSignedOut)
-	p.Detail = "No token was sent: this call needs the header Authorization: Bearer, with a session's token. Nothing was changed."
+	p.Detail = "This call needs a token: send the header Authorization: Bearer with a session's token."
 	if r.Header.Get("Authorization") != "" {
-		p.Detail = "The Authorization header holds no token of this server: send Bearer, a space, and the token that began with exs_ or exa_, once. Nothing was changed."
+		p.Detail = "Invalid Authorization header: send one, with Bearer, a space, and a token that begins with exs_ " +
+			"or exa_."
 	}
 	return p
 }
 
-// errOtherMethod says what an address answers to.
-func errOtherMethod(allow string) error {
-	return &exeunt.Error{Code: "method_not_allowed", Message: "This address answers only to " + allow + ". Nothing was changed."}
-}
-
-// nothingHere answers for addresses that are no call.
+// nothingHere answers at addresses without a call.
 func nothingHere(w http.ResponseWriter, r *http.Request) {
 	Fail(w, r, http.StatusNotFound, exeunt.ErrNotFound)
 }
 
-// Fail answers with a problem document, for what stands in front of the API.
+// Fail answers with a problem document, for the handlers in front of the API.
 func Fail(w http.ResponseWriter, _ *http.Request, status int, err error) {
 	write(w, problemOf(status, err))
 }

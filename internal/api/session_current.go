@@ -13,9 +13,10 @@ import (
 
 func (a *API) currentCalls(h huma.API) {
 	huma.Register(h, operation(http.MethodGet, "/api/v1/session", tagSessions, "get-session",
-		"The session that the token stands for", http.StatusOK), a.current)
+		"Get the token's session", http.StatusOK), a.current)
 	op := operation(http.MethodDelete, "/api/v1/session", tagSignIn, "sign-out", "Sign out", http.StatusNoContent)
-	op.Description = "Ends the session of the token; an app session's token ends only that app session. Again: 204 too."
+	op.Description = "Ends the token's session; an app session's token ends only that app session. Repeating it " +
+		"answers 204 again."
 	huma.Register(h, op, a.signOut)
 }
 
@@ -36,7 +37,8 @@ func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, er
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return &currentOutput{client.Current{Session: a.sessionFor(who.Answer, s), Account: account, App: appRef(who.Answer)}}, nil
+	return &currentOutput{client.Current{Session: a.sessionFor(who.Answer, s), Account: account,
+		App: appRef(who.Answer)}}, nil
 }
 
 type signOutInput struct {
@@ -44,8 +46,8 @@ type signOutInput struct {
 	EndingKey
 }
 
-// signOut answers 204 also when there is nothing left to end: a token that the
-// store does not know was never handed out, or was purged after its end.
+// signOut also answers 204 if there is nothing left to end: a token without a record was
+// never issued, or its session ended and was deleted since.
 func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) {
 	ans := a.Authority.Check(ctx, bearerOf(ctx))
 	switch ans.State {
@@ -57,12 +59,11 @@ func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) 
 	default:
 		return nil, a.problem(ctx, exeunt.ErrSignedOut)
 	}
-	if _, err := a.Authority.End(ctx, actorOf(ctx, ans), ownRevocation(ans, in.Key)); err != nil {
+	rev := exeunt.Revocation{Reason: exeunt.ReasonSignedOut, Key: in.Key, Target: exeunt.Target{
+		Account: ans.Account, Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App,
+	}}
+	if _, err := a.Authority.End(ctx, actorOf(ctx, ans), rev); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
-}
-
-func ownRevocation(ans authority.Answer, key string) exeunt.Revocation {
-	return exeunt.Revocation{Target: exeunt.Target{Account: ans.Account, Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App}, Reason: exeunt.ReasonSignedOut, Key: key}
 }

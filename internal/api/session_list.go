@@ -12,19 +12,21 @@ import (
 
 func (a *API) listCalls(h huma.API) {
 	huma.Register(h, operation(http.MethodGet, "/api/v1/sessions", tagSessions, "list-sessions",
-		"The account's sessions", http.StatusOK), a.list)
+		"List the account's sessions", http.StatusOK), a.list)
 	huma.Register(h, operation(http.MethodDelete, "/api/v1/sessions/{id}", tagSessions, "end-session",
 		"End one session of the account", http.StatusNoContent), a.endOne)
-	op := operation(http.MethodDelete, "/api/v1/sessions", tagSessions, "end-sessions", "End many sessions in one step", http.StatusOK)
-	op.Description = "One step however many sessions there are; they end together, with the apps signed in through them. " +
-		"By account: 10 at once, then one each second; beyond it 429 (endings_throttled), and nothing was changed. " +
-		"The same key again gives the first outcome, never 429; the calls that end one session are never throttled."
+	op := operation(http.MethodDelete, "/api/v1/sessions", tagSessions, "end-sessions", "End many sessions in one step",
+		http.StatusOK)
+	op.Description = "Ends any number of sessions together, with the apps signed in through them. An account may do " +
+		"this 10 times at once, and then once a second; beyond that the answer is 429 (endings_throttled), and " +
+		"nothing was changed. Repeating it with the same key returns the first outcome, never 429. Calls that end " +
+		"one session are never throttled."
 	huma.Register(h, op, a.endMany)
 }
 
 type listInput struct {
 	Presence
-	State string `query:"state" enum:"active,ended" default:"active" doc:"Those usable now, or those that have ended"`
+	State string `query:"state" enum:"active,ended" default:"active" doc:"active: those usable now"`
 }
 
 type listOutput struct{ Body client.SessionList }
@@ -34,7 +36,8 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.Authority.Sessions(ctx, exeunt.SessionFilter{Account: who.Account, State: exeunt.SessionState(in.State)})
+	list, err := a.Authority.Sessions(ctx, exeunt.SessionFilter{Account: who.Account,
+		State: exeunt.SessionState(in.State)})
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
@@ -60,8 +63,9 @@ func (a *API) endOne(ctx context.Context, in *endOneInput) (*struct{}, error) {
 	if err != nil {
 		return nil, a.problem(ctx, exeunt.ErrNotFound)
 	}
-	_, err = a.Authority.End(ctx, who.actor, exeunt.Revocation{Target: exeunt.Target{Account: who.Account, Scope: exeunt.ScopeSession, Session: id}, Reason: exeunt.ReasonSignedOut, Key: in.Key})
-	if err != nil {
+	target := exeunt.Target{Account: who.Account, Scope: exeunt.ScopeSession, Session: id}
+	rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut, Key: in.Key}
+	if _, err = a.Authority.End(ctx, who.actor, rev); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
@@ -70,7 +74,7 @@ func (a *API) endOne(ctx context.Context, in *endOneInput) (*struct{}, error) {
 type endManyInput struct {
 	Presence
 	EndingKey
-	Scope string `query:"scope" required:"true" enum:"others,account" doc:"others: all but the caller's own; account: all, the caller's own included"`
+	Scope string `query:"scope" required:"true" enum:"others,account" doc:"others: all except the caller's; account: all"`
 }
 
 type endManyOutput struct{ Body client.EndedCount }
@@ -80,7 +84,8 @@ func (a *API) endMany(ctx context.Context, in *endManyInput) (*endManyOutput, er
 	if err != nil {
 		return nil, err
 	}
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: who.Account, Scope: exeunt.Scope(in.Scope)}, Reason: exeunt.ReasonSignedOut, Key: in.Key}
+	target := exeunt.Target{Account: who.Account, Scope: exeunt.Scope(in.Scope)}
+	rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut, Key: in.Key}
 	if rev.Scope == exeunt.ScopeOthers {
 		rev.Session = who.Session
 	}

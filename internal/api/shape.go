@@ -9,7 +9,7 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
-// session writes a session down for the wire.
+// session is a session as the API shows it.
 func (a *API) session(s exeunt.Session, current exeunt.SessionID) client.Session {
 	out := client.Session{
 		ID: s.ID.String(), Kind: string(s.Kind), Label: s.Label, Methods: s.Methods.Strings(), Proved: utc(s.Proved),
@@ -28,7 +28,7 @@ func (a *API) session(s exeunt.Session, current exeunt.SessionID) client.Session
 	return out
 }
 
-// sessionFor shows an app session its parent without the other apps on it.
+// sessionFor is the caller's session. An app session does not see its parent's other apps.
 func (a *API) sessionFor(who authority.Answer, s exeunt.Session) client.Session {
 	if !who.App.IsZero() {
 		own := s.Apps[:0:0]
@@ -42,7 +42,7 @@ func (a *API) sessionFor(who authority.Answer, s exeunt.Session) client.Session 
 	return a.session(s, who.Session)
 }
 
-// clientName is the app's name, or its ID when it is registered no more.
+// clientName is the app's name, or its ID if it is no longer registered.
 func (a *API) clientName(id exeunt.ClientID) string {
 	if c, err := a.OAuth.Client(id); err == nil {
 		return c.Name

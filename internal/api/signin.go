@@ -13,8 +13,10 @@ import (
 )
 
 func (a *API) signInCalls(h huma.API) {
-	op := operation(http.MethodPost, "/api/v1/signin", tagSignIn, "sign-in", "Sign in an app on a device", http.StatusCreated)
-	op.Description = "Starts a session and returns its bearer token, which is shown once. Keep it where only the app can read it."
+	op := operation(http.MethodPost, "/api/v1/signin", tagSignIn, "sign-in", "Sign in an app on a device",
+		http.StatusCreated)
+	op.Description = "Starts a session and returns its bearer token, only this once. Store it where only the app can " +
+		"read it."
 	huma.Register(h, public(op), a.signIn)
 }
 

@@ -14,22 +14,24 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// longestAgo, in milliseconds, is longer than anything is owed.
+// longestAgo bounds the age of noted activity, in milliseconds.
 const longestAgo = 1 << 40
 
 func (a *API) verifierCalls(h huma.API) {
-	op := byKey(operation(http.MethodPost, "/api/v1/events/echo", tagVerifiers, "echo", "How far the event log is now", http.StatusOK))
-	op.Description = "What a verifier may answer from memory, it may until S - age after it *sent* this question, " +
-		"where S is its longest staleness, and only once it has applied every event up to seq. Ask again every S/4. The rules in full stand at GET /api/v1/events."
+	op := byKey(operation(http.MethodPost, "/api/v1/events/echo", tagVerifiers, "echo",
+		"Get the position of the event log", http.StatusOK))
+	op.Description = "A verifier may answer from memory until S - age after it *sent* this question, where S is its " +
+		"longest staleness, and only once it has applied every event up to seq. It asks again every S/4. GET " +
+		"/api/v1/events has all the rules."
 	huma.Register(h, op, a.echo)
-	op = byKey(operation(http.MethodPost, "/api/v1/activity", tagVerifiers, "note-activity", "Note when people were last at work", http.StatusOK))
+	op = byKey(operation(http.MethodPost, "/api/v1/activity", tagVerifiers, "note-activity", "Report activity",
+		http.StatusOK))
 	op.Description = "For sessions that the app checks in its own process. Only the client's own app sessions count. " +
-		"Send one batch at most every five seconds, or every tenth of the idle time if that is less."
+		"Send at most one batch every five seconds, or every tenth of the idle timeout if that is less."
 	huma.Register(h, op, a.noteActivity)
 }
 
-// client returns the client whose key the call carries, or the problem to
-// answer with.
+// client returns the client whose key the call carries, or the problem to answer with.
 func (a *API) client(ctx context.Context) (exeunt.Client, error) {
 	c, ok := a.OAuth.ClientByKey(bearerOf(ctx).Token)
 	if !ok {
@@ -62,7 +64,7 @@ type activityInput struct{ Body client.ActivityNote }
 
 type activityOutput struct{ Body client.ActivityNoted }
 
-// noteActivity takes all or answers 503, after which the same may be sent
+// noteActivity accepts the whole batch or answers 503, after which the batch may be sent
 // again: only the latest activity of a session counts.
 func (a *API) noteActivity(ctx context.Context, in *activityInput) (*activityOutput, error) {
 	c, err := a.client(ctx)
@@ -77,7 +79,8 @@ func (a *API) noteActivity(ctx context.Context, in *activityInput) (*activityOut
 		if err != nil || copy(h[:], b) != len(h) {
 			return nil, a.problem(ctx, exeunt.ErrBadRequest)
 		}
-		switch a.Authority.NoteActivity(ctx, c.ID, h, now.Add(-min(time.Duration(s.Ago), longestAgo)*time.Millisecond)) {
+		switch a.Authority.NoteActivity(ctx, c.ID, h,
+			now.Add(-min(time.Duration(s.Ago), longestAgo)*time.Millisecond)) {
 		case authority.Usable:
 		case authority.Indeterminate:
 			return nil, a.problem(ctx, exeunt.ErrUnavailable)

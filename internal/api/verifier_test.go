@@ -20,14 +20,16 @@ func TestEcho(t *testing.T) {
 	for place, history := range map[string]client.History{
 		`"epoch":"` + here.Epoch + `","seq":3,"digest":"` + here.Digest + `"`: client.HistorySame,
 		`"epoch":"` + here.Epoch + `","seq":0`:                                client.HistorySame,
-		`"epoch":"` + here.Epoch + `","seq":4,"digest":"of_another_node"`:     client.HistorySame, // for all that is known here
-		`"epoch":"` + here.Epoch + `","seq":3,"digest":"of_another_event"`:    client.HistoryReload,
-		`"epoch":"` + here.Epoch + `","seq":0,"digest":"of_another_event"`:    client.HistoryReload,
-		`"epoch":"another","seq":3,"digest":"` + here.Digest + `"`:            client.HistoryReload,
+		// for all that is known here
+		`"epoch":"` + here.Epoch + `","seq":4,"digest":"of_another_node"`:  client.HistorySame,
+		`"epoch":"` + here.Epoch + `","seq":3,"digest":"of_another_event"`: client.HistoryReload,
+		`"epoch":"` + here.Epoch + `","seq":0,"digest":"of_another_event"`: client.HistoryReload,
+		`"epoch":"another","seq":3,"digest":"` + here.Digest + `"`:         client.HistoryReload,
 	} {
 		var p client.Echoed
 		s.call(t, http.MethodPost, "/api/v1/events/echo", key, `{"nonce":"n1",`+place+`}`, &p)
-		if p.Seq != 3 || p.Epoch != here.Epoch || p.Digest != here.Digest || p.Digest == "" || p.Nonce != "n1" || p.Age != 0 || p.Now == 0 || p.History != history {
+		if p.Seq != 3 || p.Epoch != here.Epoch || p.Digest != here.Digest || p.Digest == "" || p.Nonce != "n1" ||
+			p.Age != 0 || p.Now == 0 || p.History != history {
 			t.Errorf("%s: %+v", place, p)
 		}
 	}
@@ -37,8 +39,10 @@ func TestVerifierCallsNeedAKey(t *testing.T) {
 	s := newSite(t)
 	phone, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)
 	for _, token := range []string{"", phone.Reveal(), exeunt.NewToken(exeunt.UseClient).Reveal()} {
-		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/events/echo", token, `{"nonce":"n","epoch":"e","seq":0}`)
-		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/activity", token, note(t, client.SeenAt{Token: phone.Hash().String()}))
+		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/events/echo", token,
+			`{"nonce":"n","epoch":"e","seq":0}`)
+		s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/activity", token,
+			note(t, client.SeenAt{Token: phone.Hash().String()}))
 	}
 	// And a key is no credential of a person.
 	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", s.Keys[testnode.Chirp].Reveal(), "")
@@ -81,20 +85,25 @@ func TestNotedActivityKeepsASessionAwake(t *testing.T) {
 	if got := s.Check(t.Context(), token).IdleAt(); got.Sub(at.Add(15*time.Minute)).Abs() > time.Second {
 		t.Errorf("idle at %v after activity at %v", got, at)
 	}
-	if got := s.Check(t.Context(), phone).IdleAt(); got.Before(begun.Add(30*24*time.Hour-time.Minute)) || got.After(begun.Add(30*24*time.Hour+time.Minute)) {
+	if got := s.Check(t.Context(), phone).IdleAt(); got.Before(begun.Add(30*24*time.Hour-time.Minute)) ||
+		got.After(begun.Add(30*24*time.Hour+time.Minute)) {
 		t.Errorf("the phone's session was kept awake by an app: %v", got)
 	}
 	for _, ago := range []int64{-1, -1 << 62} {
-		s.problem(t, 422, "bad_request", http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(), note(t, client.SeenAt{Token: token.Hash().String(), Ago: ago}))
+		s.problem(t, 422, "bad_request", http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(),
+			note(t, client.SeenAt{Token: token.Hash().String(), Ago: ago}))
 	}
 	var out client.ActivityNoted
-	s.call(t, http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(), note(t, client.SeenAt{Token: token.Hash().String(), Ago: 1<<63 - 1}), &out)
-	if got := s.Check(t.Context(), token).IdleAt(); got.Sub(at.Add(15*time.Minute)).Abs() > time.Second || len(out.Dead) != 0 {
+	s.call(t, http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(),
+		note(t, client.SeenAt{Token: token.Hash().String(), Ago: 1<<63 - 1}), &out)
+	if got := s.Check(t.Context(), token).IdleAt(); got.Sub(at.Add(15*time.Minute)).Abs() > time.Second ||
+		len(out.Dead) != 0 {
 		t.Errorf("idle at %v after activity long ago", got)
 	}
 	s.Clock.Pass(16 * time.Minute)
 	if out := tell(s.Now()); len(out.Dead) != 5 || s.Check(t.Context(), token).Usable() {
 		t.Error("a session whose time has run out was brought back")
 	}
-	s.problem(t, 422, "bad_request", http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(), `{"seen":[]}`)
+	s.problem(t, 422, "bad_request", http.MethodPost, "/api/v1/activity", s.Keys[testnode.Chirp].Reveal(),
+		`{"seen":[]}`)
 }

@@ -21,7 +21,8 @@ func TestChangePassword(t *testing.T) {
 	if len(n.ends()) > 0 {
 		t.Fatal("a refused change ended something")
 	}
-	a := b.submit("/security", "/security/password", url.Values{"current": {password}, "password": {next}}).leadsTo("/security")
+	a := b.submit("/security", "/security/password",
+		url.Values{"current": {password}, "password": {next}}).leadsTo("/security")
 	b.follow(a).says("Your password was changed. 2 other sessions ended.")
 	b.get("/security").hides("Your password was changed") // said once
 	other.get("/").says("The password was changed")
@@ -29,7 +30,8 @@ func TestChangePassword(t *testing.T) {
 	if got := n.ends(); !slices.Equal(got, []string{"others password_change"}) {
 		t.Errorf("the log has %q", got)
 	}
-	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {password}}).is(http.StatusUnauthorized)
+	newBrowser(n).submit("/signin", "/signin",
+		url.Values{"identifier": {"ada"}, "password": {password}}).is(http.StatusUnauthorized)
 	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {next}}).leadsTo("/")
 }
 
@@ -37,7 +39,8 @@ func TestSettings(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	a := b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada L"}, "email": {"ada@example.com"}, "current": {password}}).leadsTo("/settings")
+	a := b.submit("/settings", "/settings/profile",
+		url.Values{"name": {"Ada L"}, "email": {"ada@example.com"}, "current": {password}}).leadsTo("/settings")
 	page := b.follow(a).says("Saved.", "Not confirmed", "Ada L")
 	if !strings.Contains(page.body, `value="ada@example.com"`) {
 		t.Error("the new address is not shown")
@@ -45,9 +48,11 @@ func TestSettings(t *testing.T) {
 	b.get("/settings").hides("Saved.")
 	b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada"}, "email": {"no address"}}).
 		is(http.StatusUnprocessableEntity).says("Enter a valid e-mail address")
-	b.submit("/settings", "/settings/profile", url.Values{"name": {strings.Repeat("x", 200)}}).is(http.StatusUnprocessableEntity)
+	b.submit("/settings", "/settings/profile",
+		url.Values{"name": {strings.Repeat("x", 200)}}).is(http.StatusUnprocessableEntity)
 	// An address that nobody has confirmed identifies nobody.
-	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada@example.com"}, "password": {password}}).is(http.StatusUnauthorized)
+	newBrowser(n).submit("/signin", "/signin",
+		url.Values{"identifier": {"ada@example.com"}, "password": {password}}).is(http.StatusUnauthorized)
 	b.submit("/settings", "/settings/display", url.Values{"display": {"dark"}}).leadsTo("/settings")
 	if page := b.get("/"); !strings.Contains(page.body, `data-theme="dark"`) {
 		t.Error("the choice of display has no effect")
@@ -65,7 +70,8 @@ func TestAnotherAddressNeedsThePassword(t *testing.T) {
 	id := n.account("ada")
 	b := n.signedIn("ada")
 	change := func(name, email, current string) *answer {
-		return b.submit("/settings", "/settings/profile", url.Values{"name": {name}, "email": {email}, "current": {current}})
+		return b.submit("/settings", "/settings/profile",
+			url.Values{"name": {name}, "email": {email}, "current": {current}})
 	}
 	email := func() string {
 		a, err := n.Account(t.Context(), id)
@@ -74,11 +80,13 @@ func TestAnotherAddressNeedsThePassword(t *testing.T) {
 	}
 	change("Ada", "ada@example.com", password).leadsTo("/settings")
 	before := n.recorded()
-	a := change("Mallory", "mallory@example.com", "").is(http.StatusUnprocessableEntity).says("Enter your current password too. Nothing was changed.")
+	a := change("Mallory", "mallory@example.com",
+		"").is(http.StatusUnprocessableEntity).says("Enter your current password too. Nothing was changed.")
 	if !strings.Contains(a.body, `aria-invalid="true"`) || !strings.Contains(a.body, `value="mallory@example.com"`) {
 		t.Error("the field is not marked, or what was typed is lost")
 	}
-	change("Mallory", "mallory@example.com", "wrong horse").is(http.StatusUnprocessableEntity).says("The current password is wrong").hides("wrong horse")
+	change("Mallory", "mallory@example.com",
+		"wrong horse").is(http.StatusUnprocessableEntity).says("The current password is wrong").hides("wrong horse")
 	change("Mallory", "", "").is(http.StatusUnprocessableEntity)
 	if n.recorded() != before || email() != "Ada ada@example.com" {
 		t.Errorf("refused, and yet %s", email())

@@ -19,7 +19,8 @@ func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 	return p.admit(w, r, p.visit(r), func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 		allow(w, q)
 		return p.show(w, http.StatusOK, &ui.AuthorizeView{
-			Frame: p.frame(r, v, ""), Client: q.App, Hidden: hiddenFields(q), Shared: v.Answer.Kind == exeunt.KindShared,
+			Frame: p.frame(r, v, ""), Client: q.App, Hidden: hiddenFields(q),
+			Shared: v.Answer.Kind == exeunt.KindShared,
 		})
 	})
 }

@@ -30,12 +30,14 @@ func (n *node) spends(a *answer, state string) authority.Answer {
 	u, err := url.Parse(a.Header.Get("Location"))
 	n.must(err)
 	q := u.Query()
-	if u.Host != "chirp.localhost:8081" || u.Path != "/exeunt/callback" || q.Get("from") != "exeunt" || q.Get("state") != state {
+	if u.Host != "chirp.localhost:8081" || u.Path != "/exeunt/callback" || q.Get("from") != "exeunt" ||
+		q.Get("state") != state {
 		n.t.Fatalf("it leads to %s", u)
 	}
 	code, err := exeunt.ParseToken(q.Get("code"))
 	n.must(err)
-	_, ans, err := n.OAuth.ExchangeCode(n.t.Context(), oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier})
+	_, ans, err := n.OAuth.ExchangeCode(n.t.Context(),
+		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier})
 	n.must(err)
 	return ans
 }
@@ -47,7 +49,8 @@ func TestAuthorize(t *testing.T) {
 	const state = "a state with & and ü"
 	to := "/authorize?" + appQuery(state).Encode()
 	page := b.get(to).is(http.StatusOK).says("Continue to Chirp as", "@ada")
-	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' http://chirp.localhost:8081;") {
+	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp,
+		"form-action 'self' http://chirp.localhost:8081;") {
 		t.Errorf("the form may not lead to the app: %s", csp)
 	}
 	form := page.form("/authorize")
@@ -130,8 +133,10 @@ func TestAuthorizeRefusesWhatIsNotInOrder(t *testing.T) {
 		q := appQuery("s")
 		spoil(q)
 		for _, a := range []*answer{
-			b.send(http.MethodGet, "/authorize?"+q.Encode(), nil), newBrowser(n).send(http.MethodGet, "/authorize?"+q.Encode(), nil),
-			b.post("/authorize", b.fields(q)), b.send(http.MethodGet, "/signin?return="+url.QueryEscape("/authorize?"+q.Encode()), nil),
+			b.send(http.MethodGet, "/authorize?"+q.Encode(), nil),
+			newBrowser(n).send(http.MethodGet, "/authorize?"+q.Encode(), nil),
+			b.post("/authorize", b.fields(q)),
+			b.send(http.MethodGet, "/signin?return="+url.QueryEscape("/authorize?"+q.Encode()), nil),
 		} {
 			if a.Header.Get("Location") != "" {
 				t.Errorf("%s: %s leads to %s", name, a.at, a.Header.Get("Location"))

@@ -82,7 +82,8 @@ func (b *browser) do(r *http.Request) *answer {
 // keep stores a cookie as browsers do with the prefix __Host-.
 func (b *browser) keep(c *http.Cookie) {
 	b.t.Helper()
-	if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
+	if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || c.Path != "/" || c.Domain != "" ||
+		c.SameSite != http.SameSiteLaxMode {
 		b.t.Errorf("a browser would refuse the cookie %s", c)
 	}
 	if c.MaxAge < 0 {

@@ -20,7 +20,8 @@ const (
 // addresses are every route, with an example for what varies.
 func addresses(n *node) (get, post []string) {
 	for _, rt := range n.pages.routes() {
-		path := strings.NewReplacer("{$}", "", "{token}", exeunt.NewToken(exeunt.UseInvite).Reveal(), "{id}", exeunt.NewSessionID().String()).Replace(rt.path)
+		path := strings.NewReplacer("{$}", "", "{token}", exeunt.NewToken(exeunt.UseInvite).Reveal(), "{id}",
+			exeunt.NewSessionID().String()).Replace(rt.path)
 		if rt.get != nil {
 			get = append(get, path)
 		}
@@ -28,7 +29,8 @@ func addresses(n *node) (get, post []string) {
 			post = append(post, path)
 		}
 	}
-	return append(get, "/nowhere", "/assets/nothing", "/authorize?"+appQuery("s").Encode(), "/signin?return=/authorize"), append(post, "/nowhere", "/")
+	return append(get, "/nowhere", "/assets/nothing", "/authorize?"+appQuery("s").Encode(),
+		"/signin?return=/authorize"), append(post, "/nowhere", "/")
 }
 
 // garbage are credentials that are none, as cookie headers. The pair is a live
@@ -114,7 +116,9 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	_, err := n.End(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, exeunt.Revocation{Target: exeunt.Target{Account: n.id("ada"), Scope: exeunt.ScopeSession, Session: b.session()}, Reason: exeunt.ReasonAdministrator})
+	_, err := n.End(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator},
+		exeunt.Revocation{Target: exeunt.Target{Account: n.id("ada"), Scope: exeunt.ScopeSession, Session: b.session()},
+			Reason: exeunt.ReasonAdministrator})
 	n.must(err)
 	dead := b.thief()
 	b.send(http.MethodGet, "/security", nil).leadsTo("/ended?return=%2Fsecurity").leavesCookies()
@@ -123,7 +127,8 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 		t.Errorf("left over: %v", b.cookies)
 	}
 	b.get("/security").says("Sign in").hides("administrator")
-	b.get("/ended").is(http.StatusOK).leavesCookies().says("You are not signed in").hides("no longer", "has been removed")
+	b.get("/ended").is(http.StatusOK).leavesCookies().says("You are not signed in").hides("no longer",
+		"has been removed")
 	// Signing in works with the dead credential still there, and clears nothing twice.
 	dead.signIn("ada", "kept")
 	dead.send(http.MethodGet, "/ended?return=/security", nil).leadsTo("/security")
@@ -194,7 +199,8 @@ func TestStateWithGarbageLeavesCookies(t *testing.T) {
 	b := n.signedIn("ada")
 	n.Clock.Pass(time.Minute)
 	for name, header := range garbage(b.token(), b.here()) {
-		for _, c := range []struct{ method, to string }{{http.MethodGet, "/session/state"}, {http.MethodPost, "/session/activity"}} {
+		for _, c := range []struct{ method, to string }{{http.MethodGet, "/session/state"},
+			{http.MethodPost, "/session/activity"}} {
 			a := n.raw(t, c.method, c.to, header).is(http.StatusUnauthorized).leavesCookies()
 			if s := a.state(); s.State != "ended" {
 				t.Errorf("%s: %s answers %s", name, c.to, fmt.Sprint(s))

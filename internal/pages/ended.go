@@ -42,9 +42,8 @@ func (p *Pages) secondCookiePending(v web.Visitor) bool {
 // errUsable says that a credential turned out to be usable after all.
 var errUsable = errors.New("the credential is usable")
 
-// clearAndExplain removes an invalid credential and says why it is invalid. It tells
-// only the reason and the time, since whoever holds it may be a thief or the next user
-// of the computer.
+// clearAndExplain removes an invalid credential and says why it is invalid. It tells only the
+// reason and the time, since whoever holds it may be a thief or the next user of the computer.
 func (p *Pages) clearAndExplain(w http.ResponseWriter, r *http.Request, v web.Visitor, back string) error {
 	view := &ui.EndedView{Frame: p.outside(r), Damaged: v.Token.IsZero(), Return: notFront(back)}
 	var err error
@@ -88,10 +87,9 @@ func (p *Pages) why(ctx context.Context, v web.Visitor) (*exeunt.Ended, error) {
 	return nil, nil
 }
 
-// endIncomplete ends the session of an incomplete credential that is about to be
-// removed from its browser, so that it does not live on unused. The visit has queued
-// the same ending if the pair is old enough, but the page may only claim what has been
-// recorded.
+// endIncomplete ends the session of an incomplete credential that is about to be removed from its
+// browser, so that it does not live on unused. The visit has queued the same ending if the pair is
+// old enough, but the page may only claim what has been recorded.
 func (p *Pages) endIncomplete(r *http.Request, v web.Visitor) (*exeunt.Ended, error) {
 	done, err := p.Authority.End(r.Context(), exeunt.System(), v.Revocation(exeunt.ReasonIncomplete))
 	return &exeunt.Ended{At: done.At, Reason: exeunt.ReasonIncomplete}, err

@@ -22,7 +22,8 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err err
 	}
 	if err := p.show(w, status, view); err != nil {
 		p.Log.Error("cannot render the error page", "status", status, "err", err)
-		http.Error(w, "Something went wrong on our side. Do not rely on your last step.", http.StatusInternalServerError)
+		http.Error(w, "Something went wrong on our side. Do not rely on your last step.",
+			http.StatusInternalServerError)
 	}
 }
 

@@ -53,8 +53,7 @@ func formError(err error) error {
 
 const maxKey = 64
 
-// formKey returns the key that makes repeating an ending harmless, "" when the
-// form carries none.
+// formKey returns the key that makes repeating an ending harmless, "" when the form carries none.
 func formKey(r *http.Request) (string, error) {
 	key := r.PostFormValue("key")
 	if len(key) > maxKey {

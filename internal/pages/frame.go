@@ -11,7 +11,10 @@ import (
 
 // outside is the frame of a page that names no account.
 func (p *Pages) outside(r *http.Request) ui.Frame {
-	return ui.Frame{Now: p.Now(), Lang: r.Header.Get("Accept-Language"), Display: exeunt.DisplaySystem, Path: pagePath(r), RequestID: web.RequestID(r.Context())}
+	return ui.Frame{
+		Now: p.Now(), Lang: r.Header.Get("Accept-Language"), Display: exeunt.DisplaySystem,
+		Path: pagePath(r), RequestID: web.RequestID(r.Context()),
+	}
 }
 
 // frame is what surrounds a page: the account's panel if somebody is signed in.
@@ -20,14 +23,10 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	if !v.SignedIn() {
 		return f
 	}
-	f.Account, f.Display = chip(v), v.Profile.Display
-	f.Session, f.Current = v.Answer.Session, current
+	f.Account = &ui.AccountChip{Slot: int(v.Slot), Name: v.Profile.Name, Handle: v.Profile.Handle}
+	f.Display, f.Session, f.Current = v.Profile.Display, v.Answer.Session, current
 	f.WarnIn, f.IdleIn = p.states.TimeLeft(v.Answer)
 	return f
-}
-
-func chip(v web.Visitor) *ui.AccountChip {
-	return &ui.AccountChip{Slot: int(v.Slot), Name: v.Profile.Name, Handle: v.Profile.Handle}
 }
 
 // show answers with a page, whole or not at all.

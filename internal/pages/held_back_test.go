@@ -45,11 +45,14 @@ func TestHeldBackBodiesDoNothing(t *testing.T) {
 			owner := n.signedIn("ada")
 			body := thief.fields(fill)
 			var before string
-			r := httptest.NewRequest(http.MethodPost, "http://"+testHost+to, &heldBack{strings.NewReader(body.Encode()), func() {
-				_, err := n.Authority.End(t.Context(), exeunt.System(), exeunt.Revocation{Target: exeunt.Target{Account: n.id("ada"), Scope: exeunt.ScopeSession, Session: thief.session()}, Reason: exeunt.ReasonAdministrator})
-				n.must(err)
-				before = n.recorded()
-			}})
+			r := httptest.NewRequest(http.MethodPost, "http://"+testHost+to,
+				&heldBack{strings.NewReader(body.Encode()), func() {
+					_, err := n.Authority.End(t.Context(), exeunt.System(),
+						exeunt.Revocation{Target: exeunt.Target{Account: n.id("ada"), Scope: exeunt.ScopeSession,
+							Session: thief.session()}, Reason: exeunt.ReasonAdministrator})
+					n.must(err)
+					before = n.recorded()
+				}})
 			r.ContentLength = int64(len(body.Encode()))
 			r.Header.Set("Sec-Fetch-Site", "same-origin")
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

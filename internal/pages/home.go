@@ -19,7 +19,9 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, v web.Visitor) erro
 	if err != nil {
 		return err
 	}
-	return p.show(w, http.StatusOK, &ui.HomeView{Frame: p.frame(r, v, ui.NavHome), This: this, Others: others, Just: just, Clients: p.OAuth.Clients()})
+	return p.show(w, http.StatusOK, &ui.HomeView{
+		Frame: p.frame(r, v, ui.NavHome), This: this, Others: others, Just: just, Clients: p.OAuth.Clients(),
+	})
 }
 
 // thisSession returns the visitor's own session; ErrSignedOut if it has ended
@@ -33,12 +35,12 @@ func (p *Pages) thisSession(ctx context.Context, v web.Visitor) (exeunt.Session,
 }
 
 // liveSessions returns the visitor's own session and the account's other ones.
-func (p *Pages) liveSessions(ctx context.Context, v web.Visitor) (this exeunt.Session, others []exeunt.Session, err error) {
+func (p *Pages) liveSessions(ctx context.Context, v web.Visitor) (exeunt.Session, []exeunt.Session, error) {
 	active, err := p.Authority.Sessions(ctx, exeunt.SessionFilter{Account: v.Answer.Account})
 	if err != nil {
-		return this, nil, err
+		return exeunt.Session{}, nil, err
 	}
-	others = slices.DeleteFunc(active.Items, func(s exeunt.Session) bool { return s.ID == v.Answer.Session })
-	this, err = p.thisSession(ctx, v)
+	others := slices.DeleteFunc(active.Items, func(s exeunt.Session) bool { return s.ID == v.Answer.Session })
+	this, err := p.thisSession(ctx, v)
 	return this, others, err
 }

@@ -35,7 +35,8 @@ type node struct {
 func newNode(t testing.TB) *node {
 	t.Helper()
 	n := &node{t: t, Node: testnode.New(t, testnode.Options{
-		Clients: []exeunt.Client{testnode.ClientAt(testnode.Chirp, chirpBack)}, Stands: time.UnixMilli(1_800_000_000_000),
+		Clients: []exeunt.Client{testnode.ClientAt(testnode.Chirp, chirpBack)},
+		Stands:  time.UnixMilli(1_800_000_000_000),
 	})}
 	faces, err := ui.New()
 	n.must(err)
@@ -44,7 +45,8 @@ func newNode(t testing.TB) *node {
 		Policy: exeunt.DefaultPolicy(), Retention: testnode.Retention.Ended, Now: n.Now, Log: n.Log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}
-	n.web = s.Recover(web.WithRequestID(web.Secure(false, web.OnlyHost(testHost, "", web.SameOrigin(s, testOrigin, n.pages.Handler())))))
+	n.web = s.Recover(web.WithRequestID(web.Secure(false,
+		web.OnlyHost(testHost, "", web.SameOrigin(s, testOrigin, n.pages.Handler())))))
 	return n
 }
 
@@ -107,9 +109,12 @@ func (n *node) recorded() string {
 	for _, q := range []string{
 		`SELECT id, handle, name, email, email_confirmed, display, password_hash, status, generation, credential_version, live_sessions FROM accounts ORDER BY id`,
 		`SELECT id, token_hash, idle, expires, generation, ended_at, ended_reason FROM sessions ORDER BY id`,
-		`SELECT id, session_id, ended_at FROM app_sessions ORDER BY id`, `SELECT hash, spent_at FROM codes ORDER BY hash`,
-		`SELECT hash, spent_at FROM invites ORDER BY hash`, `SELECT seq, scope, session_id, reason FROM events ORDER BY seq`,
-		`SELECT id, action, session_id, detail FROM audit ORDER BY id`, `SELECT actor, key FROM outcomes ORDER BY actor, key`,
+		`SELECT id, session_id, ended_at FROM app_sessions ORDER BY id`,
+		`SELECT hash, spent_at FROM codes ORDER BY hash`,
+		`SELECT hash, spent_at FROM invites ORDER BY hash`,
+		`SELECT seq, scope, session_id, reason FROM events ORDER BY seq`,
+		`SELECT id, action, session_id, detail FROM audit ORDER BY id`,
+		`SELECT actor, key FROM outcomes ORDER BY actor, key`,
 	} {
 		rows, err := db.Query(q)
 		n.must(err)

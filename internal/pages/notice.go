@@ -50,7 +50,8 @@ func signOutNotice(d ui.SignOutDone) url.Values {
 // readSignOut reads what signOutNotice wrote. The notice is signed, so it is valid.
 func readSignOut(v url.Values) *ui.SignOutDone {
 	at, _ := strconv.ParseInt(v.Get("at"), 10, 64)
-	d := &ui.SignOutDone{At: time.UnixMilli(at).UTC(), Scope: exeunt.Scope(v.Get("scope")), Shared: v.Get("shared") == "true"}
+	d := &ui.SignOutDone{At: time.UnixMilli(at).UTC(), Scope: exeunt.Scope(v.Get("scope")),
+		Shared: v.Get("shared") == "true"}
 	d.Ended, _ = strconv.Atoi(v.Get("ended"))
 	d.Apps, _ = strconv.Atoi(v.Get("apps"))
 	return d

@@ -24,7 +24,8 @@ func localPath(s string) string {
 		}
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || u.Opaque != "" || !plainPath(u.Path) || !plainPath(u.EscapedPath()) {
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || u.Opaque != "" || !plainPath(u.Path) ||
+		!plainPath(u.EscapedPath()) {
 		return "/"
 	}
 	u.Fragment, u.RawFragment = "", ""

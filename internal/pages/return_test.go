@@ -62,7 +62,8 @@ func TestReturnAddresses(t *testing.T) {
 }
 
 func FuzzReturn(f *testing.F) {
-	for _, s := range []string{"/", "//evil.example", "/\\evil.example", "/a?b#c", "/%2f/evil", "/.//evil.example", "http://evil.example", "/a/../b/",
+	for _, s := range []string{"/", "//evil.example", "/\\evil.example", "/a?b#c", "/%2f/evil", "/.//evil.example",
+		"http://evil.example", "/a/../b/",
 		"/" + strings.Repeat("{", maxReturn/2)} {
 		f.Add(s)
 	}

@@ -29,7 +29,8 @@ func TestGetChangesNothing(t *testing.T) {
 	invite, _, err := n.Accounts.Invite(t.Context(), account.Invitation{Expires: n.Now().Add(1 << 40)})
 	n.must(err)
 	get, post := addresses(n)
-	get = append(get, "/setup/"+invite.Reveal(), "/signout?scope=account", "/signout?scope=others&session="+b.session().String(),
+	get = append(get, "/setup/"+invite.Reveal(), "/signout?scope=account",
+		"/signout?scope=others&session="+b.session().String(),
 		"/ended?return=/sessions", "/sessions/"+b.session().String()+"/end", "/sessions/end?scope=others", "/authorize?decision=continue&"+appQuery("s").Encode())
 	before, kept := n.recorded(), b.token()
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -61,14 +62,16 @@ func TestForgedPosts(t *testing.T) {
 	_, post := addresses(n)
 	form := b.fields(appQuery("s"))
 	for name, value := range map[string]string{
-		"scope": "account", "decision": "continue", "handle": "mallory", "name": "Mallory", "email": "m@example.com", "display": "dark",
+		"scope": "account", "decision": "continue", "handle": "mallory", "name": "Mallory", "email": "m@example.com",
+		"display":    "dark",
 		"identifier": "ada", "password": password, "current": password, "kind": "kept", "return": "/sessions",
 	} {
 		form.Set(name, value)
 	}
 	before, kept := n.recorded(), b.token()
 	for _, forger := range []struct{ site, origin string }{
-		{"cross-site", "https://evil.example"}, {"same-site", "http://chirp.localhost:8081"}, {"", "http://chirp.localhost:8081"},
+		{"cross-site", "https://evil.example"}, {"same-site", "http://chirp.localhost:8081"},
+		{"", "http://chirp.localhost:8081"},
 		{"", "null"}, {"", "http://exeunt.localhost:8081"}, {"", ""},
 	} {
 		for _, to := range append(post, "/setup/"+invite.Reveal(), "/sessions/"+b.session().String()+"/end") {
@@ -92,7 +95,8 @@ func TestFormsOfAnotherSession(t *testing.T) {
 	before := n.recorded()
 	for _, rt := range n.pages.routes() {
 		switch {
-		case rt.post == nil, rt.path == "/setup/{token}", rt.path == "/reset/{token}": // a link's form is for whoever holds the link
+		// a link's form is for whoever holds the link
+		case rt.post == nil, rt.path == "/setup/{token}", rt.path == "/reset/{token}":
 			continue
 		}
 		to := strings.ReplaceAll(rt.path, "{id}", b.session().String())
@@ -113,8 +117,10 @@ func TestUnknownAddressesAndMethods(t *testing.T) {
 	newBrowser(n).get("/nowhere").is(http.StatusNotFound).hides("@ada")
 	b.get("/sessions/").is(http.StatusNotFound)
 	for _, c := range []struct{ method, to, allow string }{
-		{http.MethodDelete, "/sessions", "GET, HEAD"}, {http.MethodPut, "/signin", "GET, HEAD, POST"}, {http.MethodGet, "/settings/profile", "POST"},
-		{http.MethodPost, "/", "GET, HEAD"}, {http.MethodPost, "/assets/app.css", "GET, HEAD"}, {http.MethodPatch, "/session/activity", "POST"},
+		{http.MethodDelete, "/sessions", "GET, HEAD"}, {http.MethodPut, "/signin", "GET, HEAD, POST"},
+		{http.MethodGet, "/settings/profile", "POST"},
+		{http.MethodPost, "/", "GET, HEAD"}, {http.MethodPost, "/assets/app.css", "GET, HEAD"},
+		{http.MethodPatch, "/session/activity", "POST"},
 	} {
 		r := newRequest(c.method, c.to)
 		r.Header.Set("Origin", testOrigin)
@@ -129,7 +135,8 @@ func TestUnknownAddressesAndMethods(t *testing.T) {
 func TestOddAddresses(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
-	for _, to := range []string{"//evil.example/", "//evil.example/..", "/\\evil.example/", "/%2f%2fevil.example", "/../..", "/a/..//evil.example", "/sessions/..;/", "/%00", "/setup/%2e%2e/%2e%2e", "/ended?return=%2f%2fevil.example&return=/x", "/menu?%zz"} {
+	for _, to := range []string{"//evil.example/", "//evil.example/..", "/\\evil.example/", "/%2f%2fevil.example",
+		"/../..", "/a/..//evil.example", "/sessions/..;/", "/%00", "/setup/%2e%2e/%2e%2e", "/ended?return=%2f%2fevil.example&return=/x", "/menu?%zz"} {
 		for _, b := range []*browser{newBrowser(n), n.signedIn("ada")} {
 			r := newRequest(http.MethodGet, "/")
 			u, err := url.Parse("http://" + testHost + to)
@@ -162,7 +169,8 @@ func TestFormsThatAreNone(t *testing.T) {
 		{"multipart/form-data", multipart, http.StatusBadRequest},
 		{"multipart/form-data; boundary=y", multipart, http.StatusBadRequest},
 		{"multipart/form-data; boundary=x", multipart[:len(multipart)-12], http.StatusBadRequest},
-		{"multipart/form-data; boundary=x", strings.Replace(multipart, "dark", strings.Repeat("d", maxForm), 1), http.StatusRequestEntityTooLarge},
+		{"multipart/form-data; boundary=x", strings.Replace(multipart, "dark", strings.Repeat("d", maxForm), 1),
+			http.StatusRequestEntityTooLarge},
 		{"application/json", `{"scope":"account"}`, http.StatusBadRequest},
 		{"text/plain", "scope=account", http.StatusBadRequest},
 		{"", "scope=account", http.StatusBadRequest},

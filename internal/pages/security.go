@@ -22,7 +22,8 @@ func (p *Pages) security(w http.ResponseWriter, r *http.Request, v web.Visitor) 
 	return p.showSecurity(w, r, v, http.StatusOK, view)
 }
 
-func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SecurityView) error {
+func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visitor, status int,
+	view *ui.SecurityView) error {
 	account, err := p.Authority.Account(r.Context(), v.Answer.Account)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func (p *Pages) endSession(w http.ResponseWriter, r *http.Request, v web.Visitor
 	if id == v.Answer.Session {
 		return p.leave(w, r, v, exeunt.ScopeSession)
 	}
-	return p.endElsewhere(w, r, v, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeSession, Session: id}})
+	return p.endElsewhere(w, r, v, exeunt.Target{Scope: exeunt.ScopeSession, Session: id})
 }
 
 // endOthers ends every session of the account but this one.
@@ -27,14 +27,16 @@ func (p *Pages) endOthers(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if exeunt.Scope(r.PostFormValue("scope")) != exeunt.ScopeOthers {
 		return fmt.Errorf("scope: %w", exeunt.ErrBadRequest)
 	}
-	return p.endElsewhere(w, r, v, exeunt.Revocation{Target: exeunt.Target{Scope: exeunt.ScopeOthers, Session: v.Answer.Session}})
+	return p.endElsewhere(w, r, v, exeunt.Target{Scope: exeunt.ScopeOthers, Session: v.Answer.Session})
 }
 
-func (p *Pages) endElsewhere(w http.ResponseWriter, r *http.Request, v web.Visitor, rev exeunt.Revocation) (err error) {
-	if rev.Key, err = formKey(r); err != nil {
+func (p *Pages) endElsewhere(w http.ResponseWriter, r *http.Request, v web.Visitor, target exeunt.Target) error {
+	key, err := formKey(r)
+	if err != nil {
 		return err
 	}
-	rev.Account, rev.Reason = v.Answer.Account, exeunt.ReasonSignedOut
+	target.Account = v.Answer.Account
+	rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut, Key: key}
 	done, err := p.Authority.End(r.Context(), v.Actor(r, p.Peers), rev)
 	if err != nil {
 		return err

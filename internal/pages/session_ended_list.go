@@ -9,7 +9,8 @@ import (
 )
 
 func (p *Pages) endedSessionList(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	ended, err := p.Authority.Sessions(r.Context(), exeunt.SessionFilter{Account: v.Answer.Account, State: exeunt.SessionsEnded})
+	ended, err := p.Authority.Sessions(r.Context(),
+		exeunt.SessionFilter{Account: v.Answer.Account, State: exeunt.SessionsEnded})
 	if err != nil {
 		return err
 	}
@@ -18,6 +19,7 @@ func (p *Pages) endedSessionList(w http.ResponseWriter, r *http.Request, v web.V
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.EndedSessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), Ended: ended.Items, LiveCount: int(active), KeptFor: p.Retention, Clients: p.OAuth.Clients(),
+		Frame: p.frame(r, v, ui.NavSessions), Ended: ended.Items, LiveCount: int(active), KeptFor: p.Retention,
+		Clients: p.OAuth.Clients(),
 	})
 }

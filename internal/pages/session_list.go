@@ -17,7 +17,8 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 	if err != nil {
 		return err
 	}
-	count, err := p.Authority.CountSessions(r.Context(), exeunt.SessionFilter{Account: v.Answer.Account, State: exeunt.SessionsEnded})
+	count, err := p.Authority.CountSessions(r.Context(),
+		exeunt.SessionFilter{Account: v.Answer.Account, State: exeunt.SessionsEnded})
 	if err != nil {
 		return err
 	}
@@ -26,7 +27,8 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.SessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, Done: done, EndedCount: int(count), Clients: p.OAuth.Clients(),
+		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, Done: done,
+		EndedCount: int(count), Clients: p.OAuth.Clients(),
 	})
 }
 
@@ -34,7 +36,9 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 // whose button they pressed, which stays in the list until the page is reloaded, or how
 // many sessions. When a script fetches the page to update itself the notice is kept,
 // because it is for the page that the reader loads.
-func (p *Pages) justEnded(w http.ResponseWriter, r *http.Request, v web.Visitor) (just []exeunt.Session, done *ui.SessionsEnded, err error) {
+func (p *Pages) justEnded(w http.ResponseWriter, r *http.Request, v web.Visitor) (
+	just []exeunt.Session, done *ui.SessionsEnded, err error,
+) {
 	if !client.IsActivity(r.Method, r.Header) {
 		return nil, nil, nil
 	}

@@ -31,8 +31,7 @@ func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// sessionStay is "Stay signed in" without script. The post itself is the
-// activity.
+// sessionStay is "Stay signed in" without script. The post itself is the activity.
 func (p *Pages) sessionStay(w http.ResponseWriter, r *http.Request, _ web.Visitor) error {
 	return redirect(w, localPath(r.PostFormValue("return")))
 }

@@ -29,7 +29,8 @@ func TestSessionList(t *testing.T) {
 		t.Errorf("sending a form twice ended %q", got)
 	}
 	b.get("/")
-	b.get("/sessions/ended").says("Chirp on Pixel 8", "You signed out from Firefox on Linux", "Ended sessions stay listed for 30 days")
+	b.get("/sessions/ended").says("Chirp on Pixel 8", "You signed out from Firefox on Linux",
+		"Ended sessions stay listed for 30 days")
 }
 
 // What was ended from elsewhere is not listed as signed in, not for a moment.
@@ -54,10 +55,12 @@ func TestHomeEndsSessions(t *testing.T) {
 		n.Clock.Pass(time.Second)
 		_, ids[name] = n.app("ada", name)
 	}
-	page := b.get("/").says("4 other active sessions", "The three most recently used:", "Car", "Watch", "Tablet", "See all 5 sessions").hides("Phone")
+	page := b.get("/").says("4 other active sessions", "The three most recently used:", "Car", "Watch", "Tablet",
+		"See all 5 sessions").hides("Phone")
 	form := page.form("/sessions/" + ids["Watch"].String() + "/end")
 	b.post("/sessions/"+ids["Watch"].String()+"/end", form).leadsTo("/")
-	b.get("/").says("3 other active sessions", "Watch", "You signed out from Firefox on Linux").hides("The three most recently used")
+	b.get("/").says("3 other active sessions", "Watch",
+		"You signed out from Firefox on Linux").hides("The three most recently used")
 	b.get("/").says("Phone", "Tablet", "Car").hides("Watch")
 }
 
@@ -127,7 +130,8 @@ func TestSessionState(t *testing.T) {
 	b.signIn("ada", "shared")
 	n.Clock.Pass(time.Minute)
 	a := b.fetch(http.MethodGet, "/session/state", "").is(http.StatusOK).leavesCookies()
-	want := client.State{State: client.Live, Session: b.session().String(), WarnIn: 12 * time.Minute, IdleIn: 14 * time.Minute}
+	want := client.State{State: client.Live, Session: b.session().String(), WarnIn: 12 * time.Minute,
+		IdleIn: 14 * time.Minute}
 	if got := a.state(); got != want {
 		t.Errorf("live: %+v, want %+v", got, want)
 	}
@@ -172,11 +176,16 @@ func TestActivity(t *testing.T) {
 		{"a page that a script fetches", func() { b.fetch(http.MethodGet, "/sessions", "") }, false},
 		{"a page fetched ahead", func() { b.ahead("/sessions") }, false},
 		{"the page's note", func() {
-			b.fetch(http.MethodPost, "/session/activity", "session="+b.session().String()).is(http.StatusNoContent).leavesCookies()
+			b.fetch(http.MethodPost, "/session/activity",
+				"session="+b.session().String()).is(http.StatusNoContent).leavesCookies()
 		}, true},
-		{"a note that names no session", func() { b.fetch(http.MethodPost, "/session/activity", "").is(http.StatusConflict) }, false},
+		{"a note that names no session", func() {
+			b.fetch(http.MethodPost, "/session/activity",
+				"").is(http.StatusConflict)
+		}, false},
 		{"a tab of another sign-in", func() {
-			b.fetch(http.MethodPost, "/session/activity", "session="+exeunt.NewSessionID().String()).is(http.StatusConflict)
+			b.fetch(http.MethodPost, "/session/activity",
+				"session="+exeunt.NewSessionID().String()).is(http.StatusConflict)
 		}, false},
 		{"a navigation", func() { b.get("/help").is(http.StatusOK) }, true},
 		{"stay signed in", func() {
@@ -246,10 +255,12 @@ func TestPagesKnowTheirIdleTime(t *testing.T) {
 		t.Error("the page links no or another idle stylesheet")
 	}
 	css := b.get("/idle.css?warn=780&end=900").is(http.StatusOK)
-	if css.Header.Get("Content-Type") != "text/css; charset=utf-8" || !strings.Contains(css.body, "780s") || !strings.Contains(css.body, "900s") {
+	if css.Header.Get("Content-Type") != "text/css; charset=utf-8" || !strings.Contains(css.body, "780s") ||
+		!strings.Contains(css.body, "900s") {
 		t.Errorf("the stylesheet is %q: %s", css.Header.Get("Content-Type"), css.body)
 	}
-	for _, q := range []string{"", "?warn=1", "?warn=-1&end=4", "?warn=9&end=4", "?warn=a&end=b", "?warn=1&end=99999999999999999999"} {
+	for _, q := range []string{"", "?warn=1", "?warn=-1&end=4", "?warn=9&end=4", "?warn=a&end=b",
+		"?warn=1&end=99999999999999999999"} {
 		b.get("/idle.css" + q).is(http.StatusBadRequest)
 	}
 }

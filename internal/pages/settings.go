@@ -17,7 +17,8 @@ func (p *Pages) settings(w http.ResponseWriter, r *http.Request, v web.Visitor) 
 }
 
 // showSettings fills in the account, or after a refusal what was typed.
-func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SettingsView) error {
+func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visitor, status int,
+	view *ui.SettingsView) error {
 	account, err := p.Authority.Account(r.Context(), v.Answer.Account)
 	if err != nil {
 		return err
@@ -33,8 +34,7 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 	return p.show(w, status, view)
 }
 
-// changeProfile saves name and e-mail address; another address needs the current
-// password.
+// changeProfile saves name and e-mail address; another address needs the current password.
 func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	in, by := account.Profile{Name: r.PostFormValue("name"), Email: r.PostFormValue("email")}, v.Actor(r, p.Peers)
 	err := p.Accounts.ChangeProfile(r.Context(), by, in, p.confirm(r, by))

@@ -25,7 +25,8 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 
 // showSignIn fills in what every form has. Somebody who is signed in already is told
 // whose session signing in again ends.
-func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SignInView) error {
+func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int,
+	view *ui.SignInView) error {
 	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.Accounts.SignUpOpen
 	if q, err := p.appRequestIn(view.Return); err == nil {
 		view.Client = &q.App
@@ -60,7 +61,8 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 // signInAgain is the form after a refusal. It repeats what was typed, except on a
 // shared computer, and never the password.
 func (p *Pages) signInAgain(r *http.Request, err error) *ui.SignInView {
-	view := &ui.SignInView{Shared: formKind(r) == exeunt.KindShared, Return: notFront(returnPath(r.PostFormValue("return"))), Err: err}
+	view := &ui.SignInView{Shared: formKind(r) == exeunt.KindShared,
+		Return: notFront(returnPath(r.PostFormValue("return"))), Err: err}
 	if !view.Shared {
 		view.Identifier = r.PostFormValue("identifier")
 	}
@@ -86,7 +88,8 @@ func refusal(w http.ResponseWriter, err error) int {
 // enter starts a session from a proof, gives its cookies to the browser and redirects
 // it. The session that this browser had before ends.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof) error {
-	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: label(r), UserAgent: r.UserAgent(), Address: p.Peers.Address(r)}
+	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: label(r), UserAgent: r.UserAgent(),
+		Address: p.Peers.Address(r)}
 	if v.SignedIn() || v.Incomplete() {
 		in.Replaces = v.Answer.Session
 	}

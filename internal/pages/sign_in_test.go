@@ -17,7 +17,8 @@ func TestSignIn(t *testing.T) {
 	b := newBrowser(n)
 	b.send(http.MethodGet, "/", nil).leadsTo("/signin").leavesCookies()
 	b.send(http.MethodGet, "/sessions?x=1", nil).leadsTo("/signin?return=%2Fsessions%3Fx%3D1")
-	a := b.submit("/signin?return=/sessions", "/signin", url.Values{"identifier": {"@Ada"}, "password": {password}, "kind": {"kept"}})
+	a := b.submit("/signin?return=/sessions", "/signin",
+		url.Values{"identifier": {"@Ada"}, "password": {password}, "kind": {"kept"}})
 	a.leadsTo("/sessions")
 	if !b.lasting["__Host-exeunt-0"] || !b.lasting["__Host-exeunt-0-here"] {
 		t.Error("a kept sign-in does not outlive the browser")
@@ -53,13 +54,15 @@ func TestWrongCredentials(t *testing.T) {
 	n.account("ada")
 	b := newBrowser(n)
 	for _, who := range []string{"ada", "nobody"} {
-		a := b.submit("/signin", "/signin", url.Values{"identifier": {who}, "password": {"wrong horse"}, "kind": {"kept"}})
+		a := b.submit("/signin", "/signin", url.Values{"identifier": {who}, "password": {"wrong horse"},
+			"kind": {"kept"}})
 		a.is(http.StatusUnauthorized).says("do not match").hides("wrong horse").leavesCookies()
 		if !strings.Contains(a.body, `value="`+who+`"`) {
 			t.Error("what was typed as the identifier is lost")
 		}
 	}
-	a := b.submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {"wrong horse"}, "kind": {"shared"}})
+	a := b.submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {"wrong horse"},
+		"kind": {"shared"}})
 	a.is(http.StatusUnauthorized).hides(`value="ada"`, "wrong horse")
 }
 
@@ -85,7 +88,8 @@ func TestDisabledAccountIsTold(t *testing.T) {
 	id := n.account("ada")
 	_, err := n.Disable(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, id)
 	n.must(err)
-	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}}).
+	newBrowser(n).submit("/signin", "/signin",
+		url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}}).
 		is(http.StatusForbidden).says("disabled").leavesCookies()
 }
 
@@ -130,7 +134,8 @@ func TestSignInTabLeftFromBefore(t *testing.T) {
 func TestSignUp(t *testing.T) {
 	n := newNode(t)
 	b := newBrowser(n)
-	fill := url.Values{"handle": {"grace"}, "name": {"Grace"}, "email": {"grace@example.com"}, "password": {"short"}, "kind": {"kept"}}
+	fill := url.Values{"handle": {"grace"}, "name": {"Grace"}, "email": {"grace@example.com"}, "password": {"short"},
+		"kind": {"kept"}}
 	b.submit("/signup", "/signup", fill).is(http.StatusUnprocessableEntity).says("at least 8 characters").hides(`value="short"`)
 	fill.Set("password", password)
 	b.submit("/signup", "/signup", fill).leadsTo("/")
@@ -151,7 +156,9 @@ func TestSignUpClosed(t *testing.T) {
 
 func TestSetupLink(t *testing.T) {
 	n := newNode(t)
-	token, _, err := n.Accounts.Invite(t.Context(), account.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true, Expires: n.Now().Add(time.Hour)})
+	token, _, err := n.Accounts.Invite(t.Context(),
+		account.Invitation{Handle: "grace", Email: "grace@example.com", EmailConfirmed: true,
+			Expires: n.Now().Add(time.Hour)})
 	n.must(err)
 	link := "/setup/" + token.Reveal()
 	b := newBrowser(n)
@@ -169,14 +176,16 @@ func TestSetupLink(t *testing.T) {
 	if n.recorded() != before {
 		t.Fatal("looking at the link changed something")
 	}
-	fill := url.Values{"handle": {"other"}, "name": {"Grace H"}, "email": {"other@example.com"}, "password": {"12345678"}, "kind": {"kept"}}
+	fill := url.Values{"handle": {"other"}, "name": {"Grace H"}, "email": {"other@example.com"},
+		"password": {"12345678"}, "kind": {"kept"}}
 	b.submit(link, link, fill).is(http.StatusUnprocessableEntity).hides("12345678", `value="other"`)
 	fill.Set("password", password)
 	b.submit(link, link, fill).leadsTo("/")
 	b.get("/settings").says("Your handle is @grace", "Confirmed")
 	newBrowser(n).get(link).is(http.StatusGone).says("It has been used, has expired")
 	newBrowser(n).post(link, fill).is(http.StatusGone).leavesCookies()
-	for _, wrong := range []string{"/setup/x", "/setup/" + exeunt.NewToken(exeunt.UseInvite).Reveal(), "/setup/" + exeunt.NewToken(exeunt.UseSession).Reveal()} {
+	for _, wrong := range []string{"/setup/x", "/setup/" + exeunt.NewToken(exeunt.UseInvite).Reveal(),
+		"/setup/" + exeunt.NewToken(exeunt.UseSession).Reveal()} {
 		newBrowser(n).get(wrong).is(http.StatusGone)
 	}
 }

@@ -28,7 +28,8 @@ func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor
 	if err != nil {
 		return err
 	}
-	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: this, Others: others, Clients: p.OAuth.Clients()}
+	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: this, Others: others,
+		Clients: p.OAuth.Clients()}
 	if view.Client = p.client(r.URL.Query().Get("client")); view.Client != nil {
 		view.Cancel = view.Client.HomeURL
 	}
@@ -61,12 +62,11 @@ func (p *Pages) endHere(w http.ResponseWriter, r *http.Request, v web.Visitor) e
 	return p.leave(w, r, v, scope)
 }
 
-// leave ends this browser's session, and with ScopeAccount all others too. The order
-// is the promise: first the ending is on stable storage and in memory, then the browser
-// clears its cookies, then the page says that it is done. If the ending is not
-// confirmed the cookies stay, so that the same button can be pressed again. Nothing is
-// read from the store first: a slow store must not keep anybody signed in. What ended is
-// counted in the transaction that ends it.
+// leave ends this browser's session, and with ScopeAccount all others too. The order is the
+// promise: first the ending is on stable storage and in memory, then the browser clears its
+// cookies, then the page says that it is done. If the ending is not confirmed the cookies stay, so
+// that the same button can be pressed again. Nothing is read from the store first: a slow store
+// must not keep anybody signed in. What ended is counted in the transaction that ends it.
 func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope) error {
 	key, err := formKey(r)
 	if err != nil {
@@ -83,7 +83,8 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	}
 	p.Browser.Cookies.Forget(w, r, v.Slot)
 	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
-		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: int(done.Apps), Shared: v.Answer.Kind == exeunt.KindShared,
+		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: int(done.Apps),
+		Shared: v.Answer.Kind == exeunt.KindShared,
 	}))
 	return redirect(w, signedOutPath(p.client(r.PostFormValue("client"))))
 }

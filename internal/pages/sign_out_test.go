@@ -35,7 +35,8 @@ func TestSignOut(t *testing.T) {
 
 	// The old credential, used elsewhere, is refused on every kind of request.
 	thief.thief().send(http.MethodGet, "/sessions", nil).leadsTo("/ended?return=%2Fsessions")
-	thief.thief().post("/settings/profile", url.Values{"session": form["session"], "name": {"X"}}).is(http.StatusUnauthorized).says("nothing was changed").hides("ada")
+	thief.thief().post("/settings/profile", url.Values{"session": form["session"],
+		"name": {"X"}}).is(http.StatusUnauthorized).says("nothing was changed").hides("ada")
 	thief.thief().post("/signout", form).is(http.StatusOK).says("was signed out").hides("ada")
 	thief.get("/sessions").says("was signed out").hides("ada", "Firefox", "192.0.2.7")
 	if got := n.ends(); len(got) != 1 {
@@ -128,7 +129,8 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 
 	refused := func(a *answer, tryAgain string) {
 		t.Helper()
-		a.is(http.StatusTooManyRequests).leavesCookies().says("Please wait a moment", "they were not ended this time", "Wait 1 second", "You can still sign out")
+		a.is(http.StatusTooManyRequests).leavesCookies().says("Please wait a moment", "they were not ended this time",
+			"Wait 1 second", "You can still sign out")
 		if !strings.Contains(a.body, `href="`+tryAgain+`">Try again`) || a.Header.Get("Retry-After") != "1" {
 			t.Errorf("%s does not lead to %s, or says Retry-After: %q", a.at, tryAgain, a.Header.Get("Retry-After"))
 		}
@@ -145,7 +147,8 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 	elsewhere := "/sessions/" + other.session().String() + "/end"
 	b.submit("/sessions", elsewhere, nil).leadsTo("/sessions")
 	other.signIn("ada", "kept")
-	b.submit("/security", "/security/password", url.Values{"current": {password}, "password": {"seven herons in the reeds"}}).is(http.StatusSeeOther)
+	b.submit("/security", "/security/password",
+		url.Values{"current": {password}, "password": {"seven herons in the reeds"}}).is(http.StatusSeeOther)
 	other.send(http.MethodGet, "/", nil).leadsTo("/ended")
 	refused(b.submit("/signout?scope=account", "/signout", nil), "/signout?scope=account")
 	b.submit("/signout", "/signout", nil).leadsTo("/signed-out")
@@ -238,7 +241,8 @@ func TestSignOutWithoutTheStore(t *testing.T) {
 		t.Error("it does not ask to try again with the same credential")
 	}
 	n.Forget() // as after a restart: not even memory knows the token
-	for _, to := range []string{"/", "/sessions", "/signin", "/signup", "/signout", "/signed-out", "/ended", "/settings", "/menu", "/session/state"} {
+	for _, to := range []string{"/", "/sessions", "/signin", "/signup", "/signout", "/signed-out", "/ended",
+		"/settings", "/menu", "/session/state"} {
 		cold.get(to).is(http.StatusServiceUnavailable).leavesCookies().hides("Nobody is signed in")
 	}
 	for _, to := range []string{"/signout", "/settings/profile", "/session/stay", "/signin", "/session/activity"} {

@@ -99,7 +99,10 @@ func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.Sign
 		name  string
 		shown *string
 		fixed string
-	}{{"handle", &view.Handle, invite.Handle}, {"name", &view.Name, invite.Name}, {"email", &view.Email, invite.Email}} {
+	}{
+		{"handle", &view.Handle, invite.Handle}, {"name", &view.Name, invite.Name},
+		{"email", &view.Email, invite.Email},
+	} {
 		if f.fixed != "" {
 			*f.shown, view.Fixed[f.name] = f.fixed, true
 		}

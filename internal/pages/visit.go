@@ -53,8 +53,7 @@ func (p *Pages) admit(w http.ResponseWriter, r *http.Request, v web.Visitor, h p
 // another sign-in changes nothing.
 func (p *Pages) form(h page) web.Handler { return p.signedIn(formOf(h)) }
 
-// ending is form for handlers that end sessions. They need no profile, and must not
-// wait for one.
+// ending is form for handlers that end sessions. They need no profile, and must not wait for one.
 func (p *Pages) ending(h page) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error { return p.admit(w, r, p.arrive(r), formOf(h)) }
 }

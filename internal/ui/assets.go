@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// dist is what the build program beside this package made, committed so that
-// building the product needs Go alone.
+// distFiles is what the program in build made. It is committed, so that building the
+// product needs only Go.
 //
 //go:embed dist
 var distFiles embed.FS
@@ -22,11 +22,11 @@ var distFiles embed.FS
 // assetPrefix is where assets are served.
 const assetPrefix = "/assets/"
 
-// assetSet knows the assets by both names: the plain one that templates use,
-// and the one with a hash of the content that addresses carry.
+// assetSet has the assets by both names: the plain one for templates, and the address,
+// which has a hash of the content.
 type assetSet struct {
 	paths   map[string]string // "app.css" -> "/assets/app.0123456789ab.css"
-	content map[string][]byte // by the latter
+	content map[string][]byte // by address
 }
 
 func loadAssets() (*assetSet, error) {
@@ -53,13 +53,12 @@ func loadAssets() (*assetSet, error) {
 func (s *assetSet) path(name string) (string, error) {
 	address, ok := s.paths[name]
 	if !ok {
-		return "", fmt.Errorf("there is no asset %q", name)
+		return "", fmt.Errorf("no asset %q", name)
 	}
 	return address, nil
 }
 
-// icon draws a symbol of the sprite. Icons say nothing on their own: words
-// stand beside each.
+// icon draws a symbol of the sprite. It is decoration: there is text beside each icon.
 func (s *assetSet) icon(name string, classes ...string) (template.HTML, error) {
 	sprite, err := s.path("sprite.svg")
 	if err != nil {
@@ -71,14 +70,13 @@ func (s *assetSet) icon(name string, classes ...string) (template.HTML, error) {
 }
 
 // Assets serves the styles, scripts and pictures of the pages under /assets/.
-// Names carry a hash of their content, so a browser may keep them for good:
-// they are the same for everybody and say nothing about anyone. An unknown
-// name is a plain 404.
+// Addresses have a hash of the content, and the assets are the same for everybody, so
+// browsers may cache them forever. An unknown address is a plain 404.
 func Assets() http.Handler {
 	set, err := loadAssets()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
-			http.Error(w, "The styles and scripts of this site could not be read.", http.StatusInternalServerError)
+			http.Error(w, "Cannot read the styles and scripts of this site.", http.StatusInternalServerError)
 			return
 		}
 		content, ok := set.content[r.URL.Path]

@@ -1,7 +1,6 @@
-// Package ui draws the pages that people see: embedded templates, the
-// catalogue of every visible string, styles, icons and scripts.
+// Package ui renders the pages that people see: embedded templates, the catalogue of
+// all texts, styles, icons and scripts.
 //
-// It owns how things look and how they are said. It does not own what is
-// shown: handlers fill a typed view and call Render. It reads no request,
-// decides nothing, and knows no store.
+// It owns how pages look and what their texts say. It does not own what is shown:
+// handlers fill a typed view and call Render. It reads no requests and has no rules.
 package ui

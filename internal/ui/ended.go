@@ -7,7 +7,7 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// why says, to the account's owner, why a session ended and by what.
+// why tells the account's owner why a session ended and what ended it.
 func (w *words) why(s exeunt.Session, end *exeunt.Ended) (template.HTML, error) {
 	if end == nil {
 		return "", nil
@@ -43,26 +43,27 @@ func (w *words) whySignedOut(s exeunt.Session, end *exeunt.Ended) (template.HTML
 	return w.t("why.signed_out")
 }
 
-// whyBriefly says it to whoever holds a dead credential: the reason alone.
+// whyBriefly tells the holder of an ended session's credential only the reason.
 func (w *words) whyBriefly(end *exeunt.Ended) (template.HTML, error) {
 	return w.t("dead." + reasonKey(end.Reason))
 }
 
-// reasonKey is the reason as catalogues know it. A reason from a newer program
-// still reads as a plain ending.
+// reasonKey is the reason's key in the catalogue. A reason from a newer version has the
+// general text.
 func reasonKey(r exeunt.Reason) string {
 	switch r {
-	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonIncomplete,
+	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
+		exeunt.ReasonIncomplete,
 		exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator, exeunt.ReasonDisabled:
 		return string(r)
 	}
 	return "other"
 }
 
-// bdi sets text off from the direction of what surrounds it.
+// bdi isolates text from the writing direction around it.
 func bdi(s string) template.HTML {
 	return template.HTML("<bdi>" + template.HTMLEscapeString(s) + "</bdi>")
 }
 
-// at sets off a handle with its sign.
+// at is a handle with its sign.
 func at(handle string) template.HTML { return bdi("@" + handle) }

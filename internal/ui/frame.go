@@ -6,21 +6,19 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Frame is what every page has around its content. Each view embeds one.
+// Frame is what surrounds a page's content. Each view embeds one.
 type Frame struct {
 	Now     time.Time
 	Lang    string         // language tag wanted, as in Accept-Language; "" is English
 	Display exeunt.Display // light, dark or as the device says
 
-	// Account and Session say who is signed in; nil and zero when nobody is.
-	// Forms of a signed-in page carry Session, so that a tab left from another
-	// sign-in changes nothing.
+	// Account and Session say who is signed in; nil and zero if nobody is. The forms of a signed-in
+	// page have Session, so that a tab left from another sign-in changes nothing.
 	Account *AccountChip
 	Session exeunt.SessionID
 
-	// WarnIn and IdleIn are how long from Now, without any activity, until the
-	// idle warning is due and until the session ends. They matter only to
-	// browsers without script; zero leaves the banner out.
+	// WarnIn and IdleIn are the times from Now until the idle warning and until the idle
+	// timeout. Only browsers without script use them; zero omits the banner.
 	WarnIn, IdleIn time.Duration
 
 	Current   Nav    // the entry of the navigation this page belongs to
@@ -30,7 +28,7 @@ type Frame struct {
 
 // AccountChip is the account as the panel shows it.
 type AccountChip struct {
-	Slot   int // its place among the accounts of this browser; 0 is the only one
+	Slot   int // which of the browser's accounts; 0 is the only one
 	Name   string
 	Handle string // without "@"
 }
@@ -47,7 +45,7 @@ const (
 	NavSettings Nav = "settings"
 )
 
-// View is what Render draws. Only the views of this package are.
+// View is what Render takes: one of the views of this package.
 type View interface {
 	frame() *Frame
 	page() string // the template's file name without its ending
@@ -62,5 +60,5 @@ func (f *Frame) SignedIn() bool { return f.Account != nil }
 // stylesheet that works without script.
 func (f *Frame) IdleWarnSeconds() int { return int(f.WarnIn / time.Second) }
 
-// IdleEndSeconds rounds down: a page that blanks a moment early is harmless.
+// IdleEndSeconds rounds down: blanking a page a moment early is harmless.
 func (f *Frame) IdleEndSeconds() int { return int(f.IdleIn / time.Second) }

@@ -16,14 +16,14 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 		"why": w.why, "whyBriefly": w.whyBriefly,
 		"problem": w.problem, "problemIn": problemIn, "problemWhole": problemWhole,
 		"row": newRow, "field": newField, "choice": newChoice, "drawer": newDrawer,
-		"link": w.link, "emailNote": (*SettingsView).emailNote, "sharedPage": sharedPage, "errorKey": errorKey, "failure": w.failure,
-		"bdi": bdi, "at": at, "face": face,
+		"link": w.link, "emailNote": (*SettingsView).emailNote, "sharedPage": sharedPage, "errorKey": errorKey,
+		"failure": w.failure,
+		"bdi":     bdi, "at": at, "avatar": avatar,
 		"icon": assets.icon, "asset": assets.path,
 		"lang": func() string { return w.tag.String() },
 		"dir":  w.direction,
-		// key names one intended action, so that sending its form twice does
-		// it once. Each form has its own: the same key with other content is
-		// refused.
+		// key is a form's idempotency key, so that sending the form twice acts once.
+		// Each form has its own: the same key with other content is refused.
 		"key":  rand.Text,
 		"view": func(v View) string { return v.page() },
 	}
@@ -31,7 +31,8 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 
 // direction is how the language is written.
 func (w *words) direction() string {
-	if base, _ := w.tag.Base(); base.String() == "ar" || base.String() == "he" || base.String() == "fa" || base.String() == "ur" {
+	switch base, _ := w.tag.Base(); base.String() {
+	case "ar", "he", "fa", "ur":
 		return "rtl"
 	}
 	return "ltr"
@@ -43,10 +44,10 @@ type fieldPart struct {
 	Label, Note                     string // catalogue keys; Note may be ""
 	Err                             error
 	Optional                        bool
-	Fixed                           bool // shown, not to be changed
+	Fixed                           bool // shown, but read-only
 }
 
-// newField reads "name value" pairs, as templates cannot write a literal.
+// newField takes pairs of field name and value, because templates have no struct literals.
 func newField(pairs ...any) (*fieldPart, error) {
 	f := &fieldPart{Type: "text"}
 	return f, fill(f, pairs)
@@ -77,7 +78,7 @@ func newDrawer(v View, back string) drawerPart {
 	return drawerPart{v.frame(), back}
 }
 
-// link is a link whose text is the catalogue's, to stand inside a sentence.
+// link is a link inside a sentence, with its text from the catalogue.
 func (w *words) link(address, key string) (template.HTML, error) {
 	text, err := w.t(key)
 	if err != nil {
@@ -86,8 +87,8 @@ func (w *words) link(address, key string) (template.HTML, error) {
 	return template.HTML(`<a href="` + template.HTMLEscapeString(address) + `">` + string(text) + `</a>`), nil
 }
 
-// sharedPage is the sign-in form that asks the browser to save nothing. A
-// script changes the form in place; without one it takes another address.
+// sharedPage is the address of the sign-in form that asks the browser to save nothing.
+// With script the form changes in place instead.
 func sharedPage(back string) string {
 	q := url.Values{"shared": {"1"}}
 	if back != "" {
@@ -96,8 +97,8 @@ func sharedPage(back string) string {
 	return "/signin?" + q.Encode()
 }
 
-// errorKey is the catalogue's key for a part of an error page. A status
-// without words of its own takes those of its class.
+// errorKey is the catalogue's key for a part of an error page. A status without texts
+// of its own has those of its class.
 func errorKey(status int, part string) string {
 	switch status {
 	case 400, 401, 403, 404, 409, 429, 500, 503:

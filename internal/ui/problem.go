@@ -9,9 +9,8 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// problem says what went wrong, if the error is one for people: in the
-// catalogue's words for its code, or in its own English ones when the code is
-// newer than the catalogue. Of any other error it says nothing.
+// problem is an error's text for people: the catalogue's for its code, or the error's own English
+// text if the catalogue does not have the code. It is empty for errors that are not for people.
 func (w *words) problem(err error) (template.HTML, error) {
 	if err == nil {
 		return "", nil
@@ -39,8 +38,8 @@ func (w *words) problem(err error) (template.HTML, error) {
 	return template.HTML(template.HTMLEscapeString(wordsOf(err))), nil
 }
 
-// failure gives a part of an error page: in words for the very error where the
-// catalogue has some, otherwise in those for its status.
+// failure is a part of an error page: the catalogue's text for the error's code, or else
+// for the status.
 func (w *words) failure(v *ErrorView, part string) (template.HTML, error) {
 	if key := "error." + exeunt.CodeOf(v.Err) + "." + part; w.has(key) {
 		return w.t(key)
@@ -60,8 +59,7 @@ func wordsOf(err error) string {
 	return ""
 }
 
-// fieldErrors returns what is wrong with the fields of a form; several come
-// joined.
+// fieldErrors returns the errors about fields of a form, which may come joined.
 func fieldErrors(err error) (out []*exeunt.FieldError) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range several.Unwrap() {
@@ -94,7 +92,7 @@ func problemIn(err error, name string) error {
 }
 
 // problemWhole reports whether the error concerns no field among names, and so
-// stands above the form.
+// is shown above the form.
 func problemWhole(err error, names string) bool {
 	if err == nil {
 		return false

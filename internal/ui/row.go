@@ -14,7 +14,7 @@ type rowPart struct {
 	S       exeunt.Session
 	Clients Clients
 	This    bool
-	Home    bool // on the front page, which is come back to
+	Home    bool // on the front page, to which the form leads back
 }
 
 // lister is a view whose page lists sessions.
@@ -33,7 +33,7 @@ func newRow(v lister, s exeunt.Session) rowPart {
 	return rowPart{View: v.frame(), S: s, Clients: v.clients(), This: s.ID == v.frame().Session, Home: home}
 }
 
-// State is the row's state as styles and scripts know it.
+// State is the row's state for styles and scripts.
 func (r rowPart) State() string {
 	if r.S.End != nil {
 		return "ended"
@@ -41,7 +41,7 @@ func (r rowPart) State() string {
 	return "active"
 }
 
-// Icon is the symbol for what the session lives on.
+// Icon is the symbol of the session's device.
 func (r rowPart) Icon() string {
 	label := strings.ToLower(r.S.Label)
 	handheld := false
@@ -59,11 +59,11 @@ func (r rowPart) Icon() string {
 	return "browser"
 }
 
-// Old reports whether the sign-in is long enough ago to be named by its date.
+// Old reports whether the sign-in is shown by its date rather than by its age.
 func (r rowPart) Old() bool { return r.View.Now.Sub(r.S.Started) >= 7*day }
 
-// Apps are the names of the apps signed in through the session: those still
-// so while it lives, and after its end those that ended with it.
+// Apps are the names of the apps signed in through the session, or, if it has ended, of
+// the apps that ended with it.
 func (r rowPart) Apps() []string { return appsOf(r.S, r.Clients) }
 
 func appsOf(s exeunt.Session, clients Clients) []string {
@@ -81,10 +81,10 @@ func appsOf(s exeunt.Session, clients Clients) []string {
 	return names
 }
 
-// Browsers are the others and the just ended ones that are browsers.
+// Browsers are the other and just ended sessions of browsers.
 func (v *SessionsView) Browsers() []exeunt.Session { return v.group(true) }
 
-// Apps are the others and the just ended ones that are apps.
+// Apps are the other and just ended sessions of apps.
 func (v *SessionsView) Apps() []exeunt.Session { return v.group(false) }
 
 func (v *SessionsView) group(browser bool) []exeunt.Session {
@@ -97,16 +97,16 @@ func (v *SessionsView) group(browser bool) []exeunt.Session {
 	return byActivity(out)
 }
 
-// LiveCount counts this browser too.
+// LiveCount includes this browser's session.
 func (v *SessionsView) LiveCount() int { return len(v.Others) + 1 }
 
-// LiveCount counts this browser too.
+// LiveCount includes this browser's session.
 func (v *HomeView) LiveCount() int { return len(v.Others) + 1 }
 
 // homeRows is how many other sessions the front page shows.
 const homeRows = 3
 
-// Newest are the other sessions used last, those just ended from here among them.
+// Newest are the most recently used other sessions, with those just ended from here.
 func (v *HomeView) Newest() []exeunt.Session {
 	live := byActivity(v.Others)
 	return byActivity(slices.Concat(live[:min(len(live), homeRows)], v.Just))
@@ -115,7 +115,7 @@ func (v *HomeView) Newest() []exeunt.Session {
 // All reports whether the page shows every other session.
 func (v *HomeView) All() bool { return len(v.Others) <= homeRows }
 
-// Newest first: the one with the latest end is what people come to read.
+// Newest are the ended sessions, the latest end first.
 func (v *EndedSessionsView) Newest() []exeunt.Session {
 	out := slices.Clone(v.Ended)
 	slices.SortStableFunc(out, func(a, b exeunt.Session) int {
@@ -130,14 +130,13 @@ func (v *EndedSessionsView) Newest() []exeunt.Session {
 // Apps are the apps that this browser's sign-out ends.
 func (v *SignOutView) Apps() []string { return appsOf(v.This, v.Clients) }
 
-// Stay is the other session used last, named when saying what stays.
+// Stay is the most recently used other session, which the page names as staying.
 func (v *SignOutView) Stay() exeunt.Session { return byActivity(v.Others)[0] }
 
-// StayMore is how many more stay.
+// StayMore is how many more sessions stay.
 func (v *SignOutView) StayMore() int { return len(v.Others) - 1 }
 
-// byActivity has the latest used first, and an order that stays the same when
-// two were used at once.
+// byActivity sorts the most recently used first, and breaks ties the same way each time.
 func byActivity(sessions []exeunt.Session) []exeunt.Session {
 	out := slices.Clone(sessions)
 	slices.SortFunc(out, func(a, b exeunt.Session) int {

@@ -37,7 +37,8 @@ func session(n byte, kind exeunt.SessionKind, label string, started, seen time.D
 	return s
 }
 
-func ended(s exeunt.Session, before time.Duration, reason exeunt.Reason, by exeunt.ActorKind, from byte, label string) exeunt.Session {
+func ended(s exeunt.Session, before time.Duration, reason exeunt.Reason, by exeunt.ActorKind, from byte,
+	label string) exeunt.Session {
 	s.End = &exeunt.Ended{At: testNow.Add(-before), Reason: reason, By: by, ByLabel: label}
 	if label != "" {
 		s.End.BySession = idFor(from)
@@ -53,7 +54,8 @@ var testClients = Clients{
 func in(current Nav) Frame {
 	return Frame{
 		Now: testNow, Account: &AccountChip{Name: "Ada Quill", Handle: "ada"}, Session: idFor(0),
-		WarnIn: 13 * time.Minute, IdleIn: 15 * time.Minute, Current: current, Path: "/here?x=1&y=2", RequestID: "req-7f3k92",
+		WarnIn: 13 * time.Minute, IdleIn: 15 * time.Minute, Current: current, Path: "/here?x=1&y=2",
+		RequestID: "req-7f3k92",
 	}
 }
 
@@ -75,13 +77,15 @@ func others() []exeunt.Session {
 func just() []exeunt.Session {
 	return []exeunt.Session{ended(session(5, exeunt.KindShared, "Library PC", 2*time.Hour, time.Hour), 20*time.Second,
 		exeunt.ReasonSignedOut, exeunt.ActorPerson, 0, "Firefox on Linux"),
-		ended(session(6, exeunt.KindApp, "Old tablet", 2*time.Hour, time.Hour), 30*time.Second, exeunt.ReasonAdministrator, exeunt.ActorOperator, 0, "")}
+		ended(session(6, exeunt.KindApp, "Old tablet", 2*time.Hour, time.Hour), 30*time.Second,
+			exeunt.ReasonAdministrator, exeunt.ActorOperator, 0, "")}
 }
 
 func endedSessions() []exeunt.Session {
 	day := 24 * time.Hour
 	s := func(n byte) exeunt.Session {
-		return session(n, exeunt.KindKept, []string{"Chrome on Windows", "Safari on iPhone", "Edge on Windows"}[n%3], 90*day, 50*day)
+		return session(n, exeunt.KindKept, []string{"Chrome on Windows", "Safari on iPhone", "Edge on Windows"}[n%3],
+			90*day, 50*day)
 	}
 	person, system, operator := exeunt.ActorPerson, exeunt.ActorSystem, exeunt.ActorOperator
 	library := session(12, exeunt.KindShared, "Firefox on Windows", 12*day, 12*day)
@@ -111,10 +115,13 @@ func states() map[string]View {
 	chirp := testClients["chirp"]
 	dark := in(NavSettings)
 	dark.Display = exeunt.DisplayDark
-	short := exeunt.Policy{Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute}, Shared: exeunt.Limits{Idle: 25 * time.Hour, Absolute: 26 * time.Hour}}
+	short := exeunt.Policy{Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute},
+		Shared: exeunt.Limits{Idle: 25 * time.Hour, Absolute: 26 * time.Hour}}
 	problems := []error{
-		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut, exeunt.ErrWrongCredentials,
-		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken, exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
+		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut,
+		exeunt.ErrWrongCredentials,
+		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
+		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
 		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
 		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
 		&exeunt.ThrottledError{RetryAfter: time.Second, Endings: true},
@@ -125,68 +132,103 @@ func states() map[string]View {
 	}
 
 	all := map[string]View{
-		"home":                 &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
-		"home-one":             &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},
-		"home-alone-shared":    &HomeView{Frame: in(NavHome), This: shared, Clients: testClients},
-		"sessions":             &SessionsView{Frame: in(NavSessions), This: this(), Others: others(), Just: just(), EndedCount: 12, Clients: testClients},
-		"reset":                &ResetView{Frame: out(), Handle: "ada"},
-		"reset-weak":           &ResetView{Frame: out(), Handle: "ada", Err: &exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest}},
-		"sign-in-after-reset":  &SignInView{Frame: out(), Policy: policy, Reset: true},
-		"home-many":            &HomeView{Frame: in(NavHome), This: this(), Others: append(others(), session(7, exeunt.KindKept, "Safari on macOS", day, day)), Just: just(), Clients: testClients},
-		"home-just-alone":      &HomeView{Frame: in(NavHome), This: this(), Just: just(), Clients: testClients},
-		"sessions-done":        &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{Ended: 3}, EndedCount: 3, Clients: testClients},
-		"sessions-done-one":    &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{Ended: 1}, EndedCount: 3, Clients: testClients},
-		"sessions-done-none":   &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{}, Clients: testClients},
-		"sessions-one":         &SessionsView{Frame: in(NavSessions), This: shared, Others: others()[1:2], EndedCount: 1, Clients: testClients},
-		"sessions-alone":       &SessionsView{Frame: in(NavSessions), This: fresh, Clients: testClients},
-		"sessions-ended":       &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions(), LiveCount: 5, KeptFor: 90 * day, Clients: testClients},
-		"sessions-ended-none":  &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1},
-		"sign-in":              &SignInView{Frame: out(), Policy: policy},
-		"sign-in-app":          &SignInView{Frame: out(), Policy: short, Client: &chirp, Return: "/authorize?client=chirp&x=1", SignUpOpen: true},
-		"sign-in-shared":       &SignInView{Frame: out(), Policy: policy, Identifier: "ada", Shared: true},
-		"sign-in-over":         &SignInView{Frame: in(""), Policy: policy},
-		"sign-up":              &SignUpView{Frame: out(), Policy: policy, Return: "/sessions"},
-		"sign-up-taken":        &SignUpView{Frame: out(), Policy: policy, Handle: "ada", Name: `Ada "Q" <b>`, Email: "ada@example.com", Shared: true, Err: &exeunt.FieldError{Field: "handle", Code: "taken", Err: exeunt.ErrHandleTaken}},
-		"sign-up-new-code":     &SignUpView{Frame: out(), Policy: policy, Err: &exeunt.FieldError{Field: "password", Code: "newer_than_us", Err: &exeunt.Error{Code: "newer_than_us", Message: "This <is> new."}}},
-		"setup":                &SignUpView{Frame: out(), Policy: policy, Setup: true},
-		"sign-out":             &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: this(), Others: others(), Clients: testClients},
-		"sign-out-two":         &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh, Others: others()[:2], Clients: testClients},
-		"sign-out-one":         &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh, Others: others()[:1], Clients: testClients, Client: &chirp, Cancel: "http://chirp.example/"},
-		"sign-out-last":        &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh, Clients: testClients},
-		"sign-out-others":      &SignOutView{Frame: in(""), Scope: exeunt.ScopeOthers, This: this(), Others: others(), Clients: testClients},
-		"sign-out-others-one":  &SignOutView{Frame: in(""), Scope: exeunt.ScopeOthers, This: this(), Others: others()[:1], Clients: testClients},
-		"sign-out-account":     &SignOutView{Frame: in(""), Scope: exeunt.ScopeAccount, This: this(), Others: others(), Clients: testClients},
-		"signed-out":           &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Apps: 2}},
-		"signed-out-app":       &SignedOutView{Frame: out(), Client: &chirp, Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Apps: 1}},
-		"signed-out-shared":    &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Shared: true}},
-		"signed-out-all":       &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 5}},
-		"signed-out-all-alone": &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 1}},
-		"signed-out-nobody":    &SignedOutView{Frame: out()},
-		"ended-damaged":        &EndedView{Frame: out(), Damaged: true},
-		"ended-nobody":         &EndedView{Frame: out(), Nobody: true, Return: "/sessions"},
+		"home":              &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
+		"home-one":          &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},
+		"home-alone-shared": &HomeView{Frame: in(NavHome), This: shared, Clients: testClients},
+		"sessions": &SessionsView{Frame: in(NavSessions), This: this(), Others: others(), Just: just(),
+			EndedCount: 12, Clients: testClients},
+		"reset": &ResetView{Frame: out(), Handle: "ada"},
+		"reset-weak": &ResetView{Frame: out(), Handle: "ada",
+			Err: &exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest}},
+		"sign-in-after-reset": &SignInView{Frame: out(), Policy: policy, Reset: true},
+		"home-many": &HomeView{Frame: in(NavHome), This: this(),
+			Others: append(others(), session(7, exeunt.KindKept, "Safari on macOS", day,
+				day)), Just: just(), Clients: testClients},
+		"home-just-alone": &HomeView{Frame: in(NavHome), This: this(), Just: just(), Clients: testClients},
+		"sessions-done": &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{Ended: 3},
+			EndedCount: 3, Clients: testClients},
+		"sessions-done-one": &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{Ended: 1},
+			EndedCount: 3, Clients: testClients},
+		"sessions-done-none": &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{},
+			Clients: testClients},
+		"sessions-one": &SessionsView{Frame: in(NavSessions), This: shared, Others: others()[1:2],
+			EndedCount: 1, Clients: testClients},
+		"sessions-alone": &SessionsView{Frame: in(NavSessions), This: fresh, Clients: testClients},
+		"sessions-ended": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions(), LiveCount: 5,
+			KeptFor: 90 * day, Clients: testClients},
+		"sessions-ended-none": &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1},
+		"sign-in":             &SignInView{Frame: out(), Policy: policy},
+		"sign-in-app": &SignInView{Frame: out(), Policy: short, Client: &chirp,
+			Return: "/authorize?client=chirp&x=1", SignUpOpen: true},
+		"sign-in-shared": &SignInView{Frame: out(), Policy: policy, Identifier: "ada", Shared: true},
+		"sign-in-over":   &SignInView{Frame: in(""), Policy: policy},
+		"sign-up":        &SignUpView{Frame: out(), Policy: policy, Return: "/sessions"},
+		"sign-up-taken": &SignUpView{Frame: out(), Policy: policy, Handle: "ada", Name: `Ada "Q" <b>`,
+			Email: "ada@example.com", Shared: true, Err: &exeunt.FieldError{Field: "handle", Code: "taken",
+				Err: exeunt.ErrHandleTaken}},
+		"sign-up-new-code": &SignUpView{Frame: out(), Policy: policy,
+			Err: &exeunt.FieldError{Field: "password", Code: "newer_than_us",
+				Err: &exeunt.Error{Code: "newer_than_us", Message: "This <is> new."}}},
+		"setup": &SignUpView{Frame: out(), Policy: policy, Setup: true},
+		"sign-out": &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: this(), Others: others(),
+			Clients: testClients},
+		"sign-out-two": &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh,
+			Others: others()[:2], Clients: testClients},
+		"sign-out-one": &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh,
+			Others: others()[:1], Clients: testClients, Client: &chirp, Cancel: "http://chirp.example/"},
+		"sign-out-last": &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh,
+			Clients: testClients},
+		"sign-out-others": &SignOutView{Frame: in(""), Scope: exeunt.ScopeOthers, This: this(), Others: others(),
+			Clients: testClients},
+		"sign-out-others-one": &SignOutView{Frame: in(""), Scope: exeunt.ScopeOthers, This: this(),
+			Others: others()[:1], Clients: testClients},
+		"sign-out-account": &SignOutView{Frame: in(""), Scope: exeunt.ScopeAccount, This: this(), Others: others(),
+			Clients: testClients},
+		"signed-out": &SignedOutView{Frame: out(),
+			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Apps: 2}},
+		"signed-out-app": &SignedOutView{Frame: out(), Client: &chirp,
+			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Apps: 1}},
+		"signed-out-shared": &SignedOutView{Frame: out(),
+			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Shared: true}},
+		"signed-out-all": &SignedOutView{Frame: out(),
+			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 5}},
+		"signed-out-all-alone": &SignedOutView{Frame: out(),
+			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 1}},
+		"signed-out-nobody": &SignedOutView{Frame: out()},
+		"ended-damaged":     &EndedView{Frame: out(), Damaged: true},
+		"ended-nobody":      &EndedView{Frame: out(), Nobody: true, Return: "/sessions"},
 		"sign-up-all-wrong": &SignUpView{Frame: out(), Policy: policy, Err: errors.Join(
-			&exeunt.FieldError{Field: "handle", Code: "shape", Err: exeunt.ErrBadRequest}, &exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest})},
-		"ended-unknown":      &EndedView{Frame: out(), Return: "/sessions"},
-		"menu":               &MenuView{Frame: in(NavSessions), Return: "/sessions"},
-		"menu-plain":         &MenuView{Frame: in(NavSettings)},
-		"settings":           &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy, This: this()},
-		"settings-saved":     &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
-		"settings-needed":    &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "new@example.com", Policy: policy, This: this(), Err: &exeunt.FieldError{Field: "current", Code: "needed", Err: exeunt.ErrWrongCredentials}},
-		"settings-wrong":     &SettingsView{Frame: in(NavSettings), Err: exeunt.ErrNotConfirmed, Policy: policy, This: this()},
-		"security":           &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-400 * day), Others: 4},
-		"security-alone":     &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-4 * time.Minute)},
-		"security-wrong":     &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-25 * time.Hour), Others: 1, Err: &exeunt.FieldError{Field: "current", Code: "wrong", Err: exeunt.ErrWrongCredentials}},
-		"security-changed":   &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{Ended: 3}},
+			&exeunt.FieldError{Field: "handle", Code: "shape", Err: exeunt.ErrBadRequest},
+			&exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest})},
+		"ended-unknown": &EndedView{Frame: out(), Return: "/sessions"},
+		"menu":          &MenuView{Frame: in(NavSessions), Return: "/sessions"},
+		"menu-plain":    &MenuView{Frame: in(NavSettings)},
+		"settings": &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy,
+			This: this()},
+		"settings-saved": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com",
+			EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
+		"settings-needed": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "new@example.com",
+			Policy: policy, This: this(), Err: &exeunt.FieldError{Field: "current", Code: "needed",
+				Err: exeunt.ErrWrongCredentials}},
+		"settings-wrong": &SettingsView{Frame: in(NavSettings), Err: exeunt.ErrNotConfirmed, Policy: policy,
+			This: this()},
+		"security":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-400 * day), Others: 4},
+		"security-alone": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-4 * time.Minute)},
+		"security-wrong": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-25 * time.Hour),
+			Others: 1, Err: &exeunt.FieldError{Field: "current", Code: "wrong", Err: exeunt.ErrWrongCredentials}},
+		"security-changed": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow,
+			Changed: &PasswordChanged{Ended: 3}},
 		"security-changed-0": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{}},
 		"help":               &HelpView{Frame: in(NavHelp), Policy: policy},
 		"help-shared":        &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
 		"help-signed-out":    &HelpView{Frame: out(), Policy: policy},
-		"authorize":          &AuthorizeView{Frame: in(""), Client: chirp, Hidden: []Hidden{{"client", "chirp"}, {"state", `"><b>`}}},
-		"authorize-shared":   &AuthorizeView{Frame: in(""), Client: chirp, Shared: true},
-		"error":              &ErrorView{Frame: in(""), Status: 503, Err: exeunt.ErrNotConfirmed, Retry: "/sessions"},
-		"error-foreign":      &ErrorView{Frame: out(), Status: 500, Err: errors.New("dial tcp 10.0.0.1: secret")},
-		"other-account":      &OtherAccountView{Frame: in("")},
-		"other-nobody":       &OtherAccountView{Frame: out()},
+		"authorize": &AuthorizeView{Frame: in(""), Client: chirp,
+			Hidden: []Hidden{{"client", "chirp"}, {"state", `"><b>`}}},
+		"authorize-shared": &AuthorizeView{Frame: in(""), Client: chirp, Shared: true},
+		"error":            &ErrorView{Frame: in(""), Status: 503, Err: exeunt.ErrNotConfirmed, Retry: "/sessions"},
+		"error-foreign":    &ErrorView{Frame: out(), Status: 500, Err: errors.New("dial tcp 10.0.0.1: secret")},
+		"other-account":    &OtherAccountView{Frame: in("")},
+		"other-nobody":     &OtherAccountView{Frame: out()},
 	}
 	for _, status := range []int{400, 401, 403, 404, 405, 409, 418, 422, 429, 500, 502, 503} {
 		all[fmt.Sprintf("error-%d", status)] = &ErrorView{Frame: out(), Status: status}
@@ -202,7 +244,8 @@ func states() map[string]View {
 		for _, code := range strings.Fields(codes) {
 			err := &exeunt.FieldError{Field: field, Code: code, Err: &exeunt.Error{Code: code, Message: "in English"}}
 			all["problem-"+field+"-"+code] = &SignUpView{Frame: out(), Policy: policy, Err: err}
-			all["problem-security-"+field+"-"+code] = &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Err: err}
+			all["problem-security-"+field+"-"+code] = &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow,
+				Err: err}
 		}
 	}
 	for month := time.January; month <= time.December; month++ {

@@ -8,7 +8,7 @@ import (
 
 const day = 24 * time.Hour
 
-// ago tells a past moment from now: "2 minutes ago", "on 9 November".
+// ago names a past time relative to now: "2 minutes ago", "on 9 November".
 func (w *words) ago(now, at time.Time) (template.HTML, error) {
 	return w.element(at, func() (template.HTML, error) { return w.distance(now, at) })
 }
@@ -31,7 +31,7 @@ func (w *words) distance(now, at time.Time) (template.HTML, error) {
 	return w.t("ago.date", "Date", date)
 }
 
-// by tells a moment to come: "in 4 hours", "on 9 December".
+// by names a future time: "in 4 hours", "on 9 December".
 func (w *words) by(now, at time.Time) (template.HTML, error) {
 	return w.element(at, func() (template.HTML, error) {
 		if left := at.Sub(now); left < day {
@@ -49,7 +49,7 @@ func (w *words) by(now, at time.Time) (template.HTML, error) {
 	})
 }
 
-// coarse drops what nobody reads: minutes from hours, seconds from minutes.
+// coarse rounds down to a readable precision: no minutes with hours, no seconds with minutes.
 func coarse(d time.Duration) time.Duration {
 	switch {
 	case d >= 2*time.Hour:
@@ -60,7 +60,7 @@ func coarse(d time.Duration) time.Duration {
 	return d.Truncate(time.Second)
 }
 
-// atLeast is coarse for a wait: whoever waits that long has waited long enough.
+// atLeast rounds a wait up to a readable precision, so that waiting that long is enough.
 func atLeast(d time.Duration) time.Duration {
 	unit := time.Second
 	switch {
@@ -77,14 +77,14 @@ func (w *words) on(now, at time.Time) (template.HTML, error) {
 	return w.element(at, func() (template.HTML, error) { return w.date(now, at) })
 }
 
-// exact gives the moment to the second, in UTC; a script puts it into the
-// reader's own zone.
+// exact gives the time to the second, in UTC; a script converts it to the reader's zone.
 func (w *words) exact(at time.Time) (template.HTML, error) {
 	text, err := w.moment(at)
 	if err != nil {
 		return "", err
 	}
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" data-exact>%s</time>`, at.UTC().Format(time.RFC3339), text)), nil
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" data-exact>%s</time>`,
+		at.UTC().Format(time.RFC3339), text)), nil
 }
 
 func (w *words) date(now, at time.Time) (template.HTML, error) {

@@ -63,7 +63,7 @@ func New() (*UI, error) {
 }
 
 // parsePages gives each page its own set: the shared parts and its own file,
-// which defines "main" and, if it likes, other blocks of the layout.
+// which defines "main" and may define other blocks of the layout.
 func parsePages(files fs.FS, w *words, assets *assetSet) (map[string]*template.Template, error) {
 	shared, err := template.New("layout").Funcs(functions(w, assets)).Option("missingkey=error").
 		ParseFS(files, "templates/layout.html", "templates/part_*.html")
@@ -92,14 +92,13 @@ func parsePages(files fs.FS, w *words, assets *assetSet) (map[string]*template.T
 	return pages, nil
 }
 
-// Render writes the whole page or nothing of it: a template that fails leaves
-// w untouched, so that its caller can still answer with an error page. The
-// error is either that failure or w's.
+// Render writes the whole page or nothing: if a template fails, w is untouched and the
+// caller can still answer with an error page. Otherwise the error is w's.
 func (u *UI) Render(w io.Writer, view View) error {
 	lang := u.language(view.frame().Lang)
 	page, ok := lang.pages[view.page()]
 	if !ok {
-		return fmt.Errorf("there is no template for page %q", view.page())
+		return fmt.Errorf("no template for page %q", view.page())
 	}
 	var out bytes.Buffer
 	if err := page.ExecuteTemplate(&out, "layout.html", view); err != nil {
@@ -109,7 +108,7 @@ func (u *UI) Render(w io.Writer, view View) error {
 	return err
 }
 
-// language finds the catalogue for what a browser asks for; English if none fits.
+// language picks the catalogue for an Accept-Language header, by default English.
 func (u *UI) language(accept string) *languagePages {
 	wanted, _, err := language.ParseAcceptLanguage(accept)
 	if err != nil || len(wanted) == 0 {

@@ -69,7 +69,8 @@ func TestEveryStateOfEveryPage(t *testing.T) {
 			t.Errorf("catalogue key %q is used by no page", key)
 		}
 		raw, _ := json.Marshal(text)
-		if strings.ContainsAny(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(raw)), "<>&") {
+		if strings.ContainsAny(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(raw)),
+			"<>&") {
 			t.Errorf("catalogue key %q has markup: sentences are plain text", key)
 		}
 	}
@@ -134,7 +135,8 @@ func TestSpriteHoldsJustWhatIsUsed(t *testing.T) {
 // Whoever holds a dead credential may be a thief: the reason and the time only.
 func TestDeadCredentialNamesNothing(t *testing.T) {
 	u := newUI(t)
-	for _, reason := range []exeunt.Reason{exeunt.ReasonSignedOut, exeunt.ReasonPasswordChange, exeunt.ReasonIncomplete} {
+	for _, reason := range []exeunt.Reason{exeunt.ReasonSignedOut, exeunt.ReasonPasswordChange,
+		exeunt.ReasonIncomplete} {
 		page := rendered(t, u, &EndedView{Frame: out(), Ended: &exeunt.Ended{
 			At: testNow, Reason: reason, By: exeunt.ActorPerson, BySession: idFor(3), ByLabel: "Firefox on Linux",
 		}})

@@ -6,11 +6,10 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// Clients gives the apps by which sessions are named. An app session whose
-// client is missing here is shown by its ID.
+// Clients are the apps by ID. An app session whose client is missing is shown by its ID.
 type Clients map[exeunt.ClientID]exeunt.Client
 
-// HomeView is "/": this browser, and the other places.
+// HomeView is "/": this browser's session, and the other ones.
 //
 // Its forms: POST /sessions/{id}/end with session, key, from=home.
 type HomeView struct {
@@ -28,11 +27,11 @@ type SessionsView struct {
 	Frame
 	This   exeunt.Session
 	Others []exeunt.Session // live, in any order
-	// Just is what the reader has just ended from this page: it stays in its
-	// place, with who ended it, instead of vanishing under their eyes.
+	// Just are the sessions that the reader has just ended on this page. They stay in the
+	// list until it is reloaded, with the reason.
 	Just       []exeunt.Session
-	Done       *SessionsEnded // they have just ended many
-	EndedCount int            // of the other tab
+	Done       *SessionsEnded // the reader has just ended many
+	EndedCount int            // for the other tab
 	Clients    Clients
 }
 
@@ -43,20 +42,19 @@ type SessionsEnded struct{ Ended int }
 type EndedSessionsView struct {
 	Frame
 	Ended     []exeunt.Session // newest end first; each has End
-	LiveCount int              // of the other tab, this browser included
-	KeptFor   time.Duration    // how long ended ones stay listed
+	LiveCount int              // for the other tab, with this browser's session
+	KeptFor   time.Duration    // how long ended sessions stay listed
 	Clients   Clients
 }
 
 // SignInView is "/signin".
 //
-// Its form: identifier, password, kind (kept or shared), return. When somebody
-// is signed in here already, the page says that signing in ends that, and the
-// form carries session as well.
+// Its form: identifier, password, kind (kept or shared), return. If somebody is signed in already,
+// the page says that signing in ends that session, and the form has session too.
 type SignInView struct {
 	Frame
 	Identifier string
-	Shared     bool // the choice, also by ?shared=1: then the browser is asked to save nothing
+	Shared     bool // chosen, or by ?shared=1; the form then asks the browser to save nothing
 	Return     string
 	Err        error          // of the last attempt; shown by its code
 	Client     *exeunt.Client // the app that sent the person here, if one did
@@ -65,16 +63,15 @@ type SignInView struct {
 	Reset      bool // a new password has just been set by a one-time link
 }
 
-// SignUpView is "/signup" and, for the first account or an invitation, the
-// page of a one-time link. The form posts to its own address, so that the
-// link's secret never stands in the page.
+// SignUpView is "/signup" and, for the first account or an invitation, the page of a one-time link.
+// The form posts to its own address, so that the page never contains the link's secret.
 //
 // Its form: handle, email, name, password, kind (kept or shared), return.
 type SignUpView struct {
 	Frame
 	Setup               bool // a one-time link
 	Handle, Email, Name string
-	Fixed               map[string]bool // fields by name that the link decides
+	Fixed               map[string]bool // names of the fields that the link decides
 	Shared              bool
 	Return              string
 	Err                 error
@@ -82,7 +79,7 @@ type SignUpView struct {
 }
 
 // ResetView is the page of a one-time link that sets a new password. The form
-// posts to its own address, so that the link's secret never stands in the page.
+// posts to its own address, so that the page never contains the link's secret.
 //
 // Its form: password.
 type ResetView struct {
@@ -91,8 +88,7 @@ type ResetView struct {
 	Err    error
 }
 
-// SignOutView is "/signout": what will end, before it does. The script shows
-// the same in a dialog.
+// SignOutView is "/signout": what will end, before it ends. The script shows the same in a dialog.
 //
 // Its form: POST /signout (POST /sessions/end for ScopeOthers) with session,
 // key, scope, and client when an app sent the person here.
@@ -109,31 +105,28 @@ type SignOutView struct {
 // SignedOutView is "/signed-out". Nobody is signed in, and it names nobody.
 type SignedOutView struct {
 	Frame
-	Done   *SignOutDone   // nil when nothing tells what was done: then it says only that nobody is signed in
+	Done   *SignOutDone   // nil if there is no notice of a sign-out: then the page says only that nobody is signed in
 	Client *exeunt.Client // the app that asked for it, for the way back
 }
 
 // SignOutDone is a sign-out that has been durably recorded.
 type SignOutDone struct {
-	At    time.Time
-	Scope exeunt.Scope // session or account
-	Ended int          // how many sessions, this one included
-	Apps  int          // how many app sessions ended with this browser's
-	// Shared: it was a shared computer, where closing the window matters.
-	Shared bool
+	At     time.Time
+	Scope  exeunt.Scope // session or account
+	Ended  int          // how many sessions, this one included
+	Apps   int          // how many app sessions ended with this browser's
+	Shared bool         // on a shared computer, where closing the window matters
 }
 
-// EndedView is "/ended": why a credential is no good any more. Whoever holds
-// it may be a thief or the next user of the computer, so it is shown a reason
-// and a time and nothing else; BySession and ByLabel are never read.
+// EndedView is "/ended": why a credential is no longer valid. Whoever holds it may be a
+// thief or the next user of the computer, so the page shows only a reason and a time, and
+// never BySession and ByLabel.
 type EndedView struct {
 	Frame
-	Ended *exeunt.Ended // nil when the credential was no sign-in we know
-	// Damaged: the cookies were no credential at all (cut, changed, foreign).
-	Damaged bool
-	// Nobody: the browser held nothing at all, so nothing is claimed to have ended.
-	Nobody bool
-	Return string
+	Ended   *exeunt.Ended // nil if there is no record of the credential
+	Damaged bool          // the cookies were malformed (cut, changed, foreign)
+	Nobody  bool          // the browser had no credential, so the page claims no ending
+	Return  string
 }
 
 // MenuView is "/menu": the drawer as a page, for a phone without script.
@@ -144,9 +137,8 @@ type MenuView struct {
 
 // SettingsView is "/settings".
 //
-// Its forms: POST /settings/profile with session, name, email and, when the
-// address becomes another, current; POST /settings/display with session, display
-// (system, light or dark).
+// Its forms: POST /settings/profile with session, name, email and, if the address changes, current;
+// POST /settings/display with session, display (system, light or dark).
 type SettingsView struct {
 	Frame
 	Name, Email    string
@@ -195,7 +187,7 @@ type HelpView struct {
 type AuthorizeView struct {
 	Frame
 	Client exeunt.Client
-	Hidden []Hidden // the app's request, carried along
+	Hidden []Hidden // the app's request
 	Shared bool
 }
 
@@ -205,14 +197,13 @@ type Hidden struct{ Name, Value string }
 // ErrorView is any page that says something went wrong.
 type ErrorView struct {
 	Frame
-	Status int   // HTTP status
-	Err    error // shown by its code if it is one for people; anything else only by Status
-	// Retry is where trying again leads (a GET); "" offers none.
-	Retry string
+	Status int    // HTTP status
+	Err    error  // shown by its code if it is for people, otherwise only by Status
+	Retry  string // where "Try again" leads (a GET); "" omits it
 }
 
-// OtherAccountView is the 409 of a form that was rendered for another sign-in
-// than the one active now. Account in the frame is the active one.
+// OtherAccountView is the 409 of a form that was rendered for another session than the
+// active one. Account in the frame is the active one.
 type OtherAccountView struct{ Frame }
 
 func (*HomeView) page() string          { return "home" }

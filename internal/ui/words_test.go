@@ -42,7 +42,8 @@ func TestRelativeTimes(t *testing.T) {
 		}
 	}
 	got, err := w.ago(testNow, testNow.Add(-2*time.Minute).In(time.FixedZone("far", 9*3600)))
-	if want := `<time datetime="2026-11-22T14:30:07Z" title="22 November 2026, 14:30:07 UTC">`; err != nil || !strings.HasPrefix(string(got), want) {
+	if want := `<time datetime="2026-11-22T14:30:07Z" title="22 November 2026, 14:30:07 UTC">`; err != nil ||
+		!strings.HasPrefix(string(got), want) {
 		t.Errorf("got %s (%v), want it to begin %s", got, err, want)
 	}
 }
@@ -50,8 +51,10 @@ func TestRelativeTimes(t *testing.T) {
 func TestDurations(t *testing.T) {
 	w := english(t)
 	for d, want := range map[time.Duration]string{
-		0: "0 seconds", time.Second: "1 second", 90 * time.Second: "1 minute 30 seconds", 15 * time.Minute: "15 minutes",
-		90 * time.Minute: "1 hour 30 minutes", 30 * day: "30 days", 25 * time.Hour: "1 day 1 hour", time.Hour + time.Second: "1 hour",
+		0: "0 seconds", time.Second: "1 second", 90 * time.Second: "1 minute 30 seconds",
+		15 * time.Minute: "15 minutes",
+		90 * time.Minute: "1 hour 30 minutes", 30 * day: "30 days", 25 * time.Hour: "1 day 1 hour",
+		time.Hour + time.Second: "1 hour",
 	} {
 		if got, err := w.duration(d); err != nil || string(got) != want {
 			t.Errorf("%v reads %q (%v), want %q", d, got, err, want)
@@ -62,9 +65,12 @@ func TestDurations(t *testing.T) {
 func TestWhySessionsEnded(t *testing.T) {
 	w := english(t)
 	want := []string{
-		"You signed out from <bdi>Firefox on Linux</bdi>", "You signed out there", "Ended after 30 minutes without activity",
-		"Ended after 180 days, the longest a session can last", "Ended because somebody signed in again in the same browser",
-		"Ended because this browser’s sign-in cookies were incomplete", "Ended because the password changed", "Ended by an administrator",
+		"You signed out from <bdi>Firefox on Linux</bdi>", "You signed out there",
+		"Ended after 30 minutes without activity",
+		"Ended after 180 days, the longest a session can last",
+		"Ended because somebody signed in again in the same browser",
+		"Ended because this browser’s sign-in cookies were incomplete", "Ended because the password changed",
+		"Ended by an administrator",
 		"Ended because the account was disabled", "You signed out", "Ended", "Ended by an administrator",
 	}
 	for i, s := range endedSessions() {
@@ -85,7 +91,8 @@ func TestNamesAreEscaped(t *testing.T) {
 	f.Path = `/"><script>`
 	gone := ended(s, 0, exeunt.ReasonSignedOut, exeunt.ActorPerson, 9, evil)
 	gone.ID = idFor(9)
-	page := rendered(t, u, &SessionsView{Frame: f, This: s, Others: []exeunt.Session{session(3, exeunt.KindApp, evil, 0, 0)}, Just: []exeunt.Session{gone},
+	page := rendered(t, u, &SessionsView{Frame: f, This: s,
+		Others: []exeunt.Session{session(3, exeunt.KindApp, evil, 0, 0)}, Just: []exeunt.Session{gone},
 		Clients: Clients{"chirp": {ID: "chirp", Name: evil}}})
 	if strings.Contains(page, "<img") || strings.Contains(page, "<script>") {
 		t.Error("markup in a name reached the page")
@@ -99,7 +106,7 @@ func TestMissingWordsAreAnError(t *testing.T) {
 		t.Error("a missing key was no error")
 	}
 	if _, err := w.t("why.idle"); err == nil {
-		t.Error("an unfilled hole was no error")
+		t.Error("a missing value was no error")
 	}
 }
 
@@ -120,14 +127,16 @@ func TestAssetsAreKeptForGood(t *testing.T) {
 	for _, address := range regexp.MustCompile(`/assets/[\w.]+`).FindAllString(page, -1) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, address, nil))
-		if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") || w.Body.Len() < 100 {
+		if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") ||
+			w.Body.Len() < 100 {
 			t.Errorf("%s: %d %v, %d bytes", address, w.Code, w.Header(), w.Body.Len())
 		}
 		if typ := w.Header().Get("Content-Type"); typ == "" || strings.HasPrefix(typ, "text/plain") {
 			t.Errorf("%s is sent as %q", address, typ)
 		}
 	}
-	for _, address := range []string{"/assets/", "/assets/app.css", "/assets/../ui.go", "/assets/app.000000000000.css"} {
+	for _, address := range []string{"/assets/", "/assets/app.css", "/assets/../ui.go",
+		"/assets/app.000000000000.css"} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.URL.Path = address
@@ -139,7 +148,8 @@ func TestAssetsAreKeptForGood(t *testing.T) {
 }
 
 func TestInitials(t *testing.T) {
-	for name, want := range map[string]string{"Ada Quill": "AQ", "ada": "A", "Ada von Quill": "AQ", "日本 太郎": "日太", "  ": "H", "42": "H", "élan": "É", "<b>": "B"} {
+	for name, want := range map[string]string{"Ada Quill": "AQ", "ada": "A", "Ada von Quill": "AQ", "日本 太郎": "日太",
+		"  ": "H", "42": "H", "élan": "É", "<b>": "B"} {
 		if got := initials(&AccountChip{Name: name, Handle: "handle"}); got != want {
 			t.Errorf("%q has initials %q, want %q", name, got, want)
 		}
@@ -151,9 +161,11 @@ func TestAWaitIsRoundedUp(t *testing.T) {
 	u := newUI(t)
 	for want, wait := range map[string]time.Duration{
 		"Wait 1 second,": time.Millisecond, "Wait 31 seconds,": 30500 * time.Millisecond, "Wait 1 minute,": time.Minute,
-		"Wait 2 minutes,": time.Minute + time.Millisecond, "Wait 5 minutes,": 5*time.Minute - time.Millisecond, "Wait 3 hours,": 2*time.Hour + time.Minute,
+		"Wait 2 minutes,": time.Minute + time.Millisecond, "Wait 5 minutes,": 5*time.Minute - time.Millisecond,
+		"Wait 3 hours,": 2*time.Hour + time.Minute,
 	} {
-		page := rendered(t, u, &SignInView{Frame: out(), Policy: exeunt.DefaultPolicy(), Err: &exeunt.ThrottledError{RetryAfter: wait}})
+		page := rendered(t, u, &SignInView{Frame: out(), Policy: exeunt.DefaultPolicy(),
+			Err: &exeunt.ThrottledError{RetryAfter: wait}})
 		if !strings.Contains(page, want) {
 			t.Errorf("%v: the page does not say %q", wait, want)
 		}

@@ -1,5 +1,5 @@
-// The pages' own script. Everything works without it: it opens as dialogs what
-// are pages otherwise, keeps lists current, and guards signed-in pages.
+// The pages' own script. Everything works without it. It opens some pages as dialogs,
+// keeps lists current, and guards signed-in pages.
 
 import { guard } from '../../../js/exeunt.js';
 import { menus } from './menus.js';
@@ -25,7 +25,10 @@ if (session) {
     signOut: '/signout',
     warn: warning,
     changed: liveSessions(words),
-    words: { checking: words.checking, unknown: words.unknown, ended: words.ended, reload: words.reload, signOut: words.signout },
+    words: {
+      checking: words.checking, unknown: words.unknown, ended: words.ended,
+      reload: words.reload, signOut: words.signout,
+    },
   });
   menus();
   drawer();

@@ -1,13 +1,13 @@
 // Dialogs: the drawer, the sign-out confirmation, the idle warning.
 
 /**
- * Opens a dialog as one step of the history, so that Back closes it as well as
- * Escape and its own button do. The focus returns to what opened it.
+ * Opens a dialog as one step of the history, so that Back closes it like Escape and its
+ * own button. The focus then returns to what opened it.
  */
 function openStep(dialog, focus) {
   if (dialog.open) return;
   const opener = document.activeElement;
-  // The confirmation takes the drawer's step over: one Back leaves both.
+  // The confirmation reuses the drawer's step, so one Back leaves both.
   const step = history.state?.dialog ? 'replaceState' : 'pushState';
   history[step]({ dialog: dialog.id }, '');
   dialog.showModal();
@@ -38,7 +38,7 @@ export function drawer() {
   });
 }
 
-/** Links to /signout open its form in a dialog; if it cannot be had they stay links. */
+/** Links to /signout open its form in a dialog; if it cannot be fetched they stay links. */
 export function confirmations() {
   const dialog = document.getElementById('ask');
   dialog.addEventListener('click', (event) => {
@@ -59,7 +59,7 @@ export function confirmations() {
     dialog.replaceChildren(form);
     document.getElementById('drawer').close();
     openStep(dialog);
-    // The focus is on the button, but nothing is pressed by itself.
+    // The focus is on the button, but nothing presses it.
     form.querySelector('button.danger').focus();
   });
 }
@@ -75,7 +75,7 @@ async function lift(address) {
   }
 }
 
-/** A press that asks for a new tab or window is none of ours. */
+/** Clicks for a new tab or window are left to the browser. */
 function other(event) {
   return event.defaultPrevented || event.button > 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
 }
@@ -85,8 +85,8 @@ export function idleWarning(words, stay) {
   const dialog = document.getElementById('idle');
   const when = document.getElementById('idle-when');
   let timer;
-  // By the button or Escape: somebody is there. A dialog that is closed by
-  // anything else, as by the veil, says nothing about that.
+  // Closed by the button or Escape, somebody is there. Closed by anything else, such as
+  // the veil, it tells nothing.
   let answered = false;
   for (const name of ['submit', 'cancel']) dialog.addEventListener(name, () => { answered = true; });
   dialog.addEventListener('close', () => {
@@ -97,7 +97,10 @@ export function idleWarning(words, stay) {
   return {
     show(left) {
       const until = performance.now() + left;
-      const tick = () => { when.textContent = words.idle.replace('%s', Math.max(0, Math.round((until - performance.now()) / 1000))); };
+      const tick = () => {
+        when.textContent = words.idle.replace('%s',
+          Math.max(0, Math.round((until - performance.now()) / 1000)));
+      };
       clearInterval(timer);
       timer = setInterval(tick, 1000);
       tick();

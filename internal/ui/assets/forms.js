@@ -1,8 +1,8 @@
 // What scripts add to forms.
 
 /**
- * On a shared computer the form asks the browser to remember nothing of it.
- * Without script the same is asked by the form's address for shared computers.
+ * On a shared computer the form asks the browser to save nothing. Without script, the
+ * form's address for shared computers does that.
  */
 export function deviceChoice() {
   const form = document.querySelector('form[data-device]');
@@ -18,7 +18,7 @@ export function deviceChoice() {
   apply(); // a browser may have restored the choice
 }
 
-/** The display changes as it is chosen, and is saved without leaving the page. */
+/** The display changes when it is chosen, and is saved without leaving the page. */
 export function displaySwitch() {
   const form = document.querySelector('form[data-display]');
   form?.addEventListener('change', async () => {

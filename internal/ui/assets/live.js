@@ -1,11 +1,11 @@
-// Keeps lists of sessions current: what another device ended fades in its place
-// with the reason, what began appears, and it is said once, politely.
+// Keeps lists of sessions current: a session that ends elsewhere fades in its place, with
+// the reason; a new one appears; and screen readers are told once, politely.
 
 import { localTimes } from './times.js';
 
 const quiet = { headers: { 'Exeunt-Activity': 'no' }, redirect: 'error' };
 
-/** Returns what to call when the account's list changed. */
+/** Returns the function to call when the account's list changes. */
 export function liveSessions(words) {
   let running = false;
   let again = false;
@@ -16,7 +16,7 @@ export function liveSessions(words) {
     running = true;
     while (again) {
       again = false;
-      await refresh(words).catch(() => {}); // the next change, or a reload, brings it
+      await refresh(words).catch(() => {}); // the next change or a reload fetches it
     }
     running = false;
   };
@@ -44,13 +44,14 @@ async function page(address) {
   return parsed.body.dataset.session === document.body.dataset.session ? parsed : null;
 }
 
-/** Marks a row as ended where it stands; `told` is its row among the ended ones. */
+/** Marks a row as ended in its place; `told` is its row in the list of ended sessions. */
 function fade(row, told, words) {
   const why = told?.querySelector('.why')?.textContent;
   const held = row.contains(document.activeElement);
   row.dataset.state = 'ended';
   row.querySelector('h3 .st')?.remove();
-  row.querySelector('h3').append(status('check', 'gone', told?.dataset.reason === 'signed_out' ? words.gone : words.over));
+  row.querySelector('h3').append(
+    status('check', 'gone', told?.dataset.reason === 'signed_out' ? words.gone : words.over));
   if (why) row.querySelector('.meta').textContent = `${why.trim()}.`;
   for (const part of row.querySelectorAll('.apps, .more, form')) part.remove();
   if (held) row.querySelector('h3').focus();
@@ -67,14 +68,14 @@ function status(icon, kind, text) {
   return span;
 }
 
-/** Replaces a part unless somebody is in it. */
+/** Replaces a part unless it has the focus. */
 function replace(name, fresh) {
   const old = document.querySelector(`[data-live="${name}"]`);
   const now = fresh.querySelector(`[data-live="${name}"]`);
   if (old && now && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(now));
 }
 
-/** Adds rows that are new, at the place the fresh page gives them. */
+/** Adds new rows, at their place in the fetched page. */
 function add(fresh) {
   const old = document.querySelector('[data-live="lists"]');
   const now = fresh.querySelector('[data-live="lists"]');
@@ -93,7 +94,7 @@ function add(fresh) {
   old.querySelector(':scope > .empty:not(:only-child)')?.remove();
 }
 
-/** A row whose "Sign out" was pressed says so until the answer comes. */
+/** Shows in a row that its session is being ended, until the answer comes. */
 export function markEnding(words) {
   document.addEventListener('submit', (event) => {
     const form = event.target;

@@ -1,6 +1,6 @@
-// Puts exact times, which the server writes in UTC, into the reader's own zone.
-// They keep the style of the page's other dates: day, month, year, and a clock
-// of 24 hours, whatever the browser's own language does.
+// Converts exact times, which the server writes in UTC, to the reader's zone. They have
+// the format of the page's other dates, whatever the browser's language: day, month, year
+// and a 24-hour clock.
 
 export function localTimes(root) {
   const lang = document.documentElement.lang;

@@ -9,7 +9,7 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// bundle makes every asset from the sources below root, by name.
+// bundle makes all assets from the sources below root, by name.
 func bundle(root string) (map[string][]byte, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -19,15 +19,17 @@ func bundle(root string) (map[string][]byte, error) {
 	result := api.Build(api.BuildOptions{
 		AbsWorkingDir:     root,
 		EntryPoints:       []string{filepath.Join(source, "app.js"), filepath.Join(source, "app.css")},
-		Outdir:            filepath.Join(root, "out"), // nothing is written: it only names the results
+		Outdir:            filepath.Join(root, "out"), // only names the results; nothing is written
 		Bundle:            true,
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
 		Format:            api.FormatESModule,
 		Charset:           api.CharsetUTF8,
-		// What these browsers lack, such as nesting, is written the older way.
-		Engines: []api.Engine{{Name: api.EngineChrome, Version: "111"}, {Name: api.EngineFirefox, Version: "115"}, {Name: api.EngineSafari, Version: "16"}},
+		Engines: []api.Engine{ // features that these lack, such as nesting, are rewritten
+			{Name: api.EngineChrome, Version: "111"}, {Name: api.EngineFirefox, Version: "115"},
+			{Name: api.EngineSafari, Version: "16"},
+		},
 	})
 	if len(result.Errors) > 0 {
 		return nil, errors.New(api.FormatMessages(result.Errors, api.FormatMessagesOptions{})[0])

@@ -1,11 +1,10 @@
 // Command build makes the assets that package ui embeds: it bundles and
 // minifies the styles and scripts into dist/, which is committed so that
-// building the product needs Go alone. Run it from the repository's root:
+// building the product needs only Go. Run it from the repository's root:
 //
 //	go run ./internal/ui/build
 //
-// It owns how assets are made, not what is in them. Its test fails when dist/
-// is not what it would make now.
+// It owns how assets are made, not what is in them. Its test fails when dist/ is out of date.
 package main
 
 import (
@@ -20,12 +19,12 @@ func main() {
 		err = write("internal/ui/dist", files)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "The assets were not built:", err)
+		fmt.Fprintln(os.Stderr, "cannot build the assets:", err)
 		os.Exit(1)
 	}
 }
 
-// write replaces the folder's files by these.
+// write replaces the folder's files.
 func write(folder string, files map[string][]byte) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err

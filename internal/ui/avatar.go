@@ -8,22 +8,22 @@ import (
 	"unicode"
 )
 
-const facePalettes = 6
+const avatarPalettes = 6
 
-// face draws an account as its initials before a half circle, in one of a few
-// calm palettes chosen by the handle. It is decoration: the name stands beside.
-func face(chip *AccountChip) template.HTML {
+// avatar draws an account as its initials before a half circle, in a palette chosen by
+// the handle. It is decoration: the name is beside it.
+func avatar(chip *AccountChip) template.HTML {
 	h := fnv.New32a()
 	h.Write([]byte(chip.Handle))
 	sum := h.Sum32()
-	return template.HTML(fmt.Sprintf(`<svg class="face f%d" viewBox="0 0 36 36" aria-hidden="true">`+
+	return template.HTML(fmt.Sprintf(`<svg class="avatar f%d" viewBox="0 0 36 36" aria-hidden="true">`+
 		`<path class="back" d="M0 0h36v36H0z"/><circle class="hill" cx="%d" cy="36" r="%d"/>`+
 		`<text x="18" y="23" text-anchor="middle">%s</text></svg>`,
-		sum%facePalettes, 6+sum/7%25, 16+sum/11%7, template.HTMLEscapeString(initials(chip))))
+		sum%avatarPalettes, 6+sum/7%25, 16+sum/11%7, template.HTMLEscapeString(initials(chip))))
 }
 
-// initials are the first letters of the first and last word of the name; of
-// the handle if the name has no letter.
+// initials are the first letters of the first and last word of the name, or of the
+// handle if the name has no letters.
 func initials(chip *AccountChip) string {
 	words := strings.FieldsFunc(chip.Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) })
 	if len(words) == 0 {
