@@ -334,7 +334,7 @@ const endings = {
     words: /Ended by an administrator/,
     async end({ id, account }) { await s.node.call('end', { handle: account.handle, session: id }); },
   },
-  'half a pair': {
+  'incomplete credential': {
     words: /Ended because this browser’s sign-in cookies were incomplete/,
     async end({ page, id, account }) {
       await page.goto('about:blank'); // an open page would notice by itself

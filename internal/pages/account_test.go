@@ -80,13 +80,13 @@ func TestAnotherAddressNeedsThePassword(t *testing.T) {
 	}
 	change("Ada", "ada@example.com", password).leadsTo("/settings")
 	before := n.recorded()
-	a := change("Mallory", "mallory@example.com",
-		"").is(http.StatusUnprocessableEntity).says("Enter your current password too. Nothing was changed.")
+	a := change("Mallory", "mallory@example.com", "").is(http.StatusUnprocessableEntity).
+		says("Enter your current password too. Nothing was changed.")
 	if !strings.Contains(a.body, `aria-invalid="true"`) || !strings.Contains(a.body, `value="mallory@example.com"`) {
 		t.Error("the field is not marked, or what was typed is lost")
 	}
-	change("Mallory", "mallory@example.com",
-		"wrong horse").is(http.StatusUnprocessableEntity).says("The current password is wrong").hides("wrong horse")
+	change("Mallory", "mallory@example.com", "wrong horse").is(http.StatusUnprocessableEntity).
+		says("The current password is wrong").hides("wrong horse")
 	change("Mallory", "", "").is(http.StatusUnprocessableEntity)
 	if n.recorded() != before || email() != "Ada ada@example.com" {
 		t.Errorf("refused, and yet %s", email())

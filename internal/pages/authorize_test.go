@@ -49,8 +49,8 @@ func TestAuthorize(t *testing.T) {
 	const state = "a state with & and ü"
 	to := "/authorize?" + appQuery(state).Encode()
 	page := b.get(to).is(http.StatusOK).says("Continue to Chirp as", "@ada")
-	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp,
-		"form-action 'self' http://chirp.localhost:8081;") {
+	const formAction = "form-action 'self' http://chirp.localhost:8081;"
+	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, formAction) {
 		t.Errorf("the form may not lead to the app: %s", csp)
 	}
 	form := page.form("/authorize")

@@ -63,7 +63,7 @@ func TestGarbageCredentials(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
-	n.Clock.Pass(time.Minute) // half a pair is no longer excused by its age
+	n.Clock.Pass(time.Minute) // an incomplete credential is no longer excused by its age
 	get, post := addresses(n)
 	for name, header := range garbage(b.token(), b.here()) {
 		t.Run(name, func(t *testing.T) {
@@ -127,14 +127,14 @@ func TestDeadCredentialIsExplainedOnce(t *testing.T) {
 		t.Errorf("left over: %v", b.cookies)
 	}
 	b.get("/security").says("Sign in").hides("administrator")
-	b.get("/ended").is(http.StatusOK).leavesCookies().says("You are not signed in").hides("no longer",
-		"has been removed")
+	b.get("/ended").is(http.StatusOK).leavesCookies().says("You are not signed in").
+		hides("no longer", "has been removed")
 	// Signing in works with the dead credential still there, and clears nothing twice.
 	dead.signIn("ada", "kept")
 	dead.send(http.MethodGet, "/ended?return=/security", nil).leadsTo("/security")
 }
 
-func TestHalfAPairEndsTheSession(t *testing.T) {
+func TestAnIncompleteCredentialEndsTheSession(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	n.Tend(t)
@@ -154,7 +154,7 @@ func TestHalfAPairEndsTheSession(t *testing.T) {
 
 // The two cookies of a sign-in are stored one after the other, and requests of
 // other tabs may leave in between: they must undo nothing.
-func TestHalfAPairOfJustNowIsOnlyRefused(t *testing.T) {
+func TestANewIncompleteCredentialIsOnlyRefused(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	b := n.signedIn("ada")
@@ -199,8 +199,9 @@ func TestStateWithGarbageLeavesCookies(t *testing.T) {
 	b := n.signedIn("ada")
 	n.Clock.Pass(time.Minute)
 	for name, header := range garbage(b.token(), b.here()) {
-		for _, c := range []struct{ method, to string }{{http.MethodGet, "/session/state"},
-			{http.MethodPost, "/session/activity"}} {
+		for _, c := range []struct{ method, to string }{
+			{http.MethodGet, "/session/state"}, {http.MethodPost, "/session/activity"},
+		} {
 			a := n.raw(t, c.method, c.to, header).is(http.StatusUnauthorized).leavesCookies()
 			if s := a.state(); s.State != "ended" {
 				t.Errorf("%s: %s answers %s", name, c.to, fmt.Sprint(s))

@@ -25,8 +25,8 @@ func TestResetLink(t *testing.T) {
 			t.Error("the link's secret may travel on")
 		}
 	}
-	b.post(link, url.Values{"password": {"12345678"}}).is(http.StatusUnprocessableEntity).says("@ada").hides("12345678",
-		token.Reveal())
+	b.post(link, url.Values{"password": {"12345678"}}).is(http.StatusUnprocessableEntity).says("@ada").
+		hides("12345678", token.Reveal())
 	if n.recorded() != before {
 		t.Fatal("something changed before a good password was given")
 	}
@@ -34,12 +34,12 @@ func TestResetLink(t *testing.T) {
 	b.post(link, url.Values{"password": {next}}).leadsTo("/signin").leavesCookies()
 	b.get("/signin").says("Your new password is set")
 	signedIn.get("/").says("The password was changed")
-	b.post("/signin", url.Values{"identifier": {"ada"}, "password": {password},
-		"kind": {"kept"}}).is(http.StatusUnauthorized)
+	b.post("/signin",
+		url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}}).is(http.StatusUnauthorized)
 	b.post("/signin", url.Values{"identifier": {"ada"}, "password": {next}, "kind": {"kept"}}).leadsTo("/")
 	for _, dead := range []string{link, "/reset/x", "/reset/" + exeunt.NewToken(exeunt.UseInvite).Reveal()} {
-		newBrowser(n).get(dead).is(http.StatusGone).says("This link no longer works",
-			"Ask the person who gave it to you")
+		newBrowser(n).get(dead).is(http.StatusGone).
+			says("This link no longer works", "Ask the person who gave it to you")
 		newBrowser(n).post(dead, url.Values{"password": {"ten lanterns in the rain"}}).is(http.StatusGone).leavesCookies()
 	}
 }

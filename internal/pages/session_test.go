@@ -180,8 +180,7 @@ func TestActivity(t *testing.T) {
 				"session="+b.session().String()).is(http.StatusNoContent).leavesCookies()
 		}, true},
 		{"a note that names no session", func() {
-			b.fetch(http.MethodPost, "/session/activity",
-				"").is(http.StatusConflict)
+			b.fetch(http.MethodPost, "/session/activity", "").is(http.StatusConflict)
 		}, false},
 		{"a tab of another sign-in", func() {
 			b.fetch(http.MethodPost, "/session/activity",

@@ -208,7 +208,7 @@ func TestSignOutNeedsASensibleForm(t *testing.T) {
 
 // Half a pair is worth nothing, also to sign out with; but it is about to be
 // cleared, so its session must not live on without a holder.
-func TestSignOutWithHalfAPair(t *testing.T) {
+func TestSignOutWithAnIncompleteCredential(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	for _, age := range []time.Duration{time.Second, time.Hour} {
