@@ -39,5 +39,5 @@ for (const [device, as] of Object.entries({ desktop, phone })) {
 
 test('[R9.1] the known limit of the Back button is stated in the docs, too', async () => {
   const text = await readFile(new URL('../docs/promises.md', import.meta.url), 'utf8');
-  assert.match(text, /## Known limits[\s\S]*JavaScript off, Chromium, ended from elsewhere[\s\S]*come back by the Back button/);
+  assert.match(text, /## Known limits[\s\S]*JavaScript off, Chromium, ended from elsewhere[\s\S]*come back by the Back\s+button/);
 });
