@@ -14,7 +14,7 @@ type manyRows struct {
 
 // rowsAtOnce are the numbers of rows there are statements for. A few statements add up to any number, and few
 // statements stay prepared.
-var rowsAtOnce = [...]int{64, 8, 1}
+var rowsAtOnce = [...]int{256, 64, 8, 1}
 
 // forMany makes the statements from a text before the rows, one row's with a ? for each value, and a text after.
 func forMany(before, row, after string) *manyRows { return forManyBetween(", ", before, row, after) }
