@@ -33,6 +33,7 @@ var rooms = map[string][]string{
 	"internal/signin":    {"", "internal/password", "internal/store", "internal/throttle"},
 	"internal/account":   {"", "internal/authority", "internal/password", "internal/store", "internal/throttle"},
 	"internal/config":    {""},
+	"internal/licenses":  {},
 
 	"internal/web":     {"", "client", "internal/authority", "internal/keys"},
 	"internal/ui":      {"", "js"},
@@ -56,12 +57,14 @@ var rooms = map[string][]string{
 	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},
 
 	"internal/demo": {"", "client", "examples/chirp", "internal/account", "internal/authority", "internal/config", "internal/password", "internal/signin", "internal/store"},
-	"cmd/exeunt":    {"", "internal/app", "internal/config", "internal/control", "internal/demo"},
+	"cmd/exeunt":    {"", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/licenses"},
 	"e2e/node":      {"", "internal/app", "internal/config", "internal/demo", "internal/password", "internal/testpg"},
 	"bench": {"", "client", "client/verify", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/password",
 		"internal/signin", "internal/store", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},
 	"internal/ui/build": {"internal/ui", "js"},
+
+	"internal/licenses/build": {},
 }
 
 // What others build on must not make them build on more than Go itself.

@@ -25,6 +25,7 @@ type commands struct {
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
 	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`
+	Licenses licensesCommand `cmd:"" help:"Print the license, and the notices of what is built in."`
 }
 
 func main() {
