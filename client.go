@@ -3,9 +3,11 @@ package exeunt
 import (
 	"crypto/subtle"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Client is an app that relies on the authority for its sessions.
@@ -30,16 +32,31 @@ func (c Client) Validate() error {
 		return fmt.Errorf("client %s has no name", c.ID)
 	}
 	if len(c.RedirectURIs) == 0 {
-		return fmt.Errorf("client %s has no redirect address", c.ID)
+		return fmt.Errorf("client %s has no redirect_uris: name the address that signs people in to it", c.ID)
 	}
-	for _, raw := range append([]string{c.HomeURL}, c.RedirectURIs...) {
+	if c.HomeURL == "" {
+		return fmt.Errorf("client %s has no home_url: name the address of its front page", c.ID)
+	}
+	for i, raw := range append([]string{c.HomeURL}, c.RedirectURIs...) {
 		u, err := url.Parse(raw)
 		if err != nil || !u.IsAbs() || u.Host == "" || u.Fragment != "" || u.User != nil ||
 			(u.Scheme != "https" && u.Scheme != "http") {
 			return fmt.Errorf("client %s: invalid address %q: use http or https, without user and fragment", c.ID, raw)
 		}
+		// A code must not cross a network in clear (RFC 8252 section 8.3 on loopback addresses).
+		if i > 0 && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			return fmt.Errorf("client %s: redirect address %q would send codes unencrypted: use https; plain http works "+
+				"on this machine only", c.ID, raw)
+		}
 	}
 	return nil
+}
+
+// isLoopback reports whether a host is this machine by its name alone (RFC 6761 section 6.3).
+func isLoopback(host string) bool {
+	host = strings.ToLower(host)
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.Unmap().IsLoopback()
 }
 
 // HasKey reports whether the key of that hash is the client's. It takes the same time whichever key it is.

@@ -38,7 +38,12 @@ var (
 		"That is not the e-mail address of this account. Look at the account again."}
 	ErrSignUpClosed = &Error{"sign_up_closed",
 		"New accounts are made by invitation here. Ask whoever runs this site."}
-	ErrInviteSpent  = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
+	ErrInviteSpent   = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
+	ErrUnknownClient = &Error{"unknown_client",
+		"No app is registered here under this client_id. Tell whoever runs the app."}
+	ErrRedirectURI = &Error{"redirect_uri",
+		"The app asked to return to an address (redirect_uri) that is not registered for it here. " +
+			"Tell whoever runs the app."}
 	ErrBadChallenge = &Error{"bad_challenge",
 		"The app asked to sign in without a valid PKCE challenge (code_challenge, method S256). " +
 			"Tell whoever runs the app."}

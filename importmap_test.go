@@ -28,7 +28,7 @@ var rooms = map[string][]string{
 	"internal/throttle":  {},
 	"internal/authority": {"", "internal/live", "internal/feed", "internal/store", "internal/throttle"},
 	"internal/operate":   {"", "internal/authority"},
-	"internal/oauth":     {"", "internal/authority", "internal/store"},
+	"internal/oauth":     {"", "internal/authority", "internal/store", "internal/throttle"},
 	"internal/password":  {""},
 	"internal/signin":    {"", "internal/password", "internal/store", "internal/throttle"},
 	"internal/account":   {"", "internal/authority", "internal/password", "internal/store", "internal/throttle"},

@@ -179,15 +179,27 @@ func TestClients(t *testing.T) {
 	for name, spoil := range map[string]func(*Client){
 		"id": func(c *Client) { c.ID = "Chirp!" }, "name": func(c *Client) { c.Name = "" },
 		"no address": func(c *Client) { c.RedirectURIs = nil },
-		"script":     func(c *Client) { c.RedirectURIs = []string{"javascript:alert(1)"} },
-		"relative":   func(c *Client) { c.HomeURL = "/home" },
-		"fragment":   func(c *Client) { c.RedirectURIs = []string{"https://a.example/#x"} },
-		"user":       func(c *Client) { c.HomeURL = "https://a@b.example" },
+		"no home":    func(c *Client) { c.HomeURL = "" },
+		"plain http": func(c *Client) { c.RedirectURIs = []string{"http://a.example/callback"} },
+		"plain http second": func(c *Client) {
+			c.RedirectURIs = []string{"https://a.example/callback", "http://10.0.0.1/callback"}
+		},
+		"script":   func(c *Client) { c.RedirectURIs = []string{"javascript:alert(1)"} },
+		"relative": func(c *Client) { c.HomeURL = "/home" },
+		"fragment": func(c *Client) { c.RedirectURIs = []string{"https://a.example/#x"} },
+		"user":     func(c *Client) { c.HomeURL = "https://a@b.example" },
 	} {
 		c := good
 		spoil(&c)
 		if c.Validate() == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+	for _, uri := range []string{"http://127.0.0.1:8081/", "http://[::1]/", "http://localhost/cb", "https://a.example/"} {
+		c := good
+		c.RedirectURIs = []string{uri}
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", uri, err)
 		}
 	}
 	for _, uri := range []string{"http://chirp.localhost:8081/callback?x=1", "http://chirp.localhost:8081/callback/",

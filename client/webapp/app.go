@@ -22,6 +22,8 @@ type Config struct {
 	Verifier Verifier
 	// ID of this app at the authority. It names the cookie: __Host-<ID>.
 	ID string
+	// Key is the app's secret key at the authority; zero if it has none.
+	Key client.Secret
 	// Name of the app, for people.
 	Name string
 	// URL that people reach the app at, as in https://chirp.example. Requests
@@ -95,6 +97,7 @@ func (a *App) newRoutes() *http.ServeMux {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /exeunt/sign-in", a.signIn)
 	m.HandleFunc("GET /exeunt/callback", a.callback)
+	m.HandleFunc("GET /exeunt/not-signed-in", a.notSignedIn)
 	m.HandleFunc("GET /exeunt/sign-out", a.signOut)
 	m.HandleFunc("POST /exeunt/sign-out-app", a.signOutApp)
 	m.HandleFunc("GET /exeunt/signed-out", a.signedOut)

@@ -241,7 +241,8 @@ func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 	verifier := strings.Repeat("v", 43)
 	code := c.NewCode(t, s, testnode.Other, verifier)
 	foreign, _, err := c.Client.Exchange(t.Context(), client.CodeExchange{Code: client.Sent(code.Reveal()),
-		ClientID: "other", RedirectURI: c.url + "/exeunt/callback", CodeVerifier: client.Sent(verifier)})
+		ClientID: "other", RedirectURI: c.url + "/exeunt/callback", CodeVerifier: client.Sent(verifier)},
+		client.NewSecret(c.Keys[testnode.Other].Reveal()))
 	if err != nil {
 		t.Fatal(err)
 	}

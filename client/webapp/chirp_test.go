@@ -15,6 +15,7 @@ import (
 	"github.com/exeunt/exeunt/client/verify"
 	"github.com/exeunt/exeunt/client/webapp"
 	"github.com/exeunt/exeunt/internal/oauth"
+	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/testsite"
 )
 
@@ -30,6 +31,13 @@ type chirpApp struct {
 
 func newChirp(t *testing.T) *chirpApp {
 	t.Helper()
+	return newChirpWith(t, func(s *testsite.Site) client.Secret {
+		return client.NewSecret(s.Keys[testnode.Chirp].Reveal())
+	})
+}
+
+func newChirpWith(t *testing.T, key func(*testsite.Site) client.Secret) *chirpApp {
+	t.Helper()
 	var handler http.Handler
 	c := &chirpApp{server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(w, r)
@@ -37,7 +45,9 @@ func newChirp(t *testing.T) *chirpApp {
 	c.url = testsite.Localhost(c.server, "chirp")
 	c.Site = testsite.New(t, c.url+"/exeunt/callback")
 	var err error
-	c.app, err = webapp.New(webapp.Config{Client: c.Client, ID: "chirp", Name: "Chirp", URL: c.url, Log: c.Log})
+	c.app, err = webapp.New(webapp.Config{
+		Client: c.Client, ID: "chirp", Key: key(c.Site), Name: "Chirp", URL: c.url, Log: c.Log,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/testsite"
 )
 
@@ -17,17 +18,17 @@ func TestAppCallbackRefusesWhatItDidNotBegin(t *testing.T) {
 	begun := mine.get("/exeunt/sign-in")
 	path := mine.granted(s, begun)
 	// Somebody lures another browser into this sign-in.
-	if got := theirs.get(path); got.status != http.StatusBadRequest || len(theirs.cookies) != 0 {
+	if got := theirs.get(path); !refused(theirs, got) || len(theirs.cookies) != 0 {
 		t.Errorf("another browser: %+v", got)
 	}
 	theirs.get("/exeunt/sign-in")
-	if got := theirs.get(path); got.status != http.StatusBadRequest {
+	if got := theirs.get(path); !refused(theirs, got) {
 		t.Errorf("another browser that signs in too: %+v", got)
 	}
 	if got := mine.get(path); got.status != http.StatusSeeOther {
 		t.Errorf("its own: %+v", got)
 	}
-	if got := mine.get(path); got.status != http.StatusBadRequest {
+	if got := mine.get(path); !refused(mine, got) {
 		t.Errorf("twice: %+v", got)
 	}
 	declined := c.browser(t)
@@ -35,6 +36,32 @@ func TestAppCallbackRefusesWhatItDidNotBegin(t *testing.T) {
 	if got := declined.get("/exeunt/callback?error=access_denied&state=" +
 		u.Query().Get("state")); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
 		t.Errorf("declined: %+v", got)
+	}
+}
+
+// refused reports whether a callback leads to the notice that the sign-in did not work,
+// at an address in which neither the code nor the state stays.
+func refused(b *browser, got answer) bool {
+	to := got.header.Get("Location")
+	if got.status != http.StatusSeeOther || to != "/exeunt/not-signed-in?why=flow" {
+		return false
+	}
+	page := b.get(to)
+	return page.status == http.StatusBadRequest && strings.Contains(page.body, "did not work")
+}
+
+func TestAppSaysThatItIsNotSetUp(t *testing.T) {
+	c := newChirpWith(t, func(*testsite.Site) client.Secret { return client.Secret{} })
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	b := c.browser(t)
+	path := b.granted(s, b.get("/exeunt/sign-in"))
+	to := b.get(path).header.Get("Location")
+	if page := b.get(to); to != "/exeunt/not-signed-in?why=set_up" || page.status != http.StatusBadGateway ||
+		!strings.Contains(page.body, "Chirp is not set up correctly") {
+		t.Errorf("%q: %+v", to, page)
+	}
+	if _, ok := b.cookies["__Host-chirp"]; ok {
+		t.Error("signed in without the app's key")
 	}
 }
 

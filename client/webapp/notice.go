@@ -26,6 +26,8 @@ const (
 	NoticeSignedOut NoticeKind = "signed_out"
 	// NoticeFlow: a sign-in returned that was not begun in this browser, or too late.
 	NoticeFlow NoticeKind = "flow"
+	// NoticeSetUp: the app is not set up correctly, so nobody can sign in to it.
+	NoticeSetUp NoticeKind = "set_up"
 	// NoticeOtherSession: a form that was rendered for another sign-in.
 	NoticeOtherSession NoticeKind = "other_session"
 	// NoticeForeign: a request from another site's page.
@@ -67,6 +69,9 @@ var notices = map[NoticeKind]struct {
 		"Only %s was signed out in this browser. Your sign-in service and other apps may still be signed in."},
 	NoticeFlow: {http.StatusBadRequest, "That sign-in did not work",
 		"It was begun in another browser, took too long, or was used before. Start again here."},
+	NoticeSetUp: {http.StatusBadGateway, "%s is not set up correctly",
+		"The sign-in service did not accept it. Nobody can sign in to %s until whoever runs it corrects that; " +
+			"its log says what is wrong."},
 	NoticeOtherSession: {http.StatusConflict, "This page belongs to another sign-in",
 		"Nothing was posted. Load the page again, then repeat what you wanted to do."},
 	NoticeForeign: {http.StatusForbidden, "That came from somewhere else",

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,12 +45,13 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 func (a *App) callbackURL() string { return a.URL + "/exeunt/callback" }
 
 // callback exchanges the code that the browser brings for an app session, directly
-// with the authority.
+// with the authority. It always answers with a redirect, so that no code stays in the
+// browser's address and history.
 func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f, rest, ok := pick(a.flows(r), q.Get("state"))
 	if !ok {
-		a.notice(w, r, Notice{Kind: NoticeFlow})
+		a.failed(w, NoticeFlow)
 		return
 	}
 	a.setFlows(w, rest)
@@ -62,19 +62,37 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 	token, got, err := a.Client.Exchange(r.Context(), client.CodeExchange{
 		Code: client.Sent(q.Get("code")), ClientID: a.ID, RedirectURI: a.callbackURL(),
 		CodeVerifier: client.Sent(f.verifier),
-	})
+	}, a.Key)
 	switch {
-	case client.CodeOf(err) != "" && !errors.Is(err, client.ErrUnavailable):
-		a.notice(w, r, Notice{Kind: NoticeFlow})
+	case client.CodeOf(err) == "code_spent":
+		a.failed(w, NoticeFlow)
+		return
+	case client.CodeOf(err) == "client_key":
+		a.Log.Error("nobody can sign in: set the secret key with which this app is registered at the authority", "app", a.ID)
+		a.failed(w, NoticeSetUp)
 		return
 	case err != nil || got.App.Client != a.ID:
 		a.Log.Warn("a sign-in could not be completed", "err", err)
-		a.notice(w, r, Notice{Kind: NoticeUnavailable})
+		a.failed(w, NoticeUnavailable)
 		return
 	}
 	a.endReplaced(r, token)
 	a.setCookie(w, token, got.Session)
 	a.redirect(w, f.back)
+}
+
+// failed redirects to the notice about a sign-in that was not completed.
+func (a *App) failed(w http.ResponseWriter, why NoticeKind) {
+	a.redirect(w, "/exeunt/not-signed-in?"+url.Values{"why": {string(why)}}.Encode())
+}
+
+// notSignedIn says why a sign-in was not completed.
+func (a *App) notSignedIn(w http.ResponseWriter, r *http.Request) {
+	why := NoticeKind(r.URL.Query().Get("why"))
+	if why != NoticeUnavailable && why != NoticeSetUp {
+		why = NoticeFlow
+	}
+	a.notice(w, r, Notice{Kind: why})
 }
 
 // endReplaced ends the app session whose cookie is about to be overwritten, because

@@ -29,7 +29,8 @@ type commands struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM,
+		syscall.SIGHUP) // a terminal that closes sends it
 	defer stop()
 	var c commands
 	k := kong.Must(&c, kong.Name("exeunt"),

@@ -285,11 +285,10 @@ func (c *addAccountCommand) Run(ctx context.Context) error {
 			if added.Replaced {
 				fmt.Fprintln(w, "An earlier link for that handle or e-mail address had not been used; it no longer works.")
 			}
-			fmt.Fprintf(w, "Give this link to @%s. It works once, for seven days:\n%s\n",
-				strings.TrimPrefix(c.Handle, "@"), added.Link)
+			fmt.Fprintf(w, "Give this link to @%s. It works once, for seven days:\n%s\n", added.Handle, added.Link)
 			return
 		}
-		fmt.Fprintf(w, "Added @%s\n", c.Handle)
+		fmt.Fprintf(w, "Added @%s\n", added.Handle)
 	})
 }
 
@@ -319,15 +318,14 @@ func (o *operate) switching(ctx context.Context, handle, verb, done string) erro
 	if err := o.node().Post(ctx, "/accounts/"+url.PathEscape(handle)+"/"+verb, nil, &e); err != nil {
 		return err
 	}
-	handle = strings.TrimPrefix(handle, "@")
 	return o.show(e, func(w io.Writer) {
 		switch {
 		case e.Already:
-			fmt.Fprintf(w, "@%s was %s already.\n", handle, done)
+			fmt.Fprintf(w, "@%s was %s already.\n", e.Handle, done)
 		case verb == "disable":
-			fmt.Fprintf(w, "Disabled @%s. Ended: %d.\n", handle, e.Ended)
+			fmt.Fprintf(w, "Disabled @%s. Ended: %d.\n", e.Handle, e.Ended)
 		default:
-			fmt.Fprintf(w, "Enabled @%s. No session came back; they sign in again.\n", handle)
+			fmt.Fprintf(w, "Enabled @%s. No session came back; they sign in again.\n", e.Handle)
 		}
 	})
 }
@@ -346,7 +344,7 @@ func (c *resetAccountCommand) Run(ctx context.Context) error {
 	return c.show(made, func(w io.Writer) {
 		fmt.Fprintf(w, "Give this link to @%s and nobody else: whoever opens it sets the password. It works once, for a day.\n"+
 			"Using it ends every session of the account. Earlier links no longer work.\n%s\n",
-			strings.TrimPrefix(c.Handle, "@"), made.Link)
+			made.Handle, made.Link)
 	})
 }
 
@@ -384,7 +382,7 @@ func (c *uninviteCommand) Run(ctx context.Context) error {
 	return c.show(struct {
 		Withdrawn int64 `json:"withdrawn"`
 	}{e.Ended}, func(w io.Writer) {
-		fmt.Fprintf(w, "Withdrawn: %d. Links for @%s no longer work.\n", e.Ended, strings.TrimPrefix(c.Handle, "@"))
+		fmt.Fprintf(w, "Withdrawn: %d. Links for @%s no longer work.\n", e.Ended, e.Handle)
 	})
 }
 

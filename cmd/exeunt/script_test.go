@@ -46,7 +46,8 @@ func TestMain(m *testing.M) {
 //	                   printed last into the variable NAME
 //	mode PERM FILE     fails unless the file has these permissions
 //	until FILE         waits until the file has something in it
-//	term               sends SIGTERM to what was started last
+//	write FILE TEXT    writes a file for its owner alone
+//	term, hang-up      send SIGTERM or SIGHUP to what was started last
 //	stream             opens the event stream of $TOKEN and reads its first event
 //	database NAME      starts a PostgreSQL server; database-stop stops it as a
 //	                   crash does, database-start starts it again
@@ -57,14 +58,18 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: cert.setUp,
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"listen": listen, "ready": cert.ready, "web": cert.web, "api": cert.api,
-			"stream": cert.stream, "stream-over": streamOver,
-			"database": database, "database-stop": databaseStop, "database-start": databaseStart,
-			"gate":  cert.gate,
-			"first": first, "field": field, "mode": mode, "until": until, "term": term,
-		},
+		Cmds:  cert.commands(),
 	})
+}
+
+func (c *certificate) commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
+		"listen": listen, "ready": c.ready, "web": c.web, "api": c.api,
+		"stream": c.stream, "stream-over": streamOver,
+		"database": database, "database-stop": databaseStop, "database-start": databaseStart,
+		"gate":  c.gate,
+		"first": first, "field": field, "mode": mode, "until": until, "term": sends(syscall.SIGTERM), "hang-up": sends(syscall.SIGHUP), "write": write,
+	}
 }
 
 // host is what the certificate is for; its requests go to $ADDR.
@@ -206,12 +211,21 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-func term(ts *testscript.TestScript, neg bool, args []string) {
-	running := ts.BackgroundCmds()
-	if neg || len(args) != 0 || len(running) == 0 {
-		ts.Fatalf("usage: term, with something running")
+func write(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: write FILE TEXT")
 	}
-	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
+}
+
+func sends(s syscall.Signal) func(ts *testscript.TestScript, neg bool, args []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		running := ts.BackgroundCmds()
+		if neg || len(args) != 0 || len(running) == 0 {
+			ts.Fatalf("usage: term or hang-up, with something running")
+		}
+		ts.Check(running[len(running)-1].Process.Signal(s))
+	}
 }
 
 type streamKey struct{}

@@ -56,7 +56,7 @@ func New(c Config) (*App, error) {
 		return nil, err
 	}
 	gate := webapp.Config{
-		Client: authority, ID: c.ClientID, Name: "Chirp", URL: c.URL,
+		Client: authority, ID: c.ClientID, Key: c.Key, Name: "Chirp", URL: c.URL,
 		Render: a.notice, MaxBody: maxBody, Log: c.Log,
 	}
 	verifier, err := newVerifier(c, authority)

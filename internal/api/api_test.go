@@ -338,7 +338,9 @@ func TestAppSession(t *testing.T) {
 	s.NewAppSession(t, browser, testnode.Other)
 	body := s.codeBody(t, browser, "the-verifier-of-this-test-0123456789-0123456789")
 	var got client.CodeExchanged
-	if w := s.call(t, http.MethodPost, "/api/v1/app-sessions", "", body, &got); w.Code != http.StatusCreated {
+	s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/app-sessions", "", body)
+	key := s.Keys[testnode.Chirp].Reveal()
+	if w := s.call(t, http.MethodPost, "/api/v1/app-sessions", key, body, &got); w.Code != http.StatusCreated {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	if got.App.Client != "chirp" || got.Account.Handle != "ada" || got.Session.ID != browser.ID.String() ||
@@ -362,7 +364,7 @@ func TestAppSession(t *testing.T) {
 	if one, err := s.Session(t.Context(), browser.Account, browser.ID); err != nil || one.End != nil {
 		t.Errorf("the browser's session: %+v, %v", one, err)
 	}
-	s.problem(t, 400, "code_spent", http.MethodPost, "/api/v1/app-sessions", "", body)
+	s.problem(t, 400, "code_spent", http.MethodPost, "/api/v1/app-sessions", key, body)
 }
 
 func TestUnavailable(t *testing.T) {

@@ -16,8 +16,9 @@ func (a *API) appCalls(h huma.API) {
 		"Exchange a sign-in code for an app session", http.StatusCreated)
 	op.Description = "The person's browser brought the code to the app's redirect address. It is valid once, for a " +
 		"minute, with the redirect address and PKCE verifier of the request (RFC 7636). Using it again ends its app " +
-		"session."
-	huma.Register(h, public(op), a.exchange)
+		"session. A client that has a secret key must send it."
+	op.Security = []map[string][]string{{}, {"key": {}}}
+	huma.Register(h, op, a.exchange)
 }
 
 type exchangeInput struct{ Body client.CodeExchange }
@@ -31,7 +32,7 @@ func (a *API) exchange(ctx context.Context, in *exchangeInput) (*exchangeOutput,
 	}
 	token, who, err := a.OAuth.ExchangeCode(ctx, oauth.CodeExchange{
 		Code: code, Client: exeunt.ClientID(in.Body.ClientID), RedirectURI: in.Body.RedirectURI,
-		Verifier: string(in.Body.CodeVerifier),
+		Verifier: string(in.Body.CodeVerifier), Key: bearerOf(ctx).Token,
 	})
 	if err != nil {
 		return nil, a.problem(ctx, err)

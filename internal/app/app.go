@@ -113,6 +113,12 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if n.peers.Trusted, err = n.Config.Proxies(); err != nil {
 		return err
 	}
+	for _, p := range n.peers.Trusted {
+		if p.Bits() == 0 {
+			n.log.Warn("every address is a trusted proxy: anybody who reaches this node can claim any address and any "+
+				"scheme; name only the proxy's address", "trusted_proxies", p)
+		}
+	}
 	loaded, err := n.openCore(ctx, opt)
 	if err != nil {
 		return err

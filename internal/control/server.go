@@ -214,6 +214,14 @@ func (s *Server) endAccount(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
 }
 
+// spelled is a handle as accounts have it, or as it was given if none can have it.
+func spelled(handle string) string {
+	if h, ok := exeunt.ParseHandle(handle); ok {
+		return h
+	}
+	return strings.TrimPrefix(handle, "@")
+}
+
 // noSuch is an ErrNotFound whose text says what was not found.
 type noSuch string
 
@@ -228,7 +236,7 @@ func notFoundAs(err error, text string) error {
 }
 
 func noAccount(err error, handle string) error {
-	return notFoundAs(err, "there is no account @"+strings.TrimPrefix(handle, "@"))
+	return notFoundAs(err, "there is no account @"+spelled(handle))
 }
 
 // account returns the account whose handle is in the path.
@@ -264,7 +272,7 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return reply(w, Added{ID: id.String()})
+		return reply(w, Added{ID: id.String(), Handle: spelled(n.Handle)})
 	}
 	t, replaced, err := s.Accounts.Invite(r.Context(), account.Invitation{
 		Handle: n.Handle, Name: n.Name, Email: n.Email, EmailConfirmed: n.EmailConfirmed,
@@ -273,7 +281,7 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, Added{Link: s.Link(t), Replaced: replaced})
+	return reply(w, Added{Handle: spelled(n.Handle), Link: s.Link(t), Replaced: replaced})
 }
 
 // reset makes a link with which the account's owner sets a new password.
@@ -286,7 +294,7 @@ func (s *Server) reset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, Added{ID: a.ID.String(), Link: s.ResetLink(t)})
+	return reply(w, Added{ID: a.ID.String(), Handle: a.Handle, Link: s.ResetLink(t)})
 }
 
 func (s *Server) invites(w http.ResponseWriter, r *http.Request) error {
@@ -312,9 +320,9 @@ func (s *Server) uninvite(w http.ResponseWriter, r *http.Request) error {
 	handle := r.PathValue("handle")
 	n, err := s.Accounts.Uninvite(r.Context(), handle)
 	if err != nil {
-		return notFoundAs(err, "no link is open for @"+strings.TrimPrefix(handle, "@"))
+		return notFoundAs(err, "no link is open for @"+spelled(handle))
 	}
-	return reply(w, Ending{Ended: n})
+	return reply(w, Ending{Handle: spelled(handle), Ended: n})
 }
 
 // audit lists what was done to an account, latest first.
@@ -343,7 +351,7 @@ func (s *Server) disable(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
+	return reply(w, Ending{Handle: a.Handle, Ended: out.Ended, Already: out.Already})
 }
 
 func (s *Server) enable(w http.ResponseWriter, r *http.Request) error {
@@ -355,7 +363,7 @@ func (s *Server) enable(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, Ending{Already: already})
+	return reply(w, Ending{Handle: a.Handle, Already: already})
 }
 
 func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {

@@ -78,8 +78,9 @@ func (n NewAccount) GoString() string { return n.String() }
 
 // Added is the outcome of adding an account.
 type Added struct {
-	ID   string `json:"id,omitempty"`   // of the account, when it exists already
-	Link string `json:"link,omitempty"` // to be given to the person, once
+	ID     string `json:"id,omitempty"`   // of the account, when it exists already
+	Handle string `json:"handle"`         // as the account has it
+	Link   string `json:"link,omitempty"` // to be given to the person, once
 	// Replaced: an unused link for the same handle or e-mail address was withdrawn.
 	Replaced bool `json:"replaced,omitempty"`
 }
@@ -113,8 +114,9 @@ type EmailOf struct {
 
 // Ending is the outcome of ending sessions.
 type Ending struct {
-	Ended   int64 `json:"ended"`
-	Already bool  `json:"already"`
+	Handle  string `json:"handle,omitempty"` // of the account, if it was about one
+	Ended   int64  `json:"ended"`
+	Already bool   `json:"already"`
 }
 
 // Failure is the body of an answer that is not 2xx.

@@ -44,14 +44,21 @@ type CodeExchange struct {
 	Code        exeunt.Token
 	Client      exeunt.ClientID
 	RedirectURI string
-	Verifier    string // PKCE code_verifier
+	Verifier    string       // PKCE code_verifier
+	Key         exeunt.Token // the client's secret key; zero if none was presented
 }
 
-// ExchangeCode spends a code for an app session and returns its credential. The
-// errors are those of authority.StartApp.
+// ExchangeCode spends a code for an app session and returns its credential. A client
+// that has a key must present it (RFC 6749 section 3.2.1): otherwise the error is
+// ErrClientKey, and the code is not spent. The other errors are those of
+// authority.StartApp.
 func (s *Service) ExchangeCode(ctx context.Context, x CodeExchange) (exeunt.Token, authority.Answer, error) {
 	if x.Code.Use() != exeunt.UseCode || len(x.Verifier) < 43 || len(x.Verifier) > 128 { // RFC 7636 section 4.1
 		return exeunt.Token{}, authority.Answer{}, exeunt.ErrCodeSpent
+	}
+	if c, err := s.Client(x.Client); err == nil && (len(c.Keys) > 0 || !x.Key.IsZero()) &&
+		(x.Key.Use() != exeunt.UseClient || !c.HasKey(x.Key.Hash())) {
+		return exeunt.Token{}, authority.Answer{}, exeunt.ErrClientKey
 	}
 	sum := sha256.Sum256([]byte(x.Verifier))
 	return s.Authority.StartApp(ctx, authority.AppSignIn{

@@ -19,8 +19,8 @@ func TestCodes(t *testing.T) {
 		change func(*oauth.CodeRequest)
 		want   error
 	}{
-		"unknown client":       {func(r *oauth.CodeRequest) { r.Client = "nobody" }, exeunt.ErrNotFound},
-		"unregistered address": {func(r *oauth.CodeRequest) { r.RedirectURI += "/" }, exeunt.ErrNotFound},
+		"unknown client":       {func(r *oauth.CodeRequest) { r.Client = "nobody" }, exeunt.ErrUnknownClient},
+		"unregistered address": {func(r *oauth.CodeRequest) { r.RedirectURI += "/" }, exeunt.ErrRedirectURI},
 		"no challenge":         {func(r *oauth.CodeRequest) { r.Challenge = "" }, exeunt.ErrBadChallenge},
 		"padded challenge":     {func(r *oauth.CodeRequest) { r.Challenge += "=" }, exeunt.ErrBadChallenge},
 		"a line break":         {func(r *oauth.CodeRequest) { r.Challenge += "\n" }, exeunt.ErrBadChallenge},
@@ -33,9 +33,20 @@ func TestCodes(t *testing.T) {
 		}
 	}
 	code := n.NewCode(t, s, testnode.Chirp, verifier)
-	good := oauth.CodeExchange{Code: code, Client: testnode.Chirp, RedirectURI: testnode.ChirpRedirect, Verifier: verifier}
+	good := oauth.CodeExchange{Code: code, Client: testnode.Chirp, RedirectURI: testnode.ChirpRedirect, Verifier: verifier,
+		Key: n.Keys[testnode.Chirp]}
+	for name, key := range map[string]exeunt.Token{
+		"no key": {}, "another client's key": n.Keys[testnode.Other], "an unknown key": exeunt.NewToken(exeunt.UseClient),
+		"its code as a key": code,
+	} {
+		x := good
+		x.Key = key
+		if token, _, err := n.OAuth.ExchangeCode(t.Context(), x); !errors.Is(err, exeunt.ErrClientKey) || !token.IsZero() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	for name, change := range map[string]func(*oauth.CodeExchange){
-		"another client":   func(x *oauth.CodeExchange) { x.Client = testnode.Other },
+		"another client":   func(x *oauth.CodeExchange) { x.Client, x.Key = testnode.Other, n.Keys[testnode.Other] },
 		"another address":  func(x *oauth.CodeExchange) { x.RedirectURI += "?x" },
 		"another verifier": func(x *oauth.CodeExchange) { x.Verifier += "x" },
 		"short verifier":   func(x *oauth.CodeExchange) { x.Verifier = "short" },

@@ -11,6 +11,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/throttle"
 )
 
 // Registry returns the registered clients. It answers from memory, and reads the
@@ -23,13 +24,14 @@ type Registry struct {
 
 	mu      sync.Mutex // held while reading the store, so that an older read does not replace a newer one
 	clients atomic.Pointer[map[exeunt.ClientID]exeunt.Client]
+	reports *throttle.Throttle
 }
 
 // NewRegistry returns a registry of the store's clients. Call Run to have it follow
 // the log.
 func NewRegistry(ctx context.Context, s *store.Store, a *authority.Authority, log *slog.Logger) (*Registry, error) {
 	// It listens before it reads, so that no change falls in between.
-	r := &Registry{store: s, changes: a.Listen(exeunt.AccountID{}), log: log}
+	r := &Registry{store: s, changes: a.Listen(exeunt.AccountID{}), log: log, reports: throttle.New(a.Now)}
 	if err := r.load(ctx); err != nil {
 		r.changes.Close()
 		return nil, err

@@ -49,10 +49,10 @@ func TestAClientThatTheFileNoLongerNames(t *testing.T) {
 	if _, ok := n.OAuth.ClientByKey(n.Keys[testnode.Chirp]); ok {
 		t.Error("its key is still good")
 	}
-	if _, err := n.OAuth.ParseRequest(query()); !errors.Is(err, exeunt.ErrNotFound) {
+	if _, err := n.OAuth.ParseRequest(query()); !errors.Is(err, exeunt.ErrUnknownClient) {
 		t.Errorf("it may ask: %v", err)
 	}
-	if _, err := n.OAuth.GrantCode(t.Context(), s.Account, s.ID, codeRequest()); !errors.Is(err, exeunt.ErrNotFound) {
+	if _, err := n.OAuth.GrantCode(t.Context(), s.Account, s.ID, codeRequest()); !errors.Is(err, exeunt.ErrUnknownClient) {
 		t.Errorf("it gets a code: %v", err)
 	}
 	x := oauth.CodeExchange{Code: code, Client: testnode.Chirp, RedirectURI: testnode.ChirpRedirect, Verifier: verifier}

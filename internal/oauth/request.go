@@ -31,10 +31,10 @@ type Request struct {
 // parameters of the request (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
 var parameters = []string{"client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"}
 
-// ParseRequest reads and checks a request. It returns ErrNotFound for an unknown
-// client or a redirect address of another, and ErrBadChallenge or ErrBadRequest if
-// the app made a mistake. After an error nobody may be redirected to the address in
-// the request (RFC 9700 section 4.11.2).
+// ParseRequest reads and checks a request. Its errors, which say what the app has set
+// wrong, are ErrUnknownClient, ErrRedirectURI, ErrBadChallenge and ErrBadRequest. After
+// an error nobody may be redirected to the address in the request (RFC 9700 section
+// 4.11.2).
 func (r *Registry) ParseRequest(v url.Values) (q Request, err error) {
 	for _, name := range parameters {
 		if len(v[name]) > 1 { // RFC 6749 section 3.1
@@ -59,15 +59,16 @@ func (r *Registry) ParseRequest(v url.Values) (q Request, err error) {
 	return q, nil
 }
 
-// check returns the client of a valid request. It returns ErrNotFound for an unknown
-// client or a redirect address that is not registered for it, or ErrBadChallenge.
+// check returns the client of a valid request, or one of ParseRequest's errors.
 func (r *Registry) check(q CodeRequest) (exeunt.Client, error) {
 	c, err := r.Client(q.Client)
 	if err != nil {
-		return c, err
+		r.reportUnknown(q)
+		return c, exeunt.ErrUnknownClient
 	}
 	if !c.MayRedirectTo(q.RedirectURI) {
-		return c, fmt.Errorf("redirect address of client %s: %w", q.Client, exeunt.ErrNotFound)
+		r.reportAddress(c, q)
+		return c, exeunt.ErrRedirectURI
 	}
 	// RFC 7636 section 4.2: BASE64URL(SHA256(verifier)), 43 characters. The decoder
 	// alone ignores line breaks.

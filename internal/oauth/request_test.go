@@ -1,7 +1,9 @@
 package oauth_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -62,12 +64,12 @@ func TestRequestsThatAreNotInOrder(t *testing.T) {
 		spoil func(url.Values)
 		want  error
 	}{
-		"no client":        {func(q url.Values) { q.Del("client_id") }, exeunt.ErrNotFound},
-		"unknown client":   {func(q url.Values) { q.Set("client_id", "evil") }, exeunt.ErrNotFound},
-		"foreign address":  {func(q url.Values) { q.Set("redirect_uri", "https://evil.example/") }, exeunt.ErrNotFound},
-		"another client's": {func(q url.Values) { q.Set("client_id", "other") }, exeunt.ErrNotFound},
-		"address and more": {func(q url.Values) { q.Set("redirect_uri", testnode.ChirpRedirect+"?x=y") }, exeunt.ErrNotFound},
-		"no address":       {func(q url.Values) { q.Del("redirect_uri") }, exeunt.ErrNotFound},
+		"no client":        {func(q url.Values) { q.Del("client_id") }, exeunt.ErrUnknownClient},
+		"unknown client":   {func(q url.Values) { q.Set("client_id", "evil") }, exeunt.ErrUnknownClient},
+		"foreign address":  {func(q url.Values) { q.Set("redirect_uri", "https://evil.example/") }, exeunt.ErrRedirectURI},
+		"another client's": {func(q url.Values) { q.Set("client_id", "other") }, exeunt.ErrRedirectURI},
+		"address and more": {func(q url.Values) { q.Set("redirect_uri", testnode.ChirpRedirect+"?x=y") }, exeunt.ErrRedirectURI},
+		"no address":       {func(q url.Values) { q.Del("redirect_uri") }, exeunt.ErrRedirectURI},
 		"two addresses":    {func(q url.Values) { q.Add("redirect_uri", "https://evil.example/") }, exeunt.ErrBadRequest},
 		"no state":         {func(q url.Values) { q.Del("state") }, exeunt.ErrBadRequest},
 		"long state":       {func(q url.Values) { q.Set("state", strings.Repeat("s", 513)) }, exeunt.ErrBadRequest},
@@ -81,6 +83,35 @@ func TestRequestsThatAreNotInOrder(t *testing.T) {
 		c.spoil(q)
 		if _, err := n.OAuth.ParseRequest(q); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// Whoever has set an app up wrongly finds both values in the log, and nobody can flood it.
+func TestTheLogSaysWhatAnAppHasWrong(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	var log bytes.Buffer
+	r, err := oauth.NewRegistry(t.Context(), n.Store, n.Authority, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for parameter, value := range map[string]string{
+		"client_id": "chrip", "redirect_uri": "https://chirp.example/callback" + strings.Repeat("x", 5000),
+	} {
+		q := query()
+		q.Set(parameter, value)
+		for range 50 {
+			r.ParseRequest(q)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 6 || log.Len() > 6000 {
+		t.Errorf("%d lines of %d bytes together", len(lines), log.Len())
+	}
+	for _, want := range []string{"client_id=chrip", "redirect_uri=https://chirp.example/callbackxxx",
+		"registered=[" + testnode.ChirpRedirect + "]"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s: %s", want, log.String())
 		}
 	}
 }

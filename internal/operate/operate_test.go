@@ -85,6 +85,20 @@ func TestOperatorsMayRepeat(t *testing.T) {
 	}
 }
 
+// The list of everybody's sessions shows the apps of each, as that of one account does.
+func TestListsShowApps(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	s := &operate.Service{Authority: n.Authority}
+	_, v := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
+	n.NewAppSession(t, v, testnode.Chirp)
+	for _, handle := range []string{"", "ada"} {
+		p, err := s.Sessions(t.Context(), operator, handle, exeunt.SessionFilter{})
+		if err != nil || len(p.Items) != 1 || len(p.Items[0].Apps) != 1 || p.Items[0].Apps[0].Client != testnode.Chirp {
+			t.Errorf("account %q: %+v, %v", handle, p.Items, err)
+		}
+	}
+}
+
 // A list tells how many there are on all of its pages, and the next ones follow.
 func TestListsTellTheirTotal(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})

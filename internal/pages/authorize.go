@@ -17,9 +17,13 @@ func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return p.admit(w, r, p.visit(r), func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+		profile, err := p.Authority.Profile(r.Context(), v.Answer)
+		if err != nil {
+			return err
+		}
 		allow(w, q)
 		return p.show(w, http.StatusOK, &ui.AuthorizeView{
-			Frame: p.frame(r, v, ""), Client: q.App, Hidden: hiddenFields(q),
+			Frame: p.frame(r, v, ""), Client: q.App, Email: profile.Email, Hidden: hiddenFields(q),
 			Shared: v.Answer.Kind == exeunt.KindShared,
 		})
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/testnode"
@@ -37,7 +38,8 @@ func (n *node) spends(a *answer, state string) authority.Answer {
 	code, err := exeunt.ParseToken(q.Get("code"))
 	n.must(err)
 	_, ans, err := n.OAuth.ExchangeCode(n.t.Context(),
-		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier})
+		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier,
+			Key: n.Keys[testnode.Chirp]})
 	n.must(err)
 	return ans
 }
@@ -53,6 +55,7 @@ func TestAuthorize(t *testing.T) {
 	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, formAction) {
 		t.Errorf("the form may not lead to the app: %s", csp)
 	}
+	page.says("will see your handle and name").hides("@example.com")
 	form := page.form("/authorize")
 	form.Set("decision", "continue")
 	if ans := n.spends(b.post("/authorize", form).leavesCookies(), state); ans.Session != b.session() {
@@ -151,5 +154,32 @@ func TestAuthorizeRefusesWhatIsNotInOrder(t *testing.T) {
 	}
 	if n.recorded() != before {
 		t.Error("something changed")
+	}
+}
+
+// Whoever lets an app sign them in reads beforehand what the gate will tell the app.
+func TestAnAppGetsNoMoreThanWasSaid(t *testing.T) {
+	n := newNode(t)
+	_, err := n.Accounts.AddAccount(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, account.NewAccount{
+		Handle: "ada", Name: "Ada", Email: "ada@example.com", Password: password}, true)
+	n.must(err)
+	to := "/authorize?" + appQuery("state").Encode()
+	n.signedIn("ada").get(to).is(http.StatusOK).says("e-mail address (", "ada@example.com")
+	for _, page := range []string{"/signin", "/signup"} {
+		newBrowser(n).get(page+"?return="+url.QueryEscape(to)).is(http.StatusOK).
+			says("to continue to Chirp", "handle", "name", "once it is confirmed, your e-mail address")
+	}
+}
+
+// An app that is set up wrongly is named as the cause, without the address that is registered for it.
+func TestAMisconfiguredAppIsExplained(t *testing.T) {
+	n := newNode(t)
+	for parameter, value := range map[string]string{
+		"client_id": "chrip", "redirect_uri": "https://chirp.example/callback",
+	} {
+		q := appQuery("state")
+		q.Set(parameter, value)
+		newBrowser(n).get("/authorize?"+q.Encode()).is(http.StatusBadRequest).
+			says("not set up correctly", parameter).hides("chirp.localhost")
 	}
 }

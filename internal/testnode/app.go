@@ -53,6 +53,7 @@ func (n *Node) NewAppSession(t testing.TB, s exeunt.Session, id exeunt.ClientID)
 	t.Helper()
 	token, ans, err := n.OAuth.ExchangeCode(t.Context(), oauth.CodeExchange{
 		Code: n.NewCode(t, s, id, verifier), Client: id, RedirectURI: n.redirectURI(t, id), Verifier: verifier,
+		Key: n.Keys[id],
 	})
 	must(t, err)
 	return token, ans

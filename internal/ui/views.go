@@ -74,6 +74,7 @@ type SignUpView struct {
 	Fixed               map[string]bool // names of the fields that the link decides
 	Shared              bool
 	Return              string
+	Client              *exeunt.Client // the app that asked, if any
 	Err                 error
 	Policy              exeunt.Policy
 }
@@ -187,6 +188,7 @@ type HelpView struct {
 type AuthorizeView struct {
 	Frame
 	Client exeunt.Client
+	Email  string   // which the app will see too; "" if it will not
 	Hidden []Hidden // the app's request
 	Shared bool
 }

@@ -93,6 +93,8 @@ var statuses = []struct {
 	{exeunt.ErrOtherEmail, http.StatusConflict},
 	{exeunt.ErrInviteSpent, http.StatusGone},
 	{exeunt.ErrCodeSpent, http.StatusBadRequest},
+	{exeunt.ErrUnknownClient, http.StatusBadRequest},
+	{exeunt.ErrRedirectURI, http.StatusBadRequest},
 	{exeunt.ErrBadChallenge, http.StatusBadRequest},
 	{exeunt.ErrBadRequest, http.StatusBadRequest},
 	{exeunt.ErrKeyReused, http.StatusUnprocessableEntity},

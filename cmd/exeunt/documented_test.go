@@ -1,0 +1,88 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// Every command of the program that the README or a page of the documentation shows works
+// as it is written there, one after the other, for somebody whose data is elsewhere.
+func TestDocumentedCommands(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if commands := documented(string(text)); len(commands) > 0 {
+			name := strings.TrimSuffix(filepath.Base(page), ".md")
+			file := filepath.Join(t.TempDir(), name+".txtar")
+			if err := os.WriteFile(file, []byte(asScript(t, name, commands)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+	}
+	if len(files) < 2 {
+		t.Fatalf("commands found in %v only: the README and docs/running.md have some", files)
+	}
+	cert := newCertificate(t)
+	testscript.Run(t, testscript.Params{Files: files, Setup: cert.setUp, Cmds: cert.commands()})
+}
+
+// comment is what follows a command in its line.
+var comment = regexp.MustCompile(`\s+# .*$`)
+
+// documented returns the lines of a page's shell examples that run the program or set its variables.
+func documented(page string) (out []string) {
+	for i, part := range strings.Split("\n"+page, "\n```") {
+		lines := strings.Split(part, "\n")
+		if i%2 == 0 || lines[0] != "sh" {
+			continue
+		}
+		for _, line := range lines[1:] {
+			line = strings.TrimPrefix(comment.ReplaceAllString(line, ""), "./")
+			if strings.HasPrefix(line, "exeunt ") || strings.HasPrefix(line, "export EXEUNT_") {
+				out = append(out, line)
+			}
+		}
+	}
+	return out
+}
+
+// asScript makes a test script of the commands. A node that is to be copied is stopped first, as the page says.
+func asScript(t *testing.T, page string, commands []string) string {
+	t.Helper()
+	here := strings.NewReplacer("/var/lib/exeunt", "$DATA", "chain.pem", "cert.pem").Replace
+	out := []string{"# The commands in " + page + ".md.", "listen ADDR"}
+	running := false
+	for _, line := range commands {
+		variable, isVariable := strings.CutPrefix(here(line), "export ")
+		switch {
+		case isVariable:
+			out = append(out, "env "+variable)
+		case strings.HasPrefix(line, "exeunt serve "):
+			out = append(out, "exec "+here(line)+" --addr $ADDR &node&", "ready", "stdin ada.txt",
+				"exec exeunt accounts add ada --email ada@example.com --password-stdin --data $DATA")
+			running = true
+		case strings.HasPrefix(line, "exeunt copy "):
+			out = append(out, "kill -INT node", "wait node", "database SERVER", "write server.url $SERVER", "exec "+here(line))
+			running = false
+		default:
+			out = append(out, "exec "+here(line))
+		}
+	}
+	if running {
+		out = append(out, "kill -INT node", "wait node")
+	}
+	return strings.Join(out, "\n") + "\n\n-- ada.txt --\na long walk by the canal\n"
+}
