@@ -49,8 +49,8 @@ const (
 )
 
 type traits struct {
-	begin string            // opens a transaction that will write
-	spell *strings.Replacer // from the common spelling of statements to the engine's
+	begin string              // opens a transaction that will write
+	spell func(string) string // from the common spelling of statements to the engine's
 	// patience is how long a transaction may take before it is given up; its outcome may then be unknown. Zero: no
 	// limit, because a local disk answers or the process hangs.
 	patience time.Duration

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -45,7 +46,19 @@ const (
 )
 
 // Statements are written for PostgreSQL, except for these types.
-var postgresSpelling = strings.NewReplacer(" AS BLOB)", " AS BYTEA)", " AS INTEGER)", " AS BIGINT)")
+var postgresTypes = strings.NewReplacer(" AS BLOB)", " AS BYTEA)", " AS INTEGER)", " AS BIGINT)")
+
+// postgresSpelling also numbers the values of statements for many rows.
+func postgresSpelling(q string) string {
+	var text strings.Builder
+	for i, part := range strings.Split(postgresTypes.Replace(q), "?") {
+		if i > 0 {
+			text.WriteString("$" + strconv.Itoa(i))
+		}
+		text.WriteString(part)
+	}
+	return text.String()
+}
 
 func newPostgres(opt Options) (*postgresEngine, error) {
 	c, err := pgx.ParseConfig(opt.URL)

@@ -1,9 +1,6 @@
 package store
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // manyRows is one statement for different numbers of rows. One statement for many rows takes a fraction of the time
 // of one for each, and one round trip to the server.
@@ -16,30 +13,15 @@ type manyRows struct {
 // statements stay prepared.
 var rowsAtOnce = [...]int{256, 64, 8, 1}
 
-// forMany makes the statements from a text before the rows, one row's with a ? for each value, and a text after.
+// forMany makes the statements from a text before the rows, one row's with a ? for each value, and a text after. The
+// values have no numbers, because SQLite takes $1 for a name and looks for the name of each value in a list of all.
 func forMany(before, row, after string) *manyRows { return forManyBetween(", ", before, row, after) }
 
 // forManyBetween separates the rows by another text than a comma.
 func forManyBetween(between, before, row, after string) *manyRows {
 	m := &manyRows{columns: strings.Count(row, "?")}
 	for i, n := range rowsAtOnce {
-		var text strings.Builder
-		text.WriteString(before)
-		value := 0
-		for r := range n {
-			if r > 0 {
-				text.WriteString(between)
-			}
-			for part := range strings.SplitAfterSeq(row, "?") {
-				if text, ok := strings.CutSuffix(part, "?"); ok {
-					value++
-					part = text + "$" + strconv.Itoa(value)
-				}
-				text.WriteString(part)
-			}
-		}
-		text.WriteString(after)
-		m.texts[i] = text.String()
+		m.texts[i] = before + strings.Repeat(between+row, n)[len(between):] + after
 	}
 	return m
 }

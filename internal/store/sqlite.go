@@ -37,7 +37,7 @@ var sqliteSpelling = strings.NewReplacer("greatest(", "max(", "least(", "min(")
 func (e *sqliteEngine) name() string { return "sqlite:" + e.path }
 
 func (*sqliteEngine) traits() traits {
-	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling, exits: true, sole: true}
+	return traits{begin: `BEGIN IMMEDIATE`, spell: sqliteSpelling.Replace, exits: true, sole: true}
 }
 
 // tidy checkpoints the write-ahead log: SQLite copies it into the database file, and the next commit starts the log

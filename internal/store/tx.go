@@ -147,7 +147,7 @@ func (t *tx) stmt(q string) (*sql.Stmt, error) {
 	if st := t.stmts[q]; st != nil {
 		return st, nil
 	}
-	st, err := t.conn.PrepareContext(t.ctx, t.traits.spell.Replace(q))
+	st, err := t.conn.PrepareContext(t.ctx, t.traits.spell(q))
 	if err == nil {
 		t.stmts[q] = st
 	}
