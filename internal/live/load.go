@@ -53,7 +53,8 @@ type worker struct {
 	accounts     [shardCount][]accountName
 	apps         []record
 	count, stale int
-	free         []uint32 // cohorts
+	free         []uint32      // cohorts
+	segment      []accountName // the accounts of the segment at hand
 }
 
 // idName and accountName are entries to come of the tables of IDs and accounts.
@@ -255,28 +256,39 @@ func (l *loader) cohorts(w *worker, part int) error {
 }
 
 // tables builds the tables of IDs and accounts of one segment.
-func (l *loader) tables(_ *worker, segment int) error {
-	ids, accounts := 0, 0
+func (l *loader) tables(w *worker, segment int) error {
+	ids, accounts := 0, w.segment[:0]
 	for i := range l.workers {
 		ids += len(l.workers[i].ids[segment])
-		accounts += len(l.workers[i].accounts[segment])
+		accounts = append(accounts, l.workers[i].accounts[segment]...)
 	}
-	c := l.c
-	c.ids[segment] = newTable(c.ids[segment].bits, ids)
-	c.accounts[segment] = newTable(c.accounts[segment].bits, accounts)
-	clear(c.ids[segment].slots)
-	clear(c.accounts[segment].slots)
+	w.segment = accounts
+	t := newTable(l.c.ids[segment].bits, ids)
+	clear(t.slots)
 	for i := range l.workers {
 		for _, n := range l.workers[i].ids[segment] {
-			c.ids[segment].add(n.home, n.slot)
-		}
-		for _, n := range l.workers[i].accounts[segment] {
-			if c.current(n.account) != 0 {
-				return errInconsistent
-			}
-			c.accounts[segment].add(n.account.home(), c.accounts[segment].slotOf(n.account, n.cohort))
+			t.add(n.home, n.slot)
 		}
 	}
+	l.c.ids[segment] = t
+	t = newTable(l.c.accounts[segment].bits, len(accounts))
+	clear(t.slots)
+	// The slots refer to the list at first: its accounts are close together in memory, and those of cohorts are not.
+	for i, n := range accounts {
+		if t.find(n.account.home(), n.account.tag(), func(at uint32) bool {
+			return accounts[at-1].account == n.account
+		}) != 0 {
+			return errInconsistent
+		}
+		t.add(n.account.home(), t.slotOf(n.account, uint32(i+1)))
+	}
+	for i, slot := range t.slots {
+		if slot != 0 {
+			n := &accounts[slot&(1<<t.bits-1)-1]
+			t.slots[i] = t.slotOf(n.account, n.cohort)
+		}
+	}
+	l.c.accounts[segment] = t
 	return nil
 }
 
