@@ -16,7 +16,6 @@ func (p *Pages) resetForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wrong error) error {
-	w.Header().Set("Referrer-Policy", "no-referrer") // the address is a secret
 	a, err := p.Accounts.LookAtReset(r.Context(), inviteToken(r))
 	if err != nil {
 		return err
@@ -27,7 +26,6 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wr
 // reset sets the new password, which ends every session of the account. It signs nobody
 // in: signing in afterwards shows that they know the password.
 func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Referrer-Policy", "no-referrer")
 	_, err := p.Accounts.Reset(r.Context(), inviteToken(r), r.PostFormValue("password"), p.Peers.Address(r))
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
 		return p.showReset(w, r, status, err)

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -165,9 +166,7 @@ func TestSetupLink(t *testing.T) {
 	before := n.recorded()
 	for range 3 {
 		a := b.get(link).is(http.StatusOK)
-		if a.Header.Get("Referrer-Policy") != "no-referrer" {
-			t.Error("the link's secret may travel on")
-		}
+		sendsItsOrigin(t, a)
 		a.hides(token.Reveal())
 		if !strings.Contains(a.body, `value="grace"`) || !strings.Contains(a.body, `value="grace@example.com"`) {
 			t.Error("what the link fixes is not shown")
@@ -178,6 +177,7 @@ func TestSetupLink(t *testing.T) {
 	}
 	fill := url.Values{"handle": {"other"}, "name": {"Grace H"}, "email": {"other@example.com"},
 		"password": {"12345678"}, "kind": {"kept"}}
+	onlyFromOurPages(t, b, link, fill)
 	b.submit(link, link, fill).is(http.StatusUnprocessableEntity).hides("12345678", `value="other"`)
 	fill.Set("password", password)
 	b.submit(link, link, fill).leadsTo("/")
@@ -187,6 +187,32 @@ func TestSetupLink(t *testing.T) {
 	for _, wrong := range []string{"/setup/x", "/setup/" + exeunt.NewToken(exeunt.UseInvite).Reveal(),
 		"/setup/" + exeunt.NewToken(exeunt.UseSession).Reveal()} {
 		newBrowser(n).get(wrong).is(http.StatusGone)
+	}
+}
+
+// sendsItsOrigin checks that a browser sends the origin with a form of the page (with
+// no-referrer it would send "null"), and the address of the page to no other site.
+func sendsItsOrigin(t *testing.T, page *answer) {
+	t.Helper()
+	if got := page.Header.Get("Referrer-Policy"); got != "same-origin" {
+		t.Errorf("a one-time link's page has the referrer policy %q", got)
+	}
+}
+
+// onlyFromOurPages posts a refused form as a browser without fetch metadata does: with
+// our origin it arrives, and without it is forged.
+func onlyFromOurPages(t *testing.T, b *browser, to string, form url.Values) {
+	t.Helper()
+	for origin, status := range map[string]int{
+		testOrigin: http.StatusUnprocessableEntity, "null": http.StatusForbidden, "": http.StatusForbidden,
+		"http://other.localhost": http.StatusForbidden,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "http://"+testHost+to, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		b.do(r).is(status)
 	}
 }
 

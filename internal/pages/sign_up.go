@@ -89,7 +89,6 @@ func (p *Pages) setupForm(w http.ResponseWriter, r *http.Request) error {
 
 // fillInvite fills in the fields that the link decides.
 func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.SignUpView) error {
-	w.Header().Set("Referrer-Policy", "no-referrer") // the address is a secret
 	invite, err := p.Accounts.LookAtInvite(r.Context(), inviteToken(r))
 	if err != nil {
 		return err

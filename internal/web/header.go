@@ -13,8 +13,10 @@ func Secure(tls bool, next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		// Other sites must not learn which page somebody came from. no-referrer
-		// would also remove the Origin header from our own form posts.
+		// Other sites must not learn which page somebody came from, least of all the
+		// address of a one-time link. no-referrer would also make the Origin header of our
+		// own form posts "null", and a browser without fetch metadata sends nothing else
+		// that shows where they come from.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
