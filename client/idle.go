@@ -41,6 +41,10 @@ animation:exeunt-show 1ms linear %ds forwards,exeunt-hide 1ms linear %ds forward
 // noscript. It hides elements of the class private and shows idle-banner as a
 // warning and idle-left at the end; the page's own CSS hides those two until then.
 func (p Person) IdleStylesheet() string {
-	warn, end := int(p.WarnAt.Sub(p.AskedAt).Seconds()), int(p.IdleAt.Sub(p.AskedAt).Seconds())
-	return fmt.Sprintf("/exeunt/idle.css?warn=%d&end=%d", max(warn, 0), max(end, 0))
+	warn := max(int(p.WarnAt.Sub(p.AskedAt).Seconds()), 0)
+	return fmt.Sprintf("/exeunt/idle.css?warn=%d&end=%d", warn, p.IdleSeconds())
 }
+
+// IdleSeconds is how long after the check of the session its idle timeout is. Pages pass
+// it to the browser module, in case that may not ask the server.
+func (p Person) IdleSeconds() int { return max(int(p.IdleAt.Sub(p.AskedAt).Seconds()), 0) }

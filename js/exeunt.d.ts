@@ -13,6 +13,11 @@ export interface Options {
   activity: string;
   /** The session this page was rendered for. */
   session: string;
+  /**
+   * Milliseconds from the rendering of this page to the idle timeout. The page is hidden then, if no answer has said
+   * otherwise; without it a page whose requests are all refused stays shown until it is left. Optional.
+   */
+  idleIn?: number;
   /** Where to go when it has ended. */
   ended: string;
   /** Where to sign out by an ordinary page, offered while the server cannot be asked. */
@@ -39,10 +44,13 @@ export interface Handle {
 /**
  * Guards this page. Load exeunt.css with it, send the page and the state
  * address with `Cache-Control: no-store`, and call it as early as possible.
+ * Send the page itself with status 203 instead of 200: Chromium then does not keep it
+ * for the Back button, also where no script runs. (Go: webapp and client.PrivatePage do.)
  *
  * A page that has just loaded is shown even if the server cannot be asked (an
  * extension may block requests by scripts), because the server has rendered it for a
  * live session. It is hidden whenever it is left, and shown again only after a check.
+ * So also where fetch, EventSource or BroadcastChannel are missing or throw.
  * guard throws nothing and stores nothing.
  */
 export function guard(options: Options): Handle;

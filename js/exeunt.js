@@ -61,10 +61,8 @@ class Guard {
 
   start() {
     const { window, document, BroadcastChannel } = this.env;
-    if (BroadcastChannel) {
-      this.channel = new BroadcastChannel('exeunt');
-      this.on(this.channel, 'message', (event) => this.hear(event.data));
-    }
+    this.channel = attempt(() => new BroadcastChannel('exeunt'));
+    if (this.channel) this.on(this.channel, 'message', (event) => this.hear(event.data));
     this.on(document, 'visibilitychange', () => (this.visible ? this.back() : this.away()));
     this.on(window, 'pagehide', () => this.away());
     this.on(window, 'pageshow', (event) => { if (event.persisted) { this.veil.drop(); this.back(); } });
@@ -75,6 +73,9 @@ class Guard {
       this.tell({ kind: 'leaving' });
       this.answerDue = this.env.now() + leavingFor;
     });
+    // Until the server has answered once, the idle time that the page was rendered with counts: a browser
+    // may refuse every request by script.
+    this.idle.arm(this.o.idleIn, this.o.idleIn);
     // This request also keeps Chromium from putting the page into its
     // back-forward cache, from which it would come back after a remote end.
     this.check();
@@ -254,16 +255,25 @@ class Guard {
   }
 }
 
-/** The browser's own objects; tests pass others. */
+/** The browser's own objects; tests pass others. Privacy extensions make some throw when they are read. */
 function browser() {
   return {
     window, document, location,
-    fetch: (...args) => fetch(...args),
-    EventSource: globalThis.EventSource,
-    BroadcastChannel: globalThis.BroadcastChannel,
-    locks: navigator.locks,
+    fetch: (...args) => fetch(...args), // a failed request, whatever it throws
+    EventSource: attempt(() => EventSource),
+    BroadcastChannel: attempt(() => BroadcastChannel),
+    locks: attempt(() => navigator.locks),
     setTimeout: (...args) => setTimeout(...args),
     clearTimeout: (id) => clearTimeout(id),
     now: () => performance.now(),
   };
+}
+
+/** The value, or undefined if the browser refuses. */
+function attempt(value) {
+  try {
+    return value();
+  } catch {
+    return undefined;
+  }
 }

@@ -53,8 +53,12 @@ export class Line {
 
   #connect() {
     if (!this.wanted) return;
-    const source = new this.env.EventSource(this.address);
-    this.source = source;
+    let source;
+    try {
+      this.source = source = new this.env.EventSource(this.address);
+    } catch {
+      return; // the browser refuses; checks still tell
+    }
     source.addEventListener('state', (event) => {
       this.retry = firstRetry;
       const answer = parse(event.data);

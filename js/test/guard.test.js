@@ -275,3 +275,73 @@ test('an open dialog does not keep the links of the veil out of reach', async ()
   await settle();
   assert.equal(dialog.closed, true);
 });
+
+/** Runs fn in a world whose page is the global one, in a browser in which reading some globals throws. */
+async function refusing(names, fn) {
+  const w = new World();
+  const p = w.page();
+  const { env } = p;
+  const globals = {
+    window: { value: env.window }, document: { value: env.document }, location: { value: env.location },
+    fetch: { value: env.fetch }, EventSource: { value: env.EventSource },
+    BroadcastChannel: { value: env.BroadcastChannel }, navigator: { value: { locks: env.locks } },
+    setTimeout: { value: env.setTimeout }, clearTimeout: { value: env.clearTimeout },
+    performance: { value: { now: env.now } },
+  };
+  const refuse = () => { throw new DOMException('blocked', 'SecurityError'); };
+  for (const name of names) globals[name] = { get: refuse };
+  const before = Object.entries(globals).map(([name]) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]);
+  for (const [name, what] of Object.entries(globals)) Object.defineProperty(globalThis, name, { configurable: true, ...what });
+  try {
+    await fn(w, p);
+  } finally {
+    for (const [name, what] of before) {
+      if (what) Object.defineProperty(globalThis, name, what);
+      else delete globalThis[name];
+    }
+  }
+}
+
+for (const names of [['fetch'], ['EventSource'], ['BroadcastChannel'], ['navigator'],
+  ['fetch', 'EventSource', 'BroadcastChannel', 'navigator']]) {
+  test(`a browser in which ${names} throws is guarded all the same`, () => refusing(names, async (w, p) => {
+    const asks = !names.includes('fetch');
+    guard({ ...options, leave: 'form.leave', idleIn: 900000 });
+    await settle();
+    assert.equal(p.veiled, false, 'the server has just rendered it');
+    p.hide();
+    assert.equal(p.veiled, true);
+    p.show();
+    await w.pass(10000);
+    assert.equal(p.veiled, !asks, 'shown again only after an answer');
+    if (!asks) assert.match(p.message, /Sign out/);
+    p.document.emit('submit', { target: { matches: (s) => s === 'form.leave' } }); // throws nothing
+    if (!asks) return;
+    w.answer = ended;
+    p.window.emit('focus');
+    await w.pass(5000);
+    assert.equal(p.main.isConnected, false);
+  }));
+}
+
+test('a page that nobody can ask for hides at its own idle timeout', () => refusing(['fetch', 'EventSource'], async (w, p) => {
+  guard({ ...options, idleIn: 900000 });
+  await w.pass(890000);
+  assert.equal(p.veiled, false);
+  await w.pass(20000);
+  assert.equal(p.veiled, true);
+}));
+
+test('constructors that throw are guarded against too', async () => {
+  const w = new World();
+  const page = w.page();
+  class Refused { constructor() { throw new DOMException('blocked', 'SecurityError'); } }
+  Object.assign(page.env, { EventSource: Refused, BroadcastChannel: Refused });
+  guard(options, page.env);
+  await settle();
+  page.hide();
+  w.answer = ended;
+  page.show();
+  await settle();
+  assert.deepEqual(page.location.replaced, ['/ended']);
+});

@@ -3,12 +3,14 @@
 import { guard } from './exeunt/exeunt.js';
 
 const dialog = document.getElementById('idle');
+const { session, idle } = document.documentElement.dataset;
 
 const page = guard({
   state: '/exeunt/state',
   stream: '/exeunt/stream',
   activity: '/exeunt/activity',
-  session: document.documentElement.dataset.session,
+  session,
+  idleIn: idle * 1000,
   ended: '/exeunt/ended',
   signOut: '/exeunt/sign-out',
   warn: {

@@ -8,7 +8,7 @@ import { liveSessions, markEnding } from './live.js';
 import { localTimes } from './times.js';
 import { deviceChoice, displaySwitch } from './forms.js';
 
-const { session } = document.body.dataset;
+const { session, idle } = document.body.dataset;
 const words = document.getElementById('words')?.dataset ?? {};
 
 localTimes(document);
@@ -21,14 +21,12 @@ if (session) {
     stream: '/session/stream',
     activity: '/session/activity',
     session,
+    idleIn: +idle,
     ended: '/ended',
     signOut: '/signout',
     warn: warning,
     changed: liveSessions(words),
-    words: {
-      checking: words.checking, unknown: words.unknown, ended: words.ended,
-      reload: words.reload, signOut: words.signout,
-    },
+    words: { ...words, signOut: words.signout },
   });
   menus();
   drawer();
