@@ -115,6 +115,31 @@ func TestAppSignsOutOnlyItself(t *testing.T) {
 	}
 }
 
+// What Chromium keeps of left pages is shown again on Back, without script unchecked.
+func TestAppKeepsItsPagesOutOfTheBrowsersHistory(t *testing.T) {
+	_, b, _ := newSignedIn(t)
+	r := b.request(http.MethodGet, "/", nil)
+	r.Header.Set("Sec-Fetch-Dest", "document")
+	if got := b.do(r); got.status != http.StatusNonAuthoritativeInfo || got.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a signed-in page: %d, %v", got.status, got.header)
+	}
+	// A sign-out at the authority changes no cookie of this origin, so this must.
+	var left []string
+	for range 2 {
+		b.get("/exeunt/sign-out")
+		left = append(left, b.cookies["__Host-chirp-left"])
+	}
+	if left[0] == "" || left[0] == left[1] {
+		t.Errorf("on the way to the sign-out no cookie changes: %q", left)
+	}
+	b.cookies = map[string]string{}
+	r = b.request(http.MethodGet, "/", nil)
+	r.Header.Set("Sec-Fetch-Dest", "document")
+	if got := b.do(r); got.status != http.StatusOK {
+		t.Errorf("a public page: %d", got.status)
+	}
+}
+
 func TestAppPagesAreNotEndedTwice(t *testing.T) {
 	c, b, s := newSignedIn(t)
 	if got := b.get("/exeunt/ended"); got.header.Get("Location") != "/" {

@@ -86,7 +86,7 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		a.notice(w, r, Notice{Kind: NoticeOtherSession})
 		return
 	}
-	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), personKey{}, person)))
+	next.ServeHTTP(client.PrivatePage(w, r), r.WithContext(context.WithValue(r.Context(), personKey{}, person)))
 }
 
 // checker is the Check of a Client or a Verifier.

@@ -1,6 +1,7 @@
 package webapp
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/url"
 )
@@ -8,7 +9,17 @@ import (
 // signOut sends the browser to the authority's confirmation page, which says what
 // will end: this browser's session and the apps signed in through it.
 func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
+	a.leave(w)
 	a.redirect(w, a.Client.URL("/signout", url.Values{"client": {a.ID}}))
+}
+
+// leave changes a cookie of this origin. The sign-out at the authority changes none, and
+// a changed cookie makes Chromium drop the copies that it keeps of this origin's no-store
+// pages. PrivatePage prevents such copies; this is a second and independent protection.
+func (a *App) leave(w http.ResponseWriter) {
+	c := a.cookie(a.cookieName()+"-left", rand.Text())
+	c.MaxAge = 60
+	http.SetCookie(w, c)
 }
 
 // signOutApp ends only this app's session, and clears the cookie only when the

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/oauth"
@@ -55,8 +56,8 @@ func (p *Pages) Handler() http.Handler {
 	mux.Handle("/assets/", p.surface.Handle(notAllowed("GET, HEAD")))
 	mux.Handle("/", p.surface.Handle(func(http.ResponseWriter, *http.Request) error { return exeunt.ErrNotFound }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		web.NoStore(w) // on every page, because any of them may come to name somebody; assets override it
-		mux.ServeHTTP(w, r)
+		// Every page, because any of them may come to name somebody; assets may be cached.
+		mux.ServeHTTP(client.PrivatePage(w, r), r)
 	})
 }
 

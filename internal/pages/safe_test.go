@@ -244,3 +244,20 @@ func TestPagesOfRefusalsAreNotStored(t *testing.T) {
 		t.Errorf("Cache-Control is %q", got)
 	}
 }
+
+// Chromium keeps copies of pages of status 200, and shows them again on Back unasked
+// where no script runs.
+func TestBrowsersKeepNoCopyOfPages(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	for _, path := range []string{"/", "/sessions", "/sessions/ended", "/security", "/settings", "/menu", "/help", "/signout"} {
+		r := httptest.NewRequest(http.MethodGet, "http://"+testHost+path, nil)
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		r.Header.Set("Sec-Fetch-Dest", "document")
+		a := b.do(r).is(http.StatusNonAuthoritativeInfo).says("@ada")
+		if got := a.Header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("%s: Cache-Control is %q", path, got)
+		}
+	}
+}
