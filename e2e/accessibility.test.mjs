@@ -212,6 +212,15 @@ test('keyboard alone: the dialogs take the focus, keep it, and give it back', as
   await page.keyboard.press('Enter');
   await dialogClosed(page, 'ask');
   assert.ok(await focused(page, 'main a[href="/signout?scope=account"]'));
+  // Opened from a menu, which has closed since.
+  await tabTo(page, '.panel .acct > summary', 'Shift+Tab');
+  await page.keyboard.press('Enter');
+  await tabTo(page, '.panel .acct a[href="/signout"]');
+  await page.keyboard.press('Enter');
+  await page.locator('dialog#ask[open]').waitFor();
+  await page.keyboard.press('Escape');
+  await dialogClosed(page, 'ask');
+  assert.ok(await focused(page, '.panel .acct > summary, .panel .acct a[href="/signout"]'), 'the focus is not lost with the menu');
   const before = (await s.node.sessions('ada')).active.length;
   await tabTo(page, '.panel .also > summary', 'Shift+Tab');
   await page.keyboard.press('Enter');

@@ -107,7 +107,8 @@ async function lastPages(page, node, look) {
   await submit(page, 'form[action="/settings/display"]');
   await look('another sign-in');
   await page.goto('about:blank'); // an open page would notice by itself
-  await node.call('end', { handle: 'ada', session: await newest(node, 'ada') });
+  const { handle } = node.ada;
+  await node.call('end', { handle, session: await newest(node, handle) });
   await page.goto(`${node.exeunt}/sessions`);
   await look('ended by an administrator');
   const url = node.exeunt.replace('http:', 'https:'); // Secure cookies can be put only there

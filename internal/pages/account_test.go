@@ -126,6 +126,7 @@ func TestLanguagesAndAgents(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	for agent, label := range map[string]string{
+		"qutebrowser/3.5.1 (X11; Linux) <b>": "qutebrowser", "Lynx/2.9 libwww-FM/2.14": "Lynx",
 		firefox: "Firefox on Linux", "": "A browser", strings.Repeat("\xff", 9000): "A browser",
 		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15":                                 "Safari on macOS",
 		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1":               "Safari on iOS",

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"regexp"
 
 	useragent "github.com/medama-io/go-useragent"
 	"github.com/medama-io/go-useragent/agents"
@@ -22,10 +23,23 @@ func label(r *http.Request) string {
 		system = "macOS"
 	}
 	if browser == "" {
-		browser = "A browser"
+		browser = product(ua)
 	}
 	if system == "" {
 		return browser
 	}
 	return browser + " on " + system
+}
+
+// firstProduct is the name of the first product in a User-Agent header (RFC 9110 section
+// 10.1.5).
+var firstProduct = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,29}`)
+
+// product names a browser that we do not know by its own first word, if that says
+// anything: nearly all begin with Mozilla.
+func product(ua string) string {
+	if name := firstProduct.FindString(ua); name != "" && name != "Mozilla" {
+		return name
+	}
+	return "A browser"
 }

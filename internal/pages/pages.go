@@ -55,10 +55,10 @@ func (p *Pages) Handler() http.Handler {
 	mux.Handle("GET /assets/", ui.Assets())
 	mux.Handle("/assets/", p.surface.Handle(notAllowed("GET, HEAD")))
 	mux.Handle("/", p.surface.Handle(func(http.ResponseWriter, *http.Request) error { return exeunt.ErrNotFound }))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return web.Compress(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Every page, because any of them may come to name somebody; assets may be cached.
 		mux.ServeHTTP(client.PrivatePage(w, r), r)
-	})
+	}))
 }
 
 // route is one address and what it answers to.

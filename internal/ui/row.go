@@ -59,6 +59,14 @@ func (r rowPart) Icon() string {
 	return "browser"
 }
 
+// Agent is what a browser that we do not know calls itself, "" for others.
+func (r rowPart) Agent() string {
+	if !r.S.Kind.Browser() || strings.Contains(r.S.Label, " on ") {
+		return ""
+	}
+	return r.S.UserAgent
+}
+
 // Old reports whether the sign-in is shown by its date rather than by its age.
 func (r rowPart) Old() bool { return r.View.Now.Sub(r.S.Started) >= 7*day }
 

@@ -26,7 +26,7 @@ func idFor(n byte) (id exeunt.SessionID) {
 func session(n byte, kind exeunt.SessionKind, label string, started, seen time.Duration) exeunt.Session {
 	limits := exeunt.DefaultPolicy().For(kind)
 	s := exeunt.Session{
-		ID: idFor(n), Kind: kind, Label: label, Methods: exeunt.Methods{exeunt.MethodPassword},
+		ID: idFor(n), Kind: kind, Label: label, UserAgent: "Mozilla/5.0 <i>", Methods: exeunt.Methods{exeunt.MethodPassword},
 		Address: netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", n+7)),
 		Started: testNow.Add(-started), Seen: testNow.Add(-seen),
 		Idle: limits.Idle, ExpiresAt: testNow.Add(-started).Add(limits.Absolute),
@@ -132,6 +132,8 @@ func states() map[string]View {
 	}
 
 	all := map[string]View{
+		"sessions-unknown": &SessionsView{Frame: in(NavSessions), This: this(), Others: []exeunt.Session{
+			session(3, exeunt.KindKept, "A browser", day, day)}, Clients: testClients},
 		"home":              &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
 		"home-one":          &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},
 		"home-alone-shared": &HomeView{Frame: in(NavHome), This: shared, Clients: testClients},

@@ -18,8 +18,18 @@ function openStep(dialog, focus) {
   dialog.addEventListener('close', () => {
     window.removeEventListener('popstate', onBack);
     if (!back && history.state?.dialog === dialog.id) history.back();
-    opener?.focus?.();
+    stillThere(opener)?.focus();
   }, { once: true });
+}
+
+/**
+ * The opener, or if its menu has closed in the meantime what opens that: the focus must
+ * not be lost to the top of the page.
+ */
+function stillThere(opener) {
+  const menu = opener?.closest('details')?.querySelector('summary');
+  return [opener, menu, document.querySelector('[data-drawer]'), document.getElementById('main')]
+    .find((node) => node?.isConnected && node.checkVisibility());
 }
 
 /** The topbar's picture opens the drawer in place of /menu. */
@@ -60,7 +70,7 @@ export function confirmations() {
     document.getElementById('drawer').close();
     openStep(dialog);
     // The focus is on the button, but nothing presses it.
-    form.querySelector('button.danger').focus();
+    form.querySelector('button.danger').focus({ preventScroll: true });
   });
 }
 
