@@ -30,7 +30,7 @@ async function post(page) {
 for (const { how, leave, come, script, device } of away) {
   test(`[R6.4] a sign-out while the database is ${how} is not confirmed, and works when it is back, ${script ? 'with' : 'without'} script`, async (t) => {
     const page = await s.visit(t, { ...device, javaScriptEnabled: script });
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(120_000);
     await signIn(page, s.node);
     const id = await page.locator('body').getAttribute('data-session');
     const before = await credentials(page);

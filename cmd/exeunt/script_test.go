@@ -160,7 +160,7 @@ func listen(ts *testscript.TestScript, neg bool, args []string) {
 func (c *certificate) client(ts *testscript.TestScript) *http.Client {
 	addr := ts.Getenv("ADDR")
 	return &http.Client{
-		Timeout:       10 * time.Second,
+		Timeout:       patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DisableKeepAlives: true,

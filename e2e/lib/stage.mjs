@@ -19,7 +19,7 @@ export function stage(args = {}) {
     const context = await s.browser.newContext(options);
     t.after(() => context.close());
     const page = await context.newPage();
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(120_000);
     return page;
   };
   return s;

@@ -108,7 +108,7 @@ func TestASignOutInDoubt(t *testing.T) {
 			if err := <-before; err != nil {
 				t.Fatal(err)
 			}
-			for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			for until := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Millisecond) {
 				if _, waiting := n.inDoubt.oldest(); !waiting || time.Now().After(until) {
 					break
 				}
