@@ -171,7 +171,7 @@ test('[R5.1] "Only this app" ends only Chirp, and coming back takes a click', as
     const { context, page, session } = await inChirp({ javaScriptEnabled });
     await page.locator('details.acct summary').click();
     await Promise.all([page.waitForURL('**/exeunt/signed-out'), page.click('form[action="/exeunt/sign-out-app"] button')]);
-    assert.match(await page.locator('main').innerText(), /Only Chirp was signed out in this browser/);
+    assert.match(await page.locator('main').innerText(), /Chirp was signed out in this browser/);
     assert.ok((await node.sessions('ada')).active.some((s) => s.id === session), 'the whole session ended');
     assert.ok((await ours(context)).includes('__Host-exeunt-0'));
     await page.goto(`${node.chirp}/drafts`);

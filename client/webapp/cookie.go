@@ -4,6 +4,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/exeunt/exeunt/client"
@@ -62,11 +63,15 @@ func (a *App) setCookie(w http.ResponseWriter, token client.Secret, s client.Ses
 }
 
 // clearCookie expires the app's cookie by name and clears the origin's storage. It
-// does not touch the cookie of a sign-in that another tab has begun. It does not use
+// leaves the sign-ins that other tabs have begun and forgets where finished ones led. It does not use
 // "cookies", with which Chromium also deletes the cookies of sibling hosts under the
 // same domain.
-func (a *App) clearCookie(w http.ResponseWriter) {
+func (a *App) clearCookie(w http.ResponseWriter, r *http.Request) {
 	expire(w, a.cookie(a.cookieName(), ""))
+	flows := a.flows(r)
+	if begun := slices.DeleteFunc(slices.Clone(flows), flow.finished); len(begun) < len(flows) {
+		a.setFlows(w, begun)
+	}
 	w.Header().Set("Clear-Site-Data", `"storage"`)
 }
 

@@ -142,7 +142,7 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if isRead(r) {
-		a.clearCookie(w)
+		a.clearCookie(w, r)
 	}
 	a.notice(w, r, Notice{Kind: NoticeEnded, Reason: ended.Reason, At: ended.At})
 }

@@ -28,6 +28,8 @@ const (
 	NoticeFlow NoticeKind = "flow"
 	// NoticeSetUp: the app is not set up correctly, so nobody can sign in to it.
 	NoticeSetUp NoticeKind = "set_up"
+	// NoticeCookies: a sign-in returned to a browser that sent none of this app's cookies of it.
+	NoticeCookies NoticeKind = "cookies"
 	// NoticeOtherSession: a form that was rendered for another sign-in.
 	NoticeOtherSession NoticeKind = "other_session"
 	// NoticeForeign: a request from another site's page.
@@ -66,12 +68,15 @@ var notices = map[NoticeKind]struct {
 		"The sign-in service has not confirmed that you are signed out of %s. Do not rely on it: " +
 			"try again in a moment. Trying again is harmless."},
 	NoticeSignedOut: {http.StatusOK, "You are signed out of %s",
-		"Only %s was signed out in this browser. Your sign-in service and other apps may still be signed in."},
+		"%s was signed out in this browser. Your sign-in service and other apps may still be signed in."},
 	NoticeFlow: {http.StatusBadRequest, "That sign-in did not work",
 		"It was begun in another browser, took too long, or was used before. Start again here."},
 	NoticeSetUp: {http.StatusBadGateway, "%s is not set up correctly",
 		"The sign-in service did not accept it. Nobody can sign in to %s until whoever runs it corrects that; " +
 			"its log says what is wrong."},
+	NoticeCookies: {http.StatusBadRequest, "This browser sent no cookie of that sign-in",
+		"So you are not signed in to %s. Allow cookies for this address in the browser’s settings, then sign in again. " +
+			"If they are allowed, the sign-in was begun in another browser or took too long."},
 	NoticeOtherSession: {http.StatusConflict, "This page belongs to another sign-in",
 		"Nothing was posted. Load the page again, then repeat what you wanted to do."},
 	NoticeForeign: {http.StatusForbidden, "That came from somewhere else",
@@ -118,7 +123,7 @@ func (a *App) notice(w http.ResponseWriter, r *http.Request, n Notice) {
 			n.Text += " Nothing was posted, and nothing will be after you sign in again."
 		}
 		n.SignIn = a.signInAddress(r)
-	case NoticeSignedOut, NoticeFlow:
+	case NoticeSignedOut, NoticeFlow, NoticeCookies:
 		n.SignIn = "/exeunt/sign-in"
 	case NoticeUnavailable, NoticeNotConfirmed:
 		w.Header().Set("Retry-After", "1")

@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,13 +18,17 @@ import (
 
 // flow is one sign-in under way in a browser: the callback must match what was sent
 // (RFC 6749 section 10.12, RFC 7636). Several tabs may sign in at once, so the
-// cookie holds a few flows, newest first.
+// cookie holds as many flows as fit, newest first. A finished one has no verifier any
+// more, and stays so that its callback can be loaded again.
 type flow struct {
 	state, verifier, back string
 }
 
+func (f flow) finished() bool { return f.verifier == "" }
+
 const (
-	maxFlows   = 4
+	maxFlows   = 32
+	flowsSize  = 3500 // browsers keep a cookie of 4096 bytes with its name
 	flowLife   = 10 * time.Minute
 	maxBackLen = 512
 )
@@ -30,8 +36,7 @@ const (
 // signIn sends the browser to the authority, which asks the person.
 func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 	f := flow{state: rand.Text(), verifier: rand.Text() + rand.Text(), back: localPath(r.URL.Query().Get("return"))}
-	flows := append([]flow{f}, a.flows(r)...)
-	a.setFlows(w, flows[:min(len(flows), maxFlows)])
+	a.setFlows(w, append([]flow{f}, a.flows(r)...))
 	challenge := sha256.Sum256([]byte(f.verifier))
 	a.redirect(w, a.Client.URL("/authorize", url.Values{
 		"client_id":             {a.ID},
@@ -50,9 +55,12 @@ func (a *App) callbackURL() string { return a.URL + "/exeunt/callback" }
 func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f, rest, ok := pick(a.flows(r), q.Get("state"))
-	if !ok {
-		a.failed(w, NoticeFlow)
+	switch {
+	case !ok || f.finished():
+		a.goOn(w, r, f.back)
 		return
+	case q.Get("code") != "":
+		rest = append(rest, flow{state: f.state, back: f.back})
 	}
 	a.setFlows(w, rest)
 	if q.Get("code") == "" { // the person declined: RFC 6749 section 4.1.2.1
@@ -65,7 +73,7 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 	}, a.Key)
 	switch {
 	case client.CodeOf(err) == "code_spent":
-		a.failed(w, NoticeFlow)
+		a.goOn(w, r, f.back)
 		return
 	case client.CodeOf(err) == "client_key":
 		a.Log.Error("nobody can sign in: set the secret key with which this app is registered at the authority", "app", a.ID)
@@ -89,10 +97,33 @@ func (a *App) failed(w http.ResponseWriter, why NoticeKind) {
 // notSignedIn says why a sign-in was not completed.
 func (a *App) notSignedIn(w http.ResponseWriter, r *http.Request) {
 	why := NoticeKind(r.URL.Query().Get("why"))
-	if why != NoticeUnavailable && why != NoticeSetUp {
+	switch why {
+	case NoticeUnavailable, NoticeSetUp, NoticeCookies:
+	default:
 		why = NoticeFlow
 	}
 	a.notice(w, r, Notice{Kind: why})
+}
+
+// goOn answers a callback that has nothing to exchange: it was loaded before, or this
+// browser has begun so many sign-ins at once that it is forgotten. Somebody who is
+// signed in here goes on to where it leads; everybody else is told what to do.
+func (a *App) goOn(w http.ResponseWriter, r *http.Request, back string) {
+	if token, found := a.token(r); found {
+		switch _, err := a.check(r.Context(), token, false); {
+		case err == nil:
+			a.redirect(w, localPath(back))
+			return
+		case !errors.Is(err, client.ErrSignedOut):
+			a.failed(w, NoticeUnavailable)
+			return
+		}
+	}
+	if len(r.CookiesNamed(a.flowName())) == 0 {
+		a.failed(w, NoticeCookies)
+		return
+	}
+	a.failed(w, NoticeFlow)
 }
 
 // endReplaced ends the app session whose cookie is about to be overwritten, because
@@ -124,7 +155,7 @@ func (a *App) flows(r *http.Request) (list []flow) {
 	}
 	for _, text := range strings.Split(c.Value, "~") {
 		part := strings.Split(text, ".")
-		if len(part) != 3 || part[0] == "" || part[1] == "" || len(list) == maxFlows {
+		if len(part) != 3 || part[0] == "" || len(list) == maxFlows {
 			continue
 		}
 		back, err := base64.RawURLEncoding.DecodeString(part[2])
@@ -136,12 +167,22 @@ func (a *App) flows(r *http.Request) (list []flow) {
 	return list
 }
 
+// formatFlows leaves out what does not fit: finished flows first, then the oldest.
 func formatFlows(list []flow) string {
-	text := make([]string, len(list))
-	for i, f := range list {
-		text[i] = f.state + "." + f.verifier + "." + base64.RawURLEncoding.EncodeToString([]byte(f.back))
+	text, left := make([]string, len(list)), flowsSize
+	for _, finished := range []bool{false, true} {
+		for i, f := range list {
+			if f.finished() != finished {
+				continue
+			}
+			one := f.state + "." + f.verifier + "." + base64.RawURLEncoding.EncodeToString([]byte(f.back))
+			if left -= len(one) + 1; left < 0 {
+				break
+			}
+			text[i] = one
+		}
 	}
-	return strings.Join(text, "~")
+	return strings.Join(slices.DeleteFunc(text, func(s string) bool { return s == "" }), "~")
 }
 
 func (a *App) setFlows(w http.ResponseWriter, list []flow) {
@@ -150,7 +191,9 @@ func (a *App) setFlows(w http.ResponseWriter, list []flow) {
 		expire(w, c)
 		return
 	}
-	c.MaxAge = int(flowLife.Seconds())
+	if slices.ContainsFunc(list, func(f flow) bool { return !f.finished() }) { // otherwise it goes with the browser
+		c.MaxAge = int(flowLife.Seconds())
+	}
 	http.SetCookie(w, c)
 }
 

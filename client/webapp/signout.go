@@ -2,8 +2,11 @@ package webapp
 
 import (
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"net/url"
+
+	"github.com/exeunt/exeunt/client"
 )
 
 // signOut sends the browser to the authority's confirmation page, which says what
@@ -22,6 +25,8 @@ func (a *App) leave(w http.ResponseWriter) {
 	http.SetCookie(w, c)
 }
 
+const reasonSignedOut = "signed_out"
+
 // signOutApp ends only this app's session, and clears the cookie only when the
 // authority has recorded the end.
 func (a *App) signOutApp(w http.ResponseWriter, r *http.Request) {
@@ -34,6 +39,13 @@ func (a *App) signOutApp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	person, err := a.check(r.Context(), token, true)
+	var ended *client.EndedError
+	if errors.As(err, &ended) && ended.Reason == reasonSignedOut {
+		// What was asked for has been done, mostly by the first of two presses.
+		a.clearCookie(w, r)
+		a.redirect(w, "/exeunt/signed-out")
+		return
+	}
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -47,7 +59,7 @@ func (a *App) signOutApp(w http.ResponseWriter, r *http.Request) {
 		a.notice(w, r, Notice{Kind: NoticeNotConfirmed})
 		return
 	}
-	a.clearCookie(w)
+	a.clearCookie(w, r)
 	a.redirect(w, "/exeunt/signed-out")
 }
 
