@@ -319,3 +319,34 @@ func TestAgo(t *testing.T) {
 		}
 	}
 }
+
+// A form that is sent twice does it once; the same form with another text is another.
+func TestFormSentTwice(t *testing.T) {
+	s := newStage(t)
+	ada := s.signIn(t, "acc_a", "ada", "Ada Quill")
+	for range 2 {
+		ada.post("/posts", "text", "one flight of herons", "key", "k1")
+		ada.post("/drafts", "text", "two flights of herons", "key", "k1")
+	}
+	ada.post("/posts", "text", "three flights of herons", "key", "k1")
+	front := ada.get("/").body
+	for _, text := range []string{"one flight", "three flights"} {
+		if n := strings.Count(front, text); n != 1 {
+			t.Errorf("%q is there %d times", text, n)
+		}
+	}
+	if n := strings.Count(ada.get("/drafts").body, "two flights"); n != 1 {
+		t.Errorf("the draft is there %d times", n)
+	}
+	for range 2 {
+		if got := ada.post("/drafts/1/post", "text", "two flights of herons", "key", "k2"); got.status != http.StatusSeeOther {
+			t.Errorf("posting it: %d", got.status)
+		}
+	}
+	ada.post("/drafts", "text", "four", "key", "k3")
+	for range 2 {
+		if got := ada.post("/drafts/2/delete", "key", "k4"); got.status != http.StatusSeeOther {
+			t.Errorf("deleting it: %d", got.status)
+		}
+	}
+}

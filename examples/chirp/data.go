@@ -65,6 +65,11 @@ CREATE TABLE IF NOT EXISTS messages (
 	id INTEGER PRIMARY KEY, sender INTEGER NOT NULL REFERENCES people, recipient INTEGER NOT NULL REFERENCES people,
 	text TEXT NOT NULL, at INTEGER NOT NULL
 );
+-- Forms that were carried out, so that a form that is sent twice does it once. The key is a hash with the content.
+CREATE TABLE IF NOT EXISTS forms (
+	author INTEGER NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (author, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS forms_at ON forms (at);
 CREATE INDEX IF NOT EXISTS messages_sender ON messages (sender, at);
 CREATE INDEX IF NOT EXISTS messages_recipient ON messages (recipient, at);
 `
@@ -153,9 +158,11 @@ func (d *data) posts(ctx context.Context) ([]post, error) {
 	})
 }
 
-func (d *data) addPost(ctx context.Context, author int64, text string, now time.Time) error {
-	_, err := d.db.ExecContext(ctx, insertPost, author, text, now.UnixMilli())
-	return err
+func (d *data) addPost(ctx context.Context, f press, text string, now time.Time) error {
+	return d.once(ctx, f, now, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertPost, f.by, text, now.UnixMilli())
+		return err
+	})
 }
 
 func (d *data) drafts(ctx context.Context, author int64) ([]draft, error) {
@@ -170,9 +177,11 @@ func (d *data) draft(ctx context.Context, author, id int64) (x draft, err error)
 	return x, notFound(err)
 }
 
-func (d *data) addDraft(ctx context.Context, author int64, text string, now time.Time) error {
-	_, err := d.db.ExecContext(ctx, insertDraft, author, text, now.UnixMilli())
-	return err
+func (d *data) addDraft(ctx context.Context, f press, text string, now time.Time) error {
+	return d.once(ctx, f, now, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertDraft, f.by, text, now.UnixMilli())
+		return err
+	})
 }
 
 func (d *data) saveDraft(ctx context.Context, author, id int64, text string, now time.Time) error {
@@ -180,24 +189,57 @@ func (d *data) saveDraft(ctx context.Context, author, id int64, text string, now
 		text, now.UnixMilli(), id, author))
 }
 
-func (d *data) deleteDraft(ctx context.Context, author, id int64) error {
-	return one(d.db.ExecContext(ctx, `DELETE FROM drafts WHERE id = ? AND author = ?`, id, author))
+func (d *data) deleteDraft(ctx context.Context, f press, id int64, now time.Time) error {
+	return d.once(ctx, f, now, func(tx *sql.Tx) error { return d.dropDraft(ctx, tx, f.by, id) })
+}
+
+func (d *data) dropDraft(ctx context.Context, tx *sql.Tx, author, id int64) error {
+	return one(tx.ExecContext(ctx, `DELETE FROM drafts WHERE id = ? AND author = ?`, id, author))
 }
 
 // postDraft turns a draft into a post, once however often it is asked.
-func (d *data) postDraft(ctx context.Context, author, id int64, text string, now time.Time) error {
-	return d.inTx(ctx, func(tx *sql.Tx) error {
-		if err := one(tx.ExecContext(ctx, `DELETE FROM drafts WHERE id = ? AND author = ?`, id, author)); err != nil {
+func (d *data) postDraft(ctx context.Context, f press, id int64, text string, now time.Time) error {
+	return d.once(ctx, f, now, func(tx *sql.Tx) error {
+		if err := d.dropDraft(ctx, tx, f.by, id); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, insertPost, author, text, now.UnixMilli())
+		_, err := tx.ExecContext(ctx, insertPost, f.by, text, now.UnixMilli())
 		return err
 	})
 }
 
-func (d *data) addMessage(ctx context.Context, from, to int64, text string, now time.Time) error {
-	_, err := d.db.ExecContext(ctx, insertMessage, from, to, text, now.UnixMilli())
-	return err
+func (d *data) addMessage(ctx context.Context, f press, to int64, text string, now time.Time) error {
+	return d.once(ctx, f, now, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertMessage, f.by, to, text, now.UnixMilli())
+		return err
+	})
+}
+
+// press is a form that somebody has sent. An empty key is never remembered.
+type press struct {
+	by  int64
+	key []byte
+}
+
+// once carries out a form, unless it has been carried out already.
+func (d *data) once(ctx context.Context, f press, now time.Time, do func(*sql.Tx) error) error {
+	return d.inTx(ctx, func(tx *sql.Tx) error {
+		if len(f.key) == 0 {
+			return do(tx)
+		}
+		err := one(tx.ExecContext(ctx, `INSERT INTO forms (author, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+			f.by, f.key, now.UnixMilli()))
+		if errors.Is(err, errNotFound) {
+			return nil
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, `DELETE FROM forms WHERE at < ?`, now.Add(-24*time.Hour).UnixMilli())
+		}
+		if err != nil {
+			return err
+		}
+		return do(tx)
+	})
 }
 
 func (d *data) messages(ctx context.Context, me, with int64) ([]message, error) {

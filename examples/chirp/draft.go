@@ -38,7 +38,7 @@ func (a *App) draftAdd(w http.ResponseWriter, r *http.Request, m member) error {
 	case problem != "":
 		return a.showTimeline(w, r, m, http.StatusUnprocessableEntity, timelineView{Text: s, Problem: problem})
 	}
-	if err := a.data.addDraft(r.Context(), m.id, s, a.now()); err != nil {
+	if err := a.data.addDraft(r.Context(), pressed(r, m), s, a.now()); err != nil {
 		return err
 	}
 	return back(w, r, "/drafts")
@@ -69,14 +69,14 @@ func (a *App) draftPost(w http.ResponseWriter, r *http.Request, m member) error 
 	if problem != "" {
 		return a.showDraft(w, r, m, s, problem)
 	}
-	if err := a.data.postDraft(r.Context(), m.id, draftID(r), s, a.now()); err != nil {
+	if err := a.data.postDraft(r.Context(), pressed(r, m), draftID(r), s, a.now()); err != nil {
 		return err
 	}
 	return back(w, r, "/")
 }
 
 func (a *App) draftDelete(w http.ResponseWriter, r *http.Request, m member) error {
-	if err := a.data.deleteDraft(r.Context(), m.id, draftID(r)); err != nil {
+	if err := a.data.deleteDraft(r.Context(), pressed(r, m), draftID(r), a.now()); err != nil {
 		return err
 	}
 	return back(w, r, "/drafts")

@@ -1,6 +1,7 @@
 package chirp
 
 import (
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"strings"
@@ -50,6 +51,19 @@ func (a *App) notice(w http.ResponseWriter, r *http.Request, n webapp.Notice) {
 func back(w http.ResponseWriter, r *http.Request, to string) error {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
+}
+
+// pressed is the form that the request sends. Its key goes with what it does and with its text, because after Back
+// somebody may send the same form for something else.
+func pressed(r *http.Request, m member) press {
+	key := r.PostFormValue("key")
+	if key == "" {
+		return press{by: m.id}
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{
+		key, r.URL.Path, r.PostFormValue("to"), r.PostFormValue("text"),
+	}, "\x00")))
+	return press{m.id, sum[:]}
 }
 
 // maxText is the longest text, in characters.

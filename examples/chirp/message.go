@@ -61,7 +61,7 @@ func (a *App) messageAdd(w http.ResponseWriter, r *http.Request, m member) error
 		v := messagesView{To: handle, Text: s, Problem: problem}
 		return a.showMessages(w, r, m, http.StatusUnprocessableEntity, v)
 	}
-	if err := a.data.addMessage(r.Context(), m.id, to.ID, s, a.now()); err != nil {
+	if err := a.data.addMessage(r.Context(), pressed(r, m), to.ID, s, a.now()); err != nil {
 		return err
 	}
 	return back(w, r, "/messages/"+to.Handle)

@@ -36,7 +36,7 @@ func (a *App) postAdd(w http.ResponseWriter, r *http.Request, m member) error {
 	if problem != "" {
 		return a.showTimeline(w, r, m, http.StatusUnprocessableEntity, timelineView{Text: s, Problem: problem})
 	}
-	if err := a.data.addPost(r.Context(), m.id, s, a.now()); err != nil {
+	if err := a.data.addPost(r.Context(), pressed(r, m), s, a.now()); err != nil {
 		return err
 	}
 	return back(w, r, "/")

@@ -2,6 +2,7 @@ package chirp
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -87,6 +88,7 @@ func newViews() (*views, error) {
 		"exact":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
 		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"initial": initial,
+		"key":     rand.Text,
 		"maxText": func() int { return maxText },
 	}).ParseFS(templateFiles, "templates/frame.html")
 	if err != nil {
