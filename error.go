@@ -53,6 +53,9 @@ var (
 		"This idempotency key was used before for something else, so nothing was changed. Use a new key."}
 	ErrOtherAccount = &Error{"other_account",
 		"This tab belongs to another sign-in than the one active now, so nothing was changed."}
+	ErrCookies = &Error{"cookies",
+		"This browser did not send back the cookie of this form, so nothing was done and you are not signed in. " +
+			"Allow cookies for this site, then try again."}
 	ErrClientKey = &Error{"client_key", "Send the secret key of an app that is registered here."}
 	ErrDisabled  = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
 )

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash/crc32"
+	"math/big"
 )
 
 // A token is a prefix that names its use, 43 random base62 characters (256 bits), and a checksum of 6 base62
@@ -70,6 +71,18 @@ func NewToken(use TokenUse) Token {
 			}
 		}
 	}
+	sum := tokenSum(string(out))
+	return Token{text: string(append(out, sum[:]...))}
+}
+
+// TokenFrom is the token of 32 bytes that nobody else can know, for one that must be made a second time.
+func TokenFrom(use TokenUse, secret [32]byte) Token {
+	digits := []byte(new(big.Int).SetBytes(secret[:]).Text(62))
+	out := append(make([]byte, 0, tokenLen), use...)
+	for range tokenRandomLen - len(digits) { // 62^43 is just above 2^256
+		out = append(out, base62[0])
+	}
+	out = append(out, digits...)
 	sum := tokenSum(string(out))
 	return Token{text: string(append(out, sum[:]...))}
 }

@@ -9,8 +9,12 @@ export const planted = (name, value, host = 'exeunt.localhost') => ({
   name, value, url: `https://${host}/`, httpOnly: name !== HERE, sameSite: 'Lax',
 });
 
-// ours are the names of the authority's cookies in a browser.
-export const ours = async (context) => (await context.cookies()).filter((c) => c.name.startsWith('__Host-exeunt')).map((c) => c.name);
+// What somebody called the device: kept or shared. It names nobody and stays.
+export const DEVICE = '__Host-exeunt-device';
+
+// ours are the names of the authority's cookies in a browser that have to do with a sign-in.
+export const ours = async (context) => (await context.cookies())
+  .filter((c) => c.name.startsWith('__Host-exeunt') && c.name !== DEVICE).map((c) => c.name);
 
 // copied is everything a thief would take: the cookies as they stand now.
 export const copied = async (context) => (await context.cookies())

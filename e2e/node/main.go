@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/demo"
@@ -161,6 +162,7 @@ type command struct {
 	Seconds int    `json:"seconds"`
 	Session string `json:"session"`
 	State   string `json:"state"`
+	Word    string `json:"password"`
 }
 
 func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *database, answer map[string]any) error {
@@ -184,6 +186,18 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		}
 		link, err := n.Accounts.OfferReset(ctx, exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"}, a)
 		answer["link"] = n.Config.URL + "/reset/" + link.Reveal()
+		return err
+	case "add": // an account, as an operator
+		_, err := n.Accounts.AddAccount(ctx, exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"},
+			account.NewAccount{Handle: c.Handle, Password: c.Word}, false)
+		return err
+	case "invite": // a link for a new account
+		link, _, err := n.Accounts.Invite(ctx, account.Invitation{Handle: c.Handle, Expires: clock.now().Add(time.Hour)})
+		answer["link"] = n.Config.URL + "/setup/" + link.Reveal()
+		return err
+	case "account":
+		a, err := n.Authority.AccountByHandle(ctx, c.Handle)
+		answer["name"], answer["display"], answer["passwords"] = a.Name, a.Display, a.CredentialVersion
 		return err
 	case "head":
 		head, err := n.Store.Head(ctx)

@@ -60,7 +60,7 @@ func TestChangesNeedAProof(t *testing.T) {
 	_, s := d.signInFrom("ada", home)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Address: home}
 	bobs := func(ctx context.Context) (exeunt.Proof, error) { return d.password(ctx, "bob", goodPassword, home) }
-	_, err := d.ChangePassword(t.Context(), by, otherPassword, bobs)
+	_, err := d.ChangePassword(t.Context(), by, "", otherPassword, bobs)
 	wantErr(t, err, exeunt.ErrForbidden)
 	wantErr(t, d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, bobs), exeunt.ErrForbidden)
 	err = d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, d.confirm(by, ""))
@@ -91,7 +91,7 @@ func TestAProofIsFenced(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.must(d.change(by, goodPassword, otherPassword))
-	_, err = d.ChangePassword(t.Context(), by, "three herons at the weir", func(context.Context) (exeunt.Proof, error) { return proof, nil })
+	_, err = d.ChangePassword(t.Context(), by, "", "three herons at the weir", func(context.Context) (exeunt.Proof, error) { return proof, nil })
 	wantErr(t, err, exeunt.ErrSignInAgain)
 }
 

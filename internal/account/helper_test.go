@@ -93,7 +93,7 @@ func (d *desk) try(identifier, password string, from netip.Addr) error {
 
 // change changes the password of somebody who says that current is theirs.
 func (d *desk) change(by exeunt.Actor, current, next string) (authority.Ending, error) {
-	return d.ChangePassword(context.Background(), by, next, d.confirm(by, current))
+	return d.ChangePassword(context.Background(), by, "", next, d.confirm(by, current))
 }
 
 func (d *desk) confirm(by exeunt.Actor, current string) Prove {

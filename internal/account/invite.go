@@ -106,5 +106,5 @@ func (s *Service) Redeem(ctx context.Context, t exeunt.Token, n NewAccount, from
 	n.Handle, n.Name, n.Email = cmp.Or(v.Handle, n.Handle), cmp.Or(v.Name, n.Name), cmp.Or(v.Email, n.Email)
 	hash := t.Hash()
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: from}
-	return s.create(ctx, n, v.EmailConfirmed && n.Email == v.Email, &hash, by)
+	return s.create(ctx, n, v.EmailConfirmed && n.Email == v.Email, &store.Origin{Link: &hash}, by)
 }

@@ -19,6 +19,8 @@ type NewAccount struct {
 	Name     string // "" becomes the handle
 	Email    string // optional
 	Password string
+	// Form is the key of the form that was sent, "" when it has none. Sent twice, it makes one account.
+	Form string
 }
 
 // String leaves the password out.
@@ -45,7 +47,31 @@ func (s *Service) SignUp(ctx context.Context, n NewAccount, from netip.Addr) (ex
 		permits.GiveBack()
 		return exeunt.Proof{}, &exeunt.ThrottledError{RetryAfter: wait}
 	}
-	return s.create(ctx, n, false, nil, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})
+	return s.create(ctx, n, false, &store.Origin{Form: n.Form}, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})
+}
+
+// Made returns the account that the same form, with the same content, or the same link has made before, and false when
+// there is none. Whoever asks has not proved that they own it.
+func (s *Service) Made(ctx context.Context, n NewAccount, link exeunt.Token) (exeunt.Account, bool) {
+	from := store.Origin{Form: n.Form}
+	switch {
+	case !link.IsZero():
+		hash := link.Hash()
+		from = store.Origin{Link: &hash}
+	case n.Form == "":
+		return exeunt.Account{}, false
+	}
+	a, err := s.Store.MadeBy(ctx, from)
+	if err != nil {
+		return exeunt.Account{}, false // the answer is then what it would be without a memory
+	}
+	if link.IsZero() {
+		handle, _ := cleanHandle(n.Handle)
+		name, _ := cleanName(n.Name, handle)
+		email, _ := cleanEmail(n.Email)
+		return a, a.Handle == handle && a.Name == name && a.Email == email
+	}
+	return a, true
 }
 
 // AddAccount creates an account for an operator.
@@ -58,7 +84,7 @@ func (s *Service) AddAccount(
 
 // create creates an account, and a proof of it: whoever chose the password knows it.
 func (s *Service) create(
-	ctx context.Context, n NewAccount, emailConfirmed bool, invite *exeunt.TokenHash, by exeunt.Actor,
+	ctx context.Context, n NewAccount, emailConfirmed bool, from *store.Origin, by exeunt.Actor,
 ) (exeunt.Proof, error) {
 	a := exeunt.Account{ID: exeunt.NewAccountID(), EmailConfirmed: emailConfirmed && n.Email != "", Created: s.Now()}
 	// Joined FieldErrors report everything that is wrong at once.
@@ -74,7 +100,7 @@ func (s *Service) create(
 	if err != nil {
 		return exeunt.Proof{}, err
 	}
-	err = s.Store.AddAccount(ctx, a, store.Credential{PasswordHash: hash}, invite, by)
+	err = s.Store.AddAccount(ctx, a, store.Credential{PasswordHash: hash}, from, by)
 	if errors.Is(err, exeunt.ErrHandleTaken) {
 		return exeunt.Proof{}, errHandleTaken
 	}

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // 6.2.3 and 7.4.3). Besides the errors of prove and of the authority's
 // ReplacePassword it may return a FieldError for the new password.
 func (s *Service) ChangePassword(
-	ctx context.Context, by exeunt.Actor, next string, prove Prove,
+	ctx context.Context, by exeunt.Actor, key, next string, prove Prove,
 ) (authority.Ending, error) {
 	proof, err := s.prove(ctx, by, prove)
 	if err != nil {
@@ -29,7 +30,30 @@ func (s *Service) ChangePassword(
 	if err != nil {
 		return authority.Ending{}, err
 	}
-	return s.Authority.ReplacePassword(ctx, by, by.Session, hash, proof.CredentialVersion)
+	return s.Authority.ReplacePassword(ctx, by, by.Session, hash, proof.CredentialVersion, key)
+}
+
+// ChangedBefore returns the outcome of the same form of the same session, and false when there is none. It is the
+// answer only for somebody who asked for the password that the account has now. prove has them prove that, since for
+// a stranger at the screen it is a guess like any other; ErrKeyReused when they cannot.
+func (s *Service) ChangedBefore(
+	ctx context.Context, by exeunt.Actor, key string, prove Prove,
+) (out authority.Ending, known bool, err error) {
+	if out, known, err = s.Authority.PasswordReplaced(ctx, by, key); !known || err != nil {
+		return out, known, err
+	}
+	var field *exeunt.FieldError
+	if _, err = s.prove(ctx, by, prove); errors.As(err, &field) {
+		err = exeunt.ErrKeyReused
+	}
+	return out, true, err
+}
+
+// ResetBefore returns the handle of the account whose password the link has set, and false when there is none. It is
+// for somebody who then proves that they know that password.
+func (s *Service) ResetBefore(ctx context.Context, t exeunt.Token) (handle string, ok bool) {
+	handle, err := s.Store.ResetBy(ctx, t.Hash())
+	return handle, err == nil
 }
 
 // hash judges the new password of an account and hashes it.

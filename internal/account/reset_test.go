@@ -153,7 +153,7 @@ func TestLinksAreForOneThing(t *testing.T) {
 	_, err = d.Redeem(t.Context(), link, NewAccount{Handle: "bob", Password: goodPassword}, home)
 	wantErr(t, err, exeunt.ErrInviteSpent)
 	hash := link.Hash()
-	if _, err := d.create(t.Context(), NewAccount{Handle: "bob", Password: goodPassword}, false, &hash, operator); err == nil {
+	if _, err := d.create(t.Context(), NewAccount{Handle: "bob", Password: goodPassword}, false, &store.Origin{Link: &hash}, operator); err == nil {
 		t.Error("a link for a password made an account")
 	}
 	invite, _, err := d.Invite(t.Context(), Invitation{Handle: "bob", Expires: epoch.Add(time.Hour)})

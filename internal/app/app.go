@@ -63,6 +63,7 @@ type Node struct {
 	browser    web.Browser
 	pairs      *keys.Ring
 	notices    *keys.Ring
+	forms      *keys.Ring
 	peers      web.Peers
 	started    time.Time
 	version    string
@@ -138,7 +139,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := n.openClients(ctx); err != nil {
 		return err
 	}
-	cookies := web.Cookies{Pairs: n.pairs, Notices: n.notices}
+	cookies := web.Cookies{Pairs: n.pairs, Notices: n.notices, Forms: n.forms}
 	n.browser = web.Browser{Authority: n.Authority, Cookies: cookies, Now: n.now}
 	hasher, err := password.New(opt.Hashing)
 	if err != nil {
@@ -267,7 +268,10 @@ func (n *Node) openRings(ctx context.Context) error {
 	if n.pairs, err = keys.Open(ctx, n.Store, master, pairKeys, longest, n.now()); err != nil {
 		return err
 	}
-	n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now())
+	if n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now()); err != nil {
+		return err
+	}
+	n.forms, err = keys.Open(ctx, n.Store, master, "form", time.Hour, n.now())
 	return err
 }
 
@@ -281,7 +285,8 @@ func (n *Node) rotateKeys(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if err := errors.Join(n.pairs.Rotate(ctx, n.now()), n.notices.Rotate(ctx, n.now())); err != nil {
+		if err := errors.Join(
+			n.pairs.Rotate(ctx, n.now()), n.notices.Rotate(ctx, n.now()), n.forms.Rotate(ctx, n.now())); err != nil {
 			n.log.Warn("keys could not be rotated; the present ones stay valid, trying again in an hour", "err", err)
 		}
 	}

@@ -33,13 +33,21 @@ func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 
 // ReplacePassword sets a new password hash and ends every other session of the account, in one transaction.
 // credential is the version of the password that the person has just proved; ErrSignInAgain when it changed
-// meanwhile.
+// meanwhile. key is as in a revocation; see also PasswordReplaced.
 func (a *Authority) ReplacePassword(
-	ctx context.Context, by exeunt.Actor, keep exeunt.SessionID, hash string, credential int64,
+	ctx context.Context, by exeunt.Actor, keep exeunt.SessionID, hash string, credential int64, key string,
 ) (Ending, error) {
 	rev := exeunt.Revocation{Target: exeunt.Target{Account: by.Account, Scope: exeunt.ScopeOthers, Session: keep},
-		Reason: exeunt.ReasonPasswordChange}
+		Reason: exeunt.ReasonPasswordChange, Key: key}
 	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential})
+}
+
+// PasswordReplaced returns what an earlier ReplacePassword with the key did, and false when there was none.
+func (a *Authority) PasswordReplaced(ctx context.Context, by exeunt.Actor, key string) (Ending, bool, error) {
+	if key == "" {
+		return Ending{}, false, nil
+	}
+	return a.store.Outcome(ctx, by, key)
 }
 
 // ResetPassword sets a new password hash by a one-time link that an operator made, spends the link, and ends every
@@ -165,6 +173,23 @@ func (a *Authority) declare(
 		return nil
 	}
 	return err
+}
+
+// SignedOutHere returns the sign-out by which the holder of a dead token has left, if it was asked for with this very
+// token: with its session alone or with every session of the account. ErrNotFound when it ended otherwise.
+func (a *Authority) SignedOutHere(
+	ctx context.Context, t exeunt.Token,
+) (v exeunt.Session, scope exeunt.Scope, out Ending, err error) {
+	release, ok := a.lookups.enter(ctx)
+	if !ok {
+		return v, "", out, exeunt.ErrUnavailable
+	}
+	defer release()
+	sn, err := a.store.Load(ctx, t.Use(), t.Hash())
+	if err == nil {
+		scope, out, err = a.store.OwnSignOut(ctx, sn.Session)
+	}
+	return sn.Session, scope, out, err
 }
 
 // WhyEnded returns when and why the session or app session of a dead token ended, and false when there is no such

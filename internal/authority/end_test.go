@@ -21,7 +21,7 @@ func TestSignInsInFlight(t *testing.T) {
 		},
 		"password changed": func(n *node, s exeunt.Session) {
 			_, keep := n.signIn(s.Account, exeunt.KindKept)
-			if _, err := n.ReplacePassword(ctx, personIn(keep), keep.ID, "another hash", 1); err != nil {
+			if _, err := n.ReplacePassword(ctx, personIn(keep), keep.ID, "another hash", 1, ""); err != nil {
 				n.t.Fatalf("%v", err)
 			}
 		},

@@ -57,7 +57,7 @@ func TestASignOutInDoubt(t *testing.T) {
 			return err
 		}, here: true, hisApp: true, away: true, generation: 2},
 		"password": {end: func(p people) error {
-			_, err := p.n.ReplacePassword(ctx, personIn(p.here), p.here.ID, "another hash", 1)
+			_, err := p.n.ReplacePassword(ctx, personIn(p.here), p.here.ID, "another hash", 1, "")
 			return err
 		}, away: true, generation: 2, password: true},
 		"disabled": {end: func(p people) error { _, err := p.n.Disable(ctx, operator, p.here.Account); return err },

@@ -224,7 +224,7 @@ func (m *machine) endAccount(t *rapid.T) {
 func (m *machine) changePassword(t *rapid.T) {
 	keep := m.pick(t)
 	based := keep.account.credential - rapid.Int64Range(0, 1).Draw(t, "behind")
-	out, err := m.n.ReplacePassword(ctx, personIn(keep.s), keep.s.ID, "another hash", based)
+	out, err := m.n.ReplacePassword(ctx, personIn(keep.s), keep.s.ID, "another hash", based, "")
 	switch {
 	case keep.ended != "":
 		if !errors.Is(err, exeunt.ErrSignedOut) {

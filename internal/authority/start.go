@@ -20,21 +20,29 @@ type SignIn struct {
 	// Replaces is the live session whose credential the same browser holds. It ends with this sign-in, because the
 	// browser loses that credential.
 	Replaces exeunt.SessionID
+	// Form is the key of the form that was sent, "" when it has none. Sent twice, it starts one session: Token makes the
+	// credential of a session that this form starts, the same whenever it is asked and for nobody without the form.
+	Form  string
+	Token func(exeunt.SessionID) exeunt.Token
 }
 
 const maxUserAgent = 400
 
 // Start starts a session and returns its credential, which is stored nowhere else. The credential is always new, so
-// that one planted in the browser before the sign-in is useless (OWASP ASVS 5.0, 7.2.4). Outcomes: nil;
+// that one planted in the browser before the sign-in is useless (OWASP ASVS 5.0, 7.2.4); only a form that is sent
+// again while its session is live gets the credential of that session. Outcomes: nil;
 // ErrSignInAgain, when the account changed since the proof; ErrUnavailable; ErrNotConfirmed, when it may or may not
 // have been started: nobody has its credential, and it times out.
 func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.Session, error) {
 	now, limits := a.now(), a.policy.For(in.Kind)
-	token := exeunt.NewToken(exeunt.UseSession)
+	id, token := exeunt.NewSessionID(), exeunt.NewToken(exeunt.UseSession)
+	if in.Form != "" {
+		token = in.Token(id)
+	}
 	n := store.NewSession{
-		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended),
+		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form,
 		Session: exeunt.Session{
-			ID: exeunt.NewSessionID(), Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
+			ID: id, Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
 			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Methods: in.Proof.Methods,
 			Proved:  in.Proof.At,
 			Started: now, Seen: now, Idle: limits.Idle, ExpiresAt: now.Add(limits.Absolute),
@@ -43,8 +51,15 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	}
 	n.By = exeunt.Actor{Kind: exeunt.ActorPerson, Account: in.Proof.Account, Session: n.Session.ID,
 		Label: n.Session.Label, Address: in.Address}
-	if _, err := a.store.StartSession(ctx, n); err != nil {
+	started, err := a.store.StartSession(ctx, n)
+	if err != nil {
 		return exeunt.Token{}, exeunt.Session{}, err
+	}
+	if started.Already {
+		n.Session.ID = started.Session
+		if token = in.Token(started.Session); token.Hash() != started.Hash {
+			return exeunt.Token{}, exeunt.Session{}, exeunt.ErrSignInAgain // the key of the tokens has changed between
+		}
 	}
 	// The session is durable. Its first check loads it into memory, as any other. Pages that list sessions look
 	// again.

@@ -120,7 +120,7 @@ func TestWhatIsNeverThrottled(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = n.ReplacePassword(ctx, personIn(s), s.ID, "another hash", a.CredentialVersion)
+			_, err = n.ReplacePassword(ctx, personIn(s), s.ID, "another hash", a.CredentialVersion, "")
 			return err
 		},
 		"the disabling": func(s, _ exeunt.Session) error {

@@ -50,6 +50,14 @@ func (b *browser) post(ctx context.Context, address string, form url.Values) (*p
 	return b.visit(ctx, http.MethodPost, address, form)
 }
 
+// fill opens a page, which sets a cookie, and sends its form.
+func (b *browser) fill(ctx context.Context, address string, form url.Values) (*page, error) {
+	if p, err := b.get(ctx, address); err != nil || p.status != http.StatusOK {
+		return nil, unexpected("open a form", p, err)
+	}
+	return b.post(ctx, address, form)
+}
+
 func (b *browser) visit(ctx context.Context, method, address string, form url.Values) (*page, error) {
 	for range maxHops {
 		p, err := b.once(ctx, method, address, form)

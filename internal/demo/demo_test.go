@@ -137,7 +137,7 @@ func stripSeen(text string) string {
 
 func mustSignIn(t *testing.T, b *browser, s *Stage, a Account) {
 	t.Helper()
-	p, err := b.post(t.Context(), s.ExeuntURL+"/signin", url.Values{"identifier": {a.Handle}, "password": {a.Password}, "kind": {"kept"}})
+	p, err := b.fill(t.Context(), s.ExeuntURL+"/signin", url.Values{"identifier": {a.Handle}, "password": {a.Password}, "kind": {"kept"}})
 	if err != nil || p.status != http.StatusOK || p.url.Path != "/" {
 		t.Fatalf("sign in: %v %v", p, err)
 	}

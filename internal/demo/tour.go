@@ -109,7 +109,7 @@ func (t *tour) play(ctx context.Context) (held bool, err error) {
 
 func (t *tour) signIn(ctx context.Context) (string, error) {
 	if t.newAccount {
-		p, err := t.laptop.post(ctx, t.Exeunt+"/signup", url.Values{
+		p, err := t.laptop.fill(ctx, t.Exeunt+"/signup", url.Values{
 			"handle": {t.handle}, "name": {"On tour"}, "password": {t.password}, "kind": {"kept"},
 		})
 		if err != nil || p.status != http.StatusOK {
@@ -131,7 +131,7 @@ func (t *tour) signIn(ctx context.Context) (string, error) {
 
 func (t *tour) signInOn(ctx context.Context, b *browser, kind string) error {
 	form := url.Values{"identifier": {t.handle}, "password": {t.password}, "kind": {kind}}
-	p, err := b.post(ctx, t.Exeunt+"/signin", form)
+	p, err := b.fill(ctx, t.Exeunt+"/signin", form)
 	if err != nil || p.status != http.StatusOK {
 		return unexpected("sign in", p, err)
 	}
@@ -228,7 +228,8 @@ func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
 		return "", unexpected("sign out", p, err)
 	}
 	for name := range t.laptop.cookies[p.url.Hostname()] {
-		if name != "__Host-exeunt-notice" { // for the next page; it names nobody
+		// For the next page, and for the next sign-in; they name nobody.
+		if name != "__Host-exeunt-notice" && name != "__Host-exeunt-device" {
 			return "", fmt.Errorf("the cookie %s was not cleared", name)
 		}
 	}

@@ -192,6 +192,12 @@ func (r *Ring) Half(t exeunt.Token) string { return r.Code(t.Reveal()) }
 // IsHalf reports, in constant time for each key, whether half belongs to the token.
 func (r *Ring) IsHalf(t exeunt.Token, half string) bool { return r.IsCode(t.Reveal(), half) }
 
+// Sum returns the authentication code of a text, for a secret that is made from it.
+func (r *Ring) Sum(text string) [sha256.Size]byte {
+	set := r.current.Load()
+	return [sha256.Size]byte(mac(set.keys[set.active], text))
+}
+
 // Code returns the authentication code of a text.
 func (r *Ring) Code(text string) string {
 	set := r.current.Load()

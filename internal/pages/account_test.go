@@ -31,8 +31,8 @@ func TestChangePassword(t *testing.T) {
 		t.Errorf("the log has %q", got)
 	}
 	newBrowser(n).submit("/signin", "/signin",
-		url.Values{"identifier": {"ada"}, "password": {password}}).is(http.StatusUnauthorized)
-	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {next}}).leadsTo("/")
+		url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}}).is(http.StatusUnauthorized)
+	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {next}, "kind": {"kept"}}).leadsTo("/")
 }
 
 func TestSettings(t *testing.T) {
@@ -52,7 +52,7 @@ func TestSettings(t *testing.T) {
 		url.Values{"name": {strings.Repeat("x", 200)}}).is(http.StatusUnprocessableEntity)
 	// An address that nobody has confirmed identifies nobody.
 	newBrowser(n).submit("/signin", "/signin",
-		url.Values{"identifier": {"ada@example.com"}, "password": {password}}).is(http.StatusUnauthorized)
+		url.Values{"identifier": {"ada@example.com"}, "password": {password}, "kind": {"kept"}}).is(http.StatusUnauthorized)
 	b.submit("/settings", "/settings/display", url.Values{"display": {"dark"}}).leadsTo("/settings")
 	if page := b.get("/"); !strings.Contains(page.body, `data-theme="dark"`) {
 		t.Error("the choice of display has no effect")

@@ -3,6 +3,7 @@ package pages
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/exeunt/exeunt"
@@ -18,7 +19,7 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err err
 	frame := p.frame(r, p.Browser.Introduced(r.Context(), p.Browser.Visitor(r)), "")
 	var view ui.View = &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status)}
 	if errors.Is(err, exeunt.ErrOtherAccount) {
-		view = &ui.OtherAccountView{Frame: frame}
+		view = &ui.OtherAccountView{Frame: frame, Form: formPath(r)}
 	}
 	if err := p.show(w, status, view); err != nil {
 		p.Log.Error("cannot render the error page", "status", status, "err", err)
@@ -33,6 +34,31 @@ func retry(r *http.Request, status int) string {
 		return ""
 	}
 	return pagePath(r)
+}
+
+// formPath is where the form of a post can be loaded anew, for the sign-in that is active now; "" when that is the front
+// page, which every page links to.
+func formPath(r *http.Request) string {
+	if r.PostForm == nil {
+		return ""
+	}
+	path := pagePath(r)
+	switch path {
+	case "/":
+		if r.URL.Path != "/authorize" {
+			return ""
+		}
+		q := url.Values{}
+		for name, values := range r.PostForm {
+			if name != "session" && name != "decision" {
+				q[name] = values
+			}
+		}
+		return localPath("/authorize?" + q.Encode())
+	case "/signin", "/signup":
+		return withReturn(path, returnPath(r.PostForm.Get("return")))
+	}
+	return path
 }
 
 // pagePath is the page that a request is about, as an address that can be reloaded: for

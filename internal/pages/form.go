@@ -67,11 +67,44 @@ func formKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-// formKind reads the choice of device. Anything but "kept" is shared: at worst somebody
-// has to sign in again.
+// formKind reads the choice of device, "" when there is none.
 func formKind(r *http.Request) exeunt.SessionKind {
-	if exeunt.SessionKind(r.PostFormValue("kind")) == exeunt.KindKept {
-		return exeunt.KindKept
+	switch kind := exeunt.SessionKind(r.PostFormValue("kind")); kind {
+	case exeunt.KindKept, exeunt.KindShared:
+		return kind
 	}
-	return exeunt.KindShared
+	return ""
+}
+
+// entrance is what a form needs before it may sign somebody in. Nothing has been done when it returns an error that
+// the form shows.
+func (p *Pages) entrance(r *http.Request, v web.Visitor) error {
+	switch {
+	case v.Nobody() && p.Browser.Cookies.ReadDevice(r) == web.DeviceUnknown:
+		// The form has set a cookie. A session that this browser could not hold would live on with nobody in it.
+		return exeunt.ErrCookies
+	case formKind(r) == "":
+		return errNoDevice
+	}
+	return nil
+}
+
+var errNoDevice = &exeunt.FieldError{Field: "kind", Code: "needed",
+	Err: &exeunt.Error{Code: "needed", Message: "Choose whose device this is."}}
+
+// lastKind is the choice that the form begins with: the last one in this browser, and none in a browser that nobody
+// has signed in with, where most people would leave what they find.
+func (p *Pages) lastKind(r *http.Request) exeunt.SessionKind {
+	switch d := p.Browser.Cookies.ReadDevice(r); d {
+	case web.DeviceKept, web.DeviceShared:
+		return exeunt.SessionKind(d)
+	}
+	return ""
+}
+
+// greet sets the cookie by which the form's post tells that this browser takes cookies.
+func (p *Pages) greet(w http.ResponseWriter, r *http.Request) {
+	if p.Browser.Cookies.ReadDevice(r) == web.DeviceUnknown {
+		p.Browser.Cookies.SetDevice(w, web.DeviceNew, 0)
+	}
 }

@@ -27,6 +27,9 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wr
 // in: signing in afterwards shows that they know the password.
 func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	_, err := p.Accounts.Reset(r.Context(), inviteToken(r), r.PostFormValue("password"), p.Peers.Address(r))
+	if errors.Is(err, exeunt.ErrInviteSpent) && p.resetBefore(r) {
+		err = nil
+	}
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
 		return p.showReset(w, r, status, err)
 	}
@@ -35,4 +38,14 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.leaveNotice(w, noticeReset, url.Values{})
 	return redirect(w, "/signin")
+}
+
+// resetBefore reports whether the link has set the password that is in the form: then the form was sent twice.
+func (p *Pages) resetBefore(r *http.Request) bool {
+	handle, ok := p.Accounts.ResetBefore(r.Context(), inviteToken(r))
+	if !ok {
+		return false
+	}
+	_, err := p.password(r, handle)
+	return err == nil
 }

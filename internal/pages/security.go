@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
@@ -38,8 +39,7 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 
 // changePassword sets a new password and ends every other session.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	by := v.Actor(r, p.Peers)
-	done, err := p.Accounts.ChangePassword(r.Context(), by, r.PostFormValue("password"), p.confirm(r, by))
+	done, err := p.newPassword(r, v.Actor(r, p.Peers))
 	if status := refusal(w, err); status != 0 {
 		return p.showSecurity(w, r, v, status, &ui.SecurityView{Err: err})
 	}
@@ -50,10 +50,31 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Vis
 	return redirect(w, "/security")
 }
 
-// confirm makes the actor prove who they are with the current password, which is in the
-// same form as the change.
-func (p *Pages) confirm(r *http.Request, by exeunt.Actor) account.Prove {
+// newPassword changes the password once, however often the form is sent.
+func (p *Pages) newPassword(r *http.Request, by exeunt.Actor) (authority.Ending, error) {
+	key, err := formKey(r)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	ctx, next := r.Context(), r.PostFormValue("password")
+	if done, known, err := p.Accounts.ChangedBefore(ctx, by, key, p.proveBy(r, by, "password")); known || err != nil {
+		return done, err
+	}
+	done, err := p.Accounts.ChangePassword(ctx, by, key, next, p.proveBy(r, by, "current"))
+	if err == nil {
+		return done, nil
+	}
+	// The first of two that were sent at once may have been recorded in between.
+	if first, known, unproved := p.Accounts.ChangedBefore(ctx, by, key, p.proveBy(r, by, "password")); known &&
+		unproved == nil {
+		return first, nil
+	}
+	return done, err
+}
+
+// proveBy makes the actor prove who they are with a password of the form.
+func (p *Pages) proveBy(r *http.Request, by exeunt.Actor, field string) account.Prove {
 	return func(ctx context.Context) (exeunt.Proof, error) {
-		return signin.Proof(p.SignIn.Confirm(ctx, by, r.PostFormValue("current")))
+		return signin.Proof(p.SignIn.Confirm(ctx, by, r.PostFormValue(field)))
 	}
 }

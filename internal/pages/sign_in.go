@@ -18,7 +18,10 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 		return exeunt.ErrUnavailable
 	}
 	q := r.URL.Query()
-	view := &ui.SignInView{Return: notFront(returnPath(q.Get("return"))), Shared: q.Get("shared") == "1"}
+	view := &ui.SignInView{Return: notFront(returnPath(q.Get("return"))), Kind: p.lastKind(r)}
+	if q.Get("shared") == "1" {
+		view.Kind = exeunt.KindShared
+	}
 	_, view.Reset = p.notice(r, noticeReset)
 	return p.showSignIn(w, r, v, http.StatusOK, view)
 }
@@ -32,23 +35,25 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor
 		view.Client = &q.App
 		allow(w, q)
 	}
+	p.greet(w, r)
 	return p.show(w, status, view)
 }
 
-// signIn checks the password and starts a session. If somebody is signed in, the form
+// signIn checks the password and starts a session. If somebody else is signed in, the form
 // must name the session that it replaces; a tab opened before that changes nothing.
 func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if v.Indeterminate() {
 		return exeunt.ErrUnavailable
 	}
-	if v.SignedIn() {
-		if err := v.FormSession(r); err != nil {
-			return err
-		}
+	err := p.entrance(r, v)
+	var proof exeunt.Proof
+	if err == nil {
+		proof, err = p.password(r, r.PostFormValue("identifier"))
 	}
-	proof, err := signin.Proof(p.SignIn.Password(
-		r.Context(), r.PostFormValue("identifier"), r.PostFormValue("password"), p.Peers.Address(r)))
+	if err == nil && v.SignedIn() && v.Answer.Account != proof.Account {
+		err = v.FormSession(r)
+	}
 	if err == nil {
 		err = p.enter(w, r, v, proof)
 	}
@@ -58,12 +63,17 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
+// password checks the password of the form.
+func (p *Pages) password(r *http.Request, identifier string) (exeunt.Proof, error) {
+	return signin.Proof(p.SignIn.Password(
+		r.Context(), identifier, r.PostFormValue("password"), p.Peers.Address(r)))
+}
+
 // signInAgain is the form after a refusal. It repeats what was typed, except on a
 // shared computer, and never the password.
 func (p *Pages) signInAgain(r *http.Request, err error) *ui.SignInView {
-	view := &ui.SignInView{Shared: formKind(r) == exeunt.KindShared,
-		Return: notFront(returnPath(r.PostFormValue("return"))), Err: err}
-	if !view.Shared {
+	view := &ui.SignInView{Kind: formKind(r), Return: notFront(returnPath(r.PostFormValue("return"))), Err: err}
+	if view.Kind != exeunt.KindShared {
 		view.Identifier = r.PostFormValue("identifier")
 	}
 	return view
@@ -78,7 +88,7 @@ func refusal(w http.ResponseWriter, err error) int {
 	switch status := web.StatusOf(err); {
 	case err == nil || errors.Is(err, exeunt.ErrOtherAccount):
 		return 0
-	case errors.Is(err, exeunt.ErrDisabled), status == http.StatusUnauthorized, status == http.StatusConflict,
+	case errors.Is(err, exeunt.ErrDisabled), errors.Is(err, exeunt.ErrCookies), status == http.StatusUnauthorized, status == http.StatusConflict,
 		status == http.StatusUnprocessableEntity, status == http.StatusTooManyRequests:
 		return status
 	}
@@ -86,10 +96,22 @@ func refusal(w http.ResponseWriter, err error) int {
 }
 
 // enter starts a session from a proof, gives its cookies to the browser and redirects
-// it. The session that this browser had before ends.
+// it. The session that this browser had before ends, unless it is just what was asked for: then the form goes on to
+// where it leads, as it does for another tab of an app, or for the second of two presses.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof) error {
+	key, err := formKey(r)
+	if err != nil {
+		return err
+	}
+	if v.SignedIn() && v.Answer.Account == proof.Account && v.Answer.Kind == formKind(r) {
+		here := exeunt.Session{ID: v.Answer.Session, Account: v.Answer.Account}
+		return redirect(w, p.afterSignIn(r, here, returnPath(r.PostFormValue("return"))))
+	}
 	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: label(r), UserAgent: r.UserAgent(),
-		Address: p.Peers.Address(r)}
+		Address: p.Peers.Address(r), Form: key}
+	if key != "" {
+		in.Token = func(id exeunt.SessionID) exeunt.Token { return p.Browser.Cookies.FormToken(key, id) }
+	}
 	if v.SignedIn() || v.Incomplete() {
 		in.Replaces = v.Answer.Session
 	}
@@ -101,7 +123,9 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, pro
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}
-	p.Browser.Cookies.SetPair(w, v.Slot, token, in.Kind, p.Policy.For(in.Kind).Absolute)
+	life := p.Policy.For(in.Kind).Absolute
+	p.Browser.Cookies.SetPair(w, v.Slot, token, in.Kind, life)
+	p.Browser.Cookies.SetDevice(w, web.Device(in.Kind), life)
 	return redirect(w, to)
 }
 

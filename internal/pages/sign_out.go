@@ -1,11 +1,13 @@
 package pages
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -46,9 +48,32 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
 	case v.Indeterminate():
 		return exeunt.ErrUnavailable
 	case v.Nobody():
-		return redirect(w, "/signed-out")
+		return redirect(w, signedOutPath(p.client(r.PostFormValue("client"))))
+	case v.Answer.State == authority.Ended:
+		if done, err := p.signOutAgain(w, r, v); done || err != nil {
+			return err
+		}
 	}
 	return p.clearAndExplain(w, r, v, "/")
+}
+
+// signOutAgain answers the second of two sign-outs that this browser sent at once as the first was answered, whose
+// cookies may not have reached it. Nothing is done a second time.
+func (p *Pages) signOutAgain(w http.ResponseWriter, r *http.Request, v web.Visitor) (done bool, err error) {
+	asked, err := parseScope(r.PostFormValue("scope"))
+	if err != nil {
+		return false, err
+	}
+	s, scope, first, err := p.Authority.SignedOutHere(r.Context(), v.Token)
+	switch {
+	case errors.Is(err, exeunt.ErrNotFound), err == nil && !p.Browser.JustNow(first.At):
+		return false, nil
+	case err != nil:
+		return false, err
+	case asked != exeunt.ScopeSession && asked != scope:
+		return false, exeunt.ErrSignedOut // more was asked for than was done
+	}
+	return true, p.left(w, r, v, scope, first, s.Kind)
 }
 
 func (p *Pages) endHere(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
@@ -81,10 +106,15 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	if err != nil {
 		return err
 	}
+	return p.left(w, r, v, scope, done, v.Answer.Kind)
+}
+
+// left clears the browser after a recorded sign-out, and says what was done.
+func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope,
+	done authority.Ending, kind exeunt.SessionKind) error {
 	p.Browser.Cookies.Forget(w, r, v.Slot)
 	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
-		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: int(done.Apps),
-		Shared: v.Answer.Kind == exeunt.KindShared,
+		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: int(done.Apps), Shared: kind == exeunt.KindShared,
 	}))
 	return redirect(w, signedOutPath(p.client(r.PostFormValue("client"))))
 }

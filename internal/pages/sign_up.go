@@ -21,7 +21,9 @@ func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 	case !p.Accounts.SignUpOpen:
 		return exeunt.ErrSignUpClosed
 	}
-	return p.showSignUp(w, r, http.StatusOK, &ui.SignUpView{Return: notFront(returnPath(r.URL.Query().Get("return")))})
+	return p.showSignUp(w, r, http.StatusOK, &ui.SignUpView{
+		Kind: p.lastKind(r), Return: notFront(returnPath(r.URL.Query().Get("return"))),
+	})
 }
 
 func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, view *ui.SignUpView) error {
@@ -30,23 +32,63 @@ func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, v
 		view.Client = &q.App
 		allow(w, q)
 	}
+	p.greet(w, r)
 	return p.show(w, status, view)
 }
 
 // signUp creates an account and signs its owner in.
 func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	switch {
-	case v.Indeterminate():
+	if v.Indeterminate() {
 		return exeunt.ErrUnavailable
-	case v.SignedIn(): // the form was loaded before somebody signed in
-		return exeunt.ErrOtherAccount
 	}
-	proof, err := p.Accounts.SignUp(r.Context(), newAccount(r), p.Peers.Address(r))
+	proof, err := p.newOwner(r, v)
 	if status := refusal(w, err); status != 0 {
 		return p.showSignUp(w, r, status, signUpAgain(r, err))
 	}
 	return p.enterNew(w, r, v, proof, err)
+}
+
+// newOwner creates the account, or finds the one that this very form has made and whose password is in it.
+func (p *Pages) newOwner(r *http.Request, v web.Visitor) (exeunt.Proof, error) {
+	n, err := newAccount(r)
+	switch {
+	case err != nil:
+		return exeunt.Proof{}, err
+	case v.SignedIn(): // either by this form, or the form was loaded before somebody signed in
+		if a, ok := p.Accounts.Made(r.Context(), n, exeunt.Token{}); ok && a.ID == v.Answer.Account {
+			return p.password(r, a.Handle)
+		}
+		return exeunt.Proof{}, exeunt.ErrOtherAccount
+	case !p.Accounts.SignUpOpen:
+		return exeunt.Proof{}, exeunt.ErrSignUpClosed
+	}
+	if err := p.entrance(r, v); err != nil {
+		return exeunt.Proof{}, err
+	}
+	proof, err := p.Accounts.SignUp(r.Context(), n, p.Peers.Address(r))
+	var throttled *exeunt.ThrottledError
+	if handleTaken(err) || errors.As(err, &throttled) {
+		if again, ok := p.madeBefore(r, n, exeunt.Token{}); ok {
+			return again, nil
+		}
+	}
+	return proof, err
+}
+
+func handleTaken(err error) bool {
+	var field *exeunt.FieldError
+	return errors.As(err, &field) && field.Err == exeunt.ErrHandleTaken
+}
+
+// madeBefore proves the owner of the account that the form or the link has made before.
+func (p *Pages) madeBefore(r *http.Request, n account.NewAccount, link exeunt.Token) (exeunt.Proof, bool) {
+	a, ok := p.Accounts.Made(r.Context(), n, link)
+	if !ok {
+		return exeunt.Proof{}, false
+	}
+	proof, err := p.password(r, a.Handle)
+	return proof, err == nil
 }
 
 // enterNew signs the owner of a new account in. If that fails the account exists all
@@ -61,18 +103,19 @@ func (p *Pages) enterNew(w http.ResponseWriter, r *http.Request, v web.Visitor, 
 	return nil
 }
 
-func newAccount(r *http.Request) account.NewAccount {
+func newAccount(r *http.Request) (account.NewAccount, error) {
+	key, err := formKey(r)
 	return account.NewAccount{
 		Handle: r.PostFormValue("handle"), Name: r.PostFormValue("name"),
-		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"),
-	}
+		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"), Form: key,
+	}, err
 }
 
 // signUpAgain is the form after a refusal. It repeats what was typed except the password.
 func signUpAgain(r *http.Request, err error) *ui.SignUpView {
-	n := newAccount(r)
+	n, _ := newAccount(r)
 	return &ui.SignUpView{
-		Handle: n.Handle, Name: n.Name, Email: n.Email, Shared: formKind(r) == exeunt.KindShared,
+		Handle: n.Handle, Name: n.Name, Email: n.Email, Kind: formKind(r),
 		Return: notFront(returnPath(r.PostFormValue("return"))), Err: err,
 	}
 }
@@ -80,7 +123,7 @@ func signUpAgain(r *http.Request, err error) *ui.SignUpView {
 // setupForm shows what a one-time link creates. Opening the link does not use it up:
 // mail programs and messengers fetch links by themselves.
 func (p *Pages) setupForm(w http.ResponseWriter, r *http.Request) error {
-	view := &ui.SignUpView{}
+	view := &ui.SignUpView{Kind: p.lastKind(r)}
 	if err := p.fillInvite(w, r, view); err != nil {
 		return err
 	}
@@ -127,7 +170,7 @@ func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 	if v.Indeterminate() {
 		return exeunt.ErrUnavailable
 	}
-	proof, err := p.Accounts.Redeem(r.Context(), inviteToken(r), newAccount(r), p.Peers.Address(r))
+	proof, err := p.redeem(r, v)
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
 		view := signUpAgain(r, err)
 		if err := p.fillInvite(w, r, view); err != nil {
@@ -136,4 +179,23 @@ func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 		return p.showSignUp(w, r, status, view)
 	}
 	return p.enterNew(w, r, v, proof, err)
+}
+
+// redeem uses the link, or finds the account that this link has made and whose password is in the form.
+func (p *Pages) redeem(r *http.Request, v web.Visitor) (exeunt.Proof, error) {
+	n, err := newAccount(r)
+	if err == nil {
+		err = p.entrance(r, v)
+	}
+	if err != nil {
+		return exeunt.Proof{}, err
+	}
+	link := inviteToken(r)
+	proof, err := p.Accounts.Redeem(r.Context(), link, n, p.Peers.Address(r))
+	if errors.Is(err, exeunt.ErrInviteSpent) || handleTaken(err) {
+		if again, ok := p.madeBefore(r, n, link); ok {
+			return again, nil
+		}
+	}
+	return proof, err
 }

@@ -79,11 +79,11 @@ func (s *Store) AnyAccount(ctx context.Context) (any bool, err error) {
 	return any, unavailable("accounts", err)
 }
 
-// AddAccount creates an account. With an invite's hash it spends the invite in the same transaction. Outcomes: nil;
-// ErrHandleTaken; ErrEmailTaken, when the address is marked confirmed and another account has it; ErrInviteSpent;
-// ErrUnavailable, ErrNotConfirmed.
+// AddAccount creates an account. If it is made by a link, the link is spent in the same transaction; MadeBy finds it
+// by its origin for a day. Outcomes: nil; ErrHandleTaken; ErrEmailTaken, when the address is marked confirmed and
+// another account has it; ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) AddAccount(
-	ctx context.Context, a exeunt.Account, c Credential, invite *exeunt.TokenHash, by exeunt.Actor,
+	ctx context.Context, a exeunt.Account, c Credential, from *Origin, by exeunt.Actor,
 ) error {
 	hash := sql.NullString{String: c.PasswordHash, Valid: c.PasswordHash != ""}
 	passwordSet := sql.NullInt64{Int64: ms(a.Created), Valid: hash.Valid}
@@ -93,10 +93,10 @@ func (s *Store) AddAccount(
 		if refused, err = t.whyTaken(a); err != nil || refused != nil {
 			return err
 		}
-		if invite != nil {
+		if from != nil && from.Link != nil {
 			n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND spent_at IS NULL AND expires > $1
 				AND account_id IS NULL AND (handle <> '' OR NOT EXISTS (SELECT 1 FROM accounts))`,
-				ms(a.Created), invite[:])
+				ms(a.Created), from.Link[:])
 			if err != nil {
 				return err
 			}
@@ -111,6 +111,11 @@ func (s *Store) AddAccount(
 			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem,
 			hash, passwordSet, ms(a.Created)); err != nil {
 			return err
+		}
+		if key := from.key(); key != "" {
+			if err := t.remember(formsActor, key, "sign_up", a.ID.Bytes(), a.Created); err != nil {
+				return err
+			}
 		}
 		return t.audit(exeunt.AuditEntry{At: a.Created, Account: a.ID, Action: exeunt.AuditSignUp, By: by})
 	})

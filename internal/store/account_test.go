@@ -163,7 +163,7 @@ func invites(t *testing.T, s *testStore) {
 		want error
 	}{{person("ada", "", false), exeunt.ErrHandleTaken},
 		{person("eve", "ada@example.com", true), exeunt.ErrEmailTaken}} {
-		wantErr(t, s.AddAccount(t.Context(), c.a, Credential{}, &h, exeunt.System()), c.want)
+		wantErr(t, s.AddAccount(t.Context(), c.a, Credential{}, &Origin{Link: &h}, exeunt.System()), c.want)
 		if _, err := s.Invite(t.Context(), h, epoch); err != nil {
 			t.Errorf("%v, and the invite is spent: %v", c.want, err)
 		}
@@ -171,11 +171,11 @@ func invites(t *testing.T, s *testStore) {
 	if v, err := s.Invite(t.Context(), h, epoch); err != nil || v.Email != "ada@example.com" || !v.EmailConfirmed {
 		t.Errorf("the invite says %+v, %v", v, err)
 	}
-	if err := s.AddAccount(t.Context(), person("eve", "eve@example.com", true), Credential{}, &h,
+	if err := s.AddAccount(t.Context(), person("eve", "eve@example.com", true), Credential{}, &Origin{Link: &h},
 		exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &h, exeunt.System()),
+	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &Origin{Link: &h}, exeunt.System()),
 		exeunt.ErrInviteSpent)
 	_, err := s.Invite(t.Context(), h, epoch)
 	wantErr(t, err, exeunt.ErrInviteSpent)
@@ -183,11 +183,11 @@ func invites(t *testing.T, s *testStore) {
 	late := person("late", "", false)
 	late.Created = epoch.Add(time.Hour)
 	h = invite()
-	wantErr(t, s.AddAccount(t.Context(), late, Credential{}, &h, exeunt.System()), exeunt.ErrInviteSpent)
+	wantErr(t, s.AddAccount(t.Context(), late, Credential{}, &Origin{Link: &h}, exeunt.System()), exeunt.ErrInviteSpent)
 	_, err = s.Invite(t.Context(), h, late.Created)
 	wantErr(t, err, exeunt.ErrInviteSpent)
 	unknown := exeunt.NewToken(exeunt.UseInvite).Hash()
-	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &unknown, exeunt.System()),
+	wantErr(t, s.AddAccount(t.Context(), person("mallory", "", false), Credential{}, &Origin{Link: &unknown}, exeunt.System()),
 		exeunt.ErrInviteSpent)
 	if _, _, err := s.Identify(t.Context(), "mallory"); !errors.Is(err, exeunt.ErrNotFound) {
 		t.Errorf("an account without an invite: %v", err)
@@ -204,14 +204,14 @@ func theFirstInvite(t *testing.T, s *testStore) {
 			t.Fatal(err)
 		}
 	}
-	wantErr(t, s.AddAccount(t.Context(), person("ada", "", false), Credential{}, &older, exeunt.System()),
+	wantErr(t, s.AddAccount(t.Context(), person("ada", "", false), Credential{}, &Origin{Link: &older}, exeunt.System()),
 		exeunt.ErrInviteSpent)
 	if err := s.AddAccount(t.Context(), person("ada", "", false), Credential{}, nil, exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
 	_, err := s.Invite(t.Context(), newer, epoch)
 	wantErr(t, err, exeunt.ErrInviteSpent)
-	wantErr(t, s.AddAccount(t.Context(), person("eve", "", false), Credential{}, &newer, exeunt.System()),
+	wantErr(t, s.AddAccount(t.Context(), person("eve", "", false), Credential{}, &Origin{Link: &newer}, exeunt.System()),
 		exeunt.ErrInviteSpent)
 }
 

@@ -318,12 +318,13 @@ var countRows = forMany(`WITH w (account, n) AS (VALUES `, `(CAST(? AS BLOB), CA
 // A repeated sign-out of one's own session returns the event of the first.
 func (t *tx) whyNotEnded(e *ending) error {
 	var live bool
-	var seq, when int64
+	var seq, when, apps int64
 	ok, err := found(t.row(`SELECT s.ended_at IS NULL AND s.generation >= a.generation,
-		COALESCE(e.seq, 0), COALESCE(e.at, 0) FROM sessions s JOIN accounts a ON a.id = s.account_id
+		COALESCE(e.seq, 0), COALESCE(e.at, 0), (SELECT count(*) FROM app_sessions p
+			WHERE p.account_id = s.account_id AND p.session_id = s.id AND p.ended_at IS NULL) FROM sessions s JOIN accounts a ON a.id = s.account_id
 		LEFT JOIN events e ON e.account_id = s.account_id AND e.at = s.ended_at AND e.kind = 'ended'
 			AND e.scope = 'session' AND e.session_id = s.id AND e.app_session_id IS NULL AND e.by_session = s.id
-		WHERE s.account_id = $1 AND s.id = $2`, e.rev.Account.Bytes(), e.rev.Session.Bytes()).Scan(&live, &seq, &when))
+		WHERE s.account_id = $1 AND s.id = $2`, e.rev.Account.Bytes(), e.rev.Session.Bytes()).Scan(&live, &seq, &when, &apps))
 	switch {
 	case err != nil:
 		return err
@@ -332,7 +333,7 @@ func (t *tx) whyNotEnded(e *ending) error {
 	case live:
 		e.refused = ErrStillGood
 	case seq > 0 && endsItself(e.by, e.rev):
-		e.out = Ending{Seq: seq, At: at(when), Ended: 1, Already: true}
+		e.out = Ending{Seq: seq, At: at(when), Ended: 1, Apps: apps, Already: true}
 	default:
 		e.out.Already = true
 	}

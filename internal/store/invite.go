@@ -114,6 +114,13 @@ func (s *Store) Invite(ctx context.Context, hash exeunt.TokenHash, now time.Time
 	return v, unavailable("invite", err)
 }
 
+// ResetBy returns the handle of the account whose password a used link has set, or ErrNotFound.
+func (s *Store) ResetBy(ctx context.Context, hash exeunt.TokenHash) (handle string, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT a.handle FROM invites i JOIN accounts a ON a.id = i.account_id
+		WHERE i.hash = $1 AND i.spent_at IS NOT NULL`, hash[:]).Scan(&handle)
+	return handle, notFound("link", err)
+}
+
 // Invites returns the valid invites, those that expire first before the others.
 func (s *Store) Invites(ctx context.Context, now time.Time) ([]Invite, error) {
 	rows, err := s.read.QueryContext(ctx,

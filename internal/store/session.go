@@ -17,17 +17,36 @@ type NewSession struct {
 	Replaces exeunt.SessionID // the live session of the same browser, if any
 	By       exeunt.Actor
 	Due      time.Time // when maintenance looks at it at the latest; zero: when it may time out
+	Form     string    // key of the form that it is started by; "" when it has none
+}
+
+// Started says what StartSession did.
+type Started struct {
+	Seq     int64            // position of the insertion in the log
+	Session exeunt.SessionID // the new one, or the one that the same form has started before
+	Hash    exeunt.TokenHash // of its token
+	Already bool             // the form had started it before
 }
 
 // StartSession inserts a session if the account is unchanged since the proof, and in the same transaction ends the
-// session it replaces. It returns the position of the insertion in the log. Outcomes: nil; ErrSignInAgain, when the
-// account's generation, password or status has changed since the proof; ErrUnavailable, ErrNotConfirmed.
-func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
-	var seq int64
+// session it replaces. A form that has started a session of that kind starts no second one while the first is live.
+// Outcomes: nil; ErrSignInAgain, when the account's generation, password or status has changed since the proof;
+// ErrUnavailable, ErrNotConfirmed.
+func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error) {
+	var out Started
 	var refused error
 	err := s.commit(ctx, func(t *tx) (err error) {
-		refused = nil
 		v := &n.Session
+		out, refused = Started{Seq: t.seq, Session: v.ID, Hash: n.Hash}, nil
+		if out.Already, err = t.startedBefore(n, &out); err != nil {
+			return err
+		}
+		if out.Already {
+			if n.Replaces == out.Session {
+				return nil
+			}
+			return t.replace(n)
+		}
 		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address,
 			methods, proved_at, started, seen, idle, expires, due, generation)
 			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, generation FROM accounts
@@ -49,14 +68,41 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (int64, error) {
 		if err := t.replace(n); err != nil {
 			return err
 		}
-		seq = t.seq
+		if n.Form != "" {
+			err := t.remember(sessionsActor(v.Account), formHash(n.Form), "sign_in", v.ID.Bytes(), v.Started)
+			if err != nil {
+				return err
+			}
+		}
+		out.Seq = t.seq
 		return t.audit(exeunt.AuditEntry{At: v.Started, Account: v.Account, Action: exeunt.AuditSignIn, Session: v.ID,
 			By: n.By, Detail: string(v.Kind) + " " + v.Methods.String()})
 	})
 	if err != nil {
-		return 0, err
+		return Started{}, err
 	}
-	return seq, refused
+	return out, refused
+}
+
+// startedBefore looks for the live session that the same form has started.
+func (t *tx) startedBefore(n NewSession, out *Started) (bool, error) {
+	if n.Form == "" {
+		return false, nil
+	}
+	var hash []byte
+	var id exeunt.SessionID
+	ok, err := found(t.row(`SELECT s.id, s.token_hash FROM outcomes o
+		JOIN sessions s ON s.account_id = $3 AND s.id = o.made JOIN accounts a ON a.id = s.account_id
+		WHERE o.actor = $1 AND o.key = $2 AND s.kind = $4 AND s.ended_at IS NULL AND s.generation >= a.generation
+		AND s.seen + s.idle > $5 AND s.expires > $5
+		AND a.generation = $6 AND a.credential_version = $7 AND a.status = 'active'`,
+		sessionsActor(n.Session.Account), formHash(n.Form), n.Session.Account.Bytes(), n.Session.Kind,
+		ms(n.Session.Started), n.Proof.Generation, n.Proof.CredentialVersion).Scan(&id, &hash))
+	if ok {
+		out.Session = id
+		copy(out.Hash[:], hash)
+	}
+	return ok, err
 }
 
 // due is when maintenance looks at it first.

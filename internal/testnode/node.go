@@ -146,7 +146,7 @@ func cookies(t testing.TB, n *Node) web.Cookies {
 		must(t, err)
 		return r
 	}
-	return web.Cookies{Pairs: ring("pair"), Notices: ring("notice")}
+	return web.Cookies{Pairs: ring("pair"), Notices: ring("notice"), Forms: ring("form")}
 }
 
 // Tend runs the authority's maintenance until the test is over.

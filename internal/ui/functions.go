@@ -6,6 +6,8 @@ import (
 	"html/template"
 	"net/url"
 	"reflect"
+
+	"github.com/exeunt/exeunt"
 )
 
 // functions are what templates may call, bound to one language.
@@ -55,8 +57,9 @@ func newField(pairs ...any) (*fieldPart, error) {
 
 // choicePart is the choice between the two kinds of device.
 type choicePart struct {
-	Shared bool
+	Kind   exeunt.SessionKind // "" chooses nothing
 	Policy any
+	Err    error
 	Page   string // where the form for a shared computer is, for readers without script; "" has none
 }
 

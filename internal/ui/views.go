@@ -49,12 +49,12 @@ type EndedSessionsView struct {
 
 // SignInView is "/signin".
 //
-// Its form: identifier, password, kind (kept or shared), return. If somebody is signed in already,
-// the page says that signing in ends that session, and the form has session too.
+// Its form: key, identifier, password, kind (kept or shared), return. If somebody is signed in already,
+// the page says that somebody else's sign-in ends that session, and the form has session too.
 type SignInView struct {
 	Frame
 	Identifier string
-	Shared     bool // chosen, or by ?shared=1; the form then asks the browser to save nothing
+	Kind       exeunt.SessionKind // what the choice of device begins with; "" chooses nothing
 	Return     string
 	Err        error          // of the last attempt; shown by its code
 	Client     *exeunt.Client // the app that sent the person here, if one did
@@ -66,18 +66,24 @@ type SignInView struct {
 // SignUpView is "/signup" and, for the first account or an invitation, the page of a one-time link.
 // The form posts to its own address, so that the page never contains the link's secret.
 //
-// Its form: handle, email, name, password, kind (kept or shared), return.
+// Its form: key, handle, email, name, password, kind (kept or shared), return.
 type SignUpView struct {
 	Frame
 	Setup               bool // a one-time link
 	Handle, Email, Name string
-	Fixed               map[string]bool // names of the fields that the link decides
-	Shared              bool
+	Fixed               map[string]bool    // names of the fields that the link decides
+	Kind                exeunt.SessionKind // as in SignInView
 	Return              string
 	Client              *exeunt.Client // the app that asked, if any
 	Err                 error
 	Policy              exeunt.Policy
 }
+
+// Shared reports that the form asks the browser to save nothing.
+func (v *SignInView) Shared() bool { return v.Kind == exeunt.KindShared }
+
+// Shared is as in SignInView.
+func (v *SignUpView) Shared() bool { return v.Kind == exeunt.KindShared }
 
 // ResetView is the page of a one-time link that sets a new password. The form
 // posts to its own address, so that the page never contains the link's secret.
@@ -206,7 +212,10 @@ type ErrorView struct {
 
 // OtherAccountView is the 409 of a form that was rendered for another session than the
 // active one. Account in the frame is the active one.
-type OtherAccountView struct{ Frame }
+type OtherAccountView struct {
+	Frame
+	Form string // where the same form is for the active one; "" omits it
+}
 
 func (*HomeView) page() string          { return "home" }
 func (*SessionsView) page() string      { return "sessions" }

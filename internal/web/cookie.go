@@ -22,6 +22,22 @@ const (
 	// cookieTicket is set while the browser holds a sign-out ticket that has not
 	// been delivered. Nothing issues tickets yet.
 	cookieTicket = "__Host-exeunt-ticket"
+	// cookieDevice says what somebody called this device when they signed in last. It names nobody.
+	cookieDevice = "__Host-exeunt-device"
+)
+
+// Device is what this browser remembers of the choice of device, which is the same for everybody who chose the same.
+type Device string
+
+const (
+	// DeviceUnknown: the browser sent no such cookie. A browser that has been shown the form and refuses cookies looks
+	// so too.
+	DeviceUnknown Device = ""
+	// DeviceNew: it has been shown the form; nobody has signed in since it was opened.
+	DeviceNew Device = "new"
+	// DeviceKept and DeviceShared: what was chosen at the last sign-in.
+	DeviceKept   = Device(exeunt.KindKept)
+	DeviceShared = Device(exeunt.KindShared)
 )
 
 // Slot is the place of one account in a browser. Each has its own pair of cookies.
@@ -53,6 +69,7 @@ func (p Presented) Nobody() bool { return p.Token.IsZero() && !p.Garbage }
 type Cookies struct {
 	Pairs   *keys.Ring // makes second halves
 	Notices *keys.Ring // signs notices
+	Forms   *keys.Ring // makes the tokens of sessions that a form starts
 }
 
 // Read returns what the browser presented in a slot: nothing, garbage, a pair or an
@@ -105,6 +122,31 @@ func (c Cookies) SetPair(w http.ResponseWriter, s Slot, t exeunt.Token, kind exe
 	}
 	http.SetCookie(w, hostCookie(s.token(), t.Reveal(), age, true))
 	http.SetCookie(w, hostCookie(s.here(), c.Pairs.Half(t), age, false))
+}
+
+// FormToken is the token of a session that the form with that key starts: for the same two it is always the same, so
+// that the form can be sent twice, and nobody can make it who lacks the form or the server's key.
+func (c Cookies) FormToken(key string, id exeunt.SessionID) exeunt.Token {
+	return exeunt.TokenFrom(exeunt.UseSession, c.Forms.Sum(id.String()+" "+key))
+}
+
+// ReadDevice returns what the browser remembers of its device.
+func (c Cookies) ReadDevice(r *http.Request) Device {
+	v, _ := single(r, cookieDevice)
+	switch d := Device(v); d {
+	case DeviceNew, DeviceKept, DeviceShared:
+		return d
+	}
+	return DeviceUnknown
+}
+
+// SetDevice has the browser remember. Only a device that somebody keeps signed in remembers beyond closing the browser.
+func (c Cookies) SetDevice(w http.ResponseWriter, d Device, life time.Duration) {
+	age := 0
+	if d == DeviceKept {
+		age = int(life.Seconds())
+	}
+	http.SetCookie(w, hostCookie(cookieDevice, string(d), age, true))
 }
 
 // Forget tells the browser to delete the credential of a slot by name, and the

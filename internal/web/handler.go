@@ -96,6 +96,7 @@ var statuses = []struct {
 	{exeunt.ErrUnknownClient, http.StatusBadRequest},
 	{exeunt.ErrRedirectURI, http.StatusBadRequest},
 	{exeunt.ErrBadChallenge, http.StatusBadRequest},
+	{exeunt.ErrCookies, http.StatusBadRequest},
 	{exeunt.ErrBadRequest, http.StatusBadRequest},
 	{exeunt.ErrKeyReused, http.StatusUnprocessableEntity},
 	{ErrMethod, http.StatusMethodNotAllowed},

@@ -6,13 +6,14 @@ import { menus } from './menus.js';
 import { drawer, confirmations, idleWarning } from './dialogs.js';
 import { liveSessions, markEnding } from './live.js';
 import { localTimes } from './times.js';
-import { deviceChoice, displaySwitch } from './forms.js';
+import { deviceChoice, displaySwitch, passwordButtons } from './forms.js';
 
 const { session, idle } = document.body.dataset;
 const words = document.getElementById('words')?.dataset ?? {};
 
 localTimes(document);
 deviceChoice();
+passwordButtons();
 
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());

@@ -18,6 +18,22 @@ export function deviceChoice() {
   apply(); // a browser may have restored the choice
 }
 
+/** A button beside each password shows what is typed. It is hidden again when the form is sent. */
+export function passwordButtons() {
+  for (const button of document.querySelectorAll('button[data-show]')) {
+    const field = document.getElementById(button.dataset.show);
+    const show = (shown) => {
+      field.type = shown ? 'text' : 'password';
+      button.setAttribute('aria-pressed', shown);
+    };
+    button.addEventListener('click', () => show(field.type === 'password'));
+    // Otherwise the browser may offer what was typed as a text later, or keep it in the page for Back.
+    field.form.addEventListener('submit', () => show(false));
+    window.addEventListener('pagehide', () => show(false));
+    button.hidden = false;
+  }
+}
+
 /** The display changes when it is chosen, and is saved without leaving the page. */
 export function displaySwitch() {
   const form = document.querySelector('form[data-display]');

@@ -181,6 +181,7 @@ CREATE TABLE outcomes (
   seq        BIGINT           NOT NULL,
   ended      BIGINT           NOT NULL,
   at         BIGINT           NOT NULL,
+  made       BYTEA, -- by a form: the account or session that it started
   PRIMARY KEY (actor, key)
 );
 CREATE INDEX outcomes_at ON outcomes (at);

@@ -181,6 +181,7 @@ CREATE TABLE outcomes (
   seq        INTEGER NOT NULL,
   ended      INTEGER NOT NULL,
   at         INTEGER NOT NULL,
+  made       BLOB, -- by a form: the account or session that it started
   PRIMARY KEY (actor, key)
 );
 CREATE INDEX outcomes_at ON outcomes (at);
