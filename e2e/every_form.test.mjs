@@ -1,0 +1,421 @@
+// Every form of every page is pressed twice: 0, 20, 120 and 400 ms apart, in a
+// second tab that was open before, and once more after Back; some with script and
+// some without. Whatever is answered is compared with what is true in the store.
+// The forms are looked for in the pages: one that nobody judges fails the test.
+import { test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Node } from './lib/node.mjs';
+import { launch, desktop } from './lib/browser.mjs';
+import { inside, outside } from './lib/pages.mjs';
+import { request, until } from './lib/wait.mjs';
+
+let node, browser;
+const people = {};
+before(async () => {
+  node = await Node.start();
+  browser = await launch();
+  for (const script of [true, false]) people[script] = await Person.enter(script);
+});
+after(async () => { await browser?.close(); await node?.stop(); });
+
+// One command at a time: the node answers in order, and the judges run beside one another.
+let last = Promise.resolve();
+const call = (verb, args) => { last = last.catch(() => {}).then(() => node.call(verb, args)); return last; };
+
+const word = 'seven herons at the weir';
+let made = 0;
+const fresh = () => { made += 1; return `form_${made}`; };
+
+/** Somebody with an account and a browser with two tabs, one with script or one without. */
+class Person {
+  static async enter(script) {
+    const p = new Person();
+    p.handle = p.own = fresh();
+    p.password = word;
+    await call('add', { handle: p.handle, password: word });
+    p.context = await browser.newContext({ ...desktop, javaScriptEnabled: script });
+    p.context.setDefaultTimeout(60_000);
+    [p.page, p.second] = [await p.tab(), await p.tab()];
+    return p;
+  }
+
+  async tab() {
+    const page = await this.context.newPage();
+    page.open = 0; // navigations under way
+    const count = (by) => (r) => { if (r.isNavigationRequest()) page.open += by; };
+    page.on('request', count(1)).on('requestfinished', count(-1)).on('requestfailed', count(-1));
+    return page;
+  }
+
+  async active() { return (await call('sessions', { handle: this.handle })).active; }
+
+  account() { return call('account', { handle: this.handle }); }
+
+  // What a form needs: nobody here, the person signed in, in Chirp too, or in a second place too.
+  async out() {
+    this.handle = this.own;
+    await Promise.all([this.page, this.second].map((page) => page.goto('about:blank')));
+    await this.context.clearCookies();
+    await call('end', { handle: this.own });
+  }
+
+  async in() {
+    this.handle = this.own;
+    await this.page.goto(`${node.exeunt}/security`);
+    if (new URL(this.page.url()).pathname === '/security') return;
+    await this.out();
+    await this.page.goto(`${node.exeunt}/signin`);
+    await fillSignIn(this, this.page);
+    await this.page.locator('form[action="/signin"] button.primary').click();
+    await this.page.waitForURL(`${node.exeunt}/`);
+  }
+
+  async chirp() {
+    await this.page.goto(`${node.chirp}/drafts`);
+    if (await this.page.locator('.acct').count()) return;
+    await this.in();
+    await this.page.goto(`${node.chirp}/exeunt/sign-in`);
+    await this.page.locator('form[action="/authorize"] button[value=continue]').click();
+    await this.page.waitForURL(`${node.chirp}/`);
+  }
+
+  async two() {
+    await this.out();
+    await this.in();
+    const answer = await request(`${node.exeunt}/api/v1/signin`, { method: 'POST', headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ identifier: this.handle, password: this.password, label: 'Phone' }) });
+    assert.equal(answer.status, 201, answer.text);
+  }
+}
+
+const fillSignIn = async (p, page) => {
+  await page.fill('input[name=identifier]', p.handle);
+  await page.fill('input[name=password]', p.password);
+  await page.check('input[name=kind][value=kept]');
+};
+
+// What is shown, and where.
+const main = (page) => page.locator('main').innerText();
+const at = (page, path) => assert.equal(page.url().replace(/[?#].*/, ''), path.startsWith('http') ? path : node.exeunt + path);
+const says = async (page, ...texts) => { for (const t of texts) assert.match(await main(page), t); };
+const times = async (page, text) => (await main(page)).split(text).length - 1;
+
+/**
+ * The judges, by the forms. needs is a state of the person, path the page with the
+ * form, and fill fills it in. true compares the answer with the store; tab and back
+ * do so after the second press there, where that differs. back is null where the
+ * form has gone by then.
+ */
+const judges = {
+  'exeunt /signin': {
+    needs: 'out', path: '/signin?return=/security', fill: fillSignIn,
+    async true(p, page) {
+      at(page, '/security');
+      const active = await p.active();
+      assert.deepEqual(active.map((s) => s.id), [await page.locator('body').getAttribute('data-session')]);
+    },
+  },
+  'exeunt /signin for an app': {
+    form: 'exeunt /signin', needs: 'out', fill: fillSignIn, path: () => `${node.chirp}/exeunt/sign-in?return=/drafts`,
+    async true(p, page) {
+      at(page, `${node.chirp}/drafts`);
+      assert.match(await page.locator('.acct').innerText(), new RegExp(`@${p.handle}`));
+      assert.equal((await p.active()).length, 1);
+    },
+  },
+  'exeunt /signup': {
+    needs: 'out', path: '/signup', back: null,
+    before: async (p) => { p.handle = fresh(); await call('advance', { seconds: 1200 }); }, // so many new accounts an hour
+    async fill(p, page) {
+      await page.fill('input[name=handle]', p.handle);
+      await page.fill('input[name=password]', word);
+      await page.check('input[name=kind][value=kept]');
+    },
+    async true(p, page) {
+      at(page, '/');
+      await says(page, new RegExp(`Hello, ${p.handle}`));
+      assert.equal((await p.active()).length, 1);
+    },
+    async tab(p, page) { // another form, and the handle is taken by now
+      await says(page, /belongs to another sign-in/, new RegExp(`Continue as @${p.handle}`));
+      assert.equal((await p.active()).length, 1);
+    },
+  },
+  'exeunt /setup/*': {
+    needs: 'out', path: (p) => p.link, back: null,
+    async before(p) { p.handle = fresh(); p.link = (await call('invite', { handle: p.handle })).link; },
+    async fill(p, page) {
+      await page.fill('input[name=password]', word);
+      await page.check('input[name=kind][value=shared]');
+    },
+    async true(p, page) {
+      at(page, '/');
+      await says(page, new RegExp(`Hello, ${p.handle}`));
+      assert.equal((await p.active()).length, 1);
+    },
+  },
+  'exeunt /reset/*': {
+    needs: 'out', path: (p) => p.link, back: null,
+    async before(p) {
+      p.link = (await call('reset', { handle: p.handle })).link;
+      p.version = (await p.account()).passwords;
+      p.password = `${word} ${fresh()}`;
+    },
+    fill: (p, page) => page.fill('input[name=password]', p.password),
+    async true(p, page) {
+      at(page, '/signin');
+      await says(page, /Your new password is set/);
+      assert.equal((await p.account()).passwords, p.version + 1);
+    },
+  },
+  'exeunt /signout': {
+    needs: 'in', path: '/signout', back: null,
+    async true(p, page) {
+      at(page, '/signed-out');
+      await says(page, /Signed out of this browser/);
+      assert.equal((await p.active()).length, 0);
+    },
+  },
+  'exeunt /signout everywhere': {
+    form: 'exeunt /signout', needs: 'two', path: '/signout?scope=account', back: null,
+    async true(p, page) {
+      at(page, '/signed-out');
+      await says(page, /Signed out everywhere/, /2 sessions ended/);
+      assert.equal((await p.active()).length, 0);
+    },
+  },
+  'exeunt /sessions/end': {
+    needs: 'two', path: '/signout?scope=others',
+    async true(p, page) {
+      at(page, '/sessions');
+      await says(page, /One session ended/);
+      assert.equal((await p.active()).length, 1);
+    },
+    async tab(p, page) {
+      await says(page, /You were not signed in anywhere else/);
+      assert.equal((await p.active()).length, 1);
+    },
+    back(p, page) { return this.tab(p, page); },
+  },
+  'exeunt /sessions/*/end': {
+    needs: 'two', path: '/sessions', back: null,
+    button: 'form[data-ending] button',
+    async true(p, page) {
+      at(page, '/sessions');
+      await says(page, /Signed out just now/);
+      assert.equal((await p.active()).length, 1);
+    },
+  },
+  'exeunt /settings/profile': {
+    needs: 'in', path: '/settings',
+    before: (p) => { p.name = `Named ${fresh()}`; },
+    fill: (p, page) => page.fill('input[name=name]', p.name),
+    async true(p, page) { at(page, '/settings'); await says(page, /Saved/); assert.equal((await p.account()).name, p.name); },
+  },
+  'exeunt /settings/display': {
+    needs: 'in', path: '/settings',
+    before: (p) => { p.display = p.display === 'dark' ? 'light' : 'dark'; },
+    // Without the event, with which the script saves it at once.
+    fill: (p, page) => page.locator(`input[value=${p.display}]`).evaluate((field) => { field.checked = true; }),
+    async true(p, page) {
+      at(page, '/settings');
+      await says(page, /Saved/);
+      assert.equal((await p.account()).display, p.display);
+    },
+  },
+  'exeunt /security/password': {
+    needs: 'two', path: '/security',
+    async before(p) { p.version = (await p.account()).passwords; p.next = `${word} ${fresh()}`; },
+    async fill(p, page) {
+      await page.fill('input[name=current]', p.password);
+      await page.fill('input[name=password]', p.next);
+    },
+    async true(p, page) {
+      at(page, '/security');
+      await says(page, /Your password was changed. One other session ended/);
+      assert.equal((await p.account()).passwords, p.version + 1);
+      assert.equal((await p.active()).length, 1);
+    },
+    async tab(p, page) { // another form, whose current password is the old one
+      await says(page, /current password is wrong. Nothing was changed/);
+      assert.equal((await p.account()).passwords, p.version + 1);
+    },
+    back(p, page) { return this.tab(p, page); },
+    after: (p) => { p.password = p.next; },
+  },
+  'exeunt /session/stay': {
+    script: false, needs: 'in', path: '/security', // only browsers without script have it
+    async true(p, page) { at(page, '/security'); assert.equal((await p.active()).length, 1); },
+  },
+  'exeunt /authorize continue': {
+    needs: 'in', path: () => `${node.chirp}/exeunt/sign-in?return=/drafts`,
+    async true(p, page) { at(page, `${node.chirp}/drafts`); assert.equal(await page.locator('.acct').count(), 1); },
+  },
+  'exeunt /authorize cancel': {
+    needs: 'out', before: (p) => p.in(), path: () => `${node.chirp}/exeunt/sign-in`,
+    async true(p, page) { at(page, `${node.chirp}/`); assert.equal(await page.locator('.acct').count(), 0); },
+    // The app has been told already; nobody is signed in to it, which its page says.
+    back: (p, page) => says(page, /sign-in did not work|sent no cookie of that sign-in/),
+  },
+  'chirp /posts': writes('/', '/', 'button.primary'),
+  'chirp /drafts': writes('/drafts', '/drafts', 'button.primary'),
+  'chirp /drafts from the timeline': { form: 'chirp /drafts', ...writes('/', '/drafts', 'button[formaction="/drafts"]') },
+  'chirp /messages': writes('/messages', '/messages/grace', 'form[action="/messages"] button.primary',
+    (page) => page.fill('input[name=to]', 'grace')),
+  'chirp /drafts/*': { ...ofDraft('Save', '/drafts', 1), back: undefined, tab: undefined },
+  'chirp /drafts/*/post': ofDraft('Post', '/', 1),
+  'chirp /drafts/*/delete': ofDraft('Delete this draft', '/drafts', 0),
+  'chirp /exeunt/sign-out-app': {
+    needs: 'chirp', path: () => node.chirp, back: null,
+    async true(p, page) {
+      at(page, `${node.chirp}/exeunt/signed-out`);
+      await says(page, /Chirp was signed out in this browser/);
+      assert.equal((await p.active()).length, 1);
+    },
+  },
+};
+
+// A form of Chirp that writes a text: it is there once, and twice only from two forms.
+function writes(path, to, button, more = async () => {}) {
+  const there = (n) => async (p, page) => { at(page, node.chirp + to); assert.equal(await times(page, p.text), n); };
+  return {
+    needs: 'chirp', path: () => node.chirp + path, button: `main ${button}`,
+    before: (p) => { p.text = `Some words ${fresh()} said`; },
+    async fill(p, page) { await more(page); await page.fill('textarea', p.text); },
+    true: there(1), tab: there(2), back: there(2),
+  };
+}
+
+function ofDraft(label, to, n) {
+  return {
+    needs: 'chirp', path: (p) => node.chirp + p.draft, button: `main button:text-is("${label}")`,
+    async before(p) {
+      p.text = `A draft ${fresh()} kept`;
+      await p.page.goto(`${node.chirp}/drafts`);
+      await p.page.fill('textarea', p.text);
+      await p.page.getByRole('button', { name: 'Keep as draft' }).click();
+      await p.page.getByText(p.text).waitFor();
+      p.draft = await p.page.locator('li', { hasText: p.text }).locator('a').getAttribute('href');
+    },
+    async true(p, page) { at(page, node.chirp + to); assert.equal(await times(page, p.text), n); },
+    tab: (p, page) => says(page, /Nothing here/),
+    back: null,
+  };
+}
+
+const key = ({ origin, pathname }, value) => `${origin === node.exeunt ? 'exeunt' : 'chirp'} ${pathname
+  .replace(/(sessions|drafts)\/(?!end)[^/]+/, '$1/*').replace(/\/(setup|reset)\/.*/, '/$1/*')}${value ? ` ${value}` : ''}`;
+
+/** The forms of a page, each with the button that sends it. */
+async function formsOf(page) {
+  const list = await page.locator('form').evaluateAll((forms) => forms.filter((f) => f.method === 'post')
+    .flatMap((f) => [...f.elements].filter((e) => e.type === 'submit')
+      .map((b) => ({ to: b.hasAttribute('formaction') ? b.formAction : f.action, value: b.name === 'decision' ? b.value : '' }))));
+  return list.map(({ to, value }) => key(new URL(to), value));
+}
+
+test('every form of every page has a judge, and every judge a form', async () => {
+  const p = await Person.enter(false);
+  const { page } = p;
+  const found = new Map();
+  const look = async (address) => {
+    await page.goto(address);
+    for (const form of await formsOf(page)) if (!found.has(form)) found.set(form, address);
+  };
+  for (const path of outside) await look(node.exeunt + path);
+  await look((await call('invite', { handle: fresh() })).link);
+  await look((await call('reset', { handle: p.handle })).link);
+  await look(node.chirp);
+  await p.two();
+  for (const path of inside) await look(node.exeunt + path);
+  await look(`${node.chirp}/exeunt/sign-in`);
+  await p.chirp();
+  await page.goto(node.chirp);
+  await page.fill('textarea', 'A draft');
+  await page.getByRole('button', { name: 'Keep as draft' }).click();
+  await page.waitForURL(`${node.chirp}/drafts`);
+  const draft = await page.locator('main li a').first().getAttribute('href');
+  for (const path of ['/', '/drafts', draft, '/messages', '/messages/grace']) await look(node.chirp + path);
+  await p.context.close();
+  const judged = new Set(Object.entries(judges).map(([name, j]) => j.form ?? name));
+  assert.deepEqual([...found].filter(([form]) => !judged.has(form)), [], 'nobody judges these forms; write what is true of them');
+  assert.deepEqual([...judged].filter((form) => !found.has(form)), [], 'no page has these forms any more');
+});
+
+const settled = (page) => until('the browser is at rest', async () => {
+  for (let i = 0; i < 3; i += 1) { if (page.open > 0) return false; await pause(20); }
+  return true;
+}, 60_000);
+
+/** What is shown is true: at once, or as soon as the browser is there. */
+async function isTrue(what, page, truth) {
+  await settled(page);
+  let wrong;
+  await until(what, async () => {
+    try { await truth(); return true; } catch (err) { wrong = err; return false; }
+  }, 8000).catch(async () => assert.fail(`${what}: ${wrong.message}\nat ${page.url()}: ${await main(page).catch(() => '')}`));
+}
+
+function pressing(page, name, j) {
+  const [, path, value] = (j.form ?? name).split(' ');
+  const css = j.button ?? (/\/(signup|setup)/.test(path) ? 'form[data-device] button.primary'
+    : path.startsWith('/reset') ? 'main form button.primary'
+      : `form[action="${path}"] button${value ? `[value=${value}]` : ':not([type=button])'}`);
+  return page.locator(css).first();
+}
+
+const press = (button) => button.evaluate((b) => b.click());
+
+for (const [name, j] of Object.entries(judges)) {
+  test(`pressed twice, the answer is true: ${name}`, () => Promise.all([true, false]
+    .filter((script) => j.script === undefined || j.script === script).map(async (script) => {
+      for (const way of script ? [0, 120, 'after Back'] : [20, 400, 'a second tab']) await one(name, j, people[script], script, way);
+    })));
+}
+
+async function one(name, j, p, script, way) {
+  const what = `${name}, ${typeof way === 'number' ? `${way} ms apart` : way}, ${script ? 'with' : 'without'} script`;
+  const { page, second } = p;
+  await p[j.needs]();
+  await j.before?.(p);
+  const open = async (tab) => {
+    const path = typeof j.path === 'function' ? j.path(p) : node.exeunt + j.path;
+    await tab.goto(path);
+    await j.fill?.(p, tab);
+  };
+  await open(page);
+  if (typeof way === 'number') {
+    const button = await pressing(page, name, j).elementHandle();
+    await press(button);
+    await pause(way);
+    await press(button).catch(() => {}); // if the page has gone by then, there is nothing left to press
+    await isTrue(what, page, () => j.true(p, page));
+  } else if (way === 'a second tab') {
+    await open(second);
+    await press(pressing(page, name, j));
+    await isTrue(`${what}, the first`, page, () => j.true(p, page));
+    await press(pressing(second, name, j));
+    await isTrue(what, second, () => (j.tab ?? j.true).call(j, p, second));
+    await second.goto('about:blank');
+  } else {
+    await press(pressing(page, name, j));
+    await isTrue(`${what}, the first`, page, () => j.true(p, page));
+    await page.goBack();
+    await settled(page);
+    if (j.back === null) { // the form has gone with what it did, and the page says so
+      await isTrue(what, page, async () => {
+        assert.match(await main(page), gone);
+        assert.equal(await pressing(page, name, j).count(), 0);
+      });
+    } else {
+      await j.fill?.(p, page);
+      await press(pressing(page, name, j));
+      await isTrue(what, page, () => (j.back ?? j.true).call(j, p, page));
+    }
+  }
+  j.after?.(p);
+}
+
+// What the page of a form says when there is nothing left to press.
+const gone = /Hello, |This link no longer works|Signed out (of this browser|everywhere)|Nothing here|not signed in|not signed in anywhere else|Welcome|Sign in/;
