@@ -235,8 +235,8 @@ func TestSecondTabAtTheSignInForm(t *testing.T) {
 			t.Errorf("it leads to %q", to)
 		}
 	}
-	if got := n.live("ada"); len(got) != 1 {
-		t.Errorf("%d sessions", len(got))
+	if got := n.live("ada"); len(got) != 1 || len(n.ends()) > 0 {
+		t.Errorf("%d sessions, and the log has %q", len(got), n.ends())
 	}
 	// Another account's tab changes nothing, and has a way on.
 	maps.Copy(two, signInFields("bob", "kept"))
