@@ -5,11 +5,14 @@ import (
 	"strings"
 )
 
-// IsActivity reports whether a request shows that a person is at work. The header
-// Exeunt-Activity decides. Without it a navigation, a form post and a call with a
-// bearer token are activity; polling, event streams, fetches by script and a
-// browser's prefetching are not. It allocates nothing.
-func IsActivity(method string, h http.Header) bool {
+// IsActivity reports whether a request shows that a person is at work. It is the one
+// rule for every surface: the gate, the API, pages and apps. The header
+// Exeunt-Activity, yes or no, decides. Without it a navigation, which a form's post is
+// too, and a program's call with a bearer token are activity. Whatever a script sends
+// is not, whether it reads or posts, because it may be polling: a script says yes for
+// what a person did. Event streams and a browser's prefetching are not either. It
+// allocates nothing.
+func IsActivity(h http.Header) bool {
 	switch first(h, HeaderActivity) {
 	case "yes":
 		return true
@@ -19,12 +22,12 @@ func IsActivity(method string, h http.Header) bool {
 	if first(h, "Sec-Purpose") != "" { // a prefetch
 		return false
 	}
-	mode := first(h, "Sec-Fetch-Mode")
-	if mode == "navigate" || !SafeMethod(method) {
-		return true
+	if mode := first(h, "Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
 	}
-	// Programs and old browsers send no mode; a browser that opens a page accepts HTML.
-	return mode == "" && (first(h, "Authorization") != "" || strings.Contains(first(h, "Accept"), "text/html"))
+	// Programs and old browsers send no mode. A browser that opens a page or sends a
+	// form accepts HTML.
+	return first(h, "Authorization") != "" || strings.Contains(first(h, "Accept"), "text/html")
 }
 
 // first is Header.Get for a name in its canonical form.

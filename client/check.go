@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -15,6 +16,7 @@ const (
 	HeaderUser       = "Remote-User"
 	HeaderName       = "Remote-Name"
 	HeaderEmail      = "Remote-Email"
+	HeaderGroups     = "Remote-Groups" // always empty: there are no groups
 	HeaderAccount    = "Exeunt-Account"
 	HeaderSession    = "Exeunt-Session"
 	HeaderAppSession = "Exeunt-App-Session"
@@ -51,7 +53,16 @@ type Person struct {
 	AskedAt    time.Time // when the authority answered, by its own clock
 }
 
-// Check asks whether the token is usable now. activity says whether a person
+// For returns the client that asks the gate for one app: its Check takes only the
+// app's own sessions. Without it, Check takes only a session's own token, as a native
+// app has.
+func (c *Client) For(app string) *Client {
+	of := *c
+	of.gate = "/gate/" + url.PathEscape(app)
+	return &of
+}
+
+// Check asks whether the token is usable now; see For. activity says whether a person
 // is at work: they opened a page or sent a form. Polling and event streams are
 // no activity. It returns
 //   - nil: signed in;
@@ -70,7 +81,7 @@ func (c *Client) Check(ctx context.Context, token Secret, activity bool) (Person
 func (c *Client) askGate(ctx context.Context, token Secret, activity bool, key Secret) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.CheckTimeout)
 	defer cancel()
-	r, err := c.newRequest(ctx, request{method: http.MethodGet, path: "/gate", token: token})
+	r, err := c.newRequest(ctx, request{method: http.MethodGet, path: c.gate, token: token})
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +113,11 @@ func verdict(resp *http.Response) error {
 		e.At, _ = time.Parse(time.RFC3339, h.Get(HeaderEndedAt))
 		return e
 	}
-	return fmt.Errorf("%w: the gate answered %s", ErrUnavailable, resp.Status)
+	text := resp.Status
+	if why := h.Get(HeaderReason); why != "" {
+		text += ", " + why // as no_client: ask with Client.For
+	}
+	return fmt.Errorf("%w: the gate answered %s", ErrUnavailable, text)
 }
 
 func personOf(h http.Header) Person {

@@ -36,6 +36,7 @@ type Client struct {
 	base *url.URL
 	http *http.Client
 	opt  Options
+	gate string // the path that Check asks
 }
 
 // New returns a client for the authority at baseURL.
@@ -60,7 +61,7 @@ func New(baseURL string, opt Options) (*Client, error) {
 	if opt.Transport == nil {
 		opt.Transport = NewTransport()
 	}
-	return &Client{base: u, opt: opt, http: &http.Client{
+	return &Client{base: u, opt: opt, gate: "/gate", http: &http.Client{
 		Transport: opt.Transport,
 		// The API redirects nobody; a redirect could carry a token elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -194,7 +194,7 @@ test('[R4.3] posts whose headers name another origin, or none, are refused', asy
 test('[R4.3] GET, HEAD and OPTIONS change nothing at any address', async () => {
   const before = await standing();
   const more = ['/', '/sessions', '/sessions/ended', '/signed-out', '/ended', '/menu', '/settings', '/security', '/help', '/session/state',
-    '/idle.css?warn=1&end=2', '/setup/exi_nothing', '/api/v1/session', '/api/v1/sessions', '/gate', '/livez', '/readyz', '/api/openapi.json', '/no-such-page'];
+    '/idle.css?warn=1&end=2', '/setup/exi_nothing', '/api/v1/session', '/api/v1/sessions', '/gate', '/gate/chirp', '/livez', '/readyz', '/api/openapi.json', '/no-such-page'];
   const addresses = [
     ...posts().map(([origin, path, form]) => [origin, path, `${path}?${new URLSearchParams(form)}`]).flatMap(([o, a, b]) => [[o, a], [o, b]]),
     ...more.map((path) => [node.exeunt, path]),
@@ -209,7 +209,7 @@ test('[R4.3] GET, HEAD and OPTIONS change nothing at any address', async () => {
     }
   }
   // The other methods change nothing either where no page has them.
-  const asked = ['/gate', '/livez', '/readyz']; // by machines, with any method; they change nothing
+  const asked = ['/gate', '/gate/chirp', '/livez', '/readyz']; // by machines, with any method; they change nothing
   for (const method of ['PUT', 'PATCH', 'DELETE']) {
     for (const [origin, path] of addresses.filter(([, a]) => !asked.includes(a))) {
       const got = await raw(method, origin, path, { Cookie: await cookieFor(origin), Origin: origin, 'Sec-Fetch-Site': 'same-origin' });

@@ -84,6 +84,7 @@ func New(c Config) (*App, error) {
 		c.Name = c.ID
 	}
 	c.URL = u.Scheme + "://" + u.Host
+	c.Client = c.Client.For(c.ID)
 	a := &App{Config: c, host: u.Host, cross: http.NewCrossOriginProtection(), streams: newStreams(c.Client)}
 	a.routes = a.newRoutes()
 	return a, nil

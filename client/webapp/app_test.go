@@ -199,7 +199,7 @@ func TestAppRefusesAnotherSessionsForm(t *testing.T) {
 	if c.posted.Load() != 0 {
 		t.Error("something was posted")
 	}
-	if _, err := c.Client.Check(t.Context(), token, false); err == nil {
+	if _, err := c.Client.For("chirp").Check(t.Context(), token, false); err == nil {
 		t.Error("the replaced app session lives on without a holder")
 	}
 	// By script: the header says it.
@@ -275,7 +275,7 @@ func TestAppActivity(t *testing.T) {
 	c, b, _ := newSignedIn(t)
 	session := b.appSession()
 	idle := func() time.Time {
-		p, err := c.Client.Check(t.Context(), b.token(), false)
+		p, err := c.Client.For("chirp").Check(t.Context(), b.token(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +320,7 @@ func TestAppIdleStylesheet(t *testing.T) {
 	b := c.browser(t)
 	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindShared)
 	b.signIn(s, "/")
-	p, err := c.Client.Check(t.Context(), b.token(), false)
+	p, err := c.Client.For("chirp").Check(t.Context(), b.token(), false)
 	if err != nil || !strings.HasPrefix(p.IdleStylesheet(), "/exeunt/idle.css?warn=7") { // 13 of 15 minutes
 		t.Fatalf("%s, %v", p.IdleStylesheet(), err)
 	}

@@ -181,7 +181,7 @@ func (b *browser) token() client.Secret { return client.NewSecret(b.cookies["__H
 
 func (b *browser) appSession() string {
 	b.t.Helper()
-	p, err := b.app.Client.Check(context.Background(), b.token(), false)
+	p, err := b.app.Client.For("chirp").Check(context.Background(), b.token(), false)
 	if err != nil {
 		b.t.Fatal(err)
 	}

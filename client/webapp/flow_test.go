@@ -170,7 +170,7 @@ func TestAppSignsOutOnlyItself(t *testing.T) {
 		!strings.Contains(got.body, "signed out of Chirp") {
 		t.Errorf("%+v", got)
 	}
-	if _, err := c.Client.Check(t.Context(), token, false); err == nil {
+	if _, err := c.Client.For("chirp").Check(t.Context(), token, false); err == nil {
 		t.Error("the app session lives")
 	}
 	if !c.Check(t.Context(), pair).Usable() {

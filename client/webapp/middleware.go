@@ -77,7 +77,7 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if client.SafeMethod(r.Method) {
 		check = a.checkRead
 	}
-	person, err := check(r.Context(), token, client.IsActivity(r.Method, r.Header))
+	person, err := check(r.Context(), token, client.IsActivity(r.Header))
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -155,10 +155,14 @@ func isRead(r *http.Request) bool {
 	return (mode == "" || mode == "navigate") && r.Header.Get("Sec-Purpose") == ""
 }
 
-// removeTrusted removes the headers that only the authority may set.
+// removeTrusted removes the headers that only the authority may set, in every spelling
+// that a program behind this one could take for them: in CGI's variables "-" and "_"
+// are the same (RFC 3875 section 4.1.18). Whether a person is at work is the word of
+// the app's own pages.
 func removeTrusted(h http.Header) {
 	for name := range h {
-		if strings.HasPrefix(name, "Remote-") || strings.HasPrefix(name, "Exeunt-") {
+		plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+		if (strings.HasPrefix(plain, "remote-") || strings.HasPrefix(plain, "exeunt-")) && name != client.HeaderActivity {
 			delete(h, name)
 		}
 	}

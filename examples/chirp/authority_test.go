@@ -35,7 +35,7 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p, ok := a.people[token]
 	h := w.Header()
 	switch r.Method + " " + r.URL.Path {
-	case "GET /gate":
+	case "GET /gate/chirp":
 		if !ok {
 			h.Set(client.HeaderReason, "signed_out")
 			h.Set(client.HeaderEndedAt, "2026-11-23T09:00:00Z")

@@ -3,15 +3,26 @@ package api
 import (
 	"context"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
-// Presence is the part of an input that says whether a person made the call. (It is
-// exported only because huma reads no other fields.)
+// Presence is the part of an input that says whether a person is at work, by the rule
+// of client.IsActivity. (It is exported only because huma reads no other fields.)
 type Presence struct {
-	Activity string `header:"Exeunt-Activity" doc:"no: the call was no activity of a person"`
+	Activity string `header:"Exeunt-Activity" doc:"yes or no: whether the call is a person's activity. If absent, a program's call is, and a browser's script's is not"`
+	active   bool
+}
+
+// Resolve reads what the rule needs of the request.
+func (p *Presence) Resolve(ctx huma.Context) []error {
+	r, _ := humago.Unwrap(ctx)
+	p.active = client.IsActivity(r.Header)
+	return nil
 }
 
 // EndingKey is the part of an input that makes a retry harmless.
@@ -38,7 +49,7 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 	default:
 		return caller{}, a.endedProblem(ctx, c.Token)
 	}
-	if p.Activity != "no" { // a bearer call counts as activity unless it says otherwise
+	if p.active {
 		a.Authority.Touch(ans)
 	}
 	return caller{ans, actorOf(ctx, ans)}, nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -242,14 +243,28 @@ func stateResponse(what, schema, example string) *huma.Response {
 // describeGate describes the address that proxies ask, which package gate serves. It has
 // no bodies: everything is in the headers.
 func describeGate(o *huma.OpenAPI) {
-	op := operation(http.MethodGet, "/gate", tagGate, "ask-gate", "Check whether a request is signed in", 0)
+	const summary = "Check whether a request is signed in"
+	ofClient := operation(http.MethodGet, "/gate/{client}", tagGate, "ask-gate-of-client", summary+" to an app", 0)
+	ofClient.Parameters = append(ofClient.Parameters, &huma.Param{
+		Name: "client", In: "path", Required: true, Description: "ID of the app; tokens of other apps are refused",
+		Schema: &huma.Schema{Type: huma.TypeString},
+	})
+	for _, op := range []huma.Operation{operation(http.MethodGet, "/gate", tagGate, "ask-gate", summary, 0), ofClient} {
+		describeGateCall(o, op)
+	}
+}
+
+func describeGateCall(o *huma.OpenAPI, op huma.Operation) {
 	op.Description = "For proxies (forward authentication) and apps. The token is the bearer token or, without an " +
-		"Authorization header, the only app session's token among the cookies. It accepts any method and any host " +
-		"name."
+		"Authorization header, the only app session's token among the cookies. Whoever asks about an app session " +
+		"names its app: in the address, in " + client.HeaderClient + ", or with the app's key in " +
+		client.HeaderClientKey + ". A session's own token is accepted where the address and the header name no app. " +
+		"It accepts any method and any host name."
 	op.Security = append(op.Security, map[string][]string{"appCookie": {}})
 	text := &huma.Schema{Type: huma.TypeString}
 	for name, what := range map[string]string{
-		client.HeaderClient: "The app that the proxy protects; tokens of other apps are refused",
+		client.HeaderClient:    "ID of the app; tokens of other apps are refused",
+		client.HeaderClientKey: "The app's key. The answer then has what a verifier needs",
 		client.HeaderActivity: "yes or no: whether the request is a person's activity. If absent, the browser's " +
 			"headers decide",
 	} {
@@ -266,17 +281,22 @@ func describeGate(o *huma.OpenAPI) {
 		"200": {Description: "Signed in", Headers: headers(map[string]string{
 			client.HeaderUser:       "Handle",
 			client.HeaderName:       "Display name, UTF-8",
-			client.HeaderEmail:      "E-mail address, only if it is confirmed",
+			client.HeaderEmail:      "E-mail address, empty unless it is confirmed",
+			client.HeaderGroups:     "Empty: there are no groups",
 			client.HeaderAccount:    "ID of the account",
 			client.HeaderSession:    "ID of the session",
-			client.HeaderAppSession: "ID of the app session, if the token is an app session's",
-			client.HeaderClient:     "ID of the app, if the token is an app session's",
+			client.HeaderAppSession: "ID of the app session, empty for a session's own token",
+			client.HeaderClient:     "ID of the app, empty for a session's own token",
 			client.HeaderIdleAt:     "When it expires if unused, in milliseconds since 1970; compare with Date",
 			client.HeaderWarnAt:     "When a page should warn, likewise",
 		})},
 		"401": {Description: "Not signed in", Headers: headers(map[string]string{
 			client.HeaderReason:  "Why: a reason as in Ended, unknown, or other_client",
 			client.HeaderEndedAt: "When it ended, RFC 3339, if there is a record of it", "WWW-Authenticate": "Bearer",
+		})},
+		"403": {Description: "Nothing is said about the session", Headers: headers(map[string]string{
+			client.HeaderReason: "no_client: no app is named. client_key: the key is unknown. plain_http: the proxy " +
+				"says that the request came without TLS",
 		})},
 		"503": {Description: "The server cannot tell right now", Headers: headers(map[string]string{
 			client.HeaderReason: "unavailable", "Retry-After": "Seconds to wait",
@@ -288,7 +308,7 @@ func describeGate(o *huma.OpenAPI) {
 // refuseOtherMethods answers 405 to the methods that the description does not list.
 func refuseOtherMethods(m *http.ServeMux, o *huma.OpenAPI) {
 	for path, item := range o.Paths {
-		if path == "/gate" {
+		if strings.HasPrefix(path, "/gate") {
 			continue // served elsewhere, to any method
 		}
 		allow := ""

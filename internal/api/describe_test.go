@@ -190,7 +190,7 @@ func TestDescription(t *testing.T) {
 		{"/api/v1/signin", "post"}, {"/api/v1/session", "get"}, {"/api/v1/session", "delete"},
 		{"/api/v1/sessions", "get"},
 		{"/api/v1/sessions", "delete"}, {"/api/v1/sessions/{id}", "delete"}, {"/api/v1/app-sessions", "post"},
-		{"/api/v1/session/state", "get"}, {"/api/v1/session/stream", "get"}, {"/gate", "get"},
+		{"/api/v1/session/state", "get"}, {"/api/v1/session/stream", "get"}, {"/gate", "get"}, {"/gate/{client}", "get"},
 	} {
 		op, ok := d.at("paths", c[0], c[1]).(map[string]any)
 		if !ok {

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/exeunt/exeunt/internal/api"
 	"github.com/exeunt/exeunt/internal/control"
@@ -62,14 +63,15 @@ func (n *Node) openSurfaces() error {
 	inner = web.WithRequestID(pageSurface.Recover(inner))
 
 	gateHandler := gate.New(n.Authority, n.OAuth.Registry)
+	gateHandler.AnyClient = n.Config.GateAnyClient
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The gate comes first: every request of every app passes here.
-		switch r.URL.Path {
-		case "/gate":
+		switch path := r.URL.Path; {
+		case path == gate.Path, strings.HasPrefix(path, gate.Path+"/"):
 			gateHandler.ServeHTTP(w, r)
-		case "/livez":
+		case path == "/livez":
 			n.livez(w, r)
-		case "/readyz":
+		case path == "/readyz":
 			n.readyz(w, r)
 		default:
 			inner.ServeHTTP(w, r)

@@ -29,6 +29,7 @@ type Config struct {
 	SignUp         SignUp        `koanf:"sign_up"`         // open or closed
 	TLS            TLS           `koanf:"tls"`             // certificate and key, when we terminate TLS
 	TrustedProxies []string      `koanf:"trusted_proxies"` // that terminate TLS: addresses or prefixes
+	GateAnyClient  bool          `koanf:"gate_any_client"` // the gate takes any app's token where no client is named
 	Policy         Policy        `koanf:"policy"`
 	Retention      Retention     `koanf:"retention"`
 	Clients        []Client      `koanf:"clients"`

@@ -308,7 +308,7 @@ func (tr *traffic) gateCookie(t *testing.T, round int) attempt {
 	b, form := tr.inChirp(t)
 	header := http.Header{"Cookie": b.header(chirpHost, "")["Cookie"]}
 	return attempt{
-		try: tr.tries(http.MethodGet, tr.s.ExeuntURL+"/gate", header, nil, http.StatusOK, http.StatusUnauthorized),
+		try: tr.tries(http.MethodGet, tr.s.ExeuntURL+"/gate/chirp", header, nil, http.StatusOK, http.StatusUnauthorized),
 		end: tr.chirpEnd(t, b, form, round),
 	}
 }

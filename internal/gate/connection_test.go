@@ -61,7 +61,7 @@ func (c *connection) ask(tb testing.TB, request []byte, line string) (has bool) 
 }
 
 func requestText(token exeunt.Token) string {
-	return "GET /gate HTTP/1.1\r\nHost: x\r\n" + client.HeaderActivity + ": no\r\nCookie: theme=dark; __Host-chirp=" +
+	return "GET /gate/chirp HTTP/1.1\r\nHost: x\r\n" + client.HeaderActivity + ": no\r\nCookie: theme=dark; __Host-chirp=" +
 		token.Reveal() + "\r\n\r\n"
 }
 
@@ -112,9 +112,9 @@ func TestGateAnswersOverAConnection(t *testing.T) {
 		status int
 		names  int
 	}{
-		"an app's session":     {withBearer(token), http.StatusOK, 12},
-		"a session of its own": {withBearer(phone), http.StatusOK, 10},
-		"a caching client":     {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 18},
+		"an app's session":     {withBearer(token), http.StatusOK, 13},
+		"a session of its own": {withBearer(phone), http.StatusOK, 13},
+		"a caching client":     {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 19},
 		"ended":                {withBearer(gone), http.StatusUnauthorized, 6},
 		"nobody's key":         {withKey(exeunt.NewToken(exeunt.UseClient), withBearer(token)), http.StatusForbidden, 4},
 	} {
@@ -151,7 +151,7 @@ func TestGateAnswersAboutWhoeverAsked(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority, n.OAuth.Registry)
 	mux := http.NewServeMux()
-	mux.Handle("/gate", g)
+	mux.Handle("/gate/", g)
 	mux.HandleFunc("/other", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "other") })
 	mux.HandleFunc("/nothing", nothing)
 	s := serve(t, mux)

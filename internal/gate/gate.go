@@ -3,8 +3,8 @@
 // little and waits for nobody.
 //
 // It owns the gate's headers. It redirects nobody, renders nothing, and distinguishes
-// "signed out" (401) from "cannot tell" (503). Adapters for proxies only differ in
-// where they find the request's method and address.
+// "signed out" (401) from "cannot tell" (503). It answers about an app's session only
+// to somebody who names that app.
 package gate
 
 import (
@@ -20,9 +20,17 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Gate is the handler of /gate. The date of its answers is by the authority's clock,
-// so that callers whose clocks differ can tell how long its deadlines are away.
+// Path is the gate's address. Path + "/" + ID is that of the client ID.
+const Path = "/gate"
+
+// Gate is the handler of Path and the addresses below it. The date of its answers is
+// by the authority's clock, so that callers whose clocks differ can tell how long its
+// deadlines are away.
 type Gate struct {
+	// AnyClient makes the gate take every app's token from somebody who names no
+	// client.
+	AnyClient bool
+
 	authority *authority.Authority
 	clients   *oauth.Registry
 	headers   headerCache
@@ -41,30 +49,33 @@ var (
 	unknown     = []string{"unknown"}
 	unavailable = []string{"unavailable"}
 	otherClient = []string{"other_client"}
+	noClient    = []string{"no_client"}
 	clientKey   = []string{"client_key"}
 	oneSecond   = []string{"1"}
 	bearer      = []string{`Bearer`}
 )
 
-// ServeHTTP answers 200 with the person, 401 with the reason, or 503; 403 to an
-// unknown client key.
+// ServeHTTP answers 200 with the person, 401 with the reason, or 503; 403 to somebody
+// whose client key is unknown, or who names no client and asks about an app's session.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caching, ok := g.cachingClient(r)
 	if !ok {
-		// Not 401, which would say that the person is signed out.
-		g.refusal(w)[client.HeaderReason] = clientKey
-		w.WriteHeader(http.StatusForbidden)
+		g.forbid(w, clientKey)
 		return
 	}
-	c := credentialOf(r)
+	c, names := credentialOf(r), namesOf(r)
+	if c.Token.Use() == exeunt.UseApp && names.none() && caching.id == "" && !g.AnyClient {
+		g.forbid(w, noClient)
+		return
+	}
 	ans := g.authority.Check(r.Context(), c)
 	switch {
 	case ans.Usable() && !caching.mayAsk(ans):
 		g.refuse(w, otherClient)
-	case ans.Usable() && !isForClient(r.Header, ans):
+	case ans.Usable() && !names.allow(ans.Client):
 		g.refuse(w, otherClient)
 	case ans.Usable():
-		if client.IsActivity(methodOf(r), r.Header) {
+		if client.IsActivity(r.Header) {
 			g.authority.Touch(ans)
 		}
 		account, err := g.accountHeaders(r.Context(), ans)
@@ -84,12 +95,32 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isForClient reports whether the token is for the client that the request names, if
-// it names one. A proxy in front of one app sets the header, so that another app's
-// token is refused.
-func isForClient(h http.Header, ans authority.Answer) bool {
-	named := h[client.HeaderClient]
-	return len(named) == 0 || len(named) == 1 && named[0] == string(ans.Client)
+// names are how a request names the client that it is about: in the address, which
+// only whoever asks can choose, and in headers, which a proxy may have passed on from
+// a browser. All must name the client of the token. A proxy in front of one app names
+// that app, so that another app's token, which its operator may have kept, opens
+// nothing there.
+type names struct {
+	path   string
+	header []string
+}
+
+func namesOf(r *http.Request) names {
+	path, _ := strings.CutPrefix(r.URL.Path, Path)
+	return names{strings.TrimPrefix(path, "/"), r.Header[client.HeaderClient]}
+}
+
+func (n names) none() bool { return n.path == "" && len(n.header) == 0 }
+
+// allow reports whether nothing names another client than this one, which is "" for a
+// session's own token.
+func (n names) allow(id exeunt.ClientID) bool {
+	for _, name := range n.header {
+		if name != string(id) {
+			return false
+		}
+	}
+	return n.path == "" || n.path == string(id)
 }
 
 // accountHeaders returns an account's headers, from the cache unless they are missing
@@ -118,12 +149,14 @@ func (g *Gate) setSession(h http.Header, ans authority.Answer) {
 	v.end(client.HeaderSession)
 	v.millis(client.HeaderIdleAt, idleAt)
 	v.millis(client.HeaderWarnAt, idleAt.Add(-g.authority.WarningOf(ans.Kind)))
+	// A session's own token has no app: the headers are empty, and not left out, for a
+	// proxy may pass on what a browser sent under a name that the answer does not have.
 	if !ans.App.IsZero() {
 		v.text, _ = ans.App.AppendText(v.text)
-		v.end(client.HeaderAppSession)
-		v.text = append(v.text, ans.Client...)
-		v.end(client.HeaderClient)
 	}
+	v.end(client.HeaderAppSession)
+	v.text = append(v.text, ans.Client...)
+	v.end(client.HeaderClient)
 	v.set(h)
 }
 
@@ -209,20 +242,18 @@ func (g *Gate) indeterminate(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
+// forbid refuses whoever asks. It is not 401, which would say that the person is
+// signed out.
+func (g *Gate) forbid(w http.ResponseWriter, reason []string) {
+	g.refusal(w)[client.HeaderReason] = reason
+	w.WriteHeader(http.StatusForbidden)
+}
+
 func (g *Gate) refuse(w http.ResponseWriter, reason []string) {
 	h := g.refusal(w)
 	h["Www-Authenticate"] = bearer // RFC 9110 section 15.5.2
 	h[client.HeaderReason] = reason
 	w.WriteHeader(http.StatusUnauthorized)
-}
-
-// methodOf is the method of the request that the gate is asked about. A proxy sends it
-// in a header, because its own request has another.
-func methodOf(r *http.Request) string {
-	if m := r.Header["X-Forwarded-Method"]; len(m) > 0 && m[0] != "" {
-		return m[0]
-	}
-	return r.Method
 }
 
 // credentialOf returns the request's credential: the bearer token or, without an

@@ -2,8 +2,10 @@ package gate
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -22,12 +24,18 @@ func ask(g *Gate, set func(h http.Header)) *httptest.ResponseRecorder {
 	return w
 }
 
+// withBearer names Chirp with an app's token.
 func withBearer(t exeunt.Token) func(http.Header) {
-	return func(h http.Header) { h.Set("Authorization", "Bearer "+t.Reveal()) }
+	return func(h http.Header) {
+		h.Set("Authorization", "Bearer "+t.Reveal())
+		if t.Use() == exeunt.UseApp {
+			h.Set(client.HeaderClient, string(testnode.Chirp))
+		}
+	}
 }
 
 func withCookie(v string) func(http.Header) {
-	return func(h http.Header) { h.Set("Cookie", v) }
+	return func(h http.Header) { h.Set("Cookie", v); h.Set(client.HeaderClient, string(testnode.Chirp)) }
 }
 
 func TestGateAdmits(t *testing.T) {
@@ -38,11 +46,13 @@ func TestGateAdmits(t *testing.T) {
 	_, mallory := n.NewSession(t, n.NewAccount(t, "mallory"), exeunt.KindKept)
 	planted, _ := n.NewAppSession(t, mallory, testnode.Chirp)
 	for name, set := range map[string]func(http.Header){
-		"bearer":           withBearer(token),
-		"bearer, any case": func(h http.Header) { h.Set("Authorization", "bEARER "+token.Reveal()) },
+		"bearer": withBearer(token),
+		"bearer, any case": func(h http.Header) {
+			withBearer(token)(h)
+			h.Set("Authorization", "bEARER "+token.Reveal())
+		},
 		"cookie":           withCookie("__Host-chirp=" + token.Reveal()),
 		"cookie of others": withCookie("theme=dark; x=; __Host-chirp=" + token.Reveal() + "; last"),
-		"named by a proxy": func(h http.Header) { withBearer(token)(h); h.Set(client.HeaderClient, "chirp") },
 		"the same twice":   withCookie("__Host-a=" + token.Reveal() + ";__Host-b=" + token.Reveal()),
 		"beside a planted one": withCookie("a=" + planted.Reveal() + "; __Host-chirp=" + token.Reveal() + "; chirp=" +
 			planted.Reveal()),
@@ -70,18 +80,105 @@ func TestGateAdmits(t *testing.T) {
 	}
 }
 
-// A token handed to one app opens nothing at a proxy that guards another.
-func TestGateRefusesTokensOfOtherApps(t *testing.T) {
+// A token handed to one app opens nothing at a proxy that guards another, and nothing
+// where nobody says which app it is for.
+func TestGateAnswersOnlyForTheNamedClient(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	proof := n.NewAccount(t, "ada")
+	_, browser := n.NewSession(t, proof, exeunt.KindKept)
+	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
+	phone, _ := n.NewSession(t, proof, exeunt.KindApp)
+	bearer, cookie := "Bearer "+token.Reveal(), "__Host-chirp="+token.Reveal()
+	key := n.Keys[testnode.Chirp].Reveal()
+	for _, c := range []struct {
+		name, path                    string
+		authorization, cookie, client string
+		key                           string
+		status, withAnyClient         int
+		reason                        string
+	}{
+		{"named in the address", "/gate/chirp", bearer, "", "", "", 200, 200, ""},
+		{"a cookie, named in the address", "/gate/chirp", "", cookie, "", "", 200, 200, ""},
+		{"named in a header", "/gate", bearer, "", "chirp", "", 200, 200, ""},
+		{"named by its key", "/gate", bearer, "", "", key, 200, 200, ""},
+		{"named three times", "/gate/chirp", bearer, "", "chirp", key, 200, 200, ""},
+		{"not named", "/gate", bearer, "", "", "", 403, 200, "no_client"},
+		{"a cookie, not named", "/gate", "", cookie, "", "", 403, 200, "no_client"},
+		{"an empty name", "/gate/", bearer, "", "", "", 403, 200, "no_client"},
+		{"another in the address", "/gate/other", bearer, "", "", "", 401, 401, "other_client"},
+		{"another in a header", "/gate", bearer, "", "other", "", 401, 401, "other_client"},
+		{"a browser's header beside the address", "/gate/other", bearer, "", "chirp", "", 401, 401, "other_client"},
+		{"another in the address beside its key", "/gate/other", bearer, "", "", key, 401, 401, "other_client"},
+		{"one longer", "/gate/chirps", bearer, "", "", "", 401, 401, "other_client"},
+		{"an address below", "/gate/chirp/x", bearer, "", "", "", 401, 401, "other_client"},
+		{"nobody's", "/gate/x", bearer, "", "", "", 401, 401, "other_client"},
+		{"a session's own token", "/gate", "Bearer " + phone.Reveal(), "", "", "", 200, 200, ""},
+		{"a session's own token for an app", "/gate/chirp", "Bearer " + phone.Reveal(), "", "", "", 401, 401,
+			"other_client"},
+		{"nothing, not named", "/gate", "", "", "", "", 401, 401, "unknown"},
+	} {
+		for _, anyClient := range []bool{false, true} {
+			g := New(n.Authority, n.OAuth.Registry)
+			g.AnyClient = anyClient
+			r := httptest.NewRequest(http.MethodGet, c.path, nil)
+			for name, v := range map[string]string{"Authorization": c.authorization, "Cookie": c.cookie,
+				client.HeaderClient: c.client, client.HeaderClientKey: c.key} {
+				if v != "" {
+					r.Header.Set(name, v)
+				}
+			}
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, r)
+			status, reason := c.status, c.reason
+			if anyClient {
+				status = c.withAnyClient
+			}
+			if status == http.StatusOK {
+				reason = ""
+			}
+			user := w.Header().Get(client.HeaderUser)
+			if w.Code != status || w.Header().Get(client.HeaderReason) != reason || user == "" != (status != 200) {
+				t.Errorf("%s, any client %v: status %d, %v", c.name, anyClient, w.Code, w.Header())
+			}
+		}
+	}
+	for name, clients := range map[string][]string{"two": {string(testnode.Chirp), "other"}, "none": {""}} {
+		w := ask(New(n.Authority, n.OAuth.Registry),
+			func(h http.Header) { withBearer(token)(h); h[client.HeaderClient] = clients })
+		if w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "other_client" {
+			t.Errorf("%s: status %d, %v", name, w.Code, w.Header())
+		}
+	}
+}
+
+// Every answer about somebody has the same names, also those that have nothing to say:
+// a proxy that finds a name missing may pass on what the browser sent under it.
+func TestGateAlwaysTellsTheSameNames(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
 	g := New(n.Authority, n.OAuth.Registry)
-	_, browser := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
-	token, _ := n.NewAppSession(t, browser, testnode.Chirp)
-	for name, clients := range map[string][]string{"another": {"other"}, "two": {string(testnode.Chirp), "other"},
-		"none": {""}} {
-		w := ask(g, func(h http.Header) { withBearer(token)(h); h[client.HeaderClient] = clients })
-		if w.Code != http.StatusUnauthorized || w.Header().Get(client.HeaderReason) != "other_client" ||
-			w.Header().Get(client.HeaderUser) != "" {
-			t.Errorf("%s: status %d, %v", name, w.Code, w.Header())
+	proof := n.NewAccount(t, "ada")
+	_, browser := n.NewSession(t, proof, exeunt.KindKept)
+	token, who := n.NewAppSession(t, browser, testnode.Chirp)
+	phone, _ := n.NewSession(t, proof, exeunt.KindApp)
+	var sets [][]string
+	for _, profile := range []exeunt.Profile{
+		{Version: 1 << 20, Handle: "ada"}, {Version: 1<<20 + 1, Handle: "ada", Name: "Ada", Email: "ada@example.com"},
+	} {
+		n.Live.SetProfile(who.Account, profile)
+		for _, t := range []exeunt.Token{token, phone} {
+			h := ask(g, withBearer(t)).Header()
+			sets = append(sets, slices.Sorted(maps.Keys(h)))
+		}
+	}
+	for _, names := range sets {
+		if !slices.Equal(names, sets[0]) {
+			t.Errorf("%v and %v", names, sets[0])
+		}
+	}
+	for _, name := range []string{client.HeaderUser, client.HeaderName, client.HeaderEmail, client.HeaderGroups,
+		client.HeaderAccount, client.HeaderSession, client.HeaderAppSession, client.HeaderClient} {
+		if !slices.Contains(sets[0], name) {
+			t.Errorf("%s is missing", name)
 		}
 	}
 }
@@ -176,35 +273,6 @@ func TestGateFollowsTheProfile(t *testing.T) {
 	}
 	if got := ask(g, withBearer(token)).Header().Get(client.HeaderName); got != name {
 		t.Errorf("name is %q after it was changed", got)
-	}
-}
-
-func TestGateActivity(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		set  map[string]string
-		want bool
-	}{
-		{"said so", map[string]string{"Exeunt-Activity": "yes", "Sec-Fetch-Mode": "cors"}, true},
-		{"said not", map[string]string{"Exeunt-Activity": "no", "Sec-Fetch-Mode": "navigate"}, false},
-		{"navigation", map[string]string{"Sec-Fetch-Mode": "navigate"}, true},
-		{"prefetch", map[string]string{"Sec-Fetch-Mode": "navigate", "Sec-Purpose": "prefetch"}, false},
-		{"script's poll", map[string]string{"Sec-Fetch-Mode": "cors"}, false},
-		{"image", map[string]string{"Sec-Fetch-Mode": "no-cors", "Authorization": "Bearer x"}, false},
-		{"form behind a proxy", map[string]string{"Sec-Fetch-Mode": "cors", "X-Forwarded-Method": "POST"}, true},
-		{"read behind a proxy", map[string]string{"Sec-Fetch-Mode": "cors", "X-Forwarded-Method": "GET"}, false},
-		{"program with a bearer token", map[string]string{"Authorization": "Bearer x"}, true},
-		{"old browser with a cookie", nil, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := httptest.NewRequest(http.MethodGet, "/gate", nil)
-			for k, v := range c.set {
-				r.Header.Set(k, v)
-			}
-			if got := client.IsActivity(methodOf(r), r.Header); got != c.want {
-				t.Errorf("activity is %v, want %v", got, c.want)
-			}
-		})
 	}
 }
 
@@ -326,7 +394,7 @@ func FuzzGateRequest(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, auth, cookie string) {
-		r := httptest.NewRequest(http.MethodGet, "/gate", nil).WithContext(context.Background())
+		r := httptest.NewRequest(http.MethodGet, "/gate/chirp", nil).WithContext(context.Background())
 		if auth != "" {
 			r.Header["Authorization"] = []string{auth}
 		}

@@ -14,25 +14,25 @@ import (
 // accountHeaders are the values of the headers about an account. They do not say
 // whether a session is usable. Answers share them, and nobody changes them.
 type accountHeaders struct {
-	version                    int64 // of the profile
-	account, user, name, email []string
+	version                    int64    // of the profile
+	account, user, name, email []string // the address is empty unless it is confirmed
 }
 
 func newAccountHeaders(account exeunt.AccountID, p exeunt.Profile) *accountHeaders {
-	of := &accountHeaders{
+	return &accountHeaders{
 		version: p.Version, account: []string{account.String()}, user: []string{p.Handle}, name: []string{p.Name},
+		email: []string{p.Email},
 	}
-	if p.Email != "" {
-		of.email = []string{p.Email}
-	}
-	return of
 }
 
+// noGroups is the value of the header that apps read groups from, which there are none of.
+var noGroups = []string{""}
+
+// set sets the same names in each answer, so that a proxy that copies them overwrites
+// whatever a browser sent under one of them.
 func (of *accountHeaders) set(h http.Header) {
-	h[client.HeaderUser], h[client.HeaderName], h[client.HeaderAccount] = of.user, of.name, of.account
-	if of.email != nil {
-		h[client.HeaderEmail] = of.email
-	}
+	h[client.HeaderUser], h[client.HeaderName], h[client.HeaderEmail] = of.user, of.name, of.email
+	h[client.HeaderAccount], h[client.HeaderGroups] = of.account, noGroups
 }
 
 // generationSize bounds a generation of the cache. The cache holds at least so many

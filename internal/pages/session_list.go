@@ -39,7 +39,7 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 func (p *Pages) justEnded(w http.ResponseWriter, r *http.Request, v web.Visitor) (
 	just []exeunt.Session, done *ui.SessionsEnded, err error,
 ) {
-	if !client.IsActivity(r.Method, r.Header) {
+	if !client.IsActivity(r.Header) {
 		return nil, nil, nil
 	}
 	n, ok := p.takeNotice(w, r, noticeEnded)

@@ -15,7 +15,7 @@ type page func(w http.ResponseWriter, r *http.Request, v web.Visitor) error
 // arrive returns the visitor, and notes the request as activity if it is any.
 func (p *Pages) arrive(r *http.Request) web.Visitor {
 	v := p.Browser.Visitor(r)
-	if v.SignedIn() && client.IsActivity(r.Method, r.Header) {
+	if v.SignedIn() && client.IsActivity(r.Header) {
 		p.Authority.Touch(v.Answer)
 		v.Answer = p.Authority.Check(r.Context(), v.Credential) // its idle time counts from now
 	}

@@ -48,7 +48,9 @@ func New(t *testing.T, redirectURI string) *Site {
 	done := make(chan struct{})
 	mux := http.NewServeMux()
 	door := gate.New(s.Authority, s.OAuth.Registry)
-	mux.HandleFunc("/gate", func(w http.ResponseWriter, r *http.Request) { s.Gates.Add(1); door.ServeHTTP(w, r) })
+	for _, path := range []string{gate.Path, gate.Path + "/"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.Gates.Add(1); door.ServeHTTP(w, r) })
+	}
 	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, OAuth: s.OAuth, Log: s.Log}).Mount(mux)
 	stream.New(stream.Deps{
 		Authority: s.Authority, Clients: s.OAuth.Registry, Now: s.Now, Done: done,

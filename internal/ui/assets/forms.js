@@ -45,7 +45,7 @@ export function displaySwitch() {
     if (chosen === 'system') delete html.dataset.theme;
     else html.dataset.theme = chosen;
     try {
-      const response = await fetch(form.action, { method: 'POST', body: data });
+      const response = await fetch(form.action, { method: 'POST', body: data, headers: { 'Exeunt-Activity': 'yes' } });
       if (!response.ok) throw new Error('refused');
     } catch {
       if (before) html.dataset.theme = before;
