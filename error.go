@@ -21,8 +21,13 @@ var (
 	ErrForbidden = &Error{"forbidden", "You don't have permission."}
 	ErrForged    = &Error{"forged",
 		"This request did not come from our own page, so nothing was done. Open the page again and repeat it there."}
-	ErrBadRequest = &Error{"bad_request", "That request is malformed."}
-	ErrSignedOut  = &Error{"signed_out",
+	ErrBadRequest = &Error{"bad_request", "That request is malformed, so nothing was changed."}
+	ErrHeaders    = &Error{"headers_too_large",
+		"The headers of this request are longer than 1 MB, so nothing was done. Send fewer or shorter cookies."}
+	ErrPlainHTTP = &Error{"plain_http",
+		"This request came without TLS, so nothing was done. Use https://, and do not use again what it carried: " +
+			"others may have read it."}
+	ErrSignedOut = &Error{"signed_out",
 		"You are signed out here, so nothing was changed. Sign in and try again."}
 	ErrWrongCredentials = &Error{"wrong_credentials", "That handle or e-mail and password do not match."}
 	ErrSignInAgain      = &Error{"sign_in_again",

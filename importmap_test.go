@@ -42,7 +42,7 @@ var rooms = map[string][]string{
 	"internal/gate":    {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/operate", "internal/web"},
-	"internal/app": {"", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
+	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
 		"internal/keys", "internal/live", "internal/oauth", "internal/operate", "internal/pages", "internal/password", "internal/signin", "internal/store",
 		"internal/stream", "internal/ui", "internal/web"},
 

@@ -51,6 +51,20 @@ func isLocalName(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
+// SameHost reports whether the Host of a request is that of an origin, as in
+// https://id.example.com. Some proxies write the scheme's default port, which means the
+// same (RFC 9110 section 4.2.3).
+func SameHost(host, origin string) bool {
+	scheme, own, _ := strings.Cut(origin, "://")
+	if strings.EqualFold(host, own) {
+		return true
+	}
+	port := map[string]string{"http": ":80", "https": ":443"}[scheme]
+	named, ok := strings.CutSuffix(host, port)
+	hasPort := strings.LastIndexByte(own, ':') > strings.LastIndexByte(own, ']')
+	return ok && port != "" && !hasPort && strings.EqualFold(named, own)
+}
+
 // StaysHere reports whether requests to the host never leave this machine.
 func StaysHere(host string) bool {
 	if isLocalName(host) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"sync"
 
 	"github.com/exeunt/exeunt/client"
 )
@@ -48,10 +49,12 @@ type Verifier interface {
 // App is the middleware of an app. See Middleware.
 type App struct {
 	Config
-	host    string // of URL
 	routes  *http.ServeMux
 	cross   *http.CrossOriginProtection
 	streams *streams
+
+	hostsMu sync.Mutex
+	hosts   map[string]bool // other hosts that have been logged
 }
 
 var validID = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
@@ -85,7 +88,13 @@ func New(c Config) (*App, error) {
 	}
 	c.URL = u.Scheme + "://" + u.Host
 	c.Client = c.Client.For(c.ID)
-	a := &App{Config: c, host: u.Host, cross: http.NewCrossOriginProtection(), streams: newStreams(c.Client)}
+	a := &App{
+		Config: c, cross: http.NewCrossOriginProtection(), streams: newStreams(c.Client), hosts: map[string]bool{},
+	}
+	// So that a Host with its default port is the same origin.
+	if err := a.cross.AddTrustedOrigin(c.URL); err != nil {
+		return nil, fmt.Errorf("app address: %w", err)
+	}
 	a.routes = a.newRoutes()
 	return a, nil
 }

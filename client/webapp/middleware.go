@@ -37,7 +37,8 @@ func (a *App) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		removeTrusted(r.Header)
 		switch {
-		case r.Host != a.host:
+		case !client.SameHost(r.Host, a.URL):
+			a.logHost(r.Host)
 			a.notice(w, r, Notice{Kind: NoticeWrongHost})
 		case !a.sameOrigin(r):
 			a.notice(w, r, Notice{Kind: NoticeForeign})
@@ -47,6 +48,21 @@ func (a *App) Middleware(next http.Handler) http.Handler {
 			a.serve(w, r, next)
 		}
 	})
+}
+
+// logHost logs each other host once, up to a number of them, because strangers choose
+// it: a proxy may change the name.
+func (a *App) logHost(host string) {
+	const most, longest = 100, 255
+	host = host[:min(len(host), longest)]
+	a.hostsMu.Lock()
+	defer a.hostsMu.Unlock()
+	if a.hosts[host] || len(a.hosts) >= most {
+		return
+	}
+	a.hosts[host] = true
+	a.Log.Warn("refused a request for another host than this app's; if a proxy changes the name, have it pass the "+
+		"Host header on", "host", host, "url", a.URL)
 }
 
 // RequirePerson passes only signed-in requests to next. Use it behind Middleware.
@@ -184,8 +200,13 @@ func (a *App) sameOrigin(r *http.Request) bool {
 // readBody reads the whole body. It answers the request if that fails.
 func (a *App) readBody(w http.ResponseWriter, r *http.Request) bool {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
 		a.notice(w, r, Notice{Kind: NoticeTooLarge})
+		return false
+	case err != nil:
+		a.notice(w, r, Notice{Kind: NoticeBroken})
 		return false
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))

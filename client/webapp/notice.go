@@ -34,8 +34,10 @@ const (
 	NoticeOtherSession NoticeKind = "other_session"
 	// NoticeForeign: a request from another site's page.
 	NoticeForeign NoticeKind = "foreign"
-	// NoticeTooLarge: the request's body is too long, or did not arrive.
+	// NoticeTooLarge: the request's body is too long.
 	NoticeTooLarge NoticeKind = "too_large"
+	// NoticeBroken: the request's body did not arrive whole.
+	NoticeBroken NoticeKind = "broken"
 	// NoticeWrongHost: a request for another host.
 	NoticeWrongHost NoticeKind = "wrong_host"
 	// NoticeNotFound: no such address below /exeunt/.
@@ -82,7 +84,9 @@ var notices = map[NoticeKind]struct {
 	NoticeForeign: {http.StatusForbidden, "That came from somewhere else",
 		"The request was not sent by a page of %s, so nothing was done."},
 	NoticeTooLarge: {http.StatusRequestEntityTooLarge, "That is too much at once",
-		"The request was longer than %s accepts, or did not arrive whole. Nothing was posted."},
+		"The request was longer than %s accepts. Nothing was posted."},
+	NoticeBroken: {http.StatusBadRequest, "That did not arrive whole",
+		"The connection broke off while the request was sent. Nothing was posted; go back and send it again."},
 	NoticeWrongHost: {http.StatusMisdirectedRequest, "Not here",
 		"This address does not belong to %s. Check the address."},
 	NoticeNotFound: {http.StatusNotFound, "Nothing here", "There is no such page in %s."},

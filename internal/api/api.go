@@ -7,8 +7,12 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -71,7 +75,7 @@ func (a *API) config() huma.Config {
 		"stable storage."
 	c.OpenAPIPath = "/api/openapi"
 	c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", nil // no page from elsewhere, no $schema in bodies
-	c.Transformers = []huma.Transformer{problems}
+	c.Transformers = []huma.Transformer{a.problems}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer",
 			Description: "A session's token (exs_…) or an app session's token (exa_…)"},
@@ -98,7 +102,35 @@ func (a *API) around(ctx huma.Context, next func(huma.Context)) {
 		write(w, noToken(r)) // before the request is validated, which is only the business of somebody who may make it
 		return
 	}
+	if ctx.Operation().RequestBody != nil {
+		if p, ok := readBody(w, r); !ok {
+			write(w, p)
+			return
+		}
+	}
 	next(huma.WithValue(ctx, bearerKey{}, c))
+}
+
+// readBody reads a call's whole body. It returns the problem to answer with if that
+// fails. huma's own reading takes a broken body for a failure of the server.
+func readBody(w http.ResponseWriter, r *http.Request) (p problem, ok bool) {
+	// Where it cannot be set, as in tests without a connection, the server's limit holds.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	var late net.Error
+	switch {
+	case errors.As(err, &tooLarge):
+		return bodyProblem(http.StatusRequestEntityTooLarge), false
+	case errors.As(err, &late) && late.Timeout():
+		return bodyProblem(http.StatusRequestTimeout), false
+	case err != nil:
+		p = bodyProblem(http.StatusBadRequest)
+		p.Detail = "The body is broken or did not arrive whole. Nothing was changed; send it again."
+		return p, false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return p, true
 }
 
 func addressOf(ctx context.Context) netip.Addr {

@@ -42,7 +42,7 @@ func headersOf(p *client.Problem) http.Header {
 func (a *API) problem(ctx context.Context, err error) problem {
 	p := problemOf(web.StatusOf(err), err)
 	if p.Status >= 500 {
-		a.Log.Log(ctx, web.LogLevel(p.Status), "call failed", "request", web.RequestID(ctx), "status", p.Status, "err",
+		a.Log.Log(ctx, web.LogLevel(ctx, p.Status, err), "call failed", "request", web.RequestID(ctx), "status", p.Status, "err",
 			err)
 	}
 	return p
@@ -76,32 +76,42 @@ func detailOf(err error) string {
 
 // problems turns the errors that huma finds by itself, such as a body that is not JSON, into our
 // problem documents. It leaves out the values that huma quotes: one of them may be a password.
-func problems(_ huma.Context, _ string, v any) (any, error) {
+func (a *API) problems(ctx huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
 	}
-	p := &client.Problem{Type: "about:blank", Status: m.Status, Title: http.StatusText(m.Status),
-		Code: exeunt.ErrBadRequest.Code}
-	switch {
-	case m.Status >= 500:
-		p.Code, p.Detail = "internal", detailOf(nil)
-	case m.Status == http.StatusUnsupportedMediaType:
-		p.Detail = "Unsupported content type: send JSON with Content-Type: application/json."
-	case m.Status == http.StatusRequestEntityTooLarge:
-		p.Detail = fmt.Sprintf("The body is too long: send at most %d bytes.", maxBody)
-	case m.Status == http.StatusRequestTimeout:
-		p.Detail = "The body did not arrive in time. Send it again."
-	case m.Status == http.StatusBadRequest:
-		p.Detail = "The body is empty or not valid JSON: send a JSON object with Content-Type: application/json."
-	default:
+	if m.Status >= 500 {
+		return a.problem(ctx.Context(), m), nil
+	}
+	p := bodyProblem(m.Status)
+	if p.Detail == "" {
 		p.Fields = fieldsOf(m.Errors)
-		p.Detail = "The request is invalid."
+		p.Detail = "The request is invalid, so nothing was changed."
 		if len(p.Fields) > 0 {
-			p.Detail = "Invalid request: " + namesOf(p.Fields) + "."
+			p.Detail = "Invalid request, so nothing was changed: " + namesOf(p.Fields) + "."
 		}
 	}
-	return problem{p}, nil
+	return p, nil
+}
+
+// bodyProblem is what is wrong with a call's body, by the status. It has no detail for
+// other statuses.
+func bodyProblem(status int) problem {
+	p := &client.Problem{Type: "about:blank", Status: status, Title: http.StatusText(status),
+		Code: exeunt.ErrBadRequest.Code}
+	switch status {
+	case http.StatusUnsupportedMediaType:
+		p.Detail = "Unsupported content type, so nothing was changed: send JSON with Content-Type: application/json."
+	case http.StatusRequestEntityTooLarge:
+		p.Detail = fmt.Sprintf("The body is too long, so nothing was changed: send at most %d bytes.", maxBody)
+	case http.StatusRequestTimeout:
+		p.Detail = "The body did not arrive in time. Nothing was changed; send it again."
+	case http.StatusBadRequest:
+		p.Detail = "The body is empty or not valid JSON, so nothing was changed: send a JSON object with " +
+			"Content-Type: application/json."
+	}
+	return problem{p}
 }
 
 // fieldsOf lists what huma found wrong, by property or parameter. huma reports a missing

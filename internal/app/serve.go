@@ -17,6 +17,7 @@ import (
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/control"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // Limits of a connection. Streams replace the limits of a request by a deadline for each event.
@@ -28,7 +29,7 @@ const (
 	// forever.
 	answerLimit   = time.Minute
 	idleLimit     = 2 * time.Minute
-	maxHeader     = 32 << 10 // a browser with 4 kB of junk in a cookie must still be answered
+	maxHeader     = web.MaxHeader * 3 / 2 // beyond it the server itself answers, without a page
 	shutdownLimit = 20 * time.Second
 )
 

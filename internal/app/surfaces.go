@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/api"
 	"github.com/exeunt/exeunt/internal/control"
 	"github.com/exeunt/exeunt/internal/gate"
@@ -18,10 +20,11 @@ import (
 // openSurfaces builds the handler of everything that is served. From the
 // outside inwards:
 //
-//	peers        which proxies may speak to us without TLS
+//	peers        which proxies may speak to us without TLS, and that they took
+//	             the request over TLS
 //	/gate …      for proxies and apps, which use other host names, so it is
 //	             outside the check of the host; it takes no cookie of ours
-//	host         only our own name
+//	host         only our own name, and bounded headers
 //	/api/        bearer tokens, which forged requests do not have
 //	the rest     pages and what their scripts call, with the browser's pair of
 //	             cookies, behind the same-origin protection
@@ -54,12 +57,15 @@ func (n *Node) openSurfaces() error {
 
 	named := http.NewServeMux()
 	named.Handle("/api/", web.NotCrossOrigin(calls, n.Config.URL, forApps))
-	named.Handle("/", web.SameOrigin(pageSurface, n.Config.URL, forPages))
-	home := ""
-	if n.Config.Development {
-		home = n.Config.URL
-	}
-	inner := web.Secure(n.Config.Secure(), web.OnlyHost(n.Config.Host(), home, named))
+	named.Handle("/", n.peers.WarnOfSilent(n.log, web.SameOrigin(pageSurface, n.Config.URL, forPages)))
+	bounded := web.BoundHeaders(func(w http.ResponseWriter, r *http.Request, err error) {
+		if isCall(r) {
+			calls.Answer(w, r, err)
+			return
+		}
+		pageSurface.Answer(w, r, err)
+	}, named)
+	inner := web.Secure(n.Config.Secure(), web.OnlyHost(n.log, n.Config.URL, n.Config.Development, bounded))
 	inner = web.WithRequestID(pageSurface.Recover(inner))
 
 	gateHandler := gate.New(n.Authority, n.OAuth.Registry)
@@ -67,12 +73,14 @@ func (n *Node) openSurfaces() error {
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The gate comes first: every request of every app passes here.
 		switch path := r.URL.Path; {
-		case path == gate.Path, strings.HasPrefix(path, gate.Path+"/"):
-			gateHandler.ServeHTTP(w, r)
 		case path == "/livez":
 			n.livez(w, r)
 		case path == "/readyz":
 			n.readyz(w, r)
+		case n.peers.Plain(r):
+			n.refusePlain(w, r)
+		case isGate(r):
+			gateHandler.ServeHTTP(w, r)
 		default:
 			inner.ServeHTTP(w, r)
 		}
@@ -82,6 +90,31 @@ func (n *Node) openSurfaces() error {
 	}
 	n.handler = n.peers.Only(n.log, n.handler)
 	return nil
+}
+
+func isGate(r *http.Request) bool {
+	return r.URL.Path == gate.Path || strings.HasPrefix(r.URL.Path, gate.Path+"/")
+}
+
+func isCall(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+
+// refusePlain answers a request that reached the proxy without TLS: somebody who opens
+// a page goes to the right address, and everything else is refused, because what it
+// carried may have been read on the way, and its answer would be too.
+func (n *Node) refusePlain(w http.ResponseWriter, r *http.Request) {
+	web.NoStore(w)
+	switch {
+	case isGate(r):
+		w.Header().Set(client.HeaderReason, exeunt.ErrPlainHTTP.Code)
+		w.WriteHeader(http.StatusForbidden)
+	case isCall(r):
+		api.Fail(w, r, http.StatusForbidden, exeunt.ErrPlainHTTP)
+	case r.Method == http.MethodGet, r.Method == http.MethodHead:
+		w.Header().Set("Location", n.Config.URL+r.URL.RequestURI())
+		w.WriteHeader(http.StatusPermanentRedirect)
+	default:
+		http.Error(w, exeunt.ErrPlainHTTP.Message, http.StatusForbidden)
+	}
 }
 
 // Handler returns the handler of everything that is served.

@@ -46,7 +46,7 @@ func newNode(t testing.TB) *node {
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}
 	n.web = s.Recover(web.WithRequestID(web.Secure(false,
-		web.OnlyHost(testHost, "", web.SameOrigin(s, testOrigin, n.pages.Handler())))))
+		web.OnlyHost(n.Log, testOrigin, false, web.SameOrigin(s, testOrigin, n.pages.Handler())))))
 	return n
 }
 

@@ -104,7 +104,7 @@ func sharedPage(back string) string {
 // of its own has those of its class.
 func errorKey(status int, part string) string {
 	switch status {
-	case 400, 401, 403, 404, 409, 429, 500, 503:
+	case 400, 401, 403, 404, 409, 413, 429, 500, 503:
 	case 405, 410:
 		status = 404
 	default:

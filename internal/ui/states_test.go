@@ -120,7 +120,7 @@ func states() map[string]View {
 	problems := []error{
 		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut,
 		exeunt.ErrWrongCredentials,
-		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
+		exeunt.ErrSignInAgain, exeunt.ErrHeaders, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
 		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
 		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
 		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
@@ -239,7 +239,7 @@ func states() map[string]View {
 		"other-account":    &OtherAccountView{Frame: in(""), Form: "/signin"},
 		"other-nobody":     &OtherAccountView{Frame: out()},
 	}
-	for _, status := range []int{400, 401, 403, 404, 405, 409, 418, 422, 429, 500, 502, 503} {
+	for _, status := range []int{400, 401, 403, 404, 405, 409, 413, 418, 422, 429, 500, 502, 503} {
 		all[fmt.Sprintf("error-%d", status)] = &ErrorView{Frame: out(), Status: status}
 	}
 	for _, s := range endedSessions() {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -36,7 +37,7 @@ func (s Surface) Handle(h Handler) http.Handler {
 func (s Surface) Answer(w http.ResponseWriter, r *http.Request, err error) {
 	status := StatusOf(err)
 	if status >= 500 {
-		s.Log.Log(r.Context(), LogLevel(status), "request failed", "request", RequestID(r.Context()),
+		s.Log.Log(r.Context(), LogLevel(r.Context(), status, err), "request failed", "request", RequestID(r.Context()),
 			"method", r.Method, "route", r.Pattern, "status", status, "err", err)
 	}
 	if status == http.StatusServiceUnavailable {
@@ -49,9 +50,14 @@ func (s Surface) Answer(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // LogLevel is the level of a failed request's log line. An unreachable store is an
-// error where it is noticed, and only a warning for each request that it affects.
-func LogLevel(status int) slog.Level {
-	if status == http.StatusServiceUnavailable {
+// error where it is noticed, and only a warning for each request that it affects. A
+// request that the browser gave up has not failed, unless something else went wrong.
+func LogLevel(ctx context.Context, status int, err error) slog.Level {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled) &&
+		(status == http.StatusServiceUnavailable || errors.Is(err, context.Canceled)):
+		return slog.LevelDebug
+	case status == http.StatusServiceUnavailable:
 		return slog.LevelWarn
 	}
 	return slog.LevelError
@@ -98,6 +104,8 @@ var statuses = []struct {
 	{exeunt.ErrBadChallenge, http.StatusBadRequest},
 	{exeunt.ErrCookies, http.StatusBadRequest},
 	{exeunt.ErrBadRequest, http.StatusBadRequest},
+	{exeunt.ErrHeaders, http.StatusRequestHeaderFieldsTooLarge},
+	{exeunt.ErrPlainHTTP, http.StatusForbidden},
 	{exeunt.ErrKeyReused, http.StatusUnprocessableEntity},
 	{ErrMethod, http.StatusMethodNotAllowed},
 }

@@ -5,13 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
-	"strings"
-	"sync"
 
 	"github.com/exeunt/exeunt"
 )
@@ -50,113 +45,6 @@ func (s Surface) Recover(next http.Handler) http.Handler {
 				s.Fail(w, r, http.StatusInternalServerError, fmt.Errorf("panic: %v", v))
 			}
 		}()
-		next.ServeHTTP(w, r)
-	})
-}
-
-// Peers decides which peers may connect to this node without TLS, and which may say
-// what the client's address is.
-type Peers struct {
-	// Trusted are the proxies that terminate TLS. Empty if this node does.
-	Trusted []netip.Prefix
-}
-
-// Address returns the address the request came from: the peer's, or if the peer is a
-// trusted proxy, the last one in X-Forwarded-For that is no trusted proxy. It is the
-// zero Addr when it is unknown.
-func (p Peers) Address(r *http.Request) netip.Addr {
-	peer := remoteAddr(r)
-	if !p.trusts(peer) {
-		return peer
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := hopAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break // nothing before an invalid hop can be trusted
-		}
-		if a = a.Unmap(); !p.trusts(a) {
-			return a
-		}
-	}
-	return peer
-}
-
-// hopAddr reads one entry of X-Forwarded-For; some proxies add the port.
-func hopAddr(s string) (netip.Addr, error) {
-	if a, err := netip.ParseAddrPort(s); err == nil {
-		return a.Addr(), nil
-	}
-	return netip.ParseAddr(s)
-}
-
-func remoteAddr(r *http.Request) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Unmap().WithZone("")
-}
-
-func (p Peers) trusts(a netip.Addr) bool {
-	for _, t := range p.Trusted {
-		if t.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// Only refuses requests without TLS that do not come through a trusted proxy, because
-// their cookies and passwords would be sent unencrypted. It logs each refused address
-// once, up to maxRefused addresses: one may be the proxy that is missing in the
-// configuration.
-func (p Peers) Only(log *slog.Logger, next http.Handler) http.Handler {
-	var mu sync.Mutex
-	seen := map[netip.Addr]bool{}
-	first := func(a netip.Addr) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		if seen[a] || len(seen) >= maxRefused {
-			return false
-		}
-		seen[a] = true
-		return true
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if peer := remoteAddr(r); r.TLS == nil && !p.trusts(peer) {
-			if first(peer) {
-				log.Warn("refused a request without TLS that did not come through a trusted proxy; "+
-					"if this is the proxy, add it to trusted_proxies", "address", peer)
-			}
-			http.Error(w, "This address answers only through its own proxy.", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-const maxRefused = 100
-
-// OnlyHost answers 421 (RFC 9110 section 15.5.20) to requests for another host than
-// ours, so that a page of another name that resolves to this address cannot act as
-// our own (DNS rebinding). home is our address, which is told to somebody on this
-// machine, as in development; "" if it is told to nobody.
-func OnlyHost(host, home string, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.EqualFold(r.Host, host) {
-			text := "There is no such site at this address. Check the address."
-			if home != "" && remoteAddr(r).IsLoopback() {
-				text = "This site answers only at " + home + "/ and under no other name, because browsers store its " +
-					"cookies by name. Open that address."
-			}
-			http.Error(w, text, http.StatusMisdirectedRequest)
-			return
-		}
 		next.ServeHTTP(w, r)
 	})
 }

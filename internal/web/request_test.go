@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,16 +77,62 @@ func TestSameOrigin(t *testing.T) {
 }
 
 func TestOnlyHost(t *testing.T) {
-	h := OnlyHost("exeunt.example:8080", "", answered)
-	for host, status := range map[string]int{"exeunt.example:8080": 204, "EXEUNT.example:8080": 204,
-		"exeunt.example": 421, "evil.example:8080": 421,
-		"127.0.0.1:8080": 421, "exeunt.example:8080.evil.example": 421, "": 421} {
+	for origin, hosts := range map[string]map[string]int{
+		"https://exeunt.example:8080": {"exeunt.example:8080": 204, "EXEUNT.example:8080": 204,
+			"exeunt.example": 421, "evil.example:8080": 421,
+			"127.0.0.1:8080": 421, "exeunt.example:8080.evil.example": 421, "exeunt.example:8080:443": 421, "": 421},
+		"https://exeunt.example": {"exeunt.example": 204, "exeunt.example:443": 204, "Exeunt.Example:443": 204,
+			"exeunt.example:80": 421, "exeunt.example:4433": 421, "exeunt.example:443:443": 421, "evil.example:443": 421,
+			":443": 421, "": 421},
+		"http://exeunt.localhost": {"exeunt.localhost:80": 204, "exeunt.localhost:443": 421},
+		"https://[::1]":           {"[::1]": 204, "[::1]:443": 204, "[::1]:80": 421},
+	} {
+		h := OnlyHost(slog.New(slog.DiscardHandler), origin, false, answered)
+		for host, status := range hosts {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			if h.ServeHTTP(w, r); w.Code != status {
+				t.Errorf("%s at %q: %d", origin, host, w.Code)
+			}
+		}
+	}
+}
+
+// A form is as good as any whose Host has the default port.
+func TestTheDefaultPortIsOurOrigin(t *testing.T) {
+	const origin = "https://exeunt.example"
+	r := httptest.NewRequest("POST", origin+"/signout", nil)
+	r.Host = "exeunt.example:443"
+	r.Header.Set("Origin", origin)
+	w := httptest.NewRecorder()
+	SameOrigin(quiet, origin, answered).ServeHTTP(w, r)
+	if w.Code != http.StatusNoContent {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestAnotherHostIsLoggedOnce(t *testing.T) {
+	var logs bytes.Buffer
+	h := OnlyHost(slog.New(slog.NewTextHandler(&logs, nil)), "https://exeunt.example", false, answered)
+	ask := func(host string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Host = host
-		w := httptest.NewRecorder()
-		if h.ServeHTTP(w, r); w.Code != status {
-			t.Errorf("%q: %d", host, w.Code)
-		}
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	for range 3 {
+		ask("10.0.0.7:8443")
+		ask("exeunt.example:443")
+	}
+	if text := logs.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") ||
+		!strings.Contains(text, "host=10.0.0.7:8443") || !strings.Contains(text, "url=https://exeunt.example") {
+		t.Errorf("logged %q", text)
+	}
+	for i := range 1000 {
+		ask(fmt.Sprint("host", i, strings.Repeat("x", 5000)))
+	}
+	if n := strings.Count(logs.String(), "\n"); n != maxNoted || logs.Len() > maxNoted*1000 {
+		t.Errorf("%d lines, %d bytes", n, logs.Len())
 	}
 }
 
@@ -100,7 +148,7 @@ func TestTheRightAddressIsToldAtHomeOnly(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Host, r.RemoteAddr = "localhost:8080", c.remote
 		w := httptest.NewRecorder()
-		OnlyHost("exeunt.localhost:8080", c.home, answered).ServeHTTP(w, r)
+		OnlyHost(slog.New(slog.DiscardHandler), home, c.home != "", answered).ServeHTTP(w, r)
 		if told := strings.Contains(w.Body.String(), "exeunt.localhost"); w.Code != 421 || told != c.told {
 			t.Errorf("%+v: %d %s", c, w.Code, w.Body)
 		}
@@ -127,7 +175,7 @@ func TestARefusedPeerIsLoggedOnce(t *testing.T) {
 	for i := range 1000 {
 		ask(fmt.Sprintf("10.1.%d.%d:1", i/250, i%250))
 	}
-	if n := strings.Count(logs.String(), "\n"); n != maxRefused {
+	if n := strings.Count(logs.String(), "\n"); n != maxNoted {
 		t.Errorf("%d lines", n)
 	}
 }
@@ -167,6 +215,191 @@ func TestWhoseWordAboutTheAddressIsTaken(t *testing.T) {
 		if text := got.String(); got.IsValid() && text != c.want || !got.IsValid() && c.want != "" {
 			t.Errorf("%s: %s", name, text)
 		}
+	}
+}
+
+// Proxies write addresses in several ways, and say in several headers.
+func TestSpellingsOfForwardedAddresses(t *testing.T) {
+	p := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}
+	long := strings.Repeat("for=192.0.2.1,", 1000)
+	for name, c := range map[string]struct {
+		headers map[string][]string
+		want    string
+	}{
+		"with a port":             {map[string][]string{"X-Forwarded-For": {"198.51.100.1:4711"}}, "198.51.100.1"},
+		"IPv6":                    {map[string][]string{"X-Forwarded-For": {"2001:db8::1"}}, "2001:db8::1"},
+		"IPv6 in brackets":        {map[string][]string{"X-Forwarded-For": {"[2001:db8::1]"}}, "2001:db8::1"},
+		"IPv6 with a port":        {map[string][]string{"X-Forwarded-For": {"[2001:db8::1]:4711"}}, "2001:db8::1"},
+		"IPv6 in quotes":          {map[string][]string{"X-Forwarded-For": {`"[2001:db8::1]:4711"`}}, "2001:db8::1"},
+		"IPv6 with a zone":        {map[string][]string{"X-Forwarded-For": {"fe80::1%eth0"}}, "fe80::1"},
+		"a proxy with a port":     {map[string][]string{"X-Forwarded-For": {"198.51.100.1, [fd00::7]:80"}}, "198.51.100.1"},
+		"a zone of a proxy":       {map[string][]string{"X-Forwarded-For": {"198.51.100.1, fd00::7%eth0"}}, "198.51.100.1"},
+		"Forwarded":               {map[string][]string{"Forwarded": {"for=198.51.100.1"}}, "198.51.100.1"},
+		"Forwarded, more of it":   {map[string][]string{"Forwarded": {"by=10.0.0.1;For=198.51.100.1;proto=https"}}, "198.51.100.1"},
+		"Forwarded, IPv6":         {map[string][]string{"Forwarded": {`for="[2001:db8::1]:4711"`}}, "2001:db8::1"},
+		"Forwarded, through two":  {map[string][]string{"Forwarded": {`for=1.1.1.1, for="198.51.100.1", for=10.9.9.9`}}, "198.51.100.1"},
+		"Forwarded, two lines":    {map[string][]string{"Forwarded": {"for=198.51.100.1", "for=10.9.9.9"}}, "198.51.100.1"},
+		"Forwarded, quoted comma": {map[string][]string{"Forwarded": {`for=1.1.1.1, for=198.51.100.1;ext="a, for=2.2.2.2"`}}, "198.51.100.1"},
+		"Forwarded, open quote":   {map[string][]string{"Forwarded": {`for=1.1.1.1;ext=", for=198.51.100.1`}}, "10.0.0.1"},
+		"Forwarded, unknown":      {map[string][]string{"Forwarded": {"for=1.1.1.1, for=unknown"}}, "10.0.0.1"},
+		"Forwarded, hidden":       {map[string][]string{"Forwarded": {"for=_hidden"}}, "10.0.0.1"},
+		"Forwarded, too long":     {map[string][]string{"Forwarded": {long + "for=198.51.100.1"}}, "10.0.0.1"},
+		"X-Real-IP":               {map[string][]string{"X-Real-Ip": {"198.51.100.1"}}, "198.51.100.1"},
+		// Whatever the proxy does not set comes from the browser.
+		"a forged Forwarded": {map[string][]string{"X-Forwarded-For": {"198.51.100.1"}, "Forwarded": {"for=1.1.1.1"},
+			"X-Real-Ip": {"1.1.1.1"}}, "198.51.100.1"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "10.0.0.1:1"
+		for name, lines := range c.headers {
+			r.Header[name] = lines
+		}
+		if got := p.Address(r).String(); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+		r.RemoteAddr = "203.0.113.9:1" // a stranger's word counts nothing
+		if got := p.Address(r).String(); got != "203.0.113.9" {
+			t.Errorf("%s, from a stranger: %s", name, got)
+		}
+	}
+}
+
+func FuzzForwarded(f *testing.F) {
+	for _, seed := range []string{"for=1.1.1.1", `for="[::1]:1";proto=http, for=x`, `"\`, `for="\"`, "=;,", `for=",`} {
+		f.Add(seed)
+	}
+	p := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}
+	f.Fuzz(func(t *testing.T, text string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "10.0.0.1:1"
+		for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Forwarded-Proto"} {
+			r.Header = http.Header{name: {text}}
+			if a := p.Address(r); !a.IsValid() {
+				t.Errorf("%s %q: no address", name, text)
+			}
+			p.Plain(r)
+		}
+		r.Header = http.Header{"Forwarded": {text, "for=198.51.100.1;proto=http"}}
+		if a := p.Address(r); a.String() != "198.51.100.1" || !p.Plain(r) {
+			t.Errorf("%q before it changes the proxy's own line: %v", text, a)
+		}
+	})
+}
+
+func TestASilentProxyIsLoggedOnce(t *testing.T) {
+	var logs bytes.Buffer
+	p := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	h := p.WarnOfSilent(slog.New(slog.NewTextHandler(&logs, nil)), answered)
+	for range 3 {
+		for peer, header := range map[string]string{"10.0.0.1:1": "", "10.0.0.2:1": "X-Forwarded-For",
+			"10.0.0.3:1": "Forwarded", "10.0.0.4:1": "X-Real-Ip", "203.0.113.9:1": ""} {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.RemoteAddr = peer
+			if header != "" {
+				r.Header.Set(header, "for=198.51.100.1")
+			}
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	}
+	if text := logs.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") ||
+		!strings.Contains(text, "proxy=10.0.0.1") || !strings.Contains(text, "X-Forwarded-For") {
+		t.Errorf("logged %q", text)
+	}
+}
+
+func TestWhetherARequestCameOverTLS(t *testing.T) {
+	p := Peers{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	for name, c := range map[string]struct {
+		header, value string
+		plain         bool
+	}{
+		"said nothing":            {"", "", false},
+		"https":                   {"X-Forwarded-Proto", "https", false},
+		"HTTPS":                   {"X-Forwarded-Proto", "HTTPS", false},
+		"http":                    {"X-Forwarded-Proto", "http", true},
+		"a web socket":            {"X-Forwarded-Proto", "wss", false},
+		"a plain web socket":      {"X-Forwarded-Proto", "ws", true},
+		"something else":          {"X-Forwarded-Proto", "gopher", true},
+		"a client's forged https": {"X-Forwarded-Proto", "https, http", true},
+		"a plain hop before":      {"X-Forwarded-Proto", "http, https", false},
+		"Forwarded https":         {"Forwarded", "for=1.1.1.1;proto=https", false},
+		"Forwarded http":          {"Forwarded", `for=1.1.1.1;proto="http"`, true},
+		"Forwarded, the last":     {"Forwarded", "proto=https, proto=http", true},
+		"Forwarded without":       {"Forwarded", "for=1.1.1.1", false},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "10.0.0.1:1"
+		if c.header != "" {
+			r.Header.Set(c.header, c.value)
+		}
+		if got := p.Plain(r); got != c.plain {
+			t.Errorf("%s: %v", name, got)
+		}
+		r.RemoteAddr = "203.0.113.9:1"
+		if p.Plain(r) {
+			t.Errorf("%s: a stranger's word is taken", name)
+		}
+	}
+}
+
+// Cookies of others cost one reading, and are gone after that; ours stay as they are.
+func TestOnlyOurCookiesAreKept(t *testing.T) {
+	for name, c := range map[string]struct{ cookies, want []string }{
+		"none":         {nil, nil},
+		"others' only": {[]string{"a=b; __Host-chirp=x; x__Host-exeunt-0=y"}, nil},
+		"ours": {[]string{"a=b; __Host-exeunt-0=x;__Host-exeunt-0-here=y; c"},
+			[]string{"__Host-exeunt-0=x; __Host-exeunt-0-here=y"}},
+		"in several lines":     {[]string{"a=b;__Host-exeunt-0=x", "__Host-exeunt-0=z"}, []string{"__Host-exeunt-0=x; __Host-exeunt-0=z"}},
+		"four thousand others": {[]string{strings.Repeat("a=b; ", 4000) + "__Host-exeunt-0=x"}, []string{"__Host-exeunt-0=x"}},
+		"one that is too long": {[]string{"__Host-exeunt-0=" + strings.Repeat("x", longestOwn)}, nil},
+		"ours, many times": {[]string{strings.Repeat("__Host-exeunt-0=x;", 10_000)},
+			[]string{strings.TrimSuffix(strings.Repeat("__Host-exeunt-0=x; ", maxOwn), "; ")}},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if c.cookies != nil {
+			r.Header["Cookie"] = c.cookies
+		}
+		w := httptest.NewRecorder()
+		BoundHeaders(quiet.Answer, answered).ServeHTTP(w, r)
+		if got := r.Header["Cookie"]; w.Code != http.StatusNoContent || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %d %.200q", name, w.Code, got)
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Cookie", strings.Repeat("a=b; ", MaxHeader/5))
+	w := httptest.NewRecorder()
+	BoundHeaders(quiet.Answer, answered).ServeHTTP(w, r)
+	if w.Code != http.StatusRequestHeaderFieldsTooLarge || w.Body.String() != "headers_too_large" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// A request that the browser gave up is no failure, unless something else went wrong.
+func TestGivenUpRequestsAreNotLogged(t *testing.T) {
+	for name, c := range map[string]struct {
+		gone  bool
+		err   error
+		level string
+	}{
+		"given up":                {true, context.Canceled, ""},
+		"given up in the store":   {true, fmt.Errorf("%w: %w", exeunt.ErrUnavailable, context.Canceled), ""},
+		"given up, indeterminate": {true, exeunt.ErrUnavailable, ""},
+		"given up, and a failure": {true, errors.New("disk"), "level=ERROR"},
+		"unavailable":             {false, exeunt.ErrUnavailable, "level=WARN"},
+		"a failure":               {false, errors.New("disk"), "level=ERROR"},
+		"cancelled by us":         {false, context.Canceled, "level=ERROR"},
+	} {
+		var logs bytes.Buffer
+		ctx, cancel := context.WithCancel(t.Context())
+		if c.gone {
+			cancel()
+		}
+		r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
+		surface(slog.New(slog.NewTextHandler(&logs, nil))).Answer(httptest.NewRecorder(), r, c.err)
+		if (logs.Len() > 0) != (c.level != "") || !strings.Contains(logs.String(), c.level) {
+			t.Errorf("%s: logged %q", name, logs.String())
+		}
+		cancel()
 	}
 }
 
