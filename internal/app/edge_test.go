@@ -93,15 +93,15 @@ func (e *edge) signInAda() {
 	e.pair, e.session = e.signIn()
 	const verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
 	sum := sha256.Sum256([]byte(verifier))
-	redirect := e.Config.Clients[0].RedirectURIs[0]
+	id, redirect := exeunt.ClientID(e.Config.Clients[0].ID), e.Config.Clients[0].RedirectURIs[0]
 	code, err := e.OAuth.GrantCode(e.t.Context(), e.session.Account, e.session.ID, oauth.CodeRequest{
-		Client: "chirp", RedirectURI: redirect, Challenge: base64.RawURLEncoding.EncodeToString(sum[:]),
+		Client: id, RedirectURI: redirect, Challenge: base64.RawURLEncoding.EncodeToString(sum[:]),
 	})
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	e.app, _, err = e.OAuth.ExchangeCode(e.t.Context(),
-		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
+		oauth.CodeExchange{Code: code, Client: id, RedirectURI: redirect, Verifier: verifier})
 	if err != nil {
 		e.t.Fatal(err)
 	}
