@@ -82,7 +82,11 @@ func (a *API) problems(ctx huma.Context, _ string, v any) (any, error) {
 		return v, nil
 	}
 	if m.Status >= 500 {
-		return a.problem(ctx.Context(), m), nil
+		err := error(m)
+		for _, d := range m.Errors {
+			err = fmt.Errorf("%w: %s", err, d.Message)
+		}
+		return a.problem(ctx.Context(), err), nil
 	}
 	p := bodyProblem(m.Status)
 	if p.Detail == "" {

@@ -62,8 +62,8 @@ func newEdge(t *testing.T, set func(*config.Config)) *edge {
 	e := &edge{said: &safeBuffer{}}
 	log := slog.New(slog.NewTextHandler(e.said, nil))
 	e.server = httptest.NewUnstartedServer(nil)
-	e.server.Config = Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.Handler().ServeHTTP(w, r) }),
-		log, slog.LevelDebug)
+	handler := func(w http.ResponseWriter, r *http.Request) { e.Handler().ServeHTTP(w, r) }
+	e.server.Config = Server(http.HandlerFunc(handler), log, slog.LevelDebug)
 	e.server.Start()
 	t.Cleanup(e.server.Close)
 	c := config.Default()
@@ -150,8 +150,9 @@ func TestNeighboursCookiesDoNotStopASignOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)
 			form := url.Values{"session": {e.session.ID.String()}, "scope": {"session"}}.Encode()
-			status, h, body := e.send(fmt.Sprintf("POST /signout HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nConnection: close\r\n"+
-				"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nCookie: %s; %s\r\n\r\n%s",
+			status, h, body := e.send(fmt.Sprintf("POST /signout HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\n"+
+				"Connection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+				"Content-Length: %d\r\nCookie: %s; %s\r\n\r\n%s",
 				e.host(), e.Config.URL, len(form), strings.Join(neighbours, "; "), e.cookies, form))
 			if status != http.StatusSeeOther || h.Get("Location") != "/signed-out" {
 				t.Errorf("%d %v %.200s", status, h, body)
@@ -163,8 +164,8 @@ func TestNeighboursCookiesDoNotStopASignOut(t *testing.T) {
 	flood := strings.Repeat("n=x; ", web.MaxHeader/5)
 	for path, want := range map[string]string{"/signout": "<h1>Too many cookies</h1>",
 		"/api/v1/session": `"code":"headers_too_large"`} {
-		status, _, body := e.send(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nCookie: %s%s\r\n\r\n", path,
-			e.host(), flood, e.cookies))
+		status, _, body := e.send(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"+
+			"Cookie: %s%s\r\n\r\n", path, e.host(), flood, e.cookies))
 		if status != http.StatusRequestHeaderFieldsTooLarge || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %.300s", path, status, body)
 		}
@@ -225,7 +226,8 @@ func TestGivenUpRequestsAreNoFailures(t *testing.T) {
 	e := newEdge(t, nil)
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	for _, path := range []string{"/", "/sessions", "/sessions/ended", "/settings", "/api/v1/sessions", "/api/v1/session"} {
+	for _, path := range []string{"/", "/sessions", "/sessions/ended", "/settings", "/api/v1/sessions",
+		"/api/v1/session"} {
 		r := httptest.NewRequest(http.MethodGet, e.Config.URL+path, nil).WithContext(gone)
 		r.Header.Set("Cookie", e.cookies)
 		r.Header.Set("Authorization", "Bearer "+e.app.Reveal())
@@ -373,13 +375,16 @@ func TestOneRuleOfActivity(t *testing.T) {
 		row
 		cookie, bearer bool
 	}{
-		"a navigation":       {row{"GET", map[string]string{"Sec-Fetch-Mode": "navigate"}}, true, true},
-		"a form":             {row{"POST", map[string]string{"Sec-Fetch-Mode": "navigate"}}, true, true},
-		"a script's read":    {row{"GET", map[string]string{"Sec-Fetch-Mode": "cors"}}, false, false},
-		"a poll by POST":     {row{"POST", map[string]string{"Sec-Fetch-Mode": "cors"}}, false, false},
-		"a post, said to be": {row{"POST", map[string]string{"Sec-Fetch-Mode": "cors", "Exeunt-Activity": "yes"}}, true, true},
-		"a read, said to be": {row{"GET", map[string]string{"Sec-Fetch-Mode": "cors", "Exeunt-Activity": "yes"}}, true, true},
-		"a navigation, said not to be": {row{"GET", map[string]string{"Sec-Fetch-Mode": "navigate", "Exeunt-Activity": "no"}},
+		"a navigation":    {row{"GET", map[string]string{"Sec-Fetch-Mode": "navigate"}}, true, true},
+		"a form":          {row{"POST", map[string]string{"Sec-Fetch-Mode": "navigate"}}, true, true},
+		"a script's read": {row{"GET", map[string]string{"Sec-Fetch-Mode": "cors"}}, false, false},
+		"a poll by POST":  {row{"POST", map[string]string{"Sec-Fetch-Mode": "cors"}}, false, false},
+		"a post, said to be": {row{"POST", map[string]string{"Sec-Fetch-Mode": "cors",
+			"Exeunt-Activity": "yes"}}, true, true},
+		"a read, said to be": {row{"GET", map[string]string{"Sec-Fetch-Mode": "cors",
+			"Exeunt-Activity": "yes"}}, true, true},
+		"a navigation, said not to be": {row{"GET", map[string]string{"Sec-Fetch-Mode": "navigate",
+			"Exeunt-Activity": "no"}},
 			false, false},
 		"an image": {row{"GET", map[string]string{"Sec-Fetch-Mode": "no-cors"}}, false, false},
 		"a look ahead": {row{"GET", map[string]string{"Sec-Fetch-Mode": "navigate", "Sec-Purpose": "prefetch"}},
@@ -398,7 +403,8 @@ func TestOneRuleOfActivity(t *testing.T) {
 		appForm := "session=" + appSession
 		call := row{http.MethodGet, c.headers} // what the API's methods do is not the question
 		for surface, got := range map[string][2]bool{
-			"pages":                         {do(node, c.row, e.Config.URL+page, form, map[string]string{"Cookie": e.cookies}, asPair), c.cookie},
+			"pages": {do(node, c.row, e.Config.URL+page, form,
+				map[string]string{"Cookie": e.cookies}, asPair), c.cookie},
 			"the gate, with a cookie":       {do(node, c.row, e.Config.URL+"/gate/chirp", "", cookie, asApp), c.cookie},
 			"the gate, with a bearer token": {do(node, c.row, e.Config.URL+"/gate/chirp", "", bearer, asApp), c.bearer},
 			"the API":                       {do(node, call, e.Config.URL+"/api/v1/session", "", bearer, asApp), c.bearer},

@@ -163,14 +163,16 @@ func runProgram(t *testing.T, dir, name string, args ...string) {
 }
 
 func startNginx(t *testing.T, p *proxied, dir, app string) {
-	site := replaced(t, snippet(t, "nginx"), "listen 80;", "listen "+p.http+";", "listen 443 ssl;", "listen "+p.https+" ssl;",
-		"/etc/ssl/example.com.pem", filepath.Join(dir, "cert.pem"), "/etc/ssl/example.com.key", filepath.Join(dir, "key.pem"),
+	site := replaced(t, snippet(t, "nginx"), "listen 80;", "listen "+p.http+";", "listen 443 ssl;",
+		"listen "+p.https+" ssl;", "/etc/ssl/example.com.pem", filepath.Join(dir, "cert.pem"),
+		"/etc/ssl/example.com.key", filepath.Join(dir, "key.pem"),
 		"127.0.0.1:8443", p.server.Listener.Addr().String(), "127.0.0.1:8081", app)
 	user := ""
 	if os.Getuid() == 0 {
 		user = "user root;\n" // the folder is ours
 	}
-	main := user + "daemon off;\nworker_processes 1;\npid " + dir + "/pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n"
+	main := user + "daemon off;\nworker_processes 1;\npid " + dir + "/pid;\nerror_log stderr;\nevents {}\n" +
+		"http {\naccess_log off;\n"
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		main += fmt.Sprintf("%s_temp_path %s/%s;\n", kind, dir, kind)
 	}
@@ -183,10 +185,12 @@ func startNginx(t *testing.T, p *proxied, dir, app string) {
 
 func startCaddy(t *testing.T, p *proxied, dir, app string) {
 	certificate := "\n\ttls " + filepath.Join(dir, "cert.pem") + " " + filepath.Join(dir, "key.pem") + "\n"
-	site := replaced(t, snippet(t, "caddyfile"), "127.0.0.1:8443", p.server.Listener.Addr().String(), "127.0.0.1:8081", app,
-		"id.example.com {\n", "id.example.com {"+certificate, "app.example.com {\n", "app.example.com {"+certificate)
+	site := replaced(t, snippet(t, "caddyfile"), "127.0.0.1:8443", p.server.Listener.Addr().String(),
+		"127.0.0.1:8081", app, "id.example.com {\n", "id.example.com {"+certificate,
+		"app.example.com {\n", "app.example.com {"+certificate)
 	file := filepath.Join(dir, "Caddyfile")
-	global := "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port " + portOf(p.http) + "\n\thttps_port " + portOf(p.https) + "\n}\n"
+	global := "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port " + portOf(p.http) + "\n\thttps_port " +
+		portOf(p.https) + "\n}\n"
 	if err := os.WriteFile(file, []byte(global+site), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -248,8 +252,9 @@ func identity(h http.Header) map[string]string {
 // forged are the headers by which a browser claims to be somebody, in every spelling.
 func forged() (lines []string) {
 	for _, name := range []string{"User", "Name", "Email", "Groups"} {
-		for _, spelled := range []string{"Remote-" + name, "remote-" + strings.ToLower(name), "REMOTE-" + strings.ToUpper(name),
-			"Remote_" + name, "remote_" + strings.ToLower(name), "REMOTE_" + strings.ToUpper(name)} {
+		for _, spelled := range []string{"Remote-" + name, "remote-" + strings.ToLower(name),
+			"REMOTE-" + strings.ToUpper(name), "Remote_" + name, "remote_" + strings.ToLower(name),
+			"REMOTE_" + strings.ToUpper(name)} {
 			lines = append(lines, spelled+": mallory")
 		}
 	}
@@ -265,7 +270,9 @@ func forged() (lines []string) {
 // The configurations in the docs, in the real programs: what an app is told about who
 // is signed in comes from the gate alone, whatever a browser sends.
 func TestTheDocumentedProxies(t *testing.T) {
-	for name, start := range map[string]func(*testing.T, *proxied, string, string){"nginx": startNginx, "Caddy": startCaddy} {
+	for name, start := range map[string]func(*testing.T, *proxied, string, string){
+		"nginx": startNginx, "Caddy": startCaddy,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newProxied(t, start)
@@ -293,7 +300,8 @@ func (p *proxied) appsIdentity(t *testing.T) {
 	}
 	_, seen := p.over(host, "POST", "/page", "a=b", append(forged(), cookie)...)
 	same("a post", seen, ada)
-	_, seen = p.over(host, "GET", "/socket", "", cookie, "Connection: keep-alive, Upgrade, Remote-User", "Upgrade: websocket")
+	_, seen = p.over(host, "GET", "/socket", "", cookie, "Connection: keep-alive, Upgrade, Remote-User",
+		"Upgrade: websocket")
 	same("a web socket", seen, ada)
 	if seen.Get("Connection") == "" || !strings.EqualFold(seen.Get("Connection"), "upgrade") ||
 		seen.Get("Upgrade") != "websocket" {
@@ -305,7 +313,8 @@ func (p *proxied) appsIdentity(t *testing.T) {
 	// Nobody gets to the app without a session.
 	other := "Cookie: __Host-wiki=" + exeunt.NewToken(exeunt.UseApp).Reveal()
 	for _, lines := range [][]string{nil, forged(), {other}, append(forged(), other)} {
-		if resp, seen := p.over(host, "GET", "/page", "", lines...); resp.StatusCode != http.StatusUnauthorized || seen != nil {
+		resp, seen := p.over(host, "GET", "/page", "", lines...)
+		if resp.StatusCode != http.StatusUnauthorized || seen != nil {
 			t.Errorf("%.60q: %d, the app sees %v", lines, resp.StatusCode, seen)
 		}
 	}

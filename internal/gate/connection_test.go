@@ -61,8 +61,8 @@ func (c *connection) ask(tb testing.TB, request []byte, line string) (has bool) 
 }
 
 func requestText(token exeunt.Token) string {
-	return "GET /gate/chirp HTTP/1.1\r\nHost: x\r\n" + client.HeaderActivity + ": no\r\nCookie: theme=dark; __Host-chirp=" +
-		token.Reveal() + "\r\n\r\n"
+	return "GET /gate/chirp HTTP/1.1\r\nHost: x\r\n" + client.HeaderActivity + ": no\r\nCookie: theme=dark; " +
+		"__Host-chirp=" + token.Reveal() + "\r\n\r\n"
 }
 
 func nothing(http.ResponseWriter, *http.Request) {}
