@@ -21,6 +21,9 @@ const (
 	// EventClientChanged: the target's client was registered, changed or removed. The event has no account, and no
 	// session ended.
 	EventClientChanged EventKind = "client_changed"
+	// EventRestored: an operator decided how to go on with a database that was restored; the reason says how. The event
+	// has no account, and readers forget everything that they hold.
+	EventRestored EventKind = "restored"
 )
 
 // Event is an entry of the numbered log.

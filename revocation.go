@@ -38,6 +38,10 @@ const (
 	ReasonDisabled Reason = "account_disabled"
 	// ReasonEmailConfirmed: the profile changed because its address was confirmed. No session ended.
 	ReasonEmailConfirmed Reason = "email_confirmed"
+	// ReasonAllEnded and ReasonDatabaseTrusted: how an operator went on with a restored database. In the first case every
+	// account with sessions has an event of its own.
+	ReasonAllEnded        Reason = "all_sessions_ended"
+	ReasonDatabaseTrusted Reason = "database_trusted"
 )
 
 // Target is what a revocation or an event is about. It is comparable.

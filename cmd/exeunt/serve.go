@@ -21,6 +21,9 @@ type serveCommand struct {
 	TrustedProxy string            `help:"Addresses or prefixes of proxies that terminate TLS, separated by commas."`
 	Set          map[string]string `help:"Any other setting, as in --set policy.shared.idle=5m."`
 	NewKeys      bool              `help:"Create new keys, once, if the master key is lost; every browser must then sign in again."`
+
+	EndSessions   bool `help:"End every session once, and delete unused one-time links: after the database was restored from a backup." xor:"restored"`
+	TrustDatabase bool `help:"Go on, once, with a database that was restored or copied, as it is." xor:"restored"`
 }
 
 // Help is printed below the flags.
@@ -61,6 +64,12 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	}
 	defer l.Close()
 	opt := app.Options{Log: app.Logger(os.Stderr, conf.Log), Version: version(), NewKeys: c.NewKeys}
+	switch {
+	case c.EndSessions:
+		opt.Decision = app.EndSessions
+	case c.TrustDatabase:
+		opt.Decision = app.TrustDatabase
+	}
 	node, err := app.New(ctx, conf, opt)
 	if err != nil {
 		return err

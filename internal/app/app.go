@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
@@ -42,6 +43,8 @@ type Options struct {
 	Hashing password.Hashing
 	// NewKeys makes new keys in place of those that cannot be opened.
 	NewKeys bool
+	// Decision is what to do about a database that was restored.
+	Decision Decision
 }
 
 // Node is an open installation. Serve it, then Close it.
@@ -60,6 +63,7 @@ type Node struct {
 	unlock     func() error // the data folder
 	feed       *feed.Feed
 	follower   *feed.Follower // nil when no other node writes the log
+	mark       logMark
 	browser    web.Browser
 	pairs      *keys.Ring
 	notices    *keys.Ring
@@ -120,15 +124,29 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 				"scheme; name only the proxy's address", "trusted_proxies", p)
 		}
 	}
-	loaded, err := n.openCore(ctx, opt)
+	if err := n.mustNotBeLost(); err != nil {
+		return err
+	}
+	index, err := n.openStore(ctx)
 	if err != nil {
+		return err
+	}
+	if err := n.mustNotBeEmpty(ctx); err != nil {
 		return err
 	}
 	if err := n.openKeys(ctx, opt.NewKeys); err != nil {
 		return err
 	}
-	// Only after the keys have shown that the database belongs to this installation: a mistaken database URL must not
-	// shorten another installation's sessions. A snapshot file that was loaded was written under this policy, so on
+	// What changes sessions comes only after the keys have shown that the database belongs to this installation: a
+	// mistaken database URL must not shorten or end another installation's sessions.
+	if err := n.openMark(ctx, opt.Decision); err != nil {
+		return err
+	}
+	loaded, err := n.openMemory(ctx, index)
+	if err != nil {
+		return err
+	}
+	// A snapshot file that was loaded was written under this policy, so on
 	// SQLite all sessions have been tightened. On PostgreSQL, other nodes may have started sessions under another
 	// policy.
 	if !loaded || n.follower != nil {
@@ -158,6 +176,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.background.Go(func() { n.Authority.Run(running) })
 	n.background.Go(func() { n.OAuth.Run(running) })
 	n.background.Go(func() { n.rotateKeys(running) })
+	n.background.Go(func() { n.mark.keepSynced(running) })
 	n.background.Go(func() { n.saveSnapshotFileRegularly(running) })
 	n.background.Go(pages.PrepareLabels) // in the background, because a start should not wait for it
 	if n.follower != nil {
@@ -166,35 +185,40 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	return nil
 }
 
-// openCore opens the store, the table of sessions and the feed. The table starts at the log's head, empty or with the
-// snapshot file and the log range since, so a crash between a commit and its application loses nothing. It reports
-// whether the snapshot file was loaded.
-func (n *Node) openCore(ctx context.Context, opt Options) (loaded bool, err error) {
+// openStore opens the store, and makes the table of sessions and the feed, which are empty.
+func (n *Node) openStore(ctx context.Context) (index *live.Index, err error) {
 	url := string(n.Config.Database)
 	if url == "" {
 		url = store.SQLiteURL(filepath.Join(n.Config.Data, store.DatabaseFile))
 	}
-	index := live.New(0, live.Options{Limit: n.Config.MaxTokens, SharedActivity: store.Shared(url)})
+	index = live.New(0, live.Options{Limit: n.Config.MaxTokens, SharedActivity: store.Shared(url)})
 	if store.Shared(url) {
 		n.follower = &feed.Follower{
 			Open:      func(ctx context.Context) (feed.Source, error) { return n.Store.Follow(ctx) },
-			Staleness: n.Config.MaxStaleness, Log: n.log,
+			Staleness: n.Config.MaxStaleness, Log: n.log, Accept: n.acceptLog, Confirmed: n.mark.followed,
 		}
 		if !n.givenClock { // which may return any time
 			n.follower.Now = n.now
 		}
 	}
 	n.feed = feed.New(authority.Memory(index), n.follower)
-	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: n.feed.Own, Server: n.feed.Server, Log: n.log})
-	if err != nil {
-		return false, err
+	n.Live = index
+	committed := func(events []exeunt.Event) error {
+		n.mark.own(events)
+		return n.feed.Own(events)
 	}
+	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: committed, Server: n.feed.Server, Log: n.log})
+	return index, err
+}
+
+// openMemory begins the table of sessions at the log's head, empty or with the snapshot file and the log range since,
+// so a crash between a commit and its application loses nothing. It reports whether the snapshot file was loaded.
+func (n *Node) openMemory(ctx context.Context, index *live.Index) (loaded bool, err error) {
 	head, err := n.Store.Head(ctx)
 	if err != nil {
 		return false, err
 	}
 	n.feed.Begin(head)
-	n.Live = index
 	loaded = n.loadSnapshotFile(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
 		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(),
@@ -318,7 +342,7 @@ func (n *Node) Close() error {
 				n.log.Warn("the snapshot file was not saved; the next start will load sessions one by one", "err", err)
 			}
 		}
-		errs = append(errs, n.Store.Close())
+		errs = append(errs, n.Store.Close(), n.mark.close())
 		n.Store = nil
 	}
 	if n.unlock != nil {

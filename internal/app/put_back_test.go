@@ -31,7 +31,7 @@ type behind struct {
 	t      *testing.T
 	server *testpg.Server
 	conf   config.Config
-	key    exeunt.Token // of the app
+	mu     sync.Mutex
 	nodes  []run
 	turn   atomic.Int64
 	apps   [2]*verify.Verifier
@@ -45,7 +45,6 @@ func newBehind(t *testing.T, many int) *behind {
 	door := httptest.NewServer(http.HandlerFunc(b.serve))
 	t.Cleanup(door.Close)
 	key := exeunt.NewToken(exeunt.UseClient)
-	b.key = key
 	c := &b.conf
 	c.Addr, c.URL, c.Development, c.MaxStaleness = "127.0.0.1:0",
 		strings.Replace(door.URL, "127.0.0.1", "exeunt.localhost", 1), true, time.Second
@@ -90,6 +89,8 @@ func (b *behind) add() run {
 	c := b.conf
 	c.Data = filepath.Join(b.t.TempDir(), "node")
 	n := start(b.t, c)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.nodes = append(b.nodes, n)
 	return n
 }
@@ -101,7 +102,10 @@ func (b *behind) serve(w http.ResponseWriter, r *http.Request) {
 	case "/api/v1/events/echo":
 		b.echoes.Add(1)
 	}
-	b.nodes[b.turn.Add(1)%int64(len(b.nodes))].Handler().ServeHTTP(w, r)
+	b.mu.Lock()
+	n := b.nodes[b.turn.Add(1)%int64(len(b.nodes))]
+	b.mu.Unlock()
+	n.Handler().ServeHTTP(w, r)
 }
 
 func (b *behind) until(what string, so func() bool) {
@@ -137,8 +141,7 @@ func (b *behind) signIn() (p person) {
 		b.t.Fatal(err)
 	}
 	token, _, err := n.OAuth.ExchangeCode(b.t.Context(),
-		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier,
-			Key: b.key})
+		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -169,6 +172,49 @@ func (b *behind) become(p person, usable bool, state live.State) {
 				authority.Credential{Token: p.browser, Use: authority.AsPair}).State == state
 		})
 	}
+}
+
+// decide waits until every node has found that the database went back, and accepts nobody; then it starts one of them
+// again with that decision. The others learn of it by themselves.
+func (b *behind) decide(gone person, d Decision) {
+	b.t.Helper()
+	for _, n := range b.nodes {
+		b.until("a node finds that the database went back", func() bool { return n.Store.Held() != nil })
+		if state := n.Authority.Check(b.t.Context(), authority.Credential{Token: gone.browser, Use: authority.AsPair}).
+			State; state != live.Indeterminate && state != live.Ended {
+			b.t.Errorf("meanwhile a node says %v", state)
+		}
+		if status, text := n.ready(); status != http.StatusServiceUnavailable ||
+			!strings.Contains(text, "an operator must decide") {
+			b.t.Errorf("meanwhile it is ready: %d %s", status, text)
+		}
+		if problem := n.Authority.Problem(b.t.Context()); problem == nil ||
+			!strings.Contains(problem.Error(), "--end-sessions") {
+			b.t.Errorf("the problem is %v", problem)
+		}
+	}
+	for _, app := range b.apps {
+		b.until("an app accepts nobody", func() bool {
+			_, err := app.Check(b.t.Context(), gone.app, false)
+			return err != nil
+		})
+	}
+	b.nodes[0].stop()
+	n, _ := startDecided(b.t, b.nodes[0].Config, d)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.nodes[0] = n
+}
+
+// putBack puts rows back, once every node has noted what it knows of the log: the last event is noted with the heartbeat
+// after the one by which it was read.
+func (b *behind) putBack(rows func()) {
+	b.t.Helper()
+	for _, n := range b.nodes {
+		n.position()
+		n.position()
+	}
+	rows()
 }
 
 // agree waits until the apps are at peace with all nodes: echoes of all of them
@@ -202,32 +248,35 @@ func (r run) position() (p client.Place) {
 }
 
 // The rows of a database are put back from a copy while its nodes run: the
-// server, the database and its tables stay what they are, so that the history's
-// name does not change. What nodes and apps have kept is dropped by themselves,
-// and a node that starts later agrees with those that have been through it.
+// server, the database and its tables stay what they are, so that the epoch does
+// not change. No node accepts anybody until an operator has decided. What nodes and
+// apps have kept is dropped by themselves, and a node that starts later agrees with
+// those that have been through it.
 func TestRowsThatArePutBackUnderRunningNodes(t *testing.T) {
 	b := newBehind(t, 2)
-	one, other := b.nodes[0], b.nodes[1]
+	other := b.nodes[1]
 	other.end(b.signIn().session) // event 1
 	living, gone := b.signIn(), b.signIn()
 	before := b.server.Copy(t, "test1")
-	one.end(gone.session) // event 2
+	b.nodes[0].end(gone.session) // event 2
 	b.become(gone, false, live.Ended)
 	after := b.server.Copy(t, "test1")
 
-	epoch := one.position().Epoch
-	before()
-	b.become(gone, true, live.Usable) // nobody has signed it out in this history
+	epoch := b.nodes[0].position().Epoch
+	b.putBack(before)
+	b.decide(gone, TrustDatabase)
+	b.become(gone, true, live.Usable) // nobody has signed it out in this history, which the operator trusts
 	b.agree()
 
-	// Now the log comes to the same number with another event, and the database
-	// is the other one again: all at once, so that nobody sees the log go back.
+	// Now the log has other events under the same numbers, and the database is the other one again: all at once, so
+	// that nobody sees the log go back.
 	young := b.signIn()
-	other.end(living.session) // event 2
+	other.end(living.session)
 	b.become(living, false, live.Ended)
 	b.become(gone, true, live.Usable)
 	b.agree()
-	after()
+	b.putBack(after)
+	b.decide(living, TrustDatabase)
 	b.become(gone, false, live.Ended)
 	b.become(young, false, live.NoSuch)
 	b.become(living, true, live.Usable)
@@ -235,16 +284,22 @@ func TestRowsThatArePutBackUnderRunningNodes(t *testing.T) {
 
 	// And even where the log is the same, the sessions are not.
 	young = b.signIn()
-	after()
+	b.putBack(after)
+	b.decide(gone, TrustDatabase)
 	b.become(young, false, live.NoSuch)
 	b.become(living, true, live.Usable)
 	b.agree()
 
 	b.add() // which has never seen another history
 	b.agree()
-	if e := one.position().Epoch; e != epoch {
+	if e := b.nodes[0].position().Epoch; e != epoch {
 		t.Errorf("the history was named %s and is now named %s", epoch, e)
 	}
-	one.end(living.session)
+	// At last everything is ended, which is what a restore should do.
+	b.become(living, true, live.Usable)
+	b.putBack(before)
+	b.decide(gone, EndSessions)
+	b.become(gone, false, live.Ended)
 	b.become(living, false, live.Ended)
+	b.agree()
 }

@@ -53,6 +53,7 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	operators, public := Server(n.controlHandler(), n.log, slog.LevelWarn), Server(n.Handler(), n.log, slog.LevelDebug)
+	operators.ConnContext = control.Peer
 	if n.certificate != nil {
 		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*n.certificate}, MinVersion: tls.VersionTLS12}
 	}

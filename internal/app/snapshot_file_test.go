@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -39,14 +40,24 @@ func start(t *testing.T, c config.Config) run {
 // startLoud returns what the node has to say, too.
 func startLoud(t *testing.T, c config.Config) (run, *bytes.Buffer) {
 	t.Helper()
+	return startDecided(t, c, Undecided)
+}
+
+// startDecided starts with an operator's decision about the database.
+func startDecided(t *testing.T, c config.Config, d Decision) (run, *bytes.Buffer) {
+	t.Helper()
 	said := &bytes.Buffer{}
-	n, err := New(context.Background(), c, Options{Log: slog.New(slog.NewTextHandler(said, nil)),
-		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
+	n, err := attempt(c, d, said)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Close() })
 	return run{n, t}, said
+}
+
+func attempt(c config.Config, d Decision, said io.Writer) (*Node, error) {
+	return New(context.Background(), c, Options{Log: slog.New(slog.NewTextHandler(said, nil)), Decision: d,
+		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
 }
 
 func (r run) stop() {

@@ -133,6 +133,15 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 	}
+	// What is read by anybody says no more than what kind of problem it is. The log and `exeunt status` say what to do.
+	if n.Store.Held() != nil {
+		writeStatus(w, false, "", "the database is not the one that this node has followed, and an operator must decide")
+		return
+	}
+	if n.Store.WriteProblem() != nil {
+		writeStatus(w, false, "", "the database cannot be written")
+		return
+	}
 	if !n.Authority.Fresh() {
 		writeStatus(w, false, "", "the database has not confirmed a heartbeat lately, so memory may be out of date")
 		return

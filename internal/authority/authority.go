@@ -7,6 +7,7 @@ package authority
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -66,6 +67,17 @@ func (a *Authority) Now() time.Time { return a.now() }
 
 // Fresh reports whether this node's memory is up to date, within the bound on staleness.
 func (a *Authority) Fresh() bool { return a.feed.Fresh() }
+
+// Problem is why this node cannot serve at present; nil when it can.
+func (a *Authority) Problem(ctx context.Context) error {
+	if err := a.store.WriteProblem(); err != nil {
+		return err
+	}
+	if !a.Fresh() {
+		return errors.New("the database has not confirmed a heartbeat lately, so memory may be out of date")
+	}
+	return a.store.Ping(ctx)
+}
 
 // Known returns how many tokens this node's memory has.
 func (a *Authority) Known() int { return a.live.Len() }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,23 +124,43 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
-// operator returns the user who runs this node, since nobody else can open the
-// socket.
-func operator() exeunt.Actor {
-	a := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "operator"}
-	if u, err := user.Current(); err == nil {
-		a.Label = u.Username
+type peerKey struct{}
+
+// Peer notes in a connection's context who is at the other end, for the audit. It is the ConnContext of the server
+// that serves the socket.
+func Peer(ctx context.Context, c net.Conn) context.Context {
+	if uid, ok := peerOf(c); ok {
+		ctx = context.WithValue(ctx, peerKey{}, uid)
+	}
+	return ctx
+}
+
+// operator returns the user whose program calls. Where the system does not tell, it is the user who runs this node:
+// nobody else but root can open the socket.
+func operator(r *http.Request) exeunt.Actor {
+	uid, ok := r.Context().Value(peerKey{}).(int)
+	if !ok {
+		uid = os.Getuid()
+	}
+	return Operator(uid)
+}
+
+// Operator is a user of this machine as an actor, with the user's name if there is one.
+func Operator(uid int) exeunt.Actor {
+	a := exeunt.Actor{Kind: exeunt.ActorOperator, Label: fmt.Sprintf("uid %d", uid)}
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		a.Label = fmt.Sprintf("%s (uid %d)", u.Username, uid)
 	}
 	return a
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
-	st, err := s.Operate.Status(r.Context(), operator())
+	st, err := s.Operate.Status(r.Context(), operator(r))
 	if err != nil {
 		return err
 	}
 	return reply(w, Status{Version: s.Version, URL: s.URL, Started: s.Started, Ready: st.Ready, Accounts: st.Accounts,
-		Sessions: st.Sessions, InMemory: st.InMemory, LogHead: st.LogHead})
+		Sessions: st.Sessions, InMemory: st.InMemory, LogHead: st.LogHead, Problem: st.Problem})
 }
 
 // paging reads where in a list to begin, and how many entries to return.
@@ -166,7 +187,7 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if f.After, f.Limit, err = paging(r); err != nil {
 		return err
 	}
-	list, err := s.Operate.Sessions(r.Context(), operator(), handle, f)
+	list, err := s.Operate.Sessions(r.Context(), operator(r), handle, f)
 	if err != nil {
 		return noAccount(err, handle)
 	}
@@ -187,7 +208,7 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.Operate.Session(r.Context(), operator(), id)
+	v, err := s.Operate.Session(r.Context(), operator(r), id)
 	if err != nil {
 		return notFoundAs(err, "there is no session "+id.String())
 	}
@@ -199,7 +220,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.Operate.EndSession(r.Context(), operator(), id)
+	out, err := s.Operate.EndSession(r.Context(), operator(r), id)
 	if err != nil {
 		return notFoundAs(err, "there is no session "+id.String())
 	}
@@ -207,7 +228,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) endAccount(w http.ResponseWriter, r *http.Request) error {
-	out, err := s.Operate.EndSessions(r.Context(), operator(), r.PathValue("handle"))
+	out, err := s.Operate.EndSessions(r.Context(), operator(r), r.PathValue("handle"))
 	if err != nil {
 		return noAccount(err, r.PathValue("handle"))
 	}
@@ -241,7 +262,7 @@ func noAccount(err error, handle string) error {
 
 // account returns the account whose handle is in the path.
 func (s *Server) account(r *http.Request) (exeunt.Account, error) {
-	a, err := s.Operate.Account(r.Context(), operator(), r.PathValue("handle"))
+	a, err := s.Operate.Account(r.Context(), operator(r), r.PathValue("handle"))
 	return a, noAccount(err, r.PathValue("handle"))
 }
 
@@ -251,7 +272,7 @@ func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {
 	if f.After, f.Limit, err = paging(r); err != nil {
 		return err
 	}
-	list, err := s.Operate.Accounts(r.Context(), operator(), f)
+	list, err := s.Operate.Accounts(r.Context(), operator(r), f)
 	if err != nil {
 		return err
 	}
@@ -267,7 +288,7 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if n.Password != "" {
-		id, err := s.Accounts.AddAccount(r.Context(), operator(),
+		id, err := s.Accounts.AddAccount(r.Context(), operator(r),
 			account.NewAccount{Handle: n.Handle, Name: n.Name, Email: n.Email, Password: n.Password}, n.EmailConfirmed)
 		if err != nil {
 			return err
@@ -281,6 +302,8 @@ func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s.Surface.Log.Info("an operator made a one-time link for a new account", "handle", spelled(n.Handle),
+		"by", operator(r).Label)
 	return reply(w, Added{Handle: spelled(n.Handle), Link: s.Link(t), Replaced: replaced})
 }
 
@@ -290,7 +313,7 @@ func (s *Server) reset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.Accounts.OfferReset(r.Context(), operator(), a)
+	t, err := s.Accounts.OfferReset(r.Context(), operator(r), a)
 	if err != nil {
 		return err
 	}
@@ -322,6 +345,7 @@ func (s *Server) uninvite(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return notFoundAs(err, "no link is open for @"+spelled(handle))
 	}
+	s.Surface.Log.Info("an operator withdrew one-time links", "handle", spelled(handle), "by", operator(r).Label)
 	return reply(w, Ending{Handle: spelled(handle), Ended: n})
 }
 
@@ -332,7 +356,7 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	if f.After, f.Limit, err = paging(r); err != nil {
 		return err
 	}
-	list, err := s.Operate.Audit(r.Context(), operator(), r.PathValue("handle"), f)
+	list, err := s.Operate.Audit(r.Context(), operator(r), r.PathValue("handle"), f)
 	if err != nil {
 		return noAccount(err, r.PathValue("handle"))
 	}
@@ -347,7 +371,7 @@ func (s *Server) disable(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.Accounts.Disable(r.Context(), operator(), a)
+	out, err := s.Accounts.Disable(r.Context(), operator(r), a)
 	if err != nil {
 		return err
 	}
@@ -359,7 +383,7 @@ func (s *Server) enable(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	already, err := s.Accounts.Enable(r.Context(), operator(), a)
+	already, err := s.Accounts.Enable(r.Context(), operator(r), a)
 	if err != nil {
 		return err
 	}
@@ -375,7 +399,7 @@ func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if in.Email, err = s.Accounts.ConfirmEmail(r.Context(), operator(), a.ID, in.Email); err != nil {
+	if in.Email, err = s.Accounts.ConfirmEmail(r.Context(), operator(r), a.ID, in.Email); err != nil {
 		return err
 	}
 	return reply(w, EmailOf{Handle: a.Handle, Email: in.Email})

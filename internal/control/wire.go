@@ -11,6 +11,7 @@ type Status struct {
 	URL      string    `json:"url"`
 	Started  time.Time `json:"started"`
 	Ready    bool      `json:"ready"`
+	Problem  string    `json:"problem,omitempty"` // why it is not ready, and what to do
 	Accounts int64     `json:"accounts"`
 	Sessions int64     `json:"sessions"`  // that have not ended
 	InMemory int       `json:"in_memory"` // tokens that are answered without the database

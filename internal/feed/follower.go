@@ -33,10 +33,17 @@ type Follower struct {
 	Staleness time.Duration
 	Now       func() time.Time // this node's clock, compared with the source's unless nil
 	Log       *slog.Logger
+	// Accept, unless nil, is asked before memory goes on with a log that is not the one followed so far. After a
+	// refusal no heartbeat is sent until it accepts, so the node stays stale, and vouches for nothing.
+	Accept func(ctx context.Context, src Source) error
+	// Confirmed, unless nil, is told the last event that was applied before a heartbeat began which is now confirmed:
+	// no server that may take over lacks it.
+	Confirmed func(*exeunt.Event)
 
-	feed *Feed
-	last *exeunt.Event // the last event applied, nil if it was not read
-	lost bool          // the log is out of reach, which has been logged
+	feed    *Feed
+	last    *exeunt.Event // the last event applied, nil if it was not read
+	lost    bool          // the log is out of reach, which has been logged
+	refused bool          // Accept has refused the log
 
 	own own
 }
@@ -91,6 +98,11 @@ func (f *Follower) connected(ctx context.Context) error {
 		return err
 	}
 	defer src.Close()
+	if f.refused {
+		if err := f.accept(ctx, src); err != nil {
+			return err
+		}
+	}
 	awake := newAwake()
 	for next := time.Now(); ; {
 		if awake.slept() {
@@ -136,6 +148,7 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 	ctx, cancel := f.limit(ctx)
 	defer cancel()
 	t0 := time.Since(f.feed.start)
+	before := f.last
 	clock, err := src.Confirm(ctx)
 	if err != nil {
 		return err
@@ -144,7 +157,11 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 		return fmt.Errorf("this node's clock is %v off the database's: set it right, because timeouts depend on it",
 			off.Round(time.Millisecond))
 	}
-	switch err := f.catchUp(ctx, src, 0); {
+	err = f.catchUp(ctx, src, 0)
+	if lost := f.own.lost(t0, f.feed.memory.Applied()); err == nil && lost != 0 && f.Accept != nil {
+		err = fmt.Errorf("%w: event %d, which this node committed, is missing", errDiverged, lost)
+	}
+	switch {
 	case errors.Is(err, errDiverged):
 		if err := f.restart(ctx, src, t0, err); err != nil {
 			return err
@@ -153,6 +170,9 @@ func (f *Follower) beat(ctx context.Context, src Source) error {
 		return err
 	default:
 		f.own.resolve(&f.feed.memory, t0)
+		if before != nil && f.Confirmed != nil {
+			f.Confirmed(before)
+		}
 	}
 	f.feed.server.Store(src.Server())
 	f.feed.tail.setName(src.History())
@@ -222,6 +242,10 @@ func (f *Follower) continuation(applied int64, events []exeunt.Event) ([]exeunt.
 // and this node may have ended sessions on its successor: those are refused until a heartbeat that began after them
 // is confirmed.
 func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, cause error) error {
+	f.feed.freshUntil.Store(0)
+	if err := f.accept(ctx, src); err != nil {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
 	head, err := src.Head(ctx)
 	if err != nil {
 		return err
@@ -231,7 +255,6 @@ func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, ca
 		return err
 	}
 	f.Log.Warn("this node's memory is dropped; every token is looked up again", "cause", cause, "head", head)
-	f.feed.freshUntil.Store(0)
 	f.own.putInDoubt(&f.feed.memory, t0)
 	f.feed.Begin(head)
 	f.last = nil
@@ -241,6 +264,15 @@ func (f *Follower) restart(ctx context.Context, src Source, t0 time.Duration, ca
 	}
 	f.feed.wakeAll()
 	return nil
+}
+
+func (f *Follower) accept(ctx context.Context, src Source) error {
+	if f.Accept == nil {
+		return nil
+	}
+	err := f.Accept(ctx, src)
+	f.refused = err != nil
+	return err
 }
 
 // committed remembers what this node has just ended itself.

@@ -16,6 +16,7 @@ type own struct {
 }
 
 type ending struct {
+	seq     int64 // 0: of an earlier history
 	target  exeunt.Target
 	at      time.Duration // when the commit was known, by the feed's clock
 	inDoubt bool
@@ -28,7 +29,7 @@ func (o *own) add(memory *Memory, events []exeunt.Event, at time.Duration) {
 		if events[i].Kind != exeunt.EventEnded {
 			continue
 		}
-		e := ending{target: events[i].Target, at: at, inDoubt: o.unconfirmed}
+		e := ending{seq: events[i].Seq, target: events[i].Target, at: at, inDoubt: o.unconfirmed}
 		if e.inDoubt {
 			memory.PutInDoubt(e.target)
 		}
@@ -42,12 +43,32 @@ func (o *own) putInDoubt(memory *Memory, since time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.unconfirmed = true
-	for i := range o.recent {
-		if e := &o.recent[i]; e.at >= since && !e.inDoubt {
+	left := o.recent[:0]
+	for _, e := range o.recent {
+		switch {
+		case e.at >= since && !e.inDoubt:
 			memory.PutInDoubt(e.target)
 			e.inDoubt = true
+		case e.at < since && !e.inDoubt:
+			continue // the heartbeat shows whether it was recorded
+		}
+		e.seq = 0 // it is no longer compared with the log
+		left = append(left, e)
+	}
+	o.recent = left
+}
+
+// lost returns the number of an ending that was committed before a heartbeat began, and that the log read after it
+// does not reach; 0 if there is none.
+func (o *own) lost(began time.Duration, applied int64) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.recent {
+		if e.at < began && e.seq > applied {
+			return e.seq
 		}
 	}
+	return 0
 }
 
 // resolve forgets what was ended before a heartbeat began, once the log read after it continues what memory has.

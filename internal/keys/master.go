@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // MasterFile is the name of the master key in a data folder.
@@ -44,8 +46,8 @@ func LoadMaster(dir string) (Master, error) {
 	if err != nil {
 		return Master{}, fmt.Errorf("read the master key: %w", err)
 	}
-	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o077 != 0 {
-		return Master{}, fmt.Errorf("others can read %s (mode %v): run chmod 600 on it", path, st.Mode().Perm())
+	if err := store.OnlyOwner(path); err != nil {
+		return Master{}, err
 	}
 	m, err := ParseMaster(string(b))
 	if err != nil {

@@ -33,7 +33,8 @@ func check(by exeunt.Actor) error {
 
 // Status is the state of the node.
 type Status struct {
-	Ready    bool // its memory is fresh
+	Ready    bool   // it can check and record
+	Problem  string // why not
 	Accounts int64
 	Sessions int64 // that have not ended
 	InMemory int   // tokens that are answered without the database
@@ -47,7 +48,10 @@ func (s *Service) Status(ctx context.Context, by exeunt.Actor) (st Status, err e
 	}
 	st.InMemory = s.Authority.Known()
 	st.Accounts, st.Sessions, st.LogHead, err = s.Authority.Count(ctx)
-	st.Ready = err == nil && s.Authority.Fresh()
+	if problem := s.Authority.Problem(ctx); problem != nil {
+		st.Problem = problem.Error()
+	}
+	st.Ready = err == nil && st.Problem == ""
 	return st, err
 }
 

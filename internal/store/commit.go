@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -15,6 +16,8 @@ type member struct {
 	end  *ending
 	run  func(*tx) error
 	done chan error
+	// patient: it may take as long as it takes. It is for what runs before a node serves.
+	patient bool
 }
 
 // maxBatch bounds how many members share a transaction, and so how long the first of them waits.
@@ -39,6 +42,9 @@ func (s *Store) commit(ctx context.Context, run func(*tx) error) error {
 func (s *Store) submit(ctx context.Context, m *member) error {
 	if s.Failed() {
 		return exeunt.ErrUnavailable
+	}
+	if because := s.held.Load(); because != nil {
+		return unavailable("commit", *because)
 	}
 	select {
 	case <-s.stop:
@@ -86,6 +92,10 @@ func (s *Store) commitLoop() {
 			s.runBatch(s.gather(m))
 			dirty = true
 		case <-tick.C:
+			if s.writing.Load() != nil {
+				// Nobody else may try while requests are sent elsewhere, so this does, with an empty transaction.
+				s.runBatch([]*member{{run: func(*tx) error { return nil }, done: make(chan error, 1)}})
+			}
 			if dirty {
 				s.tidy()
 			}
@@ -147,19 +157,34 @@ func (s *Store) attempt(batch []*member) error {
 		return exeunt.ErrUnavailable
 	}
 	t := s.tx
-	defer t.limit()()
+	if !slices.ContainsFunc(batch, func(m *member) bool { return m.patient }) {
+		defer t.limit()()
+	}
 	if err := t.begin(); err != nil {
 		t.rollback()
 		if errors.Is(err, errNotSole) {
 			s.fail(err)
 		}
+		s.wrote(s.explain(err))
 		return unavailable("begin", err)
 	}
 	if err := s.run(batch); err != nil {
 		t.rollback()
+		// A statement may fail for a reason of its own, which is no problem of the database.
+		if why := s.engine.problem(err); why != nil {
+			s.wrote(why)
+		}
 		return unavailable("statement", err)
 	}
-	return s.concluded(s.finish())
+	err := s.finish()
+	concluded := s.concluded(err)
+	s.wrote(s.explain(err))
+	return concluded
+}
+
+// explain says what is wrong with the database and what to do, where that can be told from the error.
+func (s *Store) explain(err error) error {
+	return cmp.Or(s.engine.problem(err), err)
 }
 
 // run runs all endings together, then the other members one by one.
@@ -195,7 +220,7 @@ func (s *Store) concluded(err error) error {
 		// no caller is told that it was.
 		t.rollback()
 		if s.traits.exits {
-			s.fail(fmt.Errorf("commit: %w", err))
+			s.fail(fmt.Errorf("commit: %w", s.explain(err)))
 		}
 		return fmt.Errorf("commit: %w (%w)", exeunt.ErrNotConfirmed, cmp.Or(err, errNotReplicated))
 	}

@@ -23,6 +23,9 @@ type engine interface {
 	connect(ctx context.Context) (*sql.Conn, error)
 	// judge tells whether a COMMIT that answered err is durable.
 	judge(err error) outcome
+	// problem says what is wrong with the database, and what to do, if an error is about its disk; otherwise it
+	// returns nil.
+	problem(err error) error
 	// name is the database's address without a password.
 	name() string
 	// traits are the engine's properties.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -14,9 +15,13 @@ const DatabaseFile = "exeunt.db"
 // LockFolder locks a data folder for this process, until release. Two processes on one SQLite file would each answer
 // from a memory that does not have the other's endings.
 func LockFolder(dir string) (release func() error, err error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err := OnlyOwner(dir); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+		return nil, fmt.Errorf("data folder: %w", cmp.Or(diskProblem(path, err), err))
 	}
 	// The kernel releases the lock when the process ends, however it ends.
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

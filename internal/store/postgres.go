@@ -186,6 +186,23 @@ func noteUnreplicated(unreplicated *atomic.Bool, n *pgconn.Notice) {
 	}
 }
 
+// problem: SQLSTATE class 53 is what the server has run out of, and 25006 says that it takes no writes.
+func (*postgresEngine) problem(err error) error {
+	var answer *pgconn.PgError
+	switch {
+	case !errors.As(err, &answer):
+		return nil
+	case answer.Code == "53100":
+		return fmt.Errorf("no space left on the disk of the PostgreSQL server: free some there (%w)", err)
+	case answer.Code == "25006":
+		return fmt.Errorf("the PostgreSQL server is read-only: make it the primary again, or name the primary's host "+
+			"in the setting database (%w)", err)
+	case strings.HasPrefix(answer.Code, "53"):
+		return fmt.Errorf("the PostgreSQL server has run out of something: see its log (%w)", err)
+	}
+	return nil
+}
+
 func (e *postgresEngine) judge(err error) outcome {
 	if e.unreplicated.Swap(false) {
 		return unknown

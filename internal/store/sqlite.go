@@ -1,13 +1,16 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -54,7 +57,12 @@ func (*sqliteEngine) tidy(t *tx) error {
 }
 
 func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {
-	// The file holds password hashes: create it for its owner alone.
+	// The files hold password hashes: they are created for their owner alone.
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := OnlyOwner(e.path + suffix); err != nil {
+			return nil, err
+		}
+	}
 	f, err := os.OpenFile(e.path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -107,6 +115,21 @@ func (e *sqliteEngine) close() error {
 		return nil
 	}
 	return e.write.Close()
+}
+
+// problem asks the disk itself, since SQLite's errors do not tell a full one from a broken one.
+func (e *sqliteEngine) problem(err error) error {
+	var answer *sqlite.Error
+	if err == nil || !errors.As(err, &answer) {
+		return diskProblem(e.path, err)
+	}
+	switch answer.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return diskProblem(e.path, syscall.ENOSPC)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		return diskProblem(e.path, cmp.Or(tryDisk(filepath.Dir(e.path)), err))
+	}
+	return nil
 }
 
 // judge reports an unknown outcome after a failed write or fsync: the kernel may or may not have written the pages,

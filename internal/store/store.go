@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -48,6 +49,8 @@ type Store struct {
 	announcing sync.WaitGroup
 	failed     atomic.Bool
 	fatal      chan error
+	writing    atomic.Pointer[error] // why the last write failed; nil when it did not
+	held       atomic.Pointer[error] // see Hold
 
 	beforeCommit func() error // for tests: a fault
 }
@@ -68,7 +71,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	s.tx = newTx(e, s.traits)
 	if err := s.open(ctx); err != nil {
 		s.closeDatabases()
-		return nil, fmt.Errorf("database %s: %w", e.name(), err)
+		return nil, fmt.Errorf("database %s: %w", e.name(), cmp.Or(e.problem(err), err))
 	}
 	if e, ok := s.engine.(shared); ok {
 		s.news = make(chan struct{}, 1)
@@ -125,13 +128,61 @@ func (s *Store) fail(err error) {
 	}
 }
 
-// Ping reads one row, to tell whether the database answers.
+// Ping reads one row, to tell whether the database answers. It returns an error also when the last write failed.
 func (s *Store) Ping(ctx context.Context) error {
 	if s.Failed() {
 		return exeunt.ErrUnavailable
 	}
+	if err := s.WriteProblem(); err != nil {
+		return unavailable("last write", err)
+	}
 	_, err := s.Head(ctx)
 	return err
+}
+
+// WriteProblem is why the last write failed, or why writes are refused; nil when they succeed.
+func (s *Store) WriteProblem() error {
+	if err := s.Held(); err != nil {
+		return err
+	}
+	if p := s.writing.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Hold refuses all writes from now on, because of an error; nil lets them through again. Heartbeats go on.
+func (s *Store) Hold(because error) {
+	if because == nil {
+		s.held.Store(nil)
+		return
+	}
+	s.held.Store(&because)
+}
+
+// Held returns the error of Hold, nil if writes are let through.
+func (s *Store) Held() error {
+	if p := s.held.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// wrote notes the outcome of a write. What fails is logged once, not for each write, and so is the first success
+// after that.
+func (s *Store) wrote(err error) {
+	before := s.writing.Load()
+	switch {
+	case err == nil && before != nil:
+		s.writing.Store(nil)
+		s.opt.Log.Info("the database can be written again")
+	case err != nil:
+		s.writing.Store(&err)
+		if before == nil && !s.Failed() {
+			s.opt.Log.Error("the database cannot be written, so nobody can sign in or out; trying again each second",
+				"err", err)
+		}
+	}
 }
 
 // Head returns the number of the last event of the log, 0 when it is empty.

@@ -21,7 +21,7 @@ type tx struct {
 	begun bool
 
 	seq     int64 // number of the last event, those of this transaction included
-	head    int64 // a sole writer's: number of the last event it knows to be committed, -1 for none
+	head    int64 // number of the last event before this transaction; a sole writer keeps it, -1 for none
 	recheck bool  // an attempt has failed since: read the head again
 	events  []exeunt.Event
 }
@@ -81,7 +81,9 @@ func (t *tx) open() (err error) {
 // updates the row at the end instead.
 func (t *tx) openLog() error {
 	if !t.traits.sole {
-		return t.row(`UPDATE log_head SET touched = touched + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
+		err := t.row(`UPDATE log_head SET touched = touched + 1 WHERE id = 1 RETURNING seq`).Scan(&t.seq)
+		t.head = t.seq
+		return err
 	}
 	if t.head < 0 || t.recheck {
 		if err := t.row(`SELECT seq FROM log_head WHERE id = 1`).Scan(&t.seq); err != nil {
@@ -99,7 +101,7 @@ func (t *tx) openLog() error {
 // closeLog moves the log's head to the last event of the transaction.
 func (t *tx) closeLog() error {
 	if !t.traits.sole {
-		if len(t.events) == 0 {
+		if t.seq == t.head {
 			return nil
 		}
 		_, err := t.exec(`UPDATE log_head SET seq = $1 WHERE id = 1`, t.seq)

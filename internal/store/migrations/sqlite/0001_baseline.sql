@@ -123,14 +123,16 @@ CREATE INDEX invites_account ON invites (account_id) WHERE account_id IS NOT NUL
 
 -- The numbered log. seq rises by the events a transaction inserts, touched
 -- with every transaction. Up to ends_written, the sessions that an event ended
--- together have their ends written in their own rows.
+-- together have their ends written in their own rows. history is a random name:
+-- an operator's decision about a restored database replaces it, see marks.
 CREATE TABLE log_head (
   id           INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
   seq          INTEGER NOT NULL,
   touched      INTEGER NOT NULL,
-  ends_written INTEGER NOT NULL
+  ends_written INTEGER NOT NULL,
+  history      BLOB    NOT NULL
 );
-INSERT INTO log_head (id, seq, touched, ends_written) VALUES (1, 0, 0, 0);
+INSERT INTO log_head (id, seq, touched, ends_written, history) VALUES (1, 0, 0, 0, randomblob(16));
 
 -- An event is the audit entry too. One without an account is about a client.
 CREATE TABLE events (
@@ -203,7 +205,8 @@ CREATE TABLE nodes (
 );
 
 -- Names that were left in this history, each when something was kept elsewhere
--- that goes with it: an older database that is put back does not have them.
+-- that goes with it: an older database that is put back does not have them. The
+-- names of earlier histories are among them.
 CREATE TABLE marks (
   id BLOB    NOT NULL PRIMARY KEY,
   at INTEGER NOT NULL
