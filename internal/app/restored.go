@@ -171,8 +171,8 @@ const (
 
 // isFollowed reports whether another node follows the log of a shared database: it has its own note of it.
 func (n *Node) isFollowed(ctx context.Context) (bool, error) {
-	// A node with the same settings sends a heartbeat four times in this time.
-	limit := time.After(max(2*n.Config.MaxStaleness, 4*time.Second))
+	// A node with the same settings sends twenty heartbeats in this time or more.
+	limit := time.After(max(5*n.Config.MaxStaleness, 10*time.Second))
 	tick := time.NewTicker(beatsPoll)
 	defer tick.Stop()
 	first, err := n.Store.Beats(ctx)

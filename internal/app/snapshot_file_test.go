@@ -266,13 +266,15 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 	server := testpg.New(t)
 	url := server.NewDatabase(t)
-	node := func(dir, url string) run {
+	decided := func(dir, url string, d Decision) run {
 		c := config.Default()
 		c.Addr, c.URL, c.Development, c.Data, c.Database = "127.0.0.1:0", "http://exeunt.localhost", true, dir,
 			config.Secret(url)
 		c.MasterKey = config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
-		return start(t, c)
+		r, _ := startDecided(t, c, d)
+		return r
 	}
+	node := func(dir, url string) run { return decided(dir, url, Undecided) }
 	a, b := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 	r := node(b, url)
 	r.addAda()
@@ -280,7 +282,7 @@ func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 	server.Exec(t, "postgres", "CREATE DATABASE copied TEMPLATE test1")
 	other := server.URL("copied")
 
-	r = node(a, url)
+	r = decided(a, url, TrustDatabase) // a new node, and no other is running
 	token, s := r.signIn()
 	epoch := r.epoch()
 	r.stop() // and leaves its file
@@ -292,7 +294,7 @@ func TestTheFileOfALaterDatabaseIsNotUsedWhateverWasWrittenSince(t *testing.T) {
 	r.want(token, live.Ended)
 	r.stop()
 
-	r = node(b, other)
+	r = decided(b, other, TrustDatabase)
 	for range 30 {
 		r.signIn()
 	}
@@ -337,7 +339,7 @@ func TestTheFileOfALaterDatabaseIsNotUsed(t *testing.T) {
 	file := read(t, path)
 
 	write(t, database, copied)
-	r, said := startLoud(t, c)
+	r, said := startDecided(t, c, TrustDatabase)
 	r.want(living, live.NoSuch)
 	if !strings.Contains(said.String(), "newer than the database") {
 		t.Error(said)

@@ -15,7 +15,7 @@ import (
 )
 
 func TestTourHolds(t *testing.T) {
-	dir := t.TempDir()
+	dir := privateDir(t)
 	s, accounts, _ := perform(t, dir)
 	for round := range 2 { // the second on what the first left
 		var out bytes.Buffer
@@ -46,7 +46,7 @@ func TestTourHolds(t *testing.T) {
 
 // A tour that says ✓ whatever happens would be worth nothing.
 func TestTourSeesWhatDoesNotHold(t *testing.T) {
-	s, accounts, _ := perform(t, t.TempDir())
+	s, accounts, _ := perform(t, privateDir(t))
 	wrong := accounts
 	wrong.Tour = Account{Handle: "ada", Password: "not this one"}
 	var out bytes.Buffer
@@ -57,7 +57,7 @@ func TestTourSeesWhatDoesNotHold(t *testing.T) {
 }
 
 func TestTourLeavesTheSeededAccountsAlone(t *testing.T) {
-	s, accounts, _ := perform(t, t.TempDir())
+	s, accounts, _ := perform(t, privateDir(t))
 	before := sessionsOf(t, s, "ada") + sessionsOf(t, s, "grace")
 	if before == "" {
 		t.Fatal("the seeded accounts have no sessions")
@@ -184,7 +184,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 // Databases that the demo has not made are left alone, each by itself.
 func TestOthersDataIsLeftAlone(t *testing.T) {
 	for _, name := range []string{"exeunt.db", "chirp.db"} {
-		dir := t.TempDir()
+		dir := privateDir(t)
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
@@ -203,7 +203,7 @@ func TestOthersDataIsLeftAlone(t *testing.T) {
 }
 
 func TestDamagedCredentialsAreNamed(t *testing.T) {
-	dir := t.TempDir()
+	dir := privateDir(t)
 	if err := os.WriteFile(filepath.Join(dir, demoFile), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}

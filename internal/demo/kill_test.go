@@ -25,7 +25,7 @@ func TestKillUnderLoad(t *testing.T) {
 	if testing.Short() {
 		restarts = 5
 	}
-	dir := t.TempDir()
+	dir := privateDir(t)
 	people := make([]*person, crowdSize)
 	for i := range people {
 		people[i] = &person{handle: crowdHandle(i), random: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i)))}

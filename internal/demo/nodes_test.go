@@ -13,7 +13,7 @@ import (
 // refuse within the bound.
 func TestTourOnThreeNodes(t *testing.T) {
 	server := testpg.New(t)
-	opt := testOptions(t.TempDir())
+	opt := testOptions(privateDir(t))
 	opt.Nodes, opt.Database = 3, config.Secret(server.URL("postgres"))
 	stage, accounts, _ := performWith(t, opt)
 	var out bytes.Buffer
@@ -23,7 +23,7 @@ func TestTourOnThreeNodes(t *testing.T) {
 	}
 	t.Log(out.String())
 	// Another demo must not be played on top of it.
-	opt.Data = t.TempDir()
+	opt.Data = privateDir(t)
 	if _, _, err := Start(t.Context(), opt); err == nil || !strings.Contains(err.Error(), "the database must be empty") {
 		t.Errorf("got %v", err)
 	}

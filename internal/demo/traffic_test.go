@@ -25,7 +25,7 @@ func TestSignOutUnderTraffic(t *testing.T) {
 	if testing.Short() {
 		rounds = 20
 	}
-	s, _, _ := perform(t, t.TempDir())
+	s, _, _ := perform(t, privateDir(t))
 	tr := &traffic{s: s, shared: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 64, DialContext: client.NewTransport().DialContext},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -33,6 +33,9 @@ import (
 // asNode says, to a copy of the test's own program, that it is to be a node.
 const asNode = "TEST_AS_NODE"
 
+// trusts says, to such a node, that it is to trust a database that it has never seen.
+const trusts = "TEST_TRUSTS"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asNode) != "" {
 		if err := serve(); err != nil {
@@ -65,7 +68,11 @@ func serve() error {
 	}
 	defer l.Close()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	node, err := app.New(ctx, conf, app.Options{Log: log, Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4}})
+	opt := app.Options{Log: log, Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4}}
+	if os.Getenv(trusts) != "" {
+		opt.Decision = app.TrustDatabase
+	}
+	node, err := app.New(ctx, conf, opt)
 	if err != nil {
 		return err
 	}
@@ -123,6 +130,9 @@ type node struct {
 // the usual ones.
 func newNode(t testing.TB, data string, settings ...string) *node {
 	t.Helper()
+	// A data folder is its owner's alone.
+	must(t, os.MkdirAll(data, 0o700))
+	must(t, os.Chmod(data, 0o700))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	n := &node{t: t, addr: l.Addr().String()}
