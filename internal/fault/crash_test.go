@@ -22,6 +22,12 @@ import (
 // threads fail from the n-th on.
 func under(t testing.TB, calls string, n int, p ...string) []string {
 	t.Helper()
+	return failing(t, calls, "EIO", n, p...)
+}
+
+// failing is under with another error.
+func failing(t testing.TB, calls, err string, n int, p ...string) []string {
+	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatal("strace is missing, which makes the disk fail: install Debian's package strace (script/test does)")
 	}
@@ -30,7 +36,7 @@ func under(t testing.TB, calls string, n int, p ...string) []string {
 			"(kernel.yama.ptrace_scope below 2, and in a container the capability SYS_PTRACE): %v\n%s", err, out)
 	}
 	return append([]string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
-		"-e", fmt.Sprintf("inject=%s:error=EIO:when=%d+", calls, n)}, p...)
+		"-e", fmt.Sprintf("inject=%s:error=%s:when=%d+", calls, err, n)}, p...)
 }
 
 // rounds is how often, in full and in short.
