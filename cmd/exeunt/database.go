@@ -53,7 +53,8 @@ func (c *copyCommand) Run(ctx context.Context) error {
 		if err := app.TakeBack(ctx, c.From); err != nil {
 			return err
 		}
-		fmt.Println("Nodes may start on the file again. What has ended in the other database since then is live in it:\n" +
+		fmt.Println("Nodes may start on the file again, with --trust-database or --end-sessions if the other database has been\n" +
+			"served. What has ended in the other database since then is live in it:\n" +
 			"start no node there, and end those sessions here again (exeunt sessions end).")
 		return nil
 	}

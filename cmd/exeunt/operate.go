@@ -134,7 +134,10 @@ func (c *statusCommand) Run(ctx context.Context) error {
 	}
 	return c.show(s, func(w io.Writer) {
 		fmt.Fprintf(w, "address\t%s\nversion\t%s\nstarted\t%s\n", s.URL, s.Version, when(s.Started))
-		fmt.Fprintf(w, "ready\t%v\t%s\n", s.Ready, s.Problem)
+		fmt.Fprintf(w, "ready\t%v\n", s.Ready)
+		if s.Problem != "" {
+			fmt.Fprintf(w, "problem\t%s\n", s.Problem)
+		}
 		fmt.Fprintf(w, "accounts\t%d\tincluding disabled ones\n", s.Accounts)
 		fmt.Fprintf(w, "sessions\t%d\tthat have not ended\n", s.Sessions)
 		fmt.Fprintf(w, "in memory\t%d\ttokens that are answered without the database\n", s.InMemory)
