@@ -31,6 +31,7 @@ type behind struct {
 	t      *testing.T
 	server *testpg.Server
 	conf   config.Config
+	key    exeunt.Token // the app's
 	mu     sync.Mutex
 	nodes  []run
 	turn   atomic.Int64
@@ -45,6 +46,7 @@ func newBehind(t *testing.T, many int) *behind {
 	door := httptest.NewServer(http.HandlerFunc(b.serve))
 	t.Cleanup(door.Close)
 	key := exeunt.NewToken(exeunt.UseClient)
+	b.key = key
 	c := &b.conf
 	c.Addr, c.URL, c.Development, c.MaxStaleness = "127.0.0.1:0",
 		strings.Replace(door.URL, "127.0.0.1", "exeunt.localhost", 1), true, time.Second
@@ -141,7 +143,7 @@ func (b *behind) signIn() (p person) {
 		b.t.Fatal(err)
 	}
 	token, _, err := n.OAuth.ExchangeCode(b.t.Context(),
-		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
+		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier, Key: b.key})
 	if err != nil {
 		b.t.Fatal(err)
 	}

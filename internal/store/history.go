@@ -142,13 +142,13 @@ func (s *Store) Decide(
 	m := &member{done: make(chan error, 1), patient: true, run: func(t *tx) (err error) {
 		accounts = 0
 		e := exeunt.Event{At: now, Kind: exeunt.EventRestored, Reason: exeunt.ReasonDatabaseTrusted, By: by}
+		before := len(t.events)
 		if endAll {
 			e.Reason = exeunt.ReasonAllEnded
 			if accounts, err = t.endEverybody(by, now); err != nil {
 				return err
 			}
 		}
-		before := len(t.events)
 		if err := t.appendEvents([]exeunt.Event{e}); err != nil {
 			return err
 		}
@@ -172,29 +172,42 @@ func (s *Store) Decide(
 	return accounts, s.submit(ctx, m)
 }
 
-// hasSession selects the accounts with a session that has not ended.
-const hasSession = `EXISTS (SELECT 1 FROM sessions s WHERE s.account_id = accounts.id AND s.ended_at IS NULL
-	AND s.generation >= accounts.generation)`
-
-// endEverybody ends the sessions of every account, by one statement each for all events and all accounts.
-func (t *tx) endEverybody(by exeunt.Actor, now time.Time) (accounts int64, err error) {
-	accounts, err = t.exec(`INSERT INTO events (`+eventColumns+`, by_address)
-		SELECT CAST($1 AS INTEGER) + row_number() OVER (ORDER BY id), CAST($2 AS INTEGER), 'ended', id, 'account',
-			NULL, NULL, '', generation + 1, 0, CAST($3 AS TEXT), CAST($4 AS TEXT), NULL, NULL, CAST($5 AS TEXT), ''
-		FROM accounts WHERE `+hasSession, t.seq, ms(now), exeunt.ReasonAdministrator, by.Kind, by.Label)
+// endEverybody ends the sessions of every account in the one way in which sessions end.
+func (t *tx) endEverybody(by exeunt.Actor, now time.Time) (int64, error) {
+	accounts, err := t.accountsWithSessions()
 	if err != nil {
 		return 0, err
 	}
-	if _, err = t.exec(`UPDATE accounts SET generation = generation + 1, last_ended = live_sessions, live_sessions = 0
-		WHERE ` + hasSession); err != nil {
+	endings := make([]*ending, len(accounts))
+	for i, id := range accounts {
+		endings[i] = newEnding(by, exeunt.Revocation{Reason: exeunt.ReasonAdministrator,
+			Target: exeunt.Target{Account: id, Scope: exeunt.ScopeAccount}}, Change{}, now)
+	}
+	if err := t.end(endings...); err != nil {
 		return 0, err
 	}
-	t.seq += accounts
 	if _, err = t.exec(`DELETE FROM codes`); err != nil {
 		return 0, err
 	}
 	_, err = t.exec(`DELETE FROM invites WHERE spent_at IS NULL`)
-	return accounts, err
+	return int64(len(accounts)), err
+}
+
+func (t *tx) accountsWithSessions() (out []exeunt.AccountID, err error) {
+	rows, err := t.rows(`SELECT id FROM accounts WHERE EXISTS (SELECT 1 FROM sessions s
+		WHERE s.account_id = accounts.id AND s.ended_at IS NULL AND s.generation >= accounts.generation) ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id exeunt.AccountID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
 }
 
 // Beats returns how many heartbeats each node has had confirmed, by the nodes' random IDs.
