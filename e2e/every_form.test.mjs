@@ -35,7 +35,7 @@ class Person {
     p.password = word;
     await call('add', { handle: p.handle, password: word });
     p.context = await browser.newContext({ ...desktop, javaScriptEnabled: script });
-    p.context.setDefaultTimeout(60_000);
+    p.context.setDefaultTimeout(120_000);
     [p.page, p.second] = [await p.tab(), await p.tab()];
     return p;
   }
