@@ -282,6 +282,7 @@ func (c *certificate) web(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", ts.Getenv("URL"))
+		req.Header.Set("Cookie", "__Host-exeunt-device=new") // which the form had set
 	}
 	if name := ts.Getenv("AS_HOST"); name != "" {
 		req.Host = name

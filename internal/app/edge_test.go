@@ -276,6 +276,7 @@ func TestPlainHTTPThroughTheProxy(t *testing.T) {
 			if strings.HasPrefix(c.path, "/api/") {
 				r.Header.Set("Content-Type", "application/json")
 			}
+			r.Header.Set("Cookie", "__Host-exeunt-device=new") // which the sign-in form had set
 			if !strings.HasSuffix(c.path, "/signin") {
 				r.Header.Set("Cookie", e.cookies+"; __Host-chirp="+e.app.Reveal())
 			}

@@ -360,7 +360,7 @@ func (p *proxied) exeuntItself(t *testing.T) {
 	}
 	resp, _ := p.over(host, "POST", "/signin", "identifier=ada&kind=shared&password="+url.QueryEscape(adasPassword),
 		"X-Forwarded-For: 203.0.113.9", "X-Real-IP: 203.0.113.9", "Forwarded: for=203.0.113.9;proto=http",
-		"X-Forwarded-Proto: http", "Connection: X-Forwarded-For, X-Forwarded-Proto")
+		"X-Forwarded-Proto: http", "Connection: X-Forwarded-For, X-Forwarded-Proto", "Cookie: __Host-exeunt-device=new")
 	if resp.StatusCode != http.StatusSeeOther {
 		b, _ := io.ReadAll(resp.Body)
 		t.Errorf("a sign-in with forged headers: %d %s", resp.StatusCode, mainOf(string(b)))

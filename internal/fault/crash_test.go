@@ -1,12 +1,15 @@
 package fault
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +31,31 @@ func under(t testing.TB, calls string, n int, p ...string) []string {
 // failing is under with another error.
 func failing(t testing.TB, calls, err string, n int, p ...string) []string {
 	t.Helper()
+	strace(t)
+	return append([]string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
+		"-e", fmt.Sprintf("inject=%s:error=%s:when=%d+", calls, err, n)}, p...)
+}
+
+// failNow makes those calls of all threads of a running program fail from now on.
+func failNow(t testing.TB, calls, err string, pid int) {
+	t.Helper()
+	strace(t)
+	c := exec.Command("strace", "-f", "-o", "/dev/null", "-e", "trace="+calls, "-e", fmt.Sprintf("inject=%s:error=%s", calls, err),
+		"-p", strconv.Itoa(pid))
+	told, e := c.StderrPipe()
+	must(t, e)
+	must(t, c.Start())
+	line, e := bufio.NewReader(told).ReadString('\n') // "Process … attached", with all of its threads
+	if e != nil {
+		t.Fatalf("strace did not attach: %v", e)
+	}
+	t.Log(strings.TrimSpace(line))
+	go io.Copy(io.Discard, told)
+	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+}
+
+func strace(t testing.TB) {
+	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatal("strace is missing, which makes the disk fail: install Debian's package strace (script/test does)")
 	}
@@ -35,8 +63,6 @@ func failing(t testing.TB, calls, err string, n int, p ...string) []string {
 		t.Fatalf("strace may not trace here, so the disk cannot be made to fail: allow ptrace "+
 			"(kernel.yama.ptrace_scope below 2, and in a container the capability SYS_PTRACE): %v\n%s", err, out)
 	}
-	return append([]string{"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
-		"-e", fmt.Sprintf("inject=%s:error=%s:when=%d+", calls, err, n)}, p...)
 }
 
 // rounds is how often, in full and in short.

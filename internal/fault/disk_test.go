@@ -34,11 +34,17 @@ func TestAFullDisk(t *testing.T) {
 	n.stop()
 	n.settings = settings
 
-	n.start(program(failing(t, "pwrite64", "ENOSPC", 60, itself()...)))
+	n.start(itself())
 	n.ready()
+	for _, e := range fresh[:5] {
+		if l.end(t.Context(), n, e); e.told != done {
+			t.Error("a sign-out is refused before the disk is full")
+		}
+	}
+	failNow(t, "pwrite64", "ENOSPC", n.cmd.Process.Pid)
 	failed := 0
-	for _, e := range fresh {
-		if l.end(t.Context(), n, e); e.told == done && failed > 0 {
+	for _, e := range fresh[5:15] {
+		if l.end(t.Context(), n, e); e.told == done {
 			t.Error("a full disk takes a sign-out")
 		} else if e.told != done {
 			failed++
