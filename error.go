@@ -3,6 +3,7 @@ package exeunt
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -37,6 +38,8 @@ var (
 			"Trying again is harmless."}
 	ErrUnavailable = &Error{"unavailable",
 		"The server cannot do this right now. Nothing was changed; try again in a moment."}
+	ErrBusy = &Error{"busy",
+		"More people are signing in than this server can check at once. Nothing was changed; try again in a few seconds."}
 	ErrHandleTaken = &Error{"handle_taken", "That handle is taken. Choose another."}
 	ErrEmailTaken  = &Error{"email_taken", "Another account has confirmed that e-mail address."}
 	ErrOtherEmail  = &Error{"other_email",
@@ -65,18 +68,38 @@ var (
 	ErrDisabled  = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
 )
 
-// ThrottledError reports too many failed sign-ins, or too many endings of many sessions at once.
+// ThrottledError reports that something was done too often in a short while. Nothing was changed.
 type ThrottledError struct {
 	RetryAfter time.Duration
-	Endings    bool
+	Limit      Limit
+}
+
+// Limit says what was done too often.
+type Limit string
+
+// The limits. The stable code of an error is the limit's name and "_throttled".
+const (
+	LimitFailures       Limit = ""                // failed sign-ins
+	LimitSignIns        Limit = "sign_ins"        // that succeeded
+	LimitEndings        Limit = "endings"         // of many sessions together
+	LimitSingleEndings  Limit = "single_endings"  // of one session that is not one's own
+	LimitProfileChanges Limit = "profile_changes" // settings
+	LimitAppSignIns     Limit = "app_sign_ins"    // codes for apps
+	LimitStreams        Limit = "streams"         // open at the same time
+)
+
+var limitTexts = map[Limit]string{
+	LimitFailures:       "Too many failed sign-ins.",
+	LimitSignIns:        "Too many sign-ins in a short while, so this time nobody was signed in.",
+	LimitEndings:        "The sessions of this account have been ended many times in a short while, so this time they were not.",
+	LimitSingleEndings:  "Many sessions of this account have been ended in a short while, so this one was not.",
+	LimitProfileChanges: "These settings have been changed many times in a short while, so this time they were not.",
+	LimitAppSignIns:     "This account has signed in to apps many times in a short while, so this time it was not.",
+	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 
 func (e *ThrottledError) Error() string {
-	what := "Too many failed sign-ins."
-	if e.Endings {
-		what = "The sessions of this account have been ended many times in a short while, so this time they were not."
-	}
-	return what + " Wait " + inWords(e.RetryAfter) + ", then try again."
+	return limitTexts[e.Limit] + " Wait " + inWords(e.RetryAfter) + ", then try again."
 }
 
 // inWords rounds the wait up, so that nobody comes back too early.
@@ -108,10 +131,8 @@ func CodeOf(err error) string {
 	switch {
 	case errors.As(err, &f):
 		return f.Code
-	case errors.As(err, &t) && t.Endings:
-		return "endings_throttled"
 	case errors.As(err, &t):
-		return "throttled"
+		return strings.TrimPrefix(string(t.Limit)+"_throttled", "_")
 	case errors.As(err, &e):
 		return e.Code
 	}

@@ -25,6 +25,8 @@ const (
 	ReasonAbsolute Reason = "absolute"
 	// ReasonReplaced: a newer sign-in in the same browser or app replaced it.
 	ReasonReplaced Reason = "replaced"
+	// ReasonTooMany: the account had more live sessions than it may have, and this one was the oldest.
+	ReasonTooMany Reason = "too_many_sessions"
 	// ReasonIncomplete: its browser presented an incomplete credential.
 	ReasonIncomplete Reason = "incomplete_credential"
 	// ReasonCodeReused: the code it was started with was presented again, a sign that the code was stolen. Only app

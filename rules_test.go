@@ -213,7 +213,7 @@ func TestClients(t *testing.T) {
 func TestCodeOf(t *testing.T) {
 	for want, err := range map[string]error{
 		"not_found": fmt.Errorf("session x: %w", ErrNotFound), "throttled": fmt.Errorf("x: %w", &ThrottledError{}),
-		"endings_throttled": &ThrottledError{Endings: true},
+		"endings_throttled": &ThrottledError{Limit: LimitEndings},
 		"taken":             &FieldError{Field: "handle", Code: "taken", Err: ErrHandleTaken},
 		"":                  errors.New("disk on fire"),
 	} {

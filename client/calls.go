@@ -44,7 +44,8 @@ func (c *Client) Sessions(ctx context.Context, token Secret, ended bool) ([]Sess
 	return out.Sessions, err
 }
 
-// EndSession ends one session of the account. The idempotency key makes a retry
+// EndSession ends one session of the account, or fails with single_endings_throttled
+// when this was done too often lately. The idempotency key makes a retry
 // harmless; "" for none. Problems: not_found, also for somebody else's session;
 // key_reused.
 func (c *Client) EndSession(ctx context.Context, token Secret, id, key string) error {
@@ -65,8 +66,8 @@ const (
 )
 
 // EndSessions ends many sessions in one step and returns how many there were.
-// Problem: endings_throttled, when this was done too often lately; End and
-// EndSession never are.
+// Problem: endings_throttled, when this was done too often lately. The sign-out of
+// the token's own session never is.
 func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key string) (int64, error) {
 	var out struct {
 		Ended *int64 `json:"ended"` // as in EndedCount

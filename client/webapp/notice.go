@@ -97,6 +97,7 @@ var reasonText = map[string]string{
 	"idle":                  "This sign-in expired because it was not used for a while.",
 	"absolute":              "This sign-in expired because it had reached its longest time.",
 	"replaced":              "Somebody signed in again in this browser.",
+	"too_many_sessions":     "This account was signed in in too many places, so the oldest sign-in was ended.",
 	"incomplete_credential": "This browser lost half of its sign-in, so it was ended.",
 	"code_reused":           "The code of this sign-in was used a second time, so it was ended for safety.",
 	"password_change":       "The password was changed, which ended this sign-in.",

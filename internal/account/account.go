@@ -25,7 +25,7 @@ type Config struct {
 // Service is safe for concurrent use.
 type Service struct {
 	Config
-	throttle *throttle.Throttle // of sign-ups
+	throttle *throttle.Throttle // of sign-ups and profile changes
 }
 
 // New returns a service.

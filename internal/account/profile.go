@@ -4,11 +4,13 @@ import (
 	"context"
 	"net/mail"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/throttle"
 )
 
 // Profile is what people can change of their own profile.
@@ -17,8 +19,9 @@ type Profile struct{ Name, Email string }
 // ChangeProfile saves name and e-mail address. People can sign in with a confirmed
 // address, so a new one needs a proof, like a new password (OWASP ASVS 5.0, 7.5.1).
 // It identifies nobody until it is confirmed. Besides the errors of prove it may
-// return a FieldError; ErrSignedOut, when the actor's session has ended;
-// ErrUnavailable or ErrNotConfirmed.
+// return a FieldError; ErrSignedOut, when the actor's session has ended; a
+// ThrottledError; ErrUnavailable or ErrNotConfirmed. A profile that is equal to the
+// present one changes and counts nothing.
 func (s *Service) ChangeProfile(ctx context.Context, by exeunt.Actor, p Profile, prove Prove) error {
 	account, err := s.Store.Account(ctx, by.Account)
 	if err != nil {
@@ -30,6 +33,9 @@ func (s *Service) ChangeProfile(ctx context.Context, by exeunt.Actor, p Profile,
 	if p.Email, err = cleanEmail(p.Email); err != nil {
 		return err
 	}
+	if p == (Profile{Name: account.Name, Email: account.Email}) {
+		return nil
+	}
 	change := store.ProfileChange{Name: &p.Name}
 	if p.Email != account.Email {
 		if _, err := s.prove(ctx, by, prove); err != nil {
@@ -40,12 +46,24 @@ func (s *Service) ChangeProfile(ctx context.Context, by exeunt.Actor, p Profile,
 	return s.changeProfile(ctx, by, change)
 }
 
-// ChangeDisplay saves the choice of light or dark.
+// ChangeDisplay saves the choice of light or dark. It may return a ThrottledError.
 func (s *Service) ChangeDisplay(ctx context.Context, by exeunt.Actor, d exeunt.Display) error {
+	account, err := s.Store.Account(ctx, by.Account)
+	if err != nil || account.Display == d {
+		return err
+	}
 	return s.changeProfile(ctx, by, store.ProfileChange{Display: &d})
 }
 
+// perProfile limits how often an account's profile may change. Each change is an event that every node reads and that
+// is stored for months.
+var perProfile = throttle.Rate{Burst: 30, Every: 10 * time.Second}
+
 func (s *Service) changeProfile(ctx context.Context, by exeunt.Actor, c store.ProfileChange) error {
+	key := "profile " + by.Account.String()
+	if wait := s.throttle.Take(key, perProfile, throttle.WideNetwork(by.Address)); wait > 0 {
+		return &exeunt.ThrottledError{RetryAfter: wait, Limit: exeunt.LimitProfileChanges}
+	}
 	_, err := s.Authority.SaveProfile(ctx, by.Account, func(ctx context.Context) (exeunt.Profile, error) {
 		return s.Store.ChangeProfile(ctx, by.Account, c, by, s.Now())
 	})

@@ -68,7 +68,7 @@ func statusesOf(path, method string) []int {
 		"DELETE /api/v1/session":       {401, 422},
 		"GET /api/v1/sessions":         {401, 403, 422},
 		"DELETE /api/v1/sessions":      {401, 422, 429},
-		"DELETE /api/v1/sessions/{id}": {401, 404, 422},
+		"DELETE /api/v1/sessions/{id}": {401, 404, 422, 429},
 		"POST /api/v1/app-sessions":    {400, 401, 408, 413, 415, 422},
 		"POST /api/v1/events/echo":     {400, 401, 408, 413, 415, 422},
 		"POST /api/v1/activity":        {400, 401, 408, 413, 415, 422},
@@ -90,8 +90,9 @@ var whatStatus = map[int]string{
 	413: "The body is too long",
 	415: "The body's type is not application/json",
 	422: "Invalid values, which fields lists, or an idempotency key that was used for something else",
-	429: "Too many failed attempts (throttled) or endings of many sessions (endings_throttled). " +
-		"Nothing was changed; wait retry_after seconds",
+	429: "Done too often lately, as code says: failed sign-ins (throttled), sign-ins (sign_ins_throttled), endings of " +
+		"many sessions (endings_throttled), endings of one other session (single_endings_throttled) or open streams " +
+		"(streams_throttled). Nothing was changed; wait retry_after seconds",
 	500: "An internal error. It is uncertain whether anything was changed",
 	503: "The server cannot check or record anything right now; wait retry_after seconds. Repeating an ending is " +
 		"harmless",
@@ -143,7 +144,8 @@ func describeStates(o *huma.OpenAPI) {
 		"Follow the session until it ends", 0)
 	follow.Description = "Server-sent events. state: what /api/v1/session/state answers, at once and whenever it " +
 		"changes; ended is the last. changed: the account's list of sessions changed. A comment line every 15 " +
-		"seconds. Never counts as activity. Also 503 if one session has more than 16 streams."
+		"seconds. Never counts as activity. Also 429 if one session has more than 16 streams, " +
+		"or one account more than 100; then ask /api/v1/session/state instead."
 	follow.Responses = map[string]*huma.Response{
 		"200": {Description: "Events until the session ends", Content: map[string]*huma.MediaType{"text/event-stream": {
 			Schema: &huma.Schema{Type: huma.TypeString},
@@ -151,7 +153,7 @@ func describeStates(o *huma.OpenAPI) {
 				"data: " +
 				`{"state":"live","session":"ses_lq3f6w2kqvxm4u5n7d2a6s7c3e","warnIn":1680000,"idleIn":1800000}` + "\n\n",
 		}}},
-		"401": over, "503": unknown,
+		"401": over, "429": {Description: whatStatus[429]}, "503": unknown,
 	}
 	log := byKey(operation(http.MethodGet, "/api/v1/events", tagVerifiers, "follow-events", "Follow the event log", 0))
 	log.Description = verifierRules
@@ -173,7 +175,8 @@ func describeStates(o *huma.OpenAPI) {
 			}},
 		}}},
 		"401": {Description: "Not the key of a client"},
-		"503": {Description: "The server is stopping, or has too many readers"},
+		"429": {Description: "The client has too many readers"},
+		"503": {Description: "The server is stopping, or has too many streams"},
 	}
 	o.AddOperation(&log)
 	o.AddOperation(&state)

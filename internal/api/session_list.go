@@ -20,7 +20,8 @@ func (a *API) listCalls(h huma.API) {
 	op.Description = "Ends any number of sessions together, with the apps signed in through them. An account may do " +
 		"this 10 times at once, and then once a second; beyond that the answer is 429 (endings_throttled), and " +
 		"nothing was changed. Repeating it with the same key returns the first outcome, never 429. Calls that end " +
-		"one session are never throttled."
+		"one other session are limited to 120 at once, and then one a second (single_endings_throttled). The sign-out " +
+		"of the caller's own session is never throttled."
 	huma.Register(h, op, a.endMany)
 }
 

@@ -71,7 +71,10 @@ type Node struct {
 	peers      web.Peers
 	started    time.Time
 	version    string
-	handler    http.Handler
+
+	connections int // how many the public may have
+
+	handler http.Handler
 
 	certificate *tls.Certificate // nil unless this node terminates TLS
 
@@ -93,6 +96,7 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	if opt.Hashing == (password.Hashing{}) {
 		opt.Hashing = password.DefaultHashing()
 	}
+	n.connections = maxConnections()
 	n.now, n.started = opt.Now, opt.Now()
 	// The certificate is read before anything is created or announced.
 	if c.TLS.Cert != "" {
@@ -222,7 +226,7 @@ func (n *Node) openMemory(ctx context.Context, index *live.Index) (loaded bool, 
 	loaded = n.loadSnapshotFile(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
 		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(),
-		Retention: store.Retention(n.Config.Retention), Now: n.now, Log: n.log,
+		Retention: store.Retention(n.Config.Retention), MaxSessions: n.Config.MaxSessions, Now: n.now, Log: n.log,
 	})
 	return loaded, nil
 }

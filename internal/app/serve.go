@@ -57,14 +57,16 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	if n.certificate != nil {
 		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*n.certificate}, MinVersion: tls.VersionTLS12}
 	}
+	limited := newConnections(l, n.connections, n.log)
+	public.ConnState = limited.follow
 	failed := make(chan error, 2)
-	go func() { failed <- operators.Serve(socket) }()
+	go func() { failed <- operators.Serve(newConnections(socket, 0, n.log)) }()
 	go func() {
 		if public.TLSConfig != nil {
-			failed <- public.ServeTLS(l, "", "")
+			failed <- public.ServeTLS(limited, "", "")
 			return
 		}
-		failed <- public.Serve(l)
+		failed <- public.Serve(limited)
 	}()
 	n.log.Info("ready", "address", n.Config.URL, "listening", l.Addr().String())
 	select {

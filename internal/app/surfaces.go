@@ -41,7 +41,7 @@ func (n *Node) openSurfaces() error {
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
 	streams := stream.New(stream.Deps{
 		Authority: n.Authority, Clients: n.OAuth.Registry, Browser: n.browser, Now: n.now, Done: n.draining,
-		Surface: calls,
+		Most: maxStreams(n.connections), Surface: calls,
 	})
 	pageSurface := web.Surface{Fail: page.Fail, Log: n.log}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
@@ -44,6 +45,18 @@ func (a *Authority) StartApp(ctx context.Context, in AppSignIn) (exeunt.Token, A
 	}
 	a.feed.Wake(ans.Account)
 	return token, ans, nil
+}
+
+// AddCode stores a code of a live session for an app. It returns ErrSignedOut if the session has ended, and a
+// ThrottledError if the account has signed in to apps too often lately.
+func (a *Authority) AddCode(ctx context.Context, hash exeunt.TokenHash, c store.Code) error {
+	judge, err := a.count(exeunt.LimitAppSignIns, perAccountCode, c.Account, netip.Addr{})
+	if err != nil {
+		return err
+	}
+	err = a.store.AddCode(ctx, hash, c)
+	judge(err)
+	return err
 }
 
 func (a *Authority) codeMatters(ctx context.Context, x store.Exchange) error {

@@ -19,15 +19,17 @@ import (
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
-// Config is what an Authority is made of. All fields are needed.
+// Config is what an Authority is made of. All fields but MaxSessions are needed.
 type Config struct {
 	Store     *store.Store
 	Live      *live.Index
 	Feed      *feed.Feed
 	Policy    exeunt.Policy
 	Retention store.Retention
-	Now       func() time.Time
-	Log       *slog.Logger
+	// MaxSessions is how many live sessions an account may have. The oldest ends when another starts. 0 is no limit.
+	MaxSessions int
+	Now         func() time.Time
+	Log         *slog.Logger
 }
 
 // Authority is safe for concurrent use. It exports no field, so that callers can do only what its methods do.
@@ -37,13 +39,16 @@ type Authority struct {
 	feed      *feed.Feed
 	policy    exeunt.Policy
 	retention store.Retention
-	now       func() time.Time
-	log       *slog.Logger
 
-	lookups     *lookups
-	queue       chan queuedEnd
-	inDoubt     inDoubt
-	manyEndings *throttle.Throttle // for endings of many
+	maxSessions int
+
+	now func() time.Time
+	log *slog.Logger
+
+	lookups *lookups
+	queue   chan queuedEnd
+	inDoubt inDoubt
+	limits  *throttle.Throttle // of what an account may have recorded
 
 	patience time.Duration // commitPatience, except in tests
 	saving   sync.Mutex    // held while due activity is saved
@@ -55,7 +60,7 @@ type Authority struct {
 func New(c Config) *Authority {
 	a := &Authority{
 		store: c.Store, live: c.Live, feed: c.Feed, policy: c.Policy, retention: c.Retention, now: c.Now, log: c.Log,
-		lookups: newLookups(), manyEndings: throttle.New(c.Now),
+		lookups: newLookups(), limits: throttle.New(c.Now), maxSessions: c.MaxSessions,
 		queue: make(chan queuedEnd, 1024), patience: commitPatience,
 	}
 	a.inDoubt.added = make(chan struct{}, 1)

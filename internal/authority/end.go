@@ -23,7 +23,7 @@ type Ending = store.Ending
 //   - ErrNotFound: no such session, also when it is somebody else's.
 //   - ErrSignedOut: with ScopeOthers, the session to leave alone has itself ended.
 //   - ErrKeyReused: the revocation's key was used for another request. Not when a session ends itself.
-//   - ThrottledError: many sessions of this account have been ended too often lately; see countEnding. Nothing was
+//   - ThrottledError: sessions of this account have been ended too often lately; see countEnding. Nothing was
 //     changed.
 //   - ErrUnavailable: nothing was changed. ErrNotConfirmed: it may or may not have been recorded; repeating it with
 //     the same key is harmless. While it is in doubt, the sessions it would have ended are refused.

@@ -41,6 +41,7 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	}
 	n := store.NewSession{
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form,
+		Most: a.maxSessions,
 		Session: exeunt.Session{
 			ID: id, Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
 			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Methods: in.Proof.Methods,

@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -10,13 +11,20 @@ import (
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
-// perAccount limits how often people may end many sessions of an account at once. Each time is an event that every
-// node and every verifier reads and that is stored for months, even if it ended nothing.
-var perAccount = throttle.Rate{Burst: 10, Every: time.Second}
+// How often the people of one account may have something recorded. Whatever is recorded is read by every node and
+// stored for days or months.
+var (
+	// perAccount limits endings of many. Each is an event, even if it ended nothing.
+	perAccount = throttle.Rate{Burst: 10, Every: time.Second}
+	// perAccountSingle limits endings of one session that is not the actor's own.
+	perAccountSingle = throttle.Rate{Burst: 120, Every: time.Second}
+	// perAccountCode limits codes for apps, and so app sessions.
+	perAccountCode = throttle.Rate{Burst: 60, Every: 5 * time.Second}
+)
 
-// countEnding counts the ending of many sessions against the account's limit, before anything is written, and
-// returns a function to call with its outcome. Not counted are
-//   - the ending of one session: there are only so many to end;
+// countEnding counts an ending against the account's limit, before anything is written, and returns a function to
+// call with its outcome. Not counted are
+//   - a sign-out: the ending of the actor's own session or app session. There is only one of each;
 //   - operators, and the authority itself;
 //   - an ending with a change of the account, a new password or the disabling, because it may be needed against a
 //     thief at once;
@@ -25,29 +33,48 @@ var perAccount = throttle.Rate{Burst: 10, Every: time.Second}
 func (a *Authority) countEnding(
 	ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change store.Change,
 ) (judge func(error), err error) {
-	free := func(error) {}
-	if by.Kind != exeunt.ActorPerson || rev.Scope == exeunt.ScopeSession || change != (store.Change{}) {
-		return free, nil
+	if by.Kind != exeunt.ActorPerson || isSignOut(by, rev) || change != (store.Change{}) {
+		return func(error) {}, nil
 	}
 	var unread error
 	if rev.Key != "" {
-		// This comes before Take, which counts: somebody who repeats one request without pause must not use up the
-		// account's limit.
+		// This comes before the count: somebody who repeats one request without pause must not use up the account's
+		// limit.
 		var known bool
 		if known, unread = a.store.HasOutcome(ctx, by, rev.Key); known || a.inDoubt.has(by, rev.Key) {
-			return free, nil
+			return func(error) {}, nil
 		}
 	}
-	key := by.Account.String()
-	switch wait := a.manyEndings.Take(key, perAccount, throttle.WideNetwork(by.Address)); {
-	case wait > 0 && unread != nil:
+	limit, rate := exeunt.LimitEndings, perAccount
+	if rev.Scope == exeunt.ScopeSession {
+		limit, rate = exeunt.LimitSingleEndings, perAccountSingle
+	}
+	judge, err = a.count(limit, rate, by.Account, by.Address)
+	if err != nil && unread != nil {
 		return nil, unread // the key may have an outcome
-	case wait > 0:
-		return nil, &exeunt.ThrottledError{RetryAfter: wait, Endings: true}
+	}
+	return judge, err
+}
+
+// isSignOut reports whether the actor's own session, or own app session, ends.
+func isSignOut(by exeunt.Actor, rev exeunt.Revocation) bool {
+	if rev.Scope != exeunt.ScopeSession || by.Session != rev.Session {
+		return false
+	}
+	return rev.AppSession.IsZero() || rev.AppSession == by.App
+}
+
+// count counts something that an account has recorded, and returns a function to call with the outcome.
+func (a *Authority) count(
+	what exeunt.Limit, rate throttle.Rate, id exeunt.AccountID, from netip.Addr,
+) (judge func(error), err error) {
+	key := string(what) + " " + id.String()
+	if wait := a.limits.Take(key, rate, throttle.WideNetwork(from)); wait > 0 {
+		return nil, &exeunt.ThrottledError{RetryAfter: wait, Limit: what}
 	}
 	return func(err error) {
-		if err != nil && !errors.Is(err, exeunt.ErrNotConfirmed) {
-			a.manyEndings.GiveBack(key, perAccount) // nothing was recorded
+		if errors.Is(err, exeunt.ErrUnavailable) || errors.Is(err, exeunt.ErrSignedOut) {
+			a.limits.GiveBack(key, rate) // nothing was recorded, through no fault of who asked
 		}
 	}, nil
 }

@@ -9,13 +9,19 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // wantThrottled fails unless the error says to wait so long.
 func wantThrottled(t *testing.T, err error, wait time.Duration) {
 	t.Helper()
+	wantLimit(t, err, exeunt.LimitEndings, wait)
+}
+
+func wantLimit(t *testing.T, err error, limit exeunt.Limit, wait time.Duration) {
+	t.Helper()
 	var e *exeunt.ThrottledError
-	if !errors.As(err, &e) || !e.Endings || e.RetryAfter != wait {
+	if !errors.As(err, &e) || e.Limit != limit || e.RetryAfter != wait {
 		t.Fatalf("got %v, want to be told to wait %v", err, wait)
 	}
 }
@@ -218,4 +224,95 @@ func TestAnEndingInDoubtMayBeRepeated(t *testing.T) {
 	wantThrottled(t, err, perAccount.Every)
 	_, err = n.End(ctx, personIn(s), rev)
 	wantErr(t, err, exeunt.ErrNotConfirmed)
+}
+
+// Ending other single sessions has a rate of its own, whether or not there was anything to end; signing out of the
+// own session, and of the own app session, has none. What was ended before stores no outcome.
+func TestSingleEndingsAreThrottledByAccount(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	_, s := n.signIn(id, exeunt.KindKept)
+	_, gone := n.signIn(id, exeunt.KindKept)
+	n.end(endOne(gone))
+	before := n.recorded(id)
+	again := func(i int) error {
+		rev := endOne(gone)
+		rev.Key = fmt.Sprint("key ", i)
+		out, err := n.End(ctx, personIn(s), rev)
+		if err == nil && !out.Already {
+			t.Errorf("%+v", out)
+		}
+		return err
+	}
+	for i := range perAccountSingle.Burst - 1 {
+		wantErr(t, again(i), nil)
+	}
+	unknown := endOne(s)
+	unknown.Session = exeunt.NewSessionID()
+	_, err := n.End(ctx, personIn(s), unknown)
+	wantErr(t, err, exeunt.ErrNotFound)
+	wantLimit(t, again(-1), exeunt.LimitSingleEndings, perAccountSingle.Every)
+	wantLimit(t, again(0), exeunt.LimitSingleEndings, perAccountSingle.Every)
+	if has, err := n.store.HasOutcome(ctx, personIn(s), "key 0"); has || err != nil {
+		t.Errorf("an ending of what had ended has stored an outcome (%v)", err)
+	}
+	if after := n.recorded(id); after != before {
+		t.Errorf("recorded: %s, and before %s", after, before)
+	}
+	_, app := n.appSession(s)
+	inApp := personIn(s)
+	inApp.App = app
+	for name, err := range map[string]error{
+		"an app":    func() error { _, err := n.End(ctx, inApp, endApp(s, app)); return err }(),
+		"a browser": func() error { _, err := n.End(ctx, personIn(s), endOne(s)); return err }(),
+	} {
+		if err != nil {
+			t.Errorf("the sign-out of %s: %v", name, err)
+		}
+	}
+	_, s = n.signIn(id, exeunt.KindKept)
+	_, other := n.signIn(id, exeunt.KindKept)
+	_, err = n.End(ctx, personIn(s), endOne(other))
+	wantLimit(t, err, exeunt.LimitSingleEndings, perAccountSingle.Every)
+	n.clock.add(perAccountSingle.Every)
+	_, err = n.End(ctx, personIn(s), endOne(other))
+	wantErr(t, err, nil)
+}
+
+// Codes for apps, and so app sessions, have a rate.
+func TestCodesAreThrottledByAccount(t *testing.T) {
+	n := newNode(t)
+	_, s := n.signIn(n.account(), exeunt.KindKept)
+	code := func(s exeunt.Session) error {
+		return n.AddCode(ctx, exeunt.NewToken(exeunt.UseCode).Hash(), store.Code{Account: s.Account, Session: s.ID,
+			Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge, Expires: n.Now().Add(codeLife)})
+	}
+	for range perAccountCode.Burst {
+		wantErr(t, code(s), nil)
+	}
+	wantLimit(t, code(s), exeunt.LimitAppSignIns, perAccountCode.Every)
+	_, stranger := n.signIn(n.account(), exeunt.KindKept)
+	wantErr(t, code(stranger), nil)
+	n.clock.add(perAccountCode.Every)
+	wantErr(t, code(s), nil)
+}
+
+// However often a session is used, its activity is written once in a while.
+func TestActivityIsWrittenOnceInAWhile(t *testing.T) {
+	n := newNode(t)
+	token, _ := n.signIn(n.account(), exeunt.KindKept)
+	n.clock.add(10 * time.Minute)
+	before := n.done.Load()
+	for range 10_000 {
+		n.Touch(n.Check(ctx, Credential{Token: token, Use: AsPair}))
+		n.clock.add(time.Millisecond)
+	}
+	for range 3 {
+		if err := n.saveDue(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if commits := n.done.Load() - before; commits > 1 {
+		t.Errorf("10,000 notes of activity in 10 s made %d commits", commits)
+	}
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Database       Secret        `koanf:"database"`        // URL; "" is a file in the data folder
 	MaxStaleness   time.Duration `koanf:"max_staleness"`   // of memory, on a shared database
 	MaxTokens      int           `koanf:"max_tokens"`      // how many are cached in memory; 0 is no limit
+	MaxSessions    int           `koanf:"max_sessions"`    // live ones of an account; 0 is no limit
 	SignUp         SignUp        `koanf:"sign_up"`         // open or closed
 	TLS            TLS           `koanf:"tls"`             // certificate and key, when we terminate TLS
 	TrustedProxies []string      `koanf:"trusted_proxies"` // that terminate TLS: addresses or prefixes
@@ -130,7 +131,7 @@ func Default() Config {
 	const day = 24 * time.Hour
 	limits := func(l exeunt.Limits) Limits { return Limits{Idle: l.Idle, Absolute: l.Absolute} }
 	return Config{
-		Addr: "127.0.0.1:8443", SignUp: SignUpClosed, MaxStaleness: 2 * time.Second,
+		Addr: "127.0.0.1:8443", SignUp: SignUpClosed, MaxStaleness: 2 * time.Second, MaxSessions: 1000,
 		Policy:    Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App)},
 		Retention: Retention{Ended: 90 * day, Audit: 365 * day},
 		Log:       Log{Level: "info", Format: "text"},
@@ -204,6 +205,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.validateDatabase(); err != nil {
 		errs = append(errs, err)
+	}
+	if c.MaxSessions < 0 || c.MaxSessions > 0 && c.MaxSessions < 10 {
+		fail("invalid max_sessions %d: use at least 10, or 0 for no limit", c.MaxSessions)
 	}
 	if c.MaxTokens != 0 && c.MaxTokens < 1000 {
 		fail("invalid max_tokens %d: use at least 1000, or 0 for no limit", c.MaxTokens)

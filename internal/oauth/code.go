@@ -23,8 +23,8 @@ type Service struct {
 }
 
 // GrantCode creates a single-use code of a browser's session for a client, bound to
-// the client, the redirect address and the PKCE challenge. It returns ErrSignedOut if
-// the session has ended, and ParseRequest's errors if the request is invalid.
+// the client, the redirect address and the PKCE challenge. It returns the errors of
+// authority.AddCode, and ParseRequest's errors if the request is invalid.
 func (s *Service) GrantCode(
 	ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, q CodeRequest,
 ) (exeunt.Token, error) {
@@ -32,7 +32,7 @@ func (s *Service) GrantCode(
 		return exeunt.Token{}, err
 	}
 	code := exeunt.NewToken(exeunt.UseCode)
-	err := s.store.AddCode(ctx, code.Hash(), store.Code{
+	err := s.Authority.AddCode(ctx, code.Hash(), store.Code{
 		Account: account, Session: session, Client: q.Client,
 		RedirectURI: q.RedirectURI, Challenge: q.Challenge, Expires: s.Now().Add(codeLife),
 	})

@@ -85,10 +85,14 @@ func refusal(w http.ResponseWriter, err error) int {
 	if wait := web.RetryAfter(err); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
+	if errors.Is(err, exeunt.ErrBusy) {
+		w.Header().Set("Retry-After", "2")
+	}
 	switch status := web.StatusOf(err); {
 	case err == nil || errors.Is(err, exeunt.ErrOtherAccount):
 		return 0
-	case errors.Is(err, exeunt.ErrDisabled), errors.Is(err, exeunt.ErrCookies), status == http.StatusUnauthorized, status == http.StatusConflict,
+	case errors.Is(err, exeunt.ErrDisabled), errors.Is(err, exeunt.ErrCookies), errors.Is(err, exeunt.ErrBusy),
+		status == http.StatusUnauthorized, status == http.StatusConflict,
 		status == http.StatusUnprocessableEntity, status == http.StatusTooManyRequests:
 		return status
 	}

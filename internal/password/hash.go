@@ -6,9 +6,11 @@
 package password
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/alexedwards/argon2id"
 
@@ -22,21 +24,29 @@ type Hashing struct {
 	// AtOnce bounds how many hashes are computed at the same time, and so how
 	// much memory sign-ins can take.
 	AtOnce int
+	// Wait bounds how long a sign-in waits for its turn; 0 means maxWait.
+	Wait time.Duration
 }
 
-// DefaultHashing follows OWASP's advice for argon2id (19 MiB, two passes, one lane),
-// with one hash for each processor at a time.
+// DefaultHashing follows OWASP's advice for argon2id (19 MiB, two passes, one lane).
+// One processor stays free of hashes, for the checks of everybody who is signed in.
 func DefaultHashing() Hashing {
-	return Hashing{MemoryKiB: 19 * 1024, Iterations: 2, AtOnce: runtime.GOMAXPROCS(0)}
+	return Hashing{MemoryKiB: 19 * 1024, Iterations: 2, AtOnce: max(1, runtime.GOMAXPROCS(0)-1)}
 }
 
-// maxWaiting bounds how many sign-ins wait to be hashed. More are refused, so that a
-// flood of them takes memory for its requests but not for hashes.
-const maxWaiting = 128
+const (
+	// maxWaiting bounds how many sign-ins wait to be hashed. More are refused, so that
+	// a flood of them takes memory for its requests but not for hashes.
+	maxWaiting = 128
+	// maxWait is about how long people wait before they try again by themselves, and
+	// as long as maxWaiting hashes take on one processor.
+	maxWait = 5 * time.Second
+)
 
 // Hasher makes and checks hashes. It is safe for concurrent use.
 type Hasher struct {
 	params  argon2id.Params
+	wait    time.Duration
 	running chan struct{}
 	waiting chan struct{}
 	decoy   string // hash of a password that nobody has
@@ -48,6 +58,7 @@ func New(h Hashing) (*Hasher, error) {
 		params: argon2id.Params{
 			Memory: h.MemoryKiB, Iterations: h.Iterations, Parallelism: 1, SaltLength: 16, KeyLength: 32,
 		},
+		wait:    cmp.Or(h.Wait, maxWait),
 		running: make(chan struct{}, h.AtOnce),
 		waiting: make(chan struct{}, maxWaiting),
 	}
@@ -61,11 +72,15 @@ func (h *Hasher) enter(ctx context.Context) error {
 	case h.waiting <- struct{}{}:
 		defer func() { <-h.waiting }()
 	default:
-		return fmt.Errorf("password hashing: %w (%d sign-ins are waiting)", exeunt.ErrUnavailable, maxWaiting)
+		return fmt.Errorf("password hashing: %w (%d sign-ins are waiting)", exeunt.ErrBusy, maxWaiting)
 	}
+	timeout := time.NewTimer(h.wait)
+	defer timeout.Stop()
 	select {
 	case h.running <- struct{}{}:
 		return nil
+	case <-timeout.C:
+		return fmt.Errorf("password hashing: %w (waited %s)", exeunt.ErrBusy, h.wait)
 	case <-ctx.Done():
 		return fmt.Errorf("password hashing: %w (%w)", exeunt.ErrUnavailable, ctx.Err())
 	}
@@ -73,7 +88,7 @@ func (h *Hasher) enter(ctx context.Context) error {
 
 func (h *Hasher) leave() { <-h.running }
 
-// Hash returns a new hash of a password. ErrUnavailable when too many wait.
+// Hash returns a new hash of a password. ErrBusy when too many wait, or for too long.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := h.enter(ctx); err != nil {
 		return "", err
@@ -85,7 +100,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Check reports whether the password has that hash, and whether the hash was made
 // with weaker settings than today's. No password has the hash "", and that check
 // takes as long as a real one, so that the time does not reveal who has a password
-// (OWASP ASVS 5.0, 6.3.8). ErrUnavailable when too many wait.
+// (OWASP ASVS 5.0, 6.3.8). ErrBusy when too many wait, or for too long.
 func (h *Hasher) Check(ctx context.Context, password, hash string) (ok, outdated bool, err error) {
 	if err := h.enter(ctx); err != nil {
 		return false, false, err

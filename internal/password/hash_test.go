@@ -2,8 +2,10 @@ package password
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
@@ -102,10 +104,10 @@ func TestTooManyWaiting(t *testing.T) {
 	for range maxWaiting {
 		h.waiting <- struct{}{}
 	}
-	if _, err := h.Hash(t.Context(), goodPassword); !errors.Is(err, exeunt.ErrUnavailable) {
+	if _, err := h.Hash(t.Context(), goodPassword); !errors.Is(err, exeunt.ErrBusy) {
 		t.Error(err)
 	}
-	if _, _, err := h.Check(t.Context(), goodPassword, ""); !errors.Is(err, exeunt.ErrUnavailable) {
+	if _, _, err := h.Check(t.Context(), goodPassword, ""); !errors.Is(err, exeunt.ErrBusy) {
 		t.Error(err)
 	}
 	for range maxWaiting {
@@ -113,5 +115,32 @@ func TestTooManyWaiting(t *testing.T) {
 	}
 	if _, _, err := h.Check(t.Context(), goodPassword, ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// A sign-in that waits too long for its turn is refused, and leaves its place.
+func TestTheWaitForAHashIsBounded(t *testing.T) {
+	soon := cheap
+	soon.AtOnce, soon.Wait = 1, 20*time.Millisecond
+	h := newHasher(t, soon)
+	h.running <- struct{}{}
+	if _, _, err := h.Check(t.Context(), goodPassword, ""); !errors.Is(err, exeunt.ErrBusy) {
+		t.Error(err)
+	}
+	<-h.running
+	if _, _, err := h.Check(t.Context(), goodPassword, ""); err != nil || len(h.waiting) != 0 {
+		t.Errorf("%v, %d wait", err, len(h.waiting))
+	}
+}
+
+// Hashes leave one processor to everybody else.
+func TestOneProcessorStaysFree(t *testing.T) {
+	for processors, want := range map[int]int{1: 1, 2: 1, 4: 3} {
+		before := runtime.GOMAXPROCS(processors)
+		got := DefaultHashing().AtOnce
+		runtime.GOMAXPROCS(before)
+		if got != want {
+			t.Errorf("with %d processors %d hashes at once, want %d", processors, got, want)
+		}
 	}
 }

@@ -43,8 +43,10 @@ func New(c Config) *Service { return &Service{Config: c, throttle: throttle.New(
 //   - ErrWrongCredentials: no such account, another password, or an account that
 //     has none; neither the answer nor its time reveals which (OWASP ASVS 5.0, 6.3.8).
 //   - ErrDisabled: the right password of a disabled account.
-//   - ThrottledError: too many failures lately; the password was not checked.
-//   - ErrUnavailable: the store or the hashing is overloaded or unavailable.
+//   - ThrottledError: too many failures or sign-ins lately; the password was not
+//     checked.
+//   - ErrBusy: too many sign-ins wait to be hashed.
+//   - ErrUnavailable: the store is overloaded or unavailable.
 func (s *Service) Password(ctx context.Context, identifier, password string, from netip.Addr) (Step, error) {
 	// The account's generation and credential version are read before the password is
 	// checked: the proof starts a session only if they are still the same.
@@ -89,12 +91,19 @@ var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the cur
 func (s *Service) verify(
 	ctx context.Context, attempt *attempt, a exeunt.Account, c store.Credential, password string,
 ) (Step, error) {
+	success, err := s.allowSuccess(a.ID, attempt.from)
+	if err != nil {
+		attempt.GiveBack()
+		return Step{}, err
+	}
 	ok, outdated, err := s.Hasher.Check(ctx, password, c.PasswordHash)
 	switch {
 	case err != nil:
 		attempt.GiveBack()
+		success.GiveBack()
 		return Step{}, err
 	case !ok:
+		success.GiveBack()
 		return Step{}, attempt.failed()
 	}
 	attempt.succeeded()

@@ -28,6 +28,16 @@ var (
 	perRegular = throttle.Rate{Burst: 5, Every: 5 * time.Minute} // see attempt
 )
 
+// Successes are counted too, because each costs a hash and a session: by account, and
+// by address. No person reaches these rates.
+var (
+	perSuccess   = throttle.Rate{Burst: 200, Every: 5 * time.Second} // an account
+	perSuccesses = throttle.Twice{                                   // an address
+		Near: throttle.Rate{Burst: 1000, Every: 250 * time.Millisecond},
+		Wide: throttle.Rate{Burst: 4000, Every: 60 * time.Millisecond},
+	}
+)
+
 // maxRegulars bounds each of the two maps of regulars.
 const maxRegulars = 1 << 14
 
@@ -65,13 +75,28 @@ type attempt struct {
 	*throttle.Permits
 	s          *Service
 	identifier string
+	from       netip.Addr
 	// throttled is set if the network's permits are used up and this is a regular.
 	// Unless the password is right, the answer is the same as to anybody else.
 	throttled error
 }
 
-// succeeded gives the permits back, since only failures count, and remembers a
-// regular.
+// allowSuccess counts a success in advance. Whether the account exists must not show,
+// so it is asked only by attempts that are within the rates of failures.
+func (s *Service) allowSuccess(id exeunt.AccountID, from netip.Addr) (*throttle.Permits, error) {
+	p := s.throttle.From(from)
+	wait := p.TakeTwice("successes", perSuccesses)
+	if wait == 0 && !id.IsZero() {
+		wait = p.Take("success "+id.String(), perSuccess)
+	}
+	if wait > 0 {
+		p.GiveBack()
+		return nil, &exeunt.ThrottledError{RetryAfter: wait, Limit: exeunt.LimitSignIns}
+	}
+	return p, nil
+}
+
+// succeeded gives the permits of a failure back, and remembers a regular.
 func (a *attempt) succeeded() {
 	a.GiveBack()
 	a.s.regulars.remember(regular{a.identifier, a.Wide()})
@@ -89,7 +114,7 @@ func (a *attempt) failed() error {
 // was typed and not by the account: otherwise somebody could use up the permits of
 // one identifier and try another, to learn whether both name the same account, or any.
 func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) {
-	a := &attempt{Permits: s.throttle.From(from), s: s, identifier: canonical(identifier)}
+	a := &attempt{Permits: s.throttle.From(from), s: s, identifier: canonical(identifier), from: from}
 	if wait := a.TakeTwice("address", perAddress); wait > 0 {
 		a.GiveBack()
 		err := &exeunt.ThrottledError{RetryAfter: wait}

@@ -12,7 +12,7 @@ import (
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
-// Only failures count: whoever knows the password is never kept waiting.
+// Only failures count as failures: whoever knows the password is not kept waiting by their own sign-ins.
 func TestSuccessesAreRefunded(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
@@ -228,5 +228,44 @@ func TestSteadyFailuresDoNotLockTheRegularsOut(t *testing.T) {
 	}
 	if err := d.try("bob", goodPassword, stranger); err != nil {
 		t.Errorf("elsewhere: %v", err)
+	}
+}
+
+// Sign-ins that succeed have rates too, by account and by address, which failures do not use up. The password is
+// not hashed beyond them.
+func TestSuccessesAreBounded(t *testing.T) {
+	d := newDesk(t)
+	d.add("ada", "ada@example.com", true)
+	d.add("grace", "", false)
+	refused := func(err error) bool {
+		var e *exeunt.ThrottledError
+		return errors.As(err, &e) && e.Limit == exeunt.LimitSignIns && e.RetryAfter > 0
+	}
+	for range perAccount.Burst {
+		d.try("ada", otherPassword, stranger)
+	}
+	for i := range perSuccess.Burst {
+		identifier := []string{"ada", "ada@example.com"}[i%2]
+		if err := d.try(identifier, goodPassword, home); err != nil {
+			t.Fatalf("sign-in %d: %v", i+1, err)
+		}
+	}
+	if err := d.try("ada", goodPassword, stranger); !refused(err) {
+		t.Errorf("beyond the account's rate: %v", err)
+	}
+	if err := d.try("grace", goodPassword, home); err != nil {
+		t.Errorf("somebody else, at the same address: %v", err)
+	}
+	d.pass(perSuccess.Every)
+	if err := d.try("ada", goodPassword, home); err != nil {
+		t.Errorf("in time: %v", err)
+	}
+	for range perSuccesses.Near.Burst {
+		if wait := d.throttle.From(stranger).TakeTwice("successes", perSuccesses); wait > 0 {
+			t.Fatal(wait)
+		}
+	}
+	if err := d.try("grace", goodPassword, stranger); !refused(err) {
+		t.Errorf("beyond the address's rate: %v", err)
 	}
 }

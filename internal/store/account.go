@@ -204,7 +204,8 @@ func profileDest(p *exeunt.Profile) []any {
 	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display}
 }
 
-// ConfirmEmail marks the address as confirmed, if it is still the account's, and returns the new profile. Outcomes:
+// ConfirmEmail marks the address as confirmed, if it is still the account's, and returns the new profile. If it is
+// confirmed already, nothing is recorded. Outcomes:
 // nil; ErrNotFound; ErrOtherEmail, when the account has another address or none; ErrEmailTaken; ErrUnavailable,
 // ErrNotConfirmed.
 func (s *Store) ConfirmEmail(
@@ -231,9 +232,13 @@ func (s *Store) ConfirmEmail(
 		if refused != nil {
 			return nil
 		}
-		if err := t.row(`UPDATE accounts SET profile_version = profile_version + 1, email_confirmed = 1
-			WHERE id = $1 RETURNING `+profileColumns, id.Bytes()).Scan(profileDest(&p)...); err != nil {
+		ok, err = found(t.row(`UPDATE accounts SET profile_version = profile_version + 1, email_confirmed = 1
+			WHERE id = $1 AND email_confirmed = 0 RETURNING `+profileColumns, id.Bytes()).Scan(profileDest(&p)...))
+		if err != nil {
 			return err
+		}
+		if !ok {
+			return t.row(`SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).Scan(profileDest(&p)...)
 		}
 		return t.profileChanged(id, p.Version, by, exeunt.ReasonEmailConfirmed, now)
 	})

@@ -110,9 +110,6 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 // browser; the others are sign-ins whose cookie was lost.
 const MaxAppSessions = 8
 
-// endOldestStep bounds how many one exchange ends: there are more only if they are older than the limit.
-const endOldestStep = 16
-
 // endOldest ends the client's oldest app sessions beyond MaxAppSessions, the new one included.
 func (t *tx) endOldest(account exeunt.AccountID, session exeunt.SessionID, x Exchange, now time.Time) error {
 	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: session},

@@ -96,10 +96,7 @@ func (s *Store) commitLoop() {
 				// Nobody else may try while requests are sent elsewhere, so this does, with an empty transaction.
 				s.runBatch([]*member{{run: func(*tx) error { return nil }, done: make(chan error, 1)}})
 			}
-			if dirty {
-				s.tidy()
-			}
-			dirty = false
+			dirty = dirty && s.tidy()
 		case <-s.stop:
 			s.drain()
 			return
@@ -252,13 +249,16 @@ func (s *Store) finish() error {
 	return t.commit()
 }
 
-// tidy may fail because readers are in the way, which is harmless; an error of the disk is not.
-func (s *Store) tidy() {
+// tidy reports whether something is left to do. It may fail because readers are in the way, which is harmless; an
+// error of the disk is not.
+func (s *Store) tidy() (more bool) {
 	e, ok := s.engine.(tidier)
 	if !ok || s.Failed() || s.tx.conn == nil {
-		return
+		return false
 	}
-	if err := e.tidy(s.tx); err != nil && s.engine.judge(err) == unknown {
+	more, err := e.tidy(s.tx)
+	if err != nil && s.engine.judge(err) == unknown {
 		s.fail(fmt.Errorf("tidy up: %w", err))
 	}
+	return more
 }

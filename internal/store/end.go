@@ -440,7 +440,9 @@ func (t *tx) record(turn []*ending) error {
 			events = append(events, exeunt.Event{At: e.now, Kind: exeunt.EventEnded, Target: e.rev.Target,
 				Reason: e.rev.Reason, By: e.by, Generation: e.generation})
 		}
-		if e.rev.Key != "" {
+		// A request that changed nothing needs no outcome: a repetition finds the same. Otherwise somebody could fill
+		// the table by ending with ever new keys what has ended.
+		if e.rev.Key != "" && !e.out.Already {
 			keyed = append(keyed, e)
 		}
 	}

@@ -40,7 +40,10 @@ type mover interface {
 }
 
 // tidier is an engine that has housekeeping to do, about once a second and between transactions.
-type tidier interface{ tidy(t *tx) error }
+type tidier interface {
+	// tidy reports whether something is left to do, although nothing may be written meanwhile.
+	tidy(t *tx) (more bool, err error)
+}
 
 // outcome says whether a transaction is durable, once COMMIT has answered.
 type outcome uint8

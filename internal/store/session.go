@@ -17,6 +17,7 @@ type NewSession struct {
 	Replaces exeunt.SessionID // the live session of the same browser, if any
 	By       exeunt.Actor
 	Due      time.Time // when maintenance looks at it at the latest; zero: when it may time out
+	Most     int       // how many live sessions the account may have then; 0: any number
 	Form     string    // key of the form that it is started by; "" when it has none
 }
 
@@ -29,7 +30,7 @@ type Started struct {
 }
 
 // StartSession inserts a session if the account is unchanged since the proof, and in the same transaction ends the
-// session it replaces. A form that has started a session of that kind starts no second one while the first is live.
+// session it replaces, and the account's oldest if there are too many. A form that has started a session of that kind starts no second one while the first is live.
 // Outcomes: nil; ErrSignInAgain, when the account's generation, password or status has changed since the proof;
 // ErrUnavailable, ErrNotConfirmed.
 func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error) {
@@ -66,6 +67,9 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 			return err
 		}
 		if err := t.replace(n); err != nil {
+			return err
+		}
+		if err := t.endOldestSessions(n); err != nil {
 			return err
 		}
 		if n.Form != "" {
@@ -129,6 +133,71 @@ func (t *tx) replace(n NewSession) error {
 	by := exeunt.System()
 	by.Label = n.Session.Label
 	return t.end(newEnding(by, rev, Change{}, n.Session.Started))
+}
+
+const (
+	// lookBack bounds how many sessions one sign-in looks at to find the oldest live ones.
+	lookBack = 256
+	// endOldestStep bounds how many one sign-in ends: there are more only if they are older than the limit.
+	endOldestStep = 16
+)
+
+// endOldestSessions ends the account's oldest live sessions beyond the limit. No session that started before the
+// account's oldest_live is live, so those that have ended are looked at once, and not by every sign-in. If lookBack
+// are not enough, the next sign-in goes on from there.
+func (t *tx) endOldestSessions(n NewSession) error {
+	account := n.Session.Account
+	var live, oldest int64
+	if n.Most == 0 {
+		return nil
+	}
+	if err := t.row(`SELECT live_sessions, oldest_live FROM accounts WHERE id = $1`, account.Bytes()).
+		Scan(&live, &oldest); err != nil || live <= int64(n.Most) {
+		return err
+	}
+	over, from, err := t.oldestSessions(n, oldest, int(min(live-int64(n.Most), endOldestStep)))
+	if err != nil {
+		return err
+	}
+	by := exeunt.System()
+	by.Label = n.Session.Label
+	for _, id := range over {
+		rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, Session: id},
+			Reason: exeunt.ReasonTooMany}
+		if err := t.end(newEnding(by, rev, Change{}, n.Session.Started)); err != nil {
+			return err
+		}
+	}
+	_, err = t.exec(`UPDATE accounts SET oldest_live = $2 WHERE id = $1`, account.Bytes(), from)
+	return err
+}
+
+// oldestSessions returns the oldest live sessions of the account that started at oldest or later, at most most of
+// them and without the new one, and from when on to look the next time.
+func (t *tx) oldestSessions(n NewSession, oldest int64, most int) (over []exeunt.SessionID, from int64, err error) {
+	rows, err := t.rows(`SELECT s.id, s.started, s.ended_at IS NULL AND s.generation >= a.generation
+		FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.account_id = $1 AND s.started >= $2
+		ORDER BY s.started, s.id LIMIT $3`, n.Session.Account.Bytes(), oldest, lookBack)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	from = oldest
+	seen := 0
+	for ; rows.Next() && len(over) < most; seen++ {
+		var id exeunt.SessionID
+		var live bool
+		if err := rows.Scan(&id, &from, &live); err != nil {
+			return nil, 0, err
+		}
+		if live && id != n.Session.ID {
+			over = append(over, id)
+		}
+	}
+	if seen == lookBack && from == oldest {
+		from++ // all of them began in one millisecond
+	}
+	return over, from, rows.Err()
 }
 
 // sessionColumns are what scanSession reads from sessionTables; activeColumns and activeTables are enough for

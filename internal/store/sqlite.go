@@ -25,7 +25,7 @@ type sqliteEngine struct {
 	write      *sql.DB
 }
 
-// walLimit is the size, in bytes, to which the write-ahead log is cut after a checkpoint. It holds about a second of
+// walLimit is the size, in bytes, above which the write-ahead log is cut after a checkpoint. It holds about a second of
 // commits under full load: a file that does not grow is cheaper to sync.
 const walLimit = 64 << 20
 
@@ -45,15 +45,22 @@ func (*sqliteEngine) traits() traits {
 
 // tidy checkpoints the write-ahead log: SQLite copies it into the database file, and the next commit starts the log
 // from its beginning. A passive checkpoint waits for nobody, so a constant stream of readers could prevent that
-// restart. A log that has grown too long therefore makes commits wait for the readers, for a moment.
-func (*sqliteEngine) tidy(t *tx) error {
+// restart. A log that has grown too long therefore makes commits wait for the readers, for a moment, and is then cut.
+// While a slow reader prevents that, there is more to do.
+func (*sqliteEngine) tidy(t *tx) (more bool, err error) {
 	var busy, pages, copied int64
-	err := t.row(`PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &pages, &copied)
-	if err == nil && pages > walLimit/pageSize {
-		_, err = t.exec(fmt.Sprintf(`PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(RESTART);
-			PRAGMA busy_timeout = %d`, busyTimeout))
+	if err := t.row(`PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &pages, &copied); err != nil {
+		return false, err
 	}
-	return err
+	if pages <= walLimit/pageSize {
+		return false, nil
+	}
+	if _, err := t.exec(`PRAGMA busy_timeout = 50`); err != nil {
+		return true, err
+	}
+	cut := t.row(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &copied)
+	_, err = t.exec(fmt.Sprintf(`PRAGMA busy_timeout = %d`, busyTimeout))
+	return cut != nil || busy != 0, errors.Join(cut, err)
 }
 
 func (e *sqliteEngine) open(ctx context.Context) (*sql.DB, error) {

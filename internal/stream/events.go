@@ -37,9 +37,9 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	leave, ok := s.enter(holder{client: c.ID}, maxReaders)
-	if !ok {
-		return exeunt.ErrUnavailable
+	leave, err := s.enter(quota{holder{client: c.ID}, maxReaders})
+	if err != nil {
+		return err
 	}
 	defer leave()
 	v.out = client.NewStreamWriter(w)

@@ -22,9 +22,10 @@ func (s *Stream) follow(who asker) http.HandlerFunc {
 			web.WriteState(w, s.states.Of(r.Context(), c.Token, ans))
 			return
 		}
-		leave, ok := s.enter(holder{session: ans.Session, app: ans.App}, maxOpen)
-		if !ok {
-			web.WriteState(w, client.State{State: client.Unknown})
+		leave, err := s.enter(quota{holder{session: ans.Session, app: ans.App}, maxOpen},
+			quota{holder{account: ans.Account}, maxOfAccount})
+		if err != nil {
+			s.Surface.Answer(w, r, err)
 			return
 		}
 		defer leave()

@@ -18,12 +18,15 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Deps of a Stream. All fields are required.
+// Deps of a Stream. All fields but Most are required.
 type Deps struct {
 	Authority *authority.Authority
 	Clients   *oauth.Registry
 	Browser   web.Browser // recognises browsers' pairs of cookies
 	Now       func() time.Time
+	// Most is how many streams may be open at the same time, so that connections are
+	// left for everything else; 0 is no limit.
+	Most int
 	// Done closes when the server begins to stop: open streams then end.
 	Done    <-chan struct{}
 	Surface web.Surface // answers errors
@@ -34,11 +37,12 @@ type Stream struct {
 	Deps
 	states web.States
 	mu     sync.Mutex
-	open   map[holder]int
+	open   map[holder]int // the zero holder: all
 }
 
 // holder is whose streams are counted together.
 type holder struct {
+	account exeunt.AccountID
 	session exeunt.SessionID
 	app     exeunt.AppSessionID
 	client  exeunt.ClientID // of the event log
@@ -48,6 +52,9 @@ const (
 	// maxOpen bounds the streams of one session. Tabs of a browser share one, and
 	// pages of an app share one.
 	maxOpen = 16
+	// maxOfAccount bounds the streams of one account, because each news of the
+	// account wakes them all.
+	maxOfAccount = 100
 	// maxReaders bounds the readers of one client, which has one for each process.
 	maxReaders = 256
 )
@@ -91,19 +98,38 @@ func (s *Stream) answer(who asker) http.HandlerFunc {
 	}
 }
 
-// enter counts a stream, unless its holder has too many.
-func (s *Stream) enter(h holder, most int) (leave func(), ok bool) {
+// retryAfter is when a refused stream may be tried again.
+const retryAfter = 10 * time.Second
+
+// quota is how many streams a holder may have at the same time.
+type quota struct {
+	holder holder
+	most   int
+}
+
+// enter counts a stream, unless one of its holders has too many, or all together.
+func (s *Stream) enter(quotas ...quota) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[h] >= most {
-		return nil, false
+	if s.Most > 0 && s.open[holder{}] >= s.Most {
+		return nil, exeunt.ErrUnavailable
 	}
-	s.open[h]++
+	for _, q := range quotas {
+		if s.open[q.holder] >= q.most {
+			return nil, &exeunt.ThrottledError{RetryAfter: retryAfter, Limit: exeunt.LimitStreams}
+		}
+	}
+	quotas = append(quotas, quota{})
+	for _, q := range quotas {
+		s.open[q.holder]++
+	}
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.open[h]--; s.open[h] == 0 {
-			delete(s.open, h)
+		for _, q := range quotas {
+			if s.open[q.holder]--; s.open[q.holder] == 0 {
+				delete(s.open, q.holder)
+			}
 		}
-	}, true
+	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,8 +21,9 @@ import (
 // site serves the streams of a node.
 type site struct {
 	*testnode.Node
-	url  string
-	done chan struct{}
+	url     string
+	done    chan struct{}
+	streams *Stream
 }
 
 func newSite(t *testing.T, policy exeunt.Policy) *site {
@@ -31,6 +33,7 @@ func newSite(t *testing.T, policy exeunt.Policy) *site {
 		Done: s.done, Surface: web.Surface{Fail: func(w http.ResponseWriter, _ *http.Request, status int, _ error) {
 			w.WriteHeader(status)
 		}, Log: s.Log}})
+	s.streams = streams
 	m := http.NewServeMux()
 	streams.MountBrowser(m)
 	streams.MountBearer(m)
@@ -243,8 +246,60 @@ func TestStreamsAreBounded(t *testing.T) {
 		next(t, eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token))))
 	}
 	if resp := s.get(t, "/api/v1/session/stream",
-		testnode.AsApp(token)); resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("stream %d: %s", maxOpen+1, resp.Status)
+		testnode.AsApp(token)); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "10" {
+		t.Errorf("stream %d: %s, %v", maxOpen+1, resp.Status, resp.Header)
+	}
+}
+
+// The streams of one account are bounded too, over all its sessions and apps, and those of a client that follows the
+// log. A refused one says when to try again; other accounts are not affected.
+func TestStreamsOfAnAccountAreBounded(t *testing.T) {
+	s := newSite(t, exeunt.DefaultPolicy())
+	proof := s.NewAccount(t, "ada")
+	refused := func(what string, err error) {
+		t.Helper()
+		var e *exeunt.ThrottledError
+		if !errors.As(err, &e) || e.Limit != exeunt.LimitStreams || e.RetryAfter != retryAfter {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	var open int
+	for open < maxOfAccount {
+		token, _ := s.NewSession(t, proof, exeunt.KindApp)
+		for range min(maxOpen, maxOfAccount-open) {
+			next(t, eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(token))))
+			open++
+		}
+	}
+	token, browser := s.NewSession(t, proof, exeunt.KindKept)
+	app, _ := s.NewAppSession(t, browser, testnode.Chirp)
+	for path, header := range map[string]http.Header{"/session/stream": s.AsBrowser(token),
+		"/api/v1/session/stream": testnode.AsApp(app)} {
+		resp := s.get(t, path, header)
+		if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "10" {
+			t.Errorf("%s: %s, %v", path, resp.Status, resp.Header)
+		}
+	}
+	stranger, _ := s.NewSession(t, s.NewAccount(t, "grace"), exeunt.KindApp)
+	next(t, eventsOf(s.get(t, "/api/v1/session/stream", testnode.AsApp(stranger))))
+	for i := range maxReaders + 1 {
+		leave, err := s.streams.enter(quota{holder{client: testnode.Chirp}, maxReaders})
+		switch {
+		case i == maxReaders:
+			refused("a reader too many", err)
+		case err != nil:
+			t.Fatalf("reader %d: %v", i+1, err)
+		default:
+			defer leave()
+		}
+	}
+	// All together leave connections to everything else.
+	s.streams.mu.Lock()
+	s.streams.Most = s.streams.open[holder{}]
+	s.streams.mu.Unlock()
+	if resp := s.get(t, "/api/v1/session/stream", testnode.AsApp(stranger)); resp.StatusCode != http.StatusServiceUnavailable ||
+		resp.Header.Get("Retry-After") == "" {
+		t.Errorf("beyond the node's limit: %s, %v", resp.Status, resp.Header)
 	}
 }
 

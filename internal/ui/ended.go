@@ -52,7 +52,7 @@ func (w *words) whyBriefly(end *exeunt.Ended) (template.HTML, error) {
 // general text.
 func reasonKey(r exeunt.Reason) string {
 	switch r {
-	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
+	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonTooMany,
 		exeunt.ReasonIncomplete,
 		exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator, exeunt.ReasonDisabled:
 		return string(r)

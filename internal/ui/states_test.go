@@ -96,6 +96,7 @@ func endedSessions() []exeunt.Session {
 		ended(library, 12*day, exeunt.ReasonIdle, system, 0, ""),
 		ended(s(13), 13*day, exeunt.ReasonAbsolute, system, 0, ""),
 		ended(s(14), 14*day, exeunt.ReasonReplaced, person, 0, ""),
+		ended(s(22), 14*day, exeunt.ReasonTooMany, system, 0, "Firefox on Linux"),
 		ended(s(15), 15*day, exeunt.ReasonIncomplete, system, 0, ""),
 		ended(s(16), 16*day, exeunt.ReasonPasswordChange, person, 0, "Firefox on Linux"),
 		ended(s(17), 17*day, exeunt.ReasonAdministrator, operator, 0, "ops"),
@@ -124,7 +125,11 @@ func states() map[string]View {
 		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
 		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrBadChallenge, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
 		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
-		&exeunt.ThrottledError{RetryAfter: time.Second, Endings: true},
+		exeunt.ErrBusy,
+	}
+	for _, limit := range []exeunt.Limit{exeunt.LimitEndings, exeunt.LimitSingleEndings, exeunt.LimitSignIns,
+		exeunt.LimitProfileChanges, exeunt.LimitAppSignIns, exeunt.LimitStreams} {
+		problems = append(problems, &exeunt.ThrottledError{RetryAfter: time.Second, Limit: limit})
 	}
 	fields := map[string]string{
 		"handle": "taken shape", "name": "too_long shape", "email": "shape", "current": "wrong needed",

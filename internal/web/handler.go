@@ -84,6 +84,7 @@ var statuses = []struct {
 }{
 	{exeunt.ErrNotConfirmed, http.StatusServiceUnavailable},
 	{exeunt.ErrUnavailable, http.StatusServiceUnavailable},
+	{exeunt.ErrBusy, http.StatusServiceUnavailable},
 	{exeunt.ErrNotFound, http.StatusNotFound},
 	{exeunt.ErrForbidden, http.StatusForbidden},
 	{exeunt.ErrForged, http.StatusForbidden},

@@ -22,7 +22,8 @@ CREATE TABLE accounts (
   generation         BIGINT           NOT NULL,
   credential_version BIGINT           NOT NULL,
   live_sessions      BIGINT           NOT NULL,
-  last_ended         BIGINT           NOT NULL
+  last_ended         BIGINT           NOT NULL,
+  oldest_live        BIGINT           NOT NULL DEFAULT 0 -- no live session started before this
 );
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
@@ -57,6 +58,8 @@ CREATE UNIQUE INDEX sessions_id ON sessions (id);
 CREATE INDEX sessions_due ON sessions (due);
 -- Operators list the sessions of every account by their sign-in.
 CREATE INDEX sessions_started ON sessions (started, id);
+-- The oldest sessions of an account, which end first when it has too many.
+CREATE INDEX sessions_account ON sessions (account_id, started, id);
 
 CREATE TABLE app_sessions (
   account_id       BYTEA            NOT NULL,
