@@ -24,6 +24,7 @@ const (
 // accounts with one.
 func (b *bench) wholeAccount(ctx context.Context, rounds int) error {
 	c := config.Default()
+	c.MaxSessions = 0 // of the one account that is measured
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", filepath.Join(b.dir, "account"), true
 	node, err := quiet(ctx, c)
 	if err != nil {

@@ -46,6 +46,7 @@ func newCluster(ctx context.Context, dir string) (c *cluster, err error) {
 	master := exeunt.NewToken(exeunt.UseInvite).Hash()
 	for i := range clusterNodes {
 		conf := config.Default()
+		conf.MaxSessions = 0 // of the one account that is measured
 		conf.Addr, conf.URL, conf.Data, conf.Development = "127.0.0.1:0", "http://exeunt.localhost", filepath.Join(dir, "pg"+strconv.Itoa(i)), true
 		conf.Database, conf.MasterKey = config.Secret(c.server.URL("postgres")), config.Secret(base64.StdEncoding.EncodeToString(master[:]))
 		n, err := app.New(ctx, conf, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hashing: password.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 2}})

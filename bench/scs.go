@@ -313,6 +313,7 @@ func manyTimes(n int, f func(int) (string, error)) ([]string, time.Duration, err
 // openNode opens a node of its own with an account.
 func openNode(ctx context.Context, dir, database string) (*app.Node, exeunt.Proof, error) {
 	c := config.Default()
+	c.MaxSessions = 0 // of the one account that is measured
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", dir, true
 	if database != "" {
 		master := exeunt.NewToken(exeunt.UseInvite).Hash()

@@ -181,6 +181,7 @@ func fetchMemory(size int) error {
 
 func (o *startOrder) node(ctx context.Context) (*app.Node, error) {
 	c := config.Default()
+	c.MaxSessions = 0 // of the one account that is measured
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", o.Data, true
 	return quiet(ctx, c)
 }

@@ -41,6 +41,7 @@ func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 	defer l.Close()
 	key := exeunt.NewToken(exeunt.UseClient)
 	c := config.Default()
+	c.MaxSessions = 0 // of the one account that is measured
 	c.Addr, c.Data, c.Development = l.Addr().String(), filepath.Join(b.dir, "verifier"), true
 	_, port, _ := net.SplitHostPort(c.Addr)
 	c.URL = "http://exeunt.localhost:" + port

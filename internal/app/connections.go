@@ -31,25 +31,24 @@ func maxConnections() int {
 func maxStreams(connections int) int { return connections / 2 }
 
 // connections is a listener with at most a number of connections. When there are as many, it closes the one that has
-// been idle for longest to make room. It logs what keeps it from accepting, at most once a second.
+// been idle for longest to make room.
 type connections struct {
 	net.Listener
-	log  *slog.Logger
-	most int // 0: no limit
+	complaints *complaints
+	most       int // 0: no limit
 
-	mu     sync.Mutex
-	open   int
-	idle   *list.List // of *connection: without a request, longest first
-	freed  chan struct{}
-	logged time.Time
+	mu    sync.Mutex
+	open  int
+	idle  *list.List // of *connection: without a request, longest first
+	freed chan struct{}
 
 	stop    chan struct{}
 	stopped sync.Once
 }
 
-func newConnections(l net.Listener, most int, log *slog.Logger) *connections {
+func newConnections(l net.Listener, most int, complaints *complaints) *connections {
 	return &connections{
-		Listener: l, log: log, most: most, idle: list.New(), freed: make(chan struct{}, 1), stop: make(chan struct{}),
+		Listener: l, complaints: complaints, most: most, idle: list.New(), freed: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 }
 
@@ -64,26 +63,27 @@ func (c *connections) Accept() (net.Conn, error) {
 	conn, err := c.Listener.Accept()
 	if err != nil {
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-			c.complain("no connection can be accepted: this process has no file descriptors left; raise its limit "+
+			c.complaints.say("no connection can be accepted: this process has no file descriptors left; raise its limit "+
 				"(ulimit -n, LimitNOFILE=)", "err", err)
 			c.closeIdle()
 		} else if !errors.Is(err, net.ErrClosed) {
-			c.complain("a connection could not be accepted", "err", err)
+			c.complaints.say("a connection could not be accepted", "err", err)
 		}
 		return nil, err
 	}
 	for !c.enter() {
 		if !c.closeIdle() {
-			c.complain("all connections are in use, so new ones wait; raise the limit on file descriptors "+
+			c.complaints.say("all connections are in use, so new ones wait; raise the limit on file descriptors "+
 				"(ulimit -n, LimitNOFILE=)", "connections", c.most)
 		}
 		select {
 		case <-c.freed:
+		case <-time.After(newGrace / 10): // a new one may count as idle now
 		case <-c.stop:
 			return nil, errors.Join(net.ErrClosed, conn.Close())
 		}
 	}
-	a := &connection{Conn: conn, of: c}
+	a := &connection{Conn: conn, of: c, began: time.Now()}
 	c.set(a, true)
 	return a, nil
 }
@@ -98,16 +98,35 @@ func (c *connections) enter() bool {
 	return true
 }
 
+// newGrace is how long a new connection may take to begin its request before it counts as idle.
+const newGrace = time.Second
+
 // closeIdle closes the connection that has been idle for longest, and returns false if there is none.
 func (c *connections) closeIdle() bool {
-	c.mu.Lock()
-	first := c.idle.Front()
-	c.mu.Unlock()
-	if first == nil {
-		return false
+	a := c.longestIdle()
+	if a != nil {
+		a.Close()
 	}
-	first.Value.(*connection).Close()
-	return true
+	return a != nil
+}
+
+func (c *connections) longestIdle() *connection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.idle.Front(); e != nil; e = e.Next() {
+		if a := e.Value.(*connection); a.used || time.Since(a.began) > newGrace {
+			return a
+		}
+	}
+	return nil
+}
+
+// wake has Accept look for room again.
+func (c *connections) wake() {
+	select {
+	case c.freed <- struct{}{}:
+	default:
+	}
 }
 
 // set notes that a connection is idle, or no longer.
@@ -117,21 +136,25 @@ func (c *connections) set(a *connection, idle bool) {
 	switch {
 	case idle && a.idle == nil && !a.closed:
 		a.idle = c.idle.PushBack(a)
+		c.wake() // it may be closed now, if another waits
 	case !idle && a.idle != nil:
 		c.idle.Remove(a.idle)
-		a.idle = nil
+		a.idle, a.used = nil, true
 	}
 }
 
-// complain logs an error unless it has logged one within a second: otherwise a flood would fill the log too.
-func (c *connections) complain(what string, args ...any) {
+// complaints logs what keeps listeners from accepting, at most once a second: otherwise a flood would fill the log too.
+type complaints struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (c *complaints) say(what string, args ...any) {
 	c.mu.Lock()
-	quiet := time.Since(c.logged) < time.Second
-	if !quiet {
-		c.logged = time.Now()
-	}
-	c.mu.Unlock()
-	if !quiet {
+	defer c.mu.Unlock()
+	if time.Since(c.last) >= time.Second {
+		c.last = time.Now()
 		c.log.Error(what, args...)
 	}
 }
@@ -140,7 +163,9 @@ func (c *connections) complain(what string, args ...any) {
 type connection struct {
 	net.Conn
 	of     *connections
+	began  time.Time
 	idle   *list.Element // in the list of its listener
+	used   bool          // it has had a request
 	closed bool
 }
 
@@ -153,10 +178,7 @@ func (a *connection) Close() error {
 	if !a.closed {
 		a.closed = true
 		a.of.open--
-		select {
-		case a.of.freed <- struct{}{}:
-		default:
-		}
+		a.of.wake()
 	}
 	return err
 }

@@ -31,6 +31,12 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
+	if dir := os.Getenv(fewDescriptors); dir != "" {
+		if err := serveWithFew(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	testpg.Main(m)
 }
 

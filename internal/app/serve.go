@@ -57,10 +57,11 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	if n.certificate != nil {
 		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*n.certificate}, MinVersion: tls.VersionTLS12}
 	}
-	limited := newConnections(l, n.connections, n.log)
+	told := &complaints{log: n.log}
+	limited := newConnections(l, n.connections, told)
 	public.ConnState = limited.follow
 	failed := make(chan error, 2)
-	go func() { failed <- operators.Serve(newConnections(socket, 0, n.log)) }()
+	go func() { failed <- operators.Serve(newConnections(socket, 0, told)) }()
 	go func() {
 		if public.TLSConfig != nil {
 			failed <- public.ServeTLS(limited, "", "")
