@@ -39,6 +39,7 @@ var parts = []struct {
 	{"signout", onNode((*bench).signOuts)},
 	{"manysignouts", onNode((*bench).manySignOuts)},
 	{"gate", onNode((*bench).gate)},
+	{"hostile", (*bench).hostile},
 	{"postgres", onCluster},
 	{"scs", beside},
 }

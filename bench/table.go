@@ -19,6 +19,9 @@ const (
 	rowStartClean   = "start with 10 million sessions, after a stop in order"
 	rowStartCrash   = "start with 10 million sessions, after kill -9"
 	rowCheckUnder   = "check p99 during 10,000 sign-outs/s"
+	rowGateSignIns  = "`/gate` p50 while 14 sign in at once"
+	rowHostileIn    = "sign-in p50 beside a hostile account"
+	rowHostileOut   = "sign-out p50 beside a hostile account"
 	rowOursFile     = "Exeunt, SQLite"
 	rowOursPostgres = "Exeunt, PostgreSQL"
 	rowScsMemory    = "scs, memory"
@@ -29,10 +32,12 @@ const (
 const (
 	howGate = "Requests a second that `/gate` answers for random ones of 100,000 sessions, ÷ those of an empty handler behind the same " +
 		"`http.Server`. Bearer tokens, calls that do not count as activity. The load comes from another process."
-	howCheck  = "Time of one `authority.Check` over random tokens ÷ time of the SHA-256 of the same tokens."
-	howBytes  = "Heap that the table takes for a session, with three sessions to an account, after growth and deletions."
-	howEnd    = "Sign-outs a second through `authority.End`, each durable before it is answered. In a file: ÷ raw fdatasync a second."
-	howSpread = "Time from the answer to a sign-out on one node until another refuses the token, at 100 sign-outs a second."
+	howCheck   = "Time of one `authority.Check` over random tokens ÷ time of the SHA-256 of the same tokens."
+	howBytes   = "Heap that the table takes for a session, with three sessions to an account, after growth and deletions."
+	howEnd     = "Sign-outs a second through `authority.End`, each durable before it is answered. In a file: ÷ raw fdatasync a second."
+	howSpread  = "Time from the answer to a sign-out on one node until another refuses the token, at 100 sign-outs a second."
+	howHostile = "Time of a sign-in and a sign-out of ten people, with five seconds between, beside an account that signs in, signs in to apps, ends " +
+		"sessions, changes its settings and opens streams as often as it may, ÷ without that account."
 	howBeside = "10,000 sessions, 16 connections; sign-outs by 256 callers in process. Exeunt's `/gate` counts each request as activity; " +
 		"scs runs as its documentation shows it, with an idle timeout of 30 minutes. They do not promise the same: Exeunt and scs on " +
 		"PostgreSQL commit durably, memory and Redis as it comes do not. Last column: 200 sessions are signed out while 8 requests " +
@@ -59,6 +64,10 @@ var rows = []row{
 	{name: rowStartClean, how: howStart, unit: "s", floor: 1.5, fewer: true},
 	{name: rowStartCrash, how: howStart, unit: "s", floor: 1.5, fewer: true},
 	{name: rowCheckUnder, how: "99th percentile of a check's time among 1 million sessions while 10,000 sign out each second, ÷ without them."},
+	{name: rowGateSignIns, how: "Time of one request to `/gate` while 14 people sign in again and again, ÷ without them. Hashes cost what they cost in use; " +
+		"client and node are one process."},
+	{name: rowHostileIn, how: howHostile, floor: 2, fewer: true},
+	{name: rowHostileOut, how: howHostile, floor: 2, fewer: true},
 	{name: rowOursFile, how: howBeside, beside: true},
 	{name: rowOursPostgres, how: howBeside, beside: true},
 	{name: rowScsMemory, how: howBeside, beside: true},
