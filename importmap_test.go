@@ -60,7 +60,7 @@ var rooms = map[string][]string{
 	"cmd/exeunt":    {"", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/licenses"},
 	"e2e/node":      {"", "internal/account", "internal/app", "internal/config", "internal/demo", "internal/password", "internal/testpg"},
 	"bench": {"", "client", "client/verify", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/password",
-		"internal/signin", "internal/store", "internal/testpg"},
+		"internal/oauth", "internal/signin", "internal/store", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},
 	"internal/ui/build": {"internal/ui", "js"},
 

@@ -426,7 +426,7 @@ func TestTheLastEventReplayedIsKept(t *testing.T) {
 // The setting bounds what is kept; nobody is signed out by it.
 func TestMaxTokens(t *testing.T) {
 	c := site(t)
-	c.MaxTokens = 1000
+	c.MaxTokens, c.MaxSessions = 1000, 0
 	r := start(t, c)
 	var tokens []exeunt.Token
 	proof, err := signin.Proof(r.SignIn.Password(t.Context(), "ada", adasPassword, exeunt.System().Address))
