@@ -40,6 +40,9 @@ var (
 		"The server cannot do this right now. Nothing was changed; try again in a moment."}
 	ErrBusy = &Error{"busy",
 		"More people are signing in than this server can check at once. Nothing was changed; try again in a few seconds."}
+	ErrBusyLists = &Error{"busy_lists",
+		"The sessions of this account are being listed many times at the same moment. Nothing was changed; try again " +
+			"in a moment."}
 	ErrHandleTaken = &Error{"handle_taken", "That handle is taken. Choose another."}
 	ErrEmailTaken  = &Error{"email_taken", "Another account has confirmed that e-mail address."}
 	ErrOtherEmail  = &Error{"other_email",

@@ -3,6 +3,12 @@ package exeunt
 // MaxPage is how many entries a page of a list has at most.
 const MaxPage = 500
 
+// Total is how many entries there are. More of them were not counted if AtLeast is set.
+type Total struct {
+	Count   int64
+	AtLeast bool
+}
+
 // Cursor says where a page of a list ended; only the store reads it. The empty cursor is the list's beginning.
 type Cursor string
 
@@ -22,12 +28,13 @@ func PageSize(wanted int) int {
 
 // SessionFilter says which sessions to list, and which part of the list.
 //
-// An account's active sessions are sorted by their sign-in, its ended ones by their end, and those of every account
-// by their sign-in; always latest first.
+// An account's active sessions are sorted by their sign-in, its ended ones by when their end was recorded, and those of
+// every account by their sign-in; always latest first.
 type SessionFilter struct {
 	Account  AccountID
 	Everyone bool         // of every account, for operators; only active ones
 	State    SessionState // "" is SessionsActive
+	Search   string       // only those that Session.Matches; of one account
 	After    Cursor
 	Limit    int // see PageSize
 }

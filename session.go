@@ -2,6 +2,7 @@ package exeunt
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -23,22 +24,25 @@ func (k SessionKind) Browser() bool { return k != KindApp }
 
 // Session is one sign-in on one browser or app.
 type Session struct {
-	ID         SessionID
-	Account    AccountID
-	Handle     string // the account's, when the session was read from the store
-	Kind       SessionKind
-	Label      string // "Firefox on Linux", or what the app called itself
-	UserAgent  string // as sent, cut to 400 bytes
-	Address    netip.Addr
-	Methods    Methods   // how the person proved their identity
-	Proved     time.Time // when the person did so
-	Started    time.Time
-	Seen       time.Time     // last activity, as far as memory or store has it
-	Idle       time.Duration // idle timeout
-	ExpiresAt  time.Time     // absolute timeout
-	Generation int64         // the account's when it started, or when the others were ended
-	End        *Ended        // nil while it has not ended
-	Apps       []AppSession  // its children, ended ones included
+	ID        SessionID
+	Account   AccountID
+	Handle    string // the account's, when the session was read from the store
+	Kind      SessionKind
+	Label     string     // "Firefox on Linux", or what the app called itself
+	UserAgent string     // as sent, cut to 400 bytes
+	Address   netip.Addr // from which the person signed in
+	// LastAddress is the one of the last activity for which an address was seen, as far as memory or store has it.
+	LastAddress netip.Addr
+	Methods     Methods   // how the person proved their identity
+	Proved      time.Time // when the person did so
+	Started     time.Time
+	Seen        time.Time     // last activity, as far as memory or store has it
+	Idle        time.Duration // idle timeout
+	ExpiresAt   time.Time     // absolute timeout
+	Generation  int64         // the account's when it started, or when the others were ended
+	End         *Ended        // nil while it has not ended
+	Apps        []AppSession  // some of its children, those that were ended by themselves not included
+	AppCount    int64         // how many of those there are
 }
 
 // AppSession is the child of a session on one client. It is usable only while its parent is.
@@ -50,6 +54,41 @@ type AppSession struct {
 	Started time.Time
 	Seen    time.Time
 	End     *Ended // nil unless this child was ended by itself
+}
+
+// Moved reports whether the session was last used from another network than it was started from. Addresses of
+// different families cannot be compared: one browser uses either, as it pleases.
+func (s *Session) Moved() bool {
+	first, last := s.Address.Unmap(), s.LastAddress.Unmap()
+	return first.IsValid() && last.IsValid() && first.Is4() == last.Is4() && network(first) != network(last)
+}
+
+// network is the smallest network that a provider usually gives to one place, or a few neighbours.
+func network(a netip.Addr) netip.Prefix {
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+// Matches reports whether the label or an address has the text, whatever the case of its letters.
+func (s *Session) Matches(text string) bool {
+	text = strings.ToLower(text)
+	for _, of := range []string{s.Label, addressText(s.Address), addressText(s.LastAddress)} {
+		if strings.Contains(strings.ToLower(of), text) {
+			return true
+		}
+	}
+	return false
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 // IdleAt is when the session ends if nobody uses it.

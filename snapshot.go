@@ -1,6 +1,9 @@
 package exeunt
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Profile is what apps and pages get to know of an account.
 type Profile struct {
@@ -28,6 +31,7 @@ type Activity struct {
 	Session SessionID
 	App     AppSessionID
 	Seen    time.Time
+	Address netip.Addr // zero: none was seen, so the one before stays
 }
 
 // Overdue names a session that has timed out and is to be declared ended.

@@ -3,8 +3,10 @@ package client
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 )
 
 // SignIn starts a session of kind app and returns its bearer token. Problems:
@@ -32,16 +34,50 @@ func (c *Client) End(ctx context.Context, token Secret) error {
 	})
 }
 
-// Sessions returns the account's sessions: those usable now, or those that
-// have ended.
-func (c *Client) Sessions(ctx context.Context, token Secret, ended bool) ([]Session, error) {
-	q := url.Values{}
-	if ended {
-		q.Set("state", "ended")
+// SessionQuery says which page of the account's sessions to read.
+type SessionQuery struct {
+	Ended bool   // those that have ended, the latest end first; otherwise those usable now, the latest sign-in first
+	After string // SessionList.Next of the page before; "" is the first page
+	Limit int    // at most 500; 0 is 100
+}
+
+// SessionPage returns a page of the account's sessions.
+func (c *Client) SessionPage(ctx context.Context, token Secret, q SessionQuery) (SessionList, error) {
+	v := url.Values{}
+	if q.Ended {
+		v.Set("state", "ended")
+	}
+	if q.After != "" {
+		v.Set("after", q.After)
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
 	}
 	var out SessionList
-	err := c.get(ctx, "/api/v1/sessions", q, token, &out)
-	return out.Sessions, err
+	err := c.get(ctx, "/api/v1/sessions", v, token, &out)
+	return out, err
+}
+
+// Sessions goes through all of the account's sessions, page by page: those usable now, or those that have ended. An
+// error is the last of the sequence.
+func (c *Client) Sessions(ctx context.Context, token Secret, ended bool) iter.Seq2[Session, error] {
+	return func(yield func(Session, error) bool) {
+		for q := (SessionQuery{Ended: ended}); ; {
+			page, err := c.SessionPage(ctx, token, q)
+			if err != nil {
+				yield(Session{}, err)
+				return
+			}
+			for _, s := range page.Sessions {
+				if !yield(s, nil) {
+					return
+				}
+			}
+			if q.After = page.Next; q.After == "" {
+				return
+			}
+		}
+	}
 }
 
 // EndSession ends one session of the account, or fails with single_endings_throttled

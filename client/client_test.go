@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -51,10 +52,10 @@ func TestCalls(t *testing.T) {
 	if n, err := s.Client.EndSessions(ctx, token, client.Others, ""); err != nil || n != 1 {
 		t.Errorf("%d, %v", n, err)
 	}
-	if list, err := s.Client.Sessions(ctx, token, false); err != nil || len(list) != 1 || !list[0].Current {
+	if list, err := all(s.Client.Sessions(ctx, token, false)); err != nil || len(list) != 1 || !list[0].Current {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err := s.Client.Sessions(ctx, token, true); err != nil || len(list) != 2 || list[0].Ended == nil {
+	if list, err := all(s.Client.Sessions(ctx, token, true)); err != nil || len(list) != 2 || list[0].Ended == nil {
 		t.Errorf("%+v, %v", list, err)
 	}
 	for range 2 {
@@ -399,4 +400,15 @@ func assertMode(t *testing.T, dir, name string, want os.FileMode) {
 	if err != nil || st.Mode().Perm() != want {
 		t.Errorf("%s: %v, %v", name, st.Mode(), err)
 	}
+}
+
+// all collects a sequence up to its error.
+func all(seq iter.Seq2[client.Session, error]) (list []client.Session, err error) {
+	for v, err := range seq {
+		if err != nil {
+			return list, err
+		}
+		list = append(list, v)
+	}
+	return list, nil
 }

@@ -9,19 +9,21 @@ import (
 
 // Session is one sign-in on one browser or app.
 type Session struct {
-	ID        string       `json:"id" doc:"Names the session; public, gives no access"`
-	Kind      string       `json:"kind" enum:"kept,shared,app" doc:"kept: a person's own browser. shared: a shared computer's. app: an app"`
-	Label     string       `json:"label" doc:"Device and browser, or what the app called itself"`
-	Address   string       `json:"address" doc:"Network address it was started from"`
-	Methods   []string     `json:"methods" nullable:"false" doc:"How the person proved who they are: password"`
-	Proved    time.Time    `json:"proved_at" doc:"When they did"`
-	Started   time.Time    `json:"started"`
-	Seen      time.Time    `json:"seen" doc:"Last activity"`
-	IdleAt    time.Time    `json:"idle_at" doc:"When it ends if it stays unused"`
-	ExpiresAt time.Time    `json:"expires_at" doc:"When it ends in any case"`
-	Current   bool         `json:"current" doc:"Whether the request was made with it"`
-	Ended     *Ended       `json:"ended,omitempty"`
-	Apps      []AppSession `json:"apps" nullable:"false" doc:"Apps signed in through it"`
+	ID          string       `json:"id" doc:"Names the session; public, gives no access"`
+	Kind        string       `json:"kind" enum:"kept,shared,app" doc:"kept: a person's own browser. shared: a shared computer's. app: an app"`
+	Label       string       `json:"label" doc:"Device and browser, or what the app called itself"`
+	Address     string       `json:"address" doc:"Network address it was started from"`
+	LastAddress string       `json:"last_address" doc:"Network address it was last used from, as far as the server saw it: an app that checks in its own process does not tell"`
+	Methods     []string     `json:"methods" nullable:"false" doc:"How the person proved who they are: password"`
+	Proved      time.Time    `json:"proved_at" doc:"When they did"`
+	Started     time.Time    `json:"started"`
+	Seen        time.Time    `json:"seen" doc:"Last activity"`
+	IdleAt      time.Time    `json:"idle_at" doc:"When it ends if it stays unused"`
+	ExpiresAt   time.Time    `json:"expires_at" doc:"When it ends in any case"`
+	Current     bool         `json:"current" doc:"Whether the request was made with it"`
+	Ended       *Ended       `json:"ended,omitempty"`
+	Apps        []AppSession `json:"apps" nullable:"false" doc:"Apps signed in through it, at most 20 app sessions, without those that were ended by themselves"`
+	AppCount    int64        `json:"app_count" doc:"How many app sessions there are"`
 }
 
 // AppSession is the child of a session on one client.
@@ -31,7 +33,6 @@ type AppSession struct {
 	Name    string    `json:"name" doc:"Name of the app, for people"`
 	Started time.Time `json:"started"`
 	Seen    time.Time `json:"seen"`
-	Ended   *Ended    `json:"ended,omitempty"`
 }
 
 // Ended says when and why a session ended. The holder of its credential is told no
@@ -78,9 +79,11 @@ type Current struct {
 	App     *AppRef `json:"app,omitempty" doc:"Present when the token is an app session's"`
 }
 
-// SessionList is the answer to GET /api/v1/sessions.
+// SessionList is the answer to GET /api/v1/sessions: a page of the list.
 type SessionList struct {
-	Sessions []Session `json:"sessions" nullable:"false"`
+	Sessions []Session `json:"sessions" nullable:"false" doc:"A page may have fewer than limit, or none, without being the last"`
+	Total    int64     `json:"total" doc:"How many there are on all pages"`
+	Next     string    `json:"next,omitempty" doc:"Send it as after for the next page; absent on the last page"`
 }
 
 // EndedCount is the answer to DELETE /api/v1/sessions.

@@ -71,7 +71,7 @@ type listing struct {
 func list[T any](
 	ctx context.Context, c *listing, path string, q url.Values, header string, row func(io.Writer, T),
 ) error {
-	var total int64
+	var total string
 	shown, after := 0, ""
 	for first := true; first || after != "" && (c.Limit <= 0 || shown < c.Limit); first = false {
 		if c.Limit > 0 {
@@ -83,7 +83,9 @@ func list[T any](
 			return err
 		}
 		if first {
-			total = p.Total
+			if total = strconv.FormatInt(p.Total, 10); p.TotalAtLeast {
+				total = "more than " + total
+			}
 		}
 		if c.JSON {
 			printItems(p, shown, first)
@@ -105,7 +107,7 @@ func list[T any](
 	case after == "":
 		fmt.Printf("Total: %d\n", shown)
 	default:
-		fmt.Printf("Shown: %d of %d\n", shown, total)
+		fmt.Printf("Shown: %d of %s\n", shown, total)
 	}
 	return nil
 }
@@ -113,7 +115,11 @@ func list[T any](
 // printItems prints a page as a part of a JSON object; list prints the end of it.
 func printItems[T any](p control.Page[T], shown int, first bool) {
 	if first {
-		fmt.Printf("{\n  \"total\": %d,\n  \"items\": [", p.Total)
+		fmt.Printf("{\n  \"total\": %d,\n", p.Total)
+		if p.TotalAtLeast {
+			fmt.Print("  \"total_at_least\": true,\n")
+		}
+		fmt.Print("  \"items\": [")
 	}
 	for i, v := range p.Items {
 		text, _ := json.MarshalIndent(v, "    ", "  ") // plain structs
@@ -166,15 +172,24 @@ func (c *listSessionsCommand) Run(ctx context.Context) error {
 	if c.Ended {
 		q.Set("state", "ended")
 	}
-	header := "SESSION\tACCOUNT\tON\tKIND\tADDRESS\tSIGNED IN\tLAST ACTIVE\tAPPS\tENDED"
+	header := "SESSION\tACCOUNT\tON\tKIND\tSIGNED IN\tFROM\tLAST ACTIVE\tFROM\tAPPS\tENDED"
 	return list(ctx, &c.listing, "/sessions", q, header, func(w io.Writer, s control.Session) {
 		ended := ""
 		if s.Ended != nil {
 			ended = when(s.Ended.At) + " " + s.Ended.Reason
 		}
-		fmt.Fprintf(w, "%s\t@%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.Handle, s.Label, s.Kind, s.Address,
-			when(s.Started), when(s.Seen), strings.Join(s.Apps, ","), ended)
+		fmt.Fprintf(w, "%s\t@%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.Handle, s.Label, s.Kind,
+			when(s.Started), s.Address, when(s.Seen), s.LastAddress, apps(s, ","), ended)
 	})
+}
+
+// apps names the apps of a session, and tells how many app sessions it has that were not looked at.
+func apps(s control.Session, comma string) string {
+	names := strings.Join(s.Apps, comma)
+	if s.MoreApps > 0 {
+		names += fmt.Sprintf(" and %d more app sessions", s.MoreApps)
+	}
+	return names
 }
 
 type showSessionCommand struct {
@@ -190,10 +205,11 @@ func (c *showSessionCommand) Run(ctx context.Context) error {
 	}
 	return c.show(s, func(w io.Writer) {
 		fmt.Fprintf(w, "session\t%s\naccount\t@%s\non\t%s\nkind\t%s\n", s.ID, s.Handle, s.Label, s.Kind)
-		fmt.Fprintf(w, "address\t%s\nuser agent\t%s\n", s.Address, s.UserAgent)
-		fmt.Fprintf(w, "signed in\t%s\nlast active\t%s\n", when(s.Started), when(s.Seen))
+		fmt.Fprintf(w, "user agent\t%s\n", s.UserAgent)
+		fmt.Fprintf(w, "signed in\t%s\nfrom\t%s\n", when(s.Started), s.Address)
+		fmt.Fprintf(w, "last active\t%s\nfrom\t%s\n", when(s.Seen), s.LastAddress)
 		fmt.Fprintf(w, "expires if unused\t%s\nexpires at the latest\t%s\n", when(s.IdleAt), when(s.ExpiresAt))
-		fmt.Fprintf(w, "apps\t%s\n", strings.Join(s.Apps, ", "))
+		fmt.Fprintf(w, "apps\t%s\n", apps(s, ", "))
 		if s.Ended != nil {
 			fmt.Fprintf(w, "ended\t%s, %s, by %s %s\n", when(s.Ended.At), s.Ended.Reason, s.Ended.By, s.Ended.ByLabel)
 		}

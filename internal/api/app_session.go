@@ -37,7 +37,7 @@ func (a *API) exchange(ctx context.Context, in *exchangeInput) (*exchangeOutput,
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	s, err := a.Authority.Session(ctx, who.Account, who.Session)
+	s, err := a.sessionFor(ctx, who)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
@@ -46,6 +46,6 @@ func (a *API) exchange(ctx context.Context, in *exchangeInput) (*exchangeOutput,
 		return nil, a.problem(ctx, err)
 	}
 	return &exchangeOutput{client.CodeExchanged{
-		Token: client.Sent(token.Reveal()), App: *appRef(who), Session: a.sessionFor(who, s), Account: account,
+		Token: client.Sent(token.Reveal()), App: *appRef(who), Session: s, Account: account,
 	}}, nil
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -50,7 +51,11 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 		return caller{}, a.endedProblem(ctx, c.Token)
 	}
 	if p.active {
-		a.Authority.Touch(ans)
+		from := addressOf(ctx)
+		if !ans.App.IsZero() {
+			from = netip.Addr{} // an app's server makes its calls, from its own address
+		}
+		a.Authority.TouchFrom(ans, from)
 	}
 	return caller{ans, actorOf(ctx, ans)}, nil
 }

@@ -66,7 +66,7 @@ func statusesOf(path, method string) []int {
 		"POST /api/v1/signin":          {400, 401, 408, 409, 413, 415, 422, 429},
 		"GET /api/v1/session":          {401},
 		"DELETE /api/v1/session":       {401, 422},
-		"GET /api/v1/sessions":         {401, 403, 422},
+		"GET /api/v1/sessions":         {400, 401, 403, 422, 429},
 		"DELETE /api/v1/sessions":      {401, 422, 429},
 		"DELETE /api/v1/sessions/{id}": {401, 404, 422, 429},
 		"POST /api/v1/app-sessions":    {400, 401, 408, 413, 415, 422},

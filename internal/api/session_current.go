@@ -29,7 +29,7 @@ func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, er
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.Authority.Session(ctx, who.Account, who.Session)
+	s, err := a.sessionFor(ctx, who.Answer)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
@@ -37,7 +37,7 @@ func (a *API) current(ctx context.Context, in *currentInput) (*currentOutput, er
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return &currentOutput{client.Current{Session: a.sessionFor(who.Answer, s), Account: account,
+	return &currentOutput{client.Current{Session: s, Account: account,
 		App: appRef(who.Answer)}}, nil
 }
 

@@ -11,8 +11,12 @@ import (
 )
 
 func (a *API) listCalls(h huma.API) {
-	huma.Register(h, operation(http.MethodGet, "/api/v1/sessions", tagSessions, "list-sessions",
-		"List the account's sessions", http.StatusOK), a.list)
+	list := operation(http.MethodGet, "/api/v1/sessions", tagSessions, "list-sessions",
+		"List the account's sessions", http.StatusOK)
+	list.Description = "A page of the list. Those usable now come by their sign-in, those that have ended by when " +
+		"their end was recorded, the latest first. To read all, repeat the call with after until next is absent. If " +
+		"an account's lists are read many times at the same moment, the answer is 429 (busy_lists)."
+	huma.Register(h, list, a.list)
 	huma.Register(h, operation(http.MethodDelete, "/api/v1/sessions/{id}", tagSessions, "end-session",
 		"End one session of the account", http.StatusNoContent), a.endOne)
 	op := operation(http.MethodDelete, "/api/v1/sessions", tagSessions, "end-sessions", "End many sessions in one step",
@@ -28,6 +32,8 @@ func (a *API) listCalls(h huma.API) {
 type listInput struct {
 	Presence
 	State string `query:"state" enum:"active,ended" default:"active" doc:"active: those usable now"`
+	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"How many to return at most"`
+	After string `query:"after" maxLength:"200" doc:"next of the page before; without it, the list begins"`
 }
 
 type listOutput struct{ Body client.SessionList }
@@ -37,12 +43,22 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.Authority.Sessions(ctx, exeunt.SessionFilter{Account: who.Account,
-		State: exeunt.SessionState(in.State)})
+	done, err := a.Authority.Listing(ctx, who.Account)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	out := client.SessionList{Sessions: []client.Session{}}
+	defer done()
+	f := exeunt.SessionFilter{Account: who.Account, State: exeunt.SessionState(in.State), Limit: in.Limit,
+		After: exeunt.Cursor(in.After)}
+	list, err := a.Authority.Sessions(ctx, f)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	total, err := a.Authority.CountSessions(ctx, f)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	out := client.SessionList{Sessions: []client.Session{}, Total: total, Next: string(list.Next)}
 	for _, s := range list.Items {
 		out.Sessions = append(out.Sessions, a.session(s, who.Session))
 	}

@@ -14,32 +14,31 @@ func (a *API) session(s exeunt.Session, current exeunt.SessionID) client.Session
 	out := client.Session{
 		ID: s.ID.String(), Kind: string(s.Kind), Label: s.Label, Methods: s.Methods.Strings(), Proved: utc(s.Proved),
 		Started: utc(s.Started), Seen: utc(s.Seen), IdleAt: utc(s.IdleAt()), ExpiresAt: utc(s.ExpiresAt),
-		Current: s.ID == current, Ended: ended(s.End), Apps: []client.AppSession{},
+		Current: s.ID == current, Ended: ended(s.End), Apps: []client.AppSession{}, AppCount: s.AppCount,
 	}
 	if s.Address.IsValid() {
 		out.Address = s.Address.String()
 	}
+	if s.LastAddress.IsValid() {
+		out.LastAddress = s.LastAddress.String()
+	}
 	for _, app := range s.Apps {
 		out.Apps = append(out.Apps, client.AppSession{
 			ID: app.ID.String(), Client: string(app.Client), Name: a.clientName(app.Client),
-			Started: utc(app.Started), Seen: utc(app.Seen), Ended: ended(app.End),
+			Started: utc(app.Started), Seen: utc(app.Seen),
 		})
 	}
 	return out
 }
 
 // sessionFor is the caller's session. An app session does not see its parent's other apps.
-func (a *API) sessionFor(who authority.Answer, s exeunt.Session) client.Session {
-	if !who.App.IsZero() {
-		own := s.Apps[:0:0]
-		for _, app := range s.Apps {
-			if app.ID == who.App {
-				own = append(own, app)
-			}
-		}
-		s.Apps = own
+func (a *API) sessionFor(ctx context.Context, who authority.Answer) (client.Session, error) {
+	s, err := a.Authority.Session(ctx, who.Account, who.Session)
+	if err == nil && !who.App.IsZero() {
+		s.Apps, s.AppCount = make([]exeunt.AppSession, 1), 1
+		s.Apps[0], err = a.Authority.AppSession(ctx, who.Account, who.App)
 	}
-	return a.session(s, who.Session)
+	return a.session(s, who.Session), err
 }
 
 // clientName is the app's name, or its ID if it is no longer registered.

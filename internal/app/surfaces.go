@@ -70,6 +70,7 @@ func (n *Node) openSurfaces() error {
 
 	gateHandler := gate.New(n.Authority, n.OAuth.Registry)
 	gateHandler.AnyClient = n.Config.GateAnyClient
+	gateHandler.Peers = n.peers
 	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The gate comes first: every request of every app passes here.
 		switch path := r.URL.Path; {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -50,6 +51,9 @@ type Authority struct {
 	inDoubt inDoubt
 	limits  *throttle.Throttle // of what an account may have recorded
 
+	addresses addresses
+	listing   listing
+
 	patience time.Duration // commitPatience, except in tests
 	saving   sync.Mutex    // held while due activity is saved
 
@@ -64,6 +68,8 @@ func New(c Config) *Authority {
 		queue: make(chan queuedEnd, 1024), patience: commitPatience,
 	}
 	a.inDoubt.added = make(chan struct{}, 1)
+	a.addresses.of = map[exeunt.SessionID]netip.Addr{}
+	a.listing.of = map[exeunt.AccountID]*turns{}
 	return a
 }
 

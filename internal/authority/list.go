@@ -4,15 +4,18 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/exeunt/exeunt"
 )
 
-// listLimit bounds how many sessions a list declares ended before it is read.
+// listLimit bounds how many sessions of an account are looked at, the newest, for those to declare ended before a list
+// is read.
 const listLimit = 500
 
-// Sessions returns a page of sessions; the active ones of one account are sorted by activity within a page, latest
-// first. The account's sessions that have timed out are declared ended first, so that no list shows them as active.
+// Sessions returns a page of sessions; the active ones of one account are sorted by activity, latest first, if all of
+// them are on the page. Those of the account's newest sessions that have timed out are declared ended first, and no list
+// shows one as active.
 func (a *Authority) Sessions(ctx context.Context, f exeunt.SessionFilter) (exeunt.Page[exeunt.Session], error) {
 	if !f.Everyone {
 		if err := a.declareOverdue(ctx, f.Account); err != nil {
@@ -29,10 +32,61 @@ func (a *Authority) Sessions(ctx context.Context, f exeunt.SessionFilter) (exeun
 	now := a.now()
 	// Sessions whose end is being recorded are no longer active.
 	p.Items = slices.DeleteFunc(p.Items, func(s exeunt.Session) bool { return s.Overdue(now) != "" })
-	if !f.Everyone {
+	if !f.Everyone && f.After == "" && p.Next == "" {
 		slices.SortStableFunc(p.Items, func(x, y exeunt.Session) int { return y.Seen.Compare(x.Seen) })
 	}
 	return p, nil
+}
+
+// listing bounds how many readings of one account's lists run at a time, so that one account does not use up the
+// connections with which everybody reads.
+type listing struct {
+	mu sync.Mutex
+	of map[exeunt.AccountID]*turns
+}
+
+type turns struct {
+	running chan struct{}
+	wanted  int // those that run, and those that wait
+}
+
+const (
+	maxListings        = 2 // at a time: people look at lists in a few tabs
+	maxListingsWaiting = 16
+)
+
+// Listing waits for the caller's turn to read lists of an account; done ends it. It returns ErrBusyLists if too many
+// wait already.
+func (a *Authority) Listing(ctx context.Context, account exeunt.AccountID) (done func(), err error) {
+	l := &a.listing
+	l.mu.Lock()
+	t := l.of[account]
+	if t == nil {
+		t = &turns{running: make(chan struct{}, maxListings)}
+		l.of[account] = t
+	}
+	full := t.wanted >= maxListings+maxListingsWaiting
+	if !full {
+		t.wanted++
+	}
+	l.mu.Unlock()
+	if full {
+		return nil, exeunt.ErrBusyLists
+	}
+	leave := func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if t.wanted--; t.wanted == 0 {
+			delete(l.of, account)
+		}
+	}
+	select {
+	case t.running <- struct{}{}:
+		return func() { <-t.running; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
 }
 
 // CountSessions returns how many sessions are recorded as active, or as ended, on all pages together.
@@ -51,8 +105,11 @@ func (a *Authority) Session(
 	return s, err
 }
 
-// refreshSeen sets the last activity to that of memory, if the store does not have it yet.
+// refreshSeen sets the last activity, and its address, to those of memory, if the store does not have them yet.
 func (a *Authority) refreshSeen(s *exeunt.Session) {
+	if from, ok := a.addresses.get(s.ID); ok && s.End == nil {
+		s.LastAddress = from
+	}
 	if seen, ok := a.live.SeenAt(s.ID); ok && s.End == nil && seen.After(s.Seen) {
 		s.Seen = seen
 	}
@@ -115,8 +172,15 @@ func (a *Authority) Audit(ctx context.Context, f exeunt.AuditFilter) (exeunt.Pag
 	return a.store.Audit(ctx, f)
 }
 
-// CountAudit returns how many entries there are on all pages together.
-func (a *Authority) CountAudit(ctx context.Context, f exeunt.AuditFilter) (int64, error) {
+// AppSession returns one app session of the account, or ErrNotFound.
+func (a *Authority) AppSession(
+	ctx context.Context, account exeunt.AccountID, id exeunt.AppSessionID,
+) (exeunt.AppSession, error) {
+	return a.store.AppSession(ctx, account, id)
+}
+
+// CountAudit returns how many entries there are on all pages together, or at least that many.
+func (a *Authority) CountAudit(ctx context.Context, f exeunt.AuditFilter) (exeunt.Total, error) {
 	return a.store.CountAudit(ctx, f)
 }
 

@@ -160,11 +160,19 @@ func (a *Authority) save(ctx context.Context, list []live.Unsaved) error {
 	seen := make([]exeunt.Activity, len(list))
 	for i := range list {
 		seen[i] = list[i].Activity
+		if seen[i].App.IsZero() {
+			seen[i].Address, _ = a.addresses.get(seen[i].Session)
+		}
 	}
 	if err := a.store.SaveActivity(ctx, seen); err != nil {
 		return err
 	}
 	a.live.MarkSaved(list)
+	for _, s := range seen {
+		if s.Address.IsValid() {
+			a.addresses.saved(s.Session, s.Address)
+		}
+	}
 	return nil
 }
 

@@ -373,8 +373,14 @@ func (m *machine) agreeOnLists(t *rapid.T, a *modelAccount) {
 			(got.End != nil || !got.Seen.Equal(v.seen)) {
 			t.Fatalf("listed as %+v, seen %v; the model says %q, seen %v", got.End, got.Seen, v.ended, v.seen)
 		}
-		if len(got.Apps) != len(v.apps) {
-			t.Fatalf("%d app sessions are listed of %d", len(got.Apps), len(v.apps))
+		apps := 0
+		for _, app := range v.apps {
+			if app.ended == "" {
+				apps++
+			}
+		}
+		if len(got.Apps) != min(apps, store.MaxApps) || got.AppCount != int64(apps) {
+			t.Fatalf("%d app sessions are listed and %d counted of %d", len(got.Apps), got.AppCount, apps)
 		}
 	}
 	if len(active) != nActive || len(ended) != nEnded || count != int64(nEnded) ||

@@ -44,7 +44,8 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 		Most: a.maxSessions,
 		Session: exeunt.Session{
 			ID: id, Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
-			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address, Methods: in.Proof.Methods,
+			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address,
+			LastAddress: in.Address, Methods: in.Proof.Methods,
 			Proved:  in.Proof.At,
 			Started: now, Seen: now, Idle: limits.Idle, ExpiresAt: now.Add(limits.Absolute),
 			Generation: in.Proof.Generation,

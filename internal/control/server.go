@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -174,7 +175,7 @@ func paging(r *http.Request) (after exeunt.Cursor, limit int, err error) {
 }
 
 func replyList[T, W any](w http.ResponseWriter, list operate.List[T], wire func(*T) W) error {
-	out := Page[W]{Items: []W{}, Total: list.Total, Next: string(list.Next)}
+	out := Page[W]{Items: []W{}, Total: list.Count, TotalAtLeast: list.AtLeast, Next: string(list.Next)}
 	for i := range list.Items {
 		out.Items = append(out.Items, wire(&list.Items[i]))
 	}
@@ -409,10 +410,12 @@ func sessionWire(v *exeunt.Session) Session {
 	out := Session{
 		ID: v.ID.String(), Handle: v.Handle, Kind: string(v.Kind), Label: v.Label,
 		UserAgent: v.UserAgent, Address: addressText(v.Address),
-		Started: v.Started, Seen: v.Seen, IdleAt: v.IdleAt(), ExpiresAt: v.ExpiresAt,
+		LastAddress: addressText(v.LastAddress),
+		Started:     v.Started, Seen: v.Seen, IdleAt: v.IdleAt(), ExpiresAt: v.ExpiresAt,
+		MoreApps: v.AppCount - int64(len(v.Apps)),
 	}
 	for _, app := range v.Apps {
-		if app.End == nil {
+		if !slices.Contains(out.Apps, string(app.Client)) {
 			out.Apps = append(out.Apps, string(app.Client))
 		}
 	}

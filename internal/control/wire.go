@@ -20,9 +20,11 @@ type Status struct {
 
 // Page is a part of a list.
 type Page[T any] struct {
-	Items []T    `json:"items"`
-	Total int64  `json:"total,omitempty"` // on all pages; only on the first page
-	Next  string `json:"next,omitempty"`  // the next page's "after"; "" on the last page
+	Items []T   `json:"items"`
+	Total int64 `json:"total,omitempty"` // on all pages; only on the first page
+	// TotalAtLeast: there are more than Total.
+	TotalAtLeast bool   `json:"total_at_least,omitempty"`
+	Next         string `json:"next,omitempty"` // the next page's "after"; "" on the last page
 }
 
 // Account is an account as operators see it.
@@ -44,13 +46,16 @@ type Session struct {
 	Kind      string    `json:"kind"`
 	Label     string    `json:"label"`
 	UserAgent string    `json:"user_agent,omitempty"`
-	Address   string    `json:"address,omitempty"`
+	Address   string    `json:"address,omitempty"` // from which the person signed in
 	Started   time.Time `json:"started"`
 	Seen      time.Time `json:"seen"`
-	IdleAt    time.Time `json:"idle_at"`
-	ExpiresAt time.Time `json:"expires_at"`
-	Apps      []string  `json:"apps,omitempty"`
-	Ended     *Ended    `json:"ended,omitempty"`
+	// LastAddress is the one it was last used from, as far as is known.
+	LastAddress string    `json:"last_address,omitempty"`
+	IdleAt      time.Time `json:"idle_at"`
+	ExpiresAt   time.Time `json:"expires_at"`
+	Apps        []string  `json:"apps,omitempty"`
+	MoreApps    int64     `json:"more_apps,omitempty"` // app sessions besides those of Apps that were looked at
+	Ended       *Ended    `json:"ended,omitempty"`
 }
 
 // Ended says when, why and by what a session ended.

@@ -146,7 +146,8 @@ func unexpected(what string, p *page, err error) error {
 }
 
 func (t *tour) sessions(ctx context.Context) ([]client.Session, error) {
-	return t.api.Sessions(ctx, t.phone, false)
+	page, err := t.api.SessionPage(ctx, t.phone, client.SessionQuery{})
+	return page.Sessions, err
 }
 
 func (t *tour) list(ctx context.Context) (string, error) {

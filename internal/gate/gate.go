@@ -30,6 +30,7 @@ type Gate struct {
 	// AnyClient makes the gate take every app's token from somebody who names no
 	// client.
 	AnyClient bool
+	Peers     web.Peers // tells where a forwarded request comes from
 
 	authority *authority.Authority
 	clients   *oauth.Registry
@@ -76,7 +77,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, otherClient)
 	case ans.Usable():
 		if client.IsActivity(r.Header) {
-			g.authority.Touch(ans)
+			g.authority.TouchFrom(ans, g.Peers.Forwarded(r))
 		}
 		account, err := g.accountHeaders(r.Context(), ans)
 		if err != nil {

@@ -21,7 +21,7 @@ type Service struct{ Authority *authority.Authority }
 // List is a page of a list.
 type List[T any] struct {
 	exeunt.Page[T]
-	Total int64 // entries on all pages; only on the first page
+	exeunt.Total // entries on all pages; only on the first page
 }
 
 func check(by exeunt.Actor) error {
@@ -70,7 +70,7 @@ func (s *Service) Sessions(ctx context.Context, by exeunt.Actor, handle string, 
 		f.Account = a.ID
 	}
 	if out.Page, err = s.Authority.Sessions(ctx, f); err == nil && f.After == "" {
-		out.Total, err = s.Authority.CountSessions(ctx, f)
+		out.Count, err = s.Authority.CountSessions(ctx, f)
 	}
 	return out, err
 }
@@ -116,7 +116,7 @@ func (s *Service) Accounts(ctx context.Context, by exeunt.Actor, f exeunt.Accoun
 		return out, err
 	}
 	if out.Page, err = s.Authority.Accounts(ctx, f); err == nil && f.After == "" {
-		out.Total, _, _, err = s.Authority.Count(ctx)
+		out.Count, _, _, err = s.Authority.Count(ctx)
 	}
 	return out, err
 }

@@ -76,8 +76,8 @@ func TestOperatorsMayRepeat(t *testing.T) {
 	for _, f := range []exeunt.AuditFilter{{}, {Limit: 2}} {
 		page, err := s.Audit(t.Context(), operator, "ada", f)
 		// Two sign-ins, the sign-up and an ending.
-		if want := int64(4); err != nil || page.Total != want || page.Items[0].Action != exeunt.AuditEnd {
-			t.Errorf("%d entries, want %d: %+v, %v", page.Total, want, page.Items, err)
+		if want := int64(4); err != nil || page.Count != want || page.Items[0].Action != exeunt.AuditEnd {
+			t.Errorf("%d entries, want %d: %+v, %v", page.Count, want, page.Items, err)
 		}
 	}
 	if _, err := s.EndSession(t.Context(), operator, exeunt.NewSessionID()); !errors.Is(err, exeunt.ErrNotFound) {
@@ -116,8 +116,8 @@ func TestListsTellTheirTotal(t *testing.T) {
 	}{{"", "", 3}, {"ada", exeunt.SessionsActive, 3}, {"ada", exeunt.SessionsEnded, 0}, {"bob", "", 0}, {"bob", exeunt.SessionsEnded, 3}} {
 		f := exeunt.SessionFilter{State: c.state, Limit: 2}
 		p, err := s.Sessions(t.Context(), operator, c.handle, f)
-		if err != nil || p.Total != c.want || len(p.Items) != int(min(c.want, 2)) || (p.Next != "") != (c.want > 2) {
-			t.Errorf("%+v: %d of %d, %v", c, len(p.Items), p.Total, err)
+		if err != nil || p.Count != c.want || len(p.Items) != int(min(c.want, 2)) || (p.Next != "") != (c.want > 2) {
+			t.Errorf("%+v: %d of %d, %v", c, len(p.Items), p.Count, err)
 		}
 		if f.After = p.Next; f.After == "" {
 			continue
@@ -127,7 +127,7 @@ func TestListsTellTheirTotal(t *testing.T) {
 		}
 	}
 	p, err := s.Accounts(t.Context(), operator, exeunt.AccountFilter{Limit: 1})
-	if err != nil || p.Total != 2 || len(p.Items) != 1 || p.Items[0].Handle != "ada" {
+	if err != nil || p.Count != 2 || len(p.Items) != 1 || p.Items[0].Handle != "ada" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	_, err = s.Sessions(t.Context(), operator, "nobody", exeunt.SessionFilter{})

@@ -6,12 +6,13 @@ import (
 	"slices"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
 func (p *Pages) home(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	this, others, err := p.liveSessions(r.Context(), v)
+	live, err := p.liveSessions(r.Context(), v, exeunt.SessionFilter{Limit: pageLen})
 	if err != nil {
 		return err
 	}
@@ -20,7 +21,8 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, v web.Visitor) erro
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.HomeView{
-		Frame: p.frame(r, v, ui.NavHome), This: this, Others: others, Just: just, Clients: p.OAuth.Clients(),
+		Frame: p.frame(r, v, ui.NavHome), This: live.this, Others: live.others, Live: live.count, Just: just,
+		Clients: p.OAuth.Clients(),
 	})
 }
 
@@ -34,13 +36,52 @@ func (p *Pages) thisSession(ctx context.Context, v web.Visitor) (exeunt.Session,
 	return s, err
 }
 
-// liveSessions returns the visitor's own session and the account's other ones.
-func (p *Pages) liveSessions(ctx context.Context, v web.Visitor) (exeunt.Session, []exeunt.Session, error) {
-	active, err := p.Authority.Sessions(ctx, exeunt.SessionFilter{Account: v.Answer.Account})
+// pageLen is how many sessions a page of a list has.
+const pageLen = 50
+
+// liveSessions is what a page shows of the account's live sessions.
+type liveSessions struct {
+	this   exeunt.Session   // the visitor's own
+	others []exeunt.Session // a part of the other ones
+	next   exeunt.Cursor    // where the next part begins
+	count  int              // how many there are, this included
+}
+
+// liveSessions reads the visitor's own session, and a part of the account's other ones.
+func (p *Pages) liveSessions(ctx context.Context, v web.Visitor, f exeunt.SessionFilter) (l liveSessions, err error) {
+	f.Account = v.Answer.Account
+	done, err := p.Authority.Listing(ctx, f.Account)
 	if err != nil {
-		return exeunt.Session{}, nil, err
+		return l, err
 	}
-	others := slices.DeleteFunc(active.Items, func(s exeunt.Session) bool { return s.ID == v.Answer.Session })
-	this, err := p.thisSession(ctx, v)
-	return this, others, err
+	defer done()
+	active, err := p.Authority.Sessions(ctx, f)
+	if err != nil {
+		return l, err
+	}
+	l.next = active.Next
+	l.others = slices.DeleteFunc(active.Items, func(s exeunt.Session) bool { return s.ID == v.Answer.Session })
+	if l.this, err = p.thisSession(ctx, v); err != nil {
+		return l, err
+	}
+	if l.count = len(l.others) + 1; f.After == "" && f.Search == "" && l.next == "" {
+		return l, nil // they are all here
+	}
+	n, err := p.Authority.CountSessions(ctx, f)
+	l.count = max(l.count, int(n))
+	return l, err
+}
+
+// maxSearch is how much of a search's text counts, in bytes.
+const maxSearch = 400
+
+// part is which part of a list the address asks for.
+func part(r *http.Request) exeunt.SessionFilter {
+	q := r.URL.Query()
+	search := authority.CleanLabel(q.Get("q")[:min(len(q.Get("q")), maxSearch)])
+	return exeunt.SessionFilter{Search: search, After: exeunt.Cursor(q.Get("after")), Limit: pageLen}
+}
+
+func partView(list string, f exeunt.SessionFilter, next exeunt.Cursor) ui.Part {
+	return ui.Part{List: list, Search: f.Search, After: string(f.After), Next: string(next)}
 }

@@ -29,11 +29,11 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 	if err != nil {
 		return err
 	}
-	_, others, err := p.liveSessions(r.Context(), v)
+	live, err := p.liveSessions(r.Context(), v, exeunt.SessionFilter{Limit: 10})
 	if err != nil {
 		return err
 	}
-	view.Frame, view.PasswordSet, view.Others = p.frame(r, v, ui.NavSecurity), account.PasswordSet, len(others)
+	view.Frame, view.PasswordSet, view.Others = p.frame(r, v, ui.NavSecurity), account.PasswordSet, live.count-1
 	return p.show(w, status, view)
 }
 

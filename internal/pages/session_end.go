@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/web"
@@ -41,13 +42,26 @@ func (p *Pages) endElsewhere(w http.ResponseWriter, r *http.Request, v web.Visit
 	if err != nil {
 		return err
 	}
+	if rev.Scope == exeunt.ScopeSession && r.PostFormValue("stay") != "" {
+		w.WriteHeader(http.StatusNoContent) // the page's script shows it in its place
+		return nil
+	}
 	what := url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}}
 	if rev.Scope == exeunt.ScopeSession {
 		what.Set("session", rev.Session.String())
 	}
 	p.leaveNotice(w, noticeEnded, what)
-	if r.PostFormValue("from") == "home" {
-		return redirect(w, "/")
+	return redirect(w, backToList(r, rev))
+}
+
+// backToList is the page that the form was on, at the place of the session that was ended there.
+func backToList(r *http.Request, rev exeunt.Revocation) string {
+	if rev.Scope != exeunt.ScopeSession {
+		return "/sessions"
 	}
-	return redirect(w, "/sessions")
+	to := localPath(r.PostFormValue("return"))
+	if path, _, _ := strings.Cut(to, "?"); path != "/sessions" && (path != "/" || r.PostFormValue("return") == "") {
+		to = "/sessions"
+	}
+	return to + "#" + rev.Session.String()
 }

@@ -9,8 +9,18 @@ import (
 )
 
 func (p *Pages) endedSessionList(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	ended, err := p.Authority.Sessions(r.Context(),
-		exeunt.SessionFilter{Account: v.Answer.Account, State: exeunt.SessionsEnded})
+	done, err := p.Authority.Listing(r.Context(), v.Answer.Account)
+	if err != nil {
+		return err
+	}
+	defer done()
+	f := part(r)
+	f.Account, f.State = v.Answer.Account, exeunt.SessionsEnded
+	ended, err := p.Authority.Sessions(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	count, err := p.Authority.CountSessions(r.Context(), f)
 	if err != nil {
 		return err
 	}
@@ -19,7 +29,7 @@ func (p *Pages) endedSessionList(w http.ResponseWriter, r *http.Request, v web.V
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.EndedSessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), Ended: ended.Items, LiveCount: int(active), KeptFor: p.Retention,
-		Clients: p.OAuth.Clients(),
+		Frame: p.frame(r, v, ui.NavSessions), Part: partView("/sessions/ended", f, ended.Next), Ended: ended.Items,
+		Count: int(count), LiveCount: int(active), KeptFor: p.Retention, Clients: p.OAuth.Clients(),
 	})
 }

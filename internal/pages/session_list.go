@@ -13,7 +13,8 @@ import (
 )
 
 func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	this, others, err := p.liveSessions(r.Context(), v)
+	f := part(r)
+	live, err := p.liveSessions(r.Context(), v, f)
 	if err != nil {
 		return err
 	}
@@ -27,8 +28,9 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 		return err
 	}
 	return p.show(w, http.StatusOK, &ui.SessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), This: this, Others: others, Just: just, Done: done,
-		EndedCount: int(count), Clients: p.OAuth.Clients(),
+		Frame: p.frame(r, v, ui.NavSessions), Part: partView("/sessions", f, live.next), This: live.this,
+		Others: live.others, Live: live.count, Just: just, Done: done, EndedCount: int(count),
+		Clients: p.OAuth.Clients(),
 	})
 }
 

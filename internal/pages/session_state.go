@@ -26,7 +26,7 @@ func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
 	if err := v.FormSession(r); err != nil {
 		return err
 	}
-	p.Authority.Touch(v.Answer)
+	p.Authority.TouchFrom(v.Answer, p.Peers.Address(r))
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

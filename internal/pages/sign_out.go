@@ -26,12 +26,12 @@ func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor
 	if err != nil {
 		return err
 	}
-	this, others, err := p.liveSessions(r.Context(), v)
+	live, err := p.liveSessions(r.Context(), v, exeunt.SessionFilter{Limit: 10})
 	if err != nil {
 		return err
 	}
-	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: this, Others: others,
-		Clients: p.OAuth.Clients()}
+	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: live.this, Others: live.others,
+		Live: live.count, Clients: p.OAuth.Clients()}
 	if view.Client = p.client(r.URL.Query().Get("client")); view.Client != nil {
 		view.Cancel = view.Client.HomeURL
 	}

@@ -16,7 +16,7 @@ type page func(w http.ResponseWriter, r *http.Request, v web.Visitor) error
 func (p *Pages) arrive(r *http.Request) web.Visitor {
 	v := p.Browser.Visitor(r)
 	if v.SignedIn() && client.IsActivity(r.Header) {
-		p.Authority.Touch(v.Answer)
+		p.Authority.TouchFrom(v.Answer, p.Peers.Address(r))
 		v.Answer = p.Authority.Check(r.Context(), v.Credential) // its idle time counts from now
 	}
 	return v

@@ -7,9 +7,10 @@ import (
 )
 
 var (
-	seenRows = forMany(`WITH w (account, session, seen) AS (VALUES `,
-		`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
-		UPDATE sessions SET seen = greatest(sessions.seen, w.seen)
+	seenRows = forMany(`WITH w (account, session, seen, address) AS (VALUES `,
+		`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER), CAST(? AS TEXT))`, `)
+		UPDATE sessions SET seen = greatest(sessions.seen, w.seen),
+			last_address = CASE WHEN w.address = '' THEN last_address ELSE w.address END
 		FROM w WHERE account_id = w.account AND sessions.id = w.session AND ended_at IS NULL`)
 	seenAppRows = forMany(`WITH w (account, app, seen) AS (VALUES `,
 		`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
@@ -17,7 +18,7 @@ var (
 		FROM w WHERE account_id = w.account AND app_sessions.id = w.app AND ended_at IS NULL`)
 )
 
-// SaveActivity writes last-activity times, each unless a later one is stored. Activity lost in a crash only makes a
+// SaveActivity writes last-activity times, each unless a later one is stored, and the addresses that were seen with it. Activity lost in a crash only makes a
 // session end earlier. It does not change when a session is due, because that is indexed; maintenance finds out
 // later that the session was active.
 func (s *Store) SaveActivity(ctx context.Context, list []exeunt.Activity) error {
@@ -41,7 +42,8 @@ func (t *tx) saveActivity(list []exeunt.Activity) error {
 		}
 	}
 	if err := seenRows.exec(t, len(sessions), func(to []any, row int) []any {
-		return append(to, sessions[row].Account.Bytes(), sessions[row].Session.Bytes(), ms(sessions[row].Seen))
+		return append(to, sessions[row].Account.Bytes(), sessions[row].Session.Bytes(), ms(sessions[row].Seen),
+			addressText(sessions[row].Address))
 	}); err != nil {
 		return err
 	}

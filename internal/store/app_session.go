@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -159,43 +158,55 @@ func (a *appScan) value() exeunt.AppSession {
 	return a.app
 }
 
-// maxApps bounds how many app sessions are listed with a session: first those that have not ended, then the newest.
-const maxApps = 100
+// MaxApps is how many app sessions are listed with a session. Those that were ended by themselves are not.
+const MaxApps = 20
+
+// appRows reads the first app sessions of sessions, by client, and one more than are listed.
+var appRows = forManyBetween(" UNION ALL ", ``, fmt.Sprintf(`SELECT * FROM (SELECT `+appColumns+` FROM app_sessions p
+	WHERE p.account_id = ? AND p.session_id = ? AND p.ended_at IS NULL ORDER BY p.client_id, p.started LIMIT %d) AS apps`,
+	MaxApps+1), ``)
 
 // addApps fills in the app sessions of the sessions listed.
 func (s *Store) addApps(ctx context.Context, list []exeunt.Session) error {
-	if len(list) == 0 {
-		return nil
-	}
-	args := []any{maxApps}
-	var in strings.Builder
+	of := map[exeunt.SessionID]*exeunt.Session{}
 	for i := range list {
-		args = append(args, list[i].ID.Bytes())
-		fmt.Fprintf(&in, ", $%d", len(args))
+		of[list[i].ID] = &list[i]
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM (SELECT c.*,
-			row_number() OVER (PARTITION BY c.session_id ORDER BY c.ended_at IS NOT NULL, c.started DESC, c.id) AS nth
-			FROM sessions s JOIN app_sessions c ON c.account_id = s.account_id AND c.session_id = s.id
-			WHERE s.id IN (`+in.String()[2:]+`)) p
-		WHERE p.nth <= $1 ORDER BY p.started, p.id`, args...)
-	apps, err := collect(rows, err, "app sessions", func(r rowScanner) (exeunt.AppSession, error) {
-		var a appScan
-		err := r.Scan(a.dest()...)
-		return a.value(), err
-	})
-	if err != nil {
-		return err
-	}
-	at := map[exeunt.SessionID]*exeunt.Session{}
-	for i := range list {
-		at[list[i].ID] = &list[i]
-	}
-	for _, a := range apps {
-		if parent := at[a.Session]; parent != nil {
+	err := appRows.each(len(list), func(to []any, row int) []any {
+		return append(to, list[row].Account.Bytes(), list[row].ID.Bytes())
+	}, func(q string, args []any) error {
+		rows, err := s.read.QueryContext(ctx, q, args...)
+		apps, err := collect(rows, err, "app sessions", func(r rowScanner) (exeunt.AppSession, error) {
+			var a appScan
+			err := r.Scan(a.dest()...)
+			return a.value(), err
+		})
+		for _, a := range apps {
+			parent := of[a.Session]
 			parent.Apps = append(parent.Apps, a)
 		}
+		return err
+	})
+	for i := range list {
+		v := &list[i]
+		if v.AppCount = int64(len(v.Apps)); v.AppCount > MaxApps && err == nil {
+			v.Apps = v.Apps[:MaxApps]
+			err = unavailable("number of app sessions", s.read.QueryRowContext(ctx, `SELECT count(*) FROM app_sessions
+				WHERE account_id = $1 AND session_id = $2 AND ended_at IS NULL`, v.Account.Bytes(), v.ID.Bytes()).
+				Scan(&v.AppCount))
+		}
 	}
-	return nil
+	return err
+}
+
+// AppSession returns one app session of the account, or ErrNotFound.
+func (s *Store) AppSession(
+	ctx context.Context, account exeunt.AccountID, id exeunt.AppSessionID,
+) (exeunt.AppSession, error) {
+	var a appScan
+	err := s.read.QueryRowContext(ctx, `SELECT `+appColumns+` FROM app_sessions p WHERE p.account_id = $1 AND p.id = $2`,
+		account.Bytes(), id.Bytes()).Scan(a.dest()...)
+	return a.value(), notFound("app session", err)
 }
 
 const loadAppSession = `SELECT ` + loadColumns + appColumns + `, ` + sessionColumns + sessionTables + `

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -27,16 +28,17 @@ func (s *testStore) appSession(v exeunt.Session, client exeunt.ClientID, now tim
 // apps returns why each of the session's listed app sessions ended.
 func (s *testStore) apps(v exeunt.Session) map[exeunt.AppSessionID]exeunt.Reason {
 	s.t.Helper()
-	got, err := s.Session(s.t.Context(), v.Account, v.ID)
+	rows, err := s.read.QueryContext(s.t.Context(), `SELECT id, COALESCE(ended_reason, '') FROM app_sessions
+		WHERE account_id = $1 AND session_id = $2`, v.Account.Bytes(), v.ID.Bytes())
+	out := map[exeunt.AppSessionID]exeunt.Reason{}
+	_, err = collect(rows, err, "app sessions", func(r rowScanner) (id exeunt.AppSessionID, err error) {
+		var reason exeunt.Reason
+		err = r.Scan(&id, &reason)
+		out[id] = reason
+		return id, err
+	})
 	if err != nil {
 		s.t.Fatal(err)
-	}
-	out := map[exeunt.AppSessionID]exeunt.Reason{}
-	for _, a := range got.Apps {
-		out[a.ID] = ""
-		if a.End != nil {
-			out[a.ID] = a.End.Reason
-		}
 	}
 	return out
 }
@@ -78,36 +80,50 @@ func appSessionsOfOneClientAreFew(t *testing.T, s *testStore) {
 	s.checkLog()
 }
 
-// A list reads the app sessions of the sessions on it, and not without end.
+// A list has some of a session's app sessions, however many there are, and tells how many. It does not have those that
+// were ended by themselves.
 func TestListedAppSessionsAreBounded(t *testing.T) { onEachEngine(t, listedAppSessionsAreBounded) }
 
 func listedAppSessionsAreBounded(t *testing.T, s *testStore) {
 	a := s.account()
-	v, w := s.session(a.ID), s.session(a.ID)
-	first := s.appSession(v, "first", epoch)
-	for i := range maxApps + 5 {
-		now := epoch.Add(time.Duration(i+1) * time.Second)
+	v, w, none := s.session(a.ID), s.session(a.ID), s.session(a.ID)
+	first := s.appSession(v, "a", epoch)
+	const many = 3 * MaxApps
+	for i := range many {
 		rev := endOne(v)
-		rev.AppSession = s.appSession(v, "chirp", now)
+		rev.AppSession = s.appSession(v, "b", epoch.Add(time.Second))
 		s.end(rev)
+		s.appSession(v, exeunt.ClientID(fmt.Sprintf("c%02d", i)), epoch.Add(time.Minute))
 	}
-	last := s.appSession(w, "chirp", epoch)
-	p, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: a.ID})
-	list := p.Items
-	if err != nil || len(list) != 2 {
-		t.Fatalf("%d sessions, %v", len(list), err)
+	last := s.appSession(w, "b", epoch)
+	all, _ := s.listed(exeunt.SessionFilter{Account: a.ID})
+	for _, of := range []exeunt.Session{v, w, none} {
+		one, err := s.Session(t.Context(), a.ID, of.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
 	}
-	if got := s.apps(v); len(got) != maxApps {
-		t.Errorf("%d app sessions are listed", len(got))
-	} else if why, ok := got[first]; !ok || why != "" {
-		t.Error("the one that has not ended is not listed")
+	if len(all) != 6 {
+		t.Fatalf("%d sessions are listed", len(all))
 	}
-	if got := s.apps(w); len(got) != 1 || got[last] != "" {
-		t.Errorf("of the other session: %v", got)
-	}
-	for _, v := range list {
-		if want := len(s.apps(v)); len(v.Apps) != want {
-			t.Errorf("%d app sessions in the list, %d by itself", len(v.Apps), want)
+	for _, got := range all {
+		wants, total := 0, int64(0)
+		switch got.ID {
+		case v.ID:
+			wants, total = MaxApps, many+1
+		case w.ID:
+			wants, total = 1, 1
+		}
+		if len(got.Apps) != wants || got.AppCount != total {
+			t.Errorf("%d app sessions are listed, of %d", len(got.Apps), got.AppCount)
+		} else if wants == MaxApps && got.Apps[0].ID != first || wants == 1 && got.Apps[0].ID != last {
+			t.Errorf("of %s: %+v", got.ID, got.Apps)
+		}
+		for _, app := range got.Apps {
+			if app.End != nil {
+				t.Errorf("one that was ended is listed: %+v", app)
+			}
 		}
 	}
 }

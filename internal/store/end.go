@@ -312,7 +312,8 @@ func (t *tx) endEach(list []*ending) error {
 }
 
 var countRows = forMany(`WITH w (account, n) AS (VALUES `, `(CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
-	UPDATE accounts SET live_sessions = live_sessions - w.n FROM w WHERE id = w.account`)
+	UPDATE accounts SET live_sessions = live_sessions - w.n, ended_sessions = ended_sessions + w.n
+	FROM w WHERE id = w.account`)
 
 // whyNotEnded finds out why a session could not be ended: it has ended before, does not exist, or has not timed out.
 // A repeated sign-out of one's own session returns the event of the first.
@@ -391,7 +392,7 @@ func (t *tx) endMany(e *ending) error {
 		}
 	}
 	ok, err := found(t.row(`UPDATE accounts SET generation = generation + 1,
-		last_ended = live_sessions - $2, live_sessions = $2,
+		last_ended = live_sessions - $2, ended_sessions = ended_sessions + live_sessions - $2, live_sessions = $2,
 		status = CASE WHEN $3 = '' THEN status ELSE $3 END,
 		password_hash = CASE WHEN $4 = '' THEN password_hash ELSE $4 END,
 		password_set = CASE WHEN $4 = '' THEN password_set ELSE $6 END,

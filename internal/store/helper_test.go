@@ -180,7 +180,8 @@ func (s *testStore) checkLog() {
 	}
 	s.mu.Unlock()
 	if n := s.count(`SELECT count(*) FROM accounts a WHERE live_sessions <> (SELECT count(*) FROM sessions s
-		WHERE s.account_id = a.id AND s.ended_at IS NULL AND s.generation >= a.generation)`); n != 0 {
+		WHERE s.account_id = a.id AND s.ended_at IS NULL AND s.generation >= a.generation)
+		OR live_sessions + ended_sessions <> (SELECT count(*) FROM sessions s WHERE s.account_id = a.id)`); n != 0 {
 		s.t.Errorf("%d accounts count their sessions wrongly", n)
 	}
 	if !s.traits.exits {

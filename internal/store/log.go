@@ -44,10 +44,18 @@ func (s *Store) Audit(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[
 	return p, err
 }
 
-// CountAudit returns how many entries there are on all pages together.
-func (s *Store) CountAudit(ctx context.Context, f exeunt.AuditFilter) (n int64, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM audit WHERE account_id = $1) +
-		(SELECT count(*) FROM events WHERE account_id = $1)`, f.Account.Bytes()).Scan(&n)
+// maxCounted is up to how many audit entries of an account are counted.
+const maxCounted = 10_000
+
+// CountAudit returns how many entries there are on all pages together, or at least that many.
+func (s *Store) CountAudit(ctx context.Context, f exeunt.AuditFilter) (n exeunt.Total, err error) {
+	err = s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT
+		(SELECT count(*) FROM (SELECT 1 FROM audit WHERE account_id = $1 LIMIT %d) AS others) +
+		(SELECT count(*) FROM (SELECT 1 FROM events WHERE account_id = $1 LIMIT %[1]d) AS logged)`, maxCounted+1),
+		f.Account.Bytes()).Scan(&n.Count)
+	if n.Count > maxCounted {
+		n = exeunt.Total{Count: maxCounted, AtLeast: true}
+	}
 	return n, unavailable("number of audit entries", err)
 }
 

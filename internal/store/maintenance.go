@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -12,15 +14,16 @@ import (
 // what there is to do, and the transaction writes rows by their keys.
 const maintenanceStep = 128
 
-// OverdueOf returns at most limit of the account's sessions that have timed out by the stored activity.
+// OverdueOf returns which of the account's newest sessions, latest many of them, have timed out by the stored activity.
 func (s *Store) OverdueOf(
-	ctx context.Context, account exeunt.AccountID, now time.Time, limit int,
+	ctx context.Context, account exeunt.AccountID, now time.Time, latest int,
 ) ([]exeunt.Overdue, error) {
 	rows, err := s.read.QueryContext(ctx,
 		`SELECT s.account_id, s.id, CASE WHEN s.expires <= s.seen + s.idle THEN 'absolute' ELSE 'idle' END
-		FROM sessions s JOIN accounts a ON a.id = s.account_id
-		WHERE s.account_id = $2 AND s.ended_at IS NULL AND s.generation >= a.generation AND s.due <= $1
-		AND (s.seen + s.idle <= $1 OR s.expires <= $1) LIMIT $3`, ms(now), account.Bytes(), limit)
+		FROM (SELECT * FROM sessions WHERE account_id = $2 ORDER BY started DESC, id DESC LIMIT $3) s
+		JOIN accounts a ON a.id = s.account_id
+		WHERE s.ended_at IS NULL AND s.generation >= a.generation AND s.due <= $1
+		AND (s.seen + s.idle <= $1 OR s.expires <= $1)`, ms(now), account.Bytes(), latest)
 	return collect(rows, err, "overdue sessions", func(r rowScanner) (o exeunt.Overdue, err error) {
 		err = r.Scan(&o.Account, &o.Session, &o.Reason)
 		return o, err
@@ -32,8 +35,39 @@ var (
 		`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
 		UPDATE sessions SET due = w.due FROM w WHERE account_id = w.account AND sessions.id = w.session
 			AND sessions.due < w.due`)
-	deleteRows = forMany(`DELETE FROM sessions WHERE id IN (`, `CAST(? AS BLOB)`, `) AND ended_at IS NOT NULL`)
+	deleteRows = forMany(`DELETE FROM sessions WHERE id IN (`, `CAST(? AS BLOB)`,
+		`) AND ended_at IS NOT NULL RETURNING account_id`)
+	goneRows = forMany(`WITH w (account, n) AS (VALUES `, `(CAST(? AS BLOB), CAST(? AS INTEGER))`, `)
+		UPDATE accounts SET ended_sessions = ended_sessions - w.n FROM w WHERE id = w.account`)
 )
+
+// deleteSessions deletes ended sessions and counts them no more.
+func (t *tx) deleteSessions(list []dueSession) error {
+	count := map[exeunt.AccountID]int64{}
+	err := deleteRows.each(len(list), func(to []any, row int) []any { return append(to, list[row].session.Bytes()) },
+		func(q string, args []any) error {
+			rows, err := t.rows(q, args...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var account exeunt.AccountID
+				if err := rows.Scan(&account); err != nil {
+					return err
+				}
+				count[account]++
+			}
+			return rows.Err()
+		})
+	if err != nil {
+		return err
+	}
+	accounts := slices.Collect(maps.Keys(count))
+	return goneRows.exec(t, len(accounts), func(to []any, row int) []any {
+		return append(to, accounts[row].Bytes(), count[accounts[row]])
+	})
+}
 
 // dueSession is a session that maintenance must look at.
 type dueSession struct {
@@ -72,8 +106,7 @@ func (s *Store) WorkOffDue(
 			}); err != nil {
 				return err
 			}
-			return deleteRows.exec(t, len(over),
-				func(to []any, row int) []any { return append(to, over[row].session.Bytes()) })
+			return t.deleteSessions(over)
 		})
 	}
 	return overdue, len(list) == maintenanceStep, err

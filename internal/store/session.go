@@ -200,10 +200,11 @@ func (t *tx) oldestSessions(n NewSession, oldest int64, most int) (over []exeunt
 	return over, from, rows.Err()
 }
 
-// sessionColumns are what scanSession reads from sessionTables; activeColumns and activeTables are enough for
-// sessions that have not ended.
+// sessionColumns are what scanSession reads from sessionTables. activeColumns and activeTables are enough for sessions
+// that have not ended.
 const (
-	sessionItself = `s.id, s.account_id, a.handle, s.kind, s.label, s.user_agent, s.address, s.methods, s.proved_at,
+	sessionItself = `s.id, s.account_id, a.handle, ` + sessionRow
+	sessionRow    = `s.kind, s.label, s.user_agent, s.address, s.last_address, s.methods, s.proved_at,
 	s.started, s.seen, s.idle, s.expires, s.generation, `
 	activeColumns  = sessionItself + `NULL, NULL, NULL, NULL, NULL`
 	sessionColumns = sessionItself + `COALESCE(s.ended_at, e.at), COALESCE(s.ended_reason, e.reason),
@@ -217,17 +218,20 @@ const activeTables = ` FROM sessions s JOIN accounts a ON a.id = s.account_id`
 // not written yet is joined with the event that ended it: the account's first with a higher generation.
 const sessionTables = activeTables + `
 	LEFT JOIN events e ON s.ended_at IS NULL AND s.generation < a.generation AND e.seq =
-		(SELECT min(x.seq) FROM events x WHERE x.account_id = s.account_id 
-			AND x.generation > s.generation AND x.generation > 0)`
+		(SELECT x.seq FROM events x WHERE x.account_id = s.account_id AND x.generation > s.generation
+			AND x.generation > 0 ORDER BY x.generation LIMIT 1)`
 
 func scanSession(row rowScanner, more ...any) (s exeunt.Session, err error) {
 	var proved, started, seen, idle, expires int64
-	var address, methods string
+	var address, last, methods string
 	var end endScan
-	dest := []any{&s.ID, &s.Account, &s.Handle, &s.Kind, &s.Label, &s.UserAgent, &address, &methods, &proved, &started,
+	dest := []any{&s.ID, &s.Account, &s.Handle, &s.Kind, &s.Label, &s.UserAgent, &address, &last, &methods, &proved, &started,
 		&seen, &idle, &expires, &s.Generation, &end.at, &end.reason, &end.by, &end.session, &end.label}
 	err = row.Scan(append(dest, more...)...)
 	s.Address, _ = netip.ParseAddr(address) // "" is the zero address
+	if s.LastAddress = s.Address; last != "" {
+		s.LastAddress, _ = netip.ParseAddr(last)
+	}
 	s.Methods, s.Proved = exeunt.ParseMethods(methods), at(proved)
 	s.Started, s.Seen, s.ExpiresAt = at(started), at(seen), at(expires)
 	s.Idle = time.Duration(idle) * time.Millisecond

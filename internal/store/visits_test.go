@@ -91,7 +91,7 @@ func pagesVisited(t testing.TB, c *sql.Conn) (n int64) {
 }
 
 // fill makes a large installation: one account with many sessions, and many accounts with ten each. Everything began
-// at epoch.
+// at epoch or shortly before.
 func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 	s.t.Helper()
 	numbers, hash := `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)`, `randomblob(%d)`
@@ -107,7 +107,7 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 	of := func(n int) string { return fmt.Sprintf(numbers, n) }
 	const sessions = `INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods,
 		proved_at, started, seen, idle, expires, due, generation) `
-	rest := fmt.Sprintf(`, 'kept', 'a browser', '', '', 'password', %d, %[1]d, %[1]d, 3600000, %[1]d + 86400000,
+	rest := fmt.Sprintf(`, 'kept', 'a browser', '', '', 'password', %d, %[1]d - 10 * i, %[1]d, 3600000, %[1]d + 86400000,
 		%[1]d + 3600000, 1 FROM n`, ms(epoch))
 	random := func(n int) string { return fmt.Sprintf(hash, n) }
 	const others = 40_000 // rows of tables beside
@@ -143,6 +143,28 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 		if _, err := db.Exec(q); err != nil {
 			s.t.Fatalf("%.300s: %v", q, err)
 		}
+	}
+}
+
+// fillApps gives a session 300 app sessions, and 20,000 that were ended by themselves.
+func (s *testStore) fillApps(v exeunt.Session) {
+	s.t.Helper()
+	q := `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20300)`
+	random := `randomblob(%d)`
+	if Shared(s.url) {
+		q, random = `WITH n (i) AS (SELECT generate_series(1, 20300))`, `substr(sha256(random()::text::bytea), 1, %d)`
+	}
+	db, _, _ := s.outside()
+	defer db.Close()
+	if _, err := db.Exec(fmt.Sprintf(q+` INSERT INTO app_sessions
+		(account_id, id, session_id, client_id, token_hash, started, seen, ended_at, ended_reason, ended_by)
+		SELECT %s, `+fmt.Sprintf(random, 16)+`, %s, 'app' || (i %% 500), `+fmt.Sprintf(random, 32)+`, %d, %[3]d,
+		CASE WHEN i > 300 THEN %[3]d END, 'replaced', 'system' FROM n`,
+		s.literal(v.Account.Bytes()), s.literal(v.ID.Bytes()), ms(epoch))); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := db.Exec(`ANALYZE app_sessions`); err != nil {
+		s.t.Fatal(err)
 	}
 }
 
@@ -242,7 +264,53 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 		return s.SaveActivity(t.Context(), list)
 	})
 	keep, _ := start(big)
+	check("a page of many active sessions", 3*accountStep, func() error {
+		_, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: big.ID, Limit: 50})
+		return err
+	})
+	s.fillApps(keep)
+	check("a session with many app sessions", single+300, func() error {
+		v, err := s.Session(t.Context(), big.ID, keep.ID)
+		if v.AppCount != 300 {
+			t.Errorf("%d app sessions are counted", v.AppCount)
+		}
+		return err
+	})
 	check("all others", single, func() error { return end(endOthers(keep), exeunt.System()) })
+	// An account's lists read a page, whatever the account's size: the newest, the oldest, and a search in vain.
+	const page, walked = 4 * accountStep, 12 * accountStep
+	list := func(f exeunt.SessionFilter) func() error {
+		f.Account = big.ID
+		read := func() error { _, err := s.Sessions(t.Context(), f); return err }
+		for range 6 { // the server plans a statement anew for its first five executions
+			if err := read(); err != nil {
+				t.Error(err)
+			}
+		}
+		return read
+	}
+	lists := func(when string, state exeunt.SessionState) {
+		for what, f := range map[string]exeunt.SessionFilter{"a page": {Limit: 50}, "a later page": {Limit: 50,
+			After: cursorAfter(epoch.Add(-time.Minute), exeunt.NewSessionID())}} {
+			f.State = state
+			if state == exeunt.SessionsEnded && f.After != "" {
+				f.After = endedPlace{at: ms(epoch.Add(time.Minute)), seq: 1 << 40}.cursor()
+			}
+			check(fmt.Sprintf("%s, %s of those %s", when, what, state), page, list(f))
+		}
+		check(fmt.Sprintf("%s, a search among those %s", when, state), walked,
+			list(exeunt.SessionFilter{State: state, Search: "no such label"}))
+		check(fmt.Sprintf("%s, the number of those %s", when, state), 20, func() error {
+			_, err := s.CountSessions(t.Context(), exeunt.SessionFilter{Account: big.ID, State: state})
+			return err
+		})
+	}
+	check("those that have timed out", walked, func() error {
+		_, err := s.OverdueOf(t.Context(), big.ID, epoch.Add(time.Minute), 500)
+		return err
+	})
+	lists("all but one have ended", exeunt.SessionsActive)
+	lists("all but one have ended", exeunt.SessionsEnded)
 	everyone := func() error {
 		_, err := s.Sessions(t.Context(), exeunt.SessionFilter{Everyone: true})
 		return err
@@ -254,6 +322,8 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 		check(fmt.Sprint("step ", i+1, " of writing the ends"), step,
 			func() error { _, err := s.WriteEnds(t.Context()); return err })
 	}
+	lists("all have ended", exeunt.SessionsActive)
+	lists("all have ended", exeunt.SessionsEnded)
 	r, later := Retention{Ended: time.Hour, Audit: time.Hour}, epoch.Add(25*time.Hour)
 	for i := range 3 {
 		check(fmt.Sprint("step ", i+1, " of what is due"), step,

@@ -13,14 +13,14 @@ import (
 // functions are what templates may call, bound to one language.
 func functions(w *words, assets *assetSet) template.FuncMap {
 	return template.FuncMap{
-		"t": w.t, "tn": w.tn, "duration": w.duration,
+		"t": w.t, "tn": w.tn, "duration": w.duration, "number": w.number,
 		"ago": w.ago, "by": w.by, "on": w.on, "exact": w.exact,
 		"why": w.why, "whyBriefly": w.whyBriefly,
 		"problem": w.problem, "problemIn": problemIn, "problemWhole": problemWhole,
 		"row": newRow, "field": newField, "choice": newChoice, "drawer": newDrawer,
 		"link": w.link, "emailNote": (*SettingsView).emailNote, "sharedPage": sharedPage, "errorKey": errorKey,
 		"failure": w.failure,
-		"bdi":     bdi, "at": at, "avatar": avatar,
+		"code":    code, "bdi": bdi, "at": at, "avatar": avatar,
 		"icon": assets.icon, "asset": assets.path,
 		"lang": func() string { return w.tag.String() },
 		"dir":  w.direction,
@@ -29,6 +29,11 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 		"key":  rand.Text,
 		"view": func(v View) string { return v.page() },
 	}
+}
+
+// code is an address, which is written from left to right in any language.
+func code(v any) template.HTML {
+	return template.HTML(`<bdi dir="ltr">` + template.HTMLEscapeString(fmt.Sprint(v)) + `</bdi>`)
 }
 
 // direction is how the language is written.

@@ -2,6 +2,8 @@ package ui
 
 import (
 	"cmp"
+	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -14,7 +16,7 @@ type rowPart struct {
 	S       exeunt.Session
 	Clients Clients
 	This    bool
-	Home    bool // on the front page, to which the form leads back
+	Return  string // where its form leads back; "" is the list's beginning
 }
 
 // lister is a view whose page lists sessions.
@@ -29,9 +31,45 @@ func (v *EndedSessionsView) clients() Clients { return v.Clients }
 func (v *SignOutView) clients() Clients       { return v.Clients }
 
 func newRow(v lister, s exeunt.Session) rowPart {
-	_, home := v.(*HomeView)
-	return rowPart{View: v.frame(), S: s, Clients: v.clients(), This: s.ID == v.frame().Session, Home: home}
+	r := rowPart{View: v.frame(), S: s, Clients: v.clients(), This: s.ID == v.frame().Session}
+	switch v := v.(type) {
+	case *HomeView:
+		r.Return = "/"
+	case *SessionsView:
+		if v.IsPart() {
+			r.Return = v.Path
+		}
+	}
+	return r
 }
+
+// IsPart reports whether the page does not show the whole list.
+func (p Part) IsPart() bool { return p.Search != "" || p.After != "" || p.Next != "" }
+
+// First is the address of the list's first part.
+func (p Part) First() string { return p.at("") }
+
+// Following is the address of the next part.
+func (p Part) Following() string { return p.at(p.Next) }
+
+func (p Part) at(after string) string {
+	q := url.Values{}
+	for name, value := range map[string]string{"q": p.Search, "after": after} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if len(q) == 0 {
+		return p.List
+	}
+	return p.List + "?" + q.Encode()
+}
+
+// Began is when the session started, in milliseconds, by which scripts compare rows.
+func (r rowPart) Began() int64 { return r.S.Started.UnixMilli() }
+
+// Two reports whether the row tells first and last address apart.
+func (r rowPart) Two() bool { return r.S.LastAddress.IsValid() && r.S.LastAddress != r.S.Address }
 
 // State is the row's state for styles and scripts.
 func (r rowPart) State() string {
@@ -70,23 +108,44 @@ func (r rowPart) Agent() string {
 // Old reports whether the sign-in is shown by its date rather than by its age.
 func (r rowPart) Old() bool { return r.View.Now.Sub(r.S.Started) >= 7*day }
 
-// Apps are the names of the apps signed in through the session, or, if it has ended, of
-// the apps that ended with it.
-func (r rowPart) Apps() []string { return appsOf(r.S, r.Clients) }
+// shownApps is how many apps a row or the confirmation names.
+const shownApps = 5
 
-func appsOf(s exeunt.Session, clients Clients) []string {
-	var names []string
+// Apps are the names of apps signed in through the session, or, if it has ended, of apps that ended with it.
+func (r rowPart) Apps() []string {
+	names, _ := appsOf(r.S, r.Clients)
+	return names
+}
+
+// MoreApps is how many there are besides.
+func (r rowPart) MoreApps() int {
+	_, more := appsOf(r.S, r.Clients)
+	return more
+}
+
+// appsOf names a session's first apps. It counts the other ones, or, if there are too many to look at all, the sign-ins
+// of other apps.
+func appsOf(s exeunt.Session, clients Clients) (names []string, more int) {
+	count := map[string]int{}
 	for _, app := range s.Apps {
 		name := clients[app.Client].Name
 		if name == "" {
 			name = string(app.Client)
 		}
-		if app.End == nil && !slices.Contains(names, name) {
-			names = append(names, name)
+		if app.End == nil {
+			count[name]++
 		}
 	}
-	slices.Sort(names)
-	return names
+	names = slices.Sorted(maps.Keys(count))
+	shown := min(len(names), shownApps)
+	if int(s.AppCount) <= len(s.Apps) {
+		return names[:shown], len(names) - shown
+	}
+	more = int(s.AppCount)
+	for _, name := range names[:shown] {
+		more -= count[name]
+	}
+	return names[:shown], more
 }
 
 // Browsers are the other and just ended sessions of browsers.
@@ -102,14 +161,42 @@ func (v *SessionsView) group(browser bool) []exeunt.Session {
 			out = append(out, s)
 		}
 	}
+	if v.IsPart() {
+		slices.SortStableFunc(out, func(a, b exeunt.Session) int { return b.Started.Compare(a.Started) })
+		return out
+	}
 	return byActivity(out)
 }
 
 // LiveCount includes this browser's session.
-func (v *SessionsView) LiveCount() int { return len(v.Others) + 1 }
+func (v *SessionsView) LiveCount() int { return max(v.Live, len(v.Others)+1) }
+
+// OtherCount is LiveCount without this browser's session.
+func (v *SessionsView) OtherCount() int { return v.LiveCount() - 1 }
 
 // LiveCount includes this browser's session.
-func (v *HomeView) LiveCount() int { return len(v.Others) + 1 }
+func (v *HomeView) LiveCount() int { return max(v.Live, len(v.Others)+1) }
+
+// OtherCount is LiveCount without this browser's session.
+func (v *HomeView) OtherCount() int { return v.LiveCount() - 1 }
+
+// Whole reports whether Others are all others.
+func (v *HomeView) Whole() bool { return v.OtherCount() == len(v.Others) }
+
+// OtherCount is how many live sessions there are besides this browser's.
+func (v *SignOutView) OtherCount() int { return max(v.Live-1, len(v.Others)) }
+
+// namedOthers is how many sessions the confirmation names: its button must be in view on a phone.
+const namedOthers = 5
+
+// Named are the first of the other sessions.
+func (v *SignOutView) Named() []exeunt.Session { return v.Others[:min(len(v.Others), namedOthers)] }
+
+// Unnamed is how many there are besides.
+func (v *SignOutView) Unnamed() int { return v.OtherCount() - len(v.Named()) }
+
+// EndedCount is how many sessions have ended.
+func (v *EndedSessionsView) EndedCount() int { return max(v.Count, len(v.Ended)) }
 
 // homeRows is how many other sessions the front page shows.
 const homeRows = 3
@@ -121,28 +208,19 @@ func (v *HomeView) Newest() []exeunt.Session {
 }
 
 // All reports whether the page shows every other session.
-func (v *HomeView) All() bool { return len(v.Others) <= homeRows }
+func (v *HomeView) All() bool { return v.OtherCount() <= homeRows }
 
-// Newest are the ended sessions, the latest end first.
-func (v *EndedSessionsView) Newest() []exeunt.Session {
-	out := slices.Clone(v.Ended)
-	slices.SortStableFunc(out, func(a, b exeunt.Session) int {
-		if a.End == nil || b.End == nil {
-			return 0
-		}
-		return b.End.At.Compare(a.End.At)
-	})
-	return out
-}
+// Apps names apps that this browser's sign-out ends.
+func (v *SignOutView) Apps() []string { return newRow(v, v.This).Apps() }
 
-// Apps are the apps that this browser's sign-out ends.
-func (v *SignOutView) Apps() []string { return appsOf(v.This, v.Clients) }
+// MoreApps is how many it ends besides.
+func (v *SignOutView) MoreApps() int { return newRow(v, v.This).MoreApps() }
 
 // Stay is the most recently used other session, which the page names as staying.
 func (v *SignOutView) Stay() exeunt.Session { return byActivity(v.Others)[0] }
 
 // StayMore is how many more sessions stay.
-func (v *SignOutView) StayMore() int { return len(v.Others) - 1 }
+func (v *SignOutView) StayMore() int { return v.OtherCount() - 1 }
 
 // byActivity sorts the most recently used first, and breaks ties the same way each time.
 func byActivity(sessions []exeunt.Session) []exeunt.Session {

@@ -11,22 +11,25 @@ type Clients map[exeunt.ClientID]exeunt.Client
 
 // HomeView is "/": this browser's session, and the other ones.
 //
-// Its forms: POST /sessions/{id}/end with session, key, from=home.
+// Its forms: POST /sessions/{id}/end with session, key, return.
 type HomeView struct {
 	Frame
 	This    exeunt.Session
-	Others  []exeunt.Session // live, in any order
+	Others  []exeunt.Session // live, in any order; the latest sign-ins if there are many
+	Live    int              // how many sessions are live, This included; at least those here
 	Just    []exeunt.Session // as in SessionsView
 	Clients Clients
 }
 
 // SessionsView is "/sessions".
 //
-// Its forms: POST /sessions/{id}/end with session, key.
+// Its forms: POST /sessions/{id}/end with session, key, return; GET /sessions with q.
 type SessionsView struct {
 	Frame
+	Part
 	This   exeunt.Session
 	Others []exeunt.Session // live, in any order
+	Live   int              // how many sessions are live, This included; at least those here
 	// Just are the sessions that the reader has just ended on this page. They stay in the
 	// list until it is reloaded, with the reason.
 	Just       []exeunt.Session
@@ -38,9 +41,21 @@ type SessionsView struct {
 // SessionsEnded tells what "Sign out everywhere else" did.
 type SessionsEnded struct{ Ended int }
 
+// Part says which part of a list a page shows. The zero Part is the whole list.
+type Part struct {
+	List   string // the list's address
+	Search string // what is searched for
+	After  string // where the part begins; "" at the list's beginning
+	Next   string // where the next one begins; "" at the end
+}
+
 // EndedSessionsView is "/sessions/ended".
+//
+// Its form: GET /sessions/ended with q.
 type EndedSessionsView struct {
 	Frame
+	Part
+	Count     int              // how many have ended; at least those here
 	Ended     []exeunt.Session // newest end first; each has End
 	LiveCount int              // for the other tab, with this browser's session
 	KeptFor   time.Duration    // how long ended sessions stay listed
@@ -103,7 +118,8 @@ type SignOutView struct {
 	Frame
 	Scope   exeunt.Scope
 	This    exeunt.Session
-	Others  []exeunt.Session // live ones besides this
+	Others  []exeunt.Session // live ones besides this; some, if there are many
+	Live    int              // how many sessions are live, This included; at least those here
 	Clients Clients
 	Client  *exeunt.Client // the app whose "Sign out" was pressed, if one was
 	Cancel  string         // where Cancel goes; "" is "/sessions"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 )
 
 // words holds the texts of one language.
@@ -26,8 +27,11 @@ func (w *words) t(key string, pairs ...any) (template.HTML, error) {
 
 // tn returns the text in the plural form for n, which is the placeholder Count.
 func (w *words) tn(key string, n int, pairs ...any) (template.HTML, error) {
-	return w.say(&i18n.LocalizeConfig{MessageID: key, PluralCount: n}, append(pairs, "Count", n))
+	return w.say(&i18n.LocalizeConfig{MessageID: key, PluralCount: n}, append(pairs, "Count", w.number(n)))
 }
+
+// number groups the digits of a large number.
+func (w *words) number(n int) string { return message.NewPrinter(w.tag).Sprint(n) }
 
 func (w *words) say(config *i18n.LocalizeConfig, pairs []any) (template.HTML, error) {
 	if w.used != nil {

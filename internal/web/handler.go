@@ -67,6 +67,9 @@ func LogLevel(ctx context.Context, status int, err error) slog.Level {
 // errors. It rounds up, so that a retry on the second succeeds.
 func RetryAfter(err error) int {
 	var throttled *exeunt.ThrottledError
+	if errors.Is(err, exeunt.ErrBusyLists) {
+		return 1
+	}
 	if !errors.As(err, &throttled) {
 		return 0
 	}
@@ -85,6 +88,7 @@ var statuses = []struct {
 	{exeunt.ErrNotConfirmed, http.StatusServiceUnavailable},
 	{exeunt.ErrUnavailable, http.StatusServiceUnavailable},
 	{exeunt.ErrBusy, http.StatusServiceUnavailable},
+	{exeunt.ErrBusyLists, http.StatusTooManyRequests},
 	{exeunt.ErrNotFound, http.StatusNotFound},
 	{exeunt.ErrForbidden, http.StatusForbidden},
 	{exeunt.ErrForged, http.StatusForbidden},

@@ -148,3 +148,13 @@ func (o *once[K]) first(k K) bool {
 	o.seen[k] = true
 	return true
 }
+
+// Forwarded returns the address that a trusted proxy says the request came from, and the zero Addr for a request that
+// no trusted proxy forwarded: its peer may be an app's server, which speaks for somebody else.
+func (p Peers) Forwarded(r *http.Request) netip.Addr {
+	peer := remoteAddr(r)
+	if a := p.Address(r); a != peer && p.trusts(peer) {
+		return a
+	}
+	return netip.Addr{}
+}

@@ -4,7 +4,7 @@
 import { guard } from '../../../js/exeunt.js';
 import { menus } from './menus.js';
 import { drawer, confirmations, idleWarning } from './dialogs.js';
-import { liveSessions, markEnding } from './live.js';
+import { liveSessions, endInPlace } from './live.js';
 import { localTimes } from './times.js';
 import { deviceChoice, displaySwitch, passwordButtons } from './forms.js';
 
@@ -32,6 +32,6 @@ if (session) {
   menus();
   drawer();
   confirmations();
-  markEnding(words);
+  endInPlace(words);
   displaySwitch();
 }

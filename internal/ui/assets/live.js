@@ -26,15 +26,33 @@ async function refresh(words) {
   const fresh = await page(location.href);
   if (!fresh) return;
   const gone = [...document.querySelectorAll('[data-live] [data-row][data-state]:not([data-state="ended"])')]
-    .filter((row) => fresh.querySelector(`[data-row="${row.dataset.row}"]:not([data-state="ended"])`) === null);
+    .filter((row) => fresh.querySelector(`[data-row="${row.dataset.row}"]:not([data-state="ended"])`) === null)
+    .filter((row) => !pushedOff(row, fresh));
   const ended = gone.length ? await page('/sessions/ended') : null;
   for (const row of gone) fade(row, ended?.querySelector(`[data-row="${row.dataset.row}"]`), words);
-  for (const name of ['tabs', 'scope']) replace(name, fresh);
+  for (const name of ['tabs', 'scope', 'pager']) replace(name, fresh);
   if (!gone.length || document.body.dataset.page === 'sessions') add(fresh);
-  if (gone.length) {
-    const names = gone.map((row) => row.querySelector('h3 bdi').textContent).join(', ');
-    document.getElementById('said').textContent = words.said.replace('%s', names);
-  }
+  if (gone.length) say(gone, words);
+}
+
+const maxNamed = 3;
+
+/** Tells screen readers which rows have ended. */
+function say(gone, words) {
+  const names = gone.slice(0, maxNamed).map((row) => row.querySelector('h3 bdi').textContent).join(', ');
+  const rest = gone.length - maxNamed;
+  document.getElementById('said').textContent = words.said.replace('%s', () =>
+    (rest > 0 ? words.more.replace('%s', () => names).replace('%n', () => rest) : names));
+}
+
+/**
+ * Whether a row is missing in the fetched page only because that is one of several, and
+ * newer sessions have moved the row to the next.
+ */
+function pushedOff(row, fresh) {
+  const began = [...fresh.querySelectorAll('[data-live] [data-began]')].map((one) => Number(one.dataset.began));
+  return fresh.querySelector('[data-next]') !== null && began.length > 0
+    && Number(row.dataset.began) <= Math.min(...began);
 }
 
 async function page(address) {
@@ -46,15 +64,24 @@ async function page(address) {
 
 /** Marks a row as ended in its place; `told` is its row in the list of ended sessions. */
 function fade(row, told, words) {
+  if (row.dataset.state === 'ended') return;
   const why = told?.querySelector('.why')?.textContent;
   const held = row.contains(document.activeElement);
   row.dataset.state = 'ended';
   row.querySelector('h3 .st')?.remove();
   row.querySelector('h3').append(
     status('check', 'gone', told?.dataset.reason === 'signed_out' ? words.gone : words.over));
-  if (why) row.querySelector('.meta').textContent = `${why.trim()}.`;
-  for (const part of row.querySelectorAll('.apps, .more, form')) part.remove();
-  if (held) row.querySelector('h3').focus();
+  const [meta, ...rest] = row.querySelectorAll('.meta');
+  if (why) meta.textContent = `${why.trim()}.`;
+  for (const part of [...rest, ...row.querySelectorAll('.apps, .more, .st:not(.gone), form')]) part.remove();
+  if (held) nextTo(row).focus();
+}
+
+/** What gets the focus of a row whose button is gone: the next row's button, or the one before, or the row's name. */
+function nextTo(row) {
+  const buttons = [...document.querySelectorAll('.rows [data-row] form button')];
+  const follows = (one) => row.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING;
+  return buttons.find(follows) ?? buttons.at(-1) ?? row.querySelector('h3');
 }
 
 function status(icon, kind, text) {
@@ -94,19 +121,44 @@ function add(fresh) {
   old.querySelector(':scope > .empty:not(:only-child)')?.remove();
 }
 
-/** Shows in a row that its session is being ended, until the answer comes. */
-export function markEnding(words) {
-  document.addEventListener('submit', (event) => {
+/**
+ * Ends the session of a row without leaving the page, so that a long list stays where it is. If the answer is not that
+ * it has ended, the form is sent as without script: its key makes that harmless, and the page says what is wrong.
+ */
+export function endInPlace(words) {
+  document.addEventListener('submit', async (event) => {
     const form = event.target;
     if (event.defaultPrevented || !form.matches('form[data-ending]')) return;
+    event.preventDefault();
     const row = form.closest('.row');
-    if (row.dataset.state === 'ending') {
-      event.preventDefault(); // pressed twice
-      return;
-    }
+    if (row.dataset.state === 'ending') return; // pressed twice
     row.dataset.state = 'ending';
     row.querySelector('h3 .st')?.remove();
     row.querySelector('h3').append(status('arc', 'ending', words.ending));
     form.querySelector('button').setAttribute('aria-disabled', 'true');
+    if (!await end(form)) {
+      form.submit();
+      return;
+    }
+    const ended = await page('/sessions/ended').catch(() => null);
+    const told = ended?.querySelector(`[data-row="${row.dataset.row}"]`) ?? ownDoing;
+    if (row.dataset.state === 'ended') return; // the event stream was faster
+    fade(row, told, words);
+    say([row], words);
   });
+}
+
+// What is known of a session that was ended here if its row in the list of ended ones cannot be fetched.
+const ownDoing = Object.assign(document.createElement('li'), { hidden: true });
+ownDoing.dataset.reason = 'signed_out';
+
+async function end(form) {
+  const body = new URLSearchParams(new FormData(form));
+  body.set('stay', '1');
+  try {
+    const response = await fetch(form.action, { method: 'POST', body, redirect: 'error' });
+    return response.status === 204;
+  } catch {
+    return false;
+  }
 }

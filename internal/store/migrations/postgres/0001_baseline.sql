@@ -22,6 +22,7 @@ CREATE TABLE accounts (
   generation         BIGINT           NOT NULL,
   credential_version BIGINT           NOT NULL,
   live_sessions      BIGINT           NOT NULL,
+  ended_sessions     BIGINT           NOT NULL DEFAULT 0, -- that are still stored
   last_ended         BIGINT           NOT NULL,
   oldest_live        BIGINT           NOT NULL DEFAULT 0 -- no live session started before this
 );
@@ -38,6 +39,7 @@ CREATE TABLE sessions (
   label            TEXT COLLATE "C" NOT NULL,
   user_agent       TEXT COLLATE "C" NOT NULL,
   address          TEXT COLLATE "C" NOT NULL,
+  last_address     TEXT COLLATE "C" NOT NULL DEFAULT '', -- of the last activity; '' is address
   methods          TEXT COLLATE "C" NOT NULL,
   proved_at        BIGINT           NOT NULL,
   started          BIGINT           NOT NULL,
@@ -58,7 +60,7 @@ CREATE UNIQUE INDEX sessions_id ON sessions (id);
 CREATE INDEX sessions_due ON sessions (due);
 -- Operators list the sessions of every account by their sign-in.
 CREATE INDEX sessions_started ON sessions (started, id);
--- The oldest sessions of an account, which end first when it has too many.
+-- An account lists its own by their sign-in; the oldest end first when it has too many.
 CREATE INDEX sessions_account ON sessions (account_id, started, id);
 
 CREATE TABLE app_sessions (

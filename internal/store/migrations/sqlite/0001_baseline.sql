@@ -22,6 +22,7 @@ CREATE TABLE accounts (
   generation         INTEGER NOT NULL,
   credential_version INTEGER NOT NULL,
   live_sessions      INTEGER NOT NULL,
+  ended_sessions     INTEGER NOT NULL DEFAULT 0, -- that are still stored
   last_ended         INTEGER NOT NULL,
   oldest_live        INTEGER NOT NULL DEFAULT 0 -- no live session started before this
 );
@@ -38,6 +39,7 @@ CREATE TABLE sessions (
   label            TEXT    NOT NULL,
   user_agent       TEXT    NOT NULL,
   address          TEXT    NOT NULL,
+  last_address     TEXT    NOT NULL DEFAULT '', -- of the last activity; '' is address
   methods          TEXT    NOT NULL,
   proved_at        INTEGER NOT NULL,
   started          INTEGER NOT NULL,
@@ -58,7 +60,7 @@ CREATE UNIQUE INDEX sessions_id ON sessions (id);
 CREATE INDEX sessions_due ON sessions (due);
 -- Operators list the sessions of every account by their sign-in.
 CREATE INDEX sessions_started ON sessions (started, id);
--- The oldest sessions of an account, which end first when it has too many.
+-- An account lists its own by their sign-in; the oldest end first when it has too many.
 CREATE INDEX sessions_account ON sessions (account_id, started, id);
 
 CREATE TABLE app_sessions (
