@@ -68,6 +68,9 @@ func (p Part) at(after string) string {
 // Began is when the session started, in milliseconds, by which scripts compare rows.
 func (r rowPart) Began() int64 { return r.S.Started.UnixMilli() }
 
+// Moved is the session's.
+func (r rowPart) Moved() bool { return r.S.Moved() }
+
 // Two reports whether the row tells first and last address apart.
 func (r rowPart) Two() bool { return r.S.LastAddress.IsValid() && r.S.LastAddress != r.S.Address }
 

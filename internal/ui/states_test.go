@@ -31,6 +31,10 @@ func session(n byte, kind exeunt.SessionKind, label string, started, seen time.D
 		Started: testNow.Add(-started), Seen: testNow.Add(-seen),
 		Idle: limits.Idle, ExpiresAt: testNow.Add(-started).Add(limits.Absolute),
 	}
+	s.LastAddress = s.Address
+	if n%3 == 0 {
+		s.LastAddress = netip.MustParseAddr("198.51.100.9")
+	}
 	if n%2 == 0 {
 		s.Apps = []exeunt.AppSession{{Client: "chirp"}, {Client: "photos"}, {Client: "notes", End: &exeunt.Ended{}}}
 	}
@@ -72,6 +76,29 @@ func others() []exeunt.Session {
 		session(3, exeunt.KindApp, "Notes on the studio laptop", 5*30*day, 3*day),
 		session(4, exeunt.KindKept, "Safari on iPhone", 40*day, 20*day),
 	}
+}
+
+// crowd is a part of many other sessions.
+func crowd(n int) (list []exeunt.Session) {
+	for i := range n {
+		label := []string{"Chrome on Windows", "Pixel 8", "Firefox on Linux"}[i%3]
+		v := session(byte(1+i%24), exeunt.KindKept, label, time.Duration(i)*time.Hour, time.Minute)
+		if err := v.ID.UnmarshalText(fmt.Appendf(nil, "ses_%c%caaaaaaaaaaaaaaaaaaaaaaaa", 'b'+i/24, 'b'+i%24)); err != nil {
+			panic(err)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// manyApps is a session with too many app sessions to look at all.
+func manyApps() exeunt.Session {
+	s := this()
+	s.Apps, s.AppCount = nil, 5300
+	for i := range 20 {
+		s.Apps = append(s.Apps, exeunt.AppSession{Client: exeunt.ClientID(fmt.Sprintf("app-%02d", i/2))})
+	}
+	return s
 }
 
 func just() []exeunt.Session {
@@ -151,6 +178,27 @@ func states() map[string]View {
 		"home-many": &HomeView{Frame: in(NavHome), This: this(),
 			Others: append(others(), session(7, exeunt.KindKept, "Safari on macOS", day,
 				day)), Just: just(), Clients: testClients},
+		"home-crowd": &HomeView{Frame: in(NavHome), This: this(), Others: crowd(50), Live: 10_010, Clients: testClients},
+		"sessions-part": &SessionsView{Frame: in(NavSessions), This: this(), Others: crowd(50), Live: 10_010,
+			EndedCount: 1201, Part: Part{List: "/sessions", After: "1.ses_a", Next: "2.ses_b"}, Clients: testClients},
+		"sessions-first-part": &SessionsView{Frame: in(NavSessions), This: this(), Others: crowd(1), Just: just(),
+			Live: 52, Part: Part{List: "/sessions", Next: "2.ses_b"}, Clients: testClients},
+		"sessions-found": &SessionsView{Frame: in(NavSessions), This: this(), Others: crowd(2), Live: 10_010,
+			Part: Part{List: "/sessions", Search: `"><b>`, Next: "2.ses_b"}, Clients: testClients},
+		"sessions-found-one": &SessionsView{Frame: in(NavSessions), This: this(), Others: crowd(1), Live: 10_010,
+			Part: Part{List: "/sessions", Search: "Pixel"}, Clients: testClients},
+		"sessions-found-none": &SessionsView{Frame: in(NavSessions), This: this(), Live: 10_010,
+			Part: Part{List: "/sessions", Search: "Pixel"}, Clients: testClients},
+		"sessions-ended-part": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions(), Count: 10_010,
+			LiveCount: 5, Part: Part{List: "/sessions/ended", After: "1.2", Next: "3.4"}, Clients: testClients},
+		"sessions-ended-found": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions()[:1], Count: 10_010,
+			LiveCount: 5, Part: Part{List: "/sessions/ended", Search: "Pixel"}, Clients: testClients},
+		"sessions-ended-found-none": &EndedSessionsView{Frame: in(NavSessions), Count: 10_010,
+			LiveCount: 5, Part: Part{List: "/sessions/ended", Search: "Pixel"}, Clients: testClients},
+		"sign-out-crowd": &SignOutView{Frame: in(""), Scope: exeunt.ScopeOthers, This: this(), Others: crowd(9),
+			Live: 10_010, Clients: testClients},
+		"sign-out-account-crowd": &SignOutView{Frame: in(""), Scope: exeunt.ScopeAccount, This: manyApps(),
+			Others: crowd(9), Live: 10_010, Clients: testClients},
 		"home-just-alone": &HomeView{Frame: in(NavHome), This: this(), Just: just(), Clients: testClients},
 		"sessions-done": &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{Ended: 3},
 			EndedCount: 3, Clients: testClients},
