@@ -58,7 +58,7 @@ var rooms = map[string][]string{
 
 	"internal/demo": {"", "client", "examples/chirp", "internal/account", "internal/authority", "internal/config", "internal/password", "internal/signin", "internal/store"},
 	"cmd/exeunt":    {"", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/licenses"},
-	"e2e/node":      {"", "internal/account", "internal/app", "internal/config", "internal/demo", "internal/password", "internal/testpg"},
+	"e2e/node":      {"", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/demo", "internal/password", "internal/signin", "internal/testpg"},
 	"bench": {"", "client", "client/verify", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/password",
 		"internal/oauth", "internal/signin", "internal/store", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},

@@ -455,3 +455,40 @@ both(test, '[R4.4] a forgotten password: the operator\'s link sets a new one, on
   await page.goto(link);
   assert.match(await page.locator('main').innerText(), /This link no longer works/);
 });
+
+both(test, '[R3.5] a long list comes in pages, and ending a row keeps the place', async (t, script) => {
+  const account = s.node.grace;
+  const page = await signedIn(t, { script, account, as: phone });
+  const before = (await s.node.sessions('grace')).active.length;
+  await s.node.call('crowd', { handle: 'grace', password: account.password, count: 223 });
+  await page.goto(`${s.node.exeunt}/sessions`);
+  assert.match(await page.locator('.tabs').innerText(), new RegExp(`Signed in ${before + 223}`));
+  for (let part = 0; part < 2; part++) {
+    await Promise.all([page.waitForEvent('domcontentloaded'), page.locator('[data-next]').click()]);
+  }
+  const where = page.url();
+  const rows = page.locator('.rows .row');
+  assert.equal(await rows.count(), 50);
+  const [id, next] = [await rows.nth(20).getAttribute('data-row'), await rows.nth(21).getAttribute('data-row')];
+  await page.locator(`[data-row="${id}"] button`).click();
+  const ended = page.locator(`[data-row="${id}"][data-state=ended]`);
+  await ended.waitFor();
+  assert.match(await ended.innerText(), /You signed out from Chrome on Android/);
+  await page.waitForFunction((row) => {
+    const { top, bottom } = document.querySelector(`[data-row="${row}"]`).getBoundingClientRect();
+    return top < innerHeight && bottom > 0;
+  }, id);
+  if (script) {
+    assert.equal(page.url(), where, 'the page was not loaded again');
+    await page.waitForFunction((row) => document.activeElement.closest('.row')?.dataset.row === row, next);
+  } else {
+    assert.equal(page.url(), `${where}#${id}`);
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.closest('.row')?.dataset.row), next);
+  }
+  await page.goto(`${s.node.exeunt}/signout?scope=others`);
+  assert.match(await page.locator('main').innerText(), new RegExp(`This ends ${before + 221} other sessions`));
+  assert.equal(await page.locator('main .with li').count(), 6, 'five are named');
+  const box = await page.locator('main button.danger').boundingBox();
+  assert.ok(box.y + box.height < phone.viewport.height, 'the button is in view');
+});

@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"iter"
+	"net/netip"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -21,9 +22,11 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/app"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/demo"
 	"github.com/exeunt/exeunt/internal/password"
+	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
@@ -157,12 +160,25 @@ func (d *database) put(state string) (err error) {
 
 // command is one of a test's commands.
 type command struct {
-	Do      string `json:"do"`
-	Handle  string `json:"handle"`
-	Seconds int    `json:"seconds"`
-	Session string `json:"session"`
-	State   string `json:"state"`
-	Word    string `json:"password"`
+	Do       string `json:"do"`
+	Handle   string `json:"handle"`
+	Seconds  int    `json:"seconds"`
+	Session  string `json:"session"`
+	Count    int    `json:"count"`
+	Word     string `json:"password"`
+	State    string `json:"state"`
+}
+
+func crowd(ctx context.Context, n *app.Node, c *command) error {
+	proof, err := signin.Proof(n.SignIn.Password(ctx, c.Handle, c.Word, netip.Addr{}))
+	for i := range c.Count {
+		if err != nil {
+			return err
+		}
+		_, _, err = n.Authority.Start(ctx, authority.SignIn{Proof: proof, Kind: exeunt.KindApp,
+			Label: fmt.Sprintf("App %d on Pixel %d", i+1, i%9), Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})})
+	}
+	return err
 }
 
 func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *database, answer map[string]any) error {
@@ -175,6 +191,8 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 	case "now":
 		answer["now"] = clock.now()
 		return nil
+	case "crowd": // sign an account in to many apps
+		return crowd(ctx, n, c)
 	case "sessions": // of an account, live and ended
 		return c.sessions(ctx, n, answer)
 	case "end": // as an operator

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -385,4 +386,44 @@ func (s *site) codeBody(t *testing.T, browser exeunt.Session, verifier string) s
 	b, _ := json.Marshal(map[string]string{"code": code.Reveal(), "client_id": "chirp",
 		"redirect_uri": testnode.ChirpRedirect, "code_verifier": verifier})
 	return string(b)
+}
+
+// The list comes in pages, each tells how many there are, and the SDK reads all of them.
+func TestSessionsComeInPages(t *testing.T) {
+	s := newSite(t)
+	p := s.NewAccount(t, "ada")
+	token, _ := s.signed(t, "ada")
+	const many = 230
+	for range many - 1 {
+		s.NewSession(t, p, exeunt.KindKept)
+	}
+	seen := map[string]bool{}
+	pages := 0
+	for after := ""; pages == 0 || after != ""; pages++ {
+		var page client.SessionList
+		s.call(t, http.MethodGet, "/api/v1/sessions?limit=100&after="+url.QueryEscape(after), token, "", &page)
+		if page.Total != many || len(page.Sessions) > 100 {
+			t.Errorf("a page of %d says that there are %d", len(page.Sessions), page.Total)
+		}
+		for _, v := range page.Sessions {
+			seen[v.ID] = true
+			if v.AppCount != 0 || v.LastAddress != v.Address {
+				t.Errorf("%+v", v)
+			}
+		}
+		after = page.Next
+	}
+	if len(seen) != many || pages != 3 {
+		t.Errorf("%d sessions on %d pages", len(seen), pages)
+	}
+	if w := s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", nil); w.Code != http.StatusOK {
+		t.Fatal(w.Body)
+	}
+	var ended client.SessionList
+	s.call(t, http.MethodGet, "/api/v1/sessions?state=ended&limit=2", token, "", &ended)
+	if ended.Total != many-1 || len(ended.Sessions) != 2 || ended.Next == "" {
+		t.Errorf("%d of %d have ended", len(ended.Sessions), ended.Total)
+	}
+	s.problem(t, 400, "bad_request", http.MethodGet, "/api/v1/sessions?after=x", token, "")
+	s.problem(t, 422, "bad_request", http.MethodGet, "/api/v1/sessions?limit=501", token, "")
 }

@@ -99,7 +99,7 @@ const maxHops = 10
 func (b *browser) follow(a *answer) *answer {
 	b.t.Helper()
 	for range maxHops {
-		to := a.Header.Get("Location")
+		to, _, _ := strings.Cut(a.Header.Get("Location"), "#")
 		if to == "" || !strings.HasPrefix(to, "/") {
 			return a
 		}
