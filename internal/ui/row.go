@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bytes"
 	"cmp"
 	"maps"
 	"net/url"
@@ -165,7 +166,9 @@ func (v *SessionsView) group(browser bool) []exeunt.Session {
 		}
 	}
 	if v.IsPart() {
-		slices.SortStableFunc(out, func(a, b exeunt.Session) int { return b.Started.Compare(a.Started) })
+		slices.SortFunc(out, func(a, b exeunt.Session) int { // as the list is sorted
+			return cmp.Or(b.Started.Compare(a.Started), bytes.Compare(b.ID.Bytes(), a.ID.Bytes()))
+		})
 		return out
 	}
 	return byActivity(out)
