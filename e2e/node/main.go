@@ -160,13 +160,13 @@ func (d *database) put(state string) (err error) {
 
 // command is one of a test's commands.
 type command struct {
-	Do       string `json:"do"`
-	Handle   string `json:"handle"`
-	Seconds  int    `json:"seconds"`
-	Session  string `json:"session"`
-	Count    int    `json:"count"`
-	Word     string `json:"password"`
-	State    string `json:"state"`
+	Do      string `json:"do"`
+	Handle  string `json:"handle"`
+	Seconds int    `json:"seconds"`
+	Session string `json:"session"`
+	Count   int    `json:"count"`
+	Word    string `json:"password"`
+	State   string `json:"state"`
 }
 
 func crowd(ctx context.Context, n *app.Node, c *command) error {
