@@ -175,7 +175,7 @@ func (s *Store) addApps(ctx context.Context, list []exeunt.Session) error {
 	err := appRows.each(len(list), func(to []any, row int) []any {
 		return append(to, list[row].Account.Bytes(), list[row].ID.Bytes())
 	}, func(q string, args []any) error {
-		rows, err := s.read.QueryContext(ctx, q, args...)
+		rows, err := s.read.QueryContext(ctx, s.traits.spell(q), args...)
 		apps, err := collect(rows, err, "app sessions", func(r rowScanner) (exeunt.AppSession, error) {
 			var a appScan
 			err := r.Scan(a.dest()...)
