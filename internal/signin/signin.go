@@ -33,6 +33,7 @@ type Service struct {
 	Config
 	throttle *throttle.Throttle
 	regulars regulars
+	inFlight inFlight
 }
 
 // New returns a service.
@@ -45,7 +46,7 @@ func New(c Config) *Service { return &Service{Config: c, throttle: throttle.New(
 //   - ErrDisabled: the right password of a disabled account.
 //   - ThrottledError: too many failures or sign-ins lately; the password was not
 //     checked.
-//   - ErrBusy: too many sign-ins wait to be hashed.
+//   - ErrBusy: too many sign-ins, to this account or to all, wait to be hashed.
 //   - ErrUnavailable: the store is overloaded or unavailable.
 func (s *Service) Password(ctx context.Context, identifier, password string, from netip.Addr) (Step, error) {
 	// The account's generation and credential version are read before the password is
@@ -96,7 +97,14 @@ func (s *Service) verify(
 		attempt.GiveBack()
 		return Step{}, err
 	}
+	mine := regular{attempt.identifier, attempt.Wide()}
+	if err := s.inFlight.enter(mine); err != nil {
+		attempt.GiveBack()
+		success.GiveBack()
+		return Step{}, err
+	}
 	ok, outdated, err := s.Hasher.Check(ctx, password, c.PasswordHash)
+	s.inFlight.leave(mine)
 	switch {
 	case err != nil:
 		attempt.GiveBack()

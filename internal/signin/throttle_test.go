@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
@@ -267,5 +269,50 @@ func TestSuccessesAreBounded(t *testing.T) {
 	}
 	if err := d.try("grace", goodPassword, stranger); !refused(err) {
 		t.Errorf("beyond the address's rate: %v", err)
+	}
+}
+
+// However many sign-ins to one account arrive at the same moment, it takes no more than
+// two places before the hasher, so that everybody else gets theirs. Another network of
+// the same account has its own.
+func TestOneAccountDoesNotFillTheHasher(t *testing.T) {
+	d := newDesk(t)
+	d.add("ada", "", false)
+	d.add("grace", "", false)
+	var err error
+	if d.Hasher, err = password.New(password.Hashing{MemoryKiB: 8, Iterations: 1, AtOnce: 0, Wait: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	answers := make(chan error)
+	ask := func(identifier string, from netip.Addr) {
+		_, err := d.Password(ctx, identifier, goodPassword, from)
+		answers <- err
+	}
+	const many = 20
+	for range many {
+		go ask("ada", home)
+	}
+	for range many - maxInFlight {
+		if err := <-answers; !errors.Is(err, exeunt.ErrBusy) {
+			t.Errorf("one of many: %v", err)
+		}
+	}
+	// The others still wait, as do these.
+	go ask("grace", home)
+	go ask("ada", netip.MustParseAddr("2001:db8::1"))
+	select {
+	case err := <-answers:
+		t.Errorf("one of those that should wait: %v", err)
+	default:
+	}
+	leave()
+	for range maxInFlight + 2 {
+		if err := <-answers; !errors.Is(err, exeunt.ErrUnavailable) {
+			t.Errorf("one that was given up: %v", err)
+		}
+	}
+	if len(d.inFlight.count) != 0 {
+		t.Errorf("still counted: %v", d.inFlight.count)
 	}
 }
