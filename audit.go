@@ -26,6 +26,8 @@ const (
 	AuditEnd AuditAction = "end"
 	// AuditResetLink: an operator made a link with which a new password is set.
 	AuditResetLink AuditAction = "reset_link"
+	// AuditRenewed: the session got another token.
+	AuditRenewed AuditAction = "token_renewed"
 	// AuditProfile: name, e-mail or display changed.
 	AuditProfile AuditAction = "profile_change"
 	// AuditStatus: the account was enabled again. (Disabling is an AuditEnd.)

@@ -30,6 +30,8 @@ var (
 			"others may have read it."}
 	ErrSignedOut = &Error{"signed_out",
 		"You are signed out here, so nothing was changed. Sign in and try again."}
+	ErrRenewed = &Error{"renewed",
+		"This sign-in was renewed a moment ago, so nothing was changed. Load the page again."}
 	ErrWrongCredentials = &Error{"wrong_credentials", "That handle or e-mail and password do not match."}
 	ErrSignInAgain      = &Error{"sign_in_again",
 		"Something about this account changed while you were signing in. Please sign in again."}

@@ -24,6 +24,9 @@ const (
 	// EventRestored: an operator decided how to go on with a database that was restored; the reason says how. The event
 	// has no account, and readers forget everything that they hold.
 	EventRestored EventKind = "restored"
+	// EventRenewed: the target's session goes on with another token. Whoever holds the session in memory must forget
+	// it there; its app sessions keep their tokens.
+	EventRenewed EventKind = "renewed"
 )
 
 // Event is an entry of the numbered log.
@@ -43,14 +46,16 @@ type Event struct {
 	Row int64
 }
 
-// Covers reports whether the event ended a session of that account, ID and generation. Whoever holds a copy of a
-// session older than the event must ask this before using it.
+// Covers reports whether the event ended a session of that account, ID and generation, or its token. Whoever holds a
+// copy of a session older than the event must ask this before using it.
 func (e *Event) Covers(account AccountID, session SessionID, generation int64) bool {
 	switch {
 	case e.Account != account && !e.Account.IsZero():
 		return false
 	case e.Kind == EventProfileChanged, e.Kind == EventClientChanged:
 		return false
+	case e.Kind == EventRenewed:
+		return e.Session == session
 	case e.Kind != EventEnded:
 		return true // from a newer program: refuse rather than guess
 	}

@@ -38,6 +38,8 @@ const (
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.
 	ReasonDisabled Reason = "account_disabled"
+	// ReasonRenewed: a token ended because its session goes on with another one. No session ended.
+	ReasonRenewed Reason = "renewed"
 	// ReasonEmailConfirmed: the profile changed because its address was confirmed. No session ended.
 	ReasonEmailConfirmed Reason = "email_confirmed"
 	// ReasonAllEnded and ReasonDatabaseTrusted: how an operator went on with a restored database. In the first case every
@@ -64,4 +66,14 @@ type Revocation struct {
 	Reason Reason
 	// Key makes a retry harmless: the same actor with the same key gets the first outcome again. "" means no key.
 	Key string
+	// Renewal, with ScopeOthers, gives the session that is left alone another token; the zero Renewal leaves its
+	// token.
+	Renewal Renewal
 }
+
+// Renewal replaces a session's token, so that no copy of the old one is of use (OWASP ASVS 5.0, 7.2.4). It names both
+// by their hashes.
+type Renewal struct{ From, To TokenHash }
+
+// IsZero reports whether no token is replaced.
+func (r Renewal) IsZero() bool { return r == Renewal{} }

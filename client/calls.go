@@ -101,12 +101,15 @@ const (
 	Everywhere Scope = "account"
 )
 
-// EndSessions ends many sessions in one step and returns how many there were.
-// Problem: endings_throttled, when this was done too often lately. The sign-out of
-// the token's own session never is.
-func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key string) (int64, error) {
+// EndSessions ends many sessions in one step and returns how many there were. With
+// Others it also returns the session's new token, and the old one is not accepted any
+// more: keep the new one, or use EndOthers, which does. Problems: endings_throttled,
+// when this was done too often lately; the sign-out of the token's own session never
+// is. renewed: another call has renewed the token first.
+func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key string) (int64, Secret, error) {
 	var out struct {
 		Ended *int64 `json:"ended"` // as in EndedCount
+		Token Sent   `json:"token"`
 	}
 	err := c.call(ctx, request{
 		method: http.MethodDelete, path: "/api/v1/sessions", query: url.Values{"scope": {string(scope)}},
@@ -114,11 +117,11 @@ func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key
 	})
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, Secret{}, err
 	case out.Ended == nil:
-		return 0, fmt.Errorf("%w: its answer does not say how many it ended", ErrUnavailable)
+		return 0, Secret{}, fmt.Errorf("%w: its answer does not say how many it ended", ErrUnavailable)
 	}
-	return *out.Ended, nil
+	return *out.Ended, out.Token.Secret(), nil
 }
 
 // Exchange exchanges a sign-in code for an app session. key is the app's secret key,

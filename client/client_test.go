@@ -49,8 +49,13 @@ func TestCalls(t *testing.T) {
 	if err := s.Client.EndSession(ctx, token, exeunt.NewSessionID().String(), ""); client.CodeOf(err) != "not_found" {
 		t.Error(err)
 	}
-	if n, err := s.Client.EndSessions(ctx, token, client.Others, ""); err != nil || n != 1 {
+	old := token
+	n, token, err := s.Client.EndSessions(ctx, old, client.Others, "")
+	if err != nil || n != 1 || token == old {
 		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := s.Client.Current(ctx, old); client.CodeOf(err) != "renewed" || errors.Is(err, client.ErrSignedOut) {
+		t.Errorf("the old token: %v", err)
 	}
 	if list, err := all(s.Client.Sessions(ctx, token, false)); err != nil || len(list) != 1 || !list[0].Current {
 		t.Errorf("%+v, %v", list, err)
@@ -63,7 +68,7 @@ func TestCalls(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, err := s.Client.Current(ctx, token)
+	_, err = s.Client.Current(ctx, token)
 	var p *client.Problem
 	if !errors.Is(err, client.ErrSignedOut) || !errors.As(err, &p) || p.Ended == nil || p.Ended.Reason != "signed_out" {
 		t.Errorf("%v, %+v", err, p)
@@ -194,7 +199,7 @@ func TestNoAnswerFromInBetweenConfirmsASignOut(t *testing.T) {
 		if err := kept.Save(client.NewSecret("exs_00000000000000000000")); err != nil {
 			t.Fatal(err)
 		}
-		_, many := c.EndSessions(t.Context(), client.NewSecret("x"), client.Everywhere, "")
+		_, _, many := c.EndSessions(t.Context(), client.NewSecret("x"), client.Everywhere, "")
 		for what, err := range map[string]error{
 			"End": c.End(t.Context(), client.NewSecret("x")), "EndSession": c.EndSession(t.Context(),
 				client.NewSecret("x"), "ses_x", ""), "EndSessions": many,

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 var (
@@ -31,6 +33,51 @@ type TokenStore interface {
 	// returns nil. It returns the other errors.
 	Finish(end func(Secret) error) error
 }
+
+// RenewableStore is a TokenStore that can also replace its token. TokenFile is one.
+type RenewableStore interface {
+	TokenStore
+	// Replace stores a new token of the same session in place of the old one, in one
+	// step. The old one is not retired, because it names no session any more.
+	Replace(Secret) error
+}
+
+// EndOthers ends every other session of the account and returns how many there were.
+// The server gives this one another token in the same step, so that no copy of the old
+// one is of use; EndOthers stores it. If an answer is lost it asks again, within the
+// context's time and the 30 s for which the server repeats its answer. An error may
+// leave the app signed out here, which the next call tells; the other sessions have
+// then ended.
+func (c *Client) EndOthers(ctx context.Context, store RenewableStore) (int64, error) {
+	token, err := store.Load()
+	if err != nil {
+		return 0, err
+	}
+	key := rand.Text()
+	for pause := renewPause; ; pause *= 2 {
+		ended, next, err := c.EndSessions(ctx, token, Others, key)
+		if err == nil && next.IsZero() {
+			err = fmt.Errorf("%w: its answer has no new token", ErrUnavailable)
+		}
+		if err == nil {
+			return ended, store.Replace(next)
+		}
+		if !errors.Is(err, ErrUnavailable) || pause > longestRenewPause {
+			return 0, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return 0, err
+		}
+	}
+}
+
+// The waits between two attempts of EndOthers.
+const (
+	renewPause        = 250 * time.Millisecond
+	longestRenewPause = 4 * time.Second
+)
 
 // SignOut signs a native app out: it retires the token on this device first, then
 // ends the session on the server. It returns

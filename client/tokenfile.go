@@ -52,6 +52,15 @@ func (f TokenFile) Save(t Secret) error {
 	if err := f.Retire(); err != nil {
 		return err
 	}
+	return f.Replace(t)
+}
+
+// Replace writes the new token to a file of its own and renames it over the old one: a
+// crash leaves either.
+func (f TokenFile) Replace(t Secret) error {
+	if t.IsZero() {
+		return errors.New("the token is empty: store the one that the server returned")
+	}
 	tmp, err := os.CreateTemp(f.Dir, ".new-") // mode 0600
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ type AppSession struct {
 // more: they may be a thief, or the computer's next user.
 type Ended struct {
 	At     time.Time `json:"at,omitzero"`
-	Reason string    `json:"reason" doc:"signed_out, idle, absolute, replaced, too_many_sessions, incomplete_credential, code_reused, password_change, administrator, account_disabled, or empty when unknown"`
+	Reason string    `json:"reason" doc:"signed_out, idle, absolute, replaced, too_many_sessions, incomplete_credential, renewed, code_reused, password_change, administrator, account_disabled, or empty when unknown"`
 	// By and ByLabel are only in the account's own lists.
 	By      string `json:"by,omitempty" doc:"person, operator or system"`
 	ByLabel string `json:"by_label,omitempty" doc:"The session it was ended from"`
@@ -89,6 +89,7 @@ type SessionList struct {
 // EndedCount is the answer to DELETE /api/v1/sessions.
 type EndedCount struct {
 	Ended int64 `json:"ended" doc:"How many sessions this request ended"`
+	Token Sent  `json:"token,omitempty" doc:"With others: the session's new token. The request's own is not accepted any more"`
 }
 
 // CodeExchange is the body of POST /api/v1/app-sessions.
@@ -153,11 +154,11 @@ type LogEvent struct {
 	Seq        int64     `json:"seq"`
 	Digest     string    `json:"digest" doc:"Send it with the number to go on after this event"`
 	At         time.Time `json:"at"`
-	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display has changed. client_changed: an app was registered, changed or removed, see client. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
+	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display has changed. client_changed: an app was registered, changed or removed, see client. renewed: the session has another token, its app sessions keep theirs. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
 	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
 	Account    string    `json:"account,omitempty"`
 	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
-	Session    string    `json:"session,omitempty" doc:"With session: it has ended. With others: it has not"`
+	Session    string    `json:"session,omitempty" doc:"With session: it has ended. With others: it has not. With renewed: it has another token"`
 	AppSession string    `json:"app_session,omitempty" doc:"With session: only this app session of it ended"`
 	Generation int64     `json:"generation,omitempty" doc:"With others and account: sessions of an earlier one ended"`
 }
@@ -170,6 +171,8 @@ const (
 	EventEnded EventKind = "ended"
 	// EventProfileChanged: the account's name, address or display has changed.
 	EventProfileChanged EventKind = "profile_changed"
+	// EventRenewed: a session has another token. Its app sessions keep theirs.
+	EventRenewed EventKind = "renewed"
 	// EventClientChanged: an app was registered, changed or removed; Client names it.
 	EventClientChanged EventKind = "client_changed"
 )

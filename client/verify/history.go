@@ -61,6 +61,8 @@ func covers(e *client.LogEvent, p *client.Person, generation int64) bool {
 	switch {
 	case e.Account != p.Account && e.Account != "":
 		return false
+	case e.Kind == client.EventRenewed:
+		return false // app sessions keep their tokens
 	case e.Kind != client.EventEnded:
 		return true // ask the gate what has changed
 	}

@@ -21,19 +21,21 @@ func TestChangingThePassword(t *testing.T) {
 	here, s := d.signInFrom("ada", home)
 	there, _ := d.signInFrom("ada", stranger)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Address: home}
-	_, err := d.change(by, otherPassword, otherPassword)
+	_, _, err := d.change(by, here, otherPassword, otherPassword)
 	wantField(t, err, "current", "wrong")
-	_, err = d.change(by, goodPassword, "short")
+	_, _, err = d.change(by, here, goodPassword, "short")
 	wantField(t, err, "password", "too_short")
-	if !d.check(there).Usable() {
-		t.Error("refused, and yet the others have ended")
+	_, _, err = d.change(by, here, goodPassword, goodPassword)
+	wantField(t, err, "password", "same")
+	if !d.check(there).Usable() || !d.check(here).Usable() {
+		t.Error("refused, and yet something has ended")
 	}
-	out, err := d.change(by, goodPassword, otherPassword)
+	out, next, err := d.change(by, here, goodPassword, otherPassword)
 	if err != nil || out.Ended != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	if a, b := d.check(here), d.check(there); a.State != live.Usable || b.State != live.Ended {
-		t.Errorf("here %v, there %v", a.State, b.State)
+	if a, b, c := d.check(here), d.check(next), d.check(there); a.State != live.Renewed || !b.Usable() || c.State != live.Ended {
+		t.Errorf("here %v, then %v, there %v", a.State, b.State, c.State)
 	}
 	wantErr(t, d.try("ada", goodPassword, home), exeunt.ErrWrongCredentials)
 	if err := d.try("ada", otherPassword, home); err != nil {
@@ -42,7 +44,7 @@ func TestChangingThePassword(t *testing.T) {
 	// Guesses at the current password count like guesses at the door.
 	guesses := 0
 	for ; guesses < 100; guesses++ {
-		if _, err := d.change(by, "a guess", otherPassword); throttled(err) {
+		if _, _, err := d.change(by, next, "a guess", otherPassword); throttled(err) {
 			break
 		}
 	}
@@ -57,10 +59,10 @@ func TestChangesNeedAProof(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "ada@example.com", true)
 	d.add("bob", "", false)
-	_, s := d.signInFrom("ada", home)
+	token, s := d.signInFrom("ada", home)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Address: home}
 	bobs := func(ctx context.Context) (exeunt.Proof, error) { return d.password(ctx, "bob", goodPassword, home) }
-	_, err := d.ChangePassword(t.Context(), by, "", otherPassword, bobs)
+	_, _, err := d.ChangePassword(t.Context(), by, token, "", otherPassword, bobs)
 	wantErr(t, err, exeunt.ErrForbidden)
 	wantErr(t, d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, bobs), exeunt.ErrForbidden)
 	err = d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, d.confirm(by, ""))
@@ -84,14 +86,17 @@ func TestChangesNeedAProof(t *testing.T) {
 func TestAProofIsFenced(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
-	_, s := d.signInFrom("ada", home)
+	token, s := d.signInFrom("ada", home)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Address: home}
 	proof, err := d.confirm(by, goodPassword)(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.must(d.change(by, goodPassword, otherPassword))
-	_, err = d.ChangePassword(t.Context(), by, "", "three herons at the weir", func(context.Context) (exeunt.Proof, error) { return proof, nil })
+	_, token, err = d.change(by, token, goodPassword, otherPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = d.ChangePassword(t.Context(), by, token, "", "three herons at the weir", func(context.Context) (exeunt.Proof, error) { return proof, nil })
 	wantErr(t, err, exeunt.ErrSignInAgain)
 }
 

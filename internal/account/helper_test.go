@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -60,7 +61,8 @@ func newDesk(t testing.TB) *desk {
 	t.Cleanup(func() { s.Close() })
 	index := live.New(0, live.Options{})
 	f = feed.New(authority.Memory(index), nil)
-	a := authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log})
+	a := authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log,
+		Secrets: func(text string) [][sha256.Size]byte { return [][sha256.Size]byte{sha256.Sum256([]byte(text))} }})
 	hasher, err := password.New(cheap)
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +94,8 @@ func (d *desk) try(identifier, password string, from netip.Addr) error {
 }
 
 // change changes the password of somebody who says that current is theirs.
-func (d *desk) change(by exeunt.Actor, current, next string) (authority.Ending, error) {
-	return d.ChangePassword(context.Background(), by, "", next, d.confirm(by, current))
+func (d *desk) change(by exeunt.Actor, from exeunt.Token, current, next string) (authority.Ending, exeunt.Token, error) {
+	return d.ChangePassword(context.Background(), by, from, "", next, d.confirm(by, current))
 }
 
 func (d *desk) confirm(by exeunt.Actor, current string) Prove {

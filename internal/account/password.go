@@ -12,25 +12,22 @@ import (
 )
 
 // ChangePassword replaces the password of the actor's account, once they have
-// proved who they are, and ends every session but the actor's (OWASP ASVS 5.0,
-// 6.2.3 and 7.4.3). Besides the errors of prove and of the authority's
-// ReplacePassword it may return a FieldError for the new password.
+// proved who they are, and ends every session but the actor's, which gets another
+// token instead of from (OWASP ASVS 5.0, 6.2.3, 7.2.4 and 7.4.3). Besides the errors
+// of prove and of the authority's ReplacePassword it may return a FieldError for the
+// new password.
 func (s *Service) ChangePassword(
-	ctx context.Context, by exeunt.Actor, key, next string, prove Prove,
-) (authority.Ending, error) {
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key, next string, prove Prove,
+) (authority.Ending, exeunt.Token, error) {
 	proof, err := s.prove(ctx, by, prove)
 	if err != nil {
-		return authority.Ending{}, err
+		return authority.Ending{}, exeunt.Token{}, err
 	}
-	account, err := s.Store.Account(ctx, by.Account)
+	hash, err := s.hash(ctx, by.Account, next)
 	if err != nil {
-		return authority.Ending{}, err
+		return authority.Ending{}, exeunt.Token{}, err
 	}
-	hash, err := s.hash(ctx, account, next)
-	if err != nil {
-		return authority.Ending{}, err
-	}
-	return s.Authority.ReplacePassword(ctx, by, by.Session, hash, proof.CredentialVersion, key)
+	return s.Authority.ReplacePassword(ctx, by, from, key, hash, proof.CredentialVersion)
 }
 
 // ChangedBefore returns the outcome of the same form of the same session, and false when there is none. It is the
@@ -56,10 +53,24 @@ func (s *Service) ResetBefore(ctx context.Context, t exeunt.Token) (handle strin
 	return handle, err == nil
 }
 
-// hash judges the new password of an account and hashes it.
-func (s *Service) hash(ctx context.Context, a exeunt.Account, next string) (string, error) {
+// hash judges the new password of an account and hashes it. The present password is
+// refused as a new one: whoever changes it may do so because somebody else knows it.
+func (s *Service) hash(ctx context.Context, id exeunt.AccountID, next string) (string, error) {
+	a, present, err := s.Store.Credential(ctx, id)
+	if err != nil {
+		return "", err
+	}
 	if err := password.Judge(next, a.Handle, a.Name, a.Email); err != nil {
 		return "", err
+	}
+	if present.PasswordHash != "" {
+		same, _, err := s.Hasher.Check(ctx, next, present.PasswordHash)
+		if err != nil {
+			return "", err
+		}
+		if same {
+			return "", fieldError("password", "same", "That is the present password. Choose another one.")
+		}
 	}
 	return s.Hasher.Hash(ctx, next)
 }
@@ -99,8 +110,12 @@ func (s *Service) Reset(ctx context.Context, t exeunt.Token, next string, from n
 	if err != nil {
 		return authority.Ending{}, err
 	}
-	hash, err := s.hash(ctx, a, next)
+	hash, err := s.hash(ctx, a.ID, next)
 	if err != nil {
+		// The same form may have set the password meanwhile.
+		if _, spent := s.LookAtReset(ctx, t); spent != nil {
+			err = spent
+		}
 		return authority.Ending{}, err
 	}
 	return s.Authority.ResetPassword(ctx, a.ID, t.Hash(), hash, a.CredentialVersion, from)

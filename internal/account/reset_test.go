@@ -108,8 +108,10 @@ func TestDeadResetLinks(t *testing.T) {
 		"withdrawn":      func(d *desk, _ exeunt.AccountID) { d.must(d.Uninvite(context.Background(), "ada")) },
 		"disabled since": func(d *desk, id exeunt.AccountID) { d.must(d.Authority.Disable(context.Background(), operator, id)) },
 		"another password since": func(d *desk, id exeunt.AccountID) {
-			_, s := d.signInFrom("ada", home)
-			d.must(d.change(exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: s.ID, Address: home}, goodPassword, otherPassword))
+			token, s := d.signInFrom("ada", home)
+			by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: s.ID, Address: home}
+			_, _, err := d.change(by, token, goodPassword, otherPassword)
+			d.must(nil, err)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

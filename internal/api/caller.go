@@ -45,6 +45,8 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 	case authority.Usable:
 	case authority.Indeterminate:
 		return caller{}, a.problem(ctx, exeunt.ErrUnavailable)
+	case authority.Renewed:
+		return caller{}, a.problem(ctx, exeunt.ErrRenewed)
 	case authority.NoSuch, authority.WrongUse:
 		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
 	default:

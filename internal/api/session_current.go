@@ -56,6 +56,8 @@ func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) 
 		return nil, nil
 	case authority.Indeterminate:
 		return nil, a.problem(ctx, exeunt.ErrUnavailable)
+	case authority.Renewed:
+		return nil, a.problem(ctx, exeunt.ErrRenewed)
 	default:
 		return nil, a.problem(ctx, exeunt.ErrSignedOut)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/authority"
 )
 
 func (a *API) listCalls(h huma.API) {
@@ -97,18 +98,48 @@ type endManyInput struct {
 type endManyOutput struct{ Body client.EndedCount }
 
 func (a *API) endMany(ctx context.Context, in *endManyInput) (*endManyOutput, error) {
+	if exeunt.Scope(in.Scope) == exeunt.ScopeOthers {
+		return a.endOthers(ctx, in)
+	}
 	who, err := a.sessionCaller(ctx, in.Presence)
 	if err != nil {
 		return nil, err
 	}
-	target := exeunt.Target{Account: who.Account, Scope: exeunt.Scope(in.Scope)}
+	target := exeunt.Target{Account: who.Account, Scope: exeunt.ScopeAccount}
 	rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut, Key: in.Key}
-	if rev.Scope == exeunt.ScopeOthers {
-		rev.Session = who.Session
-	}
 	out, err := a.Authority.End(ctx, who.actor, rev)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return &endManyOutput{client.EndedCount{Ended: out.Ended}}, nil
+}
+
+// endOthers gives the caller another token. Whoever repeats the call with the old token
+// and its key gets the same answer, for a short while.
+func (a *API) endOthers(ctx context.Context, in *endManyInput) (*endManyOutput, error) {
+	token := bearerOf(ctx).Token
+	if a.Authority.Check(ctx, bearerOf(ctx)).State == authority.Renewed {
+		_, ans, err := a.Authority.Repeated(ctx, bearerOf(ctx), in.Key)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		out, next, ok := a.Authority.Repetition(ctx, actorOf(ctx, ans), token, in.Key)
+		if !ok {
+			return nil, a.problem(ctx, exeunt.ErrUnavailable)
+		}
+		return endedOthers(out.Ended, next), nil
+	}
+	who, err := a.sessionCaller(ctx, in.Presence)
+	if err != nil {
+		return nil, err
+	}
+	out, next, err := a.Authority.EndOthers(ctx, who.actor, token, in.Key)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return endedOthers(out.Ended, next), nil
+}
+
+func endedOthers(ended int64, next exeunt.Token) *endManyOutput {
+	return &endManyOutput{client.EndedCount{Ended: ended, Token: client.Sent(next.Reveal())}}
 }

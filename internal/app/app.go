@@ -7,6 +7,7 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -226,7 +227,8 @@ func (n *Node) openMemory(ctx context.Context, index *live.Index) (loaded bool, 
 	loaded = n.loadSnapshotFile(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
 		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(),
-		Retention: store.Retention(n.Config.Retention), MaxSessions: n.Config.MaxSessions, Now: n.now, Log: n.log,
+		Retention: store.Retention(n.Config.Retention), MaxSessions: n.Config.MaxSessions, Secrets: n.secrets,
+		Now: n.now, Log: n.log,
 	})
 	return loaded, nil
 }
@@ -302,6 +304,10 @@ func (n *Node) openRings(ctx context.Context) error {
 	n.forms, err = keys.Open(ctx, n.Store, master, "form", time.Hour, n.now())
 	return err
 }
+
+// secrets are for the authority. It needs them no longer than notices are valid, so the keys of notices serve for it;
+// no notice reads like its texts.
+func (n *Node) secrets(text string) [][sha256.Size]byte { return n.notices.Secrets(text) }
 
 // rotateKeys makes new keys beside the old ones when these are old enough.
 func (n *Node) rotateKeys(ctx context.Context) {

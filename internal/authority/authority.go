@@ -7,6 +7,7 @@ package authority
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -27,6 +28,9 @@ type Config struct {
 	Feed      *feed.Feed
 	Policy    exeunt.Policy
 	Retention store.Retention
+	// Secrets returns a secret of 256 bits that belongs to a text, for each of the installation's keys in use, the
+	// active one's first.
+	Secrets func(text string) [][sha256.Size]byte
 	// MaxSessions is how many live sessions an account may have. The oldest ends when another starts. 0 is no limit.
 	MaxSessions int
 	Now         func() time.Time
@@ -40,6 +44,7 @@ type Authority struct {
 	feed      *feed.Feed
 	policy    exeunt.Policy
 	retention store.Retention
+	secrets   func(text string) [][sha256.Size]byte
 
 	maxSessions int
 
@@ -63,7 +68,8 @@ type Authority struct {
 // New returns an authority. Call Run for its maintenance.
 func New(c Config) *Authority {
 	a := &Authority{
-		store: c.Store, live: c.Live, feed: c.Feed, policy: c.Policy, retention: c.Retention, now: c.Now, log: c.Log,
+		store: c.Store, live: c.Live, feed: c.Feed, policy: c.Policy, retention: c.Retention, secrets: c.Secrets,
+		now: c.Now, log: c.Log,
 		lookups: newLookups(), limits: throttle.New(c.Now), maxSessions: c.MaxSessions,
 		queue: make(chan queuedEnd, 1024), patience: commitPatience,
 	}

@@ -69,7 +69,7 @@ func (u Use) rule(ans *Answer) {
 // writes nothing and never waits. It reads the store when a token is new to memory, and before it says that a
 // session has timed out that may have been used on another node. It does not count as activity: see Touch.
 //
-// It returns the states Usable, Ended, TimedOut, NoSuch, WrongUse, Incomplete and Indeterminate. Once the reply to a
+// It returns the states Usable, Ended, TimedOut, NoSuch, WrongUse, Incomplete, Renewed and Indeterminate. Once the reply to a
 // sign-out has been sent, no later Check on this node says Usable.
 func (a *Authority) Check(ctx context.Context, c Credential) Answer {
 	if !c.Use.Takes(c.Token) {
@@ -147,10 +147,16 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 		}
 		switch {
 		case errors.Is(err, exeunt.ErrNotFound):
-			// Tokens are random, so one that is unknown now was never issued and, but for a chance of 2^-256, never
-			// will be.
-			a.lookups.remember(lookup{use, h, sn.Epoch}, live.NoSuch)
-			return Answer{State: live.NoSuch}
+			state, err := a.renewed(ctx, use, h)
+			switch {
+			case err != nil:
+				a.log.Warn("a token could not be looked up", "err", err)
+			case state != live.Renewed:
+				// Tokens are random, so one that is unknown now was never issued and, but for a chance of 2^-256,
+				// never will be.
+				a.lookups.remember(lookup{use, h, sn.Epoch}, state)
+			}
+			return Answer{State: state}
 		case err != nil:
 			a.log.Warn("a token could not be looked up", "err", err)
 			return Answer{State: live.Indeterminate}

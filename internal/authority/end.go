@@ -31,17 +31,6 @@ func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	return a.end(ctx, by, rev, store.Change{})
 }
 
-// ReplacePassword sets a new password hash and ends every other session of the account, in one transaction.
-// credential is the version of the password that the person has just proved; ErrSignInAgain when it changed
-// meanwhile. key is as in a revocation; see also PasswordReplaced.
-func (a *Authority) ReplacePassword(
-	ctx context.Context, by exeunt.Actor, keep exeunt.SessionID, hash string, credential int64, key string,
-) (Ending, error) {
-	rev := exeunt.Revocation{Target: exeunt.Target{Account: by.Account, Scope: exeunt.ScopeOthers, Session: keep},
-		Reason: exeunt.ReasonPasswordChange, Key: key}
-	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential})
-}
-
 // PasswordReplaced returns what an earlier ReplacePassword with the key did, and false when there was none.
 func (a *Authority) PasswordReplaced(ctx context.Context, by exeunt.Actor, key string) (Ending, bool, error) {
 	if key == "" {
@@ -192,7 +181,7 @@ func (a *Authority) SignedOutHere(
 	return sn.Session, scope, out, err
 }
 
-// WhyEnded returns when and why the session or app session of a dead token ended, and false when there is no such
+// WhyEnded returns when and why a dead token, or its session or app session, ended, and false when there is no such
 // token. It returns neither account nor device: whoever holds a dead token may be a thief, or the next user of the
 // computer.
 func (a *Authority) WhyEnded(
@@ -205,7 +194,11 @@ func (a *Authority) WhyEnded(
 	defer release()
 	sn, err := a.store.Load(ctx, t.Use(), t.Hash())
 	if errors.Is(err, exeunt.ErrNotFound) {
-		return at, "", false, nil
+		r, err := a.store.Renewed(ctx, t.Hash())
+		if errors.Is(err, exeunt.ErrNotFound) {
+			return at, "", false, nil
+		}
+		return r.At, exeunt.ReasonRenewed, err == nil, err
 	}
 	if err != nil {
 		return at, "", false, err

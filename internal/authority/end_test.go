@@ -20,8 +20,8 @@ func TestSignInsInFlight(t *testing.T) {
 			n.end(endOthers(keep))
 		},
 		"password changed": func(n *node, s exeunt.Session) {
-			_, keep := n.signIn(s.Account, exeunt.KindKept)
-			if _, err := n.ReplacePassword(ctx, personIn(keep), keep.ID, "another hash", 1, ""); err != nil {
+			token, keep := n.signIn(s.Account, exeunt.KindKept)
+			if _, _, err := n.ReplacePassword(ctx, personIn(keep), token, "", "another hash", 1); err != nil {
 				n.t.Fatalf("%v", err)
 			}
 		},

@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -108,6 +109,7 @@ func openNode(t tester, path string, c *clock) *node {
 	}
 	return &node{t: t, path: path, clock: c, fault: fault, held: held, done: done, Authority: New(Config{
 		Store: s, Live: index, Feed: f, Policy: testPolicy, Now: c.Now, Log: log,
+		Secrets:   func(text string) [][sha256.Size]byte { return [][sha256.Size]byte{sha256.Sum256([]byte(text))} },
 		Retention: store.Retention{Ended: 1000 * time.Hour, Audit: 1000 * time.Hour},
 	})}
 }

@@ -15,12 +15,14 @@ func TestASignOutInDoubt(t *testing.T) {
 	t.Parallel()
 	type people struct {
 		n          *node
+		token      exeunt.Token
 		here, away exeunt.Session
 		app        exeunt.AppSessionID
 	}
 	for name, c := range map[string]struct {
 		end                func(people) error
 		here, hisApp, away bool // which it ends
+		renewed            bool // here goes on with another token
 		password, status   bool // which it changes
 		generation         int64
 	}{
@@ -57,9 +59,9 @@ func TestASignOutInDoubt(t *testing.T) {
 			return err
 		}, here: true, hisApp: true, away: true, generation: 2},
 		"password": {end: func(p people) error {
-			_, err := p.n.ReplacePassword(ctx, personIn(p.here), p.here.ID, "another hash", 1, "")
+			_, _, err := p.n.ReplacePassword(ctx, personIn(p.here), p.token, "", "another hash", 1)
 			return err
-		}, away: true, generation: 2, password: true},
+		}, renewed: true, away: true, generation: 2, password: true},
 		"disabled": {end: func(p people) error { _, err := p.n.Disable(ctx, operator, p.here.Account); return err },
 			here: true, hisApp: true, away: true, generation: 2, status: true},
 	} {
@@ -83,7 +85,7 @@ func TestASignOutInDoubt(t *testing.T) {
 			for n.done.Load() == commits {
 				time.Sleep(time.Millisecond)
 			}
-			wantErr(t, c.end(people{n, here, away, app}), exeunt.ErrNotConfirmed)
+			wantErr(t, c.end(people{n, hereToken, here, away, app}), exeunt.ErrNotConfirmed)
 			check := func(when string, then live.State) {
 				t.Helper()
 				for who, x := range map[string]struct {
@@ -93,6 +95,9 @@ func TestASignOutInDoubt(t *testing.T) {
 					want := live.Usable
 					if x.hit {
 						want = then
+					}
+					if who == "here" && c.renewed && then == live.Ended {
+						want = live.Renewed
 					}
 					if got := n.check(ctx, x.token).State; got != want {
 						t.Errorf("%s: %s is %v, want %v", when, who, got, want)
@@ -115,7 +120,11 @@ func TestASignOutInDoubt(t *testing.T) {
 			}
 			check("settled", live.Ended)
 			events, err := n.store.Events(ctx, 1, 10) // after the client's
-			if err != nil || len(events) != 1 {
+			want := 1
+			if c.renewed {
+				want = 2
+			}
+			if err != nil || len(events) != want {
 				t.Errorf("%d events, %v", len(events), err)
 			}
 			a, credential, err := n.store.Credential(ctx, id)

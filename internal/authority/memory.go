@@ -30,5 +30,6 @@ const (
 	NoSuch        = live.NoSuch
 	WrongUse      = live.WrongUse
 	Incomplete    = live.Incomplete
+	Renewed       = live.Renewed
 	Indeterminate = live.Indeterminate
 )

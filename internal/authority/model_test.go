@@ -66,6 +66,7 @@ type machine struct {
 	n        *node
 	accounts []*modelAccount
 	sessions []*modelSession
+	old      []exeunt.Token // that were replaced
 }
 
 func (m *machine) close(v *modelSession, why exeunt.Reason) bool {
@@ -194,7 +195,7 @@ func (m *machine) endAppSession(t *rapid.T) {
 
 func (m *machine) endOthers(t *rapid.T) {
 	keep := m.pick(t)
-	out, err := m.n.End(ctx, personIn(keep.s), endOthers(keep.s))
+	out, next, err := m.n.EndOthers(ctx, personIn(keep.s), keep.token, "")
 	if keep.account.others == perAccount.Burst {
 		if !errors.As(err, new(*exeunt.ThrottledError)) {
 			t.Fatalf("others, once too often: %v", err)
@@ -210,6 +211,7 @@ func (m *machine) endOthers(t *rapid.T) {
 	if n := m.closeAll(keep.account, keep, exeunt.ReasonSignedOut); err != nil || out.Ended != n {
 		t.Fatalf("others: %+v, %v; the model closed %d", out, err, n)
 	}
+	m.renew(keep, next)
 	keep.account.others++
 }
 
@@ -224,7 +226,7 @@ func (m *machine) endAccount(t *rapid.T) {
 func (m *machine) changePassword(t *rapid.T) {
 	keep := m.pick(t)
 	based := keep.account.credential - rapid.Int64Range(0, 1).Draw(t, "behind")
-	out, err := m.n.ReplacePassword(ctx, personIn(keep.s), keep.s.ID, "another hash", based, "")
+	out, next, err := m.n.ReplacePassword(ctx, personIn(keep.s), keep.token, "", "another hash", based)
 	switch {
 	case keep.ended != "":
 		if !errors.Is(err, exeunt.ErrSignedOut) {
@@ -239,7 +241,14 @@ func (m *machine) changePassword(t *rapid.T) {
 		if n := m.closeAll(keep.account, keep, exeunt.ReasonPasswordChange); err != nil || out.Ended != n {
 			t.Fatalf("password: %+v, %v; the model closed %d", out, err, n)
 		}
+		m.renew(keep, next)
 	}
+}
+
+// renew gives a session another token. Using it was activity.
+func (m *machine) renew(v *modelSession, next exeunt.Token) {
+	m.old = append(m.old, v.token)
+	v.token, v.seen = next, m.n.Now()
 }
 
 func (m *machine) disable(t *rapid.T) {
@@ -331,6 +340,11 @@ func (m *machine) agree(t *rapid.T) {
 				why = v.ended
 			}
 			m.agreeOn(t, p.token, why)
+		}
+	}
+	for _, old := range m.old {
+		if state := m.n.check(ctx, old).State; state != live.Renewed && state != live.Ended && state != live.NoSuch {
+			t.Fatalf("memory says %v of a token that was replaced", state)
 		}
 	}
 	m.n.drain()

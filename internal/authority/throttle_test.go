@@ -100,6 +100,7 @@ func (n *node) useUp(s exeunt.Session) {
 func TestWhatIsNeverThrottled(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
+	var token exeunt.Token
 	_, s := n.signIn(id, exeunt.KindKept)
 	n.useUp(s)
 	for name, end := range map[string]func(s, other exeunt.Session) error{
@@ -126,7 +127,7 @@ func TestWhatIsNeverThrottled(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = n.ReplacePassword(ctx, personIn(s), s.ID, "another hash", a.CredentialVersion, "")
+			_, _, err = n.ReplacePassword(ctx, personIn(s), token, "", "another hash", a.CredentialVersion)
 			return err
 		},
 		"the disabling": func(s, _ exeunt.Session) error {
@@ -135,7 +136,8 @@ func TestWhatIsNeverThrottled(t *testing.T) {
 		},
 	} {
 		for range perAccount.Burst + 2 {
-			_, s := n.signIn(id, exeunt.KindKept)
+			var s exeunt.Session
+			token, s = n.signIn(id, exeunt.KindKept)
 			_, other := n.signIn(id, exeunt.KindKept)
 			if err := end(s, other); err != nil {
 				t.Errorf("%s: %v", name, err)

@@ -330,7 +330,7 @@ func (t *tour) everywhere(ctx context.Context) (string, error) {
 		}
 		tokens = append(tokens, token)
 	}
-	n, err := t.api.EndSessions(ctx, t.phone, client.Everywhere, "")
+	n, _, err := t.api.EndSessions(ctx, t.phone, client.Everywhere, "")
 	if err != nil {
 		return "", err
 	}

@@ -250,7 +250,7 @@ func (tr *traffic) phone(t *testing.T) (client.Secret, http.Header) {
 func (tr *traffic) onPhone(token client.Secret, round int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if round%2 == 1 {
-			_, err := tr.api.EndSessions(ctx, token, client.Everywhere, "")
+			_, _, err := tr.api.EndSessions(ctx, token, client.Everywhere, "")
 			return err
 		}
 		return tr.api.End(ctx, token)

@@ -89,7 +89,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.setSession(h, ans)
 		caching.set(h, ans)
 		w.WriteHeader(http.StatusOK)
-	case ans.State == authority.Indeterminate:
+	case ans.State == authority.Indeterminate, ans.State == authority.Renewed:
 		g.indeterminate(w)
 	default:
 		g.explain(w, r, c.Token, ans)

@@ -220,6 +220,19 @@ func (r *Ring) IsCode(text, code string) bool {
 	return ok
 }
 
+// Secrets returns a secret that belongs to a text, for each key in use, the active one's first. A text that is also
+// given to Code must not be given to it.
+func (r *Ring) Secrets(text string) [][sha256.Size]byte {
+	set := r.current.Load()
+	out := [][sha256.Size]byte{[sha256.Size]byte(mac(set.keys[set.active], text))}
+	for i, key := range set.keys {
+		if i != set.active {
+			out = append(out, [sha256.Size]byte(mac(key, text)))
+		}
+	}
+	return out
+}
+
 // Master is the key that seals the others. It is a pointer because fmt does not call
 // the methods below on an unexported field of another struct, but prints only the
 // address of a pointer in it.

@@ -28,6 +28,10 @@ const (
 	// Incomplete: half of a browser's credential. It may not be acted on; the
 	// answer says whose session it is.
 	Incomplete
+	// Renewed: the session goes on with another token, since a moment ago. This one is
+	// refused, and must not be called signed out: its holder may be a tab whose request
+	// was under way.
+	Renewed
 	// Indeterminate: neither memory nor the store could tell, or an ending is in
 	// doubt. The token is refused, but must not be called signed out.
 	Indeterminate
@@ -35,7 +39,8 @@ const (
 
 func (s State) String() string {
 	return [...]string{
-		"absent", "usable", "ended", "timed out", "seems idle", "no such", "wrong use", "incomplete", "indeterminate",
+		"absent", "usable", "ended", "timed out", "seems idle", "no such", "wrong use", "incomplete", "renewed",
+		"indeterminate",
 	}[s]
 }
 

@@ -68,8 +68,8 @@ func (x *Index) Replay(seq int64, ended []byte, events []exeunt.Event) {
 }
 
 // ApplyOwn applies events that this node committed itself, perhaps before it has read earlier ones. That is safe
-// because an event only ends sessions, or moves the session that it keeps to a later generation: the outcome is the
-// same in any order and any number of times. Apply applies them again.
+// because an event only ends sessions, or moves the session that it keeps to a later generation, or has a session
+// loaded again: the outcome is the same in any order and any number of times. Apply applies them again.
 func (x *Index) ApplyOwn(events []exeunt.Event) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -115,6 +115,11 @@ func (x *Index) apply(e *exeunt.Event) {
 		}
 	case e.Kind == exeunt.EventClientChanged:
 		// The table holds nothing of clients.
+	case e.Kind == exeunt.EventRenewed:
+		// Its app sessions go too, and are loaded again with it.
+		if r, _ := c.byID(wordsOf(e.Session.Raw())); r != 0 {
+			x.drop(c, r)
+		}
 	case e.Kind != exeunt.EventEnded && e.Account.IsZero():
 		x.forgetAll() // a kind that only a newer program knows
 	case e.Kind != exeunt.EventEnded:

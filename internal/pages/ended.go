@@ -19,8 +19,8 @@ func (p *Pages) ended(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v.SignedIn():
 		return redirect(w, back)
-	case v.Indeterminate():
-		return exeunt.ErrUnavailable
+	case v.Doubt() != nil:
+		return v.Doubt()
 	case v.Nobody():
 		if _, ok := p.notice(r, noticeSignedOut); ok { // another tab of this browser signed out: say that
 			return redirect(w, "/signed-out")
@@ -36,7 +36,7 @@ func (p *Pages) ended(w http.ResponseWriter, r *http.Request) error {
 // still arrive: a browser stores the two cookies of a sign-in one after the other. It
 // is refused, but clearing it would undo the sign-in.
 func (p *Pages) secondCookiePending(v web.Visitor) bool {
-	return v.Incomplete() && p.Browser.JustNow(v.Answer.IssuedAt())
+	return v.Incomplete() && v.JustIssued
 }
 
 // errUsable says that a credential turned out to be usable after all.

@@ -17,7 +17,16 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err err
 	// Not every error comes through Handler, and the page shows the account.
 	web.NoStore(w)
 	frame := p.frame(r, p.Browser.Introduced(r.Context(), p.Browser.Visitor(r)), "")
-	var view ui.View = &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status)}
+	errorView := &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status)}
+	if errors.Is(err, exeunt.ErrRenewed) {
+		// The new cookies are there by then, or the old ones are explained in the end.
+		errorView.Retry = pagePath(r)
+		w.Header().Set("Retry-After", "1")
+		if r.Method == http.MethodGet {
+			w.Header().Set("Refresh", "1")
+		}
+	}
+	var view ui.View = errorView
 	if errors.Is(err, exeunt.ErrOtherAccount) {
 		view = &ui.OtherAccountView{Frame: frame, Form: formPath(r)}
 	}

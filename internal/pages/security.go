@@ -37,39 +37,49 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 	return p.show(w, status, view)
 }
 
-// changePassword sets a new password and ends every other session.
+// changePassword sets a new password and ends every other session; this one gets another
+// credential.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	done, err := p.newPassword(r, v.Actor(r, p.Peers))
+	done, token, err := p.newPassword(r, v)
 	if status := refusal(w, err); status != 0 {
 		return p.showSecurity(w, r, v, status, &ui.SecurityView{Err: err})
 	}
 	if err != nil {
 		return err
 	}
+	p.setPair(w, v, token)
 	p.leaveNotice(w, noticePassword, url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}})
 	return redirect(w, "/security")
 }
 
 // newPassword changes the password once, however often the form is sent.
-func (p *Pages) newPassword(r *http.Request, by exeunt.Actor) (authority.Ending, error) {
+func (p *Pages) newPassword(r *http.Request, v web.Visitor) (authority.Ending, exeunt.Token, error) {
 	key, err := formKey(r)
 	if err != nil {
-		return authority.Ending{}, err
+		return authority.Ending{}, exeunt.Token{}, err
 	}
-	ctx, next := r.Context(), r.PostFormValue("password")
-	if done, known, err := p.Accounts.ChangedBefore(ctx, by, key, p.proveBy(r, by, "password")); known || err != nil {
-		return done, err
+	ctx, by := r.Context(), v.Actor(r, p.Peers)
+	before := func() (authority.Ending, exeunt.Token, bool, error) {
+		done, known, err := p.Accounts.ChangedBefore(ctx, by, key, p.proveBy(r, by, "password"))
+		if !known || err != nil {
+			return done, exeunt.Token{}, known, err
+		}
+		_, token, _ := p.Authority.Repetition(ctx, by, v.Token, key)
+		return done, token, true, nil
 	}
-	done, err := p.Accounts.ChangePassword(ctx, by, key, next, p.proveBy(r, by, "current"))
+	if done, token, known, err := before(); known || err != nil {
+		return done, token, err
+	}
+	done, token, err := p.Accounts.ChangePassword(ctx, by, v.Token, key, r.PostFormValue("password"),
+		p.proveBy(r, by, "current"))
 	if err == nil {
-		return done, nil
+		return done, token, nil
 	}
 	// The first of two that were sent at once may have been recorded in between.
-	if first, known, unproved := p.Accounts.ChangedBefore(ctx, by, key, p.proveBy(r, by, "password")); known &&
-		unproved == nil {
-		return first, nil
+	if first, token, known, unproved := before(); known && unproved == nil {
+		return first, token, nil
 	}
-	return done, err
+	return done, token, err
 }
 
 // proveBy makes the actor prove who they are with a password of the form.

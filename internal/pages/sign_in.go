@@ -14,8 +14,8 @@ import (
 
 func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if v.Indeterminate() {
-		return exeunt.ErrUnavailable
+	if err := v.Doubt(); err != nil {
+		return err
 	}
 	q := r.URL.Query()
 	view := &ui.SignInView{Return: notFront(returnPath(q.Get("return"))), Kind: p.lastKind(r)}
@@ -43,8 +43,8 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor
 // must name the session that it replaces; a tab opened before that changes nothing.
 func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if v.Indeterminate() {
-		return exeunt.ErrUnavailable
+	if err := v.Doubt(); err != nil {
+		return err
 	}
 	err := p.entrance(r, v)
 	var proof exeunt.Proof
@@ -89,7 +89,7 @@ func refusal(w http.ResponseWriter, err error) int {
 		w.Header().Set("Retry-After", "2")
 	}
 	switch status := web.StatusOf(err); {
-	case err == nil || errors.Is(err, exeunt.ErrOtherAccount):
+	case err == nil || errors.Is(err, exeunt.ErrOtherAccount) || errors.Is(err, exeunt.ErrRenewed):
 		return 0
 	case errors.Is(err, exeunt.ErrDisabled), errors.Is(err, exeunt.ErrCookies), errors.Is(err, exeunt.ErrBusy),
 		status == http.StatusUnauthorized, status == http.StatusConflict,

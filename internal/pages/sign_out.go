@@ -45,8 +45,10 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v.SignedIn():
 		return formOf(p.endHere)(w, r, v)
-	case v.Indeterminate():
-		return exeunt.ErrUnavailable
+	case v.Renewed():
+		return p.repeat(w, r, v, formOf(p.endHere))
+	case v.Doubt() != nil:
+		return v.Doubt()
 	case v.Nobody():
 		return redirect(w, signedOutPath(p.client(r.PostFormValue("client"))))
 	case v.Answer.State == authority.Ended:

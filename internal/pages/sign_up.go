@@ -14,8 +14,8 @@ import (
 func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	switch {
-	case v.Indeterminate():
-		return exeunt.ErrUnavailable
+	case v.Doubt() != nil:
+		return v.Doubt()
 	case v.SignedIn():
 		return redirect(w, "/")
 	case !p.Accounts.SignUpOpen:
@@ -39,8 +39,8 @@ func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, v
 // signUp creates an account and signs its owner in.
 func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if v.Indeterminate() {
-		return exeunt.ErrUnavailable
+	if err := v.Doubt(); err != nil {
+		return err
 	}
 	proof, err := p.newOwner(r, v)
 	if status := refusal(w, err); status != 0 {
@@ -167,8 +167,8 @@ func inviteToken(r *http.Request) exeunt.Token {
 // in this browser is signed out by that.
 func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if v.Indeterminate() {
-		return exeunt.ErrUnavailable
+	if err := v.Doubt(); err != nil {
+		return err
 	}
 	proof, err := p.redeem(r, v)
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {

@@ -14,8 +14,8 @@ func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) error {
 	if v.SignedIn() {
 		return redirect(w, "/")
 	}
-	if v.Indeterminate() {
-		return exeunt.ErrUnavailable
+	if err := v.Doubt(); err != nil {
+		return err
 	}
 	view := &ui.SignedOutView{Frame: p.outside(r), Client: p.client(r.URL.Query().Get("client"))}
 	if n, ok := p.notice(r, noticeSignedOut); ok {

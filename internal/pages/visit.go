@@ -39,14 +39,38 @@ func (p *Pages) admit(w http.ResponseWriter, r *http.Request, v web.Visitor, h p
 	switch {
 	case v.SignedIn():
 		return h(w, r, v)
-	case v.Indeterminate():
-		return exeunt.ErrUnavailable
+	case v.Renewed() && r.Method == http.MethodPost:
+		return p.repeat(w, r, v, h)
+	case v.Doubt() != nil:
+		return v.Doubt()
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return exeunt.ErrSignedOut
 	case v.Nobody():
 		return redirect(w, withReturn("/signin", returnPath(pagePath(r))))
 	}
 	return redirect(w, withReturn("/ended", returnPath(pagePath(r))))
+}
+
+// repeat admits a post whose credential was renewed while it was on its way, if that is
+// what it asked for itself: the button was pressed twice, or the first answer was lost.
+// Then it brings the new credential again. Any other such post does nothing.
+func (p *Pages) repeat(w http.ResponseWriter, r *http.Request, v web.Visitor, h page) (err error) {
+	key, err := formKey(r)
+	if err != nil {
+		return err
+	}
+	if v.Credential, v.Answer, err = p.Authority.Repeated(r.Context(), v.Credential, key); err != nil {
+		return err
+	}
+	p.setPair(w, v, v.Token)
+	return h(w, r, p.Browser.Introduced(r.Context(), v))
+}
+
+// setPair gives the browser another credential of the session that it has.
+func (p *Pages) setPair(w http.ResponseWriter, v web.Visitor, t exeunt.Token) {
+	if !t.IsZero() {
+		p.Browser.Cookies.SetPair(w, v.Slot, t, v.Answer.Kind, v.Answer.ExpiresAt().Sub(p.Now()))
+	}
 }
 
 // form admits only posts from a form of the session that is active now. A tab left from

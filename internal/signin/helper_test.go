@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -61,7 +62,8 @@ func newDesk(t testing.TB) *desk {
 	t.Cleanup(func() { s.Close() })
 	index := live.New(0, live.Options{})
 	f = feed.New(authority.Memory(index), nil)
-	d.authority = authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log})
+	d.authority = authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log,
+		Secrets: func(text string) [][sha256.Size]byte { return [][sha256.Size]byte{sha256.Sum256([]byte(text))} }})
 	hasher, err := password.New(cheap)
 	if err != nil {
 		t.Fatal(err)

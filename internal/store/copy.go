@@ -11,7 +11,7 @@ import (
 )
 
 // tables are in such an order that each comes after those it refers to.
-var tables = []string{"accounts", "sessions", "app_sessions", "clients", "codes", "invites", "events", "marks", "audit",
+var tables = []string{"accounts", "sessions", "renewals", "app_sessions", "clients", "codes", "invites", "events", "marks", "audit",
 	"outcomes", "sealed_keys", "log_head"}
 
 // Copied is Copy's progress.

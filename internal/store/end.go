@@ -38,6 +38,7 @@ type Change struct {
 //   - nil: recorded, or found recorded already (Ending.Already).
 //   - ErrNotFound: no such account, session or app session.
 //   - ErrSignedOut: the person's own session has ended meanwhile.
+//   - ErrRenewed: with a Renewal, the session has another token by now.
 //   - ErrSignInAgain: with a new password, somebody else changed it first.
 //   - ErrInviteSpent: the link for the new password was used or has expired.
 //   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not timed out.
@@ -165,6 +166,16 @@ func (t *tx) endTurn(turn []*ending) error {
 func (t *tx) mayBegin(e *ending) error {
 	if err := t.lookForOutcome(e); err != nil || e.repeated || e.refused != nil {
 		return err
+	}
+	if r := e.rev.Renewal; !r.IsZero() {
+		current, err := t.hasToken(e.rev.Target, r.From)
+		if err != nil {
+			return err
+		}
+		if !current {
+			e.refused, err = t.whyNotCurrent(e.rev)
+			return err
+		}
 	}
 	label, ok, err := t.mayStillAct(e.by, e.rev.Session)
 	if err != nil {
@@ -407,9 +418,14 @@ func (t *tx) endMany(e *ending) error {
 		e.refused = exeunt.ErrNotFound
 		return nil
 	case change.PasswordHash != "":
-		return t.dropResets(rev.Account)
+		if err := t.dropResets(rev.Account); err != nil {
+			return err
+		}
 	}
-	return nil
+	if rev.Renewal.IsZero() {
+		return nil
+	}
+	return t.renew(e)
 }
 
 func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
@@ -431,7 +447,7 @@ func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 // record appends the events of what has ended, and stores the outcomes by their keys.
 func (t *tx) record(turn []*ending) error {
 	var ended, keyed []*ending
-	var events []exeunt.Event
+	var events, renewed []exeunt.Event
 	for _, e := range turn {
 		if e.repeated || e.refused != nil {
 			continue
@@ -440,6 +456,10 @@ func (t *tx) record(turn []*ending) error {
 			ended = append(ended, e)
 			events = append(events, exeunt.Event{At: e.now, Kind: exeunt.EventEnded, Target: e.rev.Target,
 				Reason: e.rev.Reason, By: e.by, Generation: e.generation})
+			if !e.rev.Renewal.IsZero() {
+				renewed = append(renewed, exeunt.Event{At: e.now, Kind: exeunt.EventRenewed,
+					Target: exeunt.Target{Account: e.rev.Account, Session: e.rev.Session}, Reason: e.rev.Reason, By: e.by})
+			}
 		}
 		// A request that changed nothing needs no outcome: a repetition finds the same. Otherwise somebody could fill
 		// the table by ending with ever new keys what has ended.
@@ -447,6 +467,7 @@ func (t *tx) record(turn []*ending) error {
 			keyed = append(keyed, e)
 		}
 	}
+	events = append(events, renewed...)
 	if err := t.appendEvents(events); err != nil {
 		return err
 	}

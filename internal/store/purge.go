@@ -22,6 +22,7 @@ var oldRows = []struct {
 }{
 	{"app_sessions", `SELECT token_hash FROM app_sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`,
 		Retention.ended, dropBy("app_sessions", "token_hash")},
+	{"renewals", `SELECT hash FROM renewals WHERE at < $1 LIMIT $2`, dayBefore, dropBy("renewals", "hash")},
 	{"codes", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("codes", "hash")},
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},
 	{"outcomes", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore,

@@ -59,6 +59,10 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 		return
 	}
 	for f.sent.State != client.Over {
+		if ans.State == authority.Renewed {
+			f.await(ctx)
+			return
+		}
 		look.Reset(f.nextCheck(ans))
 		var err error
 		select {
@@ -87,12 +91,31 @@ func (f *following) run(ctx context.Context, ans authority.Answer, news <-chan s
 // check checks the session again and sends its state if that has changed.
 func (f *following) check(ctx context.Context) (authority.Answer, error) {
 	ans := f.Authority.Check(ctx, f.Credential)
+	if ans.State == authority.Renewed {
+		return ans, nil
+	}
 	s := f.states.Of(ctx, f.Token, ans)
 	warns := s.State == client.Live && s.WarnIn == 0 && f.sent.WarnIn > 0
 	if s.State == f.sent.State && ans.IdleAt().Equal(f.idle) && !warns {
 		return ans, nil
 	}
 	return ans, f.tell(s, ans)
+}
+
+// renewalPause is how long a stream stays open after its credential was renewed: by then
+// the browser has the answer with the new one.
+const renewalPause = 2 * time.Second
+
+// await says nothing more and waits a little before the stream closes. The page then
+// opens another one with its new credential.
+func (f *following) await(ctx context.Context) {
+	pause := time.NewTimer(renewalPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	case <-f.Done:
+	}
 }
 
 func (f *following) tell(s client.State, ans authority.Answer) error {

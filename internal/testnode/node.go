@@ -3,6 +3,7 @@ package testnode
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
 	"path/filepath"
@@ -80,6 +81,7 @@ func New(t testing.TB, o Options) *Node {
 	n.Store, n.Live, n.Feed, n.Log = st, index, follow, log
 	n.Authority = authority.New(authority.Config{
 		Store: st, Live: index, Feed: follow, Policy: o.Policy, Retention: Retention, Now: n.Clock.Now, Log: log,
+		Secrets: func(text string) [][sha256.Size]byte { return n.Browser.Cookies.Notices.Secrets(text) },
 	})
 	clients, err := oauth.NewRegistry(t.Context(), st, n.Authority, log)
 	must(t, err)

@@ -53,7 +53,7 @@ func (w *words) whyBriefly(end *exeunt.Ended) (template.HTML, error) {
 func reasonKey(r exeunt.Reason) string {
 	switch r {
 	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonTooMany,
-		exeunt.ReasonIncomplete,
+		exeunt.ReasonIncomplete, exeunt.ReasonRenewed,
 		exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator, exeunt.ReasonDisabled:
 		return string(r)
 	}

@@ -146,7 +146,7 @@ func states() map[string]View {
 	short := exeunt.Policy{Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute},
 		Shared: exeunt.Limits{Idle: 25 * time.Hour, Absolute: 26 * time.Hour}}
 	problems := []error{
-		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut,
+		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut, exeunt.ErrRenewed,
 		exeunt.ErrWrongCredentials,
 		exeunt.ErrSignInAgain, exeunt.ErrHeaders, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
 		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,

@@ -97,6 +97,7 @@ var statuses = []struct {
 	{exeunt.ErrSignedOut, http.StatusUnauthorized},
 	{exeunt.ErrClientKey, http.StatusUnauthorized},
 	{exeunt.ErrWrongCredentials, http.StatusUnauthorized},
+	{exeunt.ErrRenewed, http.StatusConflict},
 	{exeunt.ErrSignInAgain, http.StatusConflict},
 	{exeunt.ErrOtherAccount, http.StatusConflict},
 	{exeunt.ErrHandleTaken, http.StatusConflict},

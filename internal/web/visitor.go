@@ -12,8 +12,11 @@ import (
 // Visitor is who a browser's request comes from.
 type Visitor struct {
 	Presented
-	Answer  authority.Answer // NoSuch without a token
-	Profile exeunt.Profile   // of the person who is signed in, after Introduced
+	Answer authority.Answer // NoSuch without a token
+	// JustIssued: the browser may still be storing the pair that its incomplete
+	// credential is of.
+	JustIssued bool
+	Profile    exeunt.Profile // of the person who is signed in, after Introduced
 }
 
 // SignedIn reports whether the request may act for the account.
@@ -22,9 +25,21 @@ func (v Visitor) SignedIn() bool { return v.Answer.Usable() }
 // Incomplete reports an incomplete credential whose session is usable.
 func (v Visitor) Incomplete() bool { return v.Answer.State == authority.Incomplete }
 
-// Indeterminate reports that neither memory nor the store could tell whether the
-// credential is usable: the answer is 503, which does not mean signed out.
-func (v Visitor) Indeterminate() bool { return v.Answer.State == authority.Indeterminate }
+// Renewed reports that the session goes on with another credential, since a moment ago.
+// This one may do nothing; the browser either has the new one by now or gets it soon.
+func (v Visitor) Renewed() bool { return v.Answer.State == authority.Renewed }
+
+// Doubt is the error to answer with when nobody can tell that the visitor is signed in,
+// nor that they are not; nil otherwise.
+func (v Visitor) Doubt() error {
+	switch v.Answer.State {
+	case authority.Indeterminate: // neither memory nor the store could tell
+		return exeunt.ErrUnavailable
+	case authority.Renewed:
+		return exeunt.ErrRenewed
+	}
+	return nil
+}
 
 // Revocation ends the visitor's own session.
 func (v Visitor) Revocation(why exeunt.Reason) exeunt.Revocation {
@@ -46,10 +61,10 @@ type Browser struct {
 	Now       func() time.Time
 }
 
-// pairGrace is how long after a sign-in a browser may still send an incomplete
-// credential or the replaced pair: it stores the two cookies one after the other, and
-// other tabs may send requests in between.
-const pairGrace = 30 * time.Second
+// pairGrace is how long after a sign-in or a renewal a browser may still send an
+// incomplete credential or the replaced pair: it stores the two cookies one after the
+// other, and other tabs may send requests in between.
+const pairGrace = authority.RenewalGrace
 
 // JustNow reports whether the browser may still be storing a pair that was issued at
 // that time. Clearing cookies then might undo the sign-in.
@@ -65,10 +80,22 @@ func (b Browser) Visitor(r *http.Request) Visitor {
 		return v
 	}
 	v.Answer = b.Authority.Check(r.Context(), v.Credential)
-	if v.Incomplete() && !b.JustNow(v.Answer.IssuedAt()) {
-		b.Authority.EndSoon(v.Revocation(exeunt.ReasonIncomplete))
+	if v.Incomplete() {
+		if v.JustIssued = b.justIssued(r.Context(), v.Answer); !v.JustIssued {
+			b.Authority.EndSoon(v.Revocation(exeunt.ReasonIncomplete))
+		}
 	}
 	return v
+}
+
+// justIssued also says yes if it is unknown when the credential was renewed: it is
+// refused in any case, and must not be ended by mistake.
+func (b Browser) justIssued(ctx context.Context, ans authority.Answer) bool {
+	if b.JustNow(ans.IssuedAt()) {
+		return true
+	}
+	at, err := b.Authority.IssuedAt(ctx, ans)
+	return err != nil || b.JustNow(at)
 }
 
 // Introduced is the visitor with their profile. If the profile is not in memory and

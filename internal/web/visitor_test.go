@@ -89,7 +89,7 @@ func TestVisitorsWhoHaveSignedOut(t *testing.T) {
 			Session: session.ID}, Reason: exeunt.ReasonSignedOut}); err != nil {
 		t.Fatal(err)
 	}
-	if v := s.Visitor(request(pair...)); v.SignedIn() || v.Indeterminate() || v.Nobody() || v.Use != authority.AsPair {
+	if v := s.Visitor(request(pair...)); v.SignedIn() || v.Doubt() != nil || v.Nobody() || v.Use != authority.AsPair {
 		t.Errorf("%+v", v)
 	}
 }

@@ -63,6 +63,16 @@ CREATE INDEX sessions_started ON sessions (started, id);
 -- An account lists its own by their sign-in; the oldest end first when it has too many.
 CREATE INDEX sessions_account ON sessions (account_id, started, id);
 
+-- Tokens that were replaced by another one of the same session, for a day.
+CREATE TABLE renewals (
+  hash       BYTEA   NOT NULL PRIMARY KEY,
+  account_id BYTEA   NOT NULL,
+  session_id BYTEA   NOT NULL,
+  at         BIGINT  NOT NULL
+);
+CREATE INDEX renewals_session ON renewals (account_id, session_id, at);
+CREATE INDEX renewals_at ON renewals (at);
+
 CREATE TABLE app_sessions (
   account_id       BYTEA            NOT NULL,
   id               BYTEA            NOT NULL,
@@ -230,5 +240,6 @@ DROP TABLE invites;
 DROP TABLE clients;
 DROP TABLE codes;
 DROP TABLE app_sessions;
+DROP TABLE renewals;
 DROP TABLE sessions;
 DROP TABLE accounts;

@@ -1,0 +1,158 @@
+package authority
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+// RenewalGrace is how long after a renewal the old token is not called signed out: requests of other tabs are under
+// way with it, and a browser stores the new pair's cookies one after the other. It is refused all the same.
+const RenewalGrace = 30 * time.Second
+
+// EndOthers ends every session of the actor's account but the actor's own, whose token is from, and gives that one
+// another token in the same transaction: a copy of the old one must not survive (OWASP ASVS 5.0, 7.2.4). The token
+// that it returns is zero if the outcome is that of an earlier request, and from is the token that it was given.
+// Besides the errors of End it may return ErrRenewed: another request has renewed the token first, nothing was
+// changed.
+func (a *Authority) EndOthers(
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string,
+) (Ending, exeunt.Token, error) {
+	return a.endOthers(ctx, by, from, key, exeunt.ReasonSignedOut, store.Change{})
+}
+
+// ReplacePassword is EndOthers with a new password hash in the same transaction. credential is the version of the
+// password that the person has just proved; ErrSignInAgain when it changed meanwhile.
+func (a *Authority) ReplacePassword(
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key, hash string, credential int64,
+) (Ending, exeunt.Token, error) {
+	change := store.Change{PasswordHash: hash, Credential: credential}
+	return a.endOthers(ctx, by, from, key, exeunt.ReasonPasswordChange, change)
+}
+
+func (a *Authority) endOthers(
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string, why exeunt.Reason, change store.Change,
+) (Ending, exeunt.Token, error) {
+	if key == "" {
+		key = rand.Text()
+	}
+	next := a.successors(from, key)[0]
+	rev := exeunt.Revocation{Reason: why, Key: key,
+		Target:  exeunt.Target{Account: by.Account, Scope: exeunt.ScopeOthers, Session: by.Session},
+		Renewal: exeunt.Renewal{From: from.Hash(), To: next.Hash()}}
+	out, err := a.end(ctx, by, rev, change)
+	switch {
+	case err != nil:
+		return out, exeunt.Token{}, err
+	case out.Already:
+		// Either the same request has just been carried out, and its answer has this token too, or long ago.
+		_, next, err = a.successor(ctx, from, key)
+		if errors.Is(err, exeunt.ErrNotFound) {
+			return out, exeunt.Token{}, nil
+		}
+	}
+	return out, next, err
+}
+
+// successors are the tokens that a renewal with that key makes of a token, one for each secret key in use, the
+// active one's first. Nothing needs to be stored for them: whoever repeats the request with the same token and key
+// gets the same successor, and nobody else can tell it, because the secret is the server's.
+func (a *Authority) successors(from exeunt.Token, key string) []exeunt.Token {
+	var out []exeunt.Token
+	for _, secret := range a.secrets("renew " + from.Reveal() + " " + key) {
+		out = append(out, exeunt.TokenFrom(from.Use(), secret))
+	}
+	return out
+}
+
+// successor returns the token that a renewal with that key has just made of this one, or ErrNotFound: there was none,
+// it had another key, or it is longer ago than RenewalGrace.
+func (a *Authority) successor(ctx context.Context, from exeunt.Token, key string) (store.Renewed, exeunt.Token, error) {
+	r, err := a.store.Renewed(ctx, from.Hash())
+	if err == nil && a.now().Sub(r.At) < RenewalGrace {
+		for _, next := range a.successors(from, key) {
+			if h := next.Hash(); subtle.ConstantTimeCompare(h[:], r.To[:]) == 1 {
+				return r, next, nil
+			}
+		}
+	}
+	if err == nil {
+		err = exeunt.ErrNotFound
+	}
+	return r, exeunt.Token{}, err
+}
+
+// Repeated returns the new credential of somebody who repeats, with the old one, the very request that renewed it:
+// its answer was lost, or the button was pressed twice. The key is in that request and nowhere else, so whoever has
+// copied only the old token is refused: ErrRenewed. ErrUnavailable when the store cannot tell.
+func (a *Authority) Repeated(ctx context.Context, old Credential, key string) (Credential, Answer, error) {
+	if !old.Use.Takes(old.Token) || len(key) < shortestSecretKey {
+		return Credential{}, Answer{}, exeunt.ErrRenewed
+	}
+	_, next, err := a.successor(ctx, old.Token, key)
+	if errors.Is(err, exeunt.ErrNotFound) {
+		return Credential{}, Answer{}, exeunt.ErrRenewed
+	}
+	if err != nil {
+		return Credential{}, Answer{}, err
+	}
+	c := Credential{Token: next, Use: old.Use}
+	ans := a.Check(ctx, c)
+	if !ans.Usable() {
+		return Credential{}, Answer{}, exeunt.ErrSignedOut
+	}
+	return c, ans, nil
+}
+
+// shortestSecretKey is the length from which on an idempotency key is taken for one that nobody guesses.
+const shortestSecretKey = 16
+
+// Repetition returns the outcome of a request that the actor has carried out with that key, and the token that it was
+// answered with if it has just renewed this one. ok is false if there was none, or if the store cannot tell.
+func (a *Authority) Repetition(
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string,
+) (out Ending, next exeunt.Token, ok bool) {
+	if key == "" {
+		return out, next, false
+	}
+	out, known, err := a.store.Outcome(ctx, by, key)
+	if !known || err != nil {
+		return out, next, false
+	}
+	_, next, err = a.successor(ctx, from, key)
+	return out, next, err == nil || errors.Is(err, exeunt.ErrNotFound)
+}
+
+// IssuedAt is when the answer's credential was handed out: at the sign-in, or at the last renewal.
+func (a *Authority) IssuedAt(ctx context.Context, ans Answer) (time.Time, error) {
+	renewed, err := a.store.LastRenewal(ctx, ans.Account, ans.Session)
+	if err != nil || renewed.Before(ans.IssuedAt()) {
+		return ans.IssuedAt(), err
+	}
+	return renewed, nil
+}
+
+// renewed answers for a token that the store does not know: it may be one that was replaced.
+func (a *Authority) renewed(ctx context.Context, use exeunt.TokenUse, h exeunt.TokenHash) (live.State, error) {
+	if use != exeunt.UseSession {
+		return live.NoSuch, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadPatience)
+	defer cancel()
+	r, err := a.store.Renewed(ctx, h)
+	switch {
+	case errors.Is(err, exeunt.ErrNotFound):
+		return live.NoSuch, nil
+	case err != nil:
+		return live.Indeterminate, err
+	case a.now().Sub(r.At) < RenewalGrace:
+		return live.Renewed, nil
+	}
+	return live.Ended, nil
+}
