@@ -152,20 +152,39 @@ func TestSignInListAndSignOut(t *testing.T) {
 func TestEndMany(t *testing.T) {
 	s := newSite(t)
 	s.NewAccount(t, "ada")
-	token, _ := s.signed(t, "ada")
+	token, session := s.signed(t, "ada")
 	for range 3 {
 		s.signed(t, "ada")
 	}
 	var n client.EndedCount
-	for range 2 { // the same key gives the first outcome again
+	others := func(token, key string) string {
+		t.Helper()
 		n = client.EndedCount{}
 		if w := s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", &n, "Idempotency-Key",
-			"k1"); w.Code != http.StatusOK || n.Ended != 3 {
+			key); w.Code != http.StatusOK || n.Ended != 3 {
 			t.Errorf("others: %d %s", w.Code, w.Body)
 		}
+		return newToken("", n)
 	}
-	s.problem(t, 422, "key_reused", http.MethodDelete, "/api/v1/sessions?scope=account", token, "", "Idempotency-Key",
-		"k1")
+	const k1 = "a-key-that-nobody-can-guess"
+	old := token
+	token = others(old, k1)
+	// The same key gives the first outcome again: whoever has lost the answer gets the token, and whoever has the
+	// token needs no other.
+	if again := others(old, k1); again != token || token == old {
+		t.Errorf("the lost answer had another token")
+	}
+	if again := others(token, k1); again != "" {
+		t.Error("repeated with the new token, it gives another one")
+	}
+	// With another key, the old token is a copy in somebody's hands.
+	s.problem(t, 409, "renewed", http.MethodDelete, "/api/v1/sessions?scope=others", old, "", "Idempotency-Key",
+		"another-key-altogether")
+	for _, c := range [][2]string{{"GET", "/api/v1/session"}, {"DELETE", "/api/v1/session"}, {"GET", "/api/v1/sessions"},
+		{"DELETE", "/api/v1/sessions?scope=account"}, {"DELETE", "/api/v1/sessions/" + session.ID}} {
+		s.problem(t, 409, "renewed", c[0], c[1], old, "")
+	}
+	s.problem(t, 422, "key_reused", http.MethodDelete, "/api/v1/sessions?scope=account", token, "", "Idempotency-Key", k1)
 	s.call(t, http.MethodDelete, "/api/v1/sessions?scope=account", token, "", &n)
 	if n.Ended != 1 {
 		t.Errorf("account: %+v", n)
@@ -187,12 +206,15 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 			n.Ended != 1 {
 			t.Errorf("with its key: %d %s", w.Code, w.Body)
 		}
+		token = newToken(token, n)
 	}
 	retry() // the first time
 	for i := range 9 {
-		if w := s.call(t, http.MethodDelete, many, token, "", nil); w.Code != http.StatusOK {
+		var n client.EndedCount
+		if w := s.call(t, http.MethodDelete, many, token, "", &n); w.Code != http.StatusOK {
 			t.Fatalf("ending %d: %d %s", i+2, w.Code, w.Body)
 		}
+		token = newToken(token, n)
 	}
 	refused := func(wait int) {
 		t.Helper()
@@ -220,16 +242,18 @@ func TestEndingsOfManyAreThrottled(t *testing.T) {
 	s.Clock.Pass(999 * time.Millisecond)
 	refused(1)
 	s.Clock.Pass(time.Millisecond)
-	if w := s.call(t, http.MethodDelete, many, token, "", nil); w.Code != http.StatusOK {
+	var n client.EndedCount
+	if w := s.call(t, http.MethodDelete, many, token, "", &n); w.Code != http.StatusOK {
 		t.Errorf("a second later: %d %s", w.Code, w.Body)
 	}
+	token = newToken(token, n)
 	refused(1)
 	if w := s.call(t, http.MethodDelete, "/api/v1/session", token, "", nil); w.Code != http.StatusNoContent {
 		t.Errorf("sign out of %s: %d %s", session.ID, w.Code, w.Body)
 	}
 	events, err := s.Store.Events(t.Context(), 2, 100) // after those of the two clients
-	if err != nil || len(events) != 13 {
-		t.Errorf("%d events, %v: 11 of many and 2 of one", len(events), err)
+	if err != nil || len(events) != 24 {
+		t.Errorf("%d events, %v: 11 of many, each with a new token, and 2 of one", len(events), err)
 	}
 }
 
@@ -416,9 +440,11 @@ func TestSessionsComeInPages(t *testing.T) {
 	if len(seen) != many || pages != 3 {
 		t.Errorf("%d sessions on %d pages", len(seen), pages)
 	}
-	if w := s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", nil); w.Code != http.StatusOK {
+	var n client.EndedCount
+	if w := s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", &n); w.Code != http.StatusOK {
 		t.Fatal(w.Body)
 	}
+	token = newToken(token, n)
 	var ended client.SessionList
 	s.call(t, http.MethodGet, "/api/v1/sessions?state=ended&limit=2", token, "", &ended)
 	if ended.Total != many-1 || len(ended.Sessions) != 2 || ended.Next == "" {
@@ -426,4 +452,12 @@ func TestSessionsComeInPages(t *testing.T) {
 	}
 	s.problem(t, 400, "bad_request", http.MethodGet, "/api/v1/sessions?after=x", token, "")
 	s.problem(t, 422, "bad_request", http.MethodGet, "/api/v1/sessions?limit=501", token, "")
+}
+
+// newToken returns the token that an answer gives instead of the old one, if it does.
+func newToken(old string, n client.EndedCount) string {
+	if n.Token == "" {
+		return old
+	}
+	return n.Token.Secret().Reveal()
 }

@@ -64,11 +64,11 @@ func callsOf(item *huma.PathItem) map[string]*huma.Operation {
 func statusesOf(path, method string) []int {
 	own := map[string][]int{
 		"POST /api/v1/signin":          {400, 401, 408, 409, 413, 415, 422, 429},
-		"GET /api/v1/session":          {401},
-		"DELETE /api/v1/session":       {401, 422},
-		"GET /api/v1/sessions":         {400, 401, 403, 422, 429},
-		"DELETE /api/v1/sessions":      {401, 422, 429},
-		"DELETE /api/v1/sessions/{id}": {401, 404, 422, 429},
+		"GET /api/v1/session":          {401, 409},
+		"DELETE /api/v1/session":       {401, 409, 422},
+		"GET /api/v1/sessions":         {400, 401, 403, 409, 422, 429},
+		"DELETE /api/v1/sessions":      {401, 409, 422, 429},
+		"DELETE /api/v1/sessions/{id}": {401, 404, 409, 422, 429},
 		"POST /api/v1/app-sessions":    {400, 401, 408, 413, 415, 422},
 		"POST /api/v1/events/echo":     {400, 401, 408, 413, 415, 422},
 		"POST /api/v1/activity":        {400, 401, 408, 413, 415, 422},
@@ -86,7 +86,8 @@ var whatStatus = map[int]string{
 	403: "No permission, a disabled account, or a request that another site made a browser send",
 	404: "The account has no such session",
 	408: "The body did not arrive in time",
-	409: "The account changed during the sign-in; sign in again",
+	409: "The account changed during the sign-in; sign in again. Or renewed: the session has had another token for a " +
+		"moment, nothing was changed; use that one",
 	413: "The body is too long",
 	415: "The body's type is not application/json",
 	422: "Invalid values, which fields lists, or an idempotency key that was used for something else",

@@ -267,7 +267,12 @@ func TestEveryDescribedProblemIsAnswered(t *testing.T) {
 		!strings.Contains(last.Detail, "minute") {
 		t.Errorf("throttled: %+v", last)
 	}
-	for s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", nil).Code == http.StatusOK {
+	for {
+		var n client.EndedCount
+		if s.call(t, http.MethodDelete, "/api/v1/sessions?scope=others", token, "", &n).Code != http.StatusOK {
+			break
+		}
+		token = newToken(token, n)
 	}
 	s.problem(t, 429, "endings_throttled", http.MethodDelete, "/api/v1/sessions?scope=account", token, "")
 	s.Clock.Pass(time.Second)

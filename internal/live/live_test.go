@@ -71,6 +71,9 @@ func TestEventsEndWhatTheyCover(t *testing.T) {
 		"app":     {appEnd, Usable, Usable, Ended, Usable},
 		"others":  {event(1, exeunt.ScopeOthers, acc, two.Session.ID, 2), Ended, Usable, Usable, Usable},
 		"account": {event(1, exeunt.ScopeAccount, acc, exeunt.SessionID{}, 2), Ended, Ended, Ended, Usable},
+		// The store must be asked: its token has changed.
+		"renewed": {exeunt.Event{Seq: 1, Kind: exeunt.EventRenewed,
+			Target: exeunt.Target{Account: acc, Session: two.Session.ID}}, Usable, Absent, Absent, Usable},
 		// Nobody's session is forgotten for that.
 		"a client changed": {exeunt.Event{Seq: 1, Kind: exeunt.EventClientChanged,
 			Target: exeunt.Target{Client: "chirp"}}, Usable, Usable, Usable, Usable},

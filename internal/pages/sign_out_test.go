@@ -96,7 +96,11 @@ func TestSignOutEverywhereElse(t *testing.T) {
 	n.account("ada")
 	b, other := n.signedIn("ada"), n.signedIn("ada")
 	form := b.get("/signout?scope=others").says("Sign out everywhere else?", "You stay signed in").form("/sessions/end")
-	b.post("/sessions/end", form).leadsTo("/sessions").leavesCookies()
+	old := b.token()
+	b.post("/sessions/end", form).leadsTo("/sessions")
+	if b.token() == old || !b.lasting["__Host-exeunt-0"] || !b.lasting["__Host-exeunt-0-here"] {
+		t.Error("the cookies were not renewed as they were")
+	}
 	if strings.Contains(b.fetch(http.MethodGet, "/sessions", "").body, "One session ended") {
 		t.Error("a page that a script fetches has taken what the reader was to be told")
 	}

@@ -45,6 +45,9 @@ func (w *words) whySignedOut(s exeunt.Session, end *exeunt.Ended) (template.HTML
 
 // whyBriefly tells the holder of an ended session's credential only the reason.
 func (w *words) whyBriefly(end *exeunt.Ended) (template.HTML, error) {
+	if end.Reason == exeunt.ReasonRenewed { // no session ended, so no list has this reason
+		return w.t("dead.renewed")
+	}
 	return w.t("dead." + reasonKey(end.Reason))
 }
 
@@ -53,7 +56,7 @@ func (w *words) whyBriefly(end *exeunt.Ended) (template.HTML, error) {
 func reasonKey(r exeunt.Reason) string {
 	switch r {
 	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonTooMany,
-		exeunt.ReasonIncomplete, exeunt.ReasonRenewed,
+		exeunt.ReasonIncomplete,
 		exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator, exeunt.ReasonDisabled:
 		return string(r)
 	}

@@ -160,7 +160,7 @@ func states() map[string]View {
 	}
 	fields := map[string]string{
 		"handle": "taken shape", "name": "too_long shape", "email": "shape", "current": "wrong needed",
-		"password": "too_short too_long weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
+		"password": "same too_short too_long weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
 	}
 
 	all := map[string]View{
@@ -258,6 +258,7 @@ func states() map[string]View {
 		"sign-up-all-wrong": &SignUpView{Frame: out(), Policy: policy, Err: errors.Join(
 			&exeunt.FieldError{Field: "handle", Code: "shape", Err: exeunt.ErrBadRequest},
 			&exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest})},
+		"ended-renewed": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonRenewed}},
 		"ended-unknown": &EndedView{Frame: out(), Return: "/sessions"},
 		"menu":          &MenuView{Frame: in(NavSessions), Return: "/sessions"},
 		"menu-plain":    &MenuView{Frame: in(NavSettings)},
