@@ -107,6 +107,10 @@ func TestDeadResetLinks(t *testing.T) {
 		"a newer link":   func(d *desk, id exeunt.AccountID) { d.reset(id) },
 		"withdrawn":      func(d *desk, _ exeunt.AccountID) { d.must(d.Uninvite(context.Background(), "ada")) },
 		"disabled since": func(d *desk, id exeunt.AccountID) { d.must(d.Authority.Disable(context.Background(), operator, id)) },
+		"disabled and enabled": func(d *desk, id exeunt.AccountID) {
+			d.must(d.Authority.Disable(context.Background(), operator, id))
+			d.must(nil, d.Store.Enable(context.Background(), id, operator, d.Now()))
+		},
 		"another password since": func(d *desk, id exeunt.AccountID) {
 			token, s := d.signInFrom("ada", home)
 			by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: s.ID, Address: home}

@@ -418,9 +418,12 @@ func (t *tx) endMany(e *ending) error {
 		e.refused = exeunt.ErrNotFound
 		return nil
 	case change.PasswordHash != "":
-		if err := t.dropResets(rev.Account); err != nil {
-			return err
-		}
+		err = t.dropResets(rev.Account)
+	case change.Status != "":
+		err = t.dropUnfinished(rev.Account)
+	}
+	if err != nil {
+		return err
 	}
 	if rev.Renewal.IsZero() {
 		return nil

@@ -83,6 +83,17 @@ func (t *tx) dropResets(id exeunt.AccountID) error {
 	return err
 }
 
+// dropUnfinished deletes all with which somebody could finish what they have begun: the account's unused links, and the
+// codes of its sessions. Otherwise enabling a disabled account would revive them. Whatever else is stored of somebody
+// who has not finished proving who they are must go here too.
+func (t *tx) dropUnfinished(id exeunt.AccountID) error {
+	if err := t.dropResets(id); err != nil {
+		return err
+	}
+	_, err := t.exec(`DELETE FROM codes WHERE account_id = $1 AND spent_at IS NULL`, id.Bytes())
+	return err
+}
+
 // spendReset spends a link for a new password of the account. It returns false when the link is not valid.
 func (t *tx) spendReset(hash exeunt.TokenHash, id exeunt.AccountID, now time.Time) (bool, error) {
 	n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND account_id = $3 AND spent_at IS NULL

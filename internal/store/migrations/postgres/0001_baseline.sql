@@ -106,6 +106,7 @@ CREATE TABLE codes (
   app_session_id BYTEA
 );
 CREATE INDEX codes_expires ON codes (expires);
+CREATE INDEX codes_account ON codes (account_id);
 
 -- Registered apps. redirect_uris is a JSON list, key_hashes the hashes of secret
 -- keys one after the other. source says who registered it: one of the
