@@ -3,10 +3,12 @@ package account
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/names"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
@@ -18,6 +20,7 @@ type Config struct {
 	Authority  *authority.Authority
 	Hasher     *password.Hasher
 	SignUpOpen bool
+	Reserved   []string // handles that strangers cannot take
 	Now        func() time.Time
 	Log        *slog.Logger
 }
@@ -26,10 +29,22 @@ type Config struct {
 type Service struct {
 	Config
 	throttle *throttle.Throttle // of sign-ups and profile changes
+	reserved map[string]bool
 }
 
 // New returns a service.
-func New(c Config) *Service { return &Service{Config: c, throttle: throttle.New(c.Now)} }
+func New(c Config) *Service {
+	s := &Service{Config: c, throttle: throttle.New(c.Now), reserved: map[string]bool{}}
+	for _, h := range c.Reserved {
+		s.reserved[reservedKey(h)] = true
+	}
+	return s
+}
+
+// reservedKey is the form in which reserved handles are compared: no_reply reads like noreply.
+func reservedKey(handle string) string {
+	return strings.NewReplacer("_", "", "-", "").Replace(strings.TrimPrefix(names.Key(handle), "@"))
+}
 
 // Disable stops an account from signing in and ends all its sessions, in one
 // transaction. Ending.Already reports that it was disabled before.

@@ -148,26 +148,24 @@ func TestSigningUp(t *testing.T) {
 		n           NewAccount
 		field, code string
 	}{
-		"handle taken":  {NewAccount{Handle: "ada", Password: goodPassword}, "handle", "taken"},
-		"handle":        {NewAccount{Handle: "a b", Password: goodPassword}, "handle", "shape"},
-		"long name":     {NewAccount{Handle: "bob", Name: fmt.Sprintf("%081d", 0), Password: goodPassword}, "name", "too_long"},
-		"control":       {NewAccount{Handle: "bob", Name: "a\x00b", Password: goodPassword}, "name", "shape"},
-		"delete":        {NewAccount{Handle: "bob", Name: "a\x7fb", Password: goodPassword}, "name", "shape"},
-		"c1 control":    {NewAccount{Handle: "bob", Name: "a\u009bb", Password: goodPassword}, "name", "shape"},
-		"right to left": {NewAccount{Handle: "bob", Name: "a\u202eb", Password: goodPassword}, "name", "shape"},
-		"address":       {NewAccount{Handle: "bob", Email: "bob", Password: goodPassword}, "email", "shape"},
-		"two addresses": {NewAccount{Handle: "bob", Email: "a@b.example, c@d.example", Password: goodPassword}, "email", "shape"},
-		"named address": {NewAccount{Handle: "bob", Email: "Bob <bob@b.example>", Password: goodPassword}, "email", "shape"},
-		"header":        {NewAccount{Handle: "bob", Email: "a@b.example\r\nBcc: x@y.example", Password: goodPassword}, "email", "shape"},
-		"zero width":    {NewAccount{Handle: "bob", Email: "a\u200bda@example.com"}, "email", "shape"},
-		"joiner":        {NewAccount{Handle: "bob", Email: "a\u034fda@example.com"}, "email", "shape"},
-		"filler":        {NewAccount{Handle: "bob", Email: "a\u3164da@example.com"}, "email", "shape"},
-		"selector":      {NewAccount{Handle: "bob", Email: "ada\ufe0f@example.com"}, "email", "shape"},
-		"soft hyphen":   {NewAccount{Handle: "bob", Email: "ada@exam\u00adple.com"}, "email", "shape"},
-		"bidi address":  {NewAccount{Handle: "bob", Email: "\u202emoc.elpmaxe@ada"}, "email", "shape"},
-		"escape":        {NewAccount{Handle: "bob", Email: "\u009b2Jada@example.com"}, "email", "shape"},
-		"no-break":      {NewAccount{Handle: "bob", Email: "a\u00a0b@example.com"}, "email", "shape"},
-		"password":      {NewAccount{Handle: "bob", Password: "bob bob bob"}, "password", "weak_personal"},
+		"handle taken":    {NewAccount{Handle: "ada", Password: goodPassword}, "handle", "taken"},
+		"handle":          {NewAccount{Handle: "a b", Password: goodPassword}, "handle", "shape"},
+		"long name":       {NewAccount{Handle: "bob", Name: fmt.Sprintf("%081d", 0), Password: goodPassword}, "name", "too_long"},
+		"control":         {NewAccount{Handle: "bob", Name: "a\x00b", Password: goodPassword}, "name", "shape"},
+		"delete":          {NewAccount{Handle: "bob", Name: "a\x7fb", Password: goodPassword}, "name", "shape"},
+		"c1 control":      {NewAccount{Handle: "bob", Name: "a\u009bb", Password: goodPassword}, "name", "shape"},
+		"right to left":   {NewAccount{Handle: "bob", Name: "a\u202eb", Password: goodPassword}, "name", "shape"},
+		"address":         {NewAccount{Handle: "bob", Email: "bob", Password: goodPassword}, "email", "shape"},
+		"two addresses":   {NewAccount{Handle: "bob", Email: "a@b.example, c@d.example", Password: goodPassword}, "email", "shape"},
+		"named address":   {NewAccount{Handle: "bob", Email: "Bob <bob@b.example>", Password: goodPassword}, "email", "shape"},
+		"header":          {NewAccount{Handle: "bob", Email: "a@b.example\r\nBcc: x@y.example", Password: goodPassword}, "email", "shape"},
+		"escape":          {NewAccount{Handle: "bob", Email: "\u009b2Jada@example.com"}, "email", "shape"},
+		"no-break":        {NewAccount{Handle: "bob", Email: "a\u00a0b@example.com"}, "email", "shape"},
+		"no such domain":  {NewAccount{Handle: "bob", Email: "ada@xn--a.example", Password: goodPassword}, "email", "shape"},
+		"zero width name": {NewAccount{Handle: "bob", Name: "\u200b", Password: goodPassword}, "name", "invisible"},
+		"filler name":     {NewAccount{Handle: "bob", Name: "\u3164 \u3164", Password: goodPassword}, "name", "invisible"},
+		"blank name":      {NewAccount{Handle: "bob", Name: "\u2800", Password: goodPassword}, "name", "invisible"},
+		"password":        {NewAccount{Handle: "bob", Password: "bob bob bob"}, "password", "weak_personal"},
 	} {
 		d.pass(time.Hour)
 		_, err := d.SignUp(t.Context(), c.n, home)
@@ -270,5 +268,85 @@ func TestSignUpsFromOneWideNetworkAreCounted(t *testing.T) {
 	}
 	if signUps != perSignUp.Wide.Burst {
 		t.Errorf("%d sign-ups from one /48, not %d", signUps, perSignUp.Wide.Burst)
+	}
+}
+
+// What people paste along is left out where it identifies somebody, and only there.
+func TestPastedNames(t *testing.T) {
+	d := newDesk(t)
+	p, err := d.SignUp(t.Context(), NewAccount{Handle: "\ufeff @Ada\u200b", Email: "\u202aada@exam\u00adple.com\u202c\n",
+		Password: " " + goodPassword + "\u200b"}, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := d.Store.Account(t.Context(), p.Account)
+	if err != nil || a.Handle != "ada" || a.Email != "ada@example.com" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for _, identifier := range []string{"ada", "\u200eada\u200f", " ａｄａ"} {
+		if err := d.try(identifier, " "+goodPassword+"\u200b", home); err != nil {
+			t.Errorf("%+q: %v", identifier, err)
+		}
+		wantErr(t, d.try(identifier, goodPassword, home), exeunt.ErrWrongCredentials)
+	}
+}
+
+// Two spellings of one address are confirmed for one account, and count as one for guesses.
+func TestEqualAddressesAreOne(t *testing.T) {
+	for name, spellings := range map[string][2]string{
+		"composed": {"zoë@example.com", "zoe\u0308@example.com"}, "ascii": {"ada@bücher.example", "ada@xn--bcher-kva.example"},
+		"case": {"Ada@example.com", "ada@EXAMPLE.com"}, "width": {"ada@example.com", "ａｄａ@example.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			for i, a := range spellings {
+				id := d.add(fmt.Sprint("ada", i), a, false)
+				_, err := d.ConfirmEmail(t.Context(), operator, id, spellings[1-i])
+				if want := []error{nil, exeunt.ErrEmailTaken}[i]; !errors.Is(err, want) {
+					t.Errorf("%s: %v", a, err)
+				}
+				if p, err := d.password(t.Context(), a, goodPassword, home); err != nil || i == 1 && p.Account == id {
+					t.Errorf("signing in as %s: %v", a, err)
+				}
+			}
+			_, err := d.AddAccount(t.Context(), operator, NewAccount{Handle: "third", Email: spellings[1], Password: goodPassword}, true)
+			wantErr(t, err, exeunt.ErrEmailTaken)
+			guesses := 0
+			for ; guesses < 100 && !throttled(d.try(spellings[guesses%2], "a guess", stranger)); guesses++ {
+			}
+			if guesses != 15 { // as many as at one spelling
+				t.Errorf("%d guesses", guesses)
+			}
+		})
+	}
+	d := newDesk(t)
+	for i, a := range []string{"ada@bücher.example", "ADA@xn--bcher-kva.example"} {
+		_, replaced, err := d.Invite(t.Context(), Invitation{Handle: fmt.Sprint("ada", i), Email: a, Expires: d.Now().Add(time.Hour)})
+		if err != nil || replaced != (i == 1) {
+			t.Errorf("%s: %v, %v", a, replaced, err)
+		}
+	}
+}
+
+// Handles that read like those of whoever runs the site are not for strangers; operators may give them.
+func TestReservedHandles(t *testing.T) {
+	d := newDesk(t)
+	c := d.Config
+	c.Reserved = []string{"admin", "noreply", "exeunt"}
+	d.Service = New(c)
+	for _, handle := range []string{"admin", "@Admin", "ａｄｍｉｎ", "ad\u200bmin", "admin_", "no_reply", "EXEUNT"} {
+		_, err := d.SignUp(t.Context(), NewAccount{Handle: handle, Password: goodPassword}, home)
+		wantField(t, err, "handle", "reserved")
+	}
+	if _, err := d.SignUp(t.Context(), NewAccount{Handle: "administrata", Password: goodPassword}, home); err != nil {
+		t.Error(err)
+	}
+	d.add("admin", "", false)
+	link, _, err := d.Invite(t.Context(), Invitation{Handle: "noreply", Expires: d.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Redeem(t.Context(), link, NewAccount{Password: goodPassword}, home); err != nil {
+		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/names"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -62,7 +63,7 @@ func (s *Service) Invites(ctx context.Context) ([]Invitation, error) {
 
 // Uninvite withdraws the links for a handle; ErrNotFound when there is none.
 func (s *Service) Uninvite(ctx context.Context, handle string) (int64, error) {
-	h, ok := exeunt.ParseHandle(handle)
+	h, ok := exeunt.ParseHandle(names.Key(handle))
 	if !ok {
 		return 0, fmt.Errorf("link for %q: %w", handle, exeunt.ErrNotFound)
 	}

@@ -38,9 +38,13 @@ var perSignUp = throttle.Twice{ // new accounts from one address
 // signed in at once. Besides the store's errors it may return a FieldError,
 // ErrSignUpClosed or a ThrottledError. An e-mail address identifies nobody until it
 // is confirmed, so one that somebody else uses is accepted, which reveals nothing.
+// Handles that read like those of whoever runs the site are for operators to give.
 func (s *Service) SignUp(ctx context.Context, n NewAccount, from netip.Addr) (exeunt.Proof, error) {
 	if !s.SignUpOpen {
 		return exeunt.Proof{}, exeunt.ErrSignUpClosed
+	}
+	if s.reserved[reservedKey(n.Handle)] {
+		return exeunt.Proof{}, fieldError("handle", "reserved", "That handle is reserved. Choose another.")
 	}
 	permits := s.throttle.From(from)
 	if wait := permits.TakeTwice("sign-up", perSignUp); wait > 0 {

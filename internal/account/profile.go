@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/names"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
 )
@@ -95,7 +96,7 @@ func fieldError(field, code, message string) error {
 }
 
 func cleanHandle(text string) (string, error) {
-	handle, ok := exeunt.ParseHandle(text)
+	handle, ok := exeunt.ParseHandle(names.Key(text))
 	if !ok {
 		return "", fieldError("handle", "shape",
 			"A handle has 2 to 30 letters a to z, digits and underscores, and starts with a letter.")
@@ -109,6 +110,9 @@ func cleanName(name, fallback string) (string, error) {
 	if name == "" {
 		name = fallback
 	}
+	if name != "" && !names.Shows(name) {
+		return "", fieldError("name", "invisible", "That name shows nothing. Write one that people can read.")
+	}
 	if utf8.RuneCountInString(name) > exeunt.MaxNameLen {
 		return "", fieldError("name", "too_long", "A name has at most 80 characters.")
 	}
@@ -120,23 +124,16 @@ func cleanName(name, fallback string) (string, error) {
 	return name, nil
 }
 
-// cleanEmail returns a plain address of visible characters. "" is allowed.
+// cleanEmail returns a plain address of visible characters, without what was pasted along with it. "" is allowed.
 func cleanEmail(email string) (string, error) {
-	email = strings.TrimSpace(email)
+	email = names.Pasted(email)
 	if email == "" {
 		return "", nil
 	}
 	parsed, err := mail.ParseAddress(email)
 	if err != nil || parsed.Address != email || len(email) > exeunt.MaxEmailLen ||
-		strings.ContainsFunc(email, invisible) {
+		strings.ContainsFunc(email, unicode.IsSpace) || strings.ContainsFunc(email, names.Invisible) || !names.ValidDomain(email) {
 		return "", fieldError("email", "shape", "That is not an e-mail address like name@example.com.")
 	}
 	return email, nil
-}
-
-// invisible reports whether a character is not shown, or changes how others are
-// shown: controls, directions, zero widths and fillers. With those, two different
-// addresses could look the same.
-func invisible(r rune) bool {
-	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/names"
 )
 
 // listLimit bounds how many sessions of an account are looked at, the newest, for those to declare ended before a list
@@ -159,7 +160,7 @@ func (a *Authority) Profile(ctx context.Context, ans Answer) (exeunt.Profile, er
 
 // AccountByHandle returns the account that a handle names, or ErrNotFound.
 func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.Account, error) {
-	h, ok := exeunt.ParseHandle(handle)
+	h, ok := exeunt.ParseHandle(names.Key(handle))
 	if !ok {
 		return exeunt.Account{}, fmt.Errorf("account %q: %w", handle, exeunt.ErrNotFound)
 	}

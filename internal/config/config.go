@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,22 +21,23 @@ import (
 
 // Config is a validated configuration. Printing it shows no secret.
 type Config struct {
-	Addr           string        `koanf:"addr"`            // where to listen, host:port
-	URL            string        `koanf:"url"`             // how browsers reach us: an origin
-	Data           string        `koanf:"data"`            // the data folder
-	Database       Secret        `koanf:"database"`        // URL; "" is a file in the data folder
-	MaxStaleness   time.Duration `koanf:"max_staleness"`   // of memory, on a shared database
-	MaxTokens      int           `koanf:"max_tokens"`      // how many are cached in memory; 0 is no limit
-	MaxSessions    int           `koanf:"max_sessions"`    // live ones of an account; 0 is no limit
-	SignUp         SignUp        `koanf:"sign_up"`         // open or closed
-	TLS            TLS           `koanf:"tls"`             // certificate and key, when we terminate TLS
-	TrustedProxies []string      `koanf:"trusted_proxies"` // that terminate TLS: addresses or prefixes
-	GateAnyClient  bool          `koanf:"gate_any_client"` // the gate takes any app's token where no client is named
-	Policy         Policy        `koanf:"policy"`
-	Retention      Retention     `koanf:"retention"`
-	Clients        []Client      `koanf:"clients"`
-	MasterKey      Secret        `koanf:"master_key"` // base64; "" is a file in the data folder
-	Log            Log           `koanf:"log"`
+	Addr            string        `koanf:"addr"`             // where to listen, host:port
+	URL             string        `koanf:"url"`              // how browsers reach us: an origin
+	Data            string        `koanf:"data"`             // the data folder
+	Database        Secret        `koanf:"database"`         // URL; "" is a file in the data folder
+	MaxStaleness    time.Duration `koanf:"max_staleness"`    // of memory, on a shared database
+	MaxTokens       int           `koanf:"max_tokens"`       // how many are cached in memory; 0 is no limit
+	MaxSessions     int           `koanf:"max_sessions"`     // live ones of an account; 0 is no limit
+	SignUp          SignUp        `koanf:"sign_up"`          // open or closed
+	ReservedHandles []string      `koanf:"reserved_handles"` // that strangers cannot take
+	TLS             TLS           `koanf:"tls"`              // certificate and key, when we terminate TLS
+	TrustedProxies  []string      `koanf:"trusted_proxies"`  // that terminate TLS: addresses or prefixes
+	GateAnyClient   bool          `koanf:"gate_any_client"`  // the gate takes any app's token where no client is named
+	Policy          Policy        `koanf:"policy"`
+	Retention       Retention     `koanf:"retention"`
+	Clients         []Client      `koanf:"clients"`
+	MasterKey       Secret        `koanf:"master_key"` // base64; "" is a file in the data folder
+	Log             Log           `koanf:"log"`
 
 	// Development allows plain HTTP, but only for a loopback address under
 	// .localhost. No file, variable or flag sets it.
@@ -132,10 +134,28 @@ func Default() Config {
 	limits := func(l exeunt.Limits) Limits { return Limits{Idle: l.Idle, Absolute: l.Absolute} }
 	return Config{
 		Addr: "127.0.0.1:8443", SignUp: SignUpClosed, MaxStaleness: 2 * time.Second, MaxSessions: 1000,
-		Policy:    Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App)},
-		Retention: Retention{Ended: 90 * day, Audit: 365 * day},
-		Log:       Log{Level: "info", Format: "text"},
+		ReservedHandles: strings.Fields(usuallyReserved),
+		Policy:          Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App)},
+		Retention:       Retention{Ended: 90 * day, Audit: 365 * day},
+		Log:             Log{Level: "info", Format: "text"},
 	}
+}
+
+// usuallyReserved are handles that look like those of the people who run the site, and the mailbox names of RFC 2142.
+const usuallyReserved = `abuse account accounts admin administrator api billing contact exeunt ftp guest help helpdesk
+	host hostmaster info legal login mail mailerdaemon marketing me moderator news nobody noreply null official
+	operator owner password payment postmaster privacy register root sales security settings signin signout signup
+	staff status sudo superuser support sysadmin system team test usenet uucp verify webmaster www`
+
+// Reserved returns the handles that strangers cannot take: those that are configured, and the names in the host's.
+func (c *Config) Reserved() []string {
+	out := slices.Clone(c.ReservedHandles)
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return out
+	}
+	labels := strings.Split(u.Hostname(), ".")
+	return append(out, labels[:max(1, len(labels)-1)]...)
 }
 
 // SessionPolicy returns the timeouts.
@@ -214,6 +234,11 @@ func (c *Config) Validate() error {
 	}
 	if c.SignUp != SignUpOpen && c.SignUp != SignUpClosed {
 		fail("invalid sign_up %q: use open or closed", c.SignUp)
+	}
+	for _, h := range c.ReservedHandles {
+		if _, ok := exeunt.ParseHandle(h); !ok {
+			fail("invalid reserved_handles: %q is no handle, so nobody could take it", h)
+		}
 	}
 	if err := c.SessionPolicy().Validate(); err != nil {
 		errs = append(errs, err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,5 +179,24 @@ func TestUnknownVariablesAreRefused(t *testing.T) {
 		if (err != nil) != refused || refused && !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What strangers cannot take is what is set, and the names in the host's.
+func TestReservedHandles(t *testing.T) {
+	c := Default()
+	c.URL = "https://id.example.com:8443"
+	got := c.Reserved()
+	for _, h := range []string{"admin", "root", "support", "postmaster", "noreply", "exeunt", "operator", "id", "example"} {
+		if !slices.Contains(got, h) {
+			t.Errorf("%s is not reserved", h)
+		}
+	}
+	if slices.Contains(got, "com") {
+		t.Error("the top-level domain is reserved")
+	}
+	c.ReservedHandles = []string{"no handle"}
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "no handle") {
+		t.Errorf("%v", err)
 	}
 }

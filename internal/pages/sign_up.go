@@ -7,6 +7,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
+	"github.com/exeunt/exeunt/internal/names"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -153,10 +154,10 @@ func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.Sign
 	return nil
 }
 
-// inviteToken returns the link's token. If the address has none it is the zero Token,
+// inviteToken returns the link's token, without what mail programs put into long lines. If the address has none it is the zero Token,
 // which is no invite.
 func inviteToken(r *http.Request) exeunt.Token {
-	t, err := exeunt.ParseToken(r.PathValue("token"))
+	t, err := exeunt.ParseToken(names.Link(r.PathValue("token")))
 	if err != nil {
 		return exeunt.Token{}
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/names"
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
@@ -142,9 +142,9 @@ func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) 
 // canonical returns the one spelling of an identifier, cut to the length of the
 // longest that an account can have.
 func canonical(identifier string) string {
-	if h, ok := exeunt.ParseHandle(identifier); ok {
+	key := names.Key(identifier)
+	if h, ok := exeunt.ParseHandle(key); ok {
 		return h
 	}
-	key := store.EmailKey(identifier)
 	return key[:min(len(key), exeunt.MaxEmailLen)]
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/names"
 )
 
 // Credential is what a password is checked against, "" when the account has none. It is not part of Account, so that
@@ -32,9 +33,10 @@ func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
 // against; ErrNotFound when there is none.
 func (s *Store) Identify(ctx context.Context, identifier string) (exeunt.Account, Credential, error) {
 	var c Credential
+	identifier = names.Key(identifier)
 	where, key := `handle = $1`, identifier
 	if strings.Contains(identifier, "@") && !strings.HasPrefix(identifier, "@") {
-		where, key = `email_key = $1 AND email_confirmed = 1`, EmailKey(identifier)
+		where, key = `email_key = $1 AND email_confirmed = 1`, identifier
 	} else if h, ok := exeunt.ParseHandle(identifier); ok {
 		key = h
 	}
@@ -42,9 +44,6 @@ func (s *Store) Identify(ctx context.Context, identifier string) (exeunt.Account
 		&c.PasswordHash)
 	return a, c, notFound("account", err)
 }
-
-// EmailKey is the form in which addresses are compared. Domains are case-insensitive; local parts are in practice.
-func EmailKey(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
 // Account returns an account, or ErrNotFound.
 func (s *Store) Account(ctx context.Context, id exeunt.AccountID) (exeunt.Account, error) {
@@ -108,7 +107,7 @@ func (s *Store) AddAccount(
 		if _, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display,
 			profile_version, password_hash, password_set, status, created, generation, credential_version,
 			live_sessions, last_ended) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $10, 1, 1, 0, 0)`,
-			a.ID.Bytes(), a.Handle, a.Name, a.Email, EmailKey(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem,
+			a.ID.Bytes(), a.Handle, a.Name, a.Email, names.Key(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem,
 			hash, passwordSet, ms(a.Created)); err != nil {
 			return err
 		}
@@ -131,7 +130,7 @@ func (t *tx) whyTaken(a exeunt.Account) (refused, err error) {
 	var handle, email bool
 	err = t.row(`SELECT EXISTS (SELECT 1 FROM accounts WHERE handle = $1),
 		$2 AND EXISTS (SELECT 1 FROM accounts WHERE email_confirmed = 1 AND email_key = $3)`,
-		a.Handle, a.EmailConfirmed, EmailKey(a.Email)).Scan(&handle, &email)
+		a.Handle, a.EmailConfirmed, names.Key(a.Email)).Scan(&handle, &email)
 	switch {
 	case handle:
 		refused = exeunt.ErrHandleTaken
@@ -218,7 +217,7 @@ func (s *Store) ConfirmEmail(
 		var has, taken bool
 		ok, err := found(t.row(`SELECT email <> '' AND email_key = $2,
 			EXISTS (SELECT 1 FROM accounts o WHERE o.id <> a.id AND o.email_confirmed = 1 AND o.email_key = $2)
-			FROM accounts a WHERE id = $1`, id.Bytes(), EmailKey(email)).Scan(&has, &taken))
+			FROM accounts a WHERE id = $1`, id.Bytes(), names.Key(email)).Scan(&has, &taken))
 		switch {
 		case err != nil:
 			return err
@@ -259,7 +258,7 @@ func keyOf(email *string) *string {
 	if email == nil {
 		return nil
 	}
-	k := EmailKey(*email)
+	k := names.Key(*email)
 	return &k
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/names"
 )
 
 // Invite is a single-use link that creates an account, or sets the password of an existing one. Whoever uses it
@@ -26,11 +27,11 @@ func (s *Store) AddInvite(
 ) (replaced bool, err error) {
 	err = s.commit(ctx, func(t *tx) error {
 		err := t.row(`SELECT EXISTS (SELECT 1 FROM invites WHERE `+sameInvite+` AND expires > $3)`,
-			v.Handle, EmailKey(v.Email), ms(now)).Scan(&replaced)
+			v.Handle, names.Key(v.Email), ms(now)).Scan(&replaced)
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`DELETE FROM invites WHERE `+sameInvite, v.Handle, EmailKey(v.Email)); err != nil {
+		if _, err := t.exec(`DELETE FROM invites WHERE `+sameInvite, v.Handle, names.Key(v.Email)); err != nil {
 			return err
 		}
 		return t.insertInvite(hash, v)
@@ -39,12 +40,12 @@ func (s *Store) AddInvite(
 }
 
 // sameInvite selects the unused invites for handle $1 or e-mail address $2.
-const sameInvite = `spent_at IS NULL AND account_id IS NULL AND (handle = $1 OR $2 <> '' AND lower(email) = $2)`
+const sameInvite = `spent_at IS NULL AND account_id IS NULL AND (handle = $1 OR $2 <> '' AND email_key = $2)`
 
 func (t *tx) insertInvite(hash exeunt.TokenHash, v Invite) error {
-	_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_confirmed, expires, account_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		hash[:], v.Handle, v.Name, v.Email, flag(v.EmailConfirmed), ms(v.Expires), v.Account.Bytes())
+	_, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires, account_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		hash[:], v.Handle, v.Name, v.Email, names.Key(v.Email), flag(v.EmailConfirmed), ms(v.Expires), v.Account.Bytes())
 	return err
 }
 

@@ -159,7 +159,7 @@ func states() map[string]View {
 		problems = append(problems, &exeunt.ThrottledError{RetryAfter: time.Second, Limit: limit})
 	}
 	fields := map[string]string{
-		"handle": "taken shape", "name": "too_long shape", "email": "shape", "current": "wrong needed",
+		"handle": "taken shape reserved", "name": "too_long shape invisible", "email": "shape", "current": "wrong needed",
 		"password": "same too_short too_long weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
 	}
 

@@ -129,6 +129,7 @@ CREATE TABLE invites (
   handle          TEXT COLLATE "C" NOT NULL,
   name            TEXT COLLATE "C" NOT NULL,
   email           TEXT COLLATE "C" NOT NULL,
+  email_key       TEXT COLLATE "C" NOT NULL,
   email_confirmed BIGINT           NOT NULL,
   expires         BIGINT           NOT NULL,
   spent_at        BIGINT,

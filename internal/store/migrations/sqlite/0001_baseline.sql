@@ -129,6 +129,7 @@ CREATE TABLE invites (
   handle          TEXT    NOT NULL,
   name            TEXT    NOT NULL,
   email           TEXT    NOT NULL,
+  email_key       TEXT    NOT NULL,
   email_confirmed INTEGER NOT NULL,
   expires         INTEGER NOT NULL,
   spent_at        INTEGER,
