@@ -20,6 +20,9 @@ const (
 	AuditSignUp AuditAction = "sign_up"
 	// AuditSignIn: a session was started.
 	AuditSignIn AuditAction = "sign_in"
+	// AuditSignInFailed: somebody did not prove to be the account's owner; the detail says why, and how often that
+	// came before without an entry of its own.
+	AuditSignInFailed AuditAction = "sign_in_failed"
 	// AuditAppSignIn: an app session was started.
 	AuditAppSignIn AuditAction = "app_sign_in"
 	// AuditEnd: sessions were ended; the detail is the scope and the reason.

@@ -34,10 +34,14 @@ type Service struct {
 	throttle *throttle.Throttle
 	regulars regulars
 	inFlight inFlight
+	untold   untold
 }
 
 // New returns a service.
-func New(c Config) *Service { return &Service{Config: c, throttle: throttle.New(c.Now)} }
+func New(c Config) *Service {
+	return &Service{Config: c, throttle: throttle.New(c.Now),
+		untold: untold{rate: throttle.New(c.Now), of: map[exeunt.AccountID]int{}, writing: make(chan struct{}, maxTracing)}}
+}
 
 // Password checks the password of an account. The identifier is a handle or a
 // confirmed e-mail address. Besides the next step it may return
@@ -48,13 +52,14 @@ func New(c Config) *Service { return &Service{Config: c, throttle: throttle.New(
 //     checked.
 //   - ErrBusy: too many sign-ins, to this account or to all, wait to be hashed.
 //   - ErrUnavailable: the store is overloaded or unavailable.
-func (s *Service) Password(ctx context.Context, identifier, password string, from netip.Addr) (Step, error) {
+func (s *Service) Password(ctx context.Context, identifier, password string, from netip.Addr) (step Step, err error) {
 	// The account's generation and credential version are read before the password is
 	// checked: the proof starts a session only if they are still the same.
 	account, credential, err := s.Store.Identify(ctx, identifier)
 	if err != nil && !errors.Is(err, exeunt.ErrNotFound) {
 		return Step{}, err
 	}
+	defer func() { s.trace(account.ID, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from}, err) }()
 	attempt, err := s.attempt(identifier, from)
 	if err != nil {
 		return Step{}, err
@@ -66,7 +71,7 @@ func (s *Service) Password(ctx context.Context, identifier, password string, fro
 // that a stranger at their screen must not do (OWASP ASVS 5.0, 7.5.1). A wrong
 // password counts like one of a sign-in. Besides the errors of Password it may return
 // a FieldError, "wrong".
-func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string) (Step, error) {
+func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string) (step Step, err error) {
 	if password == "" {
 		return Step{needs: exeunt.MethodPassword}, nil
 	}
@@ -74,11 +79,12 @@ func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string)
 	if err != nil {
 		return Step{}, err
 	}
+	defer func() { s.trace(account.ID, by, err) }()
 	attempt, err := s.attempt(account.Handle, by.Address)
 	if err != nil {
 		return Step{}, err
 	}
-	step, err := s.verify(ctx, attempt, account, credential, password)
+	step, err = s.verify(ctx, attempt, account, credential, password)
 	if errors.Is(err, exeunt.ErrWrongCredentials) {
 		err = &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
 	}

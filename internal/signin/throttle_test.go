@@ -316,3 +316,44 @@ func TestOneAccountDoesNotFillTheHasher(t *testing.T) {
 		t.Errorf("still counted: %v", d.inFlight.count)
 	}
 }
+
+// Failed sign-ins are in the audit where there is an account, with a rate: what has no entry of its own is counted in
+// the next one.
+func TestFailuresAreAudited(t *testing.T) {
+	d := newDesk(t)
+	id := d.add("ada", "", false)
+	entries := func(want int) (details []string) {
+		t.Helper()
+		for limit := time.Now().Add(2 * time.Minute); len(details) < want && time.Now().Before(limit); time.Sleep(time.Millisecond) {
+			page, err := d.authority.Audit(t.Context(), exeunt.AuditFilter{Account: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			details = nil
+			for _, e := range page.Items {
+				if e.Action == exeunt.AuditSignInFailed {
+					details = append(details, e.Detail+" "+e.By.Address.String())
+				}
+			}
+		}
+		return details
+	}
+	for i := range perTracedAccount.Burst + 3 {
+		d.try("ada", "a guess", stranger)
+		d.try("nobody-at-all", "a guess", stranger)
+		entries(min(i+1, perTracedAccount.Burst))
+	}
+	d.pass(perTracedAccount.Every)
+	d.try("ada", "a guess", stranger)
+	got := entries(perTracedAccount.Burst + 1)
+	if len(got) != perTracedAccount.Burst+1 || got[0] != "wrong_credentials, and 3 more before "+stranger.String() ||
+		got[1] != "wrong_credentials "+stranger.String() {
+		t.Errorf("%q", got)
+	}
+	if err := d.try("ada", goodPassword, home); err != nil {
+		t.Error(err)
+	}
+	if len(entries(1)) != perTracedAccount.Burst+1 {
+		t.Error("a success is told as a failure")
+	}
+}

@@ -82,3 +82,8 @@ func scanEvent(r rowScanner) (e exeunt.Event, err error) {
 	e.At = at(when)
 	return e, err
 }
+
+// AddAudit records an audit entry by itself.
+func (s *Store) AddAudit(ctx context.Context, e exeunt.AuditEntry) error {
+	return s.commit(ctx, func(t *tx) error { return t.audit(e) })
+}
