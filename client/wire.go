@@ -63,7 +63,7 @@ type AppRef struct {
 type SignIn struct {
 	Identifier string `json:"identifier" minLength:"1" maxLength:"254" doc:"Handle or e-mail address"`
 	Password   Sent   `json:"password" minLength:"1" maxLength:"1024"`
-	Label      string `json:"label,omitempty" maxLength:"400" doc:"What the app calls itself, such as Chirp on Pixel 8"`
+	Label      string `json:"label,omitempty" maxLength:"400" doc:"What the app calls itself, such as Chirp on Pixel 8. Beyond 80 characters it is cut, and ends with …"`
 }
 
 // SignedIn is the answer to SignIn.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -80,7 +81,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	if link != "" {
-		announceFirst(link, node.LinkFile())
+		announceFirst(link, node.LinkFile(), conf.Log, opt.Log)
 	}
 	return node.Serve(ctx, l)
 }
@@ -88,10 +89,15 @@ func (c *serveCommand) Run(ctx context.Context) error {
 // announceFirst says how to create the first account. The link itself is written to a
 // terminal and to a file that only its owner can read, and not where a service's
 // output is logged: whoever has it can create the first account.
-func announceFirst(link, file string) {
-	where := "at the address in " + file
-	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		where = "at\n\n  " + link + "\n\nIt is also in " + file
+//
+// Among lines of JSON, or where nobody watches a terminal, it is a line of the log.
+func announceFirst(link, file string, how config.Log, log *slog.Logger) {
+	info, err := os.Stderr.Stat()
+	if how.Format == "json" || err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		log.Warn("there is no account yet: create the first one within a day at the address in this file; it works once",
+			"file", file)
+		return
 	}
-	fmt.Fprintf(os.Stderr, "\nThere is no account yet. Create the first one within a day %s. The link works once.\n\n", where)
+	fmt.Fprintf(os.Stderr, "\nThere is no account yet. Create the first one within a day at\n\n  %s\n\n"+
+		"It is also in %s. The link works once.\n\n", link, file)
 }

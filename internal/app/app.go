@@ -209,11 +209,7 @@ func (n *Node) openStore(ctx context.Context) (index *live.Index, err error) {
 	}
 	n.feed = feed.New(authority.Memory(index), n.follower)
 	n.Live = index
-	committed := func(events []exeunt.Event) error {
-		n.mark.own(events)
-		return n.feed.Own(events)
-	}
-	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: committed, Server: n.feed.Server, Log: n.log})
+	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: n.committed, Server: n.feed.Server, Log: n.log})
 	return index, err
 }
 
@@ -232,6 +228,20 @@ func (n *Node) openMemory(ctx context.Context, index *live.Index) (loaded bool, 
 		Now: n.now, Log: n.log,
 	})
 	return loaded, nil
+}
+
+// committed tells memory what has been committed. Sessions that others replaced end in the course of another request,
+// so their line is written here; for all other endings the authority writes one.
+func (n *Node) committed(events []exeunt.Event) error {
+	n.mark.own(events)
+	err := n.feed.Own(events)
+	for i := range events {
+		if e := &events[i]; e.Kind == exeunt.EventEnded && e.Reason == exeunt.ReasonReplaced {
+			n.log.Info("sessions ended", "account", e.Account, "scope", e.Scope, "reason", e.Reason, "by", e.By.Kind,
+				"seq", e.Seq, "session", e.Session, "app", e.AppSession)
+		}
+	}
+	return err
 }
 
 // openClients reads the registered clients, and reconciles them with those of the configuration file.

@@ -35,7 +35,7 @@ func (n *Node) openSurfaces() error {
 	}
 	page := pages.New(pages.Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser,
-		Peers: n.peers, UI: templates, Policy: n.Config.SessionPolicy(), Retention: n.Config.Retention.Ended,
+		Peers: n.peers, UI: templates, Policy: n.Config.SessionPolicy(), Retention: ui.Retention(n.Config.Retention),
 		Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}

@@ -69,11 +69,11 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	return token, n.Session, nil
 }
 
-// CleanLabel cuts and cleans what an app or browser calls itself.
+// CleanLabel cuts and cleans what an app or browser calls itself. What was cut shows it.
 func CleanLabel(s string) string {
 	s = strings.Join(strings.Fields(printable(s)), " ")
 	if r := []rune(s); len(r) > exeunt.MaxLabelLen {
-		s = string(r[:exeunt.MaxLabelLen])
+		s = strings.TrimSpace(string(r[:exeunt.MaxLabelLen-1])) + "…"
 	}
 	return s
 }
@@ -93,7 +93,8 @@ func printable(s string) string {
 
 func cut(s string, n int) string {
 	if s = printable(s); len(s) > n {
-		s = strings.ToValidUTF8(s[:n], "")
+		const more = "…"
+		s = strings.ToValidUTF8(s[:n-len(more)], "") + more
 	}
 	return s
 }

@@ -25,3 +25,17 @@ func TestWhatIsSaidOfADeviceIsText(t *testing.T) {
 		t.Errorf("cut to %d bytes: %q", len(s), s)
 	}
 }
+
+// What is cut shows that it was.
+func TestACutLabelShowsIt(t *testing.T) {
+	long := strings.Repeat("a", exeunt.MaxLabelLen+1)
+	if got := CleanLabel(long); !strings.HasSuffix(got, "…") || len([]rune(got)) != exeunt.MaxLabelLen {
+		t.Errorf("%q", got)
+	}
+	if got := CleanLabel(long[1:]); got != long[1:] {
+		t.Errorf("%q", got)
+	}
+	if got := cut(long, 20); got != strings.Repeat("a", 17)+"…" {
+		t.Errorf("%q", got)
+	}
+}

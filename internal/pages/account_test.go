@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/exeunt/exeunt"
 )
 
 func TestChangePassword(t *testing.T) {
@@ -153,4 +155,51 @@ func FuzzLabel(f *testing.F) {
 			t.Errorf("%q is labelled %q", agent, l)
 		}
 	})
+}
+
+// What was typed and refused in one form is not lost when another form is saved.
+func TestARefusedAddressIsKept(t *testing.T) {
+	n := newNode(t)
+	id := n.account("ada")
+	b := n.signedIn("ada")
+	refused := b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada L"}, "email": {"new@example.com"}}).
+		is(http.StatusUnprocessableEntity)
+	form := refused.form("/settings/display")
+	form.Set("display", "dark")
+	a := b.post("/settings/display", form).is(http.StatusOK).says("The display is saved", "not saved yet")
+	for _, want := range []string{`value="new@example.com"`, `value="Ada L"`, `data-theme="dark"`} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("%s is lost", want)
+		}
+	}
+	if p, err := n.Account(t.Context(), id); err != nil || p.Email != "" || p.Name != "Ada" || p.Display != "dark" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	b.get("/settings").hides("new@example.com")
+}
+
+// Whoever is disabled is not told to sign in, and the right password says why.
+func TestADisabledAccountIsNotToldToSignIn(t *testing.T) {
+	n := newNode(t)
+	id := n.account("ada")
+	b := n.signedIn("ada")
+	if _, err := n.Disable(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, id); err != nil {
+		t.Fatal(err)
+	}
+	a := b.get("/").says("The account was disabled", "until the administrator")
+	if strings.Contains(a.body, `href="/signin`) || strings.Contains(strings.ToLower(text(a.body)), "sign in again") {
+		t.Errorf("it says %s", text(a.body))
+	}
+	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {password}}).
+		is(http.StatusForbidden).says("This account is disabled")
+	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {"a guess"}}).
+		is(http.StatusUnauthorized).hides("disabled")
+}
+
+// The page tells what is stored, and for how long by the configuration.
+func TestPrivacySaysWhatIsStored(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.signedIn("ada").get("/settings").says("network address", "text it describes itself with", "failed sign-ins",
+		"hash of your password", "deleted after 30 days", "kept for 90 days", "The server’s log")
 }

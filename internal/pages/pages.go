@@ -26,7 +26,7 @@ type Deps struct {
 	Peers     web.Peers
 	UI        *ui.UI
 	Policy    exeunt.Policy
-	Retention time.Duration // how long ended sessions stay listed
+	Retention ui.Retention // how long ended sessions stay listed, and the history is kept
 	Now       func() time.Time
 	Log       *slog.Logger
 }

@@ -30,6 +30,6 @@ func (p *Pages) endedSessionList(w http.ResponseWriter, r *http.Request, v web.V
 	}
 	return p.show(w, http.StatusOK, &ui.EndedSessionsView{
 		Frame: p.frame(r, v, ui.NavSessions), Part: partView("/sessions/ended", f, ended.Next), Ended: ended.Items,
-		Count: int(count), LiveCount: int(active), KeptFor: p.Retention, Clients: p.OAuth.Clients(),
+		Count: int(count), LiveCount: int(active), KeptFor: p.Retention.Ended, Clients: p.OAuth.Clients(),
 	})
 }

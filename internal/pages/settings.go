@@ -27,7 +27,8 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 		return err
 	}
 	view.Frame, view.Policy = p.frame(r, v, ui.NavSettings), p.Policy
-	if view.Err == nil {
+	view.Retention = p.Retention
+	if !view.Typed {
 		view.Name, view.Email = account.Name, account.Email
 	}
 	view.EmailConfirmed = account.EmailConfirmed && view.Email == account.Email
@@ -39,15 +40,22 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visi
 	in, by := account.Profile{Name: r.PostFormValue("name"), Email: r.PostFormValue("email")}, v.Actor(r, p.Peers)
 	err := p.Accounts.ChangeProfile(r.Context(), by, in, p.proveBy(r, by, "current"))
 	if status := refusal(w, err); status != 0 {
-		return p.showSettings(w, r, v, status, &ui.SettingsView{Name: in.Name, Email: in.Email, Err: err})
+		return p.showSettings(w, r, v, status, &ui.SettingsView{Name: in.Name, Email: in.Email, Typed: true, Err: err})
 	}
 	return p.saved(w, err)
 }
 
-// changeDisplay saves the choice of light or dark.
+// changeDisplay saves the choice of light or dark. What was typed into the profile's form
+// and refused there comes along, and is shown again.
 func (p *Pages) changeDisplay(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	display := exeunt.ParseDisplay(r.PostFormValue("display"))
-	return p.saved(w, p.Accounts.ChangeDisplay(r.Context(), v.Actor(r, p.Peers), display))
+	err := p.Accounts.ChangeDisplay(r.Context(), v.Actor(r, p.Peers), display)
+	if err != nil || !r.PostForm.Has("email") {
+		return p.saved(w, err)
+	}
+	v.Profile.Display = display
+	return p.showSettings(w, r, v, http.StatusOK,
+		&ui.SettingsView{Name: r.PostFormValue("name"), Email: r.PostFormValue("email"), Typed: true, Saved: true})
 }
 
 func (p *Pages) saved(w http.ResponseWriter, err error) error {

@@ -266,6 +266,8 @@ func states() map[string]View {
 			This: this()},
 		"settings-saved": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com",
 			EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
+		"settings-display-saved": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "new@example.com", Typed: true,
+			Saved: true, Policy: policy, Retention: Retention{90 * day, 365 * day}, This: this()},
 		"settings-needed": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "new@example.com",
 			Policy: policy, This: this(), Err: &exeunt.FieldError{Field: "current", Code: "needed",
 				Err: exeunt.ErrWrongCredentials}},

@@ -31,11 +31,11 @@ func (w *words) distance(now, at time.Time) (template.HTML, error) {
 	return w.t("ago.date", "Date", date)
 }
 
-// by names a future time: "in 4 hours", "on 9 December".
+// by names a future time, which is never later than it says: "in 4 hours", "on 9 December".
 func (w *words) by(now, at time.Time) (template.HTML, error) {
 	return w.element(at, func() (template.HTML, error) {
 		if left := at.Sub(now); left < day {
-			d, err := w.duration(coarse(max(left, 0)))
+			d, err := w.duration(atLeast(max(left, 0)))
 			if err != nil {
 				return "", err
 			}
@@ -47,17 +47,6 @@ func (w *words) by(now, at time.Time) (template.HTML, error) {
 		}
 		return w.t("ago.date", "Date", date)
 	})
-}
-
-// coarse rounds down to a readable precision: no minutes with hours, no seconds with minutes.
-func coarse(d time.Duration) time.Duration {
-	switch {
-	case d >= 2*time.Hour:
-		return d.Truncate(time.Hour)
-	case d >= time.Minute:
-		return d.Truncate(time.Minute)
-	}
-	return d.Truncate(time.Second)
 }
 
 // atLeast rounds a wait up to a readable precision, so that waiting that long is enough.

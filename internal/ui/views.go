@@ -152,6 +152,9 @@ type EndedView struct {
 	Return  string
 }
 
+// Disabled reports that signing in again is of no use.
+func (v *EndedView) Disabled() bool { return v.Ended != nil && v.Ended.Reason == exeunt.ReasonDisabled }
+
 // MenuView is "/menu": the drawer as a page, for a phone without script.
 type MenuView struct {
 	Frame
@@ -169,8 +172,14 @@ type SettingsView struct {
 	Err            error // of saving the profile
 	Saved          bool
 	Policy         exeunt.Policy
+	Retention      Retention
 	This           exeunt.Session
+	// Typed: name and address are what was typed and not saved.
+	Typed bool
 }
+
+// Retention is how long ended sessions, and the history, are stored.
+type Retention struct{ Ended, Audit time.Duration }
 
 func (v *SettingsView) emailNote() string {
 	switch {
