@@ -19,7 +19,6 @@ import (
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
-	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
@@ -102,7 +101,7 @@ func (h *history) after(r run, one exeunt.Session) {
 	if _, err := r.Authority.End(r.t.Context(), exeunt.System(), rev); err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := r.Accounts.Reset(r.t.Context(), h.link, adasPassword, exeunt.System().Address); err != nil {
+	if _, err := r.Accounts.Reset(r.t.Context(), h.link, adasNext, exeunt.System().Address); err != nil {
 		r.t.Fatal(err)
 	}
 	h.living, _ = r.signIn()
@@ -124,7 +123,7 @@ func (h *history) is(r run, accepted bool) {
 		r.t.Errorf("the one-time link that was used after the copy was made: %v", err)
 	}
 	// Whoever knows the password goes on, in any case.
-	proof, err := signin.Proof(r.SignIn.Password(r.t.Context(), "ada", adasPassword, exeunt.System().Address))
+	proof, err := r.proof()
 	if err != nil || proof.Account.IsZero() {
 		r.t.Errorf("signing in: %v", err)
 	}

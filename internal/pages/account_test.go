@@ -190,9 +190,9 @@ func TestADisabledAccountIsNotToldToSignIn(t *testing.T) {
 	if strings.Contains(a.body, `href="/signin`) || strings.Contains(strings.ToLower(text(a.body)), "sign in again") {
 		t.Errorf("it says %s", text(a.body))
 	}
-	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {password}}).
+	newBrowser(n).submit("/signin", "/signin", signInFields("ada", "kept")).
 		is(http.StatusForbidden).says("This account is disabled")
-	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {"a guess"}}).
+	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {"a guess"}, "kind": {"kept"}}).
 		is(http.StatusUnauthorized).hides("disabled")
 }
 

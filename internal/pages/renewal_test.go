@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/exeunt/exeunt"
 )
 
 const nextPassword = "lantern quiet mosaic river"
@@ -199,11 +197,4 @@ func (j *sharedJar) post(to string, form url.Values) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	maps.Copy(j.browser.cookies, tab.cookies)
-}
-
-func (n *node) live(handle string) []exeunt.Session {
-	n.t.Helper()
-	page, err := n.Sessions(n.t.Context(), exeunt.SessionFilter{Account: n.id(handle)})
-	n.must(err)
-	return page.Items
 }
