@@ -340,13 +340,13 @@ func TestLooseModesAreRefused(t *testing.T) {
 	// A crash leaves the files that an orderly stop removes.
 	all := folderOf(t, c.Data)
 	r.stop()
-	for _, suffix := range []string{"-wal", "-shm"} {
-		all.put(t, c.Data, store.DatabaseFile+suffix)
-	}
 	for name, mode := range map[string]fs.FileMode{
 		"": 0o755, "exeunt.db": 0o640, "exeunt.db-wal": 0o620, "exeunt.db-shm": 0o604, "log.mark": 0o602, "master.key": 0o640,
 	} {
 		path := filepath.Join(c.Data, name)
+		for _, suffix := range []string{"-wal", "-shm"} {
+			all.put(t, c.Data, store.DatabaseFile+suffix)
+		}
 		info, err := os.Stat(path)
 		if err == nil {
 			err = os.Chmod(path, mode)
