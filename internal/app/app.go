@@ -132,6 +132,10 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := n.mustNotBeLost(); err != nil {
 		return err
 	}
+	n.mark.path, n.mark.log = filepath.Join(n.Config.Data, markFile), n.log
+	if err := n.mark.mustBelongToItsLog(n.databaseURL(), opt.Decision); err != nil {
+		return err
+	}
 	index, err := n.openStore(ctx)
 	if err != nil {
 		return err
@@ -182,7 +186,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.background.Go(func() { n.Authority.Run(running) })
 	n.background.Go(func() { n.OAuth.Run(running) })
 	n.background.Go(func() { n.rotateKeys(running) })
-	n.background.Go(func() { n.mark.keepSynced(running) })
+	n.background.Go(func() { n.mark.keepSynced(running, n.Store.RaiseFileNumber) })
 	n.background.Go(func() { n.saveSnapshotFileRegularly(running) })
 	n.background.Go(pages.PrepareLabels) // in the background, because a start should not wait for it
 	if n.follower != nil {
@@ -191,12 +195,16 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	return nil
 }
 
+func (n *Node) databaseURL() string {
+	if n.Config.Database != "" {
+		return string(n.Config.Database)
+	}
+	return store.SQLiteURL(filepath.Join(n.Config.Data, store.DatabaseFile))
+}
+
 // openStore opens the store, and makes the table of sessions and the feed, which are empty.
 func (n *Node) openStore(ctx context.Context) (index *live.Index, err error) {
-	url := string(n.Config.Database)
-	if url == "" {
-		url = store.SQLiteURL(filepath.Join(n.Config.Data, store.DatabaseFile))
-	}
+	url := n.databaseURL()
 	index = live.New(0, live.Options{Limit: n.Config.MaxTokens, SharedActivity: store.Shared(url)})
 	if store.Shared(url) {
 		n.follower = &feed.Follower{

@@ -12,6 +12,9 @@ import (
 
 // Migrate brings a database's schema up to date.
 func Migrate(ctx context.Context, database string) error {
+	if err := mustBelongToItsLog(database); err != nil {
+		return err
+	}
 	return store.Migrate(ctx, database, slog.Default())
 }
 
@@ -43,5 +46,18 @@ func whileUnused(file string, work func() error) error {
 	if err != nil {
 		return err
 	}
+	if err := mustBelongToItsLog(file); err != nil {
+		return errors.Join(err, release())
+	}
 	return errors.Join(work(), release())
+}
+
+// mustBelongToItsLog refuses a file in a node's data folder that would be mixed with the log of a newer one.
+func mustBelongToItsLog(database string) error {
+	path, ok := store.SQLitePath(database)
+	if !ok {
+		return nil
+	}
+	m := logMark{path: filepath.Join(filepath.Dir(path), markFile), log: slog.Default()}
+	return m.mustBelongToItsLog(database, Undecided)
 }

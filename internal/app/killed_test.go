@@ -1,12 +1,10 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +53,9 @@ func workUntilKilled(dir string) error {
 	if err != nil {
 		return err
 	}
+	if tokens := os.Getenv(endedByKilled); tokens != "" {
+		return endUntilKilled(ctx, n, proof, strings.Fields(tokens))
+	}
 	failed := make(chan error)
 	var out sync.Mutex
 	say := func(words ...any) {
@@ -91,6 +92,13 @@ func workUntilKilled(dir string) error {
 			say("saved")
 		}
 	}()
+	go func() {
+		for {
+			if err := numberNow(ctx, n); err != nil {
+				failed <- err
+			}
+		}
+	}()
 	return <-failed
 }
 
@@ -100,19 +108,9 @@ func TestKilledWhileSaving(t *testing.T) {
 	c := site(t)
 	said := map[string]string{}
 	for range 2 {
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), killedFolder+"="+c.Data)
-		child.Stderr = os.Stderr
-		pipe, err := child.StdoutPipe()
-		if err == nil {
-			err = child.Start()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends := 0 // since the first file
-		for lines, saved := bufio.NewScanner(pipe), false; lines.Scan(); {
-			word, text, _ := strings.Cut(lines.Text(), " ")
+		ends, saved := 0, false // ends since the first file
+		killOn(t, c, func(line string) bool {
+			word, text, _ := strings.Cut(line, " ")
 			switch token, err := exeunt.ParseToken(text); {
 			case word == "saved":
 				saved = true
@@ -122,14 +120,8 @@ func TestKilledWhileSaving(t *testing.T) {
 					ends++
 				}
 			}
-			if ends == 60 {
-				child.Process.Kill()
-			}
-		}
-		_ = child.Wait() // it was killed
-		if ends < 60 {
-			t.Fatalf("it was not killed: %d ends", ends)
-		}
+			return ends == 60
+		})
 
 		r := start(t, c)
 		known := 0

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -56,6 +57,8 @@ type markNote struct {
 	Own store.Position
 	// Followed is after the last event of the log that a heartbeat has confirmed, of several nodes' events.
 	Followed store.Position
+	// Number is the least that a database file must have beside which a write-ahead log lies.
+	Number int32
 }
 
 func (n *markNote) memory() store.Memory {
@@ -203,12 +206,28 @@ func (m *logMark) memory() store.Memory {
 	return m.noted.memory()
 }
 
-// keepSynced syncs the file in intervals, and replaces it now and then, until ctx is done.
-func (m *logMark) keepSynced(ctx context.Context) {
+// raiser gives the database file a number above another, and reports whether the file has it.
+type raiser func(ctx context.Context, above int32) (number int32, has bool, err error)
+
+// number raises the database file's number, and notes it once the file has it. It reports whether that is so.
+func (m *logMark) number(ctx context.Context, raise raiser) (has bool, err error) {
+	m.mu.Lock()
+	above := m.noted.Number
+	m.mu.Unlock()
+	number, has, err := raise(ctx, above)
+	if has {
+		m.note(func(n *markNote) { n.Number = number })
+	}
+	return has, err
+}
+
+// keepSynced syncs the file in intervals. Now and then it replaces it and raises the database file's number, if
+// anything was noted since. It ends when ctx is done.
+func (m *logMark) keepSynced(ctx context.Context, raise raiser) {
 	sync, renew := time.NewTicker(markSyncEvery), time.NewTicker(markRenewEvery)
 	defer sync.Stop()
 	defer renew.Stop()
-	renewed := m.turn()
+	renewed, numbered := m.memory(), true
 	for {
 		var err error
 		select {
@@ -216,12 +235,17 @@ func (m *logMark) keepSynced(ctx context.Context) {
 			return
 		case <-sync.C:
 			err = m.sync()
+			if !numbered {
+				// What is wrong with the database is logged there.
+				numbered, _ = m.number(ctx, raise)
+			}
 		case <-renew.C:
-			if m.turn() == renewed {
+			noted := m.memory()
+			if slices.Equal(noted.Places, renewed.Places) {
 				continue
 			}
+			renewed, numbered = noted, false
 			err = m.renew()
-			renewed = m.turn()
 		}
 		if err != nil {
 			m.mu.Lock()
@@ -229,12 +253,6 @@ func (m *logMark) keepSynced(ctx context.Context) {
 			m.mu.Unlock()
 		}
 	}
-}
-
-func (m *logMark) turn() int64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.noted.Turn
 }
 
 func (m *logMark) sync() error {

@@ -98,7 +98,6 @@ func (n *Node) leftOver(problem string, more ...string) error {
 
 // openMark compares the log with what this node remembers of it, and carries out the operator's decision.
 func (n *Node) openMark(ctx context.Context, decision Decision) error {
-	n.mark.path, n.mark.log = filepath.Join(n.Config.Data, markFile), n.log
 	problem, history, err := n.compareMark(ctx, decision)
 	if err != nil {
 		return err
@@ -122,7 +121,42 @@ func (n *Node) openMark(ctx context.Context, decision Decision) error {
 			return err
 		}
 	}
+	if _, err = n.mark.number(ctx, n.Store.RaiseFileNumber); err != nil {
+		return err
+	}
 	return n.mark.renew()
+}
+
+// mustBelongToItsLog refuses a file beside which the write-ahead log of a newer one was left. It runs before the
+// database is opened, which would mix the two: then the log of events could be whole and sessions be older. No decision
+// is enough for that: the log must be moved away first.
+func (m *logMark) mustBelongToItsLog(database string, decision Decision) error {
+	path, ok := store.SQLitePath(database)
+	if !ok {
+		return nil
+	}
+	var none errNoMark
+	unusable := m.read()
+	if unusable != nil && !errors.As(unusable, &none) {
+		return unusable
+	}
+	has, err := store.HasLog(path)
+	if err != nil || !has {
+		return err
+	}
+	number, err := store.FileNumber(path)
+	move := fmt.Sprintf("%s-wal and %s-shm", path, path)
+	switch {
+	case err != nil:
+		return err
+	case number < m.noted.Number:
+		return errRestored(fmt.Sprintf("the database %s is older than its write-ahead log, which was left beside it by a "+
+			"newer one: before you choose to go on with it, move %s out of the folder", path, move))
+	case unusable != nil && number > 0 && decision == Undecided: // a first start that was killed has left no number
+		return errRestored(notRemembered + none.because + ". A write-ahead log lies beside the database: unless both are " +
+			"from the same copy, move " + move + " out of the folder before you choose to go on")
+	}
+	return nil
 }
 
 // compareMark returns the name of the log's history, and why it cannot be relied on, "" if it can.
