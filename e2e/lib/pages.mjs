@@ -35,11 +35,13 @@ async function strangersPages(page, node, look) {
   await page.goto(`${node.exeunt}/signin`);
   await page.fill('input[name=identifier]', 'nobody_here');
   await page.fill('input[name=password]', 'not the password');
+  await page.check('input[name=kind][value=kept]');
   await submit(page, 'main form');
   await look('sign-in refused');
   await page.goto(`${node.exeunt}/signup`);
   await page.fill('input[name=handle]', 'somebody');
   await page.fill('input[name=password]', 'password1');
+  await page.check('input[name=kind][value=kept]');
   await submit(page, 'main form');
   await look('sign-up refused');
   await page.goto(`${node.exeunt}/setup/spent-or-never-made`);

@@ -104,7 +104,7 @@ func (s *Service) verify(
 		return Step{}, err
 	}
 	mine := regular{attempt.identifier, attempt.Wide()}
-	if err := s.inFlight.enter(mine); err != nil {
+	if err := s.inFlight.enter(ctx, mine); err != nil {
 		attempt.GiveBack()
 		success.GiveBack()
 		return Step{}, err

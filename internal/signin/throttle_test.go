@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
@@ -272,48 +272,61 @@ func TestSuccessesAreBounded(t *testing.T) {
 	}
 }
 
-// However many sign-ins to one account arrive at the same moment, it takes no more than
-// two places before the hasher, so that everybody else gets theirs. Another network of
-// the same account has its own.
+// However many sign-ins to one account arrive at the same moment, two are with the hasher, so
+// that everybody else gets their place. Another network of the same account has its own.
 func TestOneAccountDoesNotFillTheHasher(t *testing.T) {
 	d := newDesk(t)
 	d.add("ada", "", false)
-	d.add("grace", "", false)
-	var err error
-	if d.Hasher, err = password.New(password.Hashing{MemoryKiB: 8, Iterations: 1, AtOnce: 0, Wait: time.Hour}); err != nil {
-		t.Fatal(err)
+	var f inFlight
+	ada := regular{"ada", throttle.WideNetwork(home)}
+	for range maxChecked {
+		if err := f.enter(t.Context(), ada); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, other := range []regular{{"grace", ada.from}, {"ada", throttle.WideNetwork(netip.MustParseAddr("2001:db8::1"))}} {
+		if err := f.enter(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		f.leave(other)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.enter(gone, ada); !errors.Is(err, exeunt.ErrUnavailable) {
+		t.Errorf("one too many: %v", err)
+	}
+	next := make(chan error)
+	go func() { next <- f.enter(t.Context(), ada) }()
+	f.leave(ada)
+	if err := <-next; err != nil {
+		t.Errorf("once there is a place: %v", err)
+	}
+	for range maxChecked {
+		f.leave(ada)
+	}
+	if len(f.lines) != 0 {
+		t.Errorf("still counted: %v", f.lines)
+	}
+	// A service lines them up: while two are checked, the next waits.
+	mine := regular{"ada", throttle.WideNetwork(home)}
+	for range maxChecked {
+		if err := d.inFlight.enter(t.Context(), mine); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, leave := context.WithCancel(t.Context())
-	answers := make(chan error)
-	ask := func(identifier string, from netip.Addr) {
-		_, err := d.Password(ctx, identifier, goodPassword, from)
-		answers <- err
-	}
-	const many = 20
-	for range many {
-		go ask("ada", home)
-	}
-	for range many - maxInFlight {
-		if err := <-answers; !errors.Is(err, exeunt.ErrBusy) {
-			t.Errorf("one of many: %v", err)
-		}
-	}
-	// The others still wait, as do these.
-	go ask("grace", home)
-	go ask("ada", netip.MustParseAddr("2001:db8::1"))
-	select {
-	case err := <-answers:
-		t.Errorf("one of those that should wait: %v", err)
-	default:
+	go func() {
+		_, err := d.Password(ctx, "ada", goodPassword, home)
+		next <- err
+	}()
+	for waiting := 0; waiting != maxChecked+1; runtime.Gosched() {
+		d.inFlight.mu.Lock()
+		waiting = d.inFlight.lines[mine].count
+		d.inFlight.mu.Unlock()
 	}
 	leave()
-	for range maxInFlight + 2 {
-		if err := <-answers; !errors.Is(err, exeunt.ErrUnavailable) {
-			t.Errorf("one that was given up: %v", err)
-		}
-	}
-	if len(d.inFlight.count) != 0 {
-		t.Errorf("still counted: %v", d.inFlight.count)
+	if err := <-next; !errors.Is(err, exeunt.ErrUnavailable) || !strings.Contains(err.Error(), "other sign-ins") {
+		t.Errorf("a sign-in beside two: %v", err)
 	}
 }
 

@@ -192,6 +192,10 @@ func TestAServerThatIsAway(t *testing.T) {
 	if out := s.end(endOne(v)); out.Ended != 1 {
 		t.Errorf("after it came back: %+v", out)
 	}
+	// Readers find out one by one that their connections are from before.
+	for limit := time.Now().Add(2 * time.Minute); s.Ping(t.Context()) != nil && time.Now().Before(limit); {
+		time.Sleep(time.Millisecond)
+	}
 	s.checkLog()
 }
 

@@ -136,8 +136,8 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires)
 			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', ` +
 			fmt.Sprint(ms(epoch)) + ` FROM n`,
-		of(others) + ` INSERT INTO invites (hash, handle, name, email, email_confirmed, expires)
-			SELECT ` + random(32) + `, 'guest' || i, '', '', 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
+		of(others) + ` INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires)
+			SELECT ` + random(32) + `, 'guest' || i, '', '', '', 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
 		`ANALYZE`,
 	} {
 		if _, err := db.Exec(q); err != nil {
