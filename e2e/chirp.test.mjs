@@ -137,7 +137,7 @@ test("[R4.3] at the authority, too, a tab of another sign-in changes nothing", a
   await signOut(tab, node);
   await signIn(tab, node, node.grace);
   const [answer] = await Promise.all([
-    page.waitForResponse((r) => r.request().method() === 'POST'), page.click('form[action="/settings/profile"] button'),
+    page.waitForResponse((r) => r.request().method() === 'POST'), page.click('form[action="/settings/profile"] button.btn'),
   ]);
   assert.equal(answer.status(), 409);
   await page.getByRole('heading', { name: 'This tab belongs to another sign-in' }).waitFor();

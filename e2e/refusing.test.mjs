@@ -64,7 +64,7 @@ test('[R6.6] the form of a one-time link sends its origin, for browsers without 
   const { link } = await s.node.call('reset', { handle: 'grace' });
   await page.goto(link);
   await page.fill('input[name=password]', 'nine lanterns in the rain');
-  const [post] = await Promise.all([page.waitForRequest((r) => r.method() === 'POST'), page.click('main form button')]);
+  const [post] = await Promise.all([page.waitForRequest((r) => r.method() === 'POST'), page.click('main form button.primary')]);
   await page.waitForURL(`${s.node.exeunt}/signin`);
   assert.equal((await post.allHeaders()).origin, s.node.exeunt);
 });

@@ -127,7 +127,7 @@ export async function newest(node, handle) {
 }
 
 /** Presses a form's button and waits for the page that answers. */
-export async function submit(page, form, button = 'button') {
+export async function submit(page, form, button = 'button:not([type=button])') {
   await Promise.all([page.waitForEvent('domcontentloaded'), page.locator(`${form} ${button}`).first().click()]);
   await page.waitForLoadState('load');
 }

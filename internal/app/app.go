@@ -8,7 +8,6 @@ package app
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,7 +76,7 @@ type Node struct {
 
 	handler http.Handler
 
-	certificate *tls.Certificate // nil unless this node terminates TLS
+	certificate *certificate // nil unless this node terminates TLS
 
 	stopBackground context.CancelFunc
 	background     sync.WaitGroup
@@ -101,11 +100,10 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	n.now, n.started = opt.Now, opt.Now()
 	// The certificate is read before anything is created or announced.
 	if c.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert and tls.key: %w", err)
+		var err error
+		if n.certificate, err = newCertificate(c.TLS.Cert, c.TLS.Key, n.log); err != nil {
+			return nil, err
 		}
-		n.certificate = &pair
 	}
 	if err := n.open(ctx, opt); err != nil {
 		return nil, errors.Join(err, n.Close())

@@ -55,7 +55,7 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	operators, public := Server(n.controlHandler(), n.log, slog.LevelWarn), Server(n.Handler(), n.log, slog.LevelDebug)
 	operators.ConnContext = control.Peer
 	if n.certificate != nil {
-		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*n.certificate}, MinVersion: tls.VersionTLS12}
+		public.TLSConfig = &tls.Config{GetCertificate: n.certificate.get, MinVersion: tls.VersionTLS12}
 	}
 	told := &complaints{log: n.log}
 	limited := newConnections(l, n.connections, told)

@@ -48,9 +48,9 @@ func (a *Authority) StartApp(ctx context.Context, in AppSignIn) (exeunt.Token, A
 }
 
 // AddCode stores a code of a live session for an app. It returns ErrSignedOut if the session has ended, and a
-// ThrottledError if the account has signed in to apps too often lately.
+// ThrottledError if the session has signed in to apps too often lately.
 func (a *Authority) AddCode(ctx context.Context, hash exeunt.TokenHash, c store.Code) error {
-	judge, err := a.count(exeunt.LimitAppSignIns, perAccountCode, c.Account, netip.Addr{})
+	judge, err := a.count(exeunt.LimitAppSignIns, perSessionCode, c.Session.String(), netip.Addr{})
 	if err != nil {
 		return err
 	}

@@ -16,10 +16,10 @@ import (
 var (
 	// perAccount limits endings of many. Each is an event, even if it ended nothing.
 	perAccount = throttle.Rate{Burst: 10, Every: time.Second}
-	// perAccountSingle limits endings of one session that is not the actor's own.
-	perAccountSingle = throttle.Rate{Burst: 120, Every: time.Second}
-	// perAccountCode limits codes for apps, and so app sessions.
-	perAccountCode = throttle.Rate{Burst: 60, Every: 5 * time.Second}
+	// perSessionSingle limits endings of one session that is not the actor's own.
+	perSessionSingle = throttle.Rate{Burst: 120, Every: time.Second}
+	// perSessionCode limits codes for apps, and so app sessions.
+	perSessionCode = throttle.Rate{Burst: 60, Every: 5 * time.Second}
 )
 
 // countEnding counts an ending against the account's limit, before anything is written, and returns a function to
@@ -45,11 +45,12 @@ func (a *Authority) countEnding(
 			return func(error) {}, nil
 		}
 	}
-	limit, rate := exeunt.LimitEndings, perAccount
+	limit, rate, of := exeunt.LimitEndings, perAccount, by.Account.String()
 	if rev.Scope == exeunt.ScopeSession {
-		limit, rate = exeunt.LimitSingleEndings, perAccountSingle
+		// By the session that asks: a copied one must not use up its owner's, who ends it.
+		limit, rate, of = exeunt.LimitSingleEndings, perSessionSingle, by.Session.String()
 	}
-	judge, err = a.count(limit, rate, by.Account, by.Address)
+	judge, err = a.count(limit, rate, of, by.Address)
 	if err != nil && unread != nil {
 		return nil, unread // the key may have an outcome
 	}
@@ -64,11 +65,11 @@ func isSignOut(by exeunt.Actor, rev exeunt.Revocation) bool {
 	return rev.AppSession.IsZero() || rev.AppSession == by.App
 }
 
-// count counts something that an account has recorded, and returns a function to call with the outcome.
+// count counts something that an account or session has recorded, and returns a function to call with the outcome.
 func (a *Authority) count(
-	what exeunt.Limit, rate throttle.Rate, id exeunt.AccountID, from netip.Addr,
+	what exeunt.Limit, rate throttle.Rate, of string, from netip.Addr,
 ) (judge func(error), err error) {
-	key := string(what) + " " + id.String()
+	key := string(what) + " " + of
 	if wait := a.limits.Take(key, rate, throttle.WideNetwork(from)); wait > 0 {
 		return nil, &exeunt.ThrottledError{RetryAfter: wait, Limit: what}
 	}

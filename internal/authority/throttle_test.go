@@ -230,7 +230,7 @@ func TestAnEndingInDoubtMayBeRepeated(t *testing.T) {
 
 // Ending other single sessions has a rate of its own, whether or not there was anything to end; signing out of the
 // own session, and of the own app session, has none. What was ended before stores no outcome.
-func TestSingleEndingsAreThrottledByAccount(t *testing.T) {
+func TestSingleEndingsAreThrottledBySession(t *testing.T) {
 	n := newNode(t)
 	id := n.account()
 	_, s := n.signIn(id, exeunt.KindKept)
@@ -246,15 +246,15 @@ func TestSingleEndingsAreThrottledByAccount(t *testing.T) {
 		}
 		return err
 	}
-	for i := range perAccountSingle.Burst - 1 {
+	for i := range perSessionSingle.Burst - 1 {
 		wantErr(t, again(i), nil)
 	}
 	unknown := endOne(s)
 	unknown.Session = exeunt.NewSessionID()
 	_, err := n.End(ctx, personIn(s), unknown)
 	wantErr(t, err, exeunt.ErrNotFound)
-	wantLimit(t, again(-1), exeunt.LimitSingleEndings, perAccountSingle.Every)
-	wantLimit(t, again(0), exeunt.LimitSingleEndings, perAccountSingle.Every)
+	wantLimit(t, again(-1), exeunt.LimitSingleEndings, perSessionSingle.Every)
+	wantLimit(t, again(0), exeunt.LimitSingleEndings, perSessionSingle.Every)
 	if has, err := n.store.HasOutcome(ctx, personIn(s), "key 0"); has || err != nil {
 		t.Errorf("an ending of what had ended has stored an outcome (%v)", err)
 	}
@@ -274,28 +274,29 @@ func TestSingleEndingsAreThrottledByAccount(t *testing.T) {
 	}
 	_, s = n.signIn(id, exeunt.KindKept)
 	_, other := n.signIn(id, exeunt.KindKept)
+	// A copied session that has used its limit up does not keep the owner from ending it.
 	_, err = n.End(ctx, personIn(s), endOne(other))
-	wantLimit(t, err, exeunt.LimitSingleEndings, perAccountSingle.Every)
-	n.clock.add(perAccountSingle.Every)
+	wantErr(t, err, nil)
+	n.clock.add(perSessionSingle.Every)
 	_, err = n.End(ctx, personIn(s), endOne(other))
 	wantErr(t, err, nil)
 }
 
 // Codes for apps, and so app sessions, have a rate.
-func TestCodesAreThrottledByAccount(t *testing.T) {
+func TestCodesAreThrottledBySession(t *testing.T) {
 	n := newNode(t)
 	_, s := n.signIn(n.account(), exeunt.KindKept)
 	code := func(s exeunt.Session) error {
 		return n.AddCode(ctx, exeunt.NewToken(exeunt.UseCode).Hash(), store.Code{Account: s.Account, Session: s.ID,
 			Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge, Expires: n.Now().Add(codeLife)})
 	}
-	for range perAccountCode.Burst {
+	for range perSessionCode.Burst {
 		wantErr(t, code(s), nil)
 	}
-	wantLimit(t, code(s), exeunt.LimitAppSignIns, perAccountCode.Every)
+	wantLimit(t, code(s), exeunt.LimitAppSignIns, perSessionCode.Every)
 	_, stranger := n.signIn(n.account(), exeunt.KindKept)
 	wantErr(t, code(stranger), nil)
-	n.clock.add(perAccountCode.Every)
+	n.clock.add(perSessionCode.Every)
 	wantErr(t, code(s), nil)
 }
 

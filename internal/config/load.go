@@ -145,7 +145,11 @@ func checkEnviron(environ []string) error {
 		if !strings.HasPrefix(name, "EXEUNT_") || slices.Contains(names, name) || notOurs.MatchString(name) {
 			continue
 		}
-		return fmt.Errorf("unknown variable %s: use EXEUNT_ADDR, EXEUNT_POLICY_SHARED_IDLE and so on, or the same with _FILE", name)
+		valid := make([]string, 0, len(names))
+		for _, n := range Names() {
+			valid = append(valid, EnvName(n))
+		}
+		return fmt.Errorf("unknown variable %s: use one of %s, or the same with _FILE", name, strings.Join(valid, ", "))
 	}
 	return nil
 }

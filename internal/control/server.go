@@ -318,6 +318,7 @@ func (s *Server) reset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s.Surface.Log.Info("an operator made a one-time link for a new password", "account", a.ID, "by", operator(r).Label)
 	return reply(w, Added{ID: a.ID.String(), Handle: a.Handle, Link: s.ResetLink(t)})
 }
 

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -69,6 +70,20 @@ func (p *Pages) liveSessions(ctx context.Context, v web.Visitor, f exeunt.Sessio
 	}
 	n, err := p.Authority.CountSessions(ctx, f)
 	l.count = max(l.count, int(n))
+	return l, err
+}
+
+// toEnd is liveSessions for the pages with which somebody ends sessions: whoever lists the account's sessions
+// without pause must not keep its owner from them. Then they name no other session, and tell only how many there are.
+func (p *Pages) toEnd(ctx context.Context, v web.Visitor) (l liveSessions, err error) {
+	if l, err = p.liveSessions(ctx, v, exeunt.SessionFilter{Limit: 10}); !errors.Is(err, exeunt.ErrBusyLists) {
+		return l, err
+	}
+	if l.this, err = p.thisSession(ctx, v); err != nil {
+		return l, err
+	}
+	n, err := p.Authority.CountSessions(ctx, exeunt.SessionFilter{Account: v.Answer.Account})
+	l.count = max(1, int(n))
 	return l, err
 }
 

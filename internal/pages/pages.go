@@ -76,24 +76,30 @@ func (p *Pages) routes() []route {
 		{path: "/reset/{token}", get: p.resetForm, post: p.reset},
 		{path: "/sessions", get: p.signedIn(p.sessionList)},
 		{path: "/sessions/ended", get: p.signedIn(p.endedSessionList)},
-		{path: "/sessions/end", post: p.ending(p.endOthers)},
-		{path: "/sessions/{id}/end", post: p.ending(p.endSession)},
+		{path: "/sessions/end", get: leadsTo("/sessions"), post: p.ending(p.endOthers)},
+		{path: "/sessions/{id}/end", get: leadsTo("/sessions"), post: p.ending(p.endSession)},
 		{path: "/signout", get: p.signOutForm, post: p.signOut},
 		{path: "/signed-out", get: p.signedOut},
 		{path: "/ended", get: p.ended},
 		{path: "/menu", get: p.signedIn(p.menu)},
 		{path: "/settings", get: p.signedIn(p.settings)},
-		{path: "/settings/profile", post: p.form(p.changeProfile)},
-		{path: "/settings/display", post: p.form(p.changeDisplay)},
+		{path: "/settings/profile", get: leadsTo("/settings"), post: p.form(p.changeProfile)},
+		{path: "/settings/display", get: leadsTo("/settings"), post: p.form(p.changeDisplay)},
 		{path: "/security", get: p.signedIn(p.security)},
-		{path: "/security/password", post: p.form(p.changePassword)},
+		{path: "/security/password", get: leadsTo("/security"), post: p.form(p.changePassword)},
 		{path: "/help", get: p.help},
+		{path: "/.well-known/change-password", get: leadsTo("/security")}, // which password managers open
 		{path: "/authorize", get: p.authorizeForm, post: p.form(p.authorize)},
 		{path: "/session/state", get: p.sessionState},
 		{path: "/session/activity", post: p.sessionActivity},
 		{path: "/session/stay", post: p.form(p.sessionStay)},
 		{path: "/idle.css", get: idleStyle},
 	}
+}
+
+// leadsTo answers at the address of a form, where a refused form was shown, with the page that has it.
+func leadsTo(page string) web.Handler {
+	return func(w http.ResponseWriter, _ *http.Request) error { return redirect(w, page) }
 }
 
 func (rt route) mount(mux *http.ServeMux, s web.Surface) {

@@ -118,7 +118,7 @@ func TestUnknownAddressesAndMethods(t *testing.T) {
 	b.get("/sessions/").is(http.StatusNotFound)
 	for _, c := range []struct{ method, to, allow string }{
 		{http.MethodDelete, "/sessions", "GET, HEAD"}, {http.MethodPut, "/signin", "GET, HEAD, POST"},
-		{http.MethodGet, "/settings/profile", "POST"},
+		{http.MethodGet, "/session/activity", "POST"},
 		{http.MethodPost, "/", "GET, HEAD"}, {http.MethodPost, "/assets/app.css", "GET, HEAD"},
 		{http.MethodPatch, "/session/activity", "POST"},
 	} {

@@ -29,7 +29,7 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 	if err != nil {
 		return err
 	}
-	live, err := p.liveSessions(r.Context(), v, exeunt.SessionFilter{Limit: 10})
+	live, err := p.toEnd(r.Context(), v)
 	if err != nil {
 		return err
 	}

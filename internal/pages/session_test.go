@@ -1,12 +1,15 @@
 package pages
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -262,4 +265,36 @@ func TestPagesKnowTheirIdleTime(t *testing.T) {
 		"?warn=1&end=99999999999999999999"} {
 		b.get("/idle.css" + q).is(http.StatusBadRequest)
 	}
+}
+
+// Whoever lists the account's sessions without pause does not keep its owner from ending them.
+func TestPagesThatEndSessionsNeedNoList(t *testing.T) {
+	n := newNode(t)
+	id := n.account("ada")
+	b := n.signedIn("ada")
+	n.app("ada", "Pixel 8")
+	ctx, stop := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	refused := make(chan struct{}, 64)
+	for range 64 {
+		waiting.Go(func() {
+			done, err := n.Authority.Listing(ctx, id)
+			switch {
+			case err == nil:
+				<-ctx.Done()
+				done()
+			case errors.Is(err, exeunt.ErrBusyLists):
+				refused <- struct{}{}
+			}
+		})
+	}
+	<-refused // all places are taken
+	defer waiting.Wait()
+	defer stop()
+	b.get("/sessions").is(http.StatusTooManyRequests)
+	b.get("/security").is(http.StatusOK).says("other session")
+	b.get("/signout?scope=others").is(http.StatusOK).says("other session")
+	b.get("/signout?scope=account").is(http.StatusOK)
+	form := b.get("/signout").is(http.StatusOK).says("Your other session stays signed in").form("/signout")
+	b.post("/signout", form).leadsTo("/signed-out")
 }

@@ -26,7 +26,7 @@ func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor
 	if err != nil {
 		return err
 	}
-	live, err := p.liveSessions(r.Context(), v, exeunt.SessionFilter{Limit: 10})
+	live, err := p.toEnd(r.Context(), v)
 	if err != nil {
 		return err
 	}
