@@ -182,6 +182,7 @@ test('[R6.1] six tabs with requests in flight during sign-in, again and again: n
     tabs.push(tab);
   }
   const [actor, ...others] = tabs;
+  await actor.goto(`${node.exeunt}/signin`); // whose cookie the posts bring back
   const before = (await node.sessions('ada')).ended.filter((s) => s.reason === 'incomplete_credential').length;
   // The other tabs ask without pause, pages and states by turns, with whatever
   // cookies the browser holds at that moment.

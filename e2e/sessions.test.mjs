@@ -220,6 +220,8 @@ both(test, '[R5.1] each scope is one action with its scope in its label; the def
 
   // All others: one press and its confirmation.
   await everywhereElse(page);
+  assert.notEqual(await state(jars.page), 200, 'a copy of this browser\'s cookies is refused, too');
+  jars.page = await holds(page);
   assert.deepEqual(await lives(), { page: true, near: false, far: false });
   await page.goto(list);
   assert.match(await page.locator('main').innerText(), /Ends this session and any that starts in the meantime/);
