@@ -101,6 +101,8 @@ async function keySignIn(page, account) {
   await page.keyboard.type(account.handle);
   await tabTo(page, 'input[name=password]');
   await page.keyboard.type(account.password);
+  await tabTo(page, 'input[name=kind]');
+  await page.keyboard.press('Space');
   await arrived(page, '/', () => page.keyboard.press('Enter'));
 }
 
