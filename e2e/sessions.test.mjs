@@ -330,7 +330,8 @@ const endings = {
   },
   replaced: {
     words: /Ended because somebody signed in again in the same browser/,
-    async end({ page, account }) { await signIn(page, s.node, account); },
+    // The same choice of device would go on with the session.
+    async end({ page, account }) { await signIn(page, s.node, account, 'shared'); },
   },
   administrator: {
     words: /Ended by an administrator/,
