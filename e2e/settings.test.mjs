@@ -17,7 +17,7 @@ for (const [device, options] of [['a desktop', desktop], ['a phone', phone]]) {
     const save = async () => {
       const [answer] = await Promise.all([
         page.waitForResponse((r) => r.request().method() === 'POST' && /profile/.test(r.url())),
-        page.click('form[action="/settings/profile"] button'),
+        page.click('form[action="/settings/profile"] button.btn'),
       ]);
       await page.waitForLoadState();
       return answer.status();
