@@ -94,6 +94,36 @@ func TestTheSameRenewalAgain(t *testing.T) {
 	}
 }
 
+// The key alone brings nothing to a copy of the old pair: not from another form, nor
+// without the session or the passwords that the form has.
+func TestTheKeyAloneRepeatsNoRenewal(t *testing.T) {
+	for name, way := range renewals {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			n.account("ada")
+			b := n.signedIn("ada")
+			thief := b.thief()
+			form := b.get(way.page).form(way.action)
+			maps.Copy(form, way.fill)
+			b.post(way.action, form).leadsTo(way.then)
+			for _, to := range []string{"/settings/display", "/session/stay", "/signout", way.action} {
+				only := url.Values{"key": form["key"]}
+				thief.post(to, only).leavesCookies()
+				if to != way.action { // with the right session, but not the form
+					only["session"] = form["session"]
+					thief.post(to, only).leavesCookies()
+				}
+			}
+			if form.Has("current") {
+				wrong := maps.Clone(form)
+				wrong["current"], wrong["password"] = []string{"a guess"}, []string{"another guess entirely"}
+				thief.post(way.action, wrong).leavesCookies()
+			}
+			b.get("/").says("Hello, Ada")
+		})
+	}
+}
+
 // The two cookies of the new pair arrive one after the other, in either order.
 func TestHalfARenewedPair(t *testing.T) {
 	n := newNode(t)

@@ -53,8 +53,12 @@ func (p *Pages) admit(w http.ResponseWriter, r *http.Request, v web.Visitor, h p
 
 // repeat admits a post whose credential was renewed while it was on its way, if that is
 // what it asked for itself: the button was pressed twice, or the first answer was lost.
-// Then it brings the new credential again. Any other such post does nothing.
+// Then it brings the new credential again, once the handler has found everything that the
+// first one needed in the form. Any other such post does nothing.
 func (p *Pages) repeat(w http.ResponseWriter, r *http.Request, v web.Visitor, h page) (err error) {
+	if !renews(r) {
+		return v.Doubt()
+	}
 	key, err := formKey(r)
 	if err != nil {
 		return err
@@ -62,9 +66,32 @@ func (p *Pages) repeat(w http.ResponseWriter, r *http.Request, v web.Visitor, h 
 	if v.Credential, v.Answer, err = p.Authority.Repeated(r.Context(), v.Credential, key); err != nil {
 		return err
 	}
-	p.setPair(w, v, v.Token)
-	return h(w, r, p.Browser.Introduced(r.Context(), v))
+	again := &ifDone{ResponseWriter: w, then: func() { p.setPair(w, v, v.Token) }}
+	return h(again, r, p.Browser.Introduced(r.Context(), v))
 }
+
+// renews reports whether a post is to a form that gives the session another credential.
+func renews(r *http.Request) bool {
+	return r.URL.Path == "/security/password" || r.URL.Path == "/sessions/end" ||
+		r.URL.Path == "/signout" && r.PostFormValue("scope") == string(exeunt.ScopeOthers)
+}
+
+// ifDone calls then before a redirect, with which a form answers that did what it is for.
+type ifDone struct {
+	http.ResponseWriter
+	then func()
+}
+
+// WriteHeader calls then.
+func (d *ifDone) WriteHeader(status int) {
+	if status == http.StatusSeeOther {
+		d.then()
+	}
+	d.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (d *ifDone) Unwrap() http.ResponseWriter { return d.ResponseWriter }
 
 // setPair gives the browser another credential of the session that it has.
 func (p *Pages) setPair(w http.ResponseWriter, v web.Visitor, t exeunt.Token) {
