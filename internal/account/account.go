@@ -28,7 +28,7 @@ type Config struct {
 // Service is safe for concurrent use.
 type Service struct {
 	Config
-	throttle *throttle.Throttle // of sign-ups and profile changes
+	throttle *throttle.Throttle // of sign-ups, profile changes and uses of links
 	reserved map[string]bool
 }
 

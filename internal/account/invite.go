@@ -104,6 +104,9 @@ func (s *Service) Redeem(ctx context.Context, t exeunt.Token, n NewAccount, from
 	if err != nil {
 		return exeunt.Proof{}, err
 	}
+	if err := s.countLink(t, from); err != nil {
+		return exeunt.Proof{}, err
+	}
 	n.Handle, n.Name, n.Email = cmp.Or(v.Handle, n.Handle), cmp.Or(v.Name, n.Name), cmp.Or(v.Email, n.Email)
 	hash := t.Hash()
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: from}

@@ -9,6 +9,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/password"
+	"github.com/exeunt/exeunt/internal/throttle"
 )
 
 // ChangePassword replaces the password of the actor's account, once they have
@@ -75,6 +76,18 @@ func (s *Service) hash(ctx context.Context, id exeunt.AccountID, next string) (s
 	return s.Hasher.Hash(ctx, next)
 }
 
+// perLink limits how often a password is hashed for one link: its holder is nobody yet,
+// and learns whether a password is the account's present one.
+var perLink = throttle.Rate{Burst: 10, Every: 30 * time.Second}
+
+// countLink counts a use of a link, before anything is hashed.
+func (s *Service) countLink(t exeunt.Token, from netip.Addr) error {
+	if wait := s.throttle.Take("link "+t.Hash().String(), perLink, throttle.WideNetwork(from)); wait > 0 {
+		return &exeunt.ThrottledError{RetryAfter: wait}
+	}
+	return nil
+}
+
 // ResetLife is how long a link for a new password can be used.
 const ResetLife = 24 * time.Hour
 
@@ -104,10 +117,13 @@ func (s *Service) LookAtReset(ctx context.Context, t exeunt.Token) (exeunt.Accou
 
 // Reset sets the password by a link, spends the link and ends every session of the
 // account, in one transaction (OWASP ASVS 5.0, 6.4.3 and 7.4.3). It may return a
-// FieldError for the password, ErrInviteSpent, ErrUnavailable or ErrNotConfirmed.
+// FieldError for the password, a ThrottledError, ErrInviteSpent, ErrUnavailable or ErrNotConfirmed.
 func (s *Service) Reset(ctx context.Context, t exeunt.Token, next string, from netip.Addr) (authority.Ending, error) {
 	a, err := s.LookAtReset(ctx, t)
 	if err != nil {
+		return authority.Ending{}, err
+	}
+	if err := s.countLink(t, from); err != nil {
 		return authority.Ending{}, err
 	}
 	hash, err := s.hash(ctx, a.ID, next)

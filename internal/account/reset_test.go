@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,25 @@ func TestAResetGivesAPassword(t *testing.T) {
 	if got, err := d.Store.Account(t.Context(), a.ID); err != nil || !got.PasswordSet.Equal(d.Now()) {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// The holder of a link may not hash, nor guess at the present password, without limit.
+func TestALinkIsNotTriedWithoutLimit(t *testing.T) {
+	d := newDesk(t)
+	link := d.reset(d.add("ada", "", false))
+	try := func() error {
+		_, err := d.Reset(t.Context(), link, goodPassword, home) // which is the present one
+		return err
+	}
+	for range perLink.Burst {
+		wantField(t, try(), "password", "same")
+	}
+	var throttled *exeunt.ThrottledError
+	if err := try(); !errors.As(err, &throttled) || throttled.RetryAfter != perLink.Every {
+		t.Errorf("one too many: %v", err)
+	}
+	d.pass(perLink.Every)
+	wantField(t, try(), "password", "same")
 }
 
 // Whatever makes a link useless, it does nothing, and the sessions stay.
