@@ -3,6 +3,7 @@ package exeunt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,15 +177,31 @@ func TestParseHandle(t *testing.T) {
 
 func TestClients(t *testing.T) {
 	good := Client{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost:8081",
-		RedirectURIs: []string{"http://chirp.localhost:8081/callback"}}
+		RedirectURIs: []string{"http://chirp.localhost:8081/callback"}, Keys: []TokenHash{{1}}}
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*Client){
 		"id": func(c *Client) { c.ID = "Chirp!" }, "name": func(c *Client) { c.Name = "" },
 		"no address": func(c *Client) { c.RedirectURIs = nil },
-		"no home":    func(c *Client) { c.HomeURL = "" },
-		"plain http": func(c *Client) { c.RedirectURIs = []string{"http://a.example/callback"} },
+		"no home": func(c *Client) {
+			c.Auth, c.Keys, c.HomeURL, c.RedirectURIs = ClientPublic, nil, "", []string{"com.example.app:/callback"}
+		},
+		"no secret":              func(c *Client) { c.Keys = nil },
+		"a public client's":      func(c *Client) { c.Auth = ClientPublic },
+		"no PKCE without secret": func(c *Client) { c.Auth, c.Keys, c.NoPKCE = ClientPublic, nil, true },
+		"checked without secret": func(c *Client) { c.Auth, c.Keys, c.Checked = ClientPublic, nil, true },
+		"another method":         func(c *Client) { c.Auth = "private_key_jwt" },
+		"another algorithm":      func(c *Client) { c.Algorithm = "none" },
+		"a life of nothing":      func(c *Client) { c.TokenLife = time.Second },
+		"a life of days":         func(c *Client) { c.TokenLife = 48 * time.Hour },
+		"an app's own scheme":    func(c *Client) { c.RedirectURIs = []string{"com.example.app:/callback"} },
+		"plain http after":       func(c *Client) { c.PostLogoutURIs = []string{"http://a.example/"} },
+		"a notice to a file":     func(c *Client) { c.BackchannelURI = "file:///etc/passwd" },
+		"too many addresses":     func(c *Client) { c.RedirectURIs = slices.Repeat(c.RedirectURIs, 33) },
+		"an address without end": func(c *Client) { c.RedirectURIs = []string{"https://a.example/" + strings.Repeat("a", 600)} },
+		"a fragment of nothing":  func(c *Client) { c.RedirectURIs = []string{"https://a.example/#"} },
+		"plain http":             func(c *Client) { c.RedirectURIs = []string{"http://a.example/callback"} },
 		"plain http second": func(c *Client) {
 			c.RedirectURIs = []string{"https://a.example/callback", "http://10.0.0.1/callback"}
 		},
@@ -236,5 +253,26 @@ func TestThrottledSaysHowLong(t *testing.T) {
 		if got := (&ThrottledError{RetryAfter: d}).Error(); !strings.Contains(got, want) {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
+	}
+}
+
+// A public client's app listens on whatever port of this machine is free; nobody else may choose.
+func TestRedirectAddresses(t *testing.T) {
+	c := Client{Auth: ClientPublic, RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]:99/cb?x=1", "http://localhost/cb",
+		"https://a.example/cb", "com.example.app:/cb"}}
+	for uri, want := range map[string]bool{
+		"http://127.0.0.1/cb": true, "http://127.0.0.1:5005/cb": true, "http://[::1]:5005/cb?x=1": true,
+		"https://a.example/cb": true, "com.example.app:/cb": true,
+		"http://localhost:5005/cb": false, "http://127.0.0.1:5005/cb2": false, "http://127.0.0.1:5005/cb?x": false,
+		"http://127.0.0.2:5005/cb": false, "https://127.0.0.1:5005/cb": false, "http://a@127.0.0.1:5005/cb": false,
+		"http://127.0.0.1:5005/cb#x": false, "https://a.example:444/cb": false, "https://a.example/cb/": false, "": false,
+	} {
+		if got := c.MayRedirectTo(uri); got != want {
+			t.Errorf("%s: %v", uri, got)
+		}
+	}
+	c.Auth = ClientSecretBasic
+	if c.MayRedirectTo("http://127.0.0.1:5005/cb") {
+		t.Error("a client with a secret may choose its port")
 	}
 }

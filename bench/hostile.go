@@ -99,7 +99,7 @@ func newTown(ctx context.Context, dir string) (*town, func() error, error) {
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", dir, true
 	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/",
-		RedirectURIs: []string{"http://chirp.localhost/callback"}}}
+		RedirectURIs: []string{"http://chirp.localhost/callback"}, Auth: string(exeunt.ClientPublic)}}
 	n, err := app.New(ctx, c, app.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, err

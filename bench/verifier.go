@@ -47,7 +47,7 @@ func (b *bench) verifier(ctx context.Context, rounds int) (err error) {
 	c.URL = "http://exeunt.localhost:" + port
 	c.Clients = []config.Client{{
 		ID: verifierApp, Name: "Bench", HomeURL: "http://bench.localhost/", RedirectURIs: []string{"http://bench.localhost/callback"},
-		KeySHA256: []string{key.Hash().String()},
+		KeySHA256: []string{key.Hash().String()}, Checked: true,
 	}}
 	node, err := quiet(ctx, c)
 	if err != nil {

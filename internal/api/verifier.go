@@ -33,7 +33,7 @@ func (a *API) verifierCalls(h huma.API) {
 
 // client returns the client whose key the call carries, or the problem to answer with.
 func (a *API) client(ctx context.Context) (exeunt.Client, error) {
-	c, ok := a.OAuth.ClientByKey(bearerOf(ctx).Token)
+	c, ok := a.OAuth.CheckedByKey(bearerOf(ctx).Token)
 	if !ok {
 		return c, a.problem(ctx, exeunt.ErrClientKey)
 	}

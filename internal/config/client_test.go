@@ -32,7 +32,7 @@ redirect_uris = ["https://chirp.example/exeunt/callback"]
 func TestClientKeys(t *testing.T) {
 	one, two := exeunt.NewToken(exeunt.UseClient).Hash(), exeunt.NewToken(exeunt.UseClient).Hash()
 	for line, want := range map[string][]exeunt.TokenHash{
-		"":                                    nil,
+		`auth = "none"`:                       nil,
 		`key_sha256 = "` + one.String() + `"`: {one},
 		`key_sha256 = ["` + one.String() + `", "` + two.String() + `"]`: {one, two},
 	} {

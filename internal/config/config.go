@@ -88,6 +88,19 @@ type Client struct {
 	// KeySHA256 is the SHA-256 of its secret key in hex, as "exeunt clients
 	// new-key" prints it; a list of two while one key takes over from another.
 	KeySHA256 []string `koanf:"key_sha256"`
+
+	Auth               string        `koanf:"auth"`
+	NoPKCE             bool          `koanf:"no_pkce"`
+	Algorithm          string        `koanf:"algorithm"`
+	TokenLife          time.Duration `koanf:"token_life"`
+	FirstParty         bool          `koanf:"first_party"`
+	Groups             []string      `koanf:"groups"`
+	Checked            bool          `koanf:"checked"`
+	PostLogoutURIs     []string      `koanf:"post_logout_uris"`
+	SignOutAlone       bool          `koanf:"sign_out_alone"`
+	BackchannelURI     string        `koanf:"backchannel_uri"`
+	BackchannelAccount bool          `koanf:"backchannel_account"`
+	SignOutURL         string        `koanf:"sign_out_url"`
 }
 
 // keys returns the hashes of the client's keys.
@@ -179,6 +192,10 @@ func (c *Config) RegisteredClients() []exeunt.Client {
 		keys, _ := cl.keys() // validated
 		out = append(out, exeunt.Client{
 			ID: exeunt.ClientID(cl.ID), Name: cl.Name, HomeURL: cl.HomeURL, RedirectURIs: cl.RedirectURIs, Keys: keys,
+			Auth: exeunt.ClientAuth(cl.Auth), NoPKCE: cl.NoPKCE, Algorithm: cl.Algorithm, TokenLife: cl.TokenLife,
+			FirstParty: cl.FirstParty, Groups: cl.Groups, Checked: cl.Checked, PostLogoutURIs: cl.PostLogoutURIs,
+			SignOutAlone: cl.SignOutAlone, BackchannelURI: cl.BackchannelURI, BackchannelAccount: cl.BackchannelAccount,
+			SignOutURL: cl.SignOutURL,
 		})
 	}
 	return out

@@ -36,6 +36,7 @@ id = "chirp"
 name = "Chirp"
 home_url = "https://chirp.example.com"
 redirect_uris = ["https://chirp.example.com/exeunt/callback"]
+auth = "none"
 `
 
 func TestLaterSourcesWin(t *testing.T) {

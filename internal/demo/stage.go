@@ -93,6 +93,7 @@ func (s *Stage) open(ctx context.Context) (err error) {
 
 func (s *Stage) config() config.Config {
 	c := stageConfig(s.opt, s.exeunt.Addr().String(), s.ExeuntURL, s.ChirpURL)
+	c.Clients[0].Checked = true
 	c.Clients[0].KeySHA256 = []string{s.key.Hash().String()}
 	return c
 }

@@ -153,7 +153,7 @@ func TestARollingRestart(t *testing.T) {
 	url := server.NewDatabase(t)
 	key := exeunt.NewToken(exeunt.UseClient)
 	file := filepath.Join(t.TempDir(), "exeunt.toml")
-	must(t, os.WriteFile(file, fmt.Appendf(nil, "[[clients]]\nid = \"chirp\"\nname = \"Chirp\"\nhome_url = \"https://chirp.test/\"\nredirect_uris = [\"https://chirp.test/exeunt/callback\"]\nkey_sha256 = [\"%s\"]\n", key.Hash()), 0o600))
+	must(t, os.WriteFile(file, fmt.Appendf(nil, "[[clients]]\nid = \"chirp\"\nname = \"Chirp\"\nhome_url = \"https://chirp.test/\"\nredirect_uris = [\"https://chirp.test/exeunt/callback\"]\nkey_sha256 = [\"%s\"]\nchecked = true\n", key.Hash()), 0o600))
 	var nodes []*node
 	var streams []*stream
 	for range 3 {

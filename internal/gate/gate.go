@@ -180,7 +180,7 @@ func (g *Gate) cachingClient(r *http.Request) (c cachingClient, ok bool) {
 	if err != nil || len(given) > 1 {
 		return c, false
 	}
-	known, ok := g.clients.ClientByKey(key)
+	known, ok := g.clients.CheckedByKey(key)
 	if !ok {
 		return c, false
 	}

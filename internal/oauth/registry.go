@@ -109,14 +109,14 @@ func (r *Registry) Client(id exeunt.ClientID) (exeunt.Client, error) {
 	return c, nil
 }
 
-// ClientByKey returns the client whose secret key it is.
-func (r *Registry) ClientByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
+// CheckedByKey returns the client whose secret it is, if it may follow the log.
+func (r *Registry) CheckedByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
 	if key.Use() != exeunt.UseClient {
 		return found, false
 	}
 	h := key.Hash()
 	for _, c := range r.Clients() {
-		if c.HasKey(h) {
+		if c.HasKey(h) && c.Checked {
 			found, ok = c, true
 		}
 	}

@@ -33,7 +33,7 @@ func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor
 	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: live.this, Others: live.others,
 		Live: live.count, Clients: p.OAuth.Clients()}
 	if view.Client = p.client(r.URL.Query().Get("client")); view.Client != nil {
-		view.Cancel = view.Client.HomeURL
+		view.Cancel = view.Client.Home()
 	}
 	return p.show(w, http.StatusOK, view)
 }

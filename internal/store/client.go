@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -19,12 +20,31 @@ const (
 	ClientFromOperator ClientSource = "operator"
 )
 
-const clientColumns = `id, name, home_url, redirect_uris, key_hashes`
+const clientColumns = `id, settings, key_hashes`
+
+// clientSettings is what is stored of a client as JSON. The key of a setting must keep its meaning.
+type clientSettings struct {
+	Name               string            `json:"name"`
+	HomeURL            string            `json:"home_url,omitempty"`
+	RedirectURIs       []string          `json:"redirect_uris"`
+	Auth               exeunt.ClientAuth `json:"auth,omitempty"`
+	NoPKCE             bool              `json:"no_pkce,omitempty"`
+	Algorithm          string            `json:"algorithm,omitempty"`
+	TokenLife          time.Duration     `json:"token_life,omitempty"` // nanoseconds
+	FirstParty         bool              `json:"first_party,omitempty"`
+	Groups             []string          `json:"groups,omitempty"`
+	Checked            bool              `json:"checked,omitempty"`
+	PostLogoutURIs     []string          `json:"post_logout_uris,omitempty"`
+	SignOutAlone       bool              `json:"sign_out_alone,omitempty"`
+	BackchannelURI     string            `json:"backchannel_uri,omitempty"`
+	BackchannelAccount bool              `json:"backchannel_account,omitempty"`
+	SignOutURL         string            `json:"sign_out_url,omitempty"`
+}
 
 func scanClient(row rowScanner) (c exeunt.Client, err error) {
-	var uris string
+	var settings string
 	var keys []byte
-	if err := row.Scan(&c.ID, &c.Name, &c.HomeURL, &uris, &keys); err != nil {
+	if err := row.Scan(&c.ID, &settings, &keys); err != nil {
 		return c, err
 	}
 	if len(keys)%len(exeunt.TokenHash{}) != 0 {
@@ -33,7 +53,26 @@ func scanClient(row rowScanner) (c exeunt.Client, err error) {
 	for ; len(keys) > 0; keys = keys[len(exeunt.TokenHash{}):] {
 		c.Keys = append(c.Keys, exeunt.TokenHash(keys[:len(exeunt.TokenHash{})]))
 	}
-	return c, json.Unmarshal([]byte(uris), &c.RedirectURIs)
+	var v clientSettings
+	if err := json.Unmarshal([]byte(settings), &v); err != nil {
+		return c, fmt.Errorf("settings of client %s: %w", c.ID, err)
+	}
+	return exeunt.Client{
+		ID: c.ID, Keys: c.Keys, Name: v.Name, HomeURL: v.HomeURL, RedirectURIs: v.RedirectURIs, Auth: v.Auth,
+		NoPKCE: v.NoPKCE, Algorithm: v.Algorithm, TokenLife: v.TokenLife, FirstParty: v.FirstParty, Groups: v.Groups,
+		Checked: v.Checked, PostLogoutURIs: v.PostLogoutURIs, SignOutAlone: v.SignOutAlone,
+		BackchannelURI: v.BackchannelURI, BackchannelAccount: v.BackchannelAccount, SignOutURL: v.SignOutURL,
+	}, nil
+}
+
+func settingsOf(c exeunt.Client) (string, error) {
+	text, err := json.Marshal(clientSettings{
+		Name: c.Name, HomeURL: c.HomeURL, RedirectURIs: c.RedirectURIs, Auth: c.Auth, NoPKCE: c.NoPKCE,
+		Algorithm: c.Algorithm, TokenLife: c.TokenLife, FirstParty: c.FirstParty, Groups: c.Groups, Checked: c.Checked,
+		PostLogoutURIs: c.PostLogoutURIs, SignOutAlone: c.SignOutAlone, BackchannelURI: c.BackchannelURI,
+		BackchannelAccount: c.BackchannelAccount, SignOutURL: c.SignOutURL,
+	})
+	return string(text), err
 }
 
 // Clients returns every registered client, in the order of their IDs.
@@ -113,7 +152,7 @@ func (t *tx) fileClients() (ids []exeunt.ClientID, err error) {
 }
 
 func (t *tx) putClient(c exeunt.Client, source ClientSource, by exeunt.Actor, now time.Time) error {
-	uris, err := json.Marshal(c.RedirectURIs)
+	settings, err := settingsOf(c)
 	if err != nil {
 		return err
 	}
@@ -123,14 +162,12 @@ func (t *tx) putClient(c exeunt.Client, source ClientSource, by exeunt.Actor, no
 	}
 	var id exeunt.ClientID
 	changed, err := found(t.row(`INSERT INTO clients (`+clientColumns+`, source, created, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, home_url = excluded.home_url,
-			redirect_uris = excluded.redirect_uris, key_hashes = excluded.key_hashes, source = excluded.source,
-			changed = excluded.changed
-		WHERE clients.name <> excluded.name OR clients.home_url <> excluded.home_url
-			OR clients.redirect_uris <> excluded.redirect_uris
-			OR clients.key_hashes <> excluded.key_hashes OR clients.source <> excluded.source RETURNING id`,
-		c.ID, c.Name, c.HomeURL, string(uris), keys, source, ms(now)).Scan(&id))
+		VALUES ($1, $2, $3, $4, $5, $5)
+		ON CONFLICT (id) DO UPDATE SET settings = excluded.settings, key_hashes = excluded.key_hashes,
+			source = excluded.source, changed = excluded.changed
+		WHERE clients.settings <> excluded.settings OR clients.key_hashes <> excluded.key_hashes
+			OR clients.source <> excluded.source RETURNING id`,
+		c.ID, settings, keys, source, ms(now)).Scan(&id))
 	if err != nil || !changed {
 		return err
 	}

@@ -23,8 +23,8 @@ func newClient(id exeunt.ClientID) exeunt.Client {
 func (s *testStore) register(id exeunt.ClientID) {
 	s.t.Helper()
 	if err := s.commit(s.t.Context(), func(t *tx) error {
-		_, err := t.exec(`INSERT INTO clients (id, name, home_url, redirect_uris, key_hashes, source, created, changed)
-			VALUES ($1, $1, 'https://app.example', '["r"]', $2, $3, 0, 0) ON CONFLICT DO NOTHING`, id, []byte{},
+		_, err := t.exec(`INSERT INTO clients (id, settings, key_hashes, source, created, changed)
+			VALUES ($1, '{"redirect_uris": ["r"]}', $2, $3, 0, 0) ON CONFLICT DO NOTHING`, id, []byte{},
 			ClientFromFile)
 		return err
 	}); err != nil {

@@ -24,7 +24,7 @@ const (
 // buffered for it. A reader that stops reading is cut off by the write's deadline
 // and can return with its place.
 func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
-	c, ok := s.Clients.ClientByKey(web.Bearer(r).Token)
+	c, ok := s.Clients.CheckedByKey(web.Bearer(r).Token)
 	if !ok {
 		return exeunt.ErrClientKey
 	}

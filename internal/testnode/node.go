@@ -72,7 +72,9 @@ func New(t testing.TB, o Options) *Node {
 		}
 		key := exeunt.NewToken(exeunt.UseClient)
 		keys[o.Clients[i].ID] = key
-		o.Clients[i].Keys = []exeunt.TokenHash{key.Hash()}
+		if !o.Clients[i].Public() {
+			o.Clients[i].Keys, o.Clients[i].Checked = []exeunt.TokenHash{key.Hash()}, true
+		}
 	}
 	n := &Node{Clock: &Clock{stands: o.Stands}, Keys: keys, Path: filepath.Join(t.TempDir(), "exeunt.db")}
 	log := slog.New(slog.DiscardHandler)

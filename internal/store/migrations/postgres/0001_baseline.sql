@@ -108,18 +108,16 @@ CREATE TABLE codes (
 CREATE INDEX codes_expires ON codes (expires);
 CREATE INDEX codes_account ON codes (account_id);
 
--- Registered apps. redirect_uris is a JSON list, key_hashes the hashes of secret
--- keys one after the other. source says who registered it: one of the
--- configuration file goes when the file no longer names it.
+-- Registered apps. settings is JSON, key_hashes the hashes of secrets one after
+-- the other. source says who registered it: one of the configuration file goes
+-- when the file no longer names it.
 CREATE TABLE clients (
-  id            TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-  name          TEXT COLLATE "C" NOT NULL,
-  home_url      TEXT COLLATE "C" NOT NULL,
-  redirect_uris TEXT COLLATE "C" NOT NULL,
-  key_hashes    BYTEA            NOT NULL,
-  source        TEXT COLLATE "C" NOT NULL,
-  created       BIGINT           NOT NULL,
-  changed       BIGINT           NOT NULL
+  id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  settings   TEXT COLLATE "C" NOT NULL,
+  key_hashes BYTEA            NOT NULL,
+  source     TEXT COLLATE "C" NOT NULL,
+  created    BIGINT           NOT NULL,
+  changed    BIGINT           NOT NULL
 );
 
 -- A one-time link. One that names an account sets a new password of it; one

@@ -108,18 +108,16 @@ CREATE TABLE codes (
 CREATE INDEX codes_expires ON codes (expires);
 CREATE INDEX codes_account ON codes (account_id);
 
--- Registered apps. redirect_uris is a JSON list, key_hashes the hashes of secret
--- keys one after the other. source says who registered it: one of the
--- configuration file goes when the file no longer names it.
+-- Registered apps. settings is JSON, key_hashes the hashes of secrets one after
+-- the other. source says who registered it: one of the configuration file goes
+-- when the file no longer names it.
 CREATE TABLE clients (
-  id            TEXT    NOT NULL PRIMARY KEY,
-  name          TEXT    NOT NULL,
-  home_url      TEXT    NOT NULL,
-  redirect_uris TEXT    NOT NULL,
-  key_hashes    BLOB    NOT NULL,
-  source        TEXT    NOT NULL,
-  created       INTEGER NOT NULL,
-  changed       INTEGER NOT NULL
+  id         TEXT    NOT NULL PRIMARY KEY,
+  settings   TEXT    NOT NULL,
+  key_hashes BLOB    NOT NULL,
+  source     TEXT    NOT NULL,
+  created    INTEGER NOT NULL,
+  changed    INTEGER NOT NULL
 );
 
 -- A one-time link. One that names an account sets a new password of it; one
