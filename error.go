@@ -23,7 +23,9 @@ var (
 	ErrForged    = &Error{"forged",
 		"This request did not come from our own page, so nothing was done. Open the page again and repeat it there."}
 	ErrBadRequest = &Error{"bad_request", "That request is malformed, so nothing was changed."}
-	ErrHeaders    = &Error{"headers_too_large",
+	ErrLateBody   = &Error{"late_body",
+		"The rest of this request did not arrive in time, so nothing was changed. Send it again."}
+	ErrHeaders = &Error{"headers_too_large",
 		"The headers of this request are longer than 1 MB, so nothing was done. Send fewer or shorter cookies."}
 	ErrPlainHTTP = &Error{"plain_http",
 		"This request came without TLS, so nothing was done. Use https://, and do not use again what it carried: " +

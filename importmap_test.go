@@ -45,7 +45,7 @@ var rooms = map[string][]string{
 	"internal/control": {"", "internal/account", "internal/operate", "internal/web"},
 	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
 		"internal/keys", "internal/live", "internal/oauth", "internal/operate", "internal/pages", "internal/password", "internal/signin", "internal/store",
-		"internal/stream", "internal/ui", "internal/web"},
+		"internal/stream", "internal/throttle", "internal/ui", "internal/web"},
 
 	// For tests: no room may import them.
 	"internal/testpg":   {},

@@ -7,19 +7,16 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -44,7 +41,6 @@ func New(d Deps) *API { return &API{d} }
 
 const (
 	maxBody      = 64 << 10
-	bodyPatience = 5 * time.Second
 	tagSignIn    = "Sign in and out"
 	tagSessions  = "Sessions"
 	tagApps      = "Apps"
@@ -114,22 +110,14 @@ func (a *API) around(ctx huma.Context, next func(huma.Context)) {
 // readBody reads a call's whole body. It returns the problem to answer with if that
 // fails. huma's own reading takes a broken body for a failure of the server.
 func readBody(w http.ResponseWriter, r *http.Request) (p problem, ok bool) {
-	// Where it cannot be set, as in tests without a connection, the server's limit holds.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	var late net.Error
-	switch {
-	case errors.As(err, &tooLarge):
-		return bodyProblem(http.StatusRequestEntityTooLarge), false
-	case errors.As(err, &late) && late.Timeout():
-		return bodyProblem(http.StatusRequestTimeout), false
-	case err != nil:
+	switch err := web.ReadBody(w, r, maxBody); {
+	case errors.Is(err, exeunt.ErrBadRequest):
 		p = bodyProblem(http.StatusBadRequest)
 		p.Detail = "The body is broken or did not arrive whole. Nothing was changed; send it again."
 		return p, false
+	case err != nil:
+		return bodyProblem(web.StatusOf(err)), false
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	return p, true
 }
 
@@ -151,7 +139,7 @@ func operation(method, path, tag, id, summary string, status int) huma.Operation
 		OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag},
 		DefaultStatus: status,
 		Security:      []map[string][]string{{"bearer": {}}},
-		MaxBodyBytes:  maxBody, BodyReadTimeout: bodyPatience,
+		MaxBodyBytes:  maxBody, BodyReadTimeout: -1, // it has been read by then
 	}
 }
 

@@ -96,7 +96,7 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	if opt.Hashing == (password.Hashing{}) {
 		opt.Hashing = password.DefaultHashing()
 	}
-	n.connections = maxConnections()
+	n.connections = maxConnections(c.MaxConnections)
 	n.now, n.started = opt.Now, opt.Now()
 	// The certificate is read before anything is created or announced.
 	if c.TLS.Cert != "" {

@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -77,6 +79,7 @@ func serveWithFew(dir string) error {
 type few struct {
 	t         *testing.T
 	dir, addr string
+	from      net.IP // where its connections come from; nil is 127.0.0.1
 	in        io.Writer
 	out       *bufio.Scanner
 	log       chan string
@@ -128,7 +131,7 @@ func (f *few) do(method, path, token string, body any) (*http.Response, error) {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	way := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", f.addr)
+		return f.dialer().DialContext(ctx, "tcp", f.addr)
 	}}
 	resp, err := way.RoundTrip(r)
 	if err != nil {
@@ -139,9 +142,13 @@ func (f *few) do(method, path, token string, body any) (*http.Response, error) {
 	return resp, nil
 }
 
-func (f *few) signIn() string {
+func (f *few) dialer() *net.Dialer { return &net.Dialer{LocalAddr: &net.TCPAddr{IP: f.from}} }
+
+func (f *few) signIn() string { return f.signInAs("ada") }
+
+func (f *few) signInAs(handle string) string {
 	f.t.Helper()
-	resp, err := f.do("POST", "/api/v1/signin", "", map[string]string{"identifier": "ada", "password": adasPassword})
+	resp, err := f.do("POST", "/api/v1/signin", "", map[string]string{"identifier": handle, "password": adasPassword})
 	must(f.t, err)
 	var out client.SignedIn
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || resp.StatusCode != http.StatusCreated {
@@ -161,44 +168,193 @@ func (f *few) signOut(token string) {
 	}
 }
 
-// Streams and silent connections, more than there are descriptors, leave room for sign-ins, sign-outs, the database
-// and the operators.
+// Streams of several accounts and networks, silent connections, and requests that never arrive whole, more than there
+// are descriptors, leave room for sign-ins, sign-outs, the database and the operators.
 func TestSignOutsGetThroughFloodsOfConnections(t *testing.T) {
 	f := startWithFew(t)
+	f.signOut(f.signIn()) // now it serves
 	const most = descriptors - reserved
-	open, refused := 0, 0
-	for refused < 3 {
-		token := f.signIn()
-		for range 16 {
-			resp, err := f.do("GET", "/api/v1/session/stream", token, nil)
-			must(t, err)
-			switch resp.StatusCode {
-			case http.StatusOK:
-				open++
-			case http.StatusServiceUnavailable:
-				refused++
-				if resp.Header.Get("Retry-After") == "" {
-					t.Errorf("refused without a time: %v", resp.Header)
+	const accounts = 6
+	open := map[string]int{}
+	for i := range accounts {
+		handle := fmt.Sprint("flood", i)
+		must(t, control.Dial(f.dir).Post(t.Context(), "/accounts",
+			control.NewAccount{Handle: handle, Password: adasPassword}, new(control.Added)))
+		f.from = net.IPv4(127, 0, 1, byte(i))
+		for _, token := range []string{f.signInAs(handle), f.signInAs(handle)} {
+			for range 16 {
+				resp, err := f.do("GET", "/api/v1/session/stream", token, nil)
+				must(t, err)
+				switch resp.StatusCode {
+				case http.StatusOK:
+					open[handle]++
+					open["all"]++
+				case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+					if resp.Header.Get("Retry-After") == "" {
+						t.Errorf("refused without a time: %v", resp.Header)
+					}
+				default:
+					t.Fatal(resp.Status)
 				}
-			default:
-				t.Fatal(resp.Status)
 			}
 		}
+		if n := open[handle]; n > maxStreams(most)/4 {
+			t.Errorf("%d of %d streams are one account's", n, maxStreams(most))
+		}
 	}
-	if open != maxStreams(most) {
-		t.Errorf("%d of %d connections are streams, want %d", open, most, maxStreams(most))
+	if open["all"] != maxStreams(most) {
+		t.Errorf("%d of %d connections are streams, want %d", open["all"], most, maxStreams(most))
 	}
-	for range 2 * descriptors {
-		conn, err := net.Dial("tcp", f.addr)
+	for i := range 2 * descriptors {
+		f.from = net.IPv4(127, 0, 2, byte(i%100))
+		conn, err := f.dialer().Dial("tcp", f.addr)
 		must(t, err)
 		t.Cleanup(func() { conn.Close() })
+		begun := []string{"", "GET / HT", "POST /signin HTTP/1.1\r\nHost: exeunt.localhost\r\nSec-Fetch-Site: same-origin\r\n" +
+			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\na"}
+		conn.Write([]byte(begun[i%len(begun)])) // it may have been closed
 	}
+	f.from = nil
 	for range 3 {
 		f.signOut(f.signIn())
 	}
 	var status struct{ Ready bool }
 	if err := control.Dial(f.dir).Get(t.Context(), "/status", nil, &status); err != nil || !status.Ready {
 		t.Errorf("the operators: %+v, %v", status, err)
+	}
+}
+
+// limited serves a handler with at most a number of connections. Nothing but them ends a request.
+func limited(t *testing.T, most int, exempt func(netip.Addr) bool, h http.HandlerFunc) *connections {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	c := newConnections(l, most, exempt, slog.New(slog.DiscardHandler))
+	s := Server(h, slog.New(slog.DiscardHandler), slog.LevelDebug)
+	s.IdleTimeout, s.ReadTimeout, s.ReadHeaderTimeout = time.Hour, time.Hour, time.Hour
+	c.serve(s)
+	go s.Serve(c)
+	t.Cleanup(func() { s.Close() })
+	return c
+}
+
+func nobody(netip.Addr) bool { return false }
+
+// dial opens a connection from an address and sends the beginning of a request.
+func dial(t *testing.T, c *connections, from byte, begin string) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, from)}}
+	conn, err := d.Dial("tcp", c.Addr().String())
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	must(t, conn.SetDeadline(time.Now().Add(2*time.Minute)))
+	_, err = conn.Write([]byte(begin))
+	must(t, err)
+	return conn
+}
+
+// answered reads the status of an answer, and "" if the connection was closed.
+func answered(t *testing.T, conn net.Conn) string {
+	t.Helper()
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		t.Fatal("neither answered nor closed")
+	}
+	return strings.TrimSpace(strings.TrimPrefix(line, "HTTP/1.1 "))
+}
+
+// A request that does not arrive whole keeps nobody out, wherever it stops.
+func TestRequestsThatDoNotArriveGiveWay(t *testing.T) {
+	for what, begin := range map[string]string{
+		"headers":    "POST / HTTP/1.1\r\nHost: x\r\nX-A: ",
+		"a body":     "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\na",
+		"chunks":     "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na",
+		"a long one": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\na",
+	} {
+		c := limited(t, 2, nobody, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
+		for i := range 2 {
+			dial(t, c, byte(10+i), begin)
+		}
+		if got := answered(t, dial(t, c, 1, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")); got != "200 OK" {
+			t.Errorf("%s: answered %q", what, got)
+		}
+	}
+}
+
+// One network has a part of the connections. Its own idle ones give way to its new ones, and a proxy that is named is
+// no network.
+func TestOneNetworkHasAPartOfTheConnections(t *testing.T) {
+	const most = 80
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) })
+	c := limited(t, most, func(a netip.Addr) bool { return a == netip.MustParseAddr("127.0.0.9") },
+		func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/held" {
+				<-hold
+			}
+		})
+	const held, asked = "GET /held HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	ask := func(from byte) string { return answered(t, dial(t, c, from, asked)) }
+	idle := dial(t, c, 1, asked)
+	if got := answered(t, idle); got != "200 OK" {
+		t.Fatalf("the first: %q", got)
+	}
+	for range maxOfNetwork(most) - 1 {
+		dial(t, c, 1, held)
+	}
+	if got := ask(1); got != "200 OK" {
+		t.Errorf("in place of an idle one: %q", got)
+	}
+	if rest, err := io.ReadAll(idle); err != nil {
+		t.Errorf("the idle one: %q, %v", rest, err)
+	}
+	dial(t, c, 1, held) // takes the place of the one before
+	if got := ask(1); got != "" {
+		t.Errorf("one too many is answered: %q", got)
+	}
+	if got := ask(2); got != "200 OK" {
+		t.Errorf("another network: %q", got)
+	}
+	for range maxOfNetwork(most) + 5 {
+		dial(t, c, 9, held)
+	}
+	if got := ask(9); got != "200 OK" {
+		t.Errorf("the proxy: %q", got)
+	}
+}
+
+// A body that does not arrive is not waited for, whoever is asked: not by what reads it, nor where it is refused unread.
+func TestBodiesHaveATime(t *testing.T) {
+	r := start(t, site(t))
+	t.Cleanup(func() { r.stop() })
+	server := Server(r.Handler(), slog.New(slog.DiscardHandler), slog.LevelDebug)
+	server.ReadTimeout = 0 // only the body's own time ends the wait
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	const form, call = "Content-Type: application/x-www-form-urlencoded\r\n", "Content-Type: application/json\r\n"
+	asked := map[net.Conn][2]string{}
+	for request, want := range map[string]string{
+		"POST /signin HTTP/1.1\r\nSec-Fetch-Site: same-origin\r\n" + form: "408 Request Timeout",
+		"POST /signin HTTP/1.1\r\n" + form:                                "403 Forbidden",
+		"POST /api/v1/signin HTTP/1.1\r\n" + call:                         "408 Request Timeout",
+		"POST /api/v1/nothing HTTP/1.1\r\n" + call:                        "404 Not Found",
+		"GET /gate HTTP/1.1\r\n":                                          "401 Unauthorized",
+		"GET /livez HTTP/1.1\r\n":                                         "200 OK",
+	} {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		must(t, err)
+		defer conn.Close()
+		must(t, conn.SetDeadline(time.Now().Add(2*time.Minute)))
+		fmt.Fprint(conn, request+"Host: exeunt.localhost\r\nContent-Length: 1000\r\n\r\na")
+		asked[conn] = [2]string{request, want}
+	}
+	for conn, a := range asked {
+		if got := answered(t, conn); got != a[1] {
+			t.Errorf("%q: answered %q, want %q", a[0], got, a[1])
+		}
 	}
 }
 
@@ -243,31 +399,16 @@ func TestOutOfDescriptorsIsSaid(t *testing.T) {
 
 // Where all connections have requests, a new one waits until one of them has none any more.
 func TestConnectionsWaitForRoom(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	limited := newConnections(l, 2, &complaints{log: slog.New(slog.DiscardHandler)})
 	hold := make(chan struct{})
-	s := Server(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }), slog.New(slog.DiscardHandler),
-		slog.LevelDebug)
-	s.ConnState, s.IdleTimeout = limited.follow, time.Hour
-	go s.Serve(limited)
-	t.Cleanup(func() { s.Close() })
-	get := func() chan error {
-		answered := make(chan error, 1)
-		go func() {
-			resp, err := (&http.Transport{}).RoundTrip(mustRequest(t, "http://"+l.Addr().String()))
-			if err == nil {
-				resp.Body.Close()
-			}
-			answered <- err
-		}()
-		return answered
+	c := limited(t, 2, nobody, func(http.ResponseWriter, *http.Request) { <-hold })
+	var all []net.Conn
+	for range 4 {
+		all = append(all, dial(t, c, 1, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 	}
-	all := []chan error{get(), get(), get(), get()}
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
-		limited.mu.Lock()
-		open := limited.open
-		limited.mu.Unlock()
+		c.mu.Lock()
+		open := c.open
+		c.mu.Unlock()
 		if open > 2 {
 			t.Fatalf("%d connections are open", open)
 		}
@@ -276,18 +417,9 @@ func TestConnectionsWaitForRoom(t *testing.T) {
 		}
 	}
 	close(hold)
-	for _, answered := range all {
-		select {
-		case err := <-answered:
-			must(t, err)
-		case <-time.After(2 * time.Minute):
-			t.Fatal("a connection still waits")
+	for _, conn := range all {
+		if got := answered(t, conn); got != "200 OK" {
+			t.Errorf("answered %q", got)
 		}
 	}
-}
-
-func mustRequest(t *testing.T, url string) *http.Request {
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	must(t, err)
-	return r
 }

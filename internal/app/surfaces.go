@@ -20,6 +20,7 @@ import (
 // openSurfaces builds the handler of everything that is served. From the
 // outside inwards:
 //
+//	bodies       by when a request's body must have arrived
 //	peers        which proxies may speak to us without TLS, and that they took
 //	             the request over TLS
 //	/gate …      for proxies and apps, which use other host names, so it is
@@ -71,7 +72,7 @@ func (n *Node) openSurfaces() error {
 	gateHandler := gate.New(n.Authority, n.OAuth.Registry)
 	gateHandler.AnyClient = n.Config.GateAnyClient
 	gateHandler.Peers = n.peers
-	n.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var served http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The gate comes first: every request of every app passes here.
 		switch path := r.URL.Path; {
 		case path == "/livez":
@@ -86,10 +87,10 @@ func (n *Node) openSurfaces() error {
 			inner.ServeHTTP(w, r)
 		}
 	})
-	if !n.Config.Secure() || n.Config.TLS.Cert != "" {
-		return nil // development on loopback, or we terminate TLS: there is no proxy
+	if n.Config.Secure() && n.Config.TLS.Cert == "" { // otherwise we terminate TLS, or it is development on loopback
+		served = n.peers.Only(n.log, served)
 	}
-	n.handler = n.peers.Only(n.log, n.handler)
+	n.handler = web.BoundBodies(served)
 	return nil
 }
 

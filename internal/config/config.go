@@ -28,6 +28,7 @@ type Config struct {
 	MaxStaleness    time.Duration `koanf:"max_staleness"`    // of memory, on a shared database
 	MaxTokens       int           `koanf:"max_tokens"`       // how many are cached in memory; 0 is no limit
 	MaxSessions     int           `koanf:"max_sessions"`     // live ones of an account; 0 is no limit
+	MaxConnections  int           `koanf:"max_connections"`  // at the same time
 	SignUp          SignUp        `koanf:"sign_up"`          // open or closed
 	ReservedHandles []string      `koanf:"reserved_handles"` // that strangers cannot take
 	TLS             TLS           `koanf:"tls"`              // certificate and key, when we terminate TLS
@@ -147,6 +148,7 @@ func Default() Config {
 	limits := func(l exeunt.Limits) Limits { return Limits{Idle: l.Idle, Absolute: l.Absolute} }
 	return Config{
 		Addr: "127.0.0.1:8443", SignUp: SignUpClosed, MaxStaleness: 2 * time.Second, MaxSessions: 1000,
+		MaxConnections:  4096,
 		ReservedHandles: strings.Fields(usuallyReserved),
 		Policy:          Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App)},
 		Retention:       Retention{Ended: 90 * day, Audit: 365 * day},
@@ -242,6 +244,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.validateDatabase(); err != nil {
 		errs = append(errs, err)
+	}
+	if c.MaxConnections < 64 {
+		fail("invalid max_connections %d: use at least 64", c.MaxConnections)
 	}
 	if c.MaxSessions < 0 || c.MaxSessions > 0 && c.MaxSessions < 10 {
 		fail("invalid max_sessions %d: use at least 10, or 0 for no limit", c.MaxSessions)

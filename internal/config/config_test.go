@@ -90,6 +90,7 @@ func TestInvalidSettings(t *testing.T) {
 		{"half of TLS", "tls.cert", "/c.pem", "set both"},
 		{"a bad proxy", "trusted_proxies", "everybody", "10.0.0.0/8"},
 		{"sign-up", "sign_up", "maybe", "open or closed"},
+		{"too few connections", "max_connections", "1", "at least 64"},
 		{"too few sessions", "max_sessions", "1", "at least 10"},
 		{"too few tokens", "max_tokens", "10", "at least 1000"},
 		{"a time without unit", "policy.kept.idle", "30", "use a number and s, m, h or d"},

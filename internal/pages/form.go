@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -14,10 +13,12 @@ import (
 const maxForm = 64 << 10
 
 // readForm reads a post's form, in either of the encodings that browsers use.
-// A form that is too long fails with http.MaxBytesError, a malformed one with
-// ErrBadRequest; nothing has been done by then.
+// A form that is too long fails with http.MaxBytesError, a late one with
+// exeunt.ErrLateBody, a malformed one with ErrBadRequest; nothing has been done by then.
 func readForm(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := web.ReadBody(w, r, maxForm); err != nil {
+		return err
+	}
 	if err := r.ParseForm(); err != nil {
 		return formError(err)
 	}
@@ -44,9 +45,8 @@ func afterForm(h web.Handler) web.Handler {
 }
 
 func formError(err error) error {
-	var tooLarge *http.MaxBytesError
-	if err == nil || errors.As(err, &tooLarge) {
-		return err
+	if err == nil {
+		return nil
 	}
 	return fmt.Errorf("form: %w", exeunt.ErrBadRequest) // its own text may repeat what was typed
 }

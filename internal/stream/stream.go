@@ -57,6 +57,8 @@ const (
 	maxOfAccount = 100
 	// maxReaders bounds the readers of one client, which has one for each process.
 	maxReaders = 256
+	// fairPart: where few streams may be open, nobody has more than this part of them.
+	fairPart = 4
 )
 
 // New returns a Stream.
@@ -114,8 +116,9 @@ func (s *Stream) enter(quotas ...quota) (leave func(), err error) {
 	if s.Most > 0 && s.open[holder{}] >= s.Most {
 		return nil, exeunt.ErrUnavailable
 	}
+	fair := max(s.Most/fairPart, 1)
 	for _, q := range quotas {
-		if s.open[q.holder] >= q.most {
+		if s.open[q.holder] >= q.most || s.Most > 0 && s.open[q.holder] >= fair {
 			return nil, &exeunt.ThrottledError{RetryAfter: retryAfter, Limit: exeunt.LimitStreams}
 		}
 	}

@@ -110,6 +110,7 @@ var statuses = []struct {
 	{exeunt.ErrBadChallenge, http.StatusBadRequest},
 	{exeunt.ErrCookies, http.StatusBadRequest},
 	{exeunt.ErrBadRequest, http.StatusBadRequest},
+	{exeunt.ErrLateBody, http.StatusRequestTimeout},
 	{exeunt.ErrHeaders, http.StatusRequestHeaderFieldsTooLarge},
 	{exeunt.ErrPlainHTTP, http.StatusForbidden},
 	{exeunt.ErrKeyReused, http.StatusUnprocessableEntity},

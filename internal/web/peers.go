@@ -23,7 +23,7 @@ type Peers struct {
 // the zero Addr when it is unknown.
 func (p Peers) Address(r *http.Request) netip.Addr {
 	peer := remoteAddr(r)
-	if !p.trusts(peer) {
+	if !p.Trusts(peer) {
 		return peer
 	}
 	for hop := range hops(r.Header) {
@@ -31,7 +31,7 @@ func (p Peers) Address(r *http.Request) netip.Addr {
 		if err != nil {
 			break // nothing before an invalid hop can be trusted
 		}
-		if !p.trusts(a) {
+		if !p.Trusts(a) {
 			return a
 		}
 	}
@@ -42,7 +42,7 @@ func (p Peers) Address(r *http.Request) netip.Addr {
 // proxy that says nothing is believed to take nothing else than TLS, because to name it
 // as trusted is to say that it terminates TLS.
 func (p Peers) Plain(r *http.Request) bool {
-	if len(p.Trusted) == 0 || !p.trusts(remoteAddr(r)) {
+	if len(p.Trusted) == 0 || !p.Trusts(remoteAddr(r)) {
 		return false
 	}
 	said := scheme(r.Header)
@@ -61,7 +61,8 @@ func remoteAddr(r *http.Request) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-func (p Peers) trusts(a netip.Addr) bool {
+// Trusts reports whether an address is a trusted proxy's.
+func (p Peers) Trusts(a netip.Addr) bool {
 	for _, t := range p.Trusted {
 		if t.Contains(a) {
 			return true
@@ -76,7 +77,7 @@ func (p Peers) trusts(a netip.Addr) bool {
 func (p Peers) Only(log *slog.Logger, next http.Handler) http.Handler {
 	var refused once[netip.Addr]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if peer := remoteAddr(r); r.TLS == nil && !p.trusts(peer) {
+		if peer := remoteAddr(r); r.TLS == nil && !p.Trusts(peer) {
 			if refused.first(peer) {
 				log.Warn("refused a request without TLS that did not come through a trusted proxy; "+
 					"if this is the proxy, add it to trusted_proxies", "address", peer)
@@ -93,7 +94,7 @@ func (p Peers) Only(log *slog.Logger, next http.Handler) http.Handler {
 func (p Peers) WarnOfSilent(log *slog.Logger, next http.Handler) http.Handler {
 	var silent once[netip.Addr]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if peer := remoteAddr(r); p.trusts(peer) && !anyHop(r.Header) && silent.first(peer) {
+		if peer := remoteAddr(r); p.Trusts(peer) && !anyHop(r.Header) && silent.first(peer) {
 			log.Warn("a trusted proxy does not say which address requests come from, so everybody shares the proxy's "+
 				"address and its limits; have it set X-Forwarded-For", "proxy", peer)
 		}
@@ -153,7 +154,7 @@ func (o *once[K]) first(k K) bool {
 // no trusted proxy forwarded: its peer may be an app's server, which speaks for somebody else.
 func (p Peers) Forwarded(r *http.Request) netip.Addr {
 	peer := remoteAddr(r)
-	if a := p.Address(r); a != peer && p.trusts(peer) {
+	if a := p.Address(r); a != peer && p.Trusts(peer) {
 		return a
 	}
 	return netip.Addr{}
