@@ -8,7 +8,8 @@ import (
 )
 
 // Compress compresses texts for browsers that accept it, if the answer cannot echo
-// anything that the request brought: it is a GET without a query. Otherwise somebody who
+// anything that the request brought: it is a GET without a query, of something that is
+// there. Otherwise somebody who
 // sees the answers' lengths could make a browser ask again and again, and learn from the
 // lengths what else is on the page (the attack called BREACH).
 func Compress(next http.Handler) http.Handler {
@@ -50,8 +51,8 @@ func (z *compressed) WriteHeader(status int) {
 	}
 	z.begun = true
 	h := z.Header()
-	if compressible(h.Get("Content-Type")) && h.Get("Content-Encoding") == "" && status != http.StatusNoContent &&
-		status != http.StatusNotModified {
+	if compressible(h.Get("Content-Type")) && h.Get("Content-Encoding") == "" && status < 300 &&
+		status != http.StatusNoContent { // an error's page has the address in its links
 		h.Set("Content-Encoding", "gzip")
 		h.Add("Vary", "Accept-Encoding")
 		h.Del("Content-Length")

@@ -17,7 +17,8 @@ func TestCompress(t *testing.T) {
 		want                         bool
 	}{
 		"a page":            {"GET", "/", "gzip, deflate, br", "text/html; charset=utf-8", 200, true},
-		"an error page":     {"GET", "/", "gzip", "text/html", 404, true},
+		"an error page":     {"GET", "/", "gzip", "text/html", 404, false},
+		"a method refused":  {"GET", "/", "gzip", "text/html", 405, false},
 		"a style":           {"GET", "/assets/a.css", "br;q=1.0, gzip;q=0.8", "text/css", 200, true},
 		"echoed":            {"GET", "/?return=/x", "gzip", "text/html", 200, false},
 		"a form":            {"POST", "/", "gzip", "text/html", 422, false},
