@@ -97,11 +97,22 @@ func (m *logMark) read() error {
 			m.noted = note
 		}
 	}
+	info, err := os.Lstat(m.path)
+	if err != nil {
+		return err
+	}
+	names, err := links(f)
+	if err != nil {
+		return err
+	}
 	switch identity, err := fileIdentity(f); {
 	case err != nil:
 		return err
 	case m.noted.Turn == 0:
 		return errNoMark{because: "the file " + m.path + ", in which this node notes how far the log is, is damaged"}
+	case !info.Mode().IsRegular(), names > 1:
+		return errNoMark{because: "the file " + m.path + ", in which this node notes how far the log is, is a link, so the " +
+			"data folder may be a copy that has the same file", copied: true}
 	case m.noted.File != identity:
 		return errNoMark{because: "the file " + m.path + ", in which this node notes how far the log is, was copied here, " +
 			"so the data folder may have been put back as a whole", copied: true}

@@ -210,6 +210,20 @@ func TestAFileThatIsPutBack(t *testing.T) {
 	}
 }
 
+// A mark that is in another folder too is no proof, even if all fits: that folder may be the one that was served.
+func TestALinkedMarkIsNoProof(t *testing.T) {
+	c := site(t)
+	mark, link := filepath.Join(c.Data, markFile), filepath.Join(t.TempDir(), "link")
+	must(t, os.Link(mark, link))
+	refused(t, c, "is a link")
+	must(t, os.Remove(mark))
+	must(t, os.Symlink(link, mark))
+	refused(t, c, "is a link")
+	must(t, os.Remove(mark))
+	must(t, os.Rename(link, mark))
+	start(t, c).stop()
+}
+
 // keepMark gives the data folder a mark with that content whose identity is right, as if it had been left alone.
 func keepMark(t *testing.T, dir string, from folder) {
 	t.Helper()
