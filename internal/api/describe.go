@@ -299,7 +299,7 @@ func describeGateCall(o *huma.OpenAPI, op huma.Operation) {
 			client.HeaderEndedAt: "When it ended, RFC 3339, if there is a record of it", "WWW-Authenticate": "Bearer",
 		})},
 		"403": {Description: "Nothing is said about the session", Headers: headers(map[string]string{
-			client.HeaderReason: "no_client: no app is named. client_key: the key is unknown. plain_http: the proxy " +
+			client.HeaderReason: "no_client: no app is named. no_such_client: no app of that name is registered. client_key: the key is unknown. plain_http: the proxy " +
 				"says that the request came without TLS",
 		})},
 		"503": {Description: "The server cannot tell right now", Headers: headers(map[string]string{

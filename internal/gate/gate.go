@@ -51,13 +51,15 @@ var (
 	unavailable = []string{"unavailable"}
 	otherClient = []string{"other_client"}
 	noClient    = []string{"no_client"}
+	noSuch      = []string{"no_such_client"}
 	clientKey   = []string{"client_key"}
 	oneSecond   = []string{"1"}
 	bearer      = []string{`Bearer`}
 )
 
 // ServeHTTP answers 200 with the person, 401 with the reason, or 503; 403 to somebody
-// whose client key is unknown, or who names no client and asks about an app's session.
+// whose client key is unknown, who names a client that is not registered, or who names
+// none and asks about an app's session.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caching, ok := g.cachingClient(r)
 	if !ok {
@@ -67,6 +69,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, names := credentialOf(r), namesOf(r)
 	if c.Token.Use() == exeunt.UseApp && names.none() && caching.id == "" && !g.AnyClient {
 		g.forbid(w, noClient)
+		return
+	}
+	if id := names.unknown(g.clients.Clients()); id != "" {
+		g.clients.ReportNoSuch(id)
+		g.forbid(w, noSuch)
 		return
 	}
 	ans := g.authority.Check(r.Context(), c)
@@ -112,6 +119,19 @@ func namesOf(r *http.Request) names {
 }
 
 func (n names) none() bool { return n.path == "" && len(n.header) == 0 }
+
+// unknown returns the name that no client has, and "" if there is none. A header beside
+// the address may be a browser's, and is only compared with the token's client.
+func (n names) unknown(clients map[exeunt.ClientID]exeunt.Client) exeunt.ClientID {
+	name := n.path
+	if name == "" && len(n.header) > 0 {
+		name = n.header[0]
+	}
+	if _, known := clients[exeunt.ClientID(name)]; known {
+		return ""
+	}
+	return exeunt.ClientID(name)
+}
 
 // allow reports whether nothing names another client than this one, which is "" for a
 // session's own token.

@@ -1,18 +1,23 @@
 package gate
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/account"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -80,6 +85,36 @@ func TestGateAdmits(t *testing.T) {
 	}
 }
 
+// Whoever misspells an app's name in a proxy finds it in the log, in lines that nobody can flood or break.
+func TestAnUnknownClientIsNamedInTheLog(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	var said bytes.Buffer
+	clients, err := oauth.NewRegistry(t.Context(), n.Store, n.Authority, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := New(n.Authority, clients)
+	for i := range 100 {
+		name := []string{"chrip", "x\nlevel=ERROR\xff" + strings.Repeat("y", 5000)}[min(i, 1)]
+		r := httptest.NewRequest(http.MethodGet, Path, nil)
+		r.URL.Path = Path + "/" + name
+		w := httptest.NewRecorder()
+		if g.ServeHTTP(w, r); w.Code != http.StatusForbidden || w.Header().Get(client.HeaderReason) != "no_such_client" {
+			t.Fatalf("%d %v", w.Code, w.Header())
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	if len(lines) == 0 || len(lines) > 10 || !strings.Contains(lines[0], "level=WARN") ||
+		!strings.Contains(lines[0], "client=chrip") {
+		t.Errorf("%d lines: %.500q", len(lines), lines)
+	}
+	for _, line := range lines {
+		if len(line) > 700 || !utf8.ValidString(line) || strings.HasPrefix(line, "level") {
+			t.Errorf("%.700q", line)
+		}
+	}
+}
+
 // A token handed to one app opens nothing at a proxy that guards another, and nothing
 // where nobody says which app it is for.
 func TestGateAnswersOnlyForTheNamedClient(t *testing.T) {
@@ -109,9 +144,12 @@ func TestGateAnswersOnlyForTheNamedClient(t *testing.T) {
 		{"another in a header", "/gate", bearer, "", "other", "", 401, 401, "other_client"},
 		{"a browser's header beside the address", "/gate/other", bearer, "", "chirp", "", 401, 401, "other_client"},
 		{"another in the address beside its key", "/gate/other", bearer, "", "", key, 401, 401, "other_client"},
-		{"one longer", "/gate/chirps", bearer, "", "", "", 401, 401, "other_client"},
-		{"an address below", "/gate/chirp/x", bearer, "", "", "", 401, 401, "other_client"},
-		{"nobody's", "/gate/x", bearer, "", "", "", 401, 401, "other_client"},
+		{"one longer", "/gate/chirps", bearer, "", "", "", 403, 403, "no_such_client"},
+		{"an address below", "/gate/chirp/x", bearer, "", "", "", 403, 403, "no_such_client"},
+		{"nobody's", "/gate/x", bearer, "", "", "", 403, 403, "no_such_client"},
+		{"nobody's in a header", "/gate", bearer, "", "x", "", 403, 403, "no_such_client"},
+		{"nobody's beside the address", "/gate/chirp", bearer, "", "x", "", 401, 401, "other_client"},
+		{"nobody's, without a token", "/gate/x", "", "", "", "", 403, 403, "no_such_client"},
 		{"a session's own token", "/gate", "Bearer " + phone.Reveal(), "", "", "", 200, 200, ""},
 		{"a session's own token for an app", "/gate/chirp", "Bearer " + phone.Reveal(), "", "", "", 401, 401,
 			"other_client"},

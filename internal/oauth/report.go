@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt/internal/throttle"
@@ -23,6 +24,14 @@ func (r *Registry) reportUnknown(q CodeRequest) {
 	}
 }
 
+// ReportNoSuch tells the operator which client that is not registered somebody names to the gate.
+func (r *Registry) ReportNoSuch(id exeunt.ClientID) {
+	if r.reports.Take(" gate", perReport, netip.Prefix{}) == 0 { // which is no client's ID
+		r.log.Warn("the gate was asked about a client that is not registered; correct its name in the proxy or the app, "+
+			"or add it to the clients", "client", clip(string(id)))
+	}
+}
+
 // reportAddress tells the operator both addresses, so that they can be compared.
 func (r *Registry) reportAddress(c exeunt.Client, q CodeRequest) {
 	if r.reports.Take(string(c.ID), perReport, netip.Prefix{}) == 0 {
@@ -31,9 +40,10 @@ func (r *Registry) reportAddress(c exeunt.Client, q CodeRequest) {
 	}
 }
 
+// clip cuts a value, and cleans it of what is no text.
 func clip(s string) string {
 	if len(s) > maxReported {
-		return s[:maxReported] + "…"
+		s = s[:maxReported] + "…"
 	}
-	return s
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
