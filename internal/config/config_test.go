@@ -153,7 +153,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		"url = https://id.example.com\n":                                 ":1:",
 		"[tls]\ncert = \"a\"\ncert = \"b\"\n":                            "cert is already defined",
 		"[policy.shared]\nidle = 5\n":                                    "policy.shared.idle",
-		"[[clients]]\nid = \"x\"\nnme = \"X\"\n":                         "nme",
+		"[[clients]]\nid = \"x\"\n[[clients]]\nid = \"y\"\nnme = \"X\"\n": ":5: unknown setting \"nme\" of a client: use " +
+			"one of id, name, home_url, redirect_uris, key_sha256",
+		"clients = [{id = \"x\", nme = \"X\"}]\n": ":1: unknown setting \"nme\" of a client: use one of id",
 	} {
 		path := write(t, text)
 		_, err := Load(Sources{File: path, Getenv: env(nil)})

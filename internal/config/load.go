@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -93,7 +94,31 @@ func loadFile(k *koanf.Koanf, path string) error {
 				path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
 		}
 	}
+	return checkClients(k, path, string(text))
+}
+
+// checkClients refuses unknown keys of the clients, which are a list of tables.
+func checkClients(k *koanf.Koanf, path, text string) error {
+	valid := keysOf(reflect.TypeFor[Client]())
+	list, _ := k.Get("clients").([]any) // anything else is refused when it is decoded
+	for _, client := range list {
+		table, _ := client.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(table)) {
+			if !slices.Contains(valid, key) {
+				return fmt.Errorf("%s:%d: unknown setting %q of a client: use one of %s",
+					path, lineOf(text, "clients."+key), key, strings.Join(valid, ", "))
+			}
+		}
+	}
 	return nil
+}
+
+// keysOf lists the settings of a table.
+func keysOf(table reflect.Type) (out []string) {
+	for f := range table.Fields() {
+		out = append(out, f.Tag.Get("koanf"))
+	}
+	return out
 }
 
 // rawbytes is a koanf provider of text that has been read already.
