@@ -172,14 +172,17 @@ func (c *listSessionsCommand) Run(ctx context.Context) error {
 	if c.Ended {
 		q.Set("state", "ended")
 	}
-	header := "SESSION\tACCOUNT\tON\tKIND\tSIGNED IN\tFROM\tLAST ACTIVE\tFROM\tAPPS\tENDED"
+	header := "SESSION\tACCOUNT\tON\tKIND\tSIGNED IN\tFIRST FROM\tLAST ACTIVE\tLAST FROM\tAPPS"
+	if c.Ended {
+		header += "\tENDED"
+	}
 	return list(ctx, &c.listing, "/sessions", q, header, func(w io.Writer, s control.Session) {
-		ended := ""
+		fmt.Fprintf(w, "%s\t@%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", s.ID, s.Handle, s.Label, s.Kind,
+			when(s.Started), s.Address, when(s.Seen), s.LastAddress, apps(s, ","))
 		if s.Ended != nil {
-			ended = when(s.Ended.At) + " " + s.Ended.Reason
+			fmt.Fprintf(w, "\t%s %s", when(s.Ended.At), s.Ended.Reason)
 		}
-		fmt.Fprintf(w, "%s\t@%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.Handle, s.Label, s.Kind,
-			when(s.Started), s.Address, when(s.Seen), s.LastAddress, apps(s, ","), ended)
+		fmt.Fprintln(w)
 	})
 }
 
@@ -206,8 +209,8 @@ func (c *showSessionCommand) Run(ctx context.Context) error {
 	return c.show(s, func(w io.Writer) {
 		fmt.Fprintf(w, "session\t%s\naccount\t@%s\non\t%s\nkind\t%s\n", s.ID, s.Handle, s.Label, s.Kind)
 		fmt.Fprintf(w, "user agent\t%s\n", s.UserAgent)
-		fmt.Fprintf(w, "signed in\t%s\nfrom\t%s\n", when(s.Started), s.Address)
-		fmt.Fprintf(w, "last active\t%s\nfrom\t%s\n", when(s.Seen), s.LastAddress)
+		fmt.Fprintf(w, "signed in\t%s\nfirst from\t%s\n", when(s.Started), s.Address)
+		fmt.Fprintf(w, "last active\t%s\nlast from\t%s\n", when(s.Seen), s.LastAddress)
 		fmt.Fprintf(w, "expires if unused\t%s\nexpires at the latest\t%s\n", when(s.IdleAt), when(s.ExpiresAt))
 		fmt.Fprintf(w, "apps\t%s\n", apps(s, ", "))
 		if s.Ended != nil {
