@@ -14,13 +14,14 @@ import (
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
-// Config is what a Service is made of. All fields are needed.
+// Config is what a Service is made of. All fields but Created are needed.
 type Config struct {
 	Store      *store.Store
 	Authority  *authority.Authority
 	Hasher     *password.Hasher
 	SignUpOpen bool
 	Reserved   []string // handles that strangers cannot take
+	Created    func()   // called after an account was made
 	Now        func() time.Time
 	Log        *slog.Logger
 }

@@ -111,6 +111,9 @@ func (s *Service) create(
 	if err != nil {
 		return exeunt.Proof{}, fmt.Errorf("add account: %w", err)
 	}
+	if s.Created != nil {
+		s.Created()
+	}
 	s.Log.Info("account created", "account", a.ID, "by", by.Kind)
 	return exeunt.Proof{
 		Account: a.ID, Methods: exeunt.Methods{exeunt.MethodPassword}, At: a.Created,

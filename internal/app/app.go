@@ -173,8 +173,8 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.SignIn = signin.New(signin.Config{Store: n.Store, Hasher: hasher, Now: n.now, Log: n.log})
 	n.Accounts = account.New(account.Config{
 		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
-		Reserved: n.Config.Reserved(),
-		Now:      n.now, Log: n.log,
+		Reserved: n.Config.Reserved(), Created: n.removeLinkFile,
+		Now: n.now, Log: n.log,
 	})
 	if err := n.openSurfaces(); err != nil {
 		return err

@@ -112,9 +112,7 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if exists {
-		if err := os.Remove(n.LinkFile()); err != nil && !os.IsNotExist(err) {
-			return "", err
-		}
+		n.removeLinkFile()
 		return "", nil
 	}
 	t, _, err := n.Accounts.Invite(ctx, account.Invitation{Expires: n.now().Add(account.FirstInviteLife)})
@@ -128,6 +126,14 @@ func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return link, os.Rename(temporary, n.LinkFile())
+}
+
+// removeLinkFile removes the file that says how to make the first account, after there is one.
+func (n *Node) removeLinkFile() {
+	if err := os.Remove(n.LinkFile()); err != nil && !os.IsNotExist(err) {
+		n.log.Warn("the file with the link for the first account, which no longer works, could not be removed",
+			"file", n.LinkFile(), "err", err)
+	}
 }
 
 func (n *Node) inviteLink(t exeunt.Token) string { return n.Config.URL + "/setup/" + t.Reveal() }
