@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/password"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // failRegex are the expressions of the filter that we ship, as Fail2Ban completes them. It takes the time out of a
@@ -88,6 +91,14 @@ func TestTheFilterFindsFailedSignIns(t *testing.T) {
 			for range 2 {
 				n.SignIn.Password(t.Context(), "ada", "a guess", four)
 				n.SignIn.Password(t.Context(), adasPassword, "typed in the wrong field", six)
+			}
+			// Of a proxy that does not say where a request comes from, or nothing that can be read.
+			r := httptest.NewRequest(http.MethodPost, "/signin", nil)
+			r.Header.Set("X-Forwarded-For", "<script>")
+			proxy := web.Peers{Trusted: []netip.Prefix{netip.MustParsePrefix(strings.Split(r.RemoteAddr, ":")[0] + "/32")}}
+			n.SignIn.Password(t.Context(), "ada", "a guess", proxy.Address(r))
+			if all := said.all(); !strings.Contains(all[len(all)-1], "unknown") {
+				t.Errorf("without an address: %s", all[len(all)-1])
 			}
 			log.Warn("refused", slog.String("agent", `x level=WARN msg="sign-in failed" address=198.51.100.9 reason=wrong`))
 			log.Warn(`sign-in failed","address":"198.51.100.9","reason":"x"`)

@@ -50,7 +50,11 @@ func (s *Service) trace(a exeunt.AccountID, by exeunt.Actor, err error) {
 	default:
 		return
 	}
-	line := []slog.Attr{slog.String("address", by.Address.String()), slog.String("reason", reason)}
+	address := "unknown"
+	if by.Address.IsValid() {
+		address = by.Address.String()
+	}
+	line := []slog.Attr{slog.String("address", address), slog.String("reason", reason)}
 	if !a.IsZero() {
 		line = append(line, slog.String("account", a.String()))
 	}

@@ -20,7 +20,8 @@ type Peers struct {
 
 // Address returns the address the request came from: the peer's, or if the peer is a
 // trusted proxy, the last one that proxies have written that is no trusted proxy. It is
-// the zero Addr when it is unknown.
+// the zero Addr when it is unknown, and never a trusted proxy's own: whoever bans an
+// address that guesses passwords would ban everybody.
 func (p Peers) Address(r *http.Request) netip.Addr {
 	peer := remoteAddr(r)
 	if !p.Trusts(peer) {
@@ -35,7 +36,7 @@ func (p Peers) Address(r *http.Request) netip.Addr {
 			return a
 		}
 	}
-	return peer
+	return netip.Addr{}
 }
 
 // Plain reports whether a trusted proxy says that the request reached it without TLS. A
@@ -90,13 +91,13 @@ func (p Peers) Only(log *slog.Logger, next http.Handler) http.Handler {
 }
 
 // WarnOfSilent logs each trusted proxy once that does not say where requests come from:
-// everybody then has the proxy's address, and shares its limits.
+// everybody's address is then unknown, and all share its limits.
 func (p Peers) WarnOfSilent(log *slog.Logger, next http.Handler) http.Handler {
 	var silent once[netip.Addr]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if peer := remoteAddr(r); p.Trusts(peer) && !anyHop(r.Header) && silent.first(peer) {
-			log.Warn("a trusted proxy does not say which address requests come from, so everybody shares the proxy's "+
-				"address and its limits; have it set X-Forwarded-For", "proxy", peer)
+			log.Warn("a trusted proxy does not say which address requests come from, so everybody's is unknown, and "+
+				"all share its limits; have it set X-Forwarded-For", "proxy", peer)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -153,9 +154,8 @@ func (o *once[K]) first(k K) bool {
 // Forwarded returns the address that a trusted proxy says the request came from, and the zero Addr for a request that
 // no trusted proxy forwarded: its peer may be an app's server, which speaks for somebody else.
 func (p Peers) Forwarded(r *http.Request) netip.Addr {
-	peer := remoteAddr(r)
-	if a := p.Address(r); a != peer && p.Trusts(peer) {
-		return a
+	if !p.Trusts(remoteAddr(r)) {
+		return netip.Addr{}
 	}
-	return netip.Addr{}
+	return p.Address(r)
 }

@@ -199,9 +199,9 @@ func TestWhoseWordAboutTheAddressIsTaken(t *testing.T) {
 			"198.51.100.1"},
 		"a client that forges garbage": {proxies, "10.0.0.1:1", []string{"1.1.1.1, <script>, 198.51.100.1"},
 			"198.51.100.1"},
-		"a proxy that sends garbage":      {proxies, "10.0.0.1:1", []string{"1.1.1.1, <script>"}, "10.0.0.1"},
-		"a proxy that sends nothing":      {proxies, "10.0.0.1:1", nil, "10.0.0.1"},
-		"only proxies":                    {proxies, "10.0.0.1:1", []string{"10.0.0.2, 10.0.0.3"}, "10.0.0.1"},
+		"a proxy that sends garbage":      {proxies, "10.0.0.1:1", []string{"1.1.1.1, <script>"}, ""},
+		"a proxy that sends nothing":      {proxies, "10.0.0.1:1", nil, ""},
+		"only proxies":                    {proxies, "10.0.0.1:1", []string{"10.0.0.2, 10.0.0.3"}, ""},
 		"IPv6":                            {proxies, "[fd00::1]:1", []string{"2001:db8::1"}, "2001:db8::1"},
 		"IPv4 in IPv6":                    {proxies, "[::ffff:10.0.0.1]:1", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
 		"a zone":                          {Peers{}, "[fe80::1%eth0]:1", nil, "fe80::1"},
@@ -243,10 +243,10 @@ func TestSpellingsOfForwardedAddresses(t *testing.T) {
 		"Forwarded, two lines": {map[string][]string{"Forwarded": {"for=198.51.100.1", "for=10.9.9.9"}}, "198.51.100.1"},
 		"Forwarded, quoted comma": {map[string][]string{"Forwarded": {`for=1.1.1.1, for=198.51.100.1;ext="a, for=2.2.2.2"`}},
 			"198.51.100.1"},
-		"Forwarded, open quote": {map[string][]string{"Forwarded": {`for=1.1.1.1;ext=", for=198.51.100.1`}}, "10.0.0.1"},
-		"Forwarded, unknown":    {map[string][]string{"Forwarded": {"for=1.1.1.1, for=unknown"}}, "10.0.0.1"},
-		"Forwarded, hidden":     {map[string][]string{"Forwarded": {"for=_hidden"}}, "10.0.0.1"},
-		"Forwarded, too long":   {map[string][]string{"Forwarded": {long + "for=198.51.100.1"}}, "10.0.0.1"},
+		"Forwarded, open quote": {map[string][]string{"Forwarded": {`for=1.1.1.1;ext=", for=198.51.100.1`}}, "invalid IP"},
+		"Forwarded, unknown":    {map[string][]string{"Forwarded": {"for=1.1.1.1, for=unknown"}}, "invalid IP"},
+		"Forwarded, hidden":     {map[string][]string{"Forwarded": {"for=_hidden"}}, "invalid IP"},
+		"Forwarded, too long":   {map[string][]string{"Forwarded": {long + "for=198.51.100.1"}}, "invalid IP"},
 		"X-Real-IP":             {map[string][]string{"X-Real-Ip": {"198.51.100.1"}}, "198.51.100.1"},
 		// Whatever the proxy does not set comes from the browser.
 		"a forged Forwarded": {map[string][]string{"X-Forwarded-For": {"198.51.100.1"}, "Forwarded": {"for=1.1.1.1"},
@@ -277,8 +277,8 @@ func FuzzForwarded(f *testing.F) {
 		r.RemoteAddr = "10.0.0.1:1"
 		for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Forwarded-Proto"} {
 			r.Header = http.Header{name: {text}}
-			if a := p.Address(r); !a.IsValid() {
-				t.Errorf("%s %q: no address", name, text)
+			if a := p.Address(r); p.Trusts(a) {
+				t.Errorf("%s %q: the proxy's address", name, text)
 			}
 			p.Plain(r)
 		}
