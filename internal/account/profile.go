@@ -113,13 +113,12 @@ func cleanName(name, fallback string) (string, error) {
 	if name != "" && !names.Shows(name) {
 		return "", fieldError("name", "invisible", "That name shows nothing. Write one that people can read.")
 	}
+	name = strings.Join(strings.Fields(names.Display(name)), " ")
 	if utf8.RuneCountInString(name) > exeunt.MaxNameLen {
 		return "", fieldError("name", "too_long", "A name has at most 80 characters.")
 	}
-	for _, r := range name {
-		if unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return "", fieldError("name", "shape", "A name has no control characters.")
-		}
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return "", fieldError("name", "shape", "A name has no control characters.")
 	}
 	return name, nil
 }

@@ -5,6 +5,7 @@
 package names
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -73,6 +74,36 @@ func Invisible(r rune) bool {
 }
 
 const blankBraille = '\u2800' // a pattern of no dots
+
+// Display returns a name as it is shown: without characters that nobody sees, which would make two names of one, or
+// change how the text around is read. Joiners stay where they are a part of the writing: between letters of scripts
+// that need them, and between the pictures that make up one.
+func Display(s string) string {
+	in := []rune(strings.ToValidUTF8(s, ""))
+	in = slices.DeleteFunc(in, func(r rune) bool { return !joiner(r) && !unicode.IsControl(r) && Invisible(r) })
+	var out strings.Builder
+	for i, r := range in {
+		if joiner(r) && (i == 0 || i == len(in)-1 || !joins(in[i-1], r, in[i+1])) {
+			continue
+		}
+		out.WriteRune(r)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
+
+func joins(before, r, after rune) bool {
+	return joinedLetter(before) && joinedLetter(after) || r == '\u200d' && picture(before) && picture(after)
+}
+
+// joinedLetter reports a letter of a script in which joiners may change what a word means or how it is written.
+func joinedLetter(r rune) bool {
+	return unicode.In(r, unicode.L, unicode.Mn, unicode.Mc) && !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic,
+		unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana, unicode.Common, unicode.Inherited)
+}
+
+func picture(r rune) bool { return unicode.In(r, unicode.So, unicode.Sk) }
 
 // Shows reports whether a reader sees anything of the text.
 func Shows(s string) bool {

@@ -48,6 +48,24 @@ func TestWhatPeoplePaste(t *testing.T) {
 	}
 }
 
+func TestDisplayedNames(t *testing.T) {
+	for in, want := range map[string]string{
+		"Ada Lovelace": "Ada Lovelace",
+		"A\u200bd\u200ea \u200fLove\u061clace\u202e\u2066\u00ad\ufeff": "Ada Lovelace",
+		"A\u200cd\u200da": "Ada", "А\u200dда": "Ада", "\u200dAda\u200d": "Ada", "愛\u200c子": "愛子",
+		"می\u200cخواهم": "می\u200cخواهم", "ක්\u200dර": "ක්\u200dර", "می\u200c\u200cخ": "میخ", "می\u200c": "می",
+		"👩\u200d🚀": "👩\u200d🚀", "👩\u200c🚀": "👩🚀", "👩🏽\u200d🚀": "👩🏽\u200d🚀", "a\u200d🚀": "a🚀",
+		"Zoe\u0308": "Zoe\u0308", "a\xffb": "ab", " \u200b Ada": "Ada", "a\x1bb": "a\x1bb",
+	} {
+		if got := Display(in); got != want {
+			t.Errorf("Display(%+q) = %+q, want %+q", in, got, want)
+		}
+		if again := Display(want); again != want {
+			t.Errorf("Display(%+q) = %+q", want, again)
+		}
+	}
+}
+
 func TestNamesThatShowNothing(t *testing.T) {
 	for _, s := range []string{"", " ", "\u200b", "\u3164", "\u2800\u2800", "\u115f \u1160", "\ufe0f", "\u0301", "\u202e", "\u00ad"} {
 		if Shows(s) {
