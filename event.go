@@ -24,8 +24,8 @@ const (
 	// EventRestored: an operator decided how to go on with a database that was restored; the reason says how. The event
 	// has no account, and readers forget everything that they hold.
 	EventRestored EventKind = "restored"
-	// EventRenewed: the target's session goes on with another token. Whoever holds the session in memory must forget
-	// it there; its app sessions keep their tokens.
+	// EventRenewed: the target's session goes on with another token, and its app sessions may have ended. Whoever holds
+	// the session or an app session of it in memory must forget it there and ask again.
 	EventRenewed EventKind = "renewed"
 )
 

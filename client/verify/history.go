@@ -62,7 +62,7 @@ func covers(e *client.LogEvent, p *client.Person, generation int64) bool {
 	case e.Account != p.Account && e.Account != "":
 		return false
 	case e.Kind == client.EventRenewed:
-		return false // app sessions keep their tokens
+		return e.Session == p.Session // its app sessions may have ended
 	case e.Kind != client.EventEnded:
 		return true // ask the gate what has changed
 	}

@@ -96,6 +96,27 @@ func TestAppReadsFromMemoryAndAsksBeforeItActs(t *testing.T) {
 	until(t, "a page is refused", func() bool { c.SignOut(t, s); return b.get("/").status == http.StatusUnauthorized })
 }
 
+// An app session that may have been begun with a copied credential is gone from the app's own memory, too.
+func TestAppForgetsTheAppSessionsOfARenewedSession(t *testing.T) {
+	c := newChirp(t)
+	c.verifier = verifier(t, c.Site, c.Client.URL("", nil), 2*time.Second)
+	c.app.Verifier = c.verifier
+	token, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	b := c.browser(t)
+	b.signIn(s, "/")
+	until(t, "it is answered from memory", func() bool {
+		asked := c.Gates.Load()
+		return b.get("/").status == http.StatusOK && c.Gates.Load() == asked
+	})
+	if _, _, err := c.EndOthers(t.Context(), testnode.PersonIn(s), token, ""); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a page is refused", func() bool { return b.get("/").status == http.StatusUnauthorized })
+	if b.signIn(s, "/"); b.get("/").body != "private page of ada" {
+		t.Error("the app cannot be signed in to again")
+	}
+}
+
 func TestAppForgetsWhatItEndsItself(t *testing.T) {
 	_, b, _ := verifiedChirp(t)
 	b.get("/")

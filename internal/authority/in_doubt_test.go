@@ -41,11 +41,9 @@ func TestASignOutInDoubt(t *testing.T) {
 		},
 			away: true, generation: 1},
 		"others": {end: func(p people) error {
-			_,
-				err := p.n.End(ctx, personIn(p.here), endOthers(p.here))
+			_, _, err := p.n.EndOthers(ctx, personIn(p.here), p.token, "")
 			return err
-		},
-			away: true, generation: 2},
+		}, renewed: true, hisApp: true, away: true, generation: 2},
 		"account": {end: func(p people) error {
 			_,
 				err := p.n.End(ctx, personIn(p.here), endAll(p.here.Account))
@@ -61,7 +59,7 @@ func TestASignOutInDoubt(t *testing.T) {
 		"password": {end: func(p people) error {
 			_, _, err := p.n.ReplacePassword(ctx, personIn(p.here), p.token, "", "another hash", 1)
 			return err
-		}, renewed: true, away: true, generation: 2, password: true},
+		}, renewed: true, hisApp: true, away: true, generation: 2, password: true},
 		"disabled": {end: func(p people) error { _, err := p.n.Disable(ctx, operator, p.here.Account); return err },
 			here: true, hisApp: true, away: true, generation: 2, status: true},
 	} {

@@ -211,7 +211,7 @@ func (m *machine) endOthers(t *rapid.T) {
 	if n := m.closeAll(keep.account, keep, exeunt.ReasonSignedOut); err != nil || out.Ended != n {
 		t.Fatalf("others: %+v, %v; the model closed %d", out, err, n)
 	}
-	m.renew(keep, next)
+	m.renew(keep, next, exeunt.ReasonSignedOut)
 	keep.account.others++
 }
 
@@ -241,14 +241,20 @@ func (m *machine) changePassword(t *rapid.T) {
 		if n := m.closeAll(keep.account, keep, exeunt.ReasonPasswordChange); err != nil || out.Ended != n {
 			t.Fatalf("password: %+v, %v; the model closed %d", out, err, n)
 		}
-		m.renew(keep, next)
+		m.renew(keep, next, exeunt.ReasonPasswordChange)
 	}
 }
 
-// renew gives a session another token. Using it was activity.
-func (m *machine) renew(v *modelSession, next exeunt.Token) {
+// renew gives a session another token, and ends what may have been begun with the old one. Using it was activity.
+func (m *machine) renew(v *modelSession, next exeunt.Token, why exeunt.Reason) {
 	m.old = append(m.old, v.token)
 	v.token, v.seen = next, m.n.Now()
+	for _, p := range v.apps {
+		p.ended = cmp.Or(p.ended, why)
+	}
+	if v.account.staleFrom == v {
+		v.account.staleSince = time.Time{} // the code is gone
+	}
 }
 
 func (m *machine) disable(t *rapid.T) {

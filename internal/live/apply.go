@@ -116,7 +116,7 @@ func (x *Index) apply(e *exeunt.Event) {
 	case e.Kind == exeunt.EventClientChanged:
 		// The table holds nothing of clients.
 	case e.Kind == exeunt.EventRenewed:
-		// Its app sessions go too, and are loaded again with it.
+		// Its app sessions go too: what is left of them is loaded again with it.
 		if r, _ := c.byID(wordsOf(e.Session.Raw())); r != 0 {
 			x.drop(c, r)
 		}

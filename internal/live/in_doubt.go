@@ -58,12 +58,13 @@ func (x *Index) inDoubtFlag(account exeunt.AccountID) uint64 {
 	return 0
 }
 
-// cover reports whether a revocation in doubt is about the session or app session.
+// cover reports whether a revocation in doubt is about the session or app session. An ending of all other sessions may
+// have renewed the one that it keeps, which ends its app sessions.
 func (d *inDoubt) cover(account exeunt.AccountID, session exeunt.SessionID, app exeunt.AppSessionID) bool {
 	for t := range (*d)[account] {
 		// The revocation's event would have the next generation, so it would cover every session so far.
 		e := exeunt.Event{Kind: exeunt.EventEnded, Target: t, Generation: maxGeneration + 1}
-		if e.Covers(account, session, 0) || !app.IsZero() && e.CoversApp(app) {
+		if e.Covers(account, session, 0) || !app.IsZero() && (e.CoversApp(app) || e.Keeps(account, session)) {
 			return true
 		}
 	}

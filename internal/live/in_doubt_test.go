@@ -19,7 +19,7 @@ func TestInDoubt(t *testing.T) {
 	}{
 		"session": {of(exeunt.ScopeSession, two.Session.ID, exeunt.AppSessionID{}), false, true, true},
 		"app":     {of(exeunt.ScopeSession, two.Session.ID, two.App.ID), false, false, true},
-		"others":  {of(exeunt.ScopeOthers, two.Session.ID, exeunt.AppSessionID{}), true, false, false},
+		"others":  {of(exeunt.ScopeOthers, two.Session.ID, exeunt.AppSessionID{}), true, false, true},
 		"account": {of(exeunt.ScopeAccount, exeunt.SessionID{}, exeunt.AppSessionID{}), true, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {

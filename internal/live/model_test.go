@@ -407,7 +407,7 @@ func (m *model) inDoubt(v *modelSession, p *modelApp) bool {
 	for r := range m.doubts {
 		switch {
 		case r.Account != s.Account:
-		case r.Scope == exeunt.ScopeAccount, r.Scope == exeunt.ScopeOthers && r.Session != s.ID,
+		case r.Scope == exeunt.ScopeAccount, r.Scope == exeunt.ScopeOthers && (r.Session != s.ID || p != nil),
 			r.Scope == exeunt.ScopeSession && r.Session == s.ID &&
 				(r.AppSession.IsZero() || p != nil && r.AppSession == p.app.ID):
 			return true

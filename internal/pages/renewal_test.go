@@ -9,6 +9,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/testnode"
 )
 
 const nextPassword = "lantern quiet mosaic river"
@@ -33,11 +37,17 @@ func TestACopiedPairDoesNotSurvive(t *testing.T) {
 			b := n.signedIn("ada")
 			thief := b.thief()
 			thief.get("/").says("Hello, Ada")
+			session := exeunt.Session{Account: n.id("ada"), ID: b.session()}
+			begun, _ := n.NewAppSession(t, session, testnode.Chirp) // by either
 			form := b.get(way.page).form(way.action)
 			maps.Copy(form, way.fill)
 			stolen := thief.get("/settings").form("/settings/profile")
 			b.post(way.action, form).leadsTo(way.then)
 			b.get("/").says("Hello, Ada")
+			if got := n.Check(t.Context(), begun); got.State != authority.Ended {
+				t.Errorf("an app that was signed in to before is %v", got.State)
+			}
+			n.NewAppSession(t, session, testnode.Chirp)
 			for _, page := range []string{"/", "/sessions", "/settings", "/signout", "/signin", "/ended"} {
 				a := thief.send(http.MethodGet, page, nil).is(http.StatusConflict).hides("@ada", "Hello").leavesCookies()
 				if a.Header.Get("Refresh") != "1" {

@@ -24,16 +24,50 @@ func (t *tx) whyNotCurrent(rev exeunt.Revocation) (refused, err error) {
 	return refused, err
 }
 
-// renew gives the session that an ending leaves alone another token. The request is activity: nothing is lost with
+// renew gives the session that an ending leaves alone another token, and ends its app sessions with the codes for more
+// of them: whoever had copied the old token may have begun any of these. The request is activity: nothing is lost with
 // what memory had of it.
 func (t *tx) renew(e *ending) error {
 	of, r := e.rev.Target, e.rev.Renewal
+	if err := t.endAppsOf(e); err != nil {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM codes WHERE account_id = $1 AND session_id = $2 AND spent_at IS NULL`,
+		of.Account.Bytes(), of.Session.Bytes()); err != nil {
+		return err
+	}
 	if _, err := t.exec(`INSERT INTO renewals (hash, account_id, session_id, at) VALUES ($1, $2, $3, $4)`,
 		r.From[:], of.Account.Bytes(), of.Session.Bytes(), ms(e.now)); err != nil {
 		return err
 	}
 	_, err := t.exec(`UPDATE sessions SET token_hash = $1, seen = CASE WHEN seen < $2 THEN $2 ELSE seen END
 		WHERE account_id = $3 AND id = $4`, r.To[:], ms(e.now), of.Account.Bytes(), of.Session.Bytes())
+	return err
+}
+
+// endAppsOf ends the live app sessions of the session that an ending leaves alone: a few of each client. The event of
+// the renewal tells of all of them.
+func (t *tx) endAppsOf(e *ending) error {
+	of := e.rev.Target
+	rows, err := t.rows(`SELECT id FROM app_sessions WHERE account_id = $1 AND session_id = $2 AND ended_at IS NULL`,
+		of.Account.Bytes(), of.Session.Bytes())
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var apps []exeunt.AppSessionID
+	for rows.Next() {
+		var id exeunt.AppSessionID
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		apps = append(apps, id)
+	}
+	err = rows.Err()
+	for i := 0; i < len(apps) && err == nil; i++ {
+		of.Scope, of.AppSession = exeunt.ScopeSession, apps[i]
+		err = t.endApp(newEnding(e.by, exeunt.Revocation{Target: of, Reason: e.rev.Reason}, Change{}, e.now))
+	}
 	return err
 }
 

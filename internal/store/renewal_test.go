@@ -18,6 +18,15 @@ func renewals(t *testing.T, s *testStore) {
 	}
 	v := first.Session
 	s.session(a.ID)
+	begun, beside := s.appSession(v, "chirp", epoch), s.appSession(v, "other", epoch)
+	code := func() (x Exchange) {
+		x = Exchange{Code: exeunt.NewToken(exeunt.UseCode).Hash(), Client: "chirp", RedirectURI: "r", Challenge: "c",
+			App: exeunt.NewAppSessionID(), Hash: exeunt.NewToken(exeunt.UseApp).Hash()}
+		wantErr(t, s.AddCode(t.Context(), x.Code, Code{Account: a.ID, Session: v.ID, Client: "chirp", RedirectURI: "r",
+			Challenge: "c", Expires: epoch.Add(time.Hour)}), nil)
+		return x
+	}
+	unspent := code()
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: v.ID}
 	second, third := exeunt.NewToken(exeunt.UseSession).Hash(), exeunt.NewToken(exeunt.UseSession).Hash()
 	rev := endOthers(v)
@@ -29,6 +38,14 @@ func renewals(t *testing.T, s *testStore) {
 			t.Fatalf("%+v, %v", out, err)
 		}
 	}
+	// What may have been begun with a copy of the old token is over.
+	for app, why := range s.apps(v) {
+		if (app == begun || app == beside) && why != exeunt.ReasonSignedOut {
+			t.Errorf("app session %s: %q", app, why)
+		}
+	}
+	wantErr(t, s.ExchangeCode(t.Context(), unspent, now), exeunt.ErrCodeSpent)
+	wantErr(t, s.ExchangeCode(t.Context(), code(), now), nil)
 	late := endOthers(v)
 	late.Key, late.Renewal = "another key", exeunt.Renewal{From: first.Hash, To: third}
 	_, err := s.End(t.Context(), by, late, Change{}, now)

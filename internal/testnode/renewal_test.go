@@ -10,8 +10,8 @@ import (
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
-// A token that was replaced on one node is refused on all within the bound; the new one and the session's apps go on
-// everywhere, also after each node has forgotten everything. A minute later the old one counts as ended.
+// A token that was replaced on one node is refused on all within the bound, and so are the session's app sessions; the
+// new one goes on everywhere, also after each node has forgotten everything. A minute later the old one counts as ended.
 func TestARenewalOnOneNodeIsOneOnAll(t *testing.T) {
 	cluster := nodes(t, testpg.NewDatabase(t), 3)
 	p := cluster[0].NewAccount(t, "ada")
@@ -31,15 +31,16 @@ func TestARenewalOnOneNodeIsOneOnAll(t *testing.T) {
 	}
 	for _, n := range cluster {
 		until(t, n, old, live.Renewed)
+		until(t, n, app, live.Ended)
 	}
 	if took := time.Since(answered); took > staleness {
 		t.Errorf("the last node knew after %v; the bound is %v", took, staleness)
 	}
 	for range 2 {
 		for i, n := range cluster {
-			for _, tk := range []exeunt.Token{token, app} {
-				if got := n.Check(t.Context(), tk).State; got != live.Usable {
-					t.Errorf("node %d answers %v", i, got)
+			for tk, want := range map[exeunt.Token]live.State{token: live.Usable, app: live.Ended} {
+				if got := n.Check(t.Context(), tk).State; got != want {
+					t.Errorf("node %d answers %v, not %v", i, got, want)
 				}
 			}
 			n.Forget()
