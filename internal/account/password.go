@@ -31,20 +31,26 @@ func (s *Service) ChangePassword(
 	return s.Authority.ReplacePassword(ctx, by, from, key, hash, proof.CredentialVersion)
 }
 
-// ChangedBefore returns the outcome of the same form of the same session, and false when there is none. It is the
+// ChangedBefore returns the outcome of the same form of the same session, with the token
+// that it was answered with if it has just renewed this one, and false when there is none. It is the
 // answer only for somebody who asked for the password that the account has now. prove has them prove that, since for
-// a stranger at the screen it is a guess like any other; ErrKeyReused when they cannot.
+// a stranger at the screen it is a guess like any other; ErrKeyReused when they cannot, and when the key is that of
+// another form.
 func (s *Service) ChangedBefore(
-	ctx context.Context, by exeunt.Actor, key string, prove Prove,
-) (out authority.Ending, known bool, err error) {
-	if out, known, err = s.Authority.PasswordReplaced(ctx, by, key); !known || err != nil {
-		return out, known, err
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string, prove Prove,
+) (out authority.Ending, token exeunt.Token, known bool, err error) {
+	out, token, known, err = s.Authority.Repetition(ctx, by, from, key, exeunt.ReasonPasswordChange)
+	if !known || err != nil {
+		return out, token, known, err
 	}
 	var field *exeunt.FieldError
 	if _, err = s.prove(ctx, by, prove); errors.As(err, &field) {
 		err = exeunt.ErrKeyReused
 	}
-	return out, true, err
+	if err != nil {
+		token = exeunt.Token{}
+	}
+	return out, token, true, err
 }
 
 // ResetBefore returns the handle of the account whose password the link has set, and false when there is none. It is

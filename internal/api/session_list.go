@@ -123,9 +123,12 @@ func (a *API) endOthers(ctx context.Context, in *endManyInput) (*endManyOutput, 
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
-		out, next, ok := a.Authority.Repetition(ctx, actorOf(ctx, ans), token, in.Key)
-		if !ok {
-			return nil, a.problem(ctx, exeunt.ErrUnavailable)
+		out, next, known, err := a.Authority.Repetition(ctx, actorOf(ctx, ans), token, in.Key, exeunt.ReasonSignedOut)
+		if err == nil && !known {
+			err = exeunt.ErrUnavailable
+		}
+		if err != nil {
+			return nil, a.problem(ctx, err)
 		}
 		return endedOthers(out.Ended, next), nil
 	}

@@ -31,14 +31,6 @@ func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 	return a.end(ctx, by, rev, store.Change{})
 }
 
-// PasswordReplaced returns what an earlier ReplacePassword with the key did, and false when there was none.
-func (a *Authority) PasswordReplaced(ctx context.Context, by exeunt.Actor, key string) (Ending, bool, error) {
-	if key == "" {
-		return Ending{}, false, nil
-	}
-	return a.store.Outcome(ctx, by, key)
-}
-
 // ResetPassword sets a new password hash by a one-time link that an operator made, spends the link, and ends every
 // session of the account, in one transaction. The operator counts as the actor. credential is the version of the
 // password when the link was opened. ErrInviteSpent when the link is not valid any more.

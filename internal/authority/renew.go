@@ -42,10 +42,8 @@ func (a *Authority) endOthers(
 	if key == "" {
 		key = rand.Text()
 	}
-	next := a.successors(from, key)[0]
-	rev := exeunt.Revocation{Reason: why, Key: key,
-		Target:  exeunt.Target{Account: by.Account, Scope: exeunt.ScopeOthers, Session: by.Session},
-		Renewal: exeunt.Renewal{From: from.Hash(), To: next.Hash()}}
+	next, rev := a.successors(from, key)[0], others(by, key, why)
+	rev.Renewal = exeunt.Renewal{From: from.Hash(), To: next.Hash()}
 	out, err := a.end(ctx, by, rev, change)
 	switch {
 	case err != nil:
@@ -58,6 +56,11 @@ func (a *Authority) endOthers(
 		}
 	}
 	return out, next, err
+}
+
+func others(by exeunt.Actor, key string, why exeunt.Reason) exeunt.Revocation {
+	return exeunt.Revocation{Reason: why, Key: key,
+		Target: exeunt.Target{Account: by.Account, Scope: exeunt.ScopeOthers, Session: by.Session}}
 }
 
 // successors are the tokens that a renewal with that key makes of a token, one for each secret key in use, the
@@ -113,20 +116,22 @@ func (a *Authority) Repeated(ctx context.Context, old Credential, key string) (C
 // shortestSecretKey is the length from which on an idempotency key is taken for one that nobody guesses.
 const shortestSecretKey = 16
 
-// Repetition returns the outcome of a request that the actor has carried out with that key, and the token that it was
-// answered with if it has just renewed this one. ok is false if there was none, or if the store cannot tell.
+// Repetition returns the outcome of an EndOthers, or with ReasonPasswordChange of a ReplacePassword, that the actor has
+// carried out with that key, and the token that it was answered with if it has just renewed this one. known is false
+// if there was none. ErrKeyReused when the key was used for something else; ErrUnavailable when the store cannot tell.
 func (a *Authority) Repetition(
-	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string,
-) (out Ending, next exeunt.Token, ok bool) {
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string, why exeunt.Reason,
+) (out Ending, next exeunt.Token, known bool, err error) {
 	if key == "" {
-		return out, next, false
+		return out, next, false, nil
 	}
-	out, known, err := a.store.Outcome(ctx, by, key)
-	if !known || err != nil {
-		return out, next, false
+	if out, known, err = a.store.Outcome(ctx, by, others(by, key, why)); !known || err != nil {
+		return out, next, false, err
 	}
-	_, next, err = a.successor(ctx, from, key)
-	return out, next, err == nil || errors.Is(err, exeunt.ErrNotFound)
+	if _, next, err = a.successor(ctx, from, key); errors.Is(err, exeunt.ErrNotFound) {
+		err = nil
+	}
+	return out, next, true, err
 }
 
 // IssuedAt is when the answer's credential was handed out: at the sign-in, or at the last renewal.

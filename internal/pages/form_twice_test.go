@@ -323,3 +323,30 @@ func TestChoiceOfDevice(t *testing.T) {
 		}
 	}
 }
+
+// A key belongs to what it was used for: another form with the same key does not get its answer.
+func TestAKeyIsForOneKindOfForm(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	n.app("ada", "Phone")
+	others := b.get("/signout?scope=others").form("/sessions/end")
+	b.post("/sessions/end", others).leadsTo("/sessions")
+	change := b.get("/security").form("/security/password")
+	// The present password as the new one is what a repeated form would have.
+	maps.Copy(change, url.Values{"key": others["key"], "current": {password}, "password": {password}})
+	b.post("/security/password", change).is(http.StatusUnprocessableEntity).says("sent with different content")
+	change.Set("password", "three herons at the weir")
+	b.post("/security/password", change).is(http.StatusUnprocessableEntity).says("sent with different content")
+	b.get("/security").hides("Your password was changed")
+
+	change = b.get("/security").form("/security/password")
+	maps.Copy(change, url.Values{"current": {password}, "password": {"three herons at the weir"}})
+	b.post("/security/password", change).leadsTo("/security")
+	others = b.get("/signout?scope=others").form("/sessions/end")
+	others["key"] = change["key"]
+	b.post("/sessions/end", others).is(http.StatusUnprocessableEntity).says("sent with different content")
+	if got := n.ends(); !slices.Equal(got, []string{"others signed_out", "others password_change"}) {
+		t.Errorf("the log has %q", got)
+	}
+}

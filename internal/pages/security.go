@@ -60,12 +60,7 @@ func (p *Pages) newPassword(r *http.Request, v web.Visitor) (authority.Ending, e
 	}
 	ctx, by := r.Context(), v.Actor(r, p.Peers)
 	before := func() (authority.Ending, exeunt.Token, bool, error) {
-		done, known, err := p.Accounts.ChangedBefore(ctx, by, key, p.proveBy(r, by, "password"))
-		if !known || err != nil {
-			return done, exeunt.Token{}, known, err
-		}
-		_, token, _ := p.Authority.Repetition(ctx, by, v.Token, key)
-		return done, token, true, nil
+		return p.Accounts.ChangedBefore(ctx, by, v.Token, key, p.proveBy(r, by, "password"))
 	}
 	if done, token, known, err := before(); known || err != nil {
 		return done, token, err

@@ -89,8 +89,11 @@ func (e *ending) actorKey() string {
 	return e.by.Key()
 }
 
+// requestText is what a key's outcome is compared by. The reason is in it because an ending that comes with a new
+// password is another request than one without.
 func requestText(r exeunt.Revocation) string {
-	return string(r.Scope) + " " + r.Account.String() + " " + r.Session.String() + " " + r.AppSession.String()
+	return string(r.Scope) + " " + r.Account.String() + " " + r.Session.String() + " " + r.AppSession.String() + " " +
+		string(r.Reason)
 }
 
 // end carries out every ending, whatever its cause, one or many. It fills in the outcome of each, or why it was

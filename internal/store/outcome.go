@@ -17,11 +17,18 @@ func (s *Store) HasOutcome(ctx context.Context, by exeunt.Actor, key string) (ha
 	return has, unavailable("outcome", err)
 }
 
-// Outcome returns what the actor's earlier ending with the key did, and false when there was none.
-func (s *Store) Outcome(ctx context.Context, by exeunt.Actor, key string) (out Ending, known bool, err error) {
+// Outcome returns what the actor's earlier request for the same with the same key did, and false when there was none.
+// ErrKeyReused when the key was used for something else.
+func (s *Store) Outcome(
+	ctx context.Context, by exeunt.Actor, rev exeunt.Revocation,
+) (out Ending, known bool, err error) {
 	var when int64
-	known, err = found(s.read.QueryRowContext(ctx, `SELECT seq, ended, at FROM outcomes WHERE actor = $1 AND key = $2`,
-		by.Key(), plainText(key)).Scan(&out.Seq, &out.Ended, &when))
+	var request string
+	known, err = found(s.read.QueryRowContext(ctx, `SELECT request, seq, ended, at FROM outcomes
+		WHERE actor = $1 AND key = $2`, by.Key(), plainText(rev.Key)).Scan(&request, &out.Seq, &out.Ended, &when))
+	if known && request != requestText(rev) {
+		return Ending{}, false, exeunt.ErrKeyReused
+	}
 	out.At, out.Already = at(when), true
 	return out, known, unavailable("outcome", err)
 }
