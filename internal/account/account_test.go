@@ -64,21 +64,49 @@ func TestChangesNeedAProof(t *testing.T) {
 	bobs := func(ctx context.Context) (exeunt.Proof, error) { return d.password(ctx, "bob", goodPassword, home) }
 	_, _, err := d.ChangePassword(t.Context(), by, token, "", otherPassword, bobs)
 	wantErr(t, err, exeunt.ErrForbidden)
-	wantErr(t, d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, bobs), exeunt.ErrForbidden)
-	err = d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, d.confirm(by, ""))
+	wantErr(t, d.ChangeProfile(t.Context(), by, token, Profile{Name: "Ada", Email: "x@example.com"}, bobs), exeunt.ErrForbidden)
+	err = d.ChangeProfile(t.Context(), by, token, Profile{Name: "Ada", Email: "x@example.com"}, d.confirm(by, ""))
 	wantField(t, err, "current", "needed")
 	// A name is changed without one.
-	if err := d.ChangeProfile(t.Context(), by, Profile{Name: "Countess", Email: "ada@example.com"}, nil); err != nil {
+	if err := d.ChangeProfile(t.Context(), by, token, Profile{Name: "Countess", Email: "ada@example.com"}, nil); err != nil {
 		t.Error(err)
 	}
 	if a, err := d.Authority.AccountByHandle(t.Context(), "@ada"); err != nil || a.Name != "Countess" || a.Email != "ada@example.com" || !a.EmailConfirmed {
 		t.Errorf("%+v, %v", a, err)
 	}
-	if err := d.ChangeProfile(t.Context(), by, Profile{Name: "Ada", Email: "x@example.com"}, d.confirm(by, goodPassword)); err != nil {
+	if err := d.ChangeProfile(t.Context(), by, token, Profile{Name: "Ada", Email: "x@example.com"}, d.confirm(by, goodPassword)); err != nil {
 		t.Error(err)
 	}
 	if a, err := d.Store.Account(t.Context(), by.Account); err != nil || a.Email != "x@example.com" || a.EmailConfirmed {
 		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// A profile is changed only with the token and the password that are good when it is saved.
+func TestAChangeOfTheProfileIsFenced(t *testing.T) {
+	d := newDesk(t)
+	d.add("ada", "", false)
+	token, s := d.signInFrom("ada", home)
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID, Address: home}
+	change := Profile{Name: "Ada", Email: "x@example.com"}
+	late := func(ctx context.Context) (exeunt.Proof, error) { // the password changes between the proof and the change
+		p, err := d.password(ctx, "ada", goodPassword, home)
+		if err == nil {
+			_, token, err = d.ChangePassword(ctx, by, token, "", otherPassword, d.confirm(by, goodPassword))
+		}
+		return p, err
+	}
+	wantErr(t, d.ChangeProfile(t.Context(), by, token, change, late), exeunt.ErrRenewed)
+	stale := func(context.Context) (exeunt.Proof, error) {
+		return exeunt.Proof{Account: s.Account, CredentialVersion: 1}, nil
+	}
+	wantErr(t, d.ChangeProfile(t.Context(), by, token, change, stale), exeunt.ErrSignInAgain)
+	wantErr(t, d.ChangeProfile(t.Context(), by, exeunt.Token{}, Profile{Name: "Ada"}, nil), exeunt.ErrRenewed)
+	if a, err := d.Store.Account(t.Context(), s.Account); err != nil || a.Email != "" || a.Name == "Ada" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if err := d.ChangeProfile(t.Context(), by, token, change, d.confirm(by, otherPassword)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -27,7 +27,7 @@ func TestProfileChangesAreBounded(t *testing.T) {
 	}
 	before := head()
 	for range 2 * perProfile.Burst {
-		if err := errors.Join(d.ChangeDisplay(t.Context(), by, exeunt.DisplaySystem), d.ChangeProfile(t.Context(), by,
+		if err := errors.Join(d.ChangeDisplay(t.Context(), by, exeunt.DisplaySystem), d.ChangeProfile(t.Context(), by, exeunt.Token{},
 			Profile{Name: "ada", Email: "ada@example.com"}, nil)); err != nil {
 			t.Fatal(err)
 		}

@@ -19,11 +19,14 @@ type Profile struct{ Name, Email string }
 
 // ChangeProfile saves name and e-mail address. People can sign in with a confirmed
 // address, so a new one needs a proof, like a new password (OWASP ASVS 5.0, 7.5.1).
-// It identifies nobody until it is confirmed. Besides the errors of prove it may
-// return a FieldError; ErrSignedOut, when the actor's session has ended; a
-// ThrottledError; ErrUnavailable or ErrNotConfirmed. A profile that is equal to the
+// It identifies nobody until it is confirmed. from is the token that the actor has
+// presented. Besides the errors of prove it may return a FieldError; ErrSignedOut, when
+// the actor's session has ended; ErrRenewed, when it has another token by now;
+// ErrSignInAgain, when the password changed after it was proved; a ThrottledError; ErrUnavailable or ErrNotConfirmed. A profile that is equal to the
 // present one changes and counts nothing.
-func (s *Service) ChangeProfile(ctx context.Context, by exeunt.Actor, p Profile, prove Prove) error {
+func (s *Service) ChangeProfile(
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, p Profile, prove Prove,
+) error {
 	account, err := s.Store.Account(ctx, by.Account)
 	if err != nil {
 		return err
@@ -37,12 +40,13 @@ func (s *Service) ChangeProfile(ctx context.Context, by exeunt.Actor, p Profile,
 	if p == (Profile{Name: account.Name, Email: account.Email}) {
 		return nil
 	}
-	change := store.ProfileChange{Name: &p.Name}
+	change := store.ProfileChange{Name: &p.Name, Token: from.Hash()}
 	if p.Email != account.Email {
-		if _, err := s.prove(ctx, by, prove); err != nil {
+		proof, err := s.prove(ctx, by, prove)
+		if err != nil {
 			return err
 		}
-		change.Email = &p.Email
+		change.Email, change.Credential = &p.Email, proof.CredentialVersion
 	}
 	return s.changeProfile(ctx, by, change)
 }

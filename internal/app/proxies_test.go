@@ -334,7 +334,7 @@ func (p *proxied) appsIdentity(t *testing.T) {
 	// A confirmed address is told.
 	const email = "ada@example.com"
 	person := exeunt.Actor{Kind: exeunt.ActorPerson, Account: p.session.Account, Session: p.session.ID}
-	if err := p.Accounts.ChangeProfile(t.Context(), person, account.Profile{Email: email},
+	if err := p.Accounts.ChangeProfile(t.Context(), person, p.pair, account.Profile{Email: email},
 		func(ctx context.Context) (exeunt.Proof, error) {
 			return signin.Proof(p.SignIn.Confirm(ctx, person, adasPassword))
 		}); err != nil {

@@ -335,7 +335,7 @@ func TestTheSignedOutEndNothingMore(t *testing.T) {
 			t.Errorf("%s: %v", rev.Scope, err)
 		}
 	}
-	if err := n.rename(t.Context(), by, "Mallory"); !errors.Is(err, exeunt.ErrSignedOut) {
+	if err := n.rename(t.Context(), by, token, "Mallory"); !errors.Is(err, exeunt.ErrSignedOut) {
 		t.Errorf("profile: %v", err)
 	}
 	n.want(token, live.Usable)

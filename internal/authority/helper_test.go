@@ -248,9 +248,9 @@ func wantErr(t tester, err, want error) {
 }
 
 // rename changes the name of the actor's account, as internal/account does.
-func (n *node) rename(ctx context.Context, by exeunt.Actor, name string) error {
+func (n *node) rename(ctx context.Context, by exeunt.Actor, from exeunt.Token, name string) error {
 	_, err := n.SaveProfile(ctx, by.Account, func(ctx context.Context) (exeunt.Profile, error) {
-		return n.store.ChangeProfile(ctx, by.Account, store.ProfileChange{Name: &name}, by, n.Now())
+		return n.store.ChangeProfile(ctx, by.Account, store.ProfileChange{Name: &name, Token: from.Hash()}, by, n.Now())
 	})
 	return err
 }

@@ -62,7 +62,7 @@ func TestAProfileChangesForThoseWhoHaveGone(t *testing.T) {
 	gone, cancel := context.WithCancel(ctx)
 	name, result := "Countess", make(chan error, 1)
 	n.held.Lock()
-	go func() { result <- n.rename(gone, personIn(s), name) }()
+	go func() { result <- n.rename(gone, personIn(s), token, name) }()
 	for a, _ := n.Account(ctx, s.Account); a.Name != name; a, _ = n.Account(ctx, s.Account) {
 		time.Sleep(time.Millisecond)
 	}

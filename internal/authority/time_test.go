@@ -252,7 +252,7 @@ func TestChangedProfilesAreTold(t *testing.T) {
 	token, s := n.signIn(n.account(), exeunt.KindKept)
 	n.want(token, live.Usable)
 	name := "Ada Lovelace"
-	if err := n.rename(ctx, personIn(s), name); err != nil {
+	if err := n.rename(ctx, personIn(s), token, name); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

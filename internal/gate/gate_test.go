@@ -305,7 +305,7 @@ func TestGateFollowsTheProfile(t *testing.T) {
 	token, s := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindApp)
 	ask(g, withBearer(token))
 	name := "Countess"
-	if err := n.Accounts.ChangeProfile(t.Context(), testnode.PersonIn(s), account.Profile{Name: name},
+	if err := n.Accounts.ChangeProfile(t.Context(), testnode.PersonIn(s), token, account.Profile{Name: name},
 		nil); err != nil {
 		t.Fatal(err)
 	}

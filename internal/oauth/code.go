@@ -34,7 +34,7 @@ func (s *Service) GrantCode(
 	code := exeunt.NewToken(exeunt.UseCode)
 	err := s.Authority.AddCode(ctx, code.Hash(), store.Code{
 		Account: account, Session: session, Client: q.Client,
-		RedirectURI: q.RedirectURI, Challenge: q.Challenge, Expires: s.Now().Add(codeLife),
+		RedirectURI: q.RedirectURI, Challenge: q.Challenge, Expires: s.Now().Add(codeLife), Holder: q.Holder,
 	})
 	return code, err
 }

@@ -18,6 +18,8 @@ type CodeRequest struct {
 	Client      exeunt.ClientID
 	RedirectURI string
 	Challenge   string // PKCE code_challenge; S256 is the only method
+	// Holder is the token of the person who grants it, which must be the session's when it is granted.
+	Holder exeunt.TokenHash
 }
 
 // Request is a valid request of an app for a session of its own.

@@ -38,6 +38,7 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if r.PostForm.Get("decision") != "continue" {
 		return redirect(w, q.Answer("error", "access_denied"))
 	}
+	q.Holder = v.Token.Hash()
 	code, err := p.OAuth.GrantCode(r.Context(), v.Answer.Account, v.Answer.Session, q.CodeRequest)
 	if err != nil {
 		return err

@@ -145,10 +145,16 @@ type ProfileChange struct {
 	Name    *string
 	Email   *string
 	Display *exeunt.Display
+	// Token is the one that the person who asks for more than a display has presented, and Credential the version of
+	// the password that they have proved; 0 when the change needs no proof.
+	Token      exeunt.TokenHash
+	Credential int64
 }
 
 // ChangeProfile changes an account's profile and returns the new one. Values that are equal to the present ones
-// change nothing and record no event.
+// change nothing and record no event. Outcomes: nil; ErrNotFound; ErrSignedOut, when the person's session has ended
+// meanwhile; ErrRenewed, when it has another token by now; ErrSignInAgain, when the password has changed since the
+// proof; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ChangeProfile(
 	ctx context.Context, id exeunt.AccountID, c ProfileChange, by exeunt.Actor, now time.Time,
 ) (exeunt.Profile, error) {
@@ -163,6 +169,9 @@ func (s *Store) ChangeProfile(
 		}
 		if by.Kind == exeunt.ActorPerson {
 			by.Label = label
+			if refused, err = t.whyStale(by, c); refused != nil || err != nil {
+				return err
+			}
 		}
 		ok, err = found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
 			name = COALESCE($2, name), display = COALESCE($3, display),
@@ -187,6 +196,24 @@ func (s *Store) ChangeProfile(
 		return exeunt.Profile{}, err
 	}
 	return p, refused
+}
+
+// whyStale is why a live session's change is refused that was asked for before its token or password was replaced.
+func (t *tx) whyStale(by exeunt.Actor, c ProfileChange) (refused, err error) {
+	if c.Name == nil && c.Email == nil {
+		return nil, nil
+	}
+	of := exeunt.Target{Account: by.Account, Session: by.Session}
+	if current, err := t.hasToken(of, c.Token); err != nil || !current {
+		return exeunt.ErrRenewed, err
+	}
+	var proved bool
+	err = t.row(`SELECT $2 = 0 OR credential_version = $2 FROM accounts WHERE id = $1`, by.Account.Bytes(), c.Credential).
+		Scan(&proved)
+	if !proved {
+		refused = exeunt.ErrSignInAgain
+	}
+	return refused, err
 }
 
 // profileChanged records the event from which other nodes learn of the change.

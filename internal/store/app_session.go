@@ -16,13 +16,24 @@ type Code struct {
 	RedirectURI string
 	Challenge   string // PKCE, S256
 	Expires     time.Time
+	// Holder is the token that the session must have, unless it is zero: a request with a copied token must not bring
+	// a code after that token was replaced.
+	Holder exeunt.TokenHash
 }
 
-// AddCode stores a code of a session that has not ended; otherwise it returns ErrSignedOut.
+// AddCode stores a code of a session that has not ended; otherwise it returns ErrSignedOut, or ErrRenewed if the
+// session has another token than the code's holder.
 func (s *Store) AddCode(ctx context.Context, hash exeunt.TokenHash, c Code) error {
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
 		refused = nil
+		if c.Holder != (exeunt.TokenHash{}) {
+			current, err := t.hasToken(exeunt.Target{Account: c.Account, Session: c.Session}, c.Holder)
+			if err != nil || !current {
+				refused = exeunt.ErrRenewed
+				return err
+			}
+		}
 		n, err := t.exec(`INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires)
 			SELECT $1, s.account_id, s.id, $4, $5, $6, $7 FROM sessions s JOIN accounts a ON a.id = s.account_id
 			WHERE s.account_id = $2 AND s.id = $3 AND s.ended_at IS NULL AND s.generation >= a.generation`,

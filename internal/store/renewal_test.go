@@ -46,9 +46,12 @@ func renewals(t *testing.T, s *testStore) {
 	}
 	wantErr(t, s.ExchangeCode(t.Context(), unspent, now), exeunt.ErrCodeSpent)
 	wantErr(t, s.ExchangeCode(t.Context(), code(), now), nil)
+	err := s.AddCode(t.Context(), exeunt.NewToken(exeunt.UseCode).Hash(), Code{Account: a.ID, Session: v.ID,
+		Client: "chirp", Expires: epoch.Add(time.Hour), Holder: first.Hash})
+	wantErr(t, err, exeunt.ErrRenewed)
 	late := endOthers(v)
 	late.Key, late.Renewal = "another key", exeunt.Renewal{From: first.Hash, To: third}
-	_, err := s.End(t.Context(), by, late, Change{}, now)
+	_, err = s.End(t.Context(), by, late, Change{}, now)
 	wantErr(t, err, exeunt.ErrRenewed)
 	_, err = s.End(t.Context(), by, late, Change{PasswordHash: "new", Credential: 1}, now)
 	wantErr(t, err, exeunt.ErrRenewed)

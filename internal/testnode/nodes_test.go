@@ -222,7 +222,7 @@ func TestAChangedProfileIsOneOnAllNodes(t *testing.T) {
 	token, session := cluster[0].NewSession(t, cluster[0].NewAccount(t, "ada"), exeunt.KindKept)
 	until(t, cluster[1], token, live.Usable)
 	name := "Countess"
-	if err := cluster[0].Accounts.ChangeProfile(t.Context(), testnode.PersonIn(session), account.Profile{Name: name}, nil); err != nil {
+	if err := cluster[0].Accounts.ChangeProfile(t.Context(), testnode.PersonIn(session), token, account.Profile{Name: name}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for limit := time.Now().Add(2 * time.Minute); ; runtime.Gosched() {
