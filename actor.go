@@ -10,6 +10,8 @@ const (
 	ActorPerson ActorKind = "person"
 	// ActorOperator: somebody who runs this installation.
 	ActorOperator ActorKind = "operator"
+	// ActorLink: whoever holds a one-time link that an operator made for the account.
+	ActorLink ActorKind = "link"
 	// ActorSystem: the authority itself, as when a session times out.
 	ActorSystem ActorKind = "system"
 )
@@ -17,7 +19,7 @@ const (
 // Actor is who wants something done.
 type Actor struct {
 	Kind    ActorKind
-	Account AccountID    // of a person
+	Account AccountID    // of a person or a link
 	Session SessionID    // of a person: the session it is done from
 	App     AppSessionID // of a person who acts through an app's session
 	Label   string       // of an operator: a name for the audit. A person's comes from their session
@@ -28,11 +30,13 @@ type Actor struct {
 func System() Actor { return Actor{Kind: ActorSystem} }
 
 // MayEnd reports whether the actor may carry out the revocation. A person may end sessions of their own account only
-// and, through an app session, only that app session.
+// and, through an app session, only that app session. A link ends every session, with the password that it sets.
 func (a Actor) MayEnd(r Revocation) bool {
 	switch a.Kind {
 	case ActorOperator, ActorSystem:
 		return true
+	case ActorLink:
+		return !a.Account.IsZero() && a.Account == r.Account && r.Scope == ScopeAccount && r.Reason == ReasonPasswordChange
 	case ActorPerson:
 		if a.Account.IsZero() || a.Account != r.Account {
 			return false

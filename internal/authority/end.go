@@ -32,13 +32,13 @@ func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 }
 
 // ResetPassword sets a new password hash by a one-time link that an operator made, spends the link, and ends every
-// session of the account, in one transaction. The operator counts as the actor. credential is the version of the
+// session of the account, in one transaction. The actor is the holder of the link. credential is the version of the
 // password when the link was opened. ErrInviteSpent when the link is not valid any more.
 func (a *Authority) ResetPassword(
 	ctx context.Context, account exeunt.AccountID, link exeunt.TokenHash, hash string, credential int64,
 	from netip.Addr,
 ) (Ending, error) {
-	by := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "one-time link", Address: from}
+	by := exeunt.Actor{Kind: exeunt.ActorLink, Account: account, Address: from}
 	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
 		Reason: exeunt.ReasonPasswordChange}
 	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential, Link: &link})

@@ -31,6 +31,9 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 		err = nil
 	}
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
+		if a, lost := p.Accounts.LookAtReset(r.Context(), inviteToken(r)); lost == nil {
+			p.SignIn.TriedByLink(a.ID, p.Peers.Address(r), err)
+		}
 		return p.showReset(w, r, status, err)
 	}
 	if err != nil {

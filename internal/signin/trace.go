@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -42,6 +43,8 @@ func (s *Service) trace(a exeunt.AccountID, by exeunt.Actor, err error) {
 	case exeunt.ErrWrongCredentials.Code, exeunt.ErrDisabled.Code:
 	case errWrongCurrent.Code:
 		reason = "wrong_current_password" // of somebody who is signed in
+	case "same":
+		reason = "present_password" // by a link, see TriedByLink
 	case "throttled":
 		network := throttle.WideNetwork(by.Address)
 		if s.untold.rate.Take(network.String(), perTracedNetwork, network) > 0 {
@@ -62,6 +65,12 @@ func (s *Service) trace(a exeunt.AccountID, by exeunt.Actor, err error) {
 	if !a.IsZero() {
 		s.note(a, by, reason)
 	}
+}
+
+// TriedByLink records that the form of a one-time link was refused in a way that tells its holder something of the
+// account's present password, or was sent too often.
+func (s *Service) TriedByLink(a exeunt.AccountID, from netip.Addr, err error) {
+	s.trace(a, exeunt.Actor{Kind: exeunt.ActorLink, Account: a, Address: from}, err)
 }
 
 // note writes the audit entry in the background.
