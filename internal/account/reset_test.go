@@ -70,7 +70,7 @@ func TestAResetEndsEverySessionAndTheOldPassword(t *testing.T) {
 		t.Error(err)
 	}
 	got := strings.Join(d.detailOfAudit(id), "\n")
-	for _, want := range []string{"reset_link operator", "end account password_change operator"} {
+	for _, want := range []string{"reset_link operator", "end account password_change link"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the audit does not say %q:\n%s", want, got)
 		}

@@ -23,7 +23,8 @@ func (a *API) listCalls(h huma.API) {
 	op := operation(http.MethodDelete, "/api/v1/sessions", tagSessions, "end-sessions", "End many sessions in one step",
 		http.StatusOK)
 	op.Description = "Ends any number of sessions together, with the apps signed in through them. An account may do " +
-		"this 10 times at once, and then once a second; beyond that the answer is 429 (endings_throttled), and " +
+		"this 10 times at once, and then once a second, and where there is no other session to end 30 times and then " +
+		"once in five minutes; beyond that the answer is 429 (endings_throttled), and " +
 		"nothing was changed. Repeating it with the same key returns the first outcome, never 429. Calls that end " +
 		"one other session are limited to 120 at once, and then one a second (single_endings_throttled). The sign-out " +
 		"of the caller's own session is never throttled."

@@ -16,6 +16,9 @@ import (
 var (
 	// perAccount limits endings of many. Each is an event, even if it ended nothing.
 	perAccount = throttle.Rate{Burst: 10, Every: time.Second}
+	// perAccountAlone limits, besides, endings of all other sessions where there are none: what they end is bounded by
+	// the sign-ins otherwise, but these only renew a token, and could go on for ever.
+	perAccountAlone = throttle.Rate{Burst: 30, Every: 5 * time.Minute}
 	// perSessionSingle limits endings of one session that is not the actor's own.
 	perSessionSingle = throttle.Rate{Burst: 120, Every: time.Second}
 	// perSessionCode limits codes for apps, and so app sessions.
@@ -51,6 +54,11 @@ func (a *Authority) countEnding(
 		limit, rate, of = exeunt.LimitSingleEndings, perSessionSingle, by.Session.String()
 	}
 	judge, err = a.count(limit, rate, of, by.Address)
+	if err == nil && rev.Scope == exeunt.ScopeOthers {
+		if v, unknown := a.store.Account(ctx, by.Account); unknown == nil && v.LiveSessions <= 1 {
+			_, err = a.count(limit, perAccountAlone, of+" alone", by.Address)
+		}
+	}
 	if err != nil && unread != nil {
 		return nil, unread // the key may have an outcome
 	}

@@ -319,3 +319,30 @@ func TestActivityIsWrittenOnceInAWhile(t *testing.T) {
 		t.Errorf("10,000 notes of activity in 10 s made %d commits", commits)
 	}
 }
+
+// Whoever has no other session cannot write without end by ending all others.
+func TestEndingNothingHasARate(t *testing.T) {
+	n := newNode(t)
+	id := n.account()
+	token, s := n.signIn(id, exeunt.KindKept)
+	seconds, done := 2000, 0
+	for range seconds {
+		_, next, err := n.EndOthers(ctx, personIn(s), token, "")
+		n.clock.add(time.Second)
+		if errors.As(err, new(*exeunt.ThrottledError)) {
+			continue
+		}
+		wantErr(t, err, nil)
+		token = next
+		done++
+	}
+	if most := perAccountAlone.Burst + int(time.Duration(seconds)*time.Second/perAccountAlone.Every) + 1; done > most {
+		t.Errorf("%d of %d were carried out, at most %d should be", done, seconds, most)
+	}
+	// What ends something is not held up by that.
+	n.signIn(id, exeunt.KindKept)
+	out, _, err := n.EndOthers(ctx, personIn(s), token, "")
+	if err != nil || out.Ended != 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
