@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/exeunt/exeunt"
@@ -23,7 +24,10 @@ type SignIn struct {
 	// Form is the key of the form that was sent, "" when it has none. Sent twice, it starts one session: Token makes the
 	// credential of a session that this form starts, the same whenever it is asked and for nobody without the form.
 	Form  string
-	Token func(exeunt.SessionID) exeunt.Token
+	Token func(exeunt.SessionID, time.Time) exeunt.Token
+	// Renews is the token that this browser holds, of Replaces or of a session that was just renewed. A session of the
+	// same account and kind goes on with another token instead of being replaced. Zero when it holds none.
+	Renews exeunt.Token
 }
 
 const maxUserAgent = 400
@@ -31,13 +35,13 @@ const maxUserAgent = 400
 // Start starts a session and returns its credential, which is stored nowhere else. The credential is always new, so
 // that one planted in the browser before the sign-in is useless (OWASP ASVS 5.0, 7.2.4); only a form that is sent
 // again while its session is live gets the credential of that session. Outcomes: nil;
-// ErrSignInAgain, when the account changed since the proof; ErrUnavailable; ErrNotConfirmed, when it may or may not
+// ErrSignInAgain, when the account changed since the proof; ErrRenewed, when the token to renew has just been renewed; ErrUnavailable; ErrNotConfirmed, when it may or may not
 // have been started: nobody has its credential, and it times out.
 func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.Session, error) {
 	now, limits := a.now(), a.policy.For(in.Kind)
 	id, token := exeunt.NewSessionID(), exeunt.NewToken(exeunt.UseSession)
 	if in.Form != "" {
-		token = in.Token(id)
+		token = in.Token(id, now)
 	}
 	n := store.NewSession{
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form,
@@ -53,13 +57,23 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	}
 	n.By = exeunt.Actor{Kind: exeunt.ActorPerson, Account: in.Proof.Account, Session: n.Session.ID,
 		Label: n.Session.Label, Address: in.Address}
+	again := exeunt.NewToken(exeunt.UseSession)
+	if !in.Renews.IsZero() {
+		if in.Form != "" {
+			again = in.Token(in.Replaces, now)
+		}
+		n.Renews = exeunt.Renewal{From: in.Renews.Hash(), To: again.Hash()}
+	}
 	started, err := a.store.StartSession(ctx, n)
 	if err != nil {
 		return exeunt.Token{}, exeunt.Session{}, err
 	}
-	if started.Already {
-		n.Session.ID = started.Session
-		if token = in.Token(started.Session); token.Hash() != started.Hash {
+	n.Session.ID, n.Session.ExpiresAt = started.Session, started.Expires
+	switch {
+	case started.Hash == again.Hash():
+		token = again
+	case started.Already:
+		if token = in.Token(started.Session, started.At); token.Hash() != started.Hash {
 			return exeunt.Token{}, exeunt.Session{}, exeunt.ErrSignInAgain // the key of the tokens has changed between
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -348,5 +349,53 @@ func TestAKeyIsForOneKindOfForm(t *testing.T) {
 	b.post("/sessions/end", others).is(http.StatusUnprocessableEntity).says("sent with different content")
 	if got := n.ends(); !slices.Equal(got, []string{"others signed_out", "others password_change"}) {
 		t.Errorf("the log has %q", got)
+	}
+}
+
+// Typing the password again gives the browser's session another token, which leaves a trace: a copy of the old one is
+// refused. The same form again is the same for some minutes, and another sign-in after that.
+func TestSigningInAgainRenews(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := newBrowser(n)
+	first := b.get("/signin").form("/signin")
+	maps.Copy(first, signInFields("ada", "kept"))
+	b.post("/signin", first).leadsTo("/")
+	session, was := b.session(), b.token()
+	app, _ := n.NewAppSession(t, exeunt.Session{Account: n.id("ada"), ID: session}, testnode.Chirp)
+	thief := b.thief()
+	again := b.get("/signin").form("/signin")
+	maps.Copy(again, signInFields("ada", "kept"))
+	list, answers := b.press("/signin", again, 3)
+	late := b.thief() // with the old cookies, and its answer was lost
+	list, answers = append(list, late), append(answers, late.post("/signin", again))
+	for i := range list {
+		answers[i].leadsTo("/")
+		if list[i].token() == was || list[i].token() != list[0].token() || list[i].session() != session {
+			t.Errorf("press %d: another session, or the token of before", i)
+		}
+	}
+	thief.get("/").is(http.StatusConflict).hides("@ada")
+	thief.post("/signin", first).is(http.StatusConflict).leavesCookies()
+	list[0].get("/").says("Hello, Ada")
+	if n.Check(t.Context(), app).State != authority.Usable || len(n.live("ada")) != 1 || len(n.ends()) > 0 {
+		t.Error("something has ended")
+	}
+	if e := n.audited(n.id("ada"), exeunt.AuditRenewed); e.By.Session != session {
+		t.Errorf("%+v", e)
+	}
+	// Minutes later, what the form and the password bring is a sign-in of its own.
+	n.Clock.Pass(6 * time.Minute)
+	copied := newBrowser(n)
+	maps.Copy(copied.cookies, map[string]string{"__Host-exeunt-device": "new"})
+	copied.post("/signin", again).leadsTo("/")
+	if copied.token() == list[0].token() || copied.session() == session || len(n.live("ada")) != 2 {
+		t.Error("an old form brings the token of the session that it renewed")
+	}
+	n.Clock.Pass(6 * time.Minute)
+	token := list[0].token()
+	list[0].post("/signin", again).leadsTo("/")
+	if list[0].token() == token || list[0].session() != session {
+		t.Error("the password was typed again, and the token stays")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
@@ -43,7 +44,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor
 // must name the session that it replaces; a tab opened before that changes nothing.
 func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if err := v.Doubt(); err != nil {
+	if err := v.Doubt(); err != nil && !v.Renewed() { // perhaps by this very form
 		return err
 	}
 	err := p.entrance(r, v)
@@ -100,34 +101,39 @@ func refusal(w http.ResponseWriter, err error) int {
 }
 
 // enter starts a session from a proof, gives its cookies to the browser and redirects
-// it. The session that this browser had before ends, unless it is just what was asked for: then the form goes on to
-// where it leads, as it does for another tab of an app, or for the second of two presses.
+// it. The session that this browser had before ends, unless it is just what was asked for: then it goes on with other
+// cookies, and the form goes on to where it leads, as it does for another tab of an app, or for the second of two
+// presses.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof) error {
 	key, err := formKey(r)
 	if err != nil {
 		return err
 	}
-	if v.SignedIn() && v.Answer.Account == proof.Account && v.Answer.Kind == formKind(r) {
-		here := exeunt.Session{ID: v.Answer.Session, Account: v.Answer.Account}
-		return redirect(w, p.afterSignIn(r, here, returnPath(r.PostFormValue("return"))))
-	}
 	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: label(r), UserAgent: r.UserAgent(),
 		Address: p.Peers.Address(r), Form: key}
 	if key != "" {
-		in.Token = func(id exeunt.SessionID) exeunt.Token { return p.Browser.Cookies.FormToken(key, id) }
+		in.Token = func(id exeunt.SessionID, at time.Time) exeunt.Token {
+			return p.Browser.Cookies.FormToken(key, id, at)
+		}
 	}
 	if v.SignedIn() || v.Incomplete() {
 		in.Replaces = v.Answer.Session
+	}
+	if v.Renewed() || v.SignedIn() && v.Answer.Account == proof.Account && v.Answer.Kind == in.Kind {
+		in.Renews = v.Token
 	}
 	token, session, err := p.Authority.Start(r.Context(), in)
 	if err != nil {
 		return err
 	}
-	to := p.afterSignIn(r, session, returnPath(r.PostFormValue("return")))
+	to := p.afterSignIn(r, session, token, returnPath(r.PostFormValue("return")))
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}
-	life := p.Policy.For(in.Kind).Absolute
+	if v.SignedIn() && token.Hash() == v.Token.Hash() {
+		return redirect(w, to) // sent twice
+	}
+	life := session.ExpiresAt.Sub(p.Now())
 	p.Browser.Cookies.SetPair(w, v.Slot, token, in.Kind, life)
 	p.Browser.Cookies.SetDevice(w, web.Device(in.Kind), life)
 	return redirect(w, to)
@@ -135,11 +141,12 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, pro
 
 // afterSignIn is where somebody goes who has just signed in. If they signed in for an
 // app, the app gets its code without another question.
-func (p *Pages) afterSignIn(r *http.Request, s exeunt.Session, back string) string {
+func (p *Pages) afterSignIn(r *http.Request, s exeunt.Session, t exeunt.Token, back string) string {
 	q, err := p.appRequestIn(back)
 	if err != nil {
 		return back
 	}
+	q.Holder = t.Hash()
 	code, err := p.OAuth.GrantCode(r.Context(), s.Account, s.ID, q.CodeRequest)
 	if err != nil {
 		p.Log.Warn("signed in, but cannot make the app's code; asking the person again", "client", q.Client, "err", err)

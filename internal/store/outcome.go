@@ -68,7 +68,7 @@ func sessionsActor(id exeunt.AccountID) string { return formsActor + ":" + id.St
 // remember stores what a form made. A form that is used again after its session has ended makes another.
 func (t *tx) remember(actor, key, request string, id []byte, now time.Time) error {
 	_, err := t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at, made) VALUES ($1, $2, $3, 0, 0, $4, $5)
-		ON CONFLICT (actor, key) DO UPDATE SET made = excluded.made, at = excluded.at`,
+		ON CONFLICT (actor, key) DO UPDATE SET made = excluded.made, at = excluded.at, request = excluded.request`,
 		actor, key, request, ms(now), id)
 	return err
 }

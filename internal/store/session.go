@@ -19,6 +19,9 @@ type NewSession struct {
 	Due      time.Time // when maintenance looks at it at the latest; zero: when it may time out
 	Most     int       // how many live sessions the account may have then; 0: any number
 	Form     string    // key of the form that it is started by; "" when it has none
+	// Renews, unless zero, is a renewal of the token that the browser has presented. If Replaces still has that token,
+	// is the account's and of the same kind, it goes on with the new one, and none is started.
+	Renews exeunt.Renewal
 }
 
 // Started says what StartSession did.
@@ -27,18 +30,21 @@ type Started struct {
 	Session exeunt.SessionID // the new one, or the one that the same form has started before
 	Hash    exeunt.TokenHash // of its token
 	Already bool             // the form had started it before
+	At      time.Time        // when the form started or renewed it
+	Expires time.Time
 }
 
 // StartSession inserts a session if the account is unchanged since the proof, and in the same transaction ends the
-// session it replaces, and the account's oldest if there are too many. A form that has started a session of that kind starts no second one while the first is live.
-// Outcomes: nil; ErrSignInAgain, when the account's generation, password or status has changed since the proof;
+// session it replaces, and the account's oldest if there are too many. A form that has started a session of that kind starts no second one while the first is live,
+// for FormLife.
+// Outcomes: nil; ErrRenewed, when the token to renew has been renewed already; ErrSignInAgain, when the account's generation, password or status has changed since the proof;
 // ErrUnavailable, ErrNotConfirmed.
 func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error) {
 	var out Started
 	var refused error
 	err := s.commit(ctx, func(t *tx) (err error) {
 		v := &n.Session
-		out, refused = Started{Seq: t.seq, Session: v.ID, Hash: n.Hash}, nil
+		out, refused = Started{Seq: t.seq, Session: v.ID, Hash: n.Hash, At: v.Started, Expires: v.ExpiresAt}, nil
 		if out.Already, err = t.startedBefore(n, &out); err != nil {
 			return err
 		}
@@ -47,6 +53,12 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 				return nil
 			}
 			return t.replace(n)
+		}
+		if !n.Renews.IsZero() {
+			var done bool
+			if done, refused, err = t.goOn(n, &out); done || refused != nil || err != nil {
+				return err
+			}
 		}
 		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address,
 			methods, proved_at, started, seen, idle, expires, due, generation)
@@ -73,7 +85,7 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 			return err
 		}
 		if n.Form != "" {
-			err := t.remember(sessionsActor(v.Account), formHash(n.Form), "sign_in", v.ID.Bytes(), v.Started)
+			err := t.remember(sessionsActor(v.Account), formHash(n.Form), signInText(n.Hash), v.ID.Bytes(), v.Started)
 			if err != nil {
 				return err
 			}
@@ -88,25 +100,81 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 	return out, refused
 }
 
-// startedBefore looks for the live session that the same form has started.
+// FormLife is for how long a form that is sent again gets the session that it has started, with the same token. Later
+// it is another sign-in.
+const FormLife = 5 * time.Minute
+
+// signInText is the request of a form that has made a token: that of its session until it is renewed.
+func signInText(h exeunt.TokenHash) string { return "sign_in " + h.String() }
+
+// startedBefore looks for the live session that the same form has started or renewed, and whose token it has made.
 func (t *tx) startedBefore(n NewSession, out *Started) (bool, error) {
 	if n.Form == "" {
 		return false, nil
 	}
 	var hash []byte
 	var id exeunt.SessionID
-	ok, err := found(t.row(`SELECT s.id, s.token_hash FROM outcomes o
+	var request string
+	var made, expires int64
+	ok, err := found(t.row(`SELECT s.id, s.token_hash, s.expires, o.at, o.request FROM outcomes o
 		JOIN sessions s ON s.account_id = $3 AND s.id = o.made JOIN accounts a ON a.id = s.account_id
-		WHERE o.actor = $1 AND o.key = $2 AND s.kind = $4 AND s.ended_at IS NULL AND s.generation >= a.generation
-		AND s.seen + s.idle > $5 AND s.expires > $5
+		WHERE o.actor = $1 AND o.key = $2 AND o.at > $8 AND s.kind = $4 AND s.ended_at IS NULL
+		AND s.generation >= a.generation AND s.seen + s.idle > $5 AND s.expires > $5
 		AND a.generation = $6 AND a.credential_version = $7 AND a.status = 'active'`,
 		sessionsActor(n.Session.Account), formHash(n.Form), n.Session.Account.Bytes(), n.Session.Kind,
-		ms(n.Session.Started), n.Proof.Generation, n.Proof.CredentialVersion).Scan(&id, &hash))
-	if ok {
-		out.Session = id
-		copy(out.Hash[:], hash)
+		ms(n.Session.Started), n.Proof.Generation, n.Proof.CredentialVersion, ms(n.Session.Started.Add(-FormLife))).
+		Scan(&id, &hash, &expires, &made, &request))
+	if !ok || err != nil {
+		return false, err
 	}
-	return ok, err
+	var current exeunt.TokenHash
+	if copy(current[:], hash); request != signInText(current) {
+		return false, nil // it has been renewed since
+	}
+	out.Session, out.Hash, out.At, out.Expires = id, current, at(made), at(expires)
+	return true, nil
+}
+
+// goOn gives the session that the browser has another token, because somebody has signed in again (OWASP ASVS 5.0,
+// 7.2.4). Its app sessions go on, too. done is false when there is no such session any more.
+func (t *tx) goOn(n NewSession, out *Started) (done bool, refused, err error) {
+	v, account, now := n.Session, n.Session.Account.Bytes(), ms(n.Session.Started)
+	var expires int64
+	var label string
+	done, err = found(t.row(`UPDATE sessions SET token_hash = $1, proved_at = $2, methods = $3,
+		seen = CASE WHEN seen < $4 THEN $4 ELSE seen END
+		WHERE account_id = $5 AND id = $6 AND token_hash = $7 AND kind = $8 AND ended_at IS NULL
+		AND generation >= (SELECT a.generation FROM accounts a WHERE a.id = $5 AND a.generation = $9
+			AND a.credential_version = $10 AND a.status = 'active') RETURNING expires, label`,
+		n.Renews.To[:], ms(v.Proved), v.Methods.String(), now, account, n.Replaces.Bytes(), n.Renews.From[:], v.Kind,
+		n.Proof.Generation, n.Proof.CredentialVersion).Scan(&expires, &label))
+	if err != nil {
+		return false, nil, err
+	}
+	if !done {
+		var before bool
+		err = t.row(`SELECT EXISTS (SELECT 1 FROM renewals WHERE hash = $1)`, n.Renews.From[:]).Scan(&before)
+		if before {
+			refused = exeunt.ErrRenewed
+		}
+		return false, refused, err
+	}
+	if _, err := t.exec(`INSERT INTO renewals (hash, account_id, session_id, at) VALUES ($1, $2, $3, $4)`,
+		n.Renews.From[:], account, n.Replaces.Bytes(), now); err != nil {
+		return false, nil, err
+	}
+	if n.Form != "" {
+		if err := t.remember(sessionsActor(v.Account), formHash(n.Form), signInText(n.Renews.To), n.Replaces.Bytes(),
+			v.Started); err != nil {
+			return false, nil, err
+		}
+	}
+	by := n.By
+	by.Session, by.Label = n.Replaces, label
+	err = t.appendEvents([]exeunt.Event{{At: v.Started, Kind: exeunt.EventRenewed, By: by, Reason: exeunt.ReasonRenewed,
+		Target: exeunt.Target{Account: v.Account, Session: n.Replaces}}})
+	out.Session, out.Hash, out.Expires, out.Seq = n.Replaces, n.Renews.To, at(expires), t.seq
+	return true, nil, err
 }
 
 // due is when maintenance looks at it first.

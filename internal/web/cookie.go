@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -124,10 +125,10 @@ func (c Cookies) SetPair(w http.ResponseWriter, s Slot, t exeunt.Token, kind exe
 	http.SetCookie(w, hostCookie(s.here(), c.Pairs.Half(t), age, false))
 }
 
-// FormToken is the token of a session that the form with that key starts: for the same two it is always the same, so
+// FormToken is the token of a session that the form with that key starts: at that time: for the same three it is always the same, so
 // that the form can be sent twice, and nobody can make it who lacks the form or the server's key.
-func (c Cookies) FormToken(key string, id exeunt.SessionID) exeunt.Token {
-	return exeunt.TokenFrom(exeunt.UseSession, c.Forms.Sum(id.String()+" "+key))
+func (c Cookies) FormToken(key string, id exeunt.SessionID, at time.Time) exeunt.Token {
+	return exeunt.TokenFrom(exeunt.UseSession, c.Forms.Sum(fmt.Sprint(id, " ", at.UnixMilli(), " ", key)))
 }
 
 // ReadDevice returns what the browser remembers of its device.
