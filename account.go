@@ -66,11 +66,16 @@ const (
 	MaxLabelLen = 80  // characters
 )
 
-var handleShape = regexp.MustCompile(`^[a-z][a-z0-9_]{1,29}$`)
+// MaxHandleLen is how many characters a handle has at most; it has at least two.
+const MaxHandleLen = 63
 
-// ParseHandle returns the handle in lower case and without a leading "@". ok is false unless it has 2 to 30 of a–z,
-// 0–9 and _, starting with a letter.
+// handleShape lets a point or hyphen stand only between other characters: "..", "-v" and "ada." mean something in
+// addresses, commands and sentences.
+var handleShape = regexp.MustCompile(`^[a-z0-9]([.-]?[a-z0-9_])+$`)
+
+// ParseHandle returns the handle in lower case and without a leading "@". ok is false unless it has 2 to MaxHandleLen
+// of a–z, 0–9, ".", "-" and "_", begins with a letter or digit, and has no "." or "-" at its end or beside another.
 func ParseHandle(s string) (handle string, ok bool) {
 	handle = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(s), "@"))
-	return handle, handleShape.MatchString(handle)
+	return handle, len(handle) <= MaxHandleLen && handleShape.MatchString(handle)
 }

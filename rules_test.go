@@ -162,13 +162,16 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestParseHandle(t *testing.T) {
-	for in, want := range map[string]string{"ada": "ada", "@Ada": "ada", " ADA_99 ": "ada_99", "ab": "ab"} {
+	for in, want := range map[string]string{"ada": "ada", "@Ada": "ada", " ADA_99 ": "ada_99", "ab": "ab",
+		"1ada": "1ada", "42": "42", "a.b": "a.b", "Ada.Quill-2": "ada.quill-2", "a_b__": "a_b__", "a-_b": "a-_b",
+		strings.Repeat("m", 63): strings.Repeat("m", 63)} {
 		if got, ok := ParseHandle(in); !ok || got != want {
 			t.Errorf("ParseHandle(%q) = %q, %v", in, got, ok)
 		}
 	}
-	for _, in := range []string{"", "a", "@", "@@ada", "1ada", "_ada", "a b", "ada@example.com", "ädä", "ada\n.",
-		"abcdefghijklmnopqrstuvwxyzabcde", "аdа"} {
+	for _, in := range []string{"", "a", "1", "@", "@@ada", "_ada", "a b", "ada@example.com", "ädä", "ada\n.", "аdа",
+		".ada", "-ada", "ada.", "ada-", "a..b", "a--b", "a.-b", "a-.b", ".", "..", "--", "a/b", "a,b", "a\\b",
+		strings.Repeat("m", 64)} {
 		if got, ok := ParseHandle(in); ok {
 			t.Errorf("ParseHandle(%q) = %q, accepted", in, got)
 		}

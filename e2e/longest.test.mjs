@@ -10,7 +10,7 @@ import { request } from './lib/wait.mjs';
 const s = stage();
 
 const longest = {
-  handle: 'm'.repeat(30), name: 'M'.repeat(80), email: `${'m'.repeat(60)}@${`${'w'.repeat(60)}.`.repeat(3)}example`, password: 'plum-otter-lantern-31',
+  handle: 'm'.repeat(63), name: 'M'.repeat(80), email: `${'m'.repeat(60)}@${`${'w'.repeat(60)}.`.repeat(3)}example`, password: 'plum-otter-lantern-31',
 };
 
 /** An account with them, which also has an app with the longest label. */

@@ -280,7 +280,7 @@ func (c *listAccountsCommand) Run(ctx context.Context) error {
 
 type addAccountCommand struct {
 	operate
-	Handle         string `arg:"" help:"2 to 30 of a-z, 0-9 and _, beginning with a letter. It cannot be changed later."`
+	Handle         string `arg:"" help:"2 to 63 of a-z, 0-9, '.', '-' and '_', beginning with a letter or digit. It cannot be changed later."`
 	Name           string `help:"Display name."`
 	Email          string `help:"E-mail address."`
 	EmailConfirmed bool   `help:"The address belongs to the account's owner."`

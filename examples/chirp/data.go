@@ -120,9 +120,9 @@ func (d *data) remember(ctx context.Context, account, handle, name string) (id i
 	}
 	err = d.inTx(ctx, func(tx *sql.Tx) error {
 		// The authority has given the handle to this account: whoever had it
-		// before keeps their posts, but not the handle.
+		// before keeps their posts, but not the handle. None has a ~.
 		if _, err := tx.ExecContext(ctx,
-			`UPDATE people SET handle = handle || '-' || id WHERE handle = ? AND account <> ?`,
+			`UPDATE people SET handle = handle || '~' || id WHERE handle = ? AND account <> ?`,
 			handle, account); err != nil {
 			return err
 		}

@@ -42,9 +42,9 @@ func New(c Config) *Service {
 	return s
 }
 
-// reservedKey is the form in which reserved handles are compared: no_reply reads like noreply.
+// reservedKey is the form in which reserved handles are compared: no_reply and no.reply read like noreply.
 func reservedKey(handle string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.TrimPrefix(names.Key(handle), "@"))
+	return strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.TrimPrefix(names.Key(handle), "@"))
 }
 
 // Disable stops an account from signing in and ends all its sessions, in one

@@ -370,7 +370,7 @@ func TestReservedHandles(t *testing.T) {
 	c := d.Config
 	c.Reserved = []string{"admin", "noreply", "exeunt"}
 	d.Service = New(c)
-	for _, handle := range []string{"admin", "@Admin", "ａｄｍｉｎ", "ad\u200bmin", "admin_", "no_reply", "EXEUNT"} {
+	for _, handle := range []string{"admin", "@Admin", "ａｄｍｉｎ", "ad\u200bmin", "admin_", "no_reply", "no.reply", "No-Reply", "EXEUNT"} {
 		_, err := d.SignUp(t.Context(), NewAccount{Handle: handle, Password: goodPassword}, home)
 		wantField(t, err, "handle", "reserved")
 	}

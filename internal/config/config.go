@@ -162,7 +162,8 @@ const usuallyReserved = `abuse account accounts admin administrator api billing 
 	operator owner password payment postmaster privacy register root sales security settings signin signout signup
 	staff status sudo superuser support sysadmin system team test usenet uucp verify webmaster www`
 
-// Reserved returns the handles that strangers cannot take: those that are configured, and the names in the host's.
+// Reserved returns the handles that strangers cannot take: those that are configured, the names in the host's, and the
+// host's own and those of its domains: example.com reads like whoever runs it.
 func (c *Config) Reserved() []string {
 	out := slices.Clone(c.ReservedHandles)
 	u, err := url.Parse(c.URL)
@@ -170,7 +171,10 @@ func (c *Config) Reserved() []string {
 		return out
 	}
 	labels := strings.Split(u.Hostname(), ".")
-	return append(out, labels[:max(1, len(labels)-1)]...)
+	for i := range labels[:max(1, len(labels)-1)] {
+		out = append(out, labels[i], strings.Join(labels[i:], "."))
+	}
+	return out
 }
 
 // SessionPolicy returns the timeouts.

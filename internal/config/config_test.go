@@ -191,7 +191,8 @@ func TestReservedHandles(t *testing.T) {
 	c := Default()
 	c.URL = "https://id.example.com:8443"
 	got := c.Reserved()
-	for _, h := range []string{"admin", "root", "support", "postmaster", "noreply", "exeunt", "operator", "id", "example"} {
+	for _, h := range []string{"admin", "root", "support", "postmaster", "noreply", "exeunt", "operator", "id", "example",
+		"id.example.com", "example.com"} {
 		if !slices.Contains(got, h) {
 			t.Errorf("%s is not reserved", h)
 		}

@@ -304,7 +304,7 @@ func checkReferences(t *testing.T, page string, ids map[string]bool) {
 // Everything that is wrong with a form stands beside its field, at once.
 func TestAllProblemsOfAFormAreShown(t *testing.T) {
 	page := rendered(t, newUI(t), states()["sign-up-all-wrong"])
-	for _, want := range []string{"A handle has 2 to 30 letters", "Use at least 8 characters"} {
+	for _, want := range []string{"A handle has 2 to 63 letters", "Use at least 8 characters"} {
 		if strings.Count(page, want) != 1 {
 			t.Errorf("the page says %q %d times", want, strings.Count(page, want))
 		}
