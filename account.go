@@ -16,6 +16,7 @@ type Account struct {
 	// unconfirmed one beforehand.
 	EmailConfirmed bool
 	Display        Display
+	Groups         []string // names, sorted
 	Status         AccountStatus
 	Created        time.Time
 	PasswordSet    time.Time // zero when the account has no password

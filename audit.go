@@ -9,7 +9,7 @@ type AuditEntry struct {
 	Action  AuditAction
 	Session SessionID // the session it was done to, if any
 	By      Actor
-	Detail  string // the scope and reason of an ending, the kind of a sign-in
+	Detail  string // the scope and reason of an ending, the kind of a sign-in, what was done with which group
 }
 
 // AuditAction is what was done.
@@ -33,6 +33,8 @@ const (
 	AuditRenewed AuditAction = "token_renewed"
 	// AuditProfile: name, e-mail or display changed.
 	AuditProfile AuditAction = "profile_change"
+	// AuditGroups: the account was put into a group or taken out of one.
+	AuditGroups AuditAction = "groups_change"
 	// AuditStatus: the account was enabled again. (Disabling is an AuditEnd.)
 	AuditStatus AuditAction = "status_change"
 )

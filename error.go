@@ -49,7 +49,11 @@ var (
 			"in a moment."}
 	ErrHandleTaken = &Error{"handle_taken", "That handle is taken. Choose another."}
 	ErrEmailTaken  = &Error{"email_taken", "Another account has confirmed that e-mail address."}
-	ErrOtherEmail  = &Error{"other_email",
+	ErrManyGroups  = &Error{"too_many_groups",
+		"An account is in at most 64 groups, so nothing was changed. Take it out of another one first."}
+	ErrGroupName = &Error{"group_name",
+		"The name of a group has 1 to 63 of a-z, 0-9, '.', '-' and '_', and begins with a letter or digit."}
+	ErrOtherEmail = &Error{"other_email",
 		"That is not the e-mail address of this account. Look at the account again."}
 	ErrSignUpClosed = &Error{"sign_up_closed",
 		"New accounts are made by invitation here. Ask whoever runs this site."}

@@ -18,6 +18,9 @@ const (
 	// EventProfileChanged: the account's name, address or display changed. Checks return these, so every node must
 	// learn of it. No session ended.
 	EventProfileChanged EventKind = "profile_changed"
+	// EventGroupsChanged: the account was put into a group or taken out of one; the reason says which. Checks return
+	// its groups, as with EventProfileChanged. No session ended.
+	EventGroupsChanged EventKind = "groups_changed"
 	// EventClientChanged: the target's client was registered, changed or removed. The event has no account, and no
 	// session ended.
 	EventClientChanged EventKind = "client_changed"
@@ -35,11 +38,11 @@ type Event struct {
 	At   time.Time
 	Kind EventKind
 	Target
-	Reason Reason // with EventEnded
+	Reason Reason // why sessions ended; with EventGroupsChanged, what was done
 	By     Actor
 	// Generation is the account's new generation with ScopeOthers and ScopeAccount; 0 otherwise.
 	Generation int64
-	// Version is the profile's new version with EventProfileChanged.
+	// Version is the profile's new version with EventProfileChanged and EventGroupsChanged.
 	Version int64
 	// Row identifies the row that the event was read from, in a log that several programs share. A row that was
 	// restored from a backup has another number, even if its content is the same. It is 0 where it was not read.
@@ -52,7 +55,7 @@ func (e *Event) Covers(account AccountID, session SessionID, generation int64) b
 	switch {
 	case e.Account != account && !e.Account.IsZero():
 		return false
-	case e.Kind == EventProfileChanged, e.Kind == EventClientChanged:
+	case e.Kind == EventProfileChanged, e.Kind == EventGroupsChanged, e.Kind == EventClientChanged:
 		return false
 	case e.Kind == EventRenewed:
 		return e.Session == session

@@ -42,6 +42,10 @@ const (
 	ReasonRenewed Reason = "renewed"
 	// ReasonEmailConfirmed: the profile changed because its address was confirmed. No session ended.
 	ReasonEmailConfirmed Reason = "email_confirmed"
+	// ReasonGroupAdded and ReasonGroupRemoved begin the reason of an EventGroupsChanged; the group's name follows, after
+	// a space.
+	ReasonGroupAdded   Reason = "added"
+	ReasonGroupRemoved Reason = "removed"
 	// ReasonAllEnded and ReasonDatabaseTrusted: how an operator went on with a restored database. In the first case every
 	// account with sessions has an event of its own.
 	ReasonAllEnded        Reason = "all_sessions_ended"

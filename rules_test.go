@@ -35,6 +35,8 @@ func TestEventCovers(t *testing.T) {
 		{"another account", event(ScopeAccount, SessionID{}, AppSessionID{}, 5), other, ses, 1, false},
 		{"a changed profile", Event{Kind: EventProfileChanged, Target: Target{Account: acc}, Version: 2},
 			acc, ses, 0, false},
+		{"changed groups", Event{Kind: EventGroupsChanged, Target: Target{Account: acc}, Version: 2},
+			acc, ses, 0, false},
 		{"a changed client", Event{Kind: EventClientChanged, Target: Target{Client: "chirp"}}, acc, ses, 0, false},
 		{"its token is renewed", Event{Kind: EventRenewed, Target: Target{Account: acc, Session: ses}}, acc, ses, 9,
 			true},
@@ -174,6 +176,19 @@ func TestParseHandle(t *testing.T) {
 		strings.Repeat("m", 64)} {
 		if got, ok := ParseHandle(in); ok {
 			t.Errorf("ParseHandle(%q) = %q, accepted", in, got)
+		}
+	}
+}
+
+func TestValidGroup(t *testing.T) {
+	for _, in := range []string{"a", "admins", "0", "a.b-c_d", "a--b.", strings.Repeat("g", 63)} {
+		if !ValidGroup(in) {
+			t.Errorf("%q is refused", in)
+		}
+	}
+	for _, in := range []string{"", "Admins", "a b", " a", "a,b", ".a", "-a", "_a", "é", "a\n", strings.Repeat("g", 64)} {
+		if ValidGroup(in) {
+			t.Errorf("%q is accepted", in)
 		}
 	}
 }

@@ -12,6 +12,7 @@ type Profile struct {
 	Name    string
 	Email   string // only when confirmed
 	Display Display
+	Groups  []string // names, sorted
 }
 
 // Snapshot is a session as one moment of the store saw it, with its position in the log.

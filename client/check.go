@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,7 +17,7 @@ const (
 	HeaderUser       = "Remote-User"
 	HeaderName       = "Remote-Name"
 	HeaderEmail      = "Remote-Email"
-	HeaderGroups     = "Remote-Groups" // always empty: there are no groups
+	HeaderGroups     = "Remote-Groups" // names with commas between them, sorted; may be empty
 	HeaderAccount    = "Exeunt-Account"
 	HeaderSession    = "Exeunt-Session"
 	HeaderAppSession = "Exeunt-App-Session"
@@ -44,7 +45,8 @@ type Person struct {
 	Account    string // ID; stays when the handle changes
 	Handle     string
 	Name       string
-	Email      string // "" unless confirmed
+	Email      string   // "" unless confirmed
+	Groups     []string // names, sorted; do not change the slice
 	Session    string
 	AppSession string    // "" with a session's own token
 	Client     string    // ID of the app, with an app session's token
@@ -127,9 +129,18 @@ func personOf(h http.Header) Person {
 	}
 	return Person{
 		Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
+		Groups:  groupsOf(h.Get(HeaderGroups)),
 		Session: h.Get(HeaderSession), AppSession: h.Get(HeaderAppSession), Client: h.Get(HeaderClient),
 		IdleAt: unixMilli(h.Get(HeaderIdleAt)), WarnAt: unixMilli(h.Get(HeaderWarnAt)), AskedAt: asked,
 	}
+}
+
+// groupsOf returns nil for somebody who is in no group.
+func groupsOf(header string) []string {
+	if header == "" {
+		return nil
+	}
+	return strings.Split(header, ",")
 }
 
 // State asks what a page may show, and for how long. It never counts as

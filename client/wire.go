@@ -47,10 +47,11 @@ type Ended struct {
 
 // Account is the account a session belongs to.
 type Account struct {
-	ID     string `json:"id"`
-	Handle string `json:"handle"`
-	Name   string `json:"name"`
-	Email  string `json:"email,omitempty" doc:"Only when confirmed"`
+	ID     string   `json:"id"`
+	Handle string   `json:"handle"`
+	Name   string   `json:"name"`
+	Email  string   `json:"email,omitempty" doc:"Only when confirmed"`
+	Groups []string `json:"groups" nullable:"false" doc:"Names of the groups that the account is in, sorted"`
 }
 
 // AppRef names the app session that a token stands for.
@@ -154,7 +155,7 @@ type LogEvent struct {
 	Seq        int64     `json:"seq"`
 	Digest     string    `json:"digest" doc:"Send it with the number to go on after this event"`
 	At         time.Time `json:"at"`
-	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display has changed. client_changed: an app was registered, changed or removed, see client. renewed: the session has another token, and its app sessions may have ended. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
+	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display has changed. groups_changed: the account is in other groups; none of its sessions ended. client_changed: an app was registered, changed or removed, see client. renewed: the session has another token, and its app sessions may have ended. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
 	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
 	Account    string    `json:"account,omitempty"`
 	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
@@ -171,6 +172,8 @@ const (
 	EventEnded EventKind = "ended"
 	// EventProfileChanged: the account's name, address or display has changed.
 	EventProfileChanged EventKind = "profile_changed"
+	// EventGroupsChanged: the account is in other groups than before.
+	EventGroupsChanged EventKind = "groups_changed"
 	// EventRenewed: a session has another token, and its app sessions may have ended.
 	EventRenewed EventKind = "renewed"
 	// EventClientChanged: an app was registered, changed or removed; Client names it.

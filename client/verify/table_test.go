@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,10 +115,11 @@ func TestTableAgreesWithAMap(t *testing.T) {
 func TestKeptTellsThePerson(t *testing.T) {
 	idleAt := time.UnixMilli(5_000_000)
 	p := client.Person{Account: "acc_1", Handle: "ada", Name: "Ada Lovelace, née Byron", Session: "ses_1",
-		AppSession: "app_1", Client: "chirp", IdleAt: idleAt, WarnAt: idleAt.Add(-time.Minute)}
+		AppSession: "app_1", Client: "chirp", Groups: []string{"admins"}, IdleAt: idleAt,
+		WarnAt: idleAt.Add(-time.Minute)}
 	got := (&entry{who: p}).person(4_000_000, 6_000_000)
 	p.AskedAt, p.IdleAt, p.WarnAt = time.UnixMilli(4_000_000), time.UnixMilli(6_000_000), time.UnixMilli(5_940_000)
-	if got != p {
+	if !reflect.DeepEqual(got, p) {
 		t.Errorf("%+v, want %+v", got, p)
 	}
 	p.WarnAt = time.Time{}

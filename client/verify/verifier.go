@@ -22,8 +22,8 @@ type Options struct {
 	// MaxStaleness is how long the verifier may answer from memory after it last
 	// confirmed that it has missed no event: 2 s when zero.
 	MaxStaleness time.Duration
-	// MaxAge is how old the name, handle and e-mail address of a Person may be:
-	// a minute when zero. The end of a session does not wait for it.
+	// MaxAge is how old the name, handle, e-mail address and groups of a Person may
+	// be: a minute when zero. The end of a session does not wait for it.
 	MaxAge time.Duration
 	// MaxSessions bounds the memory: 65536 when zero, about 1 kB each. A full
 	// verifier forgets one session for each new one, and asks about it again.

@@ -67,6 +67,7 @@ func TestVerifierKeepsWhomAnEventKeeps(t *testing.T) {
 		// or about everybody.
 		alan, alice := f.person("alan", "4"), f.person("alice", "5")
 		for _, e := range []client.LogEvent{{Kind: client.EventProfileChanged, Account: "acc_alan"},
+			{Kind: client.EventGroupsChanged, Account: "acc_alan"},
 			{Kind: "moved", Account: "acc_alan"}, {Kind: "moved", Client: "chirp"}} {
 			f.expect(t, v, alan, "valid", 1)
 			f.expect(t, v, alice, "valid", 1)

@@ -20,7 +20,8 @@ type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample app Chirp beside it, and play a tour."`
 	Status   statusCommand   `cmd:"" help:"Show the state of the running node."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
-	Accounts accountsCommand `cmd:"" help:"List, add, disable and enable accounts; create links for new passwords."`
+	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
+	Groups   groupsCommand   `cmd:"" help:"List and show groups; put accounts into them, and take them out."`
 	Clients  clientsCommand  `cmd:"" help:"Create secret keys for apps."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`

@@ -254,6 +254,7 @@ func (o *operate) ending(ctx context.Context, path string) error {
 
 type accountsCommand struct {
 	List         listAccountsCommand   `cmd:"" help:"List accounts."`
+	Show         showAccountCommand    `cmd:"" help:"Show one account."`
 	Add          addAccountCommand     `cmd:"" help:"Add an account, with a one-time link for its owner or a password."`
 	Disable      disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
 	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
@@ -268,13 +269,35 @@ type listAccountsCommand struct{ listing }
 
 // Run lists accounts.
 func (c *listAccountsCommand) Run(ctx context.Context) error {
-	header := "ACCOUNT\tNAME\tE-MAIL\tSTATUS\tSESSIONS\tCREATED"
+	header := "ACCOUNT\tNAME\tE-MAIL\tSTATUS\tSESSIONS\tCREATED\tGROUPS"
 	return list(ctx, &c.listing, "/accounts", url.Values{}, header, func(w io.Writer, a control.Account) {
-		email := a.Email
-		if email != "" && !a.EmailConfirmed {
-			email += " (not confirmed)"
-		}
-		fmt.Fprintf(w, "@%s\t%s\t%s\t%s\t%d\t%s\n", a.Handle, a.Name, email, a.Status, a.Sessions, when(a.Created))
+		fmt.Fprintf(w, "@%s\t%s\t%s\t%s\t%d\t%s\t%s\n", a.Handle, a.Name, emailOf(a), a.Status, a.Sessions,
+			when(a.Created), strings.Join(a.Groups, ","))
+	})
+}
+
+func emailOf(a control.Account) string {
+	if a.Email != "" && !a.EmailConfirmed {
+		return a.Email + " (not confirmed)"
+	}
+	return a.Email
+}
+
+type showAccountCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run shows an account.
+func (c *showAccountCommand) Run(ctx context.Context) error {
+	var a control.Account
+	if err := c.node().Get(ctx, "/accounts/"+url.PathEscape(c.Handle), nil, &a); err != nil {
+		return err
+	}
+	return c.show(a, func(w io.Writer) {
+		fmt.Fprintf(w, "account\t@%s\nid\t%s\nname\t%s\ne-mail\t%s\n", a.Handle, a.ID, a.Name, emailOf(a))
+		fmt.Fprintf(w, "status\t%s\ngroups\t%s\n", a.Status, strings.Join(a.Groups, ", "))
+		fmt.Fprintf(w, "sessions\t%d\tthat have not ended\ncreated\t%s\n", a.Sessions, when(a.Created))
 	})
 }
 

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -154,7 +155,7 @@ func TestDeadResetLinks(t *testing.T) {
 			// Also when it was looked at just before it died.
 			_, err = d.Authority.ResetPassword(t.Context(), id, link.Hash(), "hash", before.CredentialVersion, home)
 			wantErr(t, err, exeunt.ErrInviteSpent)
-			if after, _ := d.Store.Account(t.Context(), id); after != before {
+			if after, _ := d.Store.Account(t.Context(), id); !reflect.DeepEqual(after, before) {
 				t.Errorf("something changed: %+v, was %+v", after, before)
 			}
 		})

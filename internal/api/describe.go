@@ -286,7 +286,7 @@ func describeGateCall(o *huma.OpenAPI, op huma.Operation) {
 			client.HeaderUser:       "Handle",
 			client.HeaderName:       "Display name, UTF-8",
 			client.HeaderEmail:      "E-mail address, empty unless it is confirmed",
-			client.HeaderGroups:     "Empty: there are no groups",
+			client.HeaderGroups:     "Names of the groups that the account is in, sorted, with commas between them; empty if there are none",
 			client.HeaderAccount:    "ID of the account",
 			client.HeaderSession:    "ID of the session",
 			client.HeaderAppSession: "ID of the app session, empty for a session's own token",

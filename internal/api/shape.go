@@ -58,7 +58,8 @@ func ended(e *exeunt.Ended) *client.Ended {
 
 func (a *API) account(ctx context.Context, who authority.Answer) (client.Account, error) {
 	p, err := a.Authority.Profile(ctx, who)
-	return client.Account{ID: who.Account.String(), Handle: p.Handle, Name: p.Name, Email: p.Email}, err
+	return client.Account{ID: who.Account.String(), Handle: p.Handle, Name: p.Name, Email: p.Email,
+		Groups: append([]string{}, p.Groups...)}, err
 }
 
 func appRef(who authority.Answer) *client.AppRef {

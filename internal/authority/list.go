@@ -190,6 +190,27 @@ func (a *Authority) Accounts(ctx context.Context, f exeunt.AccountFilter) (exeun
 	return a.store.Accounts(ctx, f)
 }
 
+// Groups returns a page of the groups.
+func (a *Authority) Groups(ctx context.Context, f exeunt.GroupFilter) (exeunt.Page[exeunt.Group], error) {
+	return a.store.Groups(ctx, f)
+}
+
+// CountGroups returns how many groups there are.
+func (a *Authority) CountGroups(ctx context.Context) (int64, error) { return a.store.CountGroups(ctx) }
+
+// Group returns a group, or ErrNotFound.
+func (a *Authority) Group(ctx context.Context, name string) (exeunt.Group, error) {
+	if !exeunt.ValidGroup(name) {
+		return exeunt.Group{}, fmt.Errorf("group %q: %w", name, exeunt.ErrNotFound)
+	}
+	return a.store.Group(ctx, name)
+}
+
+// Members returns a page of a group's members.
+func (a *Authority) Members(ctx context.Context, f exeunt.MemberFilter) (exeunt.Page[exeunt.Member], error) {
+	return a.store.Members(ctx, f)
+}
+
 // Count returns how many accounts there are, how many sessions have not ended, and the number of the last event.
 func (a *Authority) Count(ctx context.Context) (accounts, sessions, head int64, err error) {
 	if accounts, sessions, err = a.store.Count(ctx); err == nil {

@@ -35,8 +35,36 @@ type Account struct {
 	Email          string    `json:"email,omitempty"`
 	EmailConfirmed bool      `json:"email_confirmed"`
 	Status         string    `json:"status"`
+	Groups         []string  `json:"groups"`
 	Sessions       int64     `json:"sessions"`
 	Created        time.Time `json:"created"`
+}
+
+// Group is a group and how many accounts are in it.
+type Group struct {
+	Name    string `json:"name"`
+	Members int64  `json:"members"`
+}
+
+// Member is an account in a group.
+type Member struct {
+	ID     string    `json:"id"`
+	Handle string    `json:"handle"`
+	Name   string    `json:"name"`
+	Status string    `json:"status"`
+	Since  time.Time `json:"since"`
+}
+
+// Handles names the accounts that are put into a group or taken out of it.
+type Handles struct {
+	Handles []string `json:"handles"`
+}
+
+// GroupChange is what that did. Those of Already were in the group before, or not in it.
+type GroupChange struct {
+	Group   string   `json:"group"`
+	Changed []string `json:"changed"`
+	Already []string `json:"already"`
 }
 
 // Session is a session as operators see it.

@@ -312,6 +312,25 @@ func TestGateFollowsTheProfile(t *testing.T) {
 	if got := ask(g, withBearer(token)).Header().Get(client.HeaderName); got != name {
 		t.Errorf("name is %q after it was changed", got)
 	}
+	groups := func(remove bool, names ...string) {
+		t.Helper()
+		for _, name := range names {
+			if _, err := n.Accounts.ChangeGroup(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, name,
+				[]string{"ada"}, remove); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		remove bool
+		names  []string
+		want   string
+	}{{false, []string{"staff", "admins"}, "admins,staff"}, {true, []string{"staff"}, "admins"}, {true, []string{"admins"}, ""}} {
+		groups(c.remove, c.names...)
+		if got := ask(g, withBearer(token)).Header()[client.HeaderGroups]; len(got) != 1 || got[0] != c.want {
+			t.Errorf("the groups are %q, want %q", got, c.want)
+		}
+	}
 }
 
 func TestGateCountsActivity(t *testing.T) {

@@ -3,6 +3,7 @@ package gate
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,29 +15,27 @@ import (
 // accountHeaders are the values of the headers about an account. They do not say
 // whether a session is usable. Answers share them, and nobody changes them.
 type accountHeaders struct {
-	version                    int64    // of the profile
-	account, user, name, email []string // the address is empty unless it is confirmed
+	version                            int64    // of the profile
+	account, user, name, email, groups []string // the address is empty unless it is confirmed
 }
 
 func newAccountHeaders(account exeunt.AccountID, p exeunt.Profile) *accountHeaders {
 	return &accountHeaders{
 		version: p.Version, account: []string{account.String()}, user: []string{p.Handle}, name: []string{p.Name},
-		email: []string{p.Email},
+		email: []string{p.Email}, groups: []string{strings.Join(p.Groups, ",")},
 	}
 }
-
-// noGroups is the value of the header that apps read groups from, which there are none of.
-var noGroups = []string{""}
 
 // set sets the same names in each answer, so that a proxy that copies them overwrites
 // whatever a browser sent under one of them.
 func (of *accountHeaders) set(h http.Header) {
 	h[client.HeaderUser], h[client.HeaderName], h[client.HeaderEmail] = of.user, of.name, of.email
-	h[client.HeaderAccount], h[client.HeaderGroups] = of.account, noGroups
+	h[client.HeaderAccount], h[client.HeaderGroups] = of.account, of.groups
 }
 
 // generationSize bounds a generation of the cache. The cache holds at least so many
-// recent accounts and at most twice as many, of some 300 bytes each.
+// recent accounts and at most twice as many, of some 300 bytes each and
+// the names of their groups.
 const generationSize = 1 << 17
 
 // headerCache caches the headers of recent accounts in two generations. When the new

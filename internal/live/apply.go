@@ -108,7 +108,7 @@ func (x *Index) apply(e *exeunt.Event) {
 	c := x.core.Load()
 	account := wordsOf(e.Account.Raw())
 	switch {
-	case e.Kind == exeunt.EventProfileChanged:
+	case e.Kind == exeunt.EventProfileChanged, e.Kind == exeunt.EventGroupsChanged:
 		// Copies of an older version are no longer used.
 		if n := c.current(account); n != 0 {
 			c.cohort(n).setProfile(e.Version)

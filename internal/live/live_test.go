@@ -75,6 +75,8 @@ func TestEventsEndWhatTheyCover(t *testing.T) {
 		"renewed": {exeunt.Event{Seq: 1, Kind: exeunt.EventRenewed,
 			Target: exeunt.Target{Account: acc, Session: two.Session.ID}}, Usable, Absent, Absent, Usable},
 		// Nobody's session is forgotten for that.
+		"groups changed": {exeunt.Event{Seq: 1, Kind: exeunt.EventGroupsChanged, Target: exeunt.Target{Account: acc},
+			Version: 2}, Usable, Usable, Usable, Usable},
 		"a client changed": {exeunt.Event{Seq: 1, Kind: exeunt.EventClientChanged,
 			Target: exeunt.Target{Client: "chirp"}}, Usable, Usable, Usable, Usable},
 	} {

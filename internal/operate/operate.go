@@ -1,5 +1,5 @@
 // Package operate does for operators what concerns sessions: it lists sessions,
-// accounts and audit entries, and ends sessions.
+// accounts, groups and audit entries, and ends sessions.
 //
 // It owns the rules of that, for every surface that operators use, and refuses all
 // other actors. The authority ends the sessions. Changes of accounts, also those
@@ -14,8 +14,8 @@ import (
 )
 
 // Service is safe for concurrent use. Each of its methods may return ErrForbidden,
-// when the actor is no operator; ErrNotFound, when there is no such account or
-// session; and the authority's errors.
+// when the actor is no operator; ErrNotFound, when there is no such account,
+// session or group; and the authority's errors.
 type Service struct{ Authority *authority.Authority }
 
 // List is a page of a list.
@@ -127,6 +127,35 @@ func (s *Service) Account(ctx context.Context, by exeunt.Actor, handle string) (
 		return exeunt.Account{}, err
 	}
 	return s.Authority.AccountByHandle(ctx, handle)
+}
+
+// Groups lists the groups.
+func (s *Service) Groups(ctx context.Context, by exeunt.Actor, f exeunt.GroupFilter) (
+	out List[exeunt.Group], err error) {
+	if err := check(by); err != nil {
+		return out, err
+	}
+	if out.Page, err = s.Authority.Groups(ctx, f); err == nil && f.After == "" {
+		out.Count, err = s.Authority.CountGroups(ctx)
+	}
+	return out, err
+}
+
+// Members lists the members of a group; ErrNotFound when there is no such group.
+func (s *Service) Members(ctx context.Context, by exeunt.Actor, f exeunt.MemberFilter) (
+	out List[exeunt.Member], err error) {
+	if err := check(by); err != nil {
+		return out, err
+	}
+	g, err := s.Authority.Group(ctx, f.Group)
+	if err != nil {
+		return out, err
+	}
+	if f.After == "" {
+		out.Count = g.Members
+	}
+	out.Page, err = s.Authority.Members(ctx, f)
+	return out, err
 }
 
 // Audit lists what was done to an account, latest first.

@@ -37,6 +37,14 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 			p, err := s.Audit(ctx, by, "ada", exeunt.AuditFilter{})
 			return p.Items != nil, err
 		},
+		"groups": func(by exeunt.Actor) (any, error) {
+			p, err := s.Groups(ctx, by, exeunt.GroupFilter{})
+			return p.Items != nil, err
+		},
+		"members": func(by exeunt.Actor) (any, error) {
+			p, err := s.Members(ctx, by, exeunt.MemberFilter{Group: "staff"})
+			return p.Items != nil, err
+		},
 		"end session": func(by exeunt.Actor) (any, error) {
 			out, err := s.EndSession(ctx, by, v.ID)
 			return out.Ended != 0, err

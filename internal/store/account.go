@@ -18,12 +18,12 @@ type Credential struct{ PasswordHash string }
 const credentialColumns = accountColumns + `, COALESCE(password_hash, '')`
 
 const accountColumns = `id, handle, name, email, email_confirmed, display, status, created, COALESCE(password_set, 0),
-	generation, credential_version, live_sessions`
+	generation, credential_version, live_sessions, (SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
 
 func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
 	var created, passwordSet int64
 	dest := []any{&a.ID, &a.Handle, &a.Name, &a.Email, &a.EmailConfirmed, &a.Display, &a.Status, &created, &passwordSet,
-		&a.Generation, &a.CredentialVersion, &a.LiveSessions}
+		&a.Generation, &a.CredentialVersion, &a.LiveSessions, (*groupScan)(&a.Groups)}
 	err = row.Scan(append(dest, more...)...)
 	a.Created, a.PasswordSet = at(created), at(passwordSet)
 	return a, err
@@ -224,10 +224,11 @@ func (t *tx) profileChanged(
 		Reason: reason, By: by, Version: version}})
 }
 
-const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display`
+const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display,
+	(SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
 
 func profileDest(p *exeunt.Profile) []any {
-	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display}
+	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display, (*groupScan)(&p.Groups)}
 }
 
 // ConfirmEmail marks the address as confirmed, if it is still the account's, and returns the new profile. If it is

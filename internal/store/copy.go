@@ -11,8 +11,9 @@ import (
 )
 
 // tables are in such an order that each comes after those it refers to.
-var tables = []string{"accounts", "sessions", "renewals", "app_sessions", "clients", "codes", "invites", "events", "marks", "audit",
-	"outcomes", "sealed_keys", "log_head"}
+var tables = []string{"accounts", "sessions", "renewals", "app_sessions", "account_groups",
+	"group_sizes", "clients", "codes", "invites", "events", "marks", "audit", "outcomes",
+	"sealed_keys", "log_head"}
 
 // Copied is Copy's progress.
 type Copied struct {

@@ -3,6 +3,7 @@ package store
 import (
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,6 +25,7 @@ func TestCopyTakesEverything(t *testing.T) {
 	if err := file.PutClient(t.Context(), chirp, operator, epoch); err != nil {
 		t.Fatal(err)
 	}
+	file.changeGroup("staff", false, a.ID)
 	before := file.count(`SELECT count(*) FROM audit`)
 	file.Close()
 	url := testpg.NewDatabase(t)
@@ -53,8 +55,11 @@ func TestCopyTakesEverything(t *testing.T) {
 	if got, err := s.Client(t.Context(), chirp.ID); err != nil || !reflect.DeepEqual(got, chirp) {
 		t.Errorf("the client is %+v, %v", got, err)
 	}
+	if got, err := s.Account(t.Context(), a.ID); err != nil || !slices.Equal(got.Groups, []string{"staff"}) {
+		t.Errorf("the account is %+v, %v", got, err)
+	}
 	// It goes on where the file stopped.
-	if out := s.end(endOne(kept)); out.Seq != 4 {
+	if out := s.end(endOne(kept)); out.Seq != 5 {
 		t.Errorf("the next event is number %d", out.Seq)
 	}
 	s.announced = nil

@@ -184,6 +184,11 @@ func (s *testStore) checkLog() {
 		OR live_sessions + ended_sessions <> (SELECT count(*) FROM sessions s WHERE s.account_id = a.id)`); n != 0 {
 		s.t.Errorf("%d accounts count their sessions wrongly", n)
 	}
+	if n := s.count(`SELECT count(*) FROM (SELECT name FROM account_groups UNION SELECT name FROM group_sizes) g
+		WHERE (SELECT count(*) FROM account_groups m WHERE m.name = g.name)
+			<> COALESCE((SELECT members FROM group_sizes n WHERE n.name = g.name), 0)`); n != 0 {
+		s.t.Errorf("%d groups count their members wrongly", n)
+	}
 	if !s.traits.exits {
 		return // a server looks after its own files
 	}

@@ -25,8 +25,9 @@ func (s *Store) Audit(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[
 			ORDER BY at DESC, seq DESC, id DESC LIMIT $2) AS others
 		UNION ALL
 		SELECT * FROM (SELECT seq, 0, at, account_id,
-			CASE kind WHEN 'ended' THEN 'end' WHEN 'renewed' THEN 'token_renewed' ELSE 'profile_change' END, session_id, by_kind, by_account, by_session,
-			by_label, by_address, CASE kind WHEN 'ended' THEN scope || ' ' || reason ELSE reason END
+			CASE kind WHEN 'ended' THEN 'end' WHEN 'renewed' THEN 'token_renewed'
+				WHEN 'groups_changed' THEN 'groups_change' ELSE 'profile_change' END, session_id, by_kind, by_account,
+			by_session, by_label, by_address, CASE kind WHEN 'ended' THEN scope || ' ' || reason ELSE reason END
 			FROM events WHERE account_id = $1 AND at <= $3 AND (at, seq, 0) < ($3, $4, $5)
 			ORDER BY at DESC, seq DESC LIMIT $2) AS logged
 		) AS entries ORDER BY at DESC, seq DESC, id DESC LIMIT $2`, f.Account.Bytes(), limit, when, seq, id)

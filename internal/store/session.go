@@ -355,7 +355,8 @@ func addressText(a netip.Addr) string {
 }
 
 const loadColumns = `a.generation, a.profile_version, a.name, CASE WHEN a.email_confirmed = 1 THEN a.email ELSE '' END,
-	a.display, s.token_hash, (SELECT seq FROM log_head WHERE id = 1), `
+	a.display, (SELECT ` + groupNames + ` WHERE account_id = a.id), s.token_hash,
+	(SELECT seq FROM log_head WHERE id = 1), `
 
 const loadSession = `SELECT ` + loadColumns + sessionColumns + sessionTables + ` WHERE s.token_hash = $1`
 
@@ -365,7 +366,7 @@ func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.Token
 	var sn exeunt.Snapshot
 	var tokenHash []byte
 	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display,
-		&tokenHash, &sn.Seq}
+		(*groupScan)(&sn.Profile.Groups), &tokenHash, &sn.Seq}
 	var err error
 	if use == exeunt.UseApp {
 		err = s.loadApp(ctx, hash, &sn, dest)

@@ -125,6 +125,12 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 			status, created, generation, credential_version, live_sessions, last_ended)
 			SELECT ` + id("a", "i") + `, 'many' || i, '', '', '', 0, 'system', 1, '', 0, 'active', 0, 1, 1, 10, 0
 			FROM n`,
+		of(ofMany/10) + ` INSERT INTO account_groups (account_id, name, added)
+			SELECT ` + id("a", "i") + `, 'everyone', ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
+		of(ofMany/10) + ` INSERT INTO account_groups (account_id, name, added)
+			SELECT ` + id("a", "i") + `, 'only-' || i, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
+		of(ofMany/10) + ` INSERT INTO group_sizes (name, members) SELECT 'only-' || i, 1 FROM n`,
+		fmt.Sprintf(`INSERT INTO group_sizes (name, members) VALUES ('everyone', %d)`, ofMany/10),
 		of(ofMany) + sessions + `SELECT ` + id("a", "(i + 9) / 10") + `, ` + random(16) + `, ` + random(32) + rest,
 		of(ofOne) + sessions + fmt.Sprintf(`SELECT %s, `, s.literal(big.Bytes())) + random(16) + `, ` + random(32) +
 			rest, fmt.Sprintf(`UPDATE accounts SET live_sessions = live_sessions + %d WHERE id = %s`, ofOne,
@@ -262,6 +268,33 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 			list = append(list, exeunt.Activity{Account: v.Account, Session: v.ID, Seen: epoch.Add(2 * time.Minute)})
 		}
 		return s.SaveActivity(t.Context(), list)
+	})
+	for _, remove := range []bool{false, true} {
+		check("a change of a large group", single, func() error {
+			_, err := s.ChangeGroup(t.Context(), GroupChange{Group: "everyone", Accounts: []exeunt.AccountID{big.ID},
+				Remove: remove}, operator, epoch)
+			return err
+		})
+	}
+	for what, after := range map[string]exeunt.Cursor{"first": "", "later": exeunt.Cursor(fmt.Sprintf("%d.%x", ms(epoch),
+		"a000000000000999"))} {
+		members := func() error {
+			p, err := s.Members(t.Context(), exeunt.MemberFilter{Group: "everyone", After: after, Limit: 50})
+			if err == nil && len(p.Items) != 50 {
+				err = fmt.Errorf("%d members", len(p.Items))
+			}
+			return err
+		}
+		for range 6 { // see list below
+			if err := members(); err != nil {
+				t.Error(err)
+			}
+		}
+		check("the "+what+" page of a large group", 1000, members)
+	}
+	check("a page of many groups", 1000, func() error {
+		_, err := s.Groups(t.Context(), exeunt.GroupFilter{After: "only-2", Limit: 50})
+		return err
 	})
 	keep, _ := start(big)
 	check("a page of many active sessions", 3*accountStep, func() error {

@@ -231,10 +231,26 @@ func TestAChangedProfileIsOneOnAllNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if p.Name == name {
-			return
+			break
 		}
 		if time.Now().After(limit) {
 			t.Fatalf("the other node goes on saying %q", p.Name)
+		}
+	}
+	if _, err := cluster[0].Accounts.ChangeGroup(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, "staff",
+		[]string{"ada"}, false); err != nil {
+		t.Fatal(err)
+	}
+	for limit := time.Now().Add(2 * time.Minute); ; runtime.Gosched() {
+		p, err := cluster[1].Profile(t.Context(), cluster[1].Check(t.Context(), token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Groups) == 1 {
+			return
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the other node goes on saying that there are no groups")
 		}
 	}
 }

@@ -102,6 +102,8 @@ var statuses = []struct {
 	{exeunt.ErrOtherAccount, http.StatusConflict},
 	{exeunt.ErrHandleTaken, http.StatusConflict},
 	{exeunt.ErrEmailTaken, http.StatusConflict},
+	{exeunt.ErrManyGroups, http.StatusConflict},
+	{exeunt.ErrGroupName, http.StatusBadRequest},
 	{exeunt.ErrOtherEmail, http.StatusConflict},
 	{exeunt.ErrInviteSpent, http.StatusGone},
 	{exeunt.ErrCodeSpent, http.StatusBadRequest},

@@ -29,6 +29,20 @@ CREATE TABLE accounts (
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
 
+-- Which groups an account is in, and how many accounts each group has. A group
+-- without members has no row.
+CREATE TABLE account_groups (
+  account_id BLOB    NOT NULL REFERENCES accounts (id),
+  name       TEXT    NOT NULL,
+  added      INTEGER NOT NULL,
+  PRIMARY KEY (account_id, name)
+);
+CREATE INDEX account_groups_name ON account_groups (name, added, account_id);
+CREATE TABLE group_sizes (
+  name    TEXT    NOT NULL PRIMARY KEY,
+  members INTEGER NOT NULL
+);
+
 -- Ending a session, or saving its activity, changes no column that an index has:
 -- so no page is written besides the row's.
 CREATE TABLE sessions (
@@ -242,4 +256,6 @@ DROP TABLE codes;
 DROP TABLE app_sessions;
 DROP TABLE renewals;
 DROP TABLE sessions;
+DROP TABLE group_sizes;
+DROP TABLE account_groups;
 DROP TABLE accounts;
