@@ -349,6 +349,18 @@ func (p *proxied) appsIdentity(t *testing.T) {
 	ada["REMOTE_EMAIL"] = email
 	_, seen = p.over(host, "GET", "/page", "", append(forged(), cookie)...)
 	same("a confirmed address", seen, ada)
+	// So are groups, as many as an account may be in.
+	var groups []string
+	for i := range exeunt.MaxGroups {
+		groups = append(groups, fmt.Sprintf("%02d%s", i, strings.Repeat("g", 61)))
+		if _, err := p.Accounts.ChangeGroup(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator}, groups[i],
+			[]string{"ada"}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ada["REMOTE_GROUPS"] = strings.Join(groups, ",")
+	_, seen = p.over(host, "GET", "/page", "", append(forged(), cookie)...)
+	same("groups", seen, ada)
 }
 
 func (p *proxied) exeuntItself(t *testing.T) {
