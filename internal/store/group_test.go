@@ -61,6 +61,10 @@ func groups(t *testing.T, s *testStore) {
 		if err != nil || !slices.Equal(profile.Groups, c.a) {
 			t.Errorf("%+v: the profile is %+v, %v", c, profile, err)
 		}
+		if want := before.Version + min(c.events, 1); profile.Version != want {
+			t.Errorf("%+v: the profile's version is %d, want %d", c, profile.Version, want)
+		}
+		before = profile
 		sn, err := s.Load(t.Context(), exeunt.UseSession, n.Hash)
 		if err != nil || !slices.Equal(sn.Profile.Groups, c.a) || sn.Profile.Version != profile.Version {
 			t.Errorf("%+v: the snapshot has %+v, %v", c, sn.Profile, err)
