@@ -70,7 +70,7 @@ const (
 // MaxHandleLen is how many characters a handle has at most; it has at least two.
 const MaxHandleLen = 63
 
-// handleShape lets a point or hyphen stand only between other characters: "..", "-v" and "ada." mean something in
+// handleShape lets a dot or hyphen stand only between other characters: "..", "-v" and "ada." mean something in
 // addresses, commands and sentences.
 var handleShape = regexp.MustCompile(`^[a-z0-9]([.-]?[a-z0-9_])+$`)
 

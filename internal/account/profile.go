@@ -103,8 +103,8 @@ func cleanHandle(text string) (string, error) {
 	handle, ok := exeunt.ParseHandle(names.Key(text))
 	if !ok {
 		return "", fieldError("handle", "shape",
-			"A handle has 2 to 63 letters a to z, digits, points, hyphens and underscores. It begins with a letter or digit, "+
-				"and no point or hyphen is at its end or beside another.")
+			"A handle has 2 to 63 letters a to z, digits, dots, hyphens and underscores. It begins with a letter or digit, "+
+				"and no dot or hyphen is at its end or beside another.")
 	}
 	return handle, nil
 }
