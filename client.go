@@ -120,6 +120,11 @@ func (c Client) validateTokens() error {
 	if life := c.LifeOfTokens(); life < minTokenLife || life > maxTokenLife {
 		return fmt.Errorf("client %s: invalid token_life %s: use %s to %s", c.ID, life, minTokenLife, maxTokenLife)
 	}
+	for _, name := range c.Groups {
+		if !ValidGroup(name) {
+			return fmt.Errorf("client %s: invalid group %q, which nobody can be in: %w", c.ID, name, ErrGroupName)
+		}
+	}
 	return nil
 }
 

@@ -214,6 +214,7 @@ func TestClients(t *testing.T) {
 		"a life of nothing":      func(c *Client) { c.TokenLife = time.Second },
 		"a life of days":         func(c *Client) { c.TokenLife = 48 * time.Hour },
 		"an app's own scheme":    func(c *Client) { c.RedirectURIs = []string{"com.example.app:/callback"} },
+		"a group of nobody":      func(c *Client) { c.Groups = []string{"staff", "Admins"} },
 		"plain http after":       func(c *Client) { c.PostLogoutURIs = []string{"http://a.example/"} },
 		"a notice to a file":     func(c *Client) { c.BackchannelURI = "file:///etc/passwd" },
 		"too many addresses":     func(c *Client) { c.RedirectURIs = slices.Repeat(c.RedirectURIs, 33) },
