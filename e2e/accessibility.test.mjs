@@ -3,12 +3,12 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import axe from 'axe-core';
-import { desktop, phone, signIn } from './lib/browser.mjs';
+import { desktop, phone, shell, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
 import { chirpPages, dialogClosed, everyDialog, everyPage } from './lib/pages.mjs';
 import { cookieHeader, request } from './lib/wait.mjs';
 
-const s = stage();
+const s = stage({}, shell);
 
 /** What axe finds serious or critical, as one line each. */
 async function findings(page, rules) {

@@ -2,10 +2,10 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { desktop, phone, signIn } from './lib/browser.mjs';
+import { desktop, phone, shell, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
 
-const s = stage();
+const s = stage({}, shell);
 
 for (const [device, as] of Object.entries({ desktop, phone })) {
   both(test, `[R9.1] help answers for the person's own device: ${device}`, async (t, script) => {

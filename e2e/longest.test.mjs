@@ -2,12 +2,12 @@
 // push nothing out of reach.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { desktop, signIn } from './lib/browser.mjs';
+import { desktop, shell, signIn } from './lib/browser.mjs';
 import { stage } from './lib/stage.mjs';
 import { chirpPages, everyDialog, everyPage } from './lib/pages.mjs';
 import { request } from './lib/wait.mjs';
 
-const s = stage();
+const s = stage({}, shell);
 
 const longest = {
   handle: 'm'.repeat(63), name: 'M'.repeat(80), email: `${'m'.repeat(60)}@${`${'w'.repeat(60)}.`.repeat(3)}example`, password: 'plum-otter-lantern-31',

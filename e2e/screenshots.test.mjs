@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { desktop, phone, signIn } from './lib/browser.mjs';
+import { desktop, phone, shell, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
 import { chirpPages, enterChirp, everyDialog, everyPage } from './lib/pages.mjs';
 
-const s = stage();
+const s = stage({}, shell);
 const picturing = Boolean(process.env.EXEUNT_SCREENSHOT);
 const root = fileURLToPath(new URL('..', import.meta.url));
 const limit = 60_000;

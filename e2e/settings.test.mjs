@@ -2,10 +2,10 @@
 // current password; the rest of the profile does not.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { desktop, phone, signIn } from './lib/browser.mjs';
+import { desktop, phone, shell, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
 
-const s = stage();
+const s = stage({}, shell);
 
 for (const [device, options] of [['a desktop', desktop], ['a phone', phone]]) {
   both(test, `another e-mail address takes the password, on ${device}`, async (t, script) => {

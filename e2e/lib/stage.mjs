@@ -3,12 +3,12 @@ import { after, before } from 'node:test';
 import { Node } from './node.mjs';
 import { desktop, launch } from './browser.mjs';
 
-/** Sets the stage for the tests of a file; args are flags of e2e/node. */
-export function stage(args = {}) {
+/** Sets the stage for the tests of a file; args are flags of e2e/node, open starts the browser. */
+export function stage(args = {}, open = launch) {
   const s = { node: null, browser: null };
   before(async () => {
     s.node = await Node.start(args);
-    s.browser = await launch();
+    s.browser = await open();
   });
   after(async () => {
     await s.browser?.close();
