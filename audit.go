@@ -25,6 +25,10 @@ const (
 	AuditSignInFailed AuditAction = "sign_in_failed"
 	// AuditAppSignIn: an app session was started.
 	AuditAppSignIn AuditAction = "app_sign_in"
+	// AuditAllowed: the person allowed an app to know who they are, and what else the detail says. AuditWithdrawn: they
+	// no longer do.
+	AuditAllowed   AuditAction = "app_allowed"
+	AuditWithdrawn AuditAction = "app_withdrawn"
 	// AuditEnd: sessions were ended; the detail is the scope and the reason.
 	AuditEnd AuditAction = "end"
 	// AuditResetLink: an operator made a link with which a new password is set.

@@ -63,9 +63,10 @@ var (
 	ErrRedirectURI = &Error{"redirect_uri",
 		"The app asked to return to an address (redirect_uri) that is not registered for it here. " +
 			"Tell whoever runs the app."}
-	ErrBadChallenge = &Error{"bad_challenge",
-		"The app asked to sign in without a valid PKCE challenge (code_challenge, method S256). " +
-			"Tell whoever runs the app."}
+	ErrNotAdmitted = &Error{"not_admitted",
+		"This app is for members of certain groups, and you are in none of them. Ask whoever runs this site."}
+	ErrRequestExpired = &Error{"request_expired",
+		"The app's request to sign in is too old, or it was begun in another browser. Start again from the app."}
 	ErrCodeSpent = &Error{"code_spent",
 		"This sign-in code has been used or has expired. Start again from the app."}
 	ErrKeyReused = &Error{"key_reused",
@@ -96,6 +97,7 @@ const (
 	LimitSingleEndings  Limit = "single_endings"  // of one session that is not one's own
 	LimitProfileChanges Limit = "profile_changes" // settings
 	LimitAppSignIns     Limit = "app_sign_ins"    // codes for apps
+	LimitRefreshes      Limit = "refreshes"       // of an app's token
 	LimitStreams        Limit = "streams"         // open at the same time
 )
 
@@ -106,6 +108,7 @@ var limitTexts = map[Limit]string{
 	LimitSingleEndings:  "Many sessions of this account have been ended in a short while, so this one was not.",
 	LimitProfileChanges: "These settings have been changed many times in a short while, so this time they were not.",
 	LimitAppSignIns:     "This account has signed in to apps many times in a short while, so this time it was not.",
+	LimitRefreshes:      "This app has asked for new tokens many times in a short while, so this time it got none.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 

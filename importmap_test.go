@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 	"internal/throttle":  {},
 	"internal/authority": {"", "internal/live", "internal/feed", "internal/names", "internal/store", "internal/throttle"},
 	"internal/operate":   {"", "internal/authority"},
-	"internal/oauth":     {"", "internal/authority", "internal/store", "internal/throttle"},
+	"internal/oauth":     {"", "internal/authority", "internal/keys", "internal/store", "internal/throttle"},
 	"internal/password":  {""},
 	"internal/signin":    {"", "internal/names", "internal/password", "internal/store", "internal/throttle"},
 	"internal/account":   {"", "internal/authority", "internal/names", "internal/password", "internal/store", "internal/throttle"},

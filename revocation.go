@@ -32,13 +32,16 @@ const (
 	// ReasonCodeReused: the code it was started with was presented again, a sign that the code was stolen. Only app
 	// sessions have this reason.
 	ReasonCodeReused Reason = "code_reused"
+	// ReasonRefreshReused: a refresh token that had been replaced was presented again, a sign that it was stolen.
+	ReasonRefreshReused Reason = "refresh_reused"
 	// ReasonPasswordChange: the account's password changed.
 	ReasonPasswordChange Reason = "password_change"
 	// ReasonAdministrator: an administrator ended it.
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.
 	ReasonDisabled Reason = "account_disabled"
-	// ReasonRenewed: a token ended because its session goes on with another one. No session ended.
+	// ReasonRenewed: a token ended because its session goes on with another one; of an app session, that it ended
+	// because its session does, for it may have been begun with a copy of the old token.
 	ReasonRenewed Reason = "renewed"
 	// ReasonEmailConfirmed: the profile changed because its address was confirmed. No session ended.
 	ReasonEmailConfirmed Reason = "email_confirmed"

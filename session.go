@@ -54,6 +54,12 @@ type AppSession struct {
 	Started time.Time
 	Seen    time.Time
 	End     *Ended // nil unless this child was ended by itself
+	Scopes  Scopes
+	// TokenExpires is when its token expires; zero: with the session. Refreshes counts how often the client has asked
+	// for another one, at Refreshed the last time.
+	TokenExpires time.Time
+	Refreshes    int64
+	Refreshed    time.Time
 }
 
 // Moved reports whether the session was last used from another network than it was started from. Addresses of

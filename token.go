@@ -7,6 +7,8 @@ import (
 	"errors"
 	"hash/crc32"
 	"math/big"
+	"strings"
+	"time"
 )
 
 // A token is a prefix that names its use, 43 random base62 characters (256 bits), and a checksum of 6 base62
@@ -27,6 +29,9 @@ const (
 	UseSession TokenUse = "exs_"
 	// UseApp: the credential of an app session, in the client's own cookie.
 	UseApp TokenUse = "exa_"
+	// UseTimed: the credential of an app session whose client can ask for another one. It has the time at which it
+	// expires inside, in the first digits after the prefix.
+	UseTimed TokenUse = "ext_"
 	// UseCode: a single-use code that an app exchanges for an app session.
 	UseCode TokenUse = "exc_"
 	// UseInvite: a single-use link that creates an account, or sets its new password.
@@ -87,6 +92,35 @@ func TokenFrom(use TokenUse, secret [32]byte) Token {
 	return Token{text: string(append(out, sum[:]...))}
 }
 
+// expiryLen digits are enough for the seconds since 1970 until the year 3769. The random digits that are left have 220
+// bits.
+const expiryLen = 6
+
+// Expiring returns a token of use UseTimed that expires at that second, and is otherwise the given one.
+func (t Token) Expiring(at time.Time) Token {
+	out := append(append(make([]byte, 0, tokenLen), UseTimed...), t.text[tokenPrefixLen:tokenPrefixLen+tokenRandomLen]...)
+	n := at.Unix()
+	for i := tokenPrefixLen + expiryLen - 1; i >= tokenPrefixLen; i-- {
+		out[i] = base62[n%62]
+		n /= 62
+	}
+	sum := tokenSum(string(out))
+	return Token{text: string(append(out, sum[:]...))}
+}
+
+// Expires returns when a token of use UseTimed expires; ok is false for any other. Nobody can change it without
+// changing the hash by which the token is known.
+func (t Token) Expires() (at time.Time, ok bool) {
+	if t.Use() != UseTimed {
+		return at, false
+	}
+	var n int64
+	for _, c := range []byte(t.text[tokenPrefixLen : tokenPrefixLen+expiryLen]) {
+		n = n*62 + int64(strings.IndexByte(base62, c))
+	}
+	return time.Unix(n, 0), true
+}
+
 // tokenSum is the CRC-32 (IEEE) of the text in base62. The loop is written out because the package's own functions
 // would copy the text to the heap.
 func tokenSum(s string) (sum [tokenSumLen]byte) {
@@ -108,7 +142,7 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, ErrMalformedToken
 	}
 	switch TokenUse(s[:tokenPrefixLen]) {
-	case UseSession, UseApp, UseCode, UseInvite, UseClient:
+	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseClient:
 	default:
 		return Token{}, ErrMalformedToken
 	}
@@ -135,6 +169,9 @@ func (t Token) Use() TokenUse {
 	}
 	return TokenUse(t.text[:tokenPrefixLen])
 }
+
+// OfApp reports whether tokens of that use are credentials of app sessions.
+func (u TokenUse) OfApp() bool { return u == UseApp || u == UseTimed }
 
 // Hash is what the server stores and looks up. It allocates nothing.
 func (t Token) Hash() TokenHash {

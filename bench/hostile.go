@@ -99,7 +99,7 @@ func newTown(ctx context.Context, dir string) (*town, func() error, error) {
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", dir, true
 	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/",
-		RedirectURIs: []string{"http://chirp.localhost/callback"}, Auth: string(exeunt.ClientPublic)}}
+		RedirectURIs: []string{"http://chirp.localhost/callback"}, KeySHA256: []string{exeunt.NewToken(exeunt.UseClient).Hash().String()}}}
 	n, err := app.New(ctx, c, app.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, err
@@ -286,7 +286,7 @@ func (t *town) floods() []func(context.Context) (wait time.Duration, err error) 
 			code, err := t.node.OAuth.GrantCode(ctx, t.mallory, id, oauth.CodeRequest{Client: "chirp", RedirectURI: redirect,
 				Challenge: base64.RawURLEncoding.EncodeToString(sum[:])})
 			if err == nil {
-				_, _, err = t.node.OAuth.ExchangeCode(ctx, oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier})
+				_, err = t.node.OAuth.ExchangeCode(ctx, oauth.CodeExchange{Code: code, Client: t.node.OAuth.Clients()["chirp"], RedirectURI: redirect, Verifier: verifier})
 			}
 			return throttled(err)
 		},

@@ -99,6 +99,8 @@ var reasonText = map[string]string{
 	"replaced":              "Somebody signed in again in this browser.",
 	"too_many_sessions":     "This account was signed in in too many places, so the oldest sign-in was ended.",
 	"incomplete_credential": "This browser lost half of its sign-in, so it was ended.",
+	"renewed":               "The sign-in was renewed, which signs every app out. Sign in again.",
+	"refresh_reused":        "An old token of this sign-in was used again, so it was ended for safety.",
 	"code_reused":           "The code of this sign-in was used a second time, so it was ended for safety.",
 	"password_change":       "The password was changed, which ended this sign-in.",
 	"administrator":         "An administrator ended this sign-in.",

@@ -30,13 +30,17 @@ func (a *API) exchange(ctx context.Context, in *exchangeInput) (*exchangeOutput,
 	if err != nil {
 		return nil, a.problem(ctx, exeunt.ErrCodeSpent)
 	}
-	token, who, err := a.OAuth.ExchangeCode(ctx, oauth.CodeExchange{
-		Code: code, Client: exeunt.ClientID(in.Body.ClientID), RedirectURI: in.Body.RedirectURI,
-		Verifier: string(in.Body.CodeVerifier), Key: bearerOf(ctx).Token,
+	c, err := a.OAuth.Authenticate(in.Body.ClientID, bearerOf(ctx).Token.Reveal())
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	got, err := a.OAuth.ExchangeCode(ctx, oauth.CodeExchange{
+		Code: code, Client: c, RedirectURI: in.Body.RedirectURI, Verifier: string(in.Body.CodeVerifier),
 	})
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
+	token, who := got.Access, got.Answer
 	s, err := a.sessionFor(ctx, who)
 	if err != nil {
 		return nil, a.problem(ctx, err)

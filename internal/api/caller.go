@@ -47,7 +47,7 @@ func (a *API) caller(ctx context.Context, p Presence) (caller, error) {
 		return caller{}, a.problem(ctx, exeunt.ErrUnavailable)
 	case authority.Renewed:
 		return caller{}, a.problem(ctx, exeunt.ErrRenewed)
-	case authority.NoSuch, authority.WrongUse:
+	case authority.NoSuch, authority.WrongUse, authority.Expired:
 		return caller{}, a.problem(ctx, exeunt.ErrSignedOut)
 	default:
 		return caller{}, a.endedProblem(ctx, c.Token)

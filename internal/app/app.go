@@ -68,6 +68,8 @@ type Node struct {
 	pairs      *keys.Ring
 	notices    *keys.Ring
 	forms      *keys.Ring
+	refreshes  *keys.Ring
+	requests   *keys.Ring
 	peers      web.Peers
 	started    time.Time
 	version    string
@@ -256,7 +258,7 @@ func (n *Node) openClients(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Now: n.now}
+	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Refreshes: n.refreshes, Requests: n.requests, Now: n.now}
 	return clients.Reconcile(ctx, n.Config.RegisteredClients(), n.now())
 }
 
@@ -318,7 +320,13 @@ func (n *Node) openRings(ctx context.Context) error {
 	if n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now()); err != nil {
 		return err
 	}
-	n.forms, err = keys.Open(ctx, n.Store, master, "form", time.Hour, n.now())
+	if n.forms, err = keys.Open(ctx, n.Store, master, "form", time.Hour, n.now()); err != nil {
+		return err
+	}
+	if n.refreshes, err = keys.Open(ctx, n.Store, master, "refresh", longest, n.now()); err != nil {
+		return err
+	}
+	n.requests, err = keys.Open(ctx, n.Store, master, "request", time.Hour, n.now())
 	return err
 }
 
@@ -336,8 +344,11 @@ func (n *Node) rotateKeys(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if err := errors.Join(
-			n.pairs.Rotate(ctx, n.now()), n.notices.Rotate(ctx, n.now()), n.forms.Rotate(ctx, n.now())); err != nil {
+		var err error
+		for _, ring := range []*keys.Ring{n.pairs, n.notices, n.forms, n.refreshes, n.requests} {
+			err = errors.Join(err, ring.Rotate(ctx, n.now()))
+		}
+		if err != nil {
 			n.log.Warn("keys could not be rotated; the present ones stay valid, trying again in an hour", "err", err)
 		}
 	}

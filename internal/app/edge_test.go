@@ -100,11 +100,16 @@ func (e *edge) signInAda() {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	e.app, _, err = e.OAuth.ExchangeCode(e.t.Context(),
-		oauth.CodeExchange{Code: code, Client: id, RedirectURI: redirect, Verifier: verifier})
+	c, err := e.OAuth.Client(id)
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	got, err := e.OAuth.ExchangeCode(e.t.Context(),
+		oauth.CodeExchange{Code: code, Client: c, RedirectURI: redirect, Verifier: verifier})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.app = got.Access
 	w := httptest.NewRecorder()
 	e.browser.Cookies.SetPair(w, web.FirstSlot, e.pair, exeunt.KindKept, time.Hour)
 	var all []string

@@ -80,7 +80,7 @@ func TestOneAccountCannotFloodTheStore(t *testing.T) {
 			code, err := n.OAuth.GrantCode(t.Context(), id, s.ID, oauth.CodeRequest{Client: "chirp",
 				RedirectURI: "http://chirp.localhost/callback", Challenge: challengeOf(verifier)})
 			if err == nil {
-				_, _, err = n.OAuth.ExchangeCode(t.Context(), oauth.CodeExchange{Code: code, Client: "chirp",
+				_, err = n.OAuth.ExchangeCode(t.Context(), oauth.CodeExchange{Code: code, Client: n.OAuth.Clients()["chirp"],
 					RedirectURI: "http://chirp.localhost/callback", Verifier: verifier})
 			}
 			return err

@@ -142,12 +142,16 @@ func (b *behind) signIn() (p person) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	token, _, err := n.OAuth.ExchangeCode(b.t.Context(),
-		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: redirect, Verifier: verifier, Key: b.key})
+	c, err := n.OAuth.Authenticate("chirp", b.key.Reveal())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	p.app = client.NewSecret(token.Reveal())
+	got, err := n.OAuth.ExchangeCode(b.t.Context(),
+		oauth.CodeExchange{Code: code, Client: c, RedirectURI: redirect, Verifier: verifier})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p.app = client.NewSecret(got.Access.Reveal())
 	for _, n := range b.nodes {
 		n.want(p.browser, live.Usable)
 	}

@@ -36,7 +36,7 @@ func (n *Node) openSurfaces() error {
 	}
 	page := pages.New(pages.Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser,
-		Peers: n.peers, UI: templates, Policy: n.Config.SessionPolicy(), Retention: ui.Retention(n.Config.Retention),
+		Peers: n.peers, Issuer: n.Config.URL, UI: templates, Policy: n.Config.SessionPolicy(), Retention: ui.Retention(n.Config.Retention),
 		Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
@@ -58,7 +58,7 @@ func (n *Node) openSurfaces() error {
 
 	named := http.NewServeMux()
 	named.Handle("/api/", web.NotCrossOrigin(calls, n.Config.URL, forApps))
-	named.Handle("/", n.peers.WarnOfSilent(n.log, web.SameOrigin(pageSurface, n.Config.URL, forPages)))
+	named.Handle("/", n.peers.WarnOfSilent(n.log, web.SameOrigin(pageSurface, n.Config.URL, forPages, pages.FromApps...)))
 	bounded := web.BoundHeaders(func(w http.ResponseWriter, r *http.Request, err error) {
 		if isCall(r) {
 			calls.Answer(w, r, err)

@@ -2,9 +2,11 @@ package authority
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
@@ -16,7 +18,24 @@ type AppSignIn struct {
 	Code        exeunt.TokenHash
 	Client      exeunt.ClientID
 	RedirectURI string
-	Challenge   string // computed from the app's PKCE verifier
+	Challenge   string // computed from the app's PKCE verifier; "" without
+	// Life is how long a token lasts that can be replaced by another one; others last as long as the session.
+	Life time.Duration
+	// Own is set for an app on a person's device, which gets a session of its own beside the browser's.
+	Own *Device
+}
+
+// Device is where an app runs that gets a session of its own.
+type Device struct {
+	Label, UserAgent string
+	Address          netip.Addr
+}
+
+// Grant is the app session that a code was exchanged for.
+type Grant struct {
+	Answer
+	Scopes exeunt.Scopes
+	Nonce  string
 }
 
 // StartApp spends a code for an app session and returns its credential. Whatever is wrong with the code is
@@ -24,27 +43,130 @@ type AppSignIn struct {
 // committing goroutine: anybody may call this, and each commit waits for the disk. ErrUnavailable and
 // ErrNotConfirmed are the store's; after ErrNotConfirmed the code may be spent, and presenting it again ends the app
 // session.
-func (a *Authority) StartApp(ctx context.Context, in AppSignIn) (exeunt.Token, Answer, error) {
-	token, app := exeunt.NewToken(exeunt.UseApp), exeunt.NewAppSessionID()
+func (a *Authority) StartApp(ctx context.Context, in AppSignIn) (exeunt.Token, Grant, error) {
+	token, app, now := exeunt.NewToken(exeunt.UseApp), exeunt.NewAppSessionID(), a.now()
 	x := store.Exchange{
 		Code: in.Code, Client: in.Client, RedirectURI: in.RedirectURI, Challenge: in.Challenge, App: app,
-		Hash: token.Hash(),
 	}
-	if err := a.codeMatters(ctx, x); err != nil {
-		return exeunt.Token{}, Answer{}, err
+	granted, err := a.codeMatters(ctx, x)
+	if err != nil {
+		return exeunt.Token{}, Grant{}, err
 	}
-	if err := a.store.ExchangeCode(ctx, x, a.now()); err != nil {
-		return exeunt.Token{}, Answer{}, err
+	if granted.Scopes.Has(exeunt.ScopeOffline) {
+		x.Expires = expiryAfter(now, in.Life)
+		token = token.Expiring(x.Expires)
 	}
-	ans := a.check(ctx, token)
-	if ans.State == live.Indeterminate {
-		return exeunt.Token{}, ans, fmt.Errorf("app session %s: %w", app, exeunt.ErrNotConfirmed)
+	x.Hash = token.Hash()
+	if in.Own != nil {
+		x.Own = a.ownSession(*in.Own, now)
 	}
-	if !ans.Usable() {
-		return exeunt.Token{}, ans, exeunt.ErrCodeSpent // ended in this very moment
+	if err := a.store.ExchangeCode(ctx, x, now); err != nil {
+		return exeunt.Token{}, Grant{}, err
+	}
+	ans, err := a.mustBeUsable(ctx, token, app)
+	if err != nil {
+		return exeunt.Token{}, Grant{Answer: ans}, err
 	}
 	a.feed.Wake(ans.Account)
-	return token, ans, nil
+	return token, Grant{ans, granted.Scopes, granted.Nonce}, nil
+}
+
+// expiryAfter is in whole seconds, as tokens have it.
+func expiryAfter(now time.Time, life time.Duration) time.Time { return now.Add(life).Truncate(time.Second) }
+
+// ownSession is the session of an app on a person's device. Nobody holds its own token: the app has that of its app
+// session.
+func (a *Authority) ownSession(d Device, now time.Time) *store.NewSession {
+	limits := a.policy.For(exeunt.KindApp)
+	return &store.NewSession{
+		Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Due: now.Add(a.retention.Ended), Most: a.maxSessions,
+		Session: exeunt.Session{ID: exeunt.NewSessionID(), Kind: exeunt.KindApp, Label: CleanLabel(d.Label),
+			UserAgent: cut(d.UserAgent, maxUserAgent), Address: d.Address, Started: now, Seen: now, Idle: limits.Idle,
+			ExpiresAt: now.Add(limits.Absolute)},
+	}
+}
+
+// mustBeUsable checks a credential of an app session that has just been made.
+func (a *Authority) mustBeUsable(ctx context.Context, token exeunt.Token, app exeunt.AppSessionID) (Answer, error) {
+	ans := a.check(ctx, token)
+	switch {
+	case ans.State == live.Indeterminate:
+		return ans, fmt.Errorf("app session %s: %w", app, exeunt.ErrNotConfirmed)
+	case !ans.Usable():
+		return ans, exeunt.ErrCodeSpent // ended in this very moment
+	}
+	return ans, nil
+}
+
+// AppRefresh is a request to replace an app session's token, by the count that the refresh token has.
+type AppRefresh struct {
+	Account exeunt.AccountID
+	App     exeunt.AppSessionID
+	Client  exeunt.ClientID
+	Count   int64
+	Life    time.Duration // of the next token
+}
+
+// Refresh replaces an app session's token and returns the next one; see store.RefreshApp for what happens when one
+// refresh token is presented several times. The next token is made from the count and a secret of the server, so a
+// repeated request gets the same one without anything but its hash being stored. A refresh that would change nothing
+// does not reach the committing goroutine. Outcomes: nil; ErrCodeSpent when there is nothing to refresh, whatever the
+// cause; ThrottledError; ErrUnavailable and ErrNotConfirmed, after which repeating it is harmless.
+func (a *Authority) Refresh(ctx context.Context, in AppRefresh) (exeunt.Token, exeunt.AppSession, Answer, error) {
+	fail := func(err error) (exeunt.Token, exeunt.AppSession, Answer, error) {
+		return exeunt.Token{}, exeunt.AppSession{}, Answer{}, err
+	}
+	now := a.now()
+	r := store.Refresh{Account: in.Account, App: in.App, Client: in.Client, Count: in.Count,
+		Expires: expiryAfter(now, in.Life)}
+	app, err := a.store.MayRefresh(ctx, r, now)
+	switch {
+	case errors.Is(err, exeunt.ErrNotFound), err == nil && in.Count > app.Refreshes:
+		return fail(exeunt.ErrCodeSpent)
+	case err != nil:
+		return fail(err)
+	}
+	judge, err := a.count(exeunt.LimitRefreshes, perAppRefresh, in.App.String(), netip.Addr{})
+	if err != nil {
+		return fail(err)
+	}
+	tokens := a.refreshTokens(in, r.Expires)
+	r.Hash = tokens[0].Hash()
+	done, err := a.store.RefreshApp(ctx, r, now)
+	judge(err)
+	if err != nil {
+		return fail(err)
+	}
+	next := tokens[0]
+	if done.Again {
+		next = exeunt.Token{}
+		for _, t := range a.refreshTokens(in, done.Expires) {
+			if h := t.Hash(); subtle.ConstantTimeCompare(h[:], done.Hash[:]) == 1 {
+				next = t
+			}
+		}
+		if next.IsZero() {
+			return fail(exeunt.ErrCodeSpent) // the server's secret has gone
+		}
+	}
+	ans, err := a.mustBeUsable(ctx, next, in.App)
+	if err != nil {
+		return fail(err)
+	}
+	if ans.Kind == exeunt.KindApp {
+		a.Touch(ans) // nobody but the app itself uses its session
+	}
+	app.TokenExpires = done.Expires
+	return next, app, ans, nil
+}
+
+// refreshTokens are the next tokens of an app session, one for each of the server's secrets, the active one's first.
+func (a *Authority) refreshTokens(in AppRefresh, expires time.Time) []exeunt.Token {
+	var out []exeunt.Token
+	for _, secret := range a.secrets(fmt.Sprintf("refresh %s %d", in.App, in.Count+1)) {
+		out = append(out, exeunt.TokenFrom(exeunt.UseTimed, secret).Expiring(expires))
+	}
+	return out
 }
 
 // AddCode stores a code of a live session for an app. It returns ErrSignedOut if the session has ended, and a
@@ -59,14 +181,61 @@ func (a *Authority) AddCode(ctx context.Context, hash exeunt.TokenHash, c store.
 	return err
 }
 
-func (a *Authority) codeMatters(ctx context.Context, x store.Exchange) error {
+func (a *Authority) codeMatters(ctx context.Context, x store.Exchange) (store.Granted, error) {
 	matters := false
+	var g store.Granted
 	err := a.LookUp(ctx, exeunt.UseCode, x.Code, exeunt.ErrNotFound, func(ctx context.Context) (err error) {
-		matters, err = a.store.CodeMatters(ctx, x, a.now())
+		g, matters, err = a.store.CodeMatters(ctx, x, a.now())
 		return err
 	})
 	if errors.Is(err, exeunt.ErrNotFound) || err == nil && !matters {
-		return exeunt.ErrCodeSpent
+		err = exeunt.ErrCodeSpent
 	}
-	return err
+	return g, err
+}
+
+// Consent returns what the account has allowed a client, and "" if it has never been asked.
+func (a *Authority) Consent(ctx context.Context, account exeunt.AccountID, c exeunt.ClientID) (exeunt.Scopes, error) {
+	got, err := a.store.Consent(ctx, account, c)
+	if errors.Is(err, exeunt.ErrNotFound) {
+		return "", nil
+	}
+	return got.Scopes, err
+}
+
+// Consents returns what the account has allowed apps.
+func (a *Authority) Consents(ctx context.Context, account exeunt.AccountID) ([]store.Consent, error) {
+	return a.store.Consents(ctx, account, maxConsents)
+}
+
+// maxConsents bounds a list; there are no more than there are clients.
+const maxConsents = 500
+
+// Allow records that a person allows an app these scopes. It goes on when the caller goes away.
+func (a *Authority) Allow(ctx context.Context, by exeunt.Actor, c exeunt.ClientID, scopes exeunt.Scopes) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
+	defer cancel()
+	return a.store.Allow(ctx, by, c, scopes, a.now())
+}
+
+// Withdraw forgets what a person has allowed an app; EndClient ends what the app has now.
+func (a *Authority) Withdraw(ctx context.Context, by exeunt.Actor, c exeunt.ClientID) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
+	defer cancel()
+	return a.store.Withdraw(ctx, by, c, a.now())
+}
+
+// LeftApp reports whether the person has signed out of that app alone, in that session, and has not come back since.
+func (a *Authority) LeftApp(
+	ctx context.Context, account exeunt.AccountID, s exeunt.SessionID, c exeunt.ClientID,
+) (bool, error) {
+	return a.store.LeftApp(ctx, account, s, c)
+}
+
+// Apps returns the account's app sessions that are usable unless their session has timed out, by client and newest
+// first, at most limit. An empty client stands for all clients.
+func (a *Authority) Apps(
+	ctx context.Context, account exeunt.AccountID, c exeunt.ClientID, limit int,
+) ([]exeunt.AppSession, error) {
+	return a.store.AppSessionsOf(ctx, account, c, limit)
 }

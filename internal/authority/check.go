@@ -41,9 +41,9 @@ func (u Use) Takes(t exeunt.Token) bool {
 	case AsPair, AsIncomplete:
 		return t.Use() == exeunt.UseSession
 	case AsBearer:
-		return t.Use() == exeunt.UseSession || t.Use() == exeunt.UseApp
+		return t.Use() == exeunt.UseSession || t.Use().OfApp()
 	case AsAppCookie:
-		return t.Use() == exeunt.UseApp
+		return t.Use().OfApp()
 	}
 	return false
 }
@@ -69,8 +69,8 @@ func (u Use) rule(ans *Answer) {
 // writes nothing and never waits. It reads the store when a token is new to memory, and before it says that a
 // session has timed out that may have been used on another node. It does not count as activity: see Touch.
 //
-// It returns the states Usable, Ended, TimedOut, NoSuch, WrongUse, Incomplete, Renewed and Indeterminate. Once the reply to a
-// sign-out has been sent, no later Check on this node says Usable.
+// It returns the states Usable, Ended, TimedOut, NoSuch, WrongUse, Incomplete, Renewed, Expired and Indeterminate. Once
+// the reply to a sign-out has been sent, no later Check on this node says Usable.
 func (a *Authority) Check(ctx context.Context, c Credential) Answer {
 	if !c.Use.Takes(c.Token) {
 		return Answer{State: live.WrongUse}
@@ -86,6 +86,17 @@ func (a *Authority) check(ctx context.Context, t exeunt.Token) Answer {
 		// It is not known what is durable, so no answer is certain.
 		return Answer{State: live.Indeterminate}
 	}
+	if expires, timed := t.Expires(); timed {
+		if !a.now().Before(expires) {
+			return Answer{State: live.Expired}
+		}
+		return a.recall(ctx, t).EndingAt(expires)
+	}
+	return a.recall(ctx, t)
+}
+
+// recall answers for a token from memory, or else from the store.
+func (a *Authority) recall(ctx context.Context, t exeunt.Token) Answer {
 	h := t.Hash()
 	w := a.feed.Window() // before memory is looked into, see feed.Window
 	if ans := a.live.Check(h, a.now()); mayAnswer(ans, w) {

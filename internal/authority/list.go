@@ -158,6 +158,11 @@ func (a *Authority) Profile(ctx context.Context, ans Answer) (exeunt.Profile, er
 	return p, err
 }
 
+// ProfileOf returns the profile of an account, or ErrNotFound.
+func (a *Authority) ProfileOf(ctx context.Context, id exeunt.AccountID) (exeunt.Profile, error) {
+	return a.store.Profile(ctx, id)
+}
+
 // AccountByHandle returns the account that a handle names, or ErrNotFound.
 func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.Account, error) {
 	h, ok := exeunt.ParseHandle(names.Key(handle))

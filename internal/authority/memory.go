@@ -28,6 +28,7 @@ const (
 	Ended         = live.Ended
 	TimedOut      = live.TimedOut
 	NoSuch        = live.NoSuch
+	Expired       = live.Expired
 	WrongUse      = live.WrongUse
 	Incomplete    = live.Incomplete
 	Renewed       = live.Renewed

@@ -211,7 +211,7 @@ func (m *machine) endOthers(t *rapid.T) {
 	if n := m.closeAll(keep.account, keep, exeunt.ReasonSignedOut); err != nil || out.Ended != n {
 		t.Fatalf("others: %+v, %v; the model closed %d", out, err, n)
 	}
-	m.renew(keep, next, exeunt.ReasonSignedOut)
+	m.renew(keep, next, exeunt.ReasonRenewed)
 	keep.account.others++
 }
 

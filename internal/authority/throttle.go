@@ -23,6 +23,8 @@ var (
 	perSessionSingle = throttle.Rate{Burst: 120, Every: time.Second}
 	// perSessionCode limits codes for apps, and so app sessions.
 	perSessionCode = throttle.Rate{Burst: 60, Every: 5 * time.Second}
+	// perAppRefresh limits refreshes of one app session, repeated ones included.
+	perAppRefresh = throttle.Rate{Burst: 100, Every: 5 * time.Second}
 )
 
 // countEnding counts an ending against the account's limit, before anything is written, and returns a function to

@@ -49,6 +49,7 @@ var (
 	noStore     = []string{"no-store"}
 	unknown     = []string{"unknown"}
 	unavailable = []string{"unavailable"}
+	expired     = []string{"token_expired"}
 	otherClient = []string{"other_client"}
 	noClient    = []string{"no_client"}
 	noSuch      = []string{"no_such_client"}
@@ -67,7 +68,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, names := credentialOf(r), namesOf(r)
-	if c.Token.Use() == exeunt.UseApp && names.none() && caching.id == "" && !g.AnyClient {
+	if c.Token.Use().OfApp() && names.none() && caching.id == "" && !g.AnyClient {
 		g.forbid(w, noClient)
 		return
 	}
@@ -98,6 +99,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 	case ans.State == authority.Indeterminate, ans.State == authority.Renewed:
 		g.indeterminate(w)
+	case ans.State == authority.Expired:
+		g.refuse(w, expired)
 	default:
 		g.explain(w, r, c.Token, ans)
 	}

@@ -32,6 +32,8 @@ const (
 	// refused, and must not be called signed out: its holder may be a tab whose request
 	// was under way.
 	Renewed
+	// Expired: the token of an app session expired. Its client can ask for another one while the session lives.
+	Expired
 	// Indeterminate: neither memory nor the store could tell, or an ending is in
 	// doubt. The token is refused, but must not be called signed out.
 	Indeterminate
@@ -40,7 +42,7 @@ const (
 func (s State) String() string {
 	return [...]string{
 		"absent", "usable", "ended", "timed out", "seems idle", "no such", "wrong use", "incomplete", "renewed",
-		"indeterminate",
+		"expired", "indeterminate",
 	}[s]
 }
 
@@ -71,6 +73,12 @@ func (a Answer) AskedAt() time.Time { return time.UnixMilli(a.asked) }
 
 // IssuedAt is when the credential was handed out.
 func (a Answer) IssuedAt() time.Time { return time.UnixMilli(a.issued) }
+
+// EndingAt returns the answer with an end that comes no later than at.
+func (a Answer) EndingAt(at time.Time) Answer {
+	a.expires = min(a.expires, at.UnixMilli())
+	return a
+}
 
 // ExpiresAt is when the session ends in any case.
 func (a Answer) ExpiresAt() time.Time { return time.UnixMilli(a.expires) }

@@ -165,6 +165,13 @@ func (c *core) insertApp(parent ref, s *Snapshot) bool {
 		e.raise(e.state.Load(), s.App.Seen.UnixMilli())
 		return true
 	}
+	// Its client has asked for another token. The former one goes, so that an event finds the one that counts.
+	if r, e := c.byID(wordsOf(s.App.ID.Raw())); e != nil {
+		if e.state.Load()&flagEnded != 0 {
+			return true
+		}
+		c.drop(r)
+	}
 	number, ok := number(&c.clients, s.App.Client)
 	if !ok {
 		return false

@@ -43,10 +43,7 @@ func TestAClientThatTheFileNoLongerNames(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
 	_, s := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	code := n.NewCode(t, s, testnode.Chirp, verifier)
-	other, err := n.OAuth.Client(testnode.Other)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chirp, other := n.Client(t, testnode.Chirp), n.Client(t, testnode.Other)
 	if err := n.OAuth.Reconcile(t.Context(), []exeunt.Client{other}, n.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +59,8 @@ func TestAClientThatTheFileNoLongerNames(t *testing.T) {
 	if _, err := n.OAuth.GrantCode(t.Context(), s.Account, s.ID, codeRequest()); !errors.Is(err, exeunt.ErrUnknownClient) {
 		t.Errorf("it gets a code: %v", err)
 	}
-	x := oauth.CodeExchange{Code: code, Client: testnode.Chirp, RedirectURI: testnode.ChirpRedirect, Verifier: verifier}
-	if _, _, err := n.OAuth.ExchangeCode(t.Context(), x); !errors.Is(err, exeunt.ErrCodeSpent) {
+	x := oauth.CodeExchange{Code: code, Client: chirp, RedirectURI: testnode.ChirpRedirect, Verifier: verifier}
+	if _, err := n.OAuth.ExchangeCode(t.Context(), x); !errors.Is(err, exeunt.ErrCodeSpent) {
 		t.Errorf("its code is good: %v", err)
 	}
 	if _, err := n.OAuth.Client(testnode.Other); err != nil {

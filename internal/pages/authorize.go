@@ -2,46 +2,132 @@ package pages
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// authorizeForm asks whether an app may have a session of its own. That always takes a
-// click, or the sign-in itself; it is never silent (OWASP ASVS 5.0, 7.6.2). An invalid
-// request is explained here, without a redirect to the app.
+// authorizeForm answers an app that asks who somebody is (OpenID Connect Core section 3.1.2). The person is asked to sign
+// in, whether the app may know, or nothing; then the app gets a code. A request whose client or redirect address is wrong
+// is explained here, without a redirect to the app.
 func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
-	q, err := p.OAuth.ParseRequest(r.URL.Query())
+	q, err := p.appRequest(r, r.URL.Query())
+	if err != nil {
+		return p.refuse(w, q, err)
+	}
+	v := p.visit(r)
+	if !v.SignedIn() {
+		return p.signInFor(w, r, v, q)
+	}
+	s, err := p.Authority.Session(r.Context(), v.Answer.Account, v.Answer.Session)
 	if err != nil {
 		return err
 	}
-	return p.admit(w, r, p.visit(r), func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-		profile, err := p.Authority.Profile(r.Context(), v.Answer)
-		if err != nil {
-			return err
-		}
-		allow(w, q)
-		return p.show(w, http.StatusOK, &ui.AuthorizeView{
-			Frame: p.frame(r, v, ""), Client: q.App, Email: profile.Email, Hidden: hiddenFields(q),
-			Shared: v.Answer.Kind == exeunt.KindShared,
-		})
+	if q.MustProve(s.Proved, p.Now()) {
+		return p.signInFor(w, r, v, q)
+	}
+	why, err := p.mustAsk(r, v, q)
+	switch {
+	case err != nil:
+		return err
+	case why == nil:
+		return p.grant(w, r, v, q)
+	case q.Prompts(oauth.PromptNone):
+		return p.refuse(w, q, why)
+	}
+	return p.askForApp(w, r, v, q, why == oauth.ErrInteractionRequired)
+}
+
+// signInFor has somebody sign in, after which the request goes on. Somebody who is signed in already does so again.
+func (p *Pages) signInFor(w http.ResponseWriter, r *http.Request, v web.Visitor, q oauth.Request) error {
+	switch {
+	case v.Doubt() != nil:
+		return v.Doubt()
+	case q.Prompts(oauth.PromptNone):
+		return p.refuse(w, q, oauth.ErrLoginRequired)
+	case !v.SignedIn() && !v.Nobody():
+		return redirect(w, withReturn("/ended", returnPath(pagePath(r))))
+	}
+	back, err := p.carried(w, r, q)
+	if err != nil {
+		return err
+	}
+	return redirect(w, withReturn("/signin", back))
+}
+
+// mustAsk returns why the person must be asked before the app gets a code, and nil if they need not be.
+func (p *Pages) mustAsk(r *http.Request, v web.Visitor, q oauth.Request) (*oauth.Refusal, error) {
+	left, err := p.Authority.LeftApp(r.Context(), v.Answer.Account, v.Answer.Session, q.Client)
+	switch {
+	case err != nil:
+		return nil, err
+	case left:
+		return oauth.ErrInteractionRequired, nil
+	case q.Prompts(oauth.PromptConsent):
+		return oauth.ErrConsentRequired, nil
+	case q.App.FirstParty:
+		return nil, nil
+	}
+	allowed, err := p.Authority.Consent(r.Context(), v.Answer.Account, q.Client)
+	if err != nil || allowed.Cover(q.Scopes) && allowed != "" {
+		return nil, err
+	}
+	return oauth.ErrConsentRequired, nil
+}
+
+// askForApp asks whether the app may know who is here: before it does for the first time, and after somebody signed out of
+// that app alone (back).
+func (p *Pages) askForApp(w http.ResponseWriter, r *http.Request, v web.Visitor, q oauth.Request, back bool) error {
+	profile, err := p.Authority.Profile(r.Context(), v.Answer)
+	if err != nil {
+		return err
+	}
+	if !q.App.Admits(profile.Groups) {
+		return exeunt.ErrNotAdmitted
+	}
+	carried, err := p.carried(w, r, q)
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(carried)
+	if err != nil {
+		return err
+	}
+	allow(w, q)
+	return p.show(w, http.StatusOK, &ui.AuthorizeView{
+		Frame: p.frame(r, v, ""), Client: q.App, Request: u.Query().Get(requestParameter), Scopes: q.Scopes, Back: back,
+		Email: profile.Email, Groups: profile.Groups, Shared: v.Answer.Kind == exeunt.KindShared,
 	})
 }
 
 // authorize sends the app its code, or the person's refusal (RFC 6749 section 4.1.2.1).
 func (p *Pages) authorize(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	q, err := p.OAuth.ParseRequest(r.PostForm)
+	q, err := p.appRequest(r, r.PostForm)
 	if err != nil {
-		return err
+		return p.refuse(w, q, err)
 	}
 	if r.PostForm.Get("decision") != "continue" {
-		return redirect(w, q.Answer("error", "access_denied"))
+		return p.refuse(w, q, oauth.ErrAccessDenied)
 	}
+	if !q.App.FirstParty {
+		if err := p.Authority.Allow(r.Context(), v.Actor(r, p.Peers), q.Client, q.Scopes); err != nil {
+			return err
+		}
+	}
+	return p.grant(w, r, v, q)
+}
+
+func (p *Pages) grant(w http.ResponseWriter, r *http.Request, v web.Visitor, q oauth.Request) error {
 	q.Holder = v.Token.Hash()
 	code, err := p.OAuth.GrantCode(r.Context(), v.Answer.Account, v.Answer.Session, q.CodeRequest)
+	if exeunt.CodeOf(err) == exeunt.ErrNotAdmitted.Code && q.Prompts(oauth.PromptNone) {
+		return p.refuse(w, q, oauth.ErrAccessDenied)
+	}
 	if err != nil {
 		return err
 	}
-	return redirect(w, q.Answer("code", code.Reveal()))
+	return redirect(w, q.Answer(code, p.Issuer))
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
@@ -19,7 +20,8 @@ const verifier = "a-verifier-that-is-long-enough-for-rfc-7636-section-4.1"
 // appQuery is what Chirp asks with.
 func appQuery(state string) url.Values {
 	return url.Values{
-		"client_id": {"chirp"}, "redirect_uri": {chirpBack}, "state": {state},
+		"client_id": {"chirp"}, "redirect_uri": {chirpBack}, "state": {state}, "response_type": {"code"},
+		"scope":          {"openid profile email"},
 		"code_challenge": {testnode.Challenge(verifier)}, "code_challenge_method": {"S256"},
 	}
 }
@@ -32,16 +34,15 @@ func (n *node) spends(a *answer, state string) authority.Answer {
 	n.must(err)
 	q := u.Query()
 	if u.Host != "chirp.localhost:8081" || u.Path != "/exeunt/callback" || q.Get("from") != "exeunt" ||
-		q.Get("state") != state {
+		q.Get("state") != state || q.Get("iss") != testOrigin {
 		n.t.Fatalf("it leads to %s", u)
 	}
 	code, err := exeunt.ParseToken(q.Get("code"))
 	n.must(err)
-	_, ans, err := n.OAuth.ExchangeCode(n.t.Context(),
-		oauth.CodeExchange{Code: code, Client: "chirp", RedirectURI: chirpBack, Verifier: verifier,
-			Key: n.Keys[testnode.Chirp]})
+	got, err := n.OAuth.ExchangeCode(n.t.Context(),
+		oauth.CodeExchange{Code: code, Client: n.Client(n.t, "chirp"), RedirectURI: chirpBack, Verifier: verifier})
 	n.must(err)
-	return ans
+	return got.Answer
 }
 
 func TestAuthorize(t *testing.T) {
@@ -55,38 +56,145 @@ func TestAuthorize(t *testing.T) {
 	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, formAction) {
 		t.Errorf("the form may not lead to the app: %s", csp)
 	}
-	page.says("will see your handle and name").hides("@example.com")
-	form := page.form("/authorize")
+	page.says("will learn", "Your handle", "@ada", "your name", "Ada").hides("@example.com", "Your groups", "while you are away")
+	form := page.form("/authorize/decide")
+	form.Set("decision", "cancel")
+	n.refuses(b.post("/authorize/decide", form), "access_denied", state)
 	form.Set("decision", "continue")
-	if ans := n.spends(b.post("/authorize", form).leavesCookies(), state); ans.Session != b.session() {
+	if ans := n.spends(b.post("/authorize/decide", form).leavesCookies(), state); ans.Session != b.session() {
 		t.Error("the app's session is no child of the browser's")
 	}
 	b.get("/sessions").says("Chirp")
-	form.Set("decision", "cancel")
-	a := b.post("/authorize", form).is(http.StatusSeeOther)
-	want := chirpBack + "&" + url.Values{"error": {"access_denied"}, "state": {state}}.Encode()
-	if !sameAddress(t, a.Header.Get("Location"), want) {
-		t.Errorf("cancel leads to %s", a.Header.Get("Location"))
+	// What has been allowed is not asked again, unless the app asks for more or wants it asked.
+	n.spends(b.send(http.MethodGet, to, nil), state)
+	more := appQuery(state)
+	more.Set("scope", "openid profile email groups offline_access")
+	b.get("/authorize?" + more.Encode()).is(http.StatusOK).says("while you are away")
+	again := appQuery(state)
+	again.Set("prompt", "consent")
+	b.get("/authorize?" + again.Encode()).is(http.StatusOK).says("Continue to Chirp as")
+	b.follow(b.submit("/signout", "/signout", nil)).says("were signed out with it")
+	b.post("/authorize/decide", form).is(http.StatusUnauthorized)
+}
+
+// refuses checks that an answer tells Chirp an error.
+func (n *node) refuses(a *answer, code, state string) {
+	n.t.Helper()
+	a.is(http.StatusSeeOther)
+	u, err := url.Parse(a.Header.Get("Location"))
+	n.must(err)
+	q := u.Query()
+	if u.Host != "chirp.localhost:8081" || q.Get("error") != code || q.Get("state") != state || q.Get("iss") != testOrigin ||
+		q.Has("code") {
+		n.t.Errorf("it leads to %s, want %s", u, code)
 	}
-	b.follow(b.submit("/signout", "/signout", nil)).says("One app was signed out with it")
+}
+
+// prompt=none shows nothing: the app gets a code, or is told why it does not.
+func TestSilently(t *testing.T) {
+	n := newNode(t)
+	id := n.account("ada")
+	q := appQuery("s")
+	q.Set("prompt", "none")
+	to := "/authorize?" + q.Encode()
+	b := newBrowser(n)
+	n.refuses(b.send(http.MethodGet, to, nil), "login_required", "s")
+	b.signIn("ada", "kept")
+	n.refuses(b.send(http.MethodGet, to, nil), "consent_required", "s")
+	c := n.Client(t, testnode.Chirp)
+	c.FirstParty = true
+	n.must(n.OAuth.Reconcile(t.Context(), []exeunt.Client{c}, n.Now()))
+	ans := n.spends(b.send(http.MethodGet, to, nil), "s")
+	// Signing out of the app alone is not undone by the app itself.
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: ans.Session, App: ans.App}
+	_, err := n.End(t.Context(), by, exeunt.Revocation{Reason: exeunt.ReasonSignedOut, Target: exeunt.Target{Account: id,
+		Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App}})
+	n.must(err)
+	n.refuses(b.send(http.MethodGet, to, nil), "interaction_required", "s")
+	form := b.get("/authorize?" + appQuery("s").Encode()).is(http.StatusOK).says("You signed out of Chirp").form("/authorize/decide")
 	form.Set("decision", "continue")
-	b.post("/authorize", form).is(http.StatusUnauthorized)
+	n.spends(b.post("/authorize/decide", form), "s")
+	n.spends(b.send(http.MethodGet, to, nil), "s")
+	// Age, and who may.
+	n.Clock.Pass(time.Minute)
+	q.Set("max_age", "30")
+	n.refuses(b.send(http.MethodGet, "/authorize?"+q.Encode(), nil), "login_required", "s")
+	c.Groups = []string{"staff"}
+	n.must(n.OAuth.Reconcile(t.Context(), []exeunt.Client{c}, n.Now()))
+	n.refuses(b.send(http.MethodGet, to, nil), "access_denied", "s")
+	b.get("/authorize?" + appQuery("s").Encode()).is(http.StatusForbidden).says("members of certain groups")
 }
 
-func sameAddress(t *testing.T, a, b string) bool {
-	t.Helper()
-	x, err := url.Parse(a)
-	if err != nil {
-		t.Fatal(err)
+// An app that wants to be sure has the person prove again who they are, once; their session goes on, in all its apps.
+func TestProveAgain(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	b.allowChirp()
+	session, before := b.session(), b.token()
+	for name, value := range map[string]string{"prompt": "login", "max_age": "0"} {
+		n.Clock.Pass(time.Second)
+		q := appQuery("s")
+		q.Set(name, value)
+		page := b.get("/authorize?" + q.Encode()).is(http.StatusOK).says("to continue to Chirp")
+		form := page.form("/signin")
+		maps.Copy(form, url.Values{"identifier": {"ada"}, "password": {"wrong"}, "kind": {"kept"}})
+		b.post("/signin", form).is(http.StatusUnauthorized)
+		form.Set("password", password)
+		n.spends(b.follow(b.post("/signin", form)), "s")
+		if b.session() != session || b.token() == before {
+			t.Errorf("%s: another session, or the same token", name)
+		}
+		before = b.token()
 	}
-	y, err := url.Parse(b)
-	if err != nil {
-		t.Fatal(err)
+	if apps, err := n.Apps(t.Context(), n.id("ada"), testnode.Chirp, 10); err != nil || len(apps) != 3 {
+		t.Errorf("%d app sessions live, %v", len(apps), err)
 	}
-	return x.Host == y.Host && x.Path == y.Path && x.Query().Encode() == y.Query().Encode()
 }
 
-// The sign-in itself answers the app, and so does signing up; a wrong password
+// Two tabs with two requests do not disturb each other, and a request that another browser has begun is of no use.
+func TestRequestsBelongToABrowser(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := newBrowser(n)
+	one := b.get("/authorize?" + appQuery("one").Encode()).is(http.StatusOK)
+	two := b.get("/authorize?" + appQuery("two").Encode()).is(http.StatusOK)
+	for state, page := range map[string]*answer{"one": one, "two": two} {
+		form := page.form("/signin")
+		maps.Copy(form, url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}})
+		ask := b.follow(b.post("/signin", form)).is(http.StatusOK).form("/authorize/decide")
+		stolen := newBrowser(n)
+		stolen.signIn("ada", "kept")
+		stolen.get("/authorize?request=" + url.QueryEscape(ask.Get("request"))).is(http.StatusBadRequest).says("another browser")
+		ask.Set("decision", "cancel")
+		n.refuses(b.post("/authorize/decide", ask), "access_denied", state)
+	}
+	form := b.get("/authorize?" + appQuery("late").Encode()).form("/authorize/decide")
+	n.Clock.Pass(31 * time.Minute)
+	form.Set("decision", "continue")
+	b.post("/authorize/decide", form).is(http.StatusBadRequest).says("too old")
+}
+
+// An app may post its request from its own site: the browser comes back with its cookies.
+func TestAPostedRequest(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	b.allowChirp()
+	b.site, b.origin = "cross-site", "http://chirp.localhost:8081"
+	n.spends(b.follow(b.post("/authorize", appQuery("s"))), "s")
+	b.post("/authorize/decide", appQuery("s")).is(http.StatusForbidden)
+}
+
+// allowChirp has the person allow Chirp what it asks for, which signs them in there.
+func (b *browser) allowChirp() {
+	b.t.Helper()
+	form := b.get("/authorize?" + appQuery("s").Encode()).is(http.StatusOK).form("/authorize/decide")
+	form.Set("decision", "continue")
+	b.n.spends(b.post("/authorize/decide", form), "s")
+}
+
+// Signing in leads on to the app, and so does signing up; a wrong password
 // in between changes nothing about that.
 func TestSignInForAnApp(t *testing.T) {
 	n := newNode(t)
@@ -102,14 +210,18 @@ func TestSignInForAnApp(t *testing.T) {
 	}
 	form = page.form("/signin")
 	maps.Copy(form, url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}})
-	n.spends(b.post("/signin", form), "s1")
+	form = b.follow(b.post("/signin", form)).is(http.StatusOK).form("/authorize/decide")
+	form.Set("decision", "continue")
+	n.spends(b.post("/authorize/decide", form), "s1")
 	b.get("/").says("Hello, Ada")
 
 	up := newBrowser(n)
 	page = up.get("/signup?" + url.Values{"return": {to}}.Encode())
 	form = page.form("/signup")
 	maps.Copy(form, url.Values{"handle": {"grace"}, "password": {password}, "kind": {"shared"}})
-	n.spends(up.post("/signup", form), "s1")
+	form = up.follow(up.post("/signup", form)).is(http.StatusOK).form("/authorize/decide")
+	form.Set("decision", "continue")
+	n.spends(up.post("/authorize/decide", form), "s1")
 }
 
 // Nobody is ever sent to an address that is not the app's own, and nothing is
@@ -126,19 +238,14 @@ func TestAuthorizeRefusesWhatIsNotInOrder(t *testing.T) {
 		"address and more": func(q url.Values) { q.Set("redirect_uri", chirpBack+"&x=y") },
 		"no address":       func(q url.Values) { q.Del("redirect_uri") },
 		"two addresses":    func(q url.Values) { q.Add("redirect_uri", "https://evil.example/") },
-		"no state":         func(q url.Values) { q.Del("state") },
-		"long state":       func(q url.Values) { q.Set("state", strings.Repeat("s", 513)) },
-		"no challenge":     func(q url.Values) { q.Del("code_challenge") },
-		"plain challenge":  func(q url.Values) { q.Set("code_challenge_method", "plain") },
-		"no method":        func(q url.Values) { q.Del("code_challenge_method") },
-		"short challenge":  func(q url.Values) { q.Set("code_challenge", "abc") },
+		"long state":       func(q url.Values) { q.Set("state", strings.Repeat("s", 2600)) },
 	} {
 		q := appQuery("s")
 		spoil(q)
 		for _, a := range []*answer{
 			b.send(http.MethodGet, "/authorize?"+q.Encode(), nil),
 			newBrowser(n).send(http.MethodGet, "/authorize?"+q.Encode(), nil),
-			b.post("/authorize", b.fields(q)),
+			b.post("/authorize/decide", b.fields(q)),
 			b.send(http.MethodGet, "/signin?return="+url.QueryEscape("/authorize?"+q.Encode()), nil),
 		} {
 			if a.Header.Get("Location") != "" {
@@ -164,7 +271,7 @@ func TestAnAppGetsNoMoreThanWasSaid(t *testing.T) {
 		Handle: "ada", Name: "Ada", Email: "ada@example.com", Password: password}, true)
 	n.must(err)
 	to := "/authorize?" + appQuery("state").Encode()
-	n.signedIn("ada").get(to).is(http.StatusOK).says("e-mail address (", "ada@example.com")
+	n.signedIn("ada").get(to).is(http.StatusOK).says("Your e-mail address", "ada@example.com")
 	for _, page := range []string{"/signin", "/signup"} {
 		newBrowser(n).get(page+"?return="+url.QueryEscape(to)).is(http.StatusOK).
 			says("to continue to Chirp", "handle", "name", "once it is confirmed, your e-mail address")

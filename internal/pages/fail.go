@@ -54,16 +54,10 @@ func formPath(r *http.Request) string {
 	path := pagePath(r)
 	switch path {
 	case "/":
-		if r.URL.Path != "/authorize" {
+		if r.URL.Path != "/authorize/decide" {
 			return ""
 		}
-		q := url.Values{}
-		for name, values := range r.PostForm {
-			if name != "session" && name != "decision" {
-				q[name] = values
-			}
-		}
-		return localPath("/authorize?" + q.Encode())
+		return localPath("/authorize?" + url.Values{requestParameter: r.PostForm[requestParameter]}.Encode())
 	case "/signin", "/signup":
 		return withReturn(path, returnPath(r.PostForm.Get("return")))
 	}

@@ -41,12 +41,12 @@ func newNode(t testing.TB) *node {
 	faces, err := ui.New()
 	n.must(err)
 	n.pages = New(Deps{
-		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.Browser, UI: faces,
+		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.Browser, UI: faces, Issuer: testOrigin,
 		Policy: exeunt.DefaultPolicy(), Retention: ui.Retention(testnode.Retention), Now: n.Now, Log: n.Log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}
 	n.web = s.Recover(web.WithRequestID(web.Secure(false,
-		web.OnlyHost(n.Log, testOrigin, false, web.SameOrigin(s, testOrigin, n.pages.Handler())))))
+		web.OnlyHost(n.Log, testOrigin, false, web.SameOrigin(s, testOrigin, n.pages.Handler(), FromApps...)))))
 	return n
 }
 

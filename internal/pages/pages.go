@@ -24,6 +24,7 @@ type Deps struct {
 	Accounts  *account.Service
 	Browser   web.Browser
 	Peers     web.Peers
+	Issuer    string // the address of this site, by which apps know it
 	UI        *ui.UI
 	Policy    exeunt.Policy
 	Retention ui.Retention // how long ended sessions stay listed, and the history is kept
@@ -89,7 +90,8 @@ func (p *Pages) routes() []route {
 		{path: "/security/password", get: leadsTo("/security"), post: p.form(p.changePassword)},
 		{path: "/help", get: p.help},
 		{path: "/.well-known/change-password", get: leadsTo("/security")}, // which password managers open
-		{path: "/authorize", get: p.authorizeForm, post: p.form(p.authorize)},
+		{path: "/authorize", get: p.authorizeForm, post: fromAppsPost("/authorize", oauth.Parameters...)},
+		{path: "/authorize/decide", get: leadsTo("/"), post: p.form(p.authorize)},
 		{path: "/session/state", get: p.sessionState},
 		{path: "/session/activity", post: p.sessionActivity},
 		{path: "/session/stay", post: p.form(p.sessionStay)},

@@ -32,8 +32,11 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int,
 	view *ui.SignInView) error {
 	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.Accounts.SignUpOpen
-	if q, err := p.appRequestIn(view.Return); err == nil {
+	if q, err := p.appRequestIn(r, view.Return); err == nil {
 		view.Client = &q.App
+		if view.Identifier == "" && status == http.StatusOK {
+			view.Identifier = q.LoginHint // OpenID Connect Core section 3.1.2.1
+		}
 		allow(w, q)
 	}
 	p.greet(w, r)
@@ -126,7 +129,7 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, pro
 	if err != nil {
 		return err
 	}
-	to := p.afterSignIn(r, session, token, returnPath(r.PostFormValue("return")))
+	to := returnPath(r.PostFormValue("return"))
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}
@@ -137,20 +140,4 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, pro
 	p.Browser.Cookies.SetPair(w, v.Slot, token, in.Kind, life)
 	p.Browser.Cookies.SetDevice(w, web.Device(in.Kind), life)
 	return redirect(w, to)
-}
-
-// afterSignIn is where somebody goes who has just signed in. If they signed in for an
-// app, the app gets its code without another question.
-func (p *Pages) afterSignIn(r *http.Request, s exeunt.Session, t exeunt.Token, back string) string {
-	q, err := p.appRequestIn(back)
-	if err != nil {
-		return back
-	}
-	q.Holder = t.Hash()
-	code, err := p.OAuth.GrantCode(r.Context(), s.Account, s.ID, q.CodeRequest)
-	if err != nil {
-		p.Log.Warn("signed in, but cannot make the app's code; asking the person again", "client", q.Client, "err", err)
-		return back
-	}
-	return q.Answer("code", code.Reveal())
 }

@@ -29,7 +29,7 @@ func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, view *ui.SignUpView) error {
 	view.Frame, view.Policy = p.outside(r), p.Policy
-	if q, err := p.appRequestIn(view.Return); err == nil {
+	if q, err := p.appRequestIn(r, view.Return); err == nil {
 		view.Client = &q.App
 		allow(w, q)
 	}

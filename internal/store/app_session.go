@@ -14,7 +14,9 @@ type Code struct {
 	Session     exeunt.SessionID
 	Client      exeunt.ClientID
 	RedirectURI string
-	Challenge   string // PKCE, S256
+	Challenge   string // PKCE, S256; "" without
+	Scopes      exeunt.Scopes
+	Nonce       string // of the app's request
 	Expires     time.Time
 	// Holder is the token that the session must have, unless it is zero: a request with a copied token must not bring
 	// a code after that token was replaced.
@@ -34,10 +36,12 @@ func (s *Store) AddCode(ctx context.Context, hash exeunt.TokenHash, c Code) erro
 				return err
 			}
 		}
-		n, err := t.exec(`INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires)
-			SELECT $1, s.account_id, s.id, $4, $5, $6, $7 FROM sessions s JOIN accounts a ON a.id = s.account_id
+		n, err := t.exec(`INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires,
+				scopes, nonce)
+			SELECT $1, s.account_id, s.id, $4, $5, $6, $7, $8, $9 FROM sessions s JOIN accounts a ON a.id = s.account_id
 			WHERE s.account_id = $2 AND s.id = $3 AND s.ended_at IS NULL AND s.generation >= a.generation`,
-			hash[:], c.Account.Bytes(), c.Session.Bytes(), c.Client, c.RedirectURI, c.Challenge, ms(c.Expires))
+			hash[:], c.Account.Bytes(), c.Session.Bytes(), c.Client, c.RedirectURI, c.Challenge, ms(c.Expires),
+			c.Scopes, c.Nonce)
 		if err == nil && n == 0 {
 			refused = exeunt.ErrSignedOut
 		}
@@ -54,21 +58,34 @@ type Exchange struct {
 	Code        exeunt.TokenHash
 	Client      exeunt.ClientID
 	RedirectURI string
-	Challenge   string // computed from the verifier
+	Challenge   string // computed from the verifier; "" without
 	App         exeunt.AppSessionID
 	Hash        exeunt.TokenHash // of the app session's token
+	Expires     time.Time        // of the token; zero: with the session
+	// Own is the session that an app on a person's device gets, beside the browser's: only ID, Label, UserAgent,
+	// Address, Idle and ExpiresAt of it count. nil for any other app.
+	Own *NewSession
+}
+
+// Granted is what a code stands for.
+type Granted struct {
+	Account exeunt.AccountID
+	Session exeunt.SessionID // the browser's
+	Scopes  exeunt.Scopes
+	Nonce   string
 }
 
 // CodeMatters reports whether presenting a code would change anything: either it can be exchanged, or its app
 // session has not ended. It returns ErrNotFound for an unknown code.
-func (s *Store) CodeMatters(ctx context.Context, x Exchange, now time.Time) (matters bool, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT CASE WHEN c.spent_at IS NULL
+func (s *Store) CodeMatters(ctx context.Context, x Exchange, now time.Time) (g Granted, matters bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT c.account_id, c.session_id, c.scopes, c.nonce, CASE WHEN c.spent_at IS NULL
 			THEN c.expires > $2 AND c.client_id = $3 AND c.redirect_uri = $4 AND c.challenge = $5
 				AND EXISTS (SELECT 1 FROM clients k WHERE k.id = c.client_id)
 			ELSE EXISTS (SELECT 1 FROM app_sessions p WHERE p.account_id = c.account_id AND p.id = c.app_session_id
 				AND p.ended_at IS NULL) END
-		FROM codes c WHERE c.hash = $1`, x.Code[:], ms(now), x.Client, x.RedirectURI, x.Challenge).Scan(&matters)
-	return matters, notFound("code", err)
+		FROM codes c WHERE c.hash = $1`, x.Code[:], ms(now), x.Client, x.RedirectURI, x.Challenge).
+		Scan(&g.Account, &g.Session, &g.Scopes, &g.Nonce, &matters)
+	return g, matters, notFound("code", err)
 }
 
 // ExchangeCode spends a code and starts the app session, if the code is unspent and bound to the same client,
@@ -82,6 +99,7 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 		refused = nil
 		var account exeunt.AccountID
 		var session exeunt.SessionID
+		var scopes exeunt.Scopes
 		ok, err := found(t.row(`UPDATE codes SET spent_at = $1, app_session_id = $2
 			WHERE hash = $3 AND spent_at IS NULL AND expires > $1 AND client_id = $4 AND redirect_uri = $5
 			AND challenge = $6
@@ -89,8 +107,8 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 			AND EXISTS (SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id
 				WHERE s.account_id = codes.account_id AND s.id = codes.session_id AND s.ended_at IS NULL
 				AND s.generation >= a.generation)
-			RETURNING account_id, session_id`,
-			ms(now), x.App.Bytes(), x.Code[:], x.Client, x.RedirectURI, x.Challenge).Scan(&account, &session))
+			RETURNING account_id, session_id, scopes`,
+			ms(now), x.App.Bytes(), x.Code[:], x.Client, x.RedirectURI, x.Challenge).Scan(&account, &session, &scopes))
 		if err != nil {
 			return err
 		}
@@ -98,15 +116,23 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 			refused = exeunt.ErrCodeSpent
 			return t.endReused(x, now)
 		}
-		if _, err := t.exec(`INSERT INTO app_sessions (account_id, id, session_id, client_id, token_hash, started, seen)
-			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
-			account.Bytes(), x.App.Bytes(), session.Bytes(), x.Client, x.Hash[:], ms(now)); err != nil {
+		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: account, Session: session}
+		if x.Own != nil {
+			if err := t.startOwn(account, session, x, now); err != nil {
+				return err
+			}
+			session = x.Own.Session.ID
+		}
+		if _, err := t.exec(`INSERT INTO app_sessions (account_id, id, session_id, client_id, token_hash, scopes,
+				token_expires, refreshes, refreshed, started, seen)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $8)`,
+			account.Bytes(), x.App.Bytes(), session.Bytes(), x.Client, x.Hash[:], scopes, expiry(x.Expires),
+			ms(now)); err != nil {
 			return err
 		}
 		if err := t.endOldest(account, session, x, now); err != nil {
 			return err
 		}
-		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: account, Session: session}
 		return t.audit(exeunt.AuditEntry{At: now, Account: account, Action: exeunt.AuditAppSignIn, Session: session,
 			By: by, Detail: string(x.Client)})
 	})
@@ -114,6 +140,58 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 		err = refused
 	}
 	return err
+}
+
+func expiry(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return ms(t)
+}
+
+// startOwn starts the session of an app on a person's device: proved as the browser's session is, and as old as its
+// generation, so that what ends all of the account's sessions ends it too.
+func (t *tx) startOwn(account exeunt.AccountID, browser exeunt.SessionID, x Exchange, now time.Time) error {
+	v := &x.Own.Session
+	v.Account, v.Started = account, now
+	if _, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods,
+			proved_at, started, seen, idle, expires, due, generation)
+		SELECT account_id, $1, $2, $3, $4, $5, $6, methods, proved_at, $7, $7, $8, $9, $10, generation FROM sessions
+		WHERE account_id = $11 AND id = $12`,
+		v.ID.Bytes(), x.Own.Hash[:], exeunt.KindApp, v.Label, v.UserAgent, addressText(v.Address), ms(now),
+		v.Idle.Milliseconds(), ms(v.ExpiresAt), x.Own.due(), account.Bytes(), browser.Bytes()); err != nil {
+		return err
+	}
+	if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1 WHERE id = $1`,
+		account.Bytes()); err != nil {
+		return err
+	}
+	if err := t.endOldestSessions(*x.Own); err != nil {
+		return err
+	}
+	return t.endOldestOwn(account, x, now)
+}
+
+// endOldestOwn ends the oldest sessions of their own that the client has on the account beyond MaxAppSessions: an app
+// that was set up anew does not hold the former ones any more.
+func (t *tx) endOldestOwn(account exeunt.AccountID, x Exchange, now time.Time) error {
+	for range endOldestStep {
+		rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession},
+			Reason: exeunt.ReasonReplaced}
+		more, err := found(t.row(`SELECT session_id FROM (SELECT p.session_id, p.started FROM app_sessions p
+				WHERE p.account_id = $1 AND p.client_id = $2 AND p.ended_at IS NULL ORDER BY p.started DESC LIMIT $3) AS newest
+			JOIN sessions s ON s.account_id = $1 AND s.id = newest.session_id JOIN accounts a ON a.id = $1
+			WHERE s.kind = $4 AND s.ended_at IS NULL AND s.generation >= a.generation
+			ORDER BY newest.started DESC LIMIT 1 OFFSET $5`,
+			account.Bytes(), x.Client, lookBack, exeunt.KindApp, MaxAppSessions-1).Scan(&rev.Session))
+		if err != nil || !more {
+			return err
+		}
+		if err := t.end(newEnding(exeunt.System(), rev, Change{}, now)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // MaxAppSessions is how many app sessions of one client a session may have at a time. An app has one for each
@@ -139,33 +217,59 @@ func (t *tx) endOldest(account exeunt.AccountID, session exeunt.SessionID, x Exc
 }
 
 func (t *tx) endReused(x Exchange, now time.Time) error {
-	var rev exeunt.Revocation
-	ok, err := found(t.row(`SELECT account_id, session_id, app_session_id FROM codes
-		WHERE hash = $1 AND spent_at IS NOT NULL`, x.Code[:]).Scan(&rev.Account, &rev.Session, &rev.AppSession))
+	var account exeunt.AccountID
+	var app exeunt.AppSessionID
+	ok, err := found(t.row(`SELECT account_id, app_session_id FROM codes
+		WHERE hash = $1 AND spent_at IS NOT NULL`, x.Code[:]).Scan(&account, &app))
 	if !ok || err != nil {
 		return err
 	}
-	rev.Scope, rev.Reason = exeunt.ScopeSession, exeunt.ReasonCodeReused
+	return t.endStolen(account, app, exeunt.ReasonCodeReused, now)
+}
+
+// endStolen ends an app session, or the session that an app on a person's device has of its own.
+func (t *tx) endStolen(account exeunt.AccountID, app exeunt.AppSessionID, why exeunt.Reason, now time.Time) error {
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession, AppSession: app},
+		Reason: why}
+	var kind exeunt.SessionKind
+	ok, err := found(t.row(`SELECT s.id, s.kind FROM app_sessions p JOIN sessions s
+		ON s.account_id = p.account_id AND s.id = p.session_id WHERE p.account_id = $1 AND p.id = $2`,
+		account.Bytes(), app.Bytes()).Scan(&rev.Session, &kind))
+	if !ok || err != nil {
+		return err
+	}
+	if kind == exeunt.KindApp {
+		rev.AppSession = exeunt.AppSessionID{}
+	}
 	return t.end(newEnding(exeunt.System(), rev, Change{}, now))
 }
 
 const appColumns = `p.id, p.session_id, p.account_id, p.client_id, p.started, p.seen, p.ended_at, p.ended_reason,
-	p.ended_by, p.ended_by_label, p.ended_by_session`
+	p.ended_by, p.ended_by_label, p.ended_by_session, p.scopes, p.token_expires, p.refreshes, p.refreshed`
 
 // appScan scans appColumns.
 type appScan struct {
 	app           exeunt.AppSession
 	started, seen int64
+	expires       int64
+	refreshed     int64
 	end           endScan
 }
 
 func (a *appScan) dest() []any {
 	return []any{&a.app.ID, &a.app.Session, &a.app.Account, &a.app.Client, &a.started, &a.seen,
-		&a.end.at, &a.end.reason, &a.end.by, &a.end.label, &a.end.session}
+		&a.end.at, &a.end.reason, &a.end.by, &a.end.label, &a.end.session,
+		&a.app.Scopes, &a.expires, &a.app.Refreshes, &a.refreshed}
 }
 
 func (a *appScan) value() exeunt.AppSession {
 	a.app.Started, a.app.Seen, a.app.End = at(a.started), at(a.seen), a.end.ended()
+	if a.expires != 0 {
+		a.app.TokenExpires = at(a.expires)
+	}
+	if a.refreshed != 0 {
+		a.app.Refreshed = at(a.refreshed)
+	}
 	return a.app
 }
 

@@ -174,7 +174,7 @@ func codesOfARemovedClient(t *testing.T, s *testStore) {
 	used, unused := codes[0], codes[1]
 	matters := func(x Exchange, want bool) {
 		t.Helper()
-		if got, err := s.CodeMatters(t.Context(), x, epoch); err != nil || got != want {
+		if _, got, err := s.CodeMatters(t.Context(), x, epoch); err != nil || got != want {
 			t.Errorf("a code matters: %v, %v", got, err)
 		}
 	}

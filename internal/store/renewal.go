@@ -48,7 +48,10 @@ func (t *tx) renew(e *ending) error {
 // endAppsOf ends the live app sessions of the session that an ending leaves alone: a few of each client. The event of
 // the renewal tells of all of them.
 func (t *tx) endAppsOf(e *ending) error {
-	of := e.rev.Target
+	of, why := e.rev.Target, e.rev.Reason
+	if why == exeunt.ReasonSignedOut {
+		why = exeunt.ReasonRenewed // nobody has signed out of the app itself
+	}
 	rows, err := t.rows(`SELECT id FROM app_sessions WHERE account_id = $1 AND session_id = $2 AND ended_at IS NULL`,
 		of.Account.Bytes(), of.Session.Bytes())
 	if err != nil {
@@ -66,7 +69,7 @@ func (t *tx) endAppsOf(e *ending) error {
 	err = rows.Err()
 	for i := 0; i < len(apps) && err == nil; i++ {
 		of.Scope, of.AppSession = exeunt.ScopeSession, apps[i]
-		err = t.endApp(newEnding(e.by, exeunt.Revocation{Target: of, Reason: e.rev.Reason}, Change{}, e.now))
+		err = t.endApp(newEnding(e.by, exeunt.Revocation{Target: of, Reason: why}, Change{}, e.now))
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func renewals(t *testing.T, s *testStore) {
 	}
 	// What may have been begun with a copy of the old token is over.
 	for app, why := range s.apps(v) {
-		if (app == begun || app == beside) && why != exeunt.ReasonSignedOut {
+		if (app == begun || app == beside) && why != exeunt.ReasonRenewed {
 			t.Errorf("app session %s: %q", app, why)
 		}
 	}

@@ -368,7 +368,7 @@ func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.Token
 	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display,
 		(*groupScan)(&sn.Profile.Groups), &tokenHash, &sn.Seq}
 	var err error
-	if use == exeunt.UseApp {
+	if use.OfApp() {
 		err = s.loadApp(ctx, hash, &sn, dest)
 	} else {
 		sn.Session, err = scanSession(prefixed{s.load.QueryRowContext(ctx, hash[:]), dest})

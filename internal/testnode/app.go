@@ -51,17 +51,24 @@ func (n *Node) NewCode(t testing.TB, s exeunt.Session, id exeunt.ClientID, verif
 // NewAppSession starts an app session of a browser's session, by the code flow.
 func (n *Node) NewAppSession(t testing.TB, s exeunt.Session, id exeunt.ClientID) (exeunt.Token, authority.Answer) {
 	t.Helper()
-	token, ans, err := n.OAuth.ExchangeCode(t.Context(), oauth.CodeExchange{
-		Code: n.NewCode(t, s, id, verifier), Client: id, RedirectURI: n.redirectURI(t, id), Verifier: verifier,
-		Key: n.Keys[id],
-	})
-	must(t, err)
-	return token, ans
+	return n.exchange(t, n.NewCode(t, s, id, verifier), id)
 }
 
-func (n *Node) redirectURI(t testing.TB, id exeunt.ClientID) string {
+func (n *Node) exchange(t testing.TB, code exeunt.Token, id exeunt.ClientID) (exeunt.Token, authority.Answer) {
+	t.Helper()
+	got, err := n.OAuth.ExchangeCode(t.Context(), oauth.CodeExchange{
+		Code: code, Client: n.Client(t, id), RedirectURI: n.redirectURI(t, id), Verifier: verifier,
+	})
+	must(t, err)
+	return got.Access, got.Answer
+}
+
+// Client returns a registered client.
+func (n *Node) Client(t testing.TB, id exeunt.ClientID) exeunt.Client {
 	t.Helper()
 	c, err := n.OAuth.Client(id)
 	must(t, err)
-	return c.RedirectURIs[0]
+	return c
 }
+
+func (n *Node) redirectURI(t testing.TB, id exeunt.ClientID) string { return n.Client(t, id).RedirectURIs[0] }

@@ -90,7 +90,8 @@ func New(t testing.TB, o Options) *Node {
 	if len(o.Clients) > 0 {
 		must(t, clients.Reconcile(t.Context(), o.Clients, n.Now()))
 	}
-	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Now: n.Now}
+	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Refreshes: ring(t, n, "refresh"),
+		Requests: ring(t, n, "request"), Now: n.Now}
 	inBackground(t, clients.Run)
 	hasher, err := password.New(password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4})
 	must(t, err)
@@ -98,7 +99,9 @@ func New(t testing.TB, o Options) *Node {
 	n.Accounts = account.New(account.Config{
 		Store: st, Authority: n.Authority, Hasher: hasher, SignUpOpen: true, Now: n.Clock.Now, Log: log,
 	})
-	n.Browser = web.Browser{Authority: n.Authority, Cookies: cookies(t, n), Now: n.Now}
+	n.Browser = web.Browser{Authority: n.Authority, Now: n.Now, Cookies: web.Cookies{
+		Pairs: ring(t, n, "pair"), Notices: ring(t, n, "notice"), Forms: ring(t, n, "form"),
+	}}
 	return n
 }
 
@@ -140,17 +143,14 @@ func inBackground(t testing.TB, run func(context.Context)) {
 	t.Cleanup(func() { stop(); done.Wait() })
 }
 
-func cookies(t testing.TB, n *Node) web.Cookies {
+// ring returns a ring of keys, which are the same for nodes on one database.
+func ring(t testing.TB, n *Node, purpose string) *keys.Ring {
 	t.Helper()
-	// Nodes on one database need the same master key.
 	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	must(t, err)
-	ring := func(purpose string) *keys.Ring {
-		r, err := keys.Open(t.Context(), n.Store, master, purpose, time.Hour, n.Now())
-		must(t, err)
-		return r
-	}
-	return web.Cookies{Pairs: ring("pair"), Notices: ring("notice"), Forms: ring("form")}
+	r, err := keys.Open(t.Context(), n.Store, master, purpose, time.Hour, n.Now())
+	must(t, err)
+	return r
 }
 
 // Tend runs the authority's maintenance until the test is over.

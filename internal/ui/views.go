@@ -214,18 +214,18 @@ type HelpView struct {
 
 // AuthorizeView is "/authorize": an app asks for a session of its own.
 //
-// Its form: POST /authorize with session, the hidden fields given, and
-// decision (continue or cancel).
+// Its form: POST /authorize/decide with session, request, and decision
+// (continue or cancel).
 type AuthorizeView struct {
 	Frame
-	Client exeunt.Client
-	Email  string   // which the app will see too; "" if it will not
-	Hidden []Hidden // the app's request
-	Shared bool
+	Client  exeunt.Client
+	Request string // sealed
+	Scopes  exeunt.Scopes
+	Email   string   // confirmed; "" if there is none
+	Groups  []string // of the account
+	Back    bool     // the person has signed out of this app alone
+	Shared  bool
 }
-
-// Hidden is a hidden field of a form.
-type Hidden struct{ Name, Value string }
 
 // ErrorView is any page that says something went wrong.
 type ErrorView struct {

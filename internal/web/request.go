@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 
 	"github.com/exeunt/exeunt"
 )
@@ -55,10 +56,19 @@ func (s Surface) Recover(next http.Handler) http.Handler {
 // because every browser that stores our cookies sends one of them, and those whose
 // Origin is our host under another scheme: anybody may have changed a page that came
 // over plain http.
-func SameOrigin(s Surface, origin string, next http.Handler) http.Handler {
-	return refuseForged(s, origin, func(r *http.Request) bool {
+//
+// The paths of fromApps are posted to by other sites, and do nothing then but lead the browser back with a GET.
+func SameOrigin(s Surface, origin string, next http.Handler, fromApps ...string) http.Handler {
+	protected := refuseForged(s, origin, func(r *http.Request) bool {
 		return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") == origin
 	}, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(fromApps, r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		protected.ServeHTTP(w, r)
+	})
 }
 
 // NotCrossOrigin is SameOrigin for calls with a bearer token: programs other than

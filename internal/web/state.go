@@ -22,7 +22,7 @@ func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) cl
 	switch ans.State {
 	case authority.Usable:
 		return s.live(ans)
-	case authority.Indeterminate, authority.Renewed:
+	case authority.Indeterminate, authority.Renewed, authority.Expired:
 		return client.State{State: client.Unknown}
 	case authority.NoSuch, authority.WrongUse, authority.Incomplete:
 		return client.State{State: client.Over}

@@ -93,6 +93,10 @@ CREATE TABLE app_sessions (
   session_id       BLOB    NOT NULL,
   client_id        TEXT    NOT NULL,
   token_hash       BLOB    NOT NULL UNIQUE,
+  scopes           TEXT    NOT NULL,
+  token_expires    INTEGER NOT NULL, -- 0: with the session
+  refreshes        INTEGER NOT NULL,
+  refreshed        INTEGER NOT NULL,
   started          INTEGER NOT NULL,
   seen             INTEGER NOT NULL,
   ended_at         INTEGER,
@@ -103,9 +107,11 @@ CREATE TABLE app_sessions (
   PRIMARY KEY (account_id, id),
   FOREIGN KEY (account_id, session_id) REFERENCES sessions (account_id, id) ON DELETE CASCADE
 );
-CREATE INDEX app_sessions_parent ON app_sessions (account_id, session_id);
+CREATE INDEX app_sessions_parent ON app_sessions (account_id, session_id, client_id, started);
 -- The children of a session on a client that have not ended, oldest first.
 CREATE INDEX app_sessions_live ON app_sessions (account_id, session_id, client_id, started) WHERE ended_at IS NULL;
+-- What an account has in each app, newest first.
+CREATE INDEX app_sessions_client ON app_sessions (account_id, client_id, started) WHERE ended_at IS NULL;
 CREATE INDEX app_sessions_ended ON app_sessions (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE codes (
@@ -114,13 +120,24 @@ CREATE TABLE codes (
   session_id     BLOB    NOT NULL,
   client_id      TEXT    NOT NULL,
   redirect_uri   TEXT    NOT NULL,
-  challenge      TEXT    NOT NULL,
+  challenge      TEXT    NOT NULL, -- '' without PKCE
+  scopes         TEXT    NOT NULL,
+  nonce          TEXT    NOT NULL,
   expires        INTEGER NOT NULL,
   spent_at       INTEGER,
   app_session_id BLOB
 );
 CREATE INDEX codes_expires ON codes (expires);
 CREATE INDEX codes_account ON codes (account_id);
+
+-- What a person has allowed an app, and when they were last asked.
+CREATE TABLE consents (
+  account_id BLOB    NOT NULL REFERENCES accounts (id),
+  client_id  TEXT    NOT NULL,
+  scopes     TEXT    NOT NULL,
+  at         INTEGER NOT NULL,
+  PRIMARY KEY (account_id, client_id)
+);
 
 -- Registered apps. settings is JSON, key_hashes the hashes of secrets one after
 -- the other. source says who registered it: one of the configuration file goes
@@ -252,6 +269,7 @@ DROP TABLE events;
 DROP TABLE log_head;
 DROP TABLE invites;
 DROP TABLE clients;
+DROP TABLE consents;
 DROP TABLE codes;
 DROP TABLE app_sessions;
 DROP TABLE renewals;
