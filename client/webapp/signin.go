@@ -39,6 +39,8 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 	a.setFlows(w, append([]flow{f}, a.flows(r)...))
 	challenge := sha256.Sum256([]byte(f.verifier))
 	a.redirect(w, a.Client.URL("/authorize", url.Values{
+		"response_type":         {"code"},
+		"scope":                 {"openid profile email groups"},
 		"client_id":             {a.ID},
 		"redirect_uri":          {a.callbackURL()},
 		"state":                 {f.state},

@@ -72,7 +72,9 @@ func (a *Authority) StartApp(ctx context.Context, in AppSignIn) (exeunt.Token, G
 }
 
 // expiryAfter is in whole seconds, as tokens have it.
-func expiryAfter(now time.Time, life time.Duration) time.Time { return now.Add(life).Truncate(time.Second) }
+func expiryAfter(now time.Time, life time.Duration) time.Time {
+	return now.Add(life).Truncate(time.Second)
+}
 
 // ownSession is the session of an app on a person's device. Nobody holds its own token: the app has that of its app
 // session.

@@ -80,19 +80,17 @@ func (s *Store) LeftApp(
 	return left, unavailable("app sessions", err)
 }
 
-// AppSessionsOf returns the account's app sessions on a client, newest first, that have not ended by themselves and
-// whose sessions have not ended; at most limit. An empty client stands for all of them.
+// AppSessionsOf returns the account's app sessions on a registered client, newest first, that have not ended by
+// themselves and whose sessions have not ended; at most limit. An empty client stands for all of them.
 func (s *Store) AppSessionsOf(
 	ctx context.Context, account exeunt.AccountID, client exeunt.ClientID, limit int,
 ) ([]exeunt.AppSession, error) {
-	query, args := `p.account_id = $1`, []any{account.Bytes(), limit}
-	if client != "" {
-		query, args = query+` AND p.client_id = $3`, append(args, client)
-	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM app_sessions p
+	// One client after the other, by the index that leaves out what has ended: an account may have ended any number.
+	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM clients k CROSS JOIN app_sessions p
 		JOIN sessions s ON s.account_id = p.account_id AND s.id = p.session_id JOIN accounts a ON a.id = p.account_id
-		WHERE `+query+` AND p.ended_at IS NULL AND s.ended_at IS NULL AND s.generation >= a.generation
-		ORDER BY p.client_id, p.started DESC LIMIT $2`, args...)
+		WHERE (k.id = $2 OR $2 = '') AND p.client_id = k.id AND p.account_id = $1 AND p.ended_at IS NULL
+		AND s.ended_at IS NULL AND s.generation >= a.generation
+		ORDER BY p.client_id, p.started DESC LIMIT $3`, account.Bytes(), client, limit)
 	return collect(rows, err, "app sessions", func(r rowScanner) (exeunt.AppSession, error) {
 		var a appScan
 		err := r.Scan(a.dest()...)

@@ -12,7 +12,7 @@ import (
 
 // tables are in such an order that each comes after those it refers to.
 var tables = []string{"accounts", "sessions", "renewals", "app_sessions", "account_groups",
-	"group_sizes", "clients", "codes", "invites", "events", "marks", "audit", "outcomes",
+	"group_sizes", "clients", "consents", "codes", "invites", "events", "marks", "audit", "outcomes",
 	"sealed_keys", "log_head"}
 
 // Copied is Copy's progress.

@@ -139,8 +139,8 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 			SELECT 0, ` + id("a", "1") + fmt.Sprintf(`, %d, 'sign_in', 'person', '', '', '' FROM n`, ms(epoch)),
 		of(others) + ` INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT 'system', 'k' || i, '', 0, 0,
 		` + fmt.Sprint(ms(epoch)) + ` FROM n`,
-		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires)
-			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', ` +
+		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, scopes, nonce, expires)
+			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', '', '', ` +
 			fmt.Sprint(ms(epoch)) + ` FROM n`,
 		of(others) + ` INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires)
 			SELECT ` + random(32) + `, 'guest' || i, '', '', '', 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
@@ -163,8 +163,8 @@ func (s *testStore) fillApps(v exeunt.Session) {
 	db, _, _ := s.outside()
 	defer db.Close()
 	if _, err := db.Exec(fmt.Sprintf(q+` INSERT INTO app_sessions
-		(account_id, id, session_id, client_id, token_hash, started, seen, ended_at, ended_reason, ended_by)
-		SELECT %s, `+fmt.Sprintf(random, 16)+`, %s, 'app' || (i %% 500), `+fmt.Sprintf(random, 32)+`, %d, %[3]d,
+		(account_id, id, session_id, client_id, token_hash, scopes, token_expires, refreshes, refreshed, started, seen, ended_at, ended_reason, ended_by)
+		SELECT %s, `+fmt.Sprintf(random, 16)+`, %s, 'app' || (i %% 500), `+fmt.Sprintf(random, 32)+`, '', 0, 0, 0, %d, %[3]d,
 		CASE WHEN i > 300 THEN %[3]d END, 'replaced', 'system' FROM n`,
 		s.literal(v.Account.Bytes()), s.literal(v.ID.Bytes()), ms(epoch))); err != nil {
 		s.t.Fatal(err)
@@ -301,12 +301,48 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 		_, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: big.ID, Limit: 50})
 		return err
 	})
+	for i := range 300 {
+		s.register(exeunt.ClientID(fmt.Sprint("app", i)))
+	}
 	s.fillApps(keep)
 	check("a session with many app sessions", single+300, func() error {
 		v, err := s.Session(t.Context(), big.ID, keep.ID)
 		if v.AppCount != 300 {
 			t.Errorf("%d app sessions are counted", v.AppCount)
 		}
+		return err
+	})
+	check("whether somebody has left an app", single, func() error {
+		_, err := s.LeftApp(t.Context(), big.ID, keep.ID, "app7")
+		return err
+	})
+	check("what an account has in one app", 2*single, func() error {
+		_, err := s.AppSessionsOf(t.Context(), big.ID, "app7", 100)
+		return err
+	})
+	check("what an account has in all apps", 2000, func() error {
+		apps, err := s.AppSessionsOf(t.Context(), big.ID, "", 100)
+		if len(apps) != 100 {
+			t.Errorf("%d app sessions", len(apps))
+		}
+		return err
+	})
+	s.register("phone")
+	code := Exchange{Code: exeunt.NewToken(exeunt.UseCode).Hash(), Client: "phone", App: exeunt.NewAppSessionID(),
+		Hash: exeunt.NewToken(exeunt.UseApp).Hash(), Expires: epoch.Add(time.Hour)}
+	own := newSession(s.proof(big.ID), epoch)
+	code.Own = &own
+	check("a sign-in of a device's app", 4*single, func() error {
+		err := s.AddCode(t.Context(), code.Code, Code{Account: big.ID, Session: keep.ID, Client: "phone",
+			Expires: epoch.Add(time.Hour)})
+		if err == nil {
+			err = s.ExchangeCode(t.Context(), code, epoch)
+		}
+		return err
+	})
+	check("a refresh", 2*single, func() error { // the server reads small tables as a whole
+		_, err := s.RefreshApp(t.Context(), Refresh{Account: big.ID, App: code.App, Client: "phone",
+			Hash: exeunt.NewToken(exeunt.UseTimed).Hash(), Expires: epoch.Add(time.Hour)}, epoch)
 		return err
 	})
 	check("all others", single, func() error { return end(endOthers(keep), exeunt.System()) })

@@ -41,7 +41,7 @@ func TestStreamsThroughARenewal(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	got := next(t, inApp)
-	if got.State != client.Over || got.Reason != "signed_out" {
+	if got.State != client.Over || got.Reason != "renewed" {
 		t.Errorf("the app's stream says %+v", got)
 	}
 }

@@ -71,4 +71,6 @@ func (n *Node) Client(t testing.TB, id exeunt.ClientID) exeunt.Client {
 	return c
 }
 
-func (n *Node) redirectURI(t testing.TB, id exeunt.ClientID) string { return n.Client(t, id).RedirectURIs[0] }
+func (n *Node) redirectURI(t testing.TB, id exeunt.ClientID) string {
+	return n.Client(t, id).RedirectURIs[0]
+}

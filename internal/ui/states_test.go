@@ -285,7 +285,7 @@ func states() map[string]View {
 		"help":               &HelpView{Frame: in(NavHelp), Policy: policy},
 		"help-shared":        &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
 		"help-signed-out":    &HelpView{Frame: out(), Policy: policy},
-		"authorize": &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},
+		"authorize":          &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},
 		"authorize-email": &AuthorizeView{Frame: in(""), Client: chirp, Email: "ada@example.com",
 			Groups: []string{"staff", `"><b>`}, Scopes: "openid profile email groups offline_access"},
 		"authorize-back":   &AuthorizeView{Frame: in(""), Client: chirp, Scopes: "openid", Back: true},

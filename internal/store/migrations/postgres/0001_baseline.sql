@@ -111,7 +111,7 @@ CREATE INDEX app_sessions_parent ON app_sessions (account_id, session_id, client
 -- The children of a session on a client that have not ended, oldest first.
 CREATE INDEX app_sessions_live ON app_sessions (account_id, session_id, client_id, started) WHERE ended_at IS NULL;
 -- What an account has in each app, newest first.
-CREATE INDEX app_sessions_client ON app_sessions (account_id, client_id, started) WHERE ended_at IS NULL;
+CREATE INDEX app_sessions_client ON app_sessions (client_id, account_id, started) WHERE ended_at IS NULL;
 CREATE INDEX app_sessions_ended ON app_sessions (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE codes (
