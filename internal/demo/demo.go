@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/examples/chirp"
 	"github.com/exeunt/exeunt/internal/config"
 )
@@ -34,7 +35,8 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 	if err := accounts.save(opt.Data); err != nil {
 		return nil, accounts, err
 	}
-	c := stageConfig(opt, "127.0.0.1:0", "http://exeunt.localhost", "http://chirp.localhost")
+	c := stageConfig(opt, "127.0.0.1:0", "http://exeunt.localhost", "http://chirp.localhost",
+		exeunt.NewToken(exeunt.UseClient))
 	if err := seed(ctx, c, opt, accounts); err != nil {
 		if opt.Database != "" {
 			err = fmt.Errorf("%w (the database must be empty)", err)

@@ -92,13 +92,10 @@ func (s *Stage) open(ctx context.Context) (err error) {
 }
 
 func (s *Stage) config() config.Config {
-	c := stageConfig(s.opt, s.exeunt.Addr().String(), s.ExeuntURL, s.ChirpURL)
-	c.Clients[0].Checked = true
-	c.Clients[0].KeySHA256 = []string{s.key.Hash().String()}
-	return c
+	return stageConfig(s.opt, s.exeunt.Addr().String(), s.ExeuntURL, s.ChirpURL, s.key)
 }
 
-func stageConfig(opt Options, addr, exeuntURL, chirpURL string) config.Config {
+func stageConfig(opt Options, addr, exeuntURL, chirpURL string, key exeunt.Token) config.Config {
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = addr, exeuntURL, opt.Data, true
 	c.SignUp = opt.SignUp
@@ -110,6 +107,7 @@ func stageConfig(opt Options, addr, exeuntURL, chirpURL string) config.Config {
 	}
 	c.Clients = []config.Client{{
 		ID: chirpID, Name: "Chirp", HomeURL: chirpURL, RedirectURIs: []string{chirpURL + "/exeunt/callback"},
+		KeySHA256: []string{key.Hash().String()}, Checked: true, FirstParty: true,
 	}}
 	return c
 }

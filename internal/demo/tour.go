@@ -170,7 +170,7 @@ func (t *tour) list(ctx context.Context) (string, error) {
 }
 
 func (t *tour) enterChirp(ctx context.Context) (string, error) {
-	if err := t.laptop.enterChirp(ctx, t.Exeunt, t.Chirp); err != nil {
+	if err := t.laptop.enterChirp(ctx, t.Chirp); err != nil {
 		return "", err
 	}
 	p, err := t.chirpPost(ctx, t.laptop, "Hello from the tour")

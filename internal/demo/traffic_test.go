@@ -278,7 +278,7 @@ func (tr *traffic) apiSession(t *testing.T, round int) attempt {
 func (tr *traffic) inChirp(t *testing.T) (*browser, url.Values) {
 	t.Helper()
 	b := tr.browser(t)
-	if err := b.enterChirp(t.Context(), tr.s.ExeuntURL, tr.s.ChirpURL); err != nil {
+	if err := b.enterChirp(t.Context(), tr.s.ChirpURL); err != nil {
 		t.Fatal(err)
 	}
 	form, err := b.form(t.Context(), tr.s.ChirpURL+"/", "/posts")

@@ -115,6 +115,7 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope,
 	done authority.Ending, kind exeunt.SessionKind) error {
 	p.Browser.Cookies.Forget(w, r, v.Slot)
+	p.Browser.Cookies.ForgetRequester(w, r)
 	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
 		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: int(done.Apps), Shared: kind == exeunt.KindShared,
 	}))

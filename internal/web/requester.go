@@ -28,3 +28,10 @@ func (c Cookies) Requester(w http.ResponseWriter, r *http.Request) string {
 	}
 	return secret
 }
+
+// ForgetRequester has the browser delete its secret for requests, so that a sign-out leaves nothing behind.
+func (c Cookies) ForgetRequester(w http.ResponseWriter, r *http.Request) {
+	if len(r.CookiesNamed(cookieRequester)) > 0 {
+		http.SetCookie(w, hostCookie(cookieRequester, "", -1, true))
+	}
+}
