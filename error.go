@@ -76,6 +76,15 @@ var (
 	ErrCookies = &Error{"cookies",
 		"This browser did not send back the cookie of this form, so nothing was done and you are not signed in. " +
 			"Allow cookies for this site, then try again."}
+	ErrClientTaken = &Error{"client_taken",
+		"There is a client of that ID already. Choose another ID, or change that client."}
+	ErrClientOfFile = &Error{"client_of_file",
+		"This client is in the configuration file, so nothing was changed. Edit the file and restart the node."}
+	ErrClientSettings = &Error{"client_settings", "A setting of this client is not valid, so nothing was changed."}
+	ErrNoOldSecret    = &Error{"no_old_secret",
+		"This client has only one secret, so nothing was changed. Make a new one first."}
+	ErrNoSecret = &Error{"no_secret",
+		"This client has no secret, because it runs on people's devices, so nothing was changed."}
 	ErrClientKey = &Error{"client_key", "Send the secret key of an app that is registered here."}
 	ErrDisabled  = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
 )

@@ -56,9 +56,9 @@ func TestAStartTakesOverTheClientsOfTheFile(t *testing.T) {
 		}
 		if head = now; len(step.want) == 0 {
 			operators := exeunt.Client{ID: "operators", Name: "Theirs", HomeURL: "https://app.example/",
-				RedirectURIs: []string{"https://app.example/callback"}}
+				RedirectURIs: []string{"https://app.example/callback"}, Auth: exeunt.ClientPublic}
 			operator := exeunt.Actor{Kind: exeunt.ActorOperator}
-			if err := r.Store.PutClient(t.Context(), operators, operator, r.now()); err != nil {
+			if err := r.Store.AddClient(t.Context(), operators, operator, r.now()); err != nil {
 				t.Fatal(err)
 			}
 			head++

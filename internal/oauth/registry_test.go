@@ -91,19 +91,19 @@ func TestEveryNodeLearnsOfAClient(t *testing.T) {
 			}
 		}
 	}
-	put := func() {
-		t.Helper()
-		if err := nodes[0].Store.PutClient(t.Context(), c, operator, nodes[0].Now()); err != nil {
-			t.Fatal(err)
-		}
+	if err := nodes[0].Store.AddClient(t.Context(), c, operator, nodes[0].Now()); err != nil {
+		t.Fatal(err)
 	}
-	put()
 	all("registered", func(n *testnode.Node) bool {
 		got, err := n.OAuth.Client(c.ID)
 		return err == nil && got.Name == "Third"
 	})
-	c.Keys, c.Checked = []exeunt.TokenHash{key.Hash()}, true
-	put()
+	if _, err := nodes[0].Store.ChangeClient(t.Context(), c.ID, operator, nodes[0].Now(), func(c *exeunt.Client) error {
+		c.Keys, c.Checked = []exeunt.TokenHash{key.Hash()}, true
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	all("given a key", func(n *testnode.Node) bool { got, ok := n.OAuth.CheckedByKey(key); return ok && got.ID == c.ID })
 	if err := nodes[0].Store.RemoveClient(t.Context(), c.ID, operator, nodes[0].Now()); err != nil {
 		t.Fatal(err)

@@ -182,7 +182,7 @@ func codesOfARemovedClient(t *testing.T, s *testStore) {
 	if err := s.ExchangeCode(t.Context(), used, epoch); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RemoveClient(t.Context(), "chirp", operator, epoch); err != nil {
+	if err := s.ReconcileClients(t.Context(), nil, operator, epoch); err != nil {
 		t.Fatal(err)
 	}
 	matters(unused, false)

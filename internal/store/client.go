@@ -87,24 +87,153 @@ func (s *Store) Client(ctx context.Context, id exeunt.ClientID) (exeunt.Client, 
 	return c, notFound("client", err)
 }
 
-// PutClient registers or changes a client for an operator. The next start resets a client that is in the
-// configuration file. A client that is the same already changes nothing and records no event.
-func (s *Store) PutClient(ctx context.Context, c exeunt.Client, by exeunt.Actor, now time.Time) error {
-	return s.commit(ctx, func(t *tx) error { return t.putClient(c, ClientFromOperator, by, now) })
+// RegisteredClient is a client with who registered it, and when.
+type RegisteredClient struct {
+	exeunt.Client
+	Source           ClientSource
+	Created, Changed time.Time
 }
 
-// RemoveClient removes a client, or returns ErrNotFound. Its codes can no longer be exchanged; its app sessions live
-// on.
+const registeredColumns = `source, created, changed, ` + clientColumns
+
+func scanRegistered(row rowScanner) (c RegisteredClient, err error) {
+	var created, changed int64
+	c.Client, err = scanClient(prefixed{row, []any{&c.Source, &created, &changed}})
+	c.Created, c.Changed = at(created), at(changed)
+	return c, err
+}
+
+// RegisteredClients returns a page of the clients, in the order of their IDs.
+func (s *Store) RegisteredClients(ctx context.Context, after exeunt.Cursor, limit int) (
+	p exeunt.Page[RegisteredClient], err error) {
+	limit = exeunt.PageSize(limit)
+	rows, err := s.read.QueryContext(ctx,
+		`SELECT `+registeredColumns+` FROM clients WHERE id > $1 ORDER BY id LIMIT $2`, string(after), limit)
+	p.Items, err = collect(rows, err, "clients", scanRegistered)
+	if len(p.Items) == limit {
+		p.Next = exeunt.Cursor(p.Items[limit-1].ID)
+	}
+	return p, err
+}
+
+// CountClients returns how many clients there are.
+func (s *Store) CountClients(ctx context.Context) (n int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM clients`).Scan(&n)
+	return n, unavailable("number of clients", err)
+}
+
+// RegisteredClient returns a registered client, or ErrNotFound.
+func (s *Store) RegisteredClient(ctx context.Context, id exeunt.ClientID) (RegisteredClient, error) {
+	c, err := scanRegistered(s.read.QueryRowContext(ctx,
+		`SELECT `+registeredColumns+` FROM clients WHERE id = $1`, id))
+	return c, notFound("client", err)
+}
+
+// maxCountedApps is up to how many app sessions of a client are counted.
+const maxCountedApps = 10_000
+
+// countOfClient counts the newest app sessions of a client, those of ended sessions excepted, and separately all that
+// it has looked at.
+var countOfClient = fmt.Sprintf(`SELECT count(*),
+	COALESCE(sum(CASE WHEN s.ended_at IS NULL AND s.generation >= a.generation THEN 1 ELSE 0 END), 0)
+	FROM (SELECT account_id, session_id FROM app_sessions WHERE client_id = $1 AND ended_at IS NULL
+		ORDER BY started DESC LIMIT %d) AS p
+	JOIN sessions s ON s.account_id = p.account_id AND s.id = p.session_id
+	JOIN accounts a ON a.id = p.account_id`, maxCountedApps)
+
+// CountAppsOf returns how many app sessions of a client have not ended, or at least that many.
+func (s *Store) CountAppsOf(ctx context.Context, id exeunt.ClientID) (n exeunt.Total, err error) {
+	var seen int64
+	err = s.read.QueryRowContext(ctx, countOfClient, id).Scan(&seen, &n.Count)
+	n.AtLeast = seen == maxCountedApps
+	return n, unavailable("number of app sessions", err)
+}
+
+// AddClient registers a client for an operator. Outcomes: nil; ErrClientSettings if it is invalid; ErrClientTaken if
+// there is one of that ID; ErrUnavailable, ErrNotConfirmed.
+func (s *Store) AddClient(ctx context.Context, c exeunt.Client, by exeunt.Actor, now time.Time) error {
+	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
+		_, there, err := t.client(c.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case there:
+			return exeunt.ErrClientTaken, nil
+		}
+		return t.putValid(c, by, now)
+	})
+}
+
+// ChangeClient changes a client for an operator, and returns it. If change returns an error, nothing is changed. A client that is the same afterwards records no event. Outcomes: nil; change's error; ErrClientSettings if
+// it would be invalid; ErrNotFound; ErrClientOfFile; ErrUnavailable, ErrNotConfirmed.
+func (s *Store) ChangeClient(ctx context.Context, id exeunt.ClientID, by exeunt.Actor, now time.Time,
+	change func(*exeunt.Client) error) (c exeunt.Client, err error) {
+	err = s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
+		if c, refused, err = t.operators(id); refused != nil || err != nil {
+			return refused, err
+		}
+		if refused = change(&c); refused != nil {
+			return refused, nil
+		}
+		return t.putValid(c, by, now)
+	})
+	return c, err
+}
+
+// RemoveClient removes a client for an operator. Its codes can no longer be exchanged; its app sessions live on until
+// they end. Outcomes: nil; ErrNotFound; ErrClientOfFile; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) RemoveClient(ctx context.Context, id exeunt.ClientID, by exeunt.Actor, now time.Time) error {
-	var there bool
+	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
+		if _, refused, err = t.operators(id); refused != nil || err != nil {
+			return refused, err
+		}
+		_, err = t.removeClient(id, by, now)
+		return nil, err
+	})
+}
+
+// commitOrRefuse commits what run did, or returns why it did nothing: an error that is raised would have the other
+// members of its transaction run again.
+func (s *Store) commitOrRefuse(ctx context.Context, run func(*tx) (refused, err error)) error {
+	var refused error
 	err := s.commit(ctx, func(t *tx) (err error) {
-		there, err = t.removeClient(id, by, now)
+		refused, err = run(t)
 		return err
 	})
-	if err == nil && !there {
-		err = exeunt.ErrNotFound
+	if err == nil {
+		err = refused
 	}
 	return err
+}
+
+func (t *tx) client(id exeunt.ClientID) (c RegisteredClient, there bool, err error) {
+	c, err = scanRegistered(t.row(`SELECT `+registeredColumns+` FROM clients WHERE id = $1`, id))
+	there, err = found(err)
+	return c, there, err
+}
+
+// operators returns a client that operators may change.
+func (t *tx) operators(id exeunt.ClientID) (_ exeunt.Client, refused, err error) {
+	c, there, err := t.client(id)
+	switch {
+	case err == nil && !there:
+		refused = fmt.Errorf("client %s: %w", id, exeunt.ErrNotFound)
+	case err == nil && c.Source == ClientFromFile:
+		refused = exeunt.ErrClientOfFile
+	}
+	return c.Client, refused, err
+}
+
+// invalidClient is an ErrClientSettings whose text says what is wrong.
+type invalidClient struct{ error }
+
+func (invalidClient) Unwrap() error { return exeunt.ErrClientSettings }
+
+func (t *tx) putValid(c exeunt.Client, by exeunt.Actor, now time.Time) (refused, err error) {
+	if err := c.Validate(); err != nil {
+		return invalidClient{err}, nil
+	}
+	return nil, t.putClient(c, ClientFromOperator, by, now)
 }
 
 // ReconcileClients makes the clients from the configuration file match the file. An operator's client stays, unless

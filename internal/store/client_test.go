@@ -1,7 +1,10 @@
 package store
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -97,7 +100,7 @@ func clientsAreReconciled(t *testing.T, s *testStore) {
 		reconcile(a, b)
 		head = s.wantClients(head, ids{"a"}, a, b)
 	}
-	if err := s.PutClient(t.Context(), c, operator, epoch); err != nil {
+	if err := s.AddClient(t.Context(), c, operator, epoch); err != nil {
 		t.Fatal(err)
 	}
 	head = s.wantClients(head, ids{"c"}, a, b, c)
@@ -109,23 +112,150 @@ func clientsAreReconciled(t *testing.T, s *testStore) {
 	head = s.wantClients(head, ids{"c"}, c)
 	reconcile()
 	head = s.wantClients(head, ids{"c"})
+	s.checkLog()
+}
 
-	if err := s.PutClient(t.Context(), a, operator, epoch); err != nil {
+// What operators register, change and remove is an event each, and what changes nothing is none. An invalid client, one
+// of the configuration file, and an ID that is taken are refused.
+func TestOperatorsChangeClients(t *testing.T) { onEachEngine(t, operatorsChangeClients) }
+
+func operatorsChangeClients(t *testing.T, s *testStore) {
+	type ids = []exeunt.ClientID
+	a, file := newClient("a"), newClient("file")
+	if err := s.ReconcileClients(t.Context(), []exeunt.Client{file}, operator, epoch); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.PutClient(t.Context(), a, operator, epoch.Add(time.Hour)); err != nil {
+	head := s.wantClients(0, ids{"file"}, file)
+	later := epoch.Add(time.Hour)
+	change := func(id exeunt.ClientID, change func(*exeunt.Client) error) error {
+		_, err := s.ChangeClient(t.Context(), id, operator, later, change)
+		return err
+	}
+	rename := func(c *exeunt.Client) error { c.Name = "another"; return nil }
+	spoil := func(c *exeunt.Client) error { c.RedirectURIs = nil; return nil }
+	refused := errors.New("refused")
+
+	wantErr(t, change(a.ID, rename), exeunt.ErrNotFound)
+	wantErr(t, s.RemoveClient(t.Context(), a.ID, operator, later), exeunt.ErrNotFound)
+	bad := a
+	bad.Keys = nil
+	wantErr(t, s.AddClient(t.Context(), bad, operator, epoch), exeunt.ErrClientSettings)
+	head = s.wantClients(head, nil, file)
+	if err := s.AddClient(t.Context(), a, operator, epoch); err != nil {
 		t.Fatal(err)
 	}
-	head = s.wantClients(head, ids{"a"}, a)
-	if err := s.RemoveClient(t.Context(), a.ID, operator, epoch); err != nil {
-		t.Fatal(err)
+	head = s.wantClients(head, ids{"a"}, a, file)
+	for _, taken := range []exeunt.Client{a, newClient("a"), newClient("file")} {
+		wantErr(t, s.AddClient(t.Context(), taken, operator, later), exeunt.ErrClientTaken)
 	}
-	head = s.wantClients(head, ids{"a"})
-	wantErr(t, s.RemoveClient(t.Context(), a.ID, operator, epoch), exeunt.ErrNotFound)
+	wantErr(t, change(a.ID, spoil), exeunt.ErrClientSettings)
+	wantErr(t, change(a.ID, func(c *exeunt.Client) error { c.Name = "another"; return refused }), refused)
+	wantErr(t, change(file.ID, rename), exeunt.ErrClientOfFile)
+	wantErr(t, s.RemoveClient(t.Context(), file.ID, operator, later), exeunt.ErrClientOfFile)
+	if err := change(a.ID, func(*exeunt.Client) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	head = s.wantClients(head, nil, a, file)
+	if got, err := s.RegisteredClient(t.Context(), a.ID); err != nil || got.Source != ClientFromOperator ||
+		!got.Created.Equal(epoch) || !got.Changed.Equal(epoch) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := change(a.ID, rename); err != nil {
+		t.Error(err)
+	}
+	a.Name = "another"
+	head = s.wantClients(head, ids{"a"}, a, file)
+	if got, err := s.RegisteredClient(t.Context(), a.ID); err != nil || !got.Created.Equal(epoch) || !got.Changed.Equal(later) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := s.RemoveClient(t.Context(), a.ID, operator, later); err != nil {
+		t.Error(err)
+	}
+	head = s.wantClients(head, ids{"a"}, file)
+	wantErr(t, s.RemoveClient(t.Context(), a.ID, operator, later), exeunt.ErrNotFound)
 	_, err := s.Client(t.Context(), a.ID)
 	wantErr(t, err, exeunt.ErrNotFound)
-	s.wantClients(head, nil)
+	s.wantClients(head, nil, file)
 	s.checkLog()
+}
+
+// A change begins with what others have changed meanwhile, so none is lost.
+func TestClientsAreChangedTogether(t *testing.T) { onEachEngine(t, clientsAreChangedTogether) }
+
+func clientsAreChangedTogether(t *testing.T, s *testStore) {
+	c := newClient("a")
+	if err := s.AddClient(t.Context(), c, operator, epoch); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			if _, err := s.ChangeClient(t.Context(), c.ID, operator, epoch, func(c *exeunt.Client) error {
+				c.Groups = append(c.Groups, fmt.Sprint("group", i))
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got, err := s.Client(t.Context(), c.ID); err != nil || len(got.Groups) != 12 {
+		t.Errorf("%v, %v", got.Groups, err)
+	}
+}
+
+// Counted are the app sessions that can be used still.
+func TestAppSessionsOfAClientAreCounted(t *testing.T) { onEachEngine(t, appSessionsAreCounted) }
+
+func appSessionsAreCounted(t *testing.T, s *testStore) {
+	s.register("chirp")
+	a := s.account()
+	want := func(want int64) {
+		t.Helper()
+		if n, err := s.CountAppsOf(t.Context(), "chirp"); err != nil || n != (exeunt.Total{Count: want}) {
+			t.Errorf("%+v, want %d; %v", n, want, err)
+		}
+	}
+	want(0)
+	var sessions []exeunt.Session
+	for range 3 {
+		v := s.session(a.ID)
+		s.appSession(v, "chirp", epoch)
+		sessions = append(sessions, v)
+	}
+	want(3)
+	s.end(endOne(sessions[0]))
+	want(2)
+	s.end(endOthers(sessions[1]))
+	want(1)
+	s.end(endAll(a.ID))
+	want(0)
+}
+
+// The list of clients goes on where a page ended.
+func TestClientsAreListedInPages(t *testing.T) {
+	s := newStore(t)
+	for _, id := range []exeunt.ClientID{"c", "a", "e", "d", "b"} {
+		if err := s.AddClient(t.Context(), newClient(id), operator, epoch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []exeunt.ClientID
+	after := exeunt.Cursor("")
+	for range 3 {
+		p, err := s.RegisteredClients(t.Context(), after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range p.Items {
+			got = append(got, c.ID)
+		}
+		after = p.Next
+	}
+	n, err := s.CountClients(t.Context())
+	if want := []exeunt.ClientID{"a", "b", "c", "d", "e"}; !slices.Equal(got, want) || n != 5 || err != nil || after != "" {
+		t.Errorf("%v of %d, then %q; %v", got, n, after, err)
+	}
 }
 
 // Of several nodes that start at once with the same file, only one changes clients.

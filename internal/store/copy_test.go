@@ -22,7 +22,7 @@ func TestCopyTakesEverything(t *testing.T) {
 	file.end(endOne(ended))
 	file.end(endAll(b.ID))
 	chirp := newClient("chirp")
-	if err := file.PutClient(t.Context(), chirp, operator, epoch); err != nil {
+	if err := file.AddClient(t.Context(), chirp, operator, epoch); err != nil {
 		t.Fatal(err)
 	}
 	file.changeGroup("staff", false, a.ID)

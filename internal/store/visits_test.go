@@ -345,6 +345,13 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 			Hash: exeunt.NewToken(exeunt.UseTimed).Hash(), Expires: epoch.Add(time.Hour)}, epoch)
 		return err
 	})
+	check("the number of app sessions of a client with many", single+300, func() error {
+		n, err := s.CountAppsOf(t.Context(), "app7")
+		if n.Count != 1 { // of 300 on 500 clients
+			t.Errorf("%d app sessions of a client are counted", n.Count)
+		}
+		return err
+	})
 	check("all others", single, func() error { return end(endOthers(keep), exeunt.System()) })
 	// An account's lists read a page, whatever the account's size: the newest, the oldest, and a search in vain.
 	const page, walked = 4 * accountStep, 12 * accountStep

@@ -113,6 +113,8 @@ CREATE INDEX app_sessions_live ON app_sessions (account_id, session_id, client_i
 -- What an account has in each app, newest first.
 CREATE INDEX app_sessions_client ON app_sessions (client_id, account_id, started) WHERE ended_at IS NULL;
 CREATE INDEX app_sessions_ended ON app_sessions (ended_at) WHERE ended_at IS NOT NULL;
+-- Operators are told how many app sessions a client has.
+CREATE INDEX app_sessions_client ON app_sessions (client_id, started) WHERE ended_at IS NULL;
 
 CREATE TABLE codes (
   hash           BYTEA            NOT NULL PRIMARY KEY,
