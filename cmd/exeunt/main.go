@@ -22,7 +22,7 @@ type commands struct {
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
 	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
 	Groups   groupsCommand   `cmd:"" help:"List and show groups; put accounts into them, and take them out."`
-	Clients  clientsCommand  `cmd:"" help:"Create secret keys for apps."`
+	Clients  clientsCommand  `cmd:"" help:"List, register, change and remove apps."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
 	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`
@@ -36,7 +36,8 @@ func main() {
 	var c commands
 	k := kong.Must(&c, kong.Name("exeunt"),
 		kong.Description("A session authority: when somebody signs out, they are signed out."),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)), copyHelp)
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)), copyHelp,
+		clientHelp)
 	parsed, err := k.Parse(plainArguments(os.Args[1:]))
 	if err != nil {
 		// Not the whole usage, in which the error would be hard to find.

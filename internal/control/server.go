@@ -102,6 +102,12 @@ func (s *Server) Handler() http.Handler {
 		"GET /groups/{group}/members":           s.members,
 		"POST /groups/{group}/add":              s.addToGroup,
 		"POST /groups/{group}/remove":           s.removeFromGroup,
+		"GET /clients":                          s.clients,
+		"POST /clients":                         s.addClient,
+		"GET /clients/{id}":                     s.client,
+		"POST /clients/{id}/set":                s.setClient,
+		"POST /clients/{id}/rotate-secret":      s.rotateSecret,
+		"POST /clients/{id}/remove":             s.removeClient,
 		"GET /invites":                          s.invites,
 		"POST /invites/{handle}/withdraw":       s.uninvite,
 	} {

@@ -153,6 +153,70 @@ type Ending struct {
 	Already bool   `json:"already"`
 }
 
+// ClientSettings are settings of a client. One that is left out is not changed, or has its usual value.
+type ClientSettings struct {
+	Name               *string   `json:"name,omitempty"`
+	HomeURL            *string   `json:"home_url,omitempty"`
+	RedirectURIs       *[]string `json:"redirect_uris,omitempty"`
+	Auth               *string   `json:"auth,omitempty"`
+	NoPKCE             *bool     `json:"no_pkce,omitempty"`
+	Algorithm          *string   `json:"algorithm,omitempty"`
+	TokenLife          *string   `json:"token_life,omitempty"` // as 5m
+	FirstParty         *bool     `json:"first_party,omitempty"`
+	Groups             *[]string `json:"groups,omitempty"` // who may sign in; none: everybody
+	Checked            *bool     `json:"checked,omitempty"`
+	PostLogoutURIs     *[]string `json:"post_logout_uris,omitempty"`
+	SignOutAlone       *bool     `json:"sign_out_alone,omitempty"`
+	BackchannelURI     *string   `json:"backchannel_uri,omitempty"`
+	BackchannelAccount *bool     `json:"backchannel_account,omitempty"`
+	SignOutURL         *string   `json:"sign_out_url,omitempty"`
+}
+
+// NewClient is what an operator gives to register a client.
+type NewClient struct {
+	ID string `json:"client_id"`
+	ClientSettings
+}
+
+// RegisteredClient is a client as operators see it. All of its settings are there.
+type RegisteredClient struct {
+	ID string `json:"client_id"`
+	ClientSettings
+	Secrets int       `json:"secrets"` // how many are valid
+	Source  string    `json:"source"`  // file or operator
+	Created time.Time `json:"created"`
+	Changed time.Time `json:"changed"`
+	// AppSessions have not ended; only of one client that is shown by itself. There are more if AppSessionsAtLeast.
+	AppSessions        *int64 `json:"app_sessions,omitempty"`
+	AppSessionsAtLeast bool   `json:"app_sessions_at_least,omitempty"`
+}
+
+// ClientSecret is what an app needs to sign people in. The secret is shown once: only its hash is stored.
+type ClientSecret struct {
+	ID      string `json:"client_id"`
+	Secret  string `json:"client_secret,omitempty"` // "" if none was made
+	Issuer  string `json:"issuer"`
+	Secrets int    `json:"secrets"` // how many are valid
+}
+
+// String leaves the secret out of whatever prints it.
+func (c ClientSecret) String() string { return "control.ClientSecret(" + c.ID + ")" }
+
+// GoString does so for %#v.
+func (c ClientSecret) GoString() string { return c.String() }
+
+// Rotation says how to change a client's secrets.
+type Rotation struct {
+	DropOld bool `json:"drop_old,omitempty"` // leave only the newest, instead of making a new one
+}
+
+// ClientRemoved is the outcome of removing a client.
+type ClientRemoved struct {
+	ID                 string `json:"client_id"`
+	AppSessions        int64  `json:"app_sessions"` // that live on until they end
+	AppSessionsAtLeast bool   `json:"app_sessions_at_least,omitempty"`
+}
+
 // Failure is the body of an answer that is not 2xx.
 type Failure struct {
 	Code    string `json:"code"`

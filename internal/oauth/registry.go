@@ -80,6 +80,14 @@ func (r *Registry) Run(ctx context.Context) {
 	}
 }
 
+// Reload reads the clients now, for somebody who waits for a change that was committed. If that fails, Run goes on
+// trying, because the change is an event.
+func (r *Registry) Reload(ctx context.Context) {
+	if err := r.load(ctx); err != nil {
+		r.log.Warn("cannot read changed clients: using the former ones for now", "err", err)
+	}
+}
+
 func (r *Registry) load(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package operate does for operators what concerns sessions: it lists sessions,
-// accounts, groups and audit entries, and ends sessions.
+// Package operate does for operators what concerns sessions and clients: it lists sessions,
+// accounts, groups and audit entries, ends sessions, and registers clients.
 //
 // It owns the rules of that, for every surface that operators use, and refuses all
 // other actors. The authority ends the sessions. Changes of accounts, also those
@@ -11,12 +11,19 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // Service is safe for concurrent use. Each of its methods may return ErrForbidden,
 // when the actor is no operator; ErrNotFound, when there is no such account,
-// session or group; and the authority's errors.
-type Service struct{ Authority *authority.Authority }
+// session, group or client; and the authority's errors.
+type Service struct {
+	Authority *authority.Authority
+	Store     *store.Store // for clients
+	// ClientsChanged has this node read the clients again, so that whoever was told of a change finds it made. The
+	// others learn of it by the log.
+	ClientsChanged func(context.Context)
+}
 
 // List is a page of a list.
 type List[T any] struct {

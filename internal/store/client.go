@@ -164,8 +164,9 @@ func (s *Store) AddClient(ctx context.Context, c exeunt.Client, by exeunt.Actor,
 	})
 }
 
-// ChangeClient changes a client for an operator, and returns it. If change returns an error, nothing is changed. A client that is the same afterwards records no event. Outcomes: nil; change's error; ErrClientSettings if
-// it would be invalid; ErrNotFound; ErrClientOfFile; ErrUnavailable, ErrNotConfirmed.
+// ChangeClient changes a client for an operator, and returns it. If change returns an error, nothing is changed. A
+// client that is the same afterwards records no event. Outcomes: nil; change's error; ErrClientSettings if it would be
+// invalid; ErrNotFound; ErrClientOfFile; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ChangeClient(ctx context.Context, id exeunt.ClientID, by exeunt.Actor, now time.Time,
 	change func(*exeunt.Client) error) (c exeunt.Client, err error) {
 	err = s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {

@@ -165,7 +165,8 @@ func operatorsChangeClients(t *testing.T, s *testStore) {
 	}
 	a.Name = "another"
 	head = s.wantClients(head, ids{"a"}, a, file)
-	if got, err := s.RegisteredClient(t.Context(), a.ID); err != nil || !got.Created.Equal(epoch) || !got.Changed.Equal(later) {
+	got, err := s.RegisteredClient(t.Context(), a.ID)
+	if err != nil || !got.Created.Equal(epoch) || !got.Changed.Equal(later) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if err := s.RemoveClient(t.Context(), a.ID, operator, later); err != nil {
@@ -173,7 +174,7 @@ func operatorsChangeClients(t *testing.T, s *testStore) {
 	}
 	head = s.wantClients(head, ids{"a"}, file)
 	wantErr(t, s.RemoveClient(t.Context(), a.ID, operator, later), exeunt.ErrNotFound)
-	_, err := s.Client(t.Context(), a.ID)
+	_, err = s.Client(t.Context(), a.ID)
 	wantErr(t, err, exeunt.ErrNotFound)
 	s.wantClients(head, nil, file)
 	s.checkLog()
@@ -253,7 +254,8 @@ func TestClientsAreListedInPages(t *testing.T) {
 		after = p.Next
 	}
 	n, err := s.CountClients(t.Context())
-	if want := []exeunt.ClientID{"a", "b", "c", "d", "e"}; !slices.Equal(got, want) || n != 5 || err != nil || after != "" {
+	want := []exeunt.ClientID{"a", "b", "c", "d", "e"}
+	if !slices.Equal(got, want) || n != 5 || err != nil || after != "" {
 		t.Errorf("%v of %d, then %q; %v", got, n, after, err)
 	}
 }

@@ -1,0 +1,259 @@
+package presets
+
+import "github.com/exeunt/exeunt"
+
+// all returns the presets. Each setting's name is the one that the app's documentation, or its source, has.
+func all() []Preset {
+	return []Preset{
+		{
+			Name: "argocd", App: "Argo CD",
+			client: exeunt.Client{
+				RedirectURIs: []string{"{url}/auth/callback"}, NoPKCE: true,
+				PostLogoutURIs: []string{"{url}", "{url}/"},
+			},
+			where: "In the ConfigMap argocd-cm, under data",
+			settings: `
+url: {url}
+oidc.config: |
+  name: Exeunt
+  issuer: {issuer}
+  clientID: {client_id}
+  clientSecret: {client_secret}
+  cliClientID: {client_id}-cli
+  requestedScopes: ["openid", "profile", "email", "groups", "offline_access"]
+  refreshTokenThreshold: 1m
+  logoutURL: {issuer}/end_session?id_token_hint={{token}}&post_logout_redirect_uri={{logoutRedirectURL}}
+`,
+			notes: []string{
+				"Its command line needs a client of its own:\n\n" +
+					"  exeunt clients add {client_id}-cli --name 'Argo CD (command line)' --auth none \\\n" +
+					"    --redirect-uri http://localhost:8085/auth/callback --home {url}/",
+				"Its session lasts as long as its ID token. A version without refreshTokenThreshold asks people to sign in\n" +
+					"again each time; a longer --token-life makes that rarer, and a sign-out here reaches it later.",
+			},
+		},
+		{
+			Name: "gitea", App: "Gitea",
+			client: exeunt.Client{
+				RedirectURIs: []string{"{url}/user/oauth2/exeunt/callback"}, NoPKCE: true,
+				PostLogoutURIs: []string{"{url}/"},
+			},
+			where: "On Gitea's server, as its user",
+			settings: `
+gitea admin auth add-oauth --name exeunt --provider openidConnect \
+  --key {client_id} --secret {client_secret} \
+  --auto-discover-url {issuer}/.well-known/openid-configuration \
+  --scopes 'openid profile email groups' --group-claim-name groups
+`,
+			notes: []string{"Gitea cannot be told of a sign-out here: it keeps its own session until that ends."},
+		},
+		{
+			Name: "grafana", App: "Grafana",
+			client: exeunt.Client{
+				RedirectURIs: []string{"{url}/login/generic_oauth"}, PostLogoutURIs: []string{"{url}/login"},
+			},
+			where: "In the environment of Grafana",
+			settings: `
+GF_SERVER_ROOT_URL={url}
+GF_AUTH_GENERIC_OAUTH_ENABLED=true
+GF_AUTH_GENERIC_OAUTH_NAME=Exeunt
+GF_AUTH_GENERIC_OAUTH_CLIENT_ID={client_id}
+GF_AUTH_GENERIC_OAUTH_CLIENT_SECRET={client_secret}
+GF_AUTH_GENERIC_OAUTH_SCOPES=openid profile email groups offline_access
+GF_AUTH_GENERIC_OAUTH_AUTH_URL={issuer}/authorize
+GF_AUTH_GENERIC_OAUTH_TOKEN_URL={issuer}/oauth/token
+GF_AUTH_GENERIC_OAUTH_API_URL={issuer}/oauth/userinfo
+GF_AUTH_GENERIC_OAUTH_AUTH_STYLE=InHeader
+GF_AUTH_GENERIC_OAUTH_USE_PKCE=true
+GF_AUTH_GENERIC_OAUTH_USE_REFRESH_TOKEN=true
+GF_AUTH_GENERIC_OAUTH_LOGIN_ATTRIBUTE_PATH=preferred_username
+GF_AUTH_GENERIC_OAUTH_NAME_ATTRIBUTE_PATH=name
+GF_AUTH_GENERIC_OAUTH_GROUPS_ATTRIBUTE_PATH=groups
+GF_AUTH_GENERIC_OAUTH_SIGNOUT_REDIRECT_URL={issuer}/end_session?post_logout_redirect_uri={url_in_query}%2Flogin
+`,
+			notes: []string{"Grafana ends its session when it is refused a new token, which it asks for when the one that it has\n" +
+				"expires: five minutes, or --token-life, after a sign-out here at the latest."},
+		},
+		{
+			Name: "home-assistant", App: "Home Assistant",
+			client: exeunt.Client{RedirectURIs: []string{"{url}/auth/oidc/callback"}, Auth: exeunt.ClientSecretPost},
+			where:  "In configuration.yaml, with the integration hass-oidc-auth",
+			settings: `
+auth_oidc:
+  client_id: {client_id}
+  client_secret: {client_secret}
+  discovery_url: {issuer}/.well-known/openid-configuration
+  display_name: Exeunt
+`,
+			notes: []string{"Home Assistant cannot be told of a sign-out here: it keeps its own session until that ends."},
+		},
+		{
+			Name: "immich", App: "Immich",
+			client: exeunt.Client{
+				RedirectURIs: []string{"{url}/auth/login", "{url}/user-settings", "{url}/api/oauth/mobile-redirect"},
+				Auth:         exeunt.ClientSecretPost, BackchannelURI: "{url}/api/oauth/backchannel-logout",
+			},
+			where: "In Immich, under Administration > Settings, at OAuth",
+			settings: `
+Issuer URL                            {issuer}
+Client ID                             {client_id}
+Client Secret                         {client_secret}
+Token Endpoint Auth Method            client_secret_post
+Scope                                 openid email profile
+ID Token Signed Response Algorithm    RS256
+Mobile Redirect URI Override          on
+Mobile Redirect URI                   {url}/api/oauth/mobile-redirect
+`,
+		},
+		{
+			Name: "jellyfin", App: "Jellyfin",
+			client: exeunt.Client{
+				RedirectURIs: []string{"{url}/sso/OID/redirect/exeunt"}, Auth: exeunt.ClientSecretPost,
+			},
+			where: "In Jellyfin, under Dashboard > Plugins > SSO-Auth (the plugin jellyfin-plugin-sso)",
+			settings: `
+Name of the OID Provider        exeunt
+OID Endpoint                    {issuer}
+OpenID Client ID                {client_id}
+OID Secret                      {client_secret}
+Enabled                         on
+Role Claim                      groups
+Request Additional Scopes       groups
+Set default username claim      preferred_username
+`,
+			notes: []string{
+				"People sign in at {url}/sso/OID/start/exeunt. Behind a proxy that ends TLS, set Scheme Override to https.",
+				"Jellyfin cannot be told of a sign-out here: its devices stay signed in until they are removed there.",
+			},
+		},
+		{
+			Name: "mattermost", App: "Mattermost",
+			client: exeunt.Client{
+				RedirectURIs: []string{"{url}/signup/openid/complete"}, Auth: exeunt.ClientSecretPost, NoPKCE: true,
+			},
+			where: "In the environment of Mattermost, an edition that has OpenID Connect",
+			settings: `
+MM_SERVICESETTINGS_SITEURL={url}
+MM_OPENIDSETTINGS_ENABLE=true
+MM_OPENIDSETTINGS_ID={client_id}
+MM_OPENIDSETTINGS_SECRET={client_secret}
+MM_OPENIDSETTINGS_DISCOVERYENDPOINT={issuer}/.well-known/openid-configuration
+MM_OPENIDSETTINGS_SCOPE=profile openid email
+MM_OPENIDSETTINGS_BUTTONTEXT=Exeunt
+`,
+			notes: []string{"Mattermost cannot be told of a sign-out here: it keeps its own session until that ends."},
+		},
+		{
+			Name: "miniflux", App: "Miniflux",
+			client: exeunt.Client{RedirectURIs: []string{"{url}/oauth2/oidc/callback"}},
+			where:  "In the environment of Miniflux",
+			settings: `
+OAUTH2_PROVIDER=oidc
+OAUTH2_OIDC_PROVIDER_NAME=Exeunt
+OAUTH2_OIDC_DISCOVERY_ENDPOINT={issuer}
+OAUTH2_CLIENT_ID={client_id}
+OAUTH2_CLIENT_SECRET={client_secret}
+OAUTH2_REDIRECT_URL={url}/oauth2/oidc/callback
+OAUTH2_USER_CREATION=1
+`,
+			notes: []string{"Miniflux cannot be told of a sign-out here: it keeps its own session until that ends."},
+		},
+		{
+			Name: "nextcloud", App: "Nextcloud",
+			client: exeunt.Client{
+				// With and without the web server's rewriting of addresses.
+				RedirectURIs: []string{"{url}/apps/user_oidc/code", "{url}/index.php/apps/user_oidc/code"},
+				Auth:         exeunt.ClientSecretPost, PostLogoutURIs: []string{"{url}/"},
+				BackchannelURI: "{url}/index.php/apps/user_oidc/backchannel-logout/exeunt",
+			},
+			where: "On Nextcloud's server, as the web server's user",
+			settings: `
+php occ app:install user_oidc
+php occ config:system:set user_oidc default_token_endpoint_auth_method --value=client_secret_post
+php occ user_oidc:provider exeunt --clientid={client_id} --clientsecret={client_secret} \
+  --discoveryuri={issuer}/.well-known/openid-configuration --scope='openid email profile groups' \
+  --postlogouturi={url}/
+`,
+			notes: []string{"Its app passwords survive a sign-out."},
+		},
+		{
+			Name: "oauth2-proxy", App: "oauth2-proxy",
+			client: exeunt.Client{RedirectURIs: []string{"{url}/oauth2/callback"}},
+			where:  "In the environment of oauth2-proxy",
+			settings: `
+OAUTH2_PROXY_PROVIDER=oidc
+OAUTH2_PROXY_PROVIDER_DISPLAY_NAME=Exeunt
+OAUTH2_PROXY_OIDC_ISSUER_URL={issuer}
+OAUTH2_PROXY_CLIENT_ID={client_id}
+OAUTH2_PROXY_CLIENT_SECRET={client_secret}
+OAUTH2_PROXY_REDIRECT_URL={url}/oauth2/callback
+OAUTH2_PROXY_SCOPE=openid profile email groups offline_access
+OAUTH2_PROXY_CODE_CHALLENGE_METHOD=S256
+OAUTH2_PROXY_COOKIE_REFRESH=4m
+OAUTH2_PROXY_EMAIL_DOMAINS=*
+OAUTH2_PROXY_WHITELIST_DOMAINS={issuer_host}
+`,
+			notes: []string{
+				"It needs a cookie secret of its own, if it has none yet (OAUTH2_PROXY_COOKIE_SECRET):\n\n" +
+					"  openssl rand -base64 32 | tr -- '+/' '-_'",
+				"The address that signs out of both: {url}/oauth2/sign_out?rd={issuer_in_query}%2Fend_session",
+				"It ends its session when it is refused a new token, which it asks for after OAUTH2_PROXY_COOKIE_REFRESH.\n" +
+					"That must be shorter than --token-life.",
+			},
+		},
+		{
+			Name: "proxmox", App: "Proxmox VE",
+			client: exeunt.Client{RedirectURIs: []string{"{url}"}},
+			where:  "On a node of Proxmox VE",
+			settings: `
+pveum realm add exeunt --type openid --issuer-url {issuer} \
+  --client-id {client_id} --client-key {client_secret} \
+  --username-claim username --autocreate 1 \
+  --scopes 'openid email profile groups' --groups-claim groups
+`,
+			notes: []string{
+				"The claim of the user name cannot be changed later. Proxmox VE returns to the address that the browser has\n" +
+					"open, so name each that people use, with its port:\n\n" +
+					"  exeunt clients set {client_id} --redirect-uri {url} --redirect-uri https://OTHER-NODE:8006",
+				"Proxmox VE cannot be told of a sign-out here: it keeps its own session until that ends.",
+			},
+		},
+		{
+			Name: "synapse", App: "Matrix",
+			client: exeunt.Client{
+				RedirectURIs: []string{"{url}/_synapse/client/oidc/callback"}, NoPKCE: true,
+				BackchannelURI: "{url}/_synapse/client/oidc/backchannel_logout",
+			},
+			where: "In homeserver.yaml",
+			settings: `
+oidc_providers:
+  - idp_id: exeunt
+    idp_name: Exeunt
+    discover: true
+    issuer: {issuer}
+    client_id: {client_id}
+    client_secret: {client_secret}
+    scopes: ["openid", "profile", "email"]
+    backchannel_logout_enabled: true
+    user_mapping_provider:
+      config:
+        localpart_template: "{{ user.preferred_username }}"
+        display_name_template: "{{ user.name }}"
+`,
+		},
+		{
+			Name: "vaultwarden", App: "Vaultwarden",
+			client: exeunt.Client{RedirectURIs: []string{"{url}/identity/connect/oidc-signin"}},
+			where:  "In the environment of Vaultwarden",
+			settings: `
+DOMAIN={url}
+SSO_ENABLED=true
+SSO_AUTHORITY={issuer}
+SSO_CLIENT_ID={client_id}
+SSO_CLIENT_SECRET={client_secret}
+SSO_SCOPES=email profile offline_access
+SSO_PKCE=true
+`,
+		},
+	}
+}
