@@ -15,10 +15,14 @@ func TestMain(m *testing.M) { testpg.Main(m) }
 
 var operator = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
 
+func service(n *testnode.Node) *operate.Service {
+	return &operate.Service{Authority: n.Authority, Store: n.Store, ClientsChanged: n.OAuth.Reload}
+}
+
 // Nobody but an operator may do any of it, and nothing is told to others.
 func TestOnlyOperatorsOperate(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	s := &operate.Service{Authority: n.Authority}
+	s := service(n)
 	token, v := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	ctx := t.Context()
 	for name, call := range map[string]func(exeunt.Actor) (any, error){
@@ -49,6 +53,34 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 			out, err := s.EndSession(ctx, by, v.ID)
 			return out.Ended != 0, err
 		},
+		"clients": func(by exeunt.Actor) (any, error) {
+			p, err := s.Clients(ctx, by, "", 0)
+			return p.Items != nil, err
+		},
+		"client": func(by exeunt.Actor) (any, error) {
+			c, err := s.Client(ctx, by, testnode.Chirp)
+			return c.ID != "", err
+		},
+		"add a client": func(by exeunt.Actor) (any, error) {
+			c, secret, err := s.AddClient(ctx, by, newClient("notes"))
+			return c.ID != "" || !secret.IsZero(), err
+		},
+		"change a client": func(by exeunt.Actor) (any, error) {
+			c, secret, err := s.ChangeClient(ctx, by, testnode.Chirp, func(*exeunt.Client) error { return nil })
+			return c.ID != "" || !secret.IsZero(), err
+		},
+		"rotate a secret": func(by exeunt.Actor) (any, error) {
+			c, secret, err := s.RotateSecret(ctx, by, testnode.Chirp)
+			return c.ID != "" || !secret.IsZero(), err
+		},
+		"drop a secret": func(by exeunt.Actor) (any, error) {
+			c, err := s.DropOldSecret(ctx, by, testnode.Chirp)
+			return c.ID != "", err
+		},
+		"remove a client": func(by exeunt.Actor) (any, error) {
+			n, err := s.RemoveClient(ctx, by, testnode.Chirp)
+			return n.Count != 0, err
+		},
 		"end sessions": func(by exeunt.Actor) (any, error) {
 			out, err := s.EndSessions(ctx, by, "ada")
 			return out.Ended != 0, err
@@ -68,7 +100,7 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 // What an operator does twice is harmless the second time, and said to be so.
 func TestOperatorsMayRepeat(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	s := &operate.Service{Authority: n.Authority}
+	s := service(n)
 	p := n.NewAccount(t, "ada")
 	token, v := n.NewSession(t, p, exeunt.KindKept)
 	n.NewSession(t, p, exeunt.KindKept)
@@ -96,7 +128,7 @@ func TestOperatorsMayRepeat(t *testing.T) {
 // The list of everybody's sessions shows the apps of each, as that of one account does.
 func TestListsShowApps(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	s := &operate.Service{Authority: n.Authority}
+	s := service(n)
 	_, v := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	n.NewAppSession(t, v, testnode.Chirp)
 	for _, handle := range []string{"", "ada"} {
@@ -110,7 +142,7 @@ func TestListsShowApps(t *testing.T) {
 // A list tells how many there are on all of its pages, and the next ones follow.
 func TestListsTellTheirTotal(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	s := &operate.Service{Authority: n.Authority}
+	s := service(n)
 	ada, bob := n.NewAccount(t, "ada"), n.NewAccount(t, "bob")
 	for range 3 {
 		n.NewSession(t, ada, exeunt.KindKept)
