@@ -232,7 +232,7 @@ func choose(yes bool, then, otherwise string) string {
 }
 
 func atLeast(n int64, more bool) string {
-	return choose(more, "more than ", "") + fmt.Sprint(n)
+	return choose(more, "at least ", "") + fmt.Sprint(n)
 }
 
 type setClientCommand struct {

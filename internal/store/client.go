@@ -132,13 +132,13 @@ func (s *Store) RegisteredClient(ctx context.Context, id exeunt.ClientID) (Regis
 // maxCountedApps is up to how many app sessions of a client are counted.
 const maxCountedApps = 10_000
 
-// countOfClient counts the newest app sessions of a client, and those of them whose session has not ended. Each session
-// is looked up by itself: a server might read all of them for a join.
+// countOfClient counts app sessions of a client, and those of them whose session has not ended. Each session is looked
+// up by itself: a server might read all of them for a join.
 var countOfClient = fmt.Sprintf(`SELECT count(*), COALESCE(sum((SELECT count(*) FROM sessions s
 		JOIN accounts a ON a.id = s.account_id WHERE s.account_id = p.account_id AND s.id = p.session_id
 		AND s.ended_at IS NULL AND s.generation >= a.generation)), 0)
 	FROM (SELECT account_id, session_id FROM app_sessions WHERE client_id = $1 AND ended_at IS NULL
-		ORDER BY started DESC LIMIT %d) AS p`, maxCountedApps)
+		LIMIT %d) AS p`, maxCountedApps)
 
 // CountAppsOf returns how many app sessions of a client have not ended, or at least that many.
 func (s *Store) CountAppsOf(ctx context.Context, id exeunt.ClientID) (n exeunt.Total, err error) {

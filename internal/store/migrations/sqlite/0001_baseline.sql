@@ -110,11 +110,9 @@ CREATE TABLE app_sessions (
 CREATE INDEX app_sessions_parent ON app_sessions (account_id, session_id, client_id, started);
 -- The children of a session on a client that have not ended, oldest first.
 CREATE INDEX app_sessions_live ON app_sessions (account_id, session_id, client_id, started) WHERE ended_at IS NULL;
--- What an account has in each app, newest first.
+-- What an account has in each app, newest first; and how many app sessions a client has.
 CREATE INDEX app_sessions_client ON app_sessions (client_id, account_id, started) WHERE ended_at IS NULL;
 CREATE INDEX app_sessions_ended ON app_sessions (ended_at) WHERE ended_at IS NOT NULL;
--- Operators are told how many app sessions a client has.
-CREATE INDEX app_sessions_client ON app_sessions (client_id, started) WHERE ended_at IS NULL;
 
 CREATE TABLE codes (
   hash           BLOB    NOT NULL PRIMARY KEY,
