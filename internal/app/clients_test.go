@@ -18,7 +18,7 @@ import (
 func TestAStartTakesOverTheClientsOfTheFile(t *testing.T) {
 	client := func(id string) config.Client {
 		return config.Client{ID: id, Name: id, HomeURL: "https://app.example/",
-			RedirectURIs: []string{"https://app.example/callback"}}
+			RedirectURIs: []string{"https://app.example/callback"}, Auth: string(exeunt.ClientPublic)}
 	}
 	c := site(t)
 	head := int64(0)
