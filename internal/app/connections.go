@@ -60,9 +60,10 @@ type connections struct {
 	stopped sync.Once
 }
 
-func newConnections(l net.Listener, most int, exempt func(netip.Addr) bool, log *slog.Logger) *connections {
+// newConnections shares its complaints with other listeners, which run out of descriptors together.
+func newConnections(l net.Listener, most int, exempt func(netip.Addr) bool, all *complaints) *connections {
 	return &connections{
-		Listener: l, complaints: &complaints{log: log}, most: most, exempt: exempt, greedy: &complaints{log: log},
+		Listener: l, complaints: all, most: most, exempt: exempt, greedy: &complaints{log: all.log},
 		networks: map[netip.Prefix]int{}, idle: list.New(), sending: list.New(), freed: make(chan struct{}, 1),
 		stop: make(chan struct{}),
 	}

@@ -52,27 +52,42 @@ func serveWithFew(dir string) error {
 	}
 	fmt.Println("at", l.Addr())
 	go func() {
-		var taken []int
-		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-			if len(taken) > 0 {
-				for _, fd := range taken {
-					syscall.Close(fd)
-				}
-				taken = nil
-				continue
+		told := make(chan bool)
+		go func() {
+			for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+				told <- true
 			}
-			for {
-				fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-				if err != nil {
-					break
-				}
-				taken = append(taken, fd)
-			}
+			os.Exit(0)
+		}()
+		for {
+			<-told
+			taken := takeAll(nil)
 			fmt.Println("out of descriptors")
+			for more := time.NewTicker(time.Millisecond); len(taken) > 0; {
+				select {
+				case <-more.C: // a connection that ends gives one back
+					taken = takeAll(taken)
+				case <-told:
+					for _, fd := range taken {
+						syscall.Close(fd)
+					}
+					taken = nil
+				}
+			}
 		}
-		os.Exit(0)
 	}()
 	return n.Serve(context.Background(), l)
+}
+
+// takeAll takes all descriptors that are left.
+func takeAll(taken []int) []int {
+	for {
+		fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return taken
+		}
+		taken = append(taken, fd)
+	}
 }
 
 // few is a node with few descriptors, and what it says.
@@ -229,7 +244,7 @@ func limited(t *testing.T, most int, exempt func(netip.Addr) bool, h http.Handle
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	c := newConnections(l, most, exempt, slog.New(slog.DiscardHandler))
+	c := newConnections(l, most, exempt, &complaints{log: slog.New(slog.DiscardHandler)})
 	s := Server(h, slog.New(slog.DiscardHandler), slog.LevelDebug)
 	s.IdleTimeout, s.ReadTimeout, s.ReadHeaderTimeout = time.Hour, time.Hour, time.Hour
 	c.serve(s)

@@ -70,7 +70,7 @@ func newEdge(t *testing.T, set func(*config.Config)) *edge {
 	c.Addr, c.Development, c.Data = "127.0.0.1:0", true, filepath.Join(t.TempDir(), "node")
 	c.URL = strings.Replace(e.server.URL, "127.0.0.1", "exeunt.localhost", 1)
 	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/",
-		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}}}
+		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: aSecret()}}
 	if set != nil {
 		set(&c)
 	}
@@ -432,3 +432,6 @@ func (e *edge) check(c authority.Credential) authority.Answer {
 	}
 	return ans
 }
+
+// aSecret is the hash of a client's secret that nobody has.
+func aSecret() []string { return []string{exeunt.NewToken(exeunt.UseClient).Hash().String()} }

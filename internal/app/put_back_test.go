@@ -53,7 +53,7 @@ func newBehind(t *testing.T, many int) *behind {
 	c.Database, c.MasterKey = config.Secret(b.server.NewDatabase(t)),
 		config.Secret(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/",
-		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: []string{key.Hash().String()}}}
+		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: []string{key.Hash().String()}, Checked: true}}
 	for range many {
 		b.add()
 	}

@@ -57,10 +57,11 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	if n.certificate != nil {
 		public.TLSConfig = &tls.Config{GetCertificate: n.certificate.get, MinVersion: tls.VersionTLS12}
 	}
-	limited := newConnections(l, n.connections, n.peers.Trusts, n.log)
+	all := &complaints{log: n.log}
+	limited := newConnections(l, n.connections, n.peers.Trusts, all)
 	limited.serve(public)
 	failed := make(chan error, 2)
-	go func() { failed <- operators.Serve(newConnections(socket, 0, n.peers.Trusts, n.log)) }()
+	go func() { failed <- operators.Serve(newConnections(socket, 0, n.peers.Trusts, all)) }()
 	go func() {
 		if public.TLSConfig != nil {
 			failed <- public.ServeTLS(limited, "", "")
