@@ -106,6 +106,9 @@ func (a *Authority) WarningOf(k exeunt.SessionKind) time.Duration { return a.pol
 // clients. Close the listener when done.
 func (a *Authority) Listen(id exeunt.AccountID) *feed.Listener { return a.feed.Listen(id) }
 
+// ListenAll waits for events of any account. Close the listener when done.
+func (a *Authority) ListenAll() *feed.Listener { return a.feed.ListenAll() }
+
 // Account returns an account, or ErrNotFound.
 func (a *Authority) Account(ctx context.Context, id exeunt.AccountID) (exeunt.Account, error) {
 	return a.store.Account(ctx, id)

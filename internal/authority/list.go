@@ -224,6 +224,18 @@ func (a *Authority) Count(ctx context.Context) (accounts, sessions, head int64, 
 	return accounts, sessions, head, err
 }
 
+// Deliveries returns which apps are told of the end of a session, and how far that is.
+func (a *Authority) Deliveries(
+	ctx context.Context, account exeunt.AccountID, session exeunt.SessionID,
+) ([]exeunt.Delivery, error) {
+	return a.store.Deliveries(ctx, account, session)
+}
+
+// DeliveryTotals says how it stands with the pending deliveries of each client that has any.
+func (a *Authority) DeliveryTotals(ctx context.Context) ([]exeunt.DeliveryTotals, error) {
+	return a.store.DeliveryTotals(ctx)
+}
+
 // AccountOf returns the account of a session, or ErrNotFound.
 func (a *Authority) AccountOf(ctx context.Context, id exeunt.SessionID) (exeunt.AccountID, error) {
 	return a.store.AccountOf(ctx, id)

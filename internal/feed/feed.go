@@ -30,6 +30,7 @@ type Feed struct {
 
 	mu        sync.Mutex
 	listeners map[exeunt.AccountID]map[*Listener]struct{}
+	all       map[*Listener]struct{} // that wait for any event
 	waiting   []chan error // for a confirmation that has not begun
 	ask       chan struct{}
 }
@@ -51,7 +52,8 @@ type Memory struct {
 func New(memory Memory, follower *Follower) *Feed {
 	f := &Feed{
 		memory: memory, tail: newTail(memory.Applied()), follower: follower, start: time.Now(),
-		listeners: map[exeunt.AccountID]map[*Listener]struct{}{}, ask: make(chan struct{}, 1),
+		listeners: map[exeunt.AccountID]map[*Listener]struct{}{}, all: map[*Listener]struct{}{},
+		ask: make(chan struct{}, 1),
 	}
 	if follower != nil {
 		follower.feed = f
@@ -141,6 +143,9 @@ func (f *Feed) wake(events []exeunt.Event) {
 	for i := range events {
 		f.Wake(events[i].Account)
 	}
+	if len(events) > 0 {
+		f.wakeThose(func() map[*Listener]struct{} { return f.all })
+	}
 }
 
 // wakeAll tells every listener to look again.
@@ -154,13 +159,18 @@ func (f *Feed) wakeAll() {
 	for _, id := range accounts {
 		f.Wake(id)
 	}
+	f.wakeThose(func() map[*Listener]struct{} { return f.all })
 }
 
 // Wake tells the account's listeners to look again.
 func (f *Feed) Wake(id exeunt.AccountID) {
+	f.wakeThose(func() map[*Listener]struct{} { return f.listeners[id] })
+}
+
+func (f *Feed) wakeThose(of func() map[*Listener]struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for l := range f.listeners[id] {
+	for l := range of() {
 		select {
 		case l.c <- struct{}{}:
 		default: // it is awake already

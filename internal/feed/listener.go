@@ -2,11 +2,20 @@ package feed
 
 import "github.com/exeunt/exeunt"
 
-// Listener waits for news of one account, or, with the zero ID, for events without an account.
+// Listener waits for news of one account, or, with the zero ID, for events without an account; or for all events.
 type Listener struct {
 	feed    *Feed
 	account exeunt.AccountID
 	c       chan struct{}
+}
+
+// ListenAll starts to listen to all events. Call Close when done.
+func (f *Feed) ListenAll() *Listener {
+	l := &Listener{feed: f, c: make(chan struct{}, 1)}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all[l] = struct{}{}
+	return l
 }
 
 // Listen starts to listen. Call Close when done.
@@ -28,6 +37,7 @@ func (l *Listener) C() <-chan struct{} { return l.c }
 func (l *Listener) Close() {
 	l.feed.mu.Lock()
 	defer l.feed.mu.Unlock()
+	delete(l.feed.all, l)
 	delete(l.feed.listeners[l.account], l)
 	if len(l.feed.listeners[l.account]) == 0 {
 		delete(l.feed.listeners, l.account)

@@ -12,8 +12,8 @@ import (
 
 // tables are in such an order that each comes after those it refers to.
 var tables = []string{"accounts", "sessions", "renewals", "app_sessions", "account_groups",
-	"group_sizes", "clients", "consents", "codes", "invites", "events", "marks", "audit", "outcomes",
-	"sealed_keys", "log_head"}
+	"group_sizes", "clients", "consents", "codes", "invites", "events", "cursors", "deliveries", "marks", "audit",
+	"outcomes", "sealed_keys", "log_head"}
 
 // Copied is Copy's progress.
 type Copied struct {
@@ -110,8 +110,10 @@ func (c *copier) all(ctx context.Context, tx pgx.Tx) error {
 	if used {
 		return errors.New("the database to copy to is in use already; nothing was changed. Use an empty one")
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM log_head`); err != nil {
-		return err
+	for _, t := range []string{"log_head", "cursors"} { // an empty database has their rows
+		if _, err := tx.Exec(ctx, `DELETE FROM `+t); err != nil {
+			return err
+		}
 	}
 	for _, t := range tables {
 		if err := c.table(ctx, tx, t); err != nil {

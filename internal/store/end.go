@@ -488,7 +488,7 @@ func (t *tx) record(turn []*ending) error {
 
 var (
 	eventRows = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `,
-		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
 	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `,
 		`(?, ?, ?, ?, ?, ?)`, ``)
 )

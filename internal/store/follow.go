@@ -151,6 +151,7 @@ func readEvent(columns [][]byte) (e exeunt.Event, err error) {
 	e.Reason, e.By.Kind = exeunt.Reason(r.text()), exeunt.ActorKind(r.text())
 	r.id(&e.By.Account)
 	r.id(&e.By.Session)
+	r.id(&e.By.App)
 	e.By.Label = r.text()
 	e.Row = r.transaction()
 	return e, r.err

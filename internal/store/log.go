@@ -68,18 +68,19 @@ func (s *Store) Events(ctx context.Context, after int64, limit int) ([]exeunt.Ev
 }
 
 const eventColumns = `seq, at, kind, account_id, scope, session_id, app_session_id, client_id, generation, version,
-	reason, by_kind, by_account, by_session, by_label`
+	reason, by_kind, by_account, by_session, by_app, by_label`
 
 // eventValues returns an event's values of eventColumns.
 func eventValues(e *exeunt.Event) []any {
 	return []any{e.Seq, ms(e.At), e.Kind, e.Account.Bytes(), e.Scope, e.Session.Bytes(), e.AppSession.Bytes(), e.Client,
-		e.Generation, e.Version, e.Reason, e.By.Kind, e.By.Account.Bytes(), e.By.Session.Bytes(), e.By.Label}
+		e.Generation, e.Version, e.Reason, e.By.Kind, e.By.Account.Bytes(), e.By.Session.Bytes(), e.By.App.Bytes(),
+		e.By.Label}
 }
 
 func scanEvent(r rowScanner) (e exeunt.Event, err error) {
 	var when int64
 	err = r.Scan(&e.Seq, &when, &e.Kind, &e.Account, &e.Scope, &e.Session, &e.AppSession, &e.Client, &e.Generation,
-		&e.Version, &e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label)
+		&e.Version, &e.Reason, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.App, &e.By.Label)
 	e.At = at(when)
 	return e, err
 }

@@ -113,24 +113,28 @@ func (s *Store) WorkOffDue(
 }
 
 // unwrittenPause is after how long, in milliseconds, to look again at a session whose end is not written into its
-// row yet.
+// row yet, or of whose end the deliveries are not recorded yet.
 const unwrittenPause = 60_000
 
 func (s *Store) dueSessions(ctx context.Context, r Retention, now time.Time) ([]dueSession, error) {
 	rows, err := s.read.QueryContext(ctx,
 		`SELECT s.account_id, s.id, s.seen + s.idle, s.expires, COALESCE(s.ended_at, 0),
-		s.generation < (SELECT a.generation FROM accounts a WHERE a.id = s.account_id)
+		s.generation < (SELECT a.generation FROM accounts a WHERE a.id = s.account_id),
+		CASE WHEN s.ended_at IS NULL THEN 0 = 1 ELSE EXISTS (SELECT 1 FROM events e WHERE e.account_id = s.account_id
+			AND e.at >= `+unreadSince+` AND e.seq > `+readUpTo+`) END
 		FROM sessions s WHERE s.due <= $1 ORDER BY s.due LIMIT $2`, ms(now), maintenanceStep)
 	return collect(rows, err, "due sessions", func(row rowScanner) (d dueSession, err error) {
 		var idle, expires, ended int64
-		var together bool
-		if err := row.Scan(&d.account, &d.session, &idle, &expires, &ended, &together); err != nil {
+		var together, unread bool
+		if err := row.Scan(&d.account, &d.session, &idle, &expires, &ended, &together, &unread); err != nil {
 			return d, err
 		}
 		switch {
 		case ended > 0:
 			d.next = ended + r.Ended.Milliseconds() + 1
-			d.over = d.next <= ms(now)
+			if d.over = d.next <= ms(now); d.over && unread {
+				d.over, d.next = false, ms(now)+unwrittenPause
+			}
 		case together:
 			d.next = ms(now) + unwrittenPause
 		case min(idle, expires) > ms(now):

@@ -20,8 +20,12 @@ var oldRows = []struct {
 	before      func(Retention, time.Time) time.Time
 	drop        *manyRows
 }{
-	{"app_sessions", `SELECT token_hash FROM app_sessions WHERE ended_at IS NOT NULL AND ended_at < $1 LIMIT $2`,
-		Retention.ended, dropBy("app_sessions", "token_hash")},
+	{"app_sessions", `SELECT token_hash FROM app_sessions WHERE ended_at IS NOT NULL AND ended_at < $1
+		AND ended_at < ` + unreadSince + ` LIMIT $2`, Retention.ended, dropBy("app_sessions", "token_hash")},
+	{"deliveries", `SELECT account_id, session_id, client_id FROM deliveries
+		WHERE finished IS NOT NULL AND finished < $1 LIMIT $2`, Retention.ended,
+		forManyBetween(" OR ", `DELETE FROM deliveries WHERE `,
+			`account_id = ? AND session_id = ? AND client_id = ? AND finished IS NOT NULL`, ``)},
 	{"renewals", `SELECT hash FROM renewals WHERE at < $1 LIMIT $2`, dayBefore, dropBy("renewals", "hash")},
 	{"codes", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("codes", "hash")},
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},
@@ -31,12 +35,19 @@ var oldRows = []struct {
 	{"marks", `SELECT id FROM marks WHERE at < $1 LIMIT $2`, Retention.marks, dropBy("marks", "id")},
 	{"audit", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) AS oldest WHERE at < $1`,
 		Retention.audit, dropBy("audit", "id")},
-	// An event is stored longer than the sessions it ended, and the last event stays: other nodes use it to check
-	// that the log is still the one they follow.
+	// An event is stored longer than the sessions it ended, and until apps are told of it. The last event stays: other
+	// nodes use it to check that the log is still the one they follow.
 	{"events", `SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) AS oldest WHERE at < $1
-		AND seq <= (SELECT ends_written FROM log_head WHERE id = 1)
+		AND seq <= (SELECT ends_written FROM log_head WHERE id = 1) AND seq <= ` + readUpTo + `
 		AND seq < (SELECT h.seq FROM log_head h WHERE h.id = 1)`, Retention.audit, dropBy("events", "seq")},
 }
+
+// readUpTo is the last event of which the deliveries are recorded, and unreadSince no later than the ends of which they
+// are not: what those are about is still needed.
+const (
+	readUpTo    = `(SELECT c.seq FROM cursors c WHERE c.name = 'deliveries')`
+	unreadSince = `COALESCE((SELECT u.at - 60000 FROM events u WHERE u.seq = ` + readUpTo + ` + 1), 9223372036854775807)`
+)
 
 func dropBy(table, key string) *manyRows {
 	return forMany(`DELETE FROM `+table+` WHERE `+key+` IN (`, `?`, `)`)

@@ -196,6 +196,7 @@ CREATE TABLE events (
   by_kind        TEXT COLLATE "C" NOT NULL,
   by_account     BYTEA,
   by_session     BYTEA,
+  by_app         BYTEA, -- of a person who acted through an app: its app session
   by_label       TEXT COLLATE "C" NOT NULL,
   by_address     TEXT COLLATE "C" NOT NULL
 );
@@ -203,6 +204,38 @@ CREATE INDEX events_generation ON events (account_id, generation) WHERE generati
 -- Few events end sessions together: what is left to write finds them at once.
 CREATE INDEX events_together ON events (seq) WHERE generation > 0;
 CREATE INDEX events_account ON events (account_id, at);
+
+-- How far a reader has worked off the log: all of the events up to seq, and of
+-- the next one what sorts up to within. One node moves it at a time: the holder,
+-- as long as it goes on doing so before the time held.
+CREATE TABLE cursors (
+  name   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  seq    BIGINT           NOT NULL,
+  within BYTEA            NOT NULL,
+  holder BYTEA            NOT NULL,
+  held   BIGINT           NOT NULL
+);
+INSERT INTO cursors (name, seq, within, holder, held) VALUES ('deliveries', 0, '', '', 0);
+
+-- What an app must be told of the end of a session, or, without a session, of all
+-- of the account's. A later end replaces an earlier one.
+CREATE TABLE deliveries (
+  account_id BYTEA            NOT NULL,
+  session_id BYTEA            NOT NULL, -- empty: every session of the account
+  client_id  TEXT COLLATE "C" NOT NULL,
+  seq        BIGINT           NOT NULL, -- of the event
+  at         BIGINT           NOT NULL, -- when that was recorded
+  state      TEXT COLLATE "C" NOT NULL,
+  attempts   BIGINT           NOT NULL,
+  due        BIGINT           NOT NULL, -- when it is tried next; while it is being tried, when another node may
+  give_up    BIGINT           NOT NULL, -- after which it is not tried again
+  error      TEXT COLLATE "C" NOT NULL, -- of the last attempt
+  finished   BIGINT          , -- NULL: pending
+  PRIMARY KEY (account_id, session_id, client_id)
+);
+CREATE INDEX deliveries_due ON deliveries (client_id, due) WHERE finished IS NULL;
+CREATE INDEX deliveries_pending ON deliveries (client_id, give_up) WHERE finished IS NULL;
+CREATE INDEX deliveries_finished ON deliveries (finished) WHERE finished IS NOT NULL;
 
 -- Other audit entries; seq is the event after which each was made.
 CREATE TABLE audit (
@@ -265,6 +298,8 @@ DROP TABLE nodes;
 DROP TABLE sealed_keys;
 DROP TABLE outcomes;
 DROP TABLE audit;
+DROP TABLE deliveries;
+DROP TABLE cursors;
 DROP TABLE events;
 DROP TABLE log_head;
 DROP TABLE invites;
