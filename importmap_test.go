@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"internal/keys":      {"", "internal/store"},
 	"internal/throttle":  {},
 	"internal/authority": {"", "internal/live", "internal/feed", "internal/names", "internal/store", "internal/throttle"},
+	"internal/fanout":    {"", "internal/store"},
 	"internal/operate":   {"", "internal/authority", "internal/store"},
 	"internal/oauth":     {"", "internal/authority", "internal/keys", "internal/store", "internal/throttle"},
 	"internal/password":  {""},
@@ -44,8 +45,8 @@ var rooms = map[string][]string{
 	"internal/gate":    {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/operate", "internal/web"},
-	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/feed", "internal/gate",
-		"internal/keys", "internal/live", "internal/oauth", "internal/operate", "internal/pages", "internal/password", "internal/signin", "internal/store",
+	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/fanout", "internal/feed",
+		"internal/gate", "internal/keys", "internal/live", "internal/oauth", "internal/operate", "internal/pages", "internal/password", "internal/signin", "internal/store",
 		"internal/stream", "internal/throttle", "internal/ui", "internal/web"},
 
 	// For tests: no room may import them.

@@ -148,6 +148,18 @@ func (c *statusCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(w, "sessions\t%d\tthat have not ended\n", s.Sessions)
 		fmt.Fprintf(w, "in memory\t%d\ttokens that are answered without the database\n", s.InMemory)
 		fmt.Fprintf(w, "last event\t%d\tits number in the log\n", s.LogHead)
+		for _, n := range s.Notices {
+			more := ""
+			if n.AtLeast {
+				more = "more than "
+			}
+			fmt.Fprintf(w, "to tell\t%s%d\tsign-outs that %s does not know yet; the oldest since %s", more, n.Pending, n.Client,
+				when(n.Since))
+			if n.Error != "" {
+				fmt.Fprintf(w, " (%s)", n.Error)
+			}
+			fmt.Fprintln(w)
+		}
 	})
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/fanout"
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
@@ -54,6 +55,7 @@ type Node struct {
 	SignIn    *signin.Service
 	OAuth     *oauth.Service
 	Accounts  *account.Service
+	Fanout    *fanout.Service
 	Store     *store.Store
 	Live      *live.Index
 
@@ -70,6 +72,7 @@ type Node struct {
 	forms      *keys.Ring
 	refreshes  *keys.Ring
 	requests   *keys.Ring
+	signers    *keys.Signers // of ID and logout tokens
 	peers      web.Peers
 	started    time.Time
 	version    string
@@ -178,6 +181,8 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 		Reserved: n.Config.Reserved(), Created: n.removeLinkFile,
 		Now: n.now, Log: n.log,
 	})
+	n.Fanout = fanout.New(fanout.Config{Store: n.Store, Sign: n.signers.Sign, Issuer: n.Config.URL,
+		News: n.Authority.ListenAll().C(), Now: n.now, Log: n.log})
 	if err := n.openSurfaces(); err != nil {
 		return err
 	}
@@ -185,6 +190,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.stopBackground = cancel
 	n.background.Go(func() { n.Authority.Run(running) })
 	n.background.Go(func() { n.OAuth.Run(running) })
+	n.background.Go(func() { n.Fanout.Run(running) })
 	n.background.Go(func() { n.rotateKeys(running) })
 	n.background.Go(func() { n.mark.keepSynced(running, n.Store.RaiseFileNumber) })
 	n.background.Go(func() { n.saveSnapshotFileRegularly(running) })
@@ -320,6 +326,7 @@ func (n *Node) openRings(ctx context.Context) error {
 	if n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now()); err != nil {
 		return err
 	}
+	n.signers = keys.NewSigners(n.Store, master, "oidc", longestIDToken, n.now)
 	if n.forms, err = keys.Open(ctx, n.Store, master, "form", time.Hour, n.now()); err != nil {
 		return err
 	}
@@ -329,6 +336,9 @@ func (n *Node) openRings(ctx context.Context) error {
 	n.requests, err = keys.Open(ctx, n.Store, master, "request", time.Hour, n.now())
 	return err
 }
+
+// longestIDToken is how long an ID token is valid at most.
+const longestIDToken = 24 * time.Hour
 
 // secrets are for the authority. It needs them no longer than notices are valid, so the keys of notices serve for it;
 // no notice reads like its texts.
@@ -344,7 +354,7 @@ func (n *Node) rotateKeys(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		var err error
+		err := n.signers.Rotate(ctx, n.now())
 		for _, ring := range []*keys.Ring{n.pairs, n.notices, n.forms, n.refreshes, n.requests} {
 			err = errors.Join(err, ring.Rotate(ctx, n.now()))
 		}

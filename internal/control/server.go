@@ -171,8 +171,13 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, Status{Version: s.Version, URL: s.URL, Started: s.Started, Ready: st.Ready, Accounts: st.Accounts,
-		Sessions: st.Sessions, InMemory: st.InMemory, LogHead: st.LogHead, Problem: st.Problem})
+	out := Status{Version: s.Version, URL: s.URL, Started: s.Started, Ready: st.Ready, Accounts: st.Accounts,
+		Sessions: st.Sessions, InMemory: st.InMemory, LogHead: st.LogHead, Problem: st.Problem}
+	for _, d := range st.Deliveries {
+		out.Notices = append(out.Notices, Notices{Client: string(d.Client), Pending: d.Pending.Count,
+			AtLeast: d.Pending.AtLeast, Since: d.Since, Error: d.Error})
+	}
+	return reply(w, out)
 }
 
 // paging reads where in a list to begin, and how many entries to return.

@@ -16,6 +16,17 @@ type Status struct {
 	Sessions int64     `json:"sessions"`  // that have not ended
 	InMemory int       `json:"in_memory"` // tokens that are answered without the database
 	LogHead  int64     `json:"log_head"`  // number of the last event
+	// Notices are those to apps, of sign-outs, that are pending, by client.
+	Notices []Notices `json:"notices,omitempty"`
+}
+
+// Notices are the pending ones of one client.
+type Notices struct {
+	Client  string    `json:"client"`
+	Pending int64     `json:"pending"`
+	AtLeast bool      `json:"at_least,omitempty"` // there are more
+	Since   time.Time `json:"since"`              // since when the oldest is pending
+	Error   string    `json:"error,omitempty"`    // what that one met last
 }
 
 // Page is a part of a list.

@@ -31,7 +31,7 @@ type Feed struct {
 	mu        sync.Mutex
 	listeners map[exeunt.AccountID]map[*Listener]struct{}
 	all       map[*Listener]struct{} // that wait for any event
-	waiting   []chan error // for a confirmation that has not begun
+	waiting   []chan error           // for a confirmation that has not begun
 	ask       chan struct{}
 }
 

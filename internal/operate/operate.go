@@ -46,6 +46,8 @@ type Status struct {
 	Sessions int64 // that have not ended
 	InMemory int   // tokens that are answered without the database
 	LogHead  int64 // number of the last event
+	// Deliveries to apps that are pending, of each client that has any.
+	Deliveries []exeunt.DeliveryTotals
 }
 
 // Status returns the state of the node.
@@ -55,6 +57,9 @@ func (s *Service) Status(ctx context.Context, by exeunt.Actor) (st Status, err e
 	}
 	st.InMemory = s.Authority.Known()
 	st.Accounts, st.Sessions, st.LogHead, err = s.Authority.Count(ctx)
+	if err == nil {
+		st.Deliveries, err = s.Authority.DeliveryTotals(ctx)
+	}
 	if problem := s.Authority.Problem(ctx); problem != nil {
 		st.Problem = problem.Error()
 	}

@@ -2,6 +2,7 @@ package operate_test
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/exeunt/exeunt"
@@ -26,7 +27,10 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 	token, v := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	ctx := t.Context()
 	for name, call := range map[string]func(exeunt.Actor) (any, error){
-		"status": func(by exeunt.Actor) (any, error) { st, err := s.Status(ctx, by); return st != operate.Status{}, err },
+		"status": func(by exeunt.Actor) (any, error) {
+			st, err := s.Status(ctx, by)
+			return !reflect.DeepEqual(st, operate.Status{}), err
+		},
 		"sessions": func(by exeunt.Actor) (any, error) {
 			p, err := s.Sessions(ctx, by, "", exeunt.SessionFilter{})
 			return p.Items != nil, err

@@ -138,6 +138,7 @@ func endedAppSessionsArePurged(t *testing.T, s *testStore) {
 	rev := endOne(v)
 	rev.AppSession = gone
 	s.end(rev)
+	s.readLog()
 	r := Retention{Ended: time.Hour, Audit: 1000 * time.Hour}
 	if _, err := s.Purge(t.Context(), r, epoch.Add(time.Hour)); err != nil {
 		t.Fatal(err)

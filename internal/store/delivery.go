@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -28,21 +29,26 @@ type Participation struct {
 }
 
 // text is nothing for the zero Participation.
-func (p Participation) text() []byte {
-	return append(append([]byte{}, p.Session.Bytes()...), p.Client...)
+func (p Participation) text() string {
+	if p == (Participation{}) {
+		return ""
+	}
+	return p.Session.String() + " " + string(p.Client)
 }
 
-func parseParticipation(b []byte) (p Participation, err error) {
-	if n := min(len(b), idLen); n > 0 {
-		err = p.Session.Scan(b[:n])
-		p.Client = exeunt.ClientID(b[n:])
+func parseParticipation(text string) (p Participation, err error) {
+	if text == "" {
+		return p, nil
 	}
+	session, client, _ := strings.Cut(text, " ")
+	p.Client = exeunt.ClientID(client)
+	p.Session, err = exeunt.ParseSessionID(session)
 	return p, err
 }
 
 // LogCursor returns how far the deliveries are recorded.
 func (s *Store) LogCursor(ctx context.Context) (c LogCursor, err error) {
-	var within []byte
+	var within string
 	var held int64
 	err = s.read.QueryRowContext(ctx, `SELECT seq, within, holder, held FROM cursors WHERE name = 'deliveries'`).
 		Scan(&c.Seq, &within, &c.Holder, &held)
@@ -75,7 +81,9 @@ func (s *Store) Participations(
 	default:
 		// The event ended the sessions of the generation before its own that had not ended before.
 		q, args = `SELECT p.session_id, p.client_id, EXISTS (SELECT 1 FROM sessions s WHERE s.account_id = p.account_id
-				AND s.id = p.session_id AND s.generation = $4 AND (s.ended_at IS NULL OR s.ended_at = $5))
+				AND s.id = p.session_id AND s.generation = $4 AND (s.ended_at IS NULL OR s.ended_at = $5
+				AND NOT EXISTS (SELECT 1 FROM events o WHERE o.account_id = s.account_id AND o.at = $5
+					AND o.session_id = s.id AND o.kind = 'ended' AND o.scope = 'session' AND o.app_session_id IS NULL)))
 			FROM app_sessions p WHERE p.account_id = $1 AND (p.session_id, p.client_id) > ($2, $3)
 			AND p.ended_at IS NULL ORDER BY p.session_id, p.client_id LIMIT $6`,
 			[]any{e.Account.Bytes(), present(after.Session), after.Client, e.Generation - 1, ms(e.At), maintenanceStep}
@@ -97,8 +105,11 @@ func (s *Store) Participations(
 	return list, next, len(read) == maintenanceStep, err
 }
 
-// present is an ID in a column that is never NULL.
-func present(id exeunt.SessionID) []byte { return append([]byte{}, id.Bytes()...) }
+// present is an ID in a column that is never NULL; the zero ID sorts first.
+func present(id exeunt.SessionID) []byte {
+	raw := id.Raw()
+	return raw[:]
+}
 
 var owedRows = forMany(`INSERT INTO deliveries (account_id, session_id, client_id, seq, at, state, attempts, due, give_up,
 	error, finished) VALUES `, `(?, ?, ?, ?, ?, 'pending', 0, ?, ?, '', NULL)`, `
@@ -195,12 +206,13 @@ func (s *Store) DueDeliveries(
 	return collect(rows, err, "deliveries", scanDelivery)
 }
 
+// claimRows compares due in such a way that the row is looked for by its key, and not among all that are due.
 var claimRows = forMany(`WITH w (account, session, client, seq, attempts, was, due) AS (VALUES `,
 	`(CAST(? AS BLOB), CAST(? AS BLOB), CAST(? AS TEXT), CAST(? AS INTEGER), CAST(? AS INTEGER), CAST(? AS INTEGER),
 		CAST(? AS INTEGER))`, `)
 	UPDATE deliveries SET due = w.due, attempts = w.attempts + 1 FROM w
 	WHERE account_id = w.account AND session_id = w.session AND client_id = w.client AND deliveries.seq = w.seq
-		AND deliveries.attempts = w.attempts AND deliveries.due = w.was AND finished IS NULL
+		AND deliveries.attempts = w.attempts AND deliveries.due + 0 = w.was AND finished IS NULL
 	RETURNING account_id, session_id, client_id`)
 
 // ClaimDeliveries begins an attempt of each that is still as given, so that no other node makes one meanwhile, and

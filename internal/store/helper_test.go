@@ -218,3 +218,20 @@ func (s *testStore) writeEnds() {
 
 // filePath is where a store in a file keeps it.
 func filePath(s *testStore) string { return s.engine.(*sqliteEngine).path }
+
+// readLog notes that apps need not be told of anything in the log.
+func (s *testStore) readLog() {
+	s.t.Helper()
+	from, err := s.LogCursor(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	head, err := s.Head(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	moved, err := s.RecordOwed(s.t.Context(), from, LogCursor{Seq: head, Holder: from.Holder}, nil, epoch)
+	if err != nil || !moved {
+		s.t.Fatalf("moved %v, %v", moved, err)
+	}
+}

@@ -61,6 +61,7 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	a := s.account()
 	busy, idle, ended := s.session(a.ID), s.session(a.ID), s.session(a.ID) // idle 1 h
 	s.end(endOne(ended))
+	s.readLog()
 	if err := s.SaveActivity(t.Context(),
 		[]exeunt.Activity{{Account: a.ID, Session: busy.ID, Seen: epoch.Add(30 * time.Minute)}}); err != nil {
 		t.Fatal(err)
@@ -113,6 +114,7 @@ func sessionsAreLookedAtOnce(t *testing.T, s *testStore) {
 	if _, n := work(now.Add(30 * time.Minute)); n != 2 {
 		t.Errorf("%d transactions for %d sessions", n, maintenanceStep+3)
 	}
+	s.readLog()
 	// Those whose retention is over go, to the millisecond.
 	work(epoch.Add(time.Minute + r.Ended))
 	if n := s.count(`SELECT count(*) FROM sessions`); n != maintenanceStep+4 {
@@ -149,6 +151,7 @@ func shortRetention(t *testing.T, s *testStore) {
 	if _, err := s.End(t.Context(), exeunt.System(), endOne(n.Session), Change{}, ends); err != nil {
 		t.Fatal(err)
 	}
+	s.readLog()
 	for at := ends; !at.After(ends.Add(r.Ended)); at = at.Add(10 * time.Minute) {
 		look(at)
 	}
@@ -211,6 +214,7 @@ func manyEndedTogether(t *testing.T, s *testStore) {
 	if n := written(); n != 2*maintenanceStep+2 {
 		t.Errorf("%d ends are written", n)
 	}
+	s.readLog()
 	r := Retention{Ended: time.Minute, Audit: time.Hour}
 	for more := true; more; {
 		var err error

@@ -25,7 +25,7 @@ var oldRows = []struct {
 	{"deliveries", `SELECT account_id, session_id, client_id FROM deliveries
 		WHERE finished IS NOT NULL AND finished < $1 LIMIT $2`, Retention.ended,
 		forManyBetween(" OR ", `DELETE FROM deliveries WHERE `,
-			`account_id = ? AND session_id = ? AND client_id = ? AND finished IS NOT NULL`, ``)},
+			`account_id = ? AND session_id = ? AND client_id = ? AND COALESCE(finished, 0) > 0`, ``)},
 	{"renewals", `SELECT hash FROM renewals WHERE at < $1 LIMIT $2`, dayBefore, dropBy("renewals", "hash")},
 	{"codes", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("codes", "hash")},
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},

@@ -174,6 +174,24 @@ func (s *testStore) fillApps(v exeunt.Session) {
 	}
 }
 
+// fillDeliveries adds 20,000 that are pending, of two clients, and as many that are not.
+func (s *testStore) fillDeliveries() {
+	s.t.Helper()
+	q, random := `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)`, `randomblob(16)`
+	if Shared(s.url) {
+		q, random = `WITH n (i) AS (SELECT generate_series(1, 40000))`, `substr(sha256(random()::text::bytea), 1, 16)`
+	}
+	db, _, _ := s.outside()
+	defer db.Close()
+	for _, q := range []string{fmt.Sprintf(q+` INSERT INTO deliveries (account_id, session_id, client_id, seq, at, state,
+		attempts, due, give_up, error, finished) SELECT `+random+`, `+random+`, CASE WHEN i %% 8 < 7 THEN 'chirp' ELSE 'other' END,
+		1, %d, 'pending', 0, %[1]d, %[1]d, '', CASE WHEN i %% 2 = 0 THEN %[1]d END FROM n`, ms(epoch)), `ANALYZE deliveries`} {
+		if _, err := db.Exec(q); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
 func (s *testStore) literal(b []byte) string {
 	if Shared(s.url) {
 		return fmt.Sprintf(`'\x%x'::bytea`, b)
@@ -400,7 +418,59 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 	}
 	lists("all have ended", exeunt.SessionsActive)
 	lists("all have ended", exeunt.SessionsEnded)
-	r, later := Retention{Ended: time.Hour, Audit: time.Hour}, epoch.Add(25*time.Hour)
+	s.fillDeliveries()
+	first := exeunt.Delivery{Account: big.ID, Session: keep.ID, Client: "chirp"}
+	check("the step of one ended session", single, func() error {
+		_, _, _, err := s.Participations(t.Context(), &exeunt.Event{Kind: exeunt.EventEnded, Target: endOne(keep).Target},
+			Participation{})
+		return err
+	})
+	check("a step of many ended sessions", step, func() error {
+		for range 6 {
+			_, _, _, err := s.Participations(t.Context(), &exeunt.Event{Kind: exeunt.EventEnded,
+				Target: exeunt.Target{Account: big.ID, Scope: exeunt.ScopeAccount}, Generation: 3},
+				Participation{Session: keep.ID, Client: "app2"})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	check("who has to be told", single, func() error { _, err := s.OwingClients(t.Context()); return err })
+	check("what is due", single, func() error {
+		for range 6 {
+			list, err := s.DueDeliveries(t.Context(), "chirp", epoch.Add(time.Hour), 4)
+			if err != nil || len(list) != 4 {
+				return fmt.Errorf("%d are due, %w", len(list), err)
+			}
+			first = list[0]
+		}
+		return nil
+	})
+	check("an attempt", single, func() error {
+		list, err := s.ClaimDeliveries(t.Context(), []exeunt.Delivery{first}, epoch.Add(time.Hour))
+		if err != nil || len(list) != 1 {
+			return fmt.Errorf("%d were claimed, %w", len(list), err)
+		}
+		list[0].State, list[0].Finished = exeunt.DeliveryConfirmed, epoch
+		return s.RecordAttempt(t.Context(), list[0], epoch)
+	})
+	check("whom a session's end was told", single, func() error {
+		_, err := s.Deliveries(t.Context(), big.ID, keep.ID)
+		return err
+	})
+	check("how it stands with the clients", 4*maxCounted, func() error {
+		_, err := s.DeliveryTotals(t.Context())
+		return err
+	})
+	for i := range 2 {
+		check(fmt.Sprint("step ", i+1, " of what is due before apps are told"), step, func() error {
+			_, _, err := s.WorkOffDue(t.Context(), Retention{Ended: time.Hour, Audit: time.Hour}, epoch.Add(25*time.Hour))
+			return err
+		})
+	}
+	s.readLog()
+	r, later := Retention{Ended: time.Hour, Audit: time.Hour}, epoch.Add(26*time.Hour)
 	for i := range 3 {
 		check(fmt.Sprint("step ", i+1, " of what is due"), step,
 			func() error { _, _, err := s.WorkOffDue(t.Context(), r, later); return err })

@@ -211,17 +211,17 @@ CREATE INDEX events_account ON events (account_id, at);
 CREATE TABLE cursors (
   name   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
   seq    BIGINT           NOT NULL,
-  within BYTEA            NOT NULL,
-  holder BYTEA            NOT NULL,
+  within TEXT COLLATE "C" NOT NULL,
+  holder BYTEA,
   held   BIGINT           NOT NULL
 );
-INSERT INTO cursors (name, seq, within, holder, held) VALUES ('deliveries', 0, '', '', 0);
+INSERT INTO cursors (name, seq, within, held) VALUES ('deliveries', 0, '', 0);
 
 -- What an app must be told of the end of a session, or, without a session, of all
 -- of the account's. A later end replaces an earlier one.
 CREATE TABLE deliveries (
   account_id BYTEA            NOT NULL,
-  session_id BYTEA            NOT NULL, -- empty: every session of the account
+  session_id BYTEA            NOT NULL, -- zeros: every session of the account
   client_id  TEXT COLLATE "C" NOT NULL,
   seq        BIGINT           NOT NULL, -- of the event
   at         BIGINT           NOT NULL, -- when that was recorded

@@ -211,17 +211,17 @@ CREATE INDEX events_account ON events (account_id, at);
 CREATE TABLE cursors (
   name   TEXT    NOT NULL PRIMARY KEY,
   seq    INTEGER NOT NULL,
-  within BLOB    NOT NULL,
-  holder BLOB    NOT NULL,
+  within TEXT    NOT NULL,
+  holder BLOB,
   held   INTEGER NOT NULL
 );
-INSERT INTO cursors (name, seq, within, holder, held) VALUES ('deliveries', 0, x'', x'', 0);
+INSERT INTO cursors (name, seq, within, held) VALUES ('deliveries', 0, '', 0);
 
 -- What an app must be told of the end of a session, or, without a session, of all
 -- of the account's. A later end replaces an earlier one.
 CREATE TABLE deliveries (
   account_id BLOB    NOT NULL,
-  session_id BLOB    NOT NULL, -- empty: every session of the account
+  session_id BLOB    NOT NULL, -- zeros: every session of the account
   client_id  TEXT    NOT NULL,
   seq        INTEGER NOT NULL, -- of the event
   at         INTEGER NOT NULL, -- when that was recorded

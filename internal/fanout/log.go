@@ -1,0 +1,186 @@
+package fanout
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
+)
+
+const (
+	// stepEvents and stepRows bound what one step reads and writes.
+	stepEvents = 128
+	stepRows   = 128
+	// holdCursor is for how long a node that has moved the cursor keeps it for itself.
+	holdCursor = 10 * time.Second
+	// lookEvery is how often to look for what nobody has told of.
+	lookEvery = 5 * time.Second
+	// saveEvery and saveAfter are how often the cursor is saved when no app has to be told of anything.
+	saveEvery = 5 * time.Second
+	saveAfter = 4096 // events
+	longPause = time.Minute
+)
+
+// reading is this node's progress through the log. What is known here only is that some events need no deliveries.
+type reading struct {
+	known   bool
+	saved   store.LogCursor // as it is stored
+	at      store.LogCursor // as far as this node has read
+	savedAt time.Time
+	pause   time.Time // another node moves the cursor until then
+}
+
+func (s *Service) readLog(ctx context.Context) {
+	var r reading
+	wait, failures := time.Duration(0), 0
+	for {
+		select {
+		case <-s.News:
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		for more := true; more && ctx.Err() == nil; {
+			began := time.Now()
+			var err error
+			more, err = s.step(ctx, &r)
+			if wait = lookEvery; err != nil {
+				r.known, more = false, false
+				failures++
+				if wait = min(backoff(failures), longPause); ctx.Err() == nil {
+					s.logged("find the apps to tell of what has ended", err)
+				}
+				break
+			}
+			if failures = 0; more {
+				// Sign-outs wait behind each step.
+				select {
+				case <-time.After(time.Since(began)):
+				case <-ctx.Done():
+				}
+			}
+		}
+	}
+}
+
+// step reads some events and records the deliveries that they owe. It reports whether there may be more to do.
+func (s *Service) step(ctx context.Context, r *reading) (more bool, err error) {
+	now := s.Now()
+	if now.Before(r.pause) && r.pause.Sub(now) <= holdCursor {
+		return false, nil
+	}
+	if !r.known {
+		c, err := s.Store.LogCursor(ctx)
+		if err != nil {
+			return false, err
+		}
+		if !bytes.Equal(c.Holder, s.node) && now.Before(c.Held) {
+			r.pause = c.Held
+			return false, nil
+		}
+		*r = reading{known: true, saved: c, at: c, savedAt: now}
+	}
+	events, err := s.Store.Events(ctx, r.at.Seq, stepEvents)
+	if err != nil {
+		return false, err
+	}
+	rows, more, err := s.owed(ctx, events, r)
+	if err != nil {
+		return false, err
+	}
+	ahead := r.at.Seq > r.saved.Seq || r.at.Within != r.saved.Within
+	if len(rows) == 0 && !(ahead && (now.Sub(r.savedAt) >= saveEvery || r.at.Seq-r.saved.Seq >= saveAfter)) {
+		return more, nil
+	}
+	to := r.at
+	to.Holder, to.Held = s.node, now.Add(holdCursor)
+	// A crash before the commit: the next start reads these events again. After it: the deliveries are recorded.
+	moved, err := s.Store.RecordOwed(ctx, r.saved, to, rows, now)
+	if err != nil {
+		return false, err
+	}
+	if !moved { // by this node: another one is at it
+		r.known = false
+		return true, nil
+	}
+	r.saved, r.at, r.savedAt = to, to, now
+	if len(rows) > 0 {
+		s.wakeSender()
+	}
+	return more, nil
+}
+
+// owed returns the deliveries that events owe, up to a bounded number, and moves the reading accordingly.
+func (s *Service) owed(ctx context.Context, events []exeunt.Event, r *reading) (
+	rows []exeunt.Delivery, more bool, err error,
+) {
+	var clients map[exeunt.ClientID]exeunt.Client // that take logout tokens
+	for i := range events {
+		e := &events[i]
+		if e.Seq != r.at.Seq+1 {
+			return nil, false, fmt.Errorf("the log lacks event %d", r.at.Seq+1)
+		}
+		if e.Kind == exeunt.EventEnded && !endedItself(e) {
+			if clients == nil {
+				if clients, err = s.receivers(ctx); err != nil {
+					return nil, false, err
+				}
+			}
+			if len(clients) > 0 {
+				list, next, unfinished, err := s.Store.Participations(ctx, e, r.at.Within)
+				if err != nil {
+					return nil, false, err
+				}
+				for _, p := range list {
+					if d, is := delivery(e, p, clients); is {
+						rows = append(rows, d)
+					}
+				}
+				if unfinished {
+					r.at.Within = next
+					return rows, true, nil
+				}
+			}
+		}
+		r.at.Seq, r.at.Within = e.Seq, store.Participation{}
+		if len(rows) >= stepRows {
+			return rows, true, nil
+		}
+	}
+	return rows, len(events) == stepEvents, nil
+}
+
+func (s *Service) receivers(ctx context.Context) (map[exeunt.ClientID]exeunt.Client, error) {
+	list, err := s.Store.Clients(ctx)
+	out := make(map[exeunt.ClientID]exeunt.Client, len(list))
+	for _, c := range list {
+		if c.BackchannelURI != "" {
+			out[c.ID] = c
+		}
+	}
+	return out, err
+}
+
+// endedItself reports whether an app ended its own app session: it knows.
+func endedItself(e *exeunt.Event) bool { return !e.AppSession.IsZero() && e.By.App == e.AppSession }
+
+// delivery is what an event owes to a client in which a session has been used that it ended. When every session of the
+// account ends, the client is told once, of the account. When one session of several is left alone, a notice of the
+// account would end that, too.
+func delivery(e *exeunt.Event, p store.Participation, clients map[exeunt.ClientID]exeunt.Client) (
+	d exeunt.Delivery, is bool,
+) {
+	c, takes := clients[p.Client]
+	whole := e.Scope == exeunt.ScopeAccount
+	if !takes || c.BackchannelAccount && !whole {
+		return d, false
+	}
+	d = exeunt.Delivery{Account: e.Account, Session: p.Session, Client: p.Client, Seq: e.Seq, At: e.At}
+	if whole {
+		d.Session = exeunt.SessionID{}
+	}
+	return d, true
+}
