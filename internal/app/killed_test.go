@@ -56,6 +56,9 @@ func workUntilKilled(dir string) error {
 	if tokens := os.Getenv(endedByKilled); tokens != "" {
 		return endUntilKilled(ctx, n, proof, strings.Fields(tokens))
 	}
+	if clients := os.Getenv(tellsUntilKilled); clients != "" {
+		return tellUntilKilled(ctx, n, proof, strings.Fields(clients))
+	}
 	failed := make(chan error)
 	var out sync.Mutex
 	say := func(words ...any) {
