@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -172,7 +174,13 @@ func TestKilledWhileTelling(t *testing.T) {
 		}, tellsUntilKilled+"="+strings.Join(ids, " "))
 		mustBeTrue()
 	}
-	r = start(t, c)
+	// Later, when what the killed ones had begun is theirs no more.
+	now := Clock()
+	n, err := New(t.Context(), c, Options{Log: slog.New(slog.DiscardHandler), Now: func() time.Time {
+		return now().Add(store.AttemptLease)
+	}, Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
+	must(t, err)
+	r = run{Node: n, t: t}
 	head, err := r.Store.Head(t.Context())
 	must(t, err)
 	tick := time.NewTicker(20 * time.Millisecond)

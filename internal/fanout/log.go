@@ -22,6 +22,8 @@ const (
 	saveEvery = 5 * time.Second
 	saveAfter = 4096 // events
 	longPause = time.Minute
+	// letGoTimeout bounds how long a stop waits for the cursor to be let go.
+	letGoTimeout = 2 * time.Second
 )
 
 // reading is this node's progress through the log. What is known here only is that some events need no deliveries.
@@ -35,6 +37,7 @@ type reading struct {
 
 func (s *Service) readLog(ctx context.Context) {
 	var r reading
+	defer s.letGo(ctx, &r)
 	wait, failures := time.Duration(0), 0
 	for {
 		select {
@@ -63,6 +66,20 @@ func (s *Service) readLog(ctx context.Context) {
 				}
 			}
 		}
+	}
+}
+
+// letGo lets another node move the cursor at once.
+func (s *Service) letGo(ctx context.Context, r *reading) {
+	if !r.known || !s.Now().Before(r.saved.Held) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGoTimeout)
+	defer cancel()
+	to := r.saved
+	to.Held = time.Time{}
+	if _, err := s.Store.RecordOwed(ctx, r.saved, to, nil, s.Now()); err != nil {
+		s.Log.Debug("the cursor of deliveries was not let go; another node takes it over a little later", "err", err)
 	}
 }
 

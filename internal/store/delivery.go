@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func parseParticipation(text string) (p Participation, err error) {
 	return p, err
 }
 
-// LogCursor returns how far the deliveries are recorded.
+// LogCursor returns how far the deliveries are recorded. Where no other process writes, nobody holds it.
 func (s *Store) LogCursor(ctx context.Context) (c LogCursor, err error) {
 	var within string
 	var held int64
@@ -55,7 +56,9 @@ func (s *Store) LogCursor(ctx context.Context) (c LogCursor, err error) {
 	if err == nil {
 		c.Within, err = parseParticipation(within)
 	}
-	c.Held = at(held)
+	if c.Held = at(held); s.traits.sole {
+		c.Held = time.Time{}
+	}
 	return c, unavailable("cursor", err)
 }
 
@@ -120,7 +123,7 @@ var owedRows = forMany(`INSERT INTO deliveries (account_id, session_id, client_i
 	WHERE excluded.seq > deliveries.seq`)
 
 // AttemptLease is for how long no other node makes an attempt that one has claimed.
-const AttemptLease = 30 * time.Second
+const AttemptLease = 20 * time.Second
 
 // RecordOwed records deliveries that are owed, and moves the cursor, in one transaction. It does neither if the cursor is
 // not where it is expected, or another node moves it: then moved is false. If the app is just being told of an earlier
@@ -129,10 +132,14 @@ func (s *Store) RecordOwed(
 	ctx context.Context, from, to LogCursor, list []exeunt.Delivery, now time.Time,
 ) (moved bool, err error) {
 	list = newestOfEach(list)
+	heldUpTo := ms(now)
+	if s.traits.sole { // the holder was this process's predecessor
+		heldUpTo = math.MaxInt64
+	}
 	err = s.commit(ctx, func(t *tx) error {
 		n, err := t.exec(`UPDATE cursors SET seq = $1, within = $2, holder = $3, held = $4 WHERE name = 'deliveries'
 			AND seq = $5 AND within = $6 AND (holder = $3 OR held <= $7)`,
-			to.Seq, to.Within.text(), to.Holder, ms(to.Held), from.Seq, from.Within.text(), ms(now))
+			to.Seq, to.Within.text(), to.Holder, ms(to.Held), from.Seq, from.Within.text(), heldUpTo)
 		if moved = n == 1; err != nil || !moved {
 			return err
 		}
