@@ -14,6 +14,7 @@ traffic: ; $(LONG) ./client/verify ./internal/authority ./internal/demo
 # Whether a node that follows the log misses or reorders an event.
 followers: ; $(LONG) -run FollowersMissNothing ./internal/testnode -endings 100000 -cut 60ms
 faults: ; $(LONG) -skip 'Soak|Rolling' ./internal/fault # kill -9, stopped processes, failing disks
+	$(LONG) -run KilledWhileTelling ./internal/app
 rolling: ; $(LONG) -run Rolling ./internal/fault     # two builds side by side
 visits: ; $(LONG) -run Visits ./internal/store       # how many rows statements read, with a million sessions
 # An account of 100,000 sessions ended, on three nodes.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // drain carries out what the checks so far found to be overdue, as Run does.
@@ -438,6 +439,14 @@ func TestTheSweepPurgesThemAll(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	head, err := n.store.Head(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No app has to be told of any of it.
+	if moved, err := n.store.RecordOwed(ctx, store.LogCursor{}, store.LogCursor{Seq: head}, nil, n.Now()); err != nil || !moved {
+		t.Fatal(moved, err)
+	}
 	n.clock.add(n.retention.Ended + time.Hour)
 	if err := n.Maintain(ctx); err != nil {
 		t.Fatal(err)

@@ -522,6 +522,9 @@ func TestGivingUp(t *testing.T) {
 	}
 	s.Clock.Pass(longestBackoff * 2)
 	until(t, "it to be given up", func() bool { return s.states(v)["dead"].State == exeunt.DeliveryGaveUp })
+	if d := s.states(v)["dead"]; d.Error != "connection_refused" || d.Finished.IsZero() {
+		t.Errorf("it was given up otherwise than by its last attempt: %+v", d)
+	}
 	must(t, s.Store.RemoveClient(t.Context(), "dead", exeunt.Actor{Kind: exeunt.ActorOperator}, s.Now()))
 	if _, err := s.Store.Client(t.Context(), "dead"); !errors.Is(err, exeunt.ErrNotFound) {
 		t.Fatal(err)

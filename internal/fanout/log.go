@@ -32,7 +32,6 @@ type reading struct {
 	saved   store.LogCursor // as it is stored
 	at      store.LogCursor // as far as this node has read
 	savedAt time.Time
-	pause   time.Time // another node moves the cursor until then
 }
 
 func (s *Service) readLog(ctx context.Context) {
@@ -86,18 +85,16 @@ func (s *Service) letGo(ctx context.Context, r *reading) {
 // step reads some events and records the deliveries that they owe. It reports whether there may be more to do.
 func (s *Service) step(ctx context.Context, r *reading) (more bool, err error) {
 	now := s.Now()
-	if now.Before(r.pause) && r.pause.Sub(now) <= holdCursor {
+	c, err := s.Store.LogCursor(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !bytes.Equal(c.Holder, s.node) && now.Before(c.Held) {
+		r.known = false
 		return false, nil
 	}
-	if !r.known {
-		c, err := s.Store.LogCursor(ctx)
-		if err != nil {
-			return false, err
-		}
-		if !bytes.Equal(c.Holder, s.node) && now.Before(c.Held) {
-			r.pause = c.Held
-			return false, nil
-		}
+	// Another node may have moved it, also back: when an older database was put back.
+	if !r.known || c.Seq != r.saved.Seq || c.Within != r.saved.Within {
 		*r = reading{known: true, saved: c, at: c, savedAt: now}
 	}
 	events, err := s.Store.Events(ctx, r.at.Seq, stepEvents)

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/operate"
+	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
@@ -177,5 +179,21 @@ func TestListsTellTheirTotal(t *testing.T) {
 	_, err = s.Sessions(t.Context(), operator, "nobody", exeunt.SessionFilter{})
 	if !errors.Is(err, exeunt.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+// The status has what apps must be told of, by client.
+func TestStatusHasWhatAppsMustBeTold(t *testing.T) {
+	n := testnode.New(t, testnode.Options{})
+	s := &operate.Service{Authority: n.Authority}
+	_, v := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
+	owed := []exeunt.Delivery{{Account: v.Account, Session: v.ID, Client: testnode.Chirp, Seq: 1, At: n.Now()}}
+	if moved, err := n.Store.RecordOwed(t.Context(), store.LogCursor{}, store.LogCursor{Seq: 1}, owed, n.Now()); err != nil || !moved {
+		t.Fatal(moved, err)
+	}
+	st, err := s.Status(t.Context(), operator)
+	if err != nil || len(st.Deliveries) != 1 || st.Deliveries[0].Client != testnode.Chirp ||
+		st.Deliveries[0].Pending.Count != 1 || n.Now().Sub(st.Deliveries[0].Since).Abs() > time.Minute {
+		t.Errorf("%+v, %v", st, err)
 	}
 }
