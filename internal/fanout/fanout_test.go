@@ -220,6 +220,38 @@ func everyCauseReachesApps(t *testing.T, database string) {
 	}
 }
 
+// Whoever changes the password keeps their session, with a new token; the apps that were signed in to with the old one
+// are told that they are signed out.
+func TestARenewalReachesApps(t *testing.T) { onEachEngine(t, aRenewalReachesApps) }
+
+func aRenewalReachesApps(t *testing.T, database string) {
+	a, whole := newApp(t, "chirp", nil), newApp(t, "whole", nil)
+	whole.client.BackchannelAccount = true
+	s := newSite(t, testnode.Options{Database: database}, a, whole)
+	p := s.NewAccount(t, "ada")
+	token, v := s.NewSession(t, p, exeunt.KindKept)
+	s.NewAppSession(t, v, "chirp")
+	s.NewAppSession(t, v, "whole")
+	_, other := s.NewSession(t, p, exeunt.KindKept)
+	s.NewAppSession(t, other, "chirp")
+	if _, _, err := s.ReplacePassword(t.Context(), testnode.PersonIn(v), token, "", "another hash", 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []exeunt.Session{v, other} {
+		until(t, "the app to know", func() bool { return s.allAre(v, 1, exeunt.DeliveryConfirmed) })
+	}
+	sids := []string{}
+	for _, in := range a.got() {
+		sids = append(sids, fmt.Sprint(claimsOf(in.token)["sid"]))
+	}
+	want := []string{v.ID.String(), other.ID.String()}
+	slices.Sort(sids)
+	slices.Sort(want)
+	if !slices.Equal(sids, want) || len(whole.got()) != 0 {
+		t.Errorf("told of %v, want %v; the one that can only end all %d times", sids, want, len(whole.got()))
+	}
+}
+
 // An app session that ends alone: its app is told, unless it has done that itself, or has another one.
 func TestAnAppSessionAlone(t *testing.T) {
 	a := newApp(t, "chirp", nil)
@@ -526,7 +558,7 @@ func TestGivingUp(t *testing.T) {
 	if d := s.states(v)["dead"]; d.Error != "connection_refused" || d.Finished.IsZero() {
 		t.Errorf("it was given up otherwise than by its last attempt: %+v", d)
 	}
-	must(t, s.Store.RemoveClient(t.Context(), "dead", exeunt.Actor{Kind: exeunt.ActorOperator}, s.Now()))
+	must(t, s.OAuth.Reconcile(t.Context(), nil, s.Now())) // the file names it no more
 	if _, err := s.Store.Client(t.Context(), "dead"); !errors.Is(err, exeunt.ErrNotFound) {
 		t.Fatal(err)
 	}

@@ -137,7 +137,7 @@ func (s *Service) owed(ctx context.Context, events []exeunt.Event, r *reading) (
 		if e.Seq != r.at.Seq+1 {
 			return nil, false, fmt.Errorf("the log lacks event %d", r.at.Seq+1)
 		}
-		if e.Kind == exeunt.EventEnded && !endedItself(e) {
+		if endsApps(e) {
 			if clients == nil {
 				if clients, err = s.receivers(ctx); err != nil {
 					return nil, false, err
@@ -178,8 +178,17 @@ func (s *Service) receivers(ctx context.Context) (map[exeunt.ClientID]exeunt.Cli
 	return out, err
 }
 
-// endedItself reports whether an app ended its own app session: it knows.
-func endedItself(e *exeunt.Event) bool { return !e.AppSession.IsZero() && e.By.App == e.AppSession }
+// endsApps reports whether apps may have to be told of an event. A renewal ends the app sessions that its session had.
+// An app that ended its own app session knows.
+func endsApps(e *exeunt.Event) bool {
+	switch e.Kind {
+	case exeunt.EventEnded:
+		return e.AppSession.IsZero() || e.By.App != e.AppSession
+	case exeunt.EventRenewed:
+		return true
+	}
+	return false
+}
 
 // delivery is what an event owes to a client in which a session has been used that it ended. When every session of the
 // account ends, the client is told once, of the account. When one session of several is left alone, a notice of the

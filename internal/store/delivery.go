@@ -65,13 +65,19 @@ func (s *Store) LogCursor(ctx context.Context) (c LogCursor, err error) {
 // Participations returns in which clients the sessions have been used that an event ended: of a bounded number, after a
 // place, with the place to go on from and whether there may be more. An app session that has ended by itself does not
 // count: that has an event of its own. Of such an event it is the client, unless the session has another app session
-// there.
+// there. Of a renewal it is the clients whose app sessions ended with the old token.
 func (s *Store) Participations(
 	ctx context.Context, e *exeunt.Event, after Participation,
 ) (list []Participation, next Participation, more bool, err error) {
 	var q string
 	var args []any
 	switch {
+	case e.Kind == exeunt.EventRenewed:
+		// COALESCE keeps an engine from reading all that the session ever had: few end in the same millisecond.
+		q, args = `SELECT p.session_id, p.client_id, 1 = 1 FROM app_sessions p WHERE p.ended_at = $1
+			AND COALESCE(p.account_id, $2) = $2 AND COALESCE(p.session_id, $3) = $3 AND p.client_id > $4
+			ORDER BY p.client_id LIMIT $5`,
+			[]any{ms(e.At), e.Account.Bytes(), e.Session.Bytes(), after.Client, maintenanceStep}
 	case !e.AppSession.IsZero():
 		q, args = `SELECT p.session_id, p.client_id, 1 = 1 FROM app_sessions p WHERE p.account_id = $1 AND p.id = $2
 			AND NOT EXISTS (SELECT 1 FROM app_sessions o WHERE o.account_id = p.account_id

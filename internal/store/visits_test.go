@@ -425,6 +425,11 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 			Participation{})
 		return err
 	})
+	check("the step of a renewal", single, func() error {
+		_, _, _, err := s.Participations(t.Context(), &exeunt.Event{Kind: exeunt.EventRenewed, At: epoch.Add(time.Hour),
+			Target: exeunt.Target{Account: big.ID, Session: keep.ID}}, Participation{})
+		return err
+	})
 	check("a step of many ended sessions", step, func() error {
 		for range 6 {
 			_, _, _, err := s.Participations(t.Context(), &exeunt.Event{Kind: exeunt.EventEnded,
