@@ -202,7 +202,8 @@ func everyCauseReachesApps(t *testing.T, database string) {
 		must(t, c.end(token, otherToken, v, other))
 		until(t, c.cause+": the app to be told", func() bool { return len(a.got()) > before })
 		got := claimsOf(a.got()[before].token)
-		if sid := v.ID.String(); got["sub"] != v.Account.String() || c.whole != (got["sid"] == nil) || !c.whole && got["sid"] != sid {
+		if got["sub"] != v.Account.String() || c.whole != (got["sid"] == nil) ||
+			!c.whole && got["sid"] != v.ID.String() {
 			t.Errorf("%s: the app was told %v", c.cause, got)
 		}
 		until(t, c.cause+": to be confirmed", func() bool { return s.states(v)["chirp"].State == exeunt.DeliveryConfirmed })
@@ -293,7 +294,8 @@ func TestTwoNodesShareTheWork(t *testing.T) {
 	for i := range 4 {
 		apps = append(apps, newApp(t, fmt.Sprintf("app%d", i), nil))
 	}
-	sites := []*site{newSite(t, testnode.Options{Database: url}, apps...), newSite(t, testnode.Options{Database: url, Clients: []exeunt.Client{}})}
+	sites := []*site{newSite(t, testnode.Options{Database: url}, apps...),
+		newSite(t, testnode.Options{Database: url, Clients: []exeunt.Client{}})}
 	people := 6
 	if !testing.Short() {
 		people = 40
@@ -519,8 +521,8 @@ func TestTheCircuit(t *testing.T) {
 
 // The pauses between attempts grow, differ, and are no longer than the longest.
 func TestBackoff(t *testing.T) {
-	for failures, want := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second,
-		10: 512 * time.Second, 11: longestBackoff, 1000: longestBackoff} {
+	for failures, want := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second,
+		5: 16 * time.Second, 10: 512 * time.Second, 11: longestBackoff, 1000: longestBackoff} {
 		seen := map[time.Duration]bool{}
 		for range 50 {
 			d := backoff(failures)

@@ -41,7 +41,8 @@ func newClient() *http.Client {
 
 var errAddress = errors.New("this address is never reached")
 
-// never are addresses from which clouds give out secrets, to whoever asks from within. Others of the kind are link-local.
+// never are addresses from which clouds give out secrets, to whoever asks from within. Others of the kind are
+// link-local.
 var never = []netip.Addr{
 	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200"),
 	netip.MustParseAddr("192.0.0.192"), netip.MustParseAddr("168.63.129.16"),

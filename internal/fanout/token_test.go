@@ -162,7 +162,9 @@ func TestWhatAnAppReceives(t *testing.T) {
 		s.NewAppSession(t, all, a.client.ID)
 	}
 	s.SignOut(t, one)
-	until(t, "the end of one session to be confirmed", func() bool { return s.allAre(one, len(apps), exeunt.DeliveryConfirmed) })
+	until(t, "the end of one session to be confirmed", func() bool {
+		return s.allAre(one, len(apps), exeunt.DeliveryConfirmed)
+	})
 	s.SignOutEverywhere(t, all)
 	for _, a := range apps {
 		until(t, "both to arrive", func() bool { return len(a.got()) == 2 })
@@ -244,7 +246,9 @@ func TestMutationsAreRefused(t *testing.T) {
 	}
 	payload, err := json.Marshal(claimsOf(good))
 	must(t, err)
-	for what, sign := range map[string][2]string{"another typ": {"ES256", "JWT"}, "another algorithm": {"EdDSA", tokenType}} {
+	for what, sign := range map[string][2]string{
+		"another typ": {"ES256", "JWT"}, "another algorithm": {"EdDSA", tokenType},
+	} {
 		token, err := s.signers.Sign(sign[0], sign[1], payload)
 		must(t, err)
 		if receiver().problem(token) == "" {
@@ -253,8 +257,8 @@ func TestMutationsAreRefused(t *testing.T) {
 	}
 	parts := strings.Split(good, ".")
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"logout+jwt"}`)) + "." + parts[1] + "."
-	other := parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(payload), "chirp", "chirq", 1))) +
-		"." + parts[2]
+	changed := []byte(strings.Replace(string(payload), "chirp", "chirq", 1))
+	other := parts[0] + "." + base64.RawURLEncoding.EncodeToString(changed) + "." + parts[2]
 	for what, token := range map[string]string{"unsigned": none, "changed after it was signed": other} {
 		if receiver().problem(token) == "" {
 			t.Errorf("%s: accepted", what)

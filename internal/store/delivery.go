@@ -120,19 +120,21 @@ func present(id exeunt.SessionID) []byte {
 	return raw[:]
 }
 
-var owedRows = forMany(`INSERT INTO deliveries (account_id, session_id, client_id, seq, at, state, attempts, due, give_up,
-	error, finished) VALUES `, `(?, ?, ?, ?, ?, 'pending', 0, ?, ?, '', NULL)`, `
+var leaseText = strconv.FormatInt(AttemptLease.Milliseconds(), 10)
+
+var owedRows = forMany(`INSERT INTO deliveries (account_id, session_id, client_id, seq, at, state, attempts, due,
+	give_up, error, finished) VALUES `, `(?, ?, ?, ?, ?, 'pending', 0, ?, ?, '', NULL)`, `
 	ON CONFLICT (account_id, session_id, client_id) DO UPDATE SET seq = excluded.seq, at = excluded.at, state = 'pending',
 		attempts = 0, give_up = excluded.give_up, error = '', finished = NULL,
 		due = CASE WHEN deliveries.finished IS NULL AND deliveries.attempts > 0
-			THEN least(greatest(deliveries.due, excluded.due), excluded.due + `+strconv.FormatInt(AttemptLease.Milliseconds(), 10)+`) ELSE excluded.due END
+			THEN least(greatest(deliveries.due, excluded.due), excluded.due + `+leaseText+`) ELSE excluded.due END
 	WHERE excluded.seq > deliveries.seq`)
 
 // AttemptLease is for how long no other node makes an attempt that one has claimed.
 const AttemptLease = 20 * time.Second
 
-// RecordOwed records deliveries that are owed, and moves the cursor, in one transaction. It does neither if the cursor is
-// not where it is expected, or another node moves it: then moved is false. If the app is just being told of an earlier
+// RecordOwed records deliveries that are owed, and moves the cursor, in one transaction. It does neither if the cursor
+// is not where it is expected, or another node moves it: then moved is false. If the app is just being told of an earlier
 // end of the same session, it is told of this one once that attempt is over.
 func (s *Store) RecordOwed(
 	ctx context.Context, from, to LogCursor, list []exeunt.Delivery, now time.Time,

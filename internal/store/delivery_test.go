@@ -183,7 +183,8 @@ func (s *testStore) owe(d exeunt.Delivery, now time.Time) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if moved, err := s.RecordOwed(s.t.Context(), from, LogCursor{Seq: d.Seq}, []exeunt.Delivery{d}, now); err != nil || !moved {
+	moved, err := s.RecordOwed(s.t.Context(), from, LogCursor{Seq: d.Seq}, []exeunt.Delivery{d}, now)
+	if err != nil || !moved {
 		s.t.Fatalf("moved %v, %v", moved, err)
 	}
 }
