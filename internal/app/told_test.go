@@ -124,6 +124,7 @@ func TestKilledWhileTelling(t *testing.T) {
 		l := newListener(t, id, status)
 		listeners[id], ids = l, append(ids, id)
 		must(t, r.Store.AddClient(t.Context(), exeunt.Client{ID: exeunt.ClientID(id), Name: id, Algorithm: "ES256",
+			Keys:         []exeunt.TokenHash{exeunt.NewToken(exeunt.UseClient).Hash()},
 			RedirectURIs: []string{"https://" + id + ".example/callback"}, BackchannelURI: l.server.URL},
 			exeunt.Actor{Kind: exeunt.ActorOperator}, r.now()))
 	}
