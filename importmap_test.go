@@ -42,11 +42,12 @@ var rooms = map[string][]string{
 	"internal/ui":      {"", "js"},
 	"internal/pages":   {"", "client", "internal/account", "internal/authority", "internal/names", "internal/oauth", "internal/signin", "internal/ui", "internal/web"},
 	"internal/api":     {"", "client", "internal/authority", "internal/oauth", "internal/signin", "internal/web"},
+	"internal/oidc":    {"", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/gate":    {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/operate", "internal/web"},
 	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/fanout", "internal/feed",
-		"internal/gate", "internal/keys", "internal/live", "internal/oauth", "internal/operate", "internal/pages", "internal/password", "internal/signin", "internal/store",
+		"internal/gate", "internal/keys", "internal/live", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/password", "internal/signin", "internal/store",
 		"internal/stream", "internal/throttle", "internal/ui", "internal/web"},
 
 	// For tests: no room may import them.

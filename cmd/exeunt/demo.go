@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -49,10 +50,12 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 		// A variable may have named it for another purpose.
 		fmt.Fprintln(out, "Sessions are stored in the PostgreSQL database that you named. It must be empty, or this demo's own.")
 	}
+	log := app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"})
+	slog.SetDefault(app.ForLibraries(log))
 	stage, accounts, err := demo.Start(ctx, demo.Options{
 		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen,
 		Nodes: c.Nodes, Database: config.Secret(database), Open: openNode,
-		NodeOptions: demo.NodeOptions{Version: version(), Log: app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"})},
+		NodeOptions: demo.NodeOptions{Version: version(), Log: log},
 	})
 	if err != nil {
 		return err

@@ -65,6 +65,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	}
 	defer l.Close()
 	opt := app.Options{Log: app.Logger(os.Stderr, conf.Log), Version: version(), NewKeys: c.NewKeys}
+	slog.SetDefault(app.ForLibraries(opt.Log))
 	switch {
 	case c.EndSessions:
 		opt.Decision = app.EndSessions

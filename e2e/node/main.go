@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -58,6 +59,7 @@ func run(ctx context.Context, stop func()) error {
 	c := &clock{}
 	opt.Now, opt.SignUp = c.now, config.SignUpOpen
 	opt.Log = app.Logger(os.Stderr, config.Log{Level: *level, Format: "text"})
+	slog.SetDefault(app.ForLibraries(opt.Log))
 	opt.Hashing = password.Hashing{MemoryKiB: 1024, Iterations: 1, AtOnce: 4} // the tests sign in hundreds of times
 	opt.Policy = config.Default().Policy
 	opt.Policy.Kept.Idle, opt.Policy.Shared.Idle = kept, shared

@@ -264,7 +264,8 @@ func (n *Node) openClients(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Refreshes: n.refreshes, Requests: n.requests, Now: n.now}
+	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Refreshes: n.refreshes, Requests: n.requests,
+		Signers: n.signers, Issuer: n.Config.URL, Now: n.now}
 	return clients.Reconcile(ctx, n.Config.RegisteredClients(), n.now())
 }
 
@@ -330,6 +331,8 @@ func (n *Node) openRings(ctx context.Context) error {
 	if n.forms, err = keys.Open(ctx, n.Store, master, "form", time.Hour, n.now()); err != nil {
 		return err
 	}
+	// Apps send ID tokens back as hints for as long as the session that they name may last.
+	n.signers = keys.NewSigners(n.Store, master, "oidc", longest, n.now)
 	if n.refreshes, err = keys.Open(ctx, n.Store, master, "refresh", longest, n.now()); err != nil {
 		return err
 	}

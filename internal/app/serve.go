@@ -17,6 +17,7 @@ import (
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/control"
+	"github.com/exeunt/exeunt/internal/oidc"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -139,3 +140,6 @@ func (n *Node) removeLinkFile() {
 
 func (n *Node) inviteLink(t exeunt.Token) string { return n.Config.URL + "/setup/" + t.Reveal() }
 func (n *Node) resetLink(t exeunt.Token) string  { return n.Config.URL + "/reset/" + t.Reveal() }
+
+// ForLibraries is what slog's default logger should be where a node runs: libraries write to it.
+func ForLibraries(log *slog.Logger) *slog.Logger { return slog.New(oidc.WithoutLibrary(log.Handler())) }

@@ -10,6 +10,7 @@ import (
 	"github.com/exeunt/exeunt/internal/api"
 	"github.com/exeunt/exeunt/internal/control"
 	"github.com/exeunt/exeunt/internal/gate"
+	"github.com/exeunt/exeunt/internal/oidc"
 	"github.com/exeunt/exeunt/internal/operate"
 	"github.com/exeunt/exeunt/internal/pages"
 	"github.com/exeunt/exeunt/internal/stream"
@@ -27,6 +28,8 @@ import (
 //	             outside the check of the host; it takes no cookie of ours
 //	host         only our own name, and bounded headers
 //	/api/        bearer tokens, which forged requests do not have
+//	/oauth/ …    what apps ask for by OpenID Connect: client secrets and bearer
+//	             tokens; scripts of other sites may call it
 //	the rest     pages and what their scripts call, with the browser's pair of
 //	             cookies, behind the same-origin protection
 func (n *Node) openSurfaces() error {
@@ -57,6 +60,7 @@ func (n *Node) openSurfaces() error {
 	streams.MountBearer(forApps)
 
 	named := http.NewServeMux()
+	oidc.New(oidc.Deps{Authority: n.Authority, OAuth: n.OAuth, Peers: n.peers, Log: n.log}).Mount(named)
 	named.Handle("/api/", web.NotCrossOrigin(calls, n.Config.URL, forApps))
 	named.Handle("/", n.peers.WarnOfSilent(n.log, web.SameOrigin(pageSurface, n.Config.URL, forPages, pages.FromApps...)))
 	bounded := web.BoundHeaders(func(w http.ResponseWriter, r *http.Request, err error) {
@@ -98,7 +102,10 @@ func isGate(r *http.Request) bool {
 	return r.URL.Path == gate.Path || strings.HasPrefix(r.URL.Path, gate.Path+"/")
 }
 
-func isCall(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+// isCall reports whether a program makes the request, which carries a secret.
+func isCall(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, oidc.Prefix)
+}
 
 // refusePlain answers a request that reached the proxy without TLS: somebody who opens
 // a page goes to the right address, and everything else is refused, because what it

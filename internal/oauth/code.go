@@ -17,13 +17,15 @@ import (
 // codeLife is how long a code can be exchanged.
 const codeLife = time.Minute
 
-// Service grants codes to the registry's clients and exchanges them. All fields are
+// Service grants codes to the registry's clients, exchanges them, and writes ID tokens. All fields are
 // needed. It is safe for concurrent use.
 type Service struct {
 	*Registry
 	Authority *authority.Authority
-	Refreshes *keys.Ring // authenticates refresh tokens, for as long as sessions last
-	Requests  *keys.Ring // seals requests that browsers keep
+	Refreshes *keys.Ring    // authenticates refresh tokens, for as long as sessions last
+	Requests  *keys.Ring    // seals requests that browsers keep
+	Signers   *keys.Signers // of ID tokens
+	Issuer    string        // the authority's address, by which apps know it
 	Now       func() time.Time
 }
 

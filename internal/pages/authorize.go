@@ -26,7 +26,7 @@ func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if q.MustProve(s.Proved, p.Now()) {
+	if p.OAuth.MustProve(&q, s) {
 		return p.signInFor(w, r, v, q)
 	}
 	why, err := p.mustAsk(r, v, q)

@@ -39,6 +39,9 @@ type Options struct {
 // Retention is a node's retention of ended sessions and audit entries.
 var Retention = store.Retention{Ended: 30 * 24 * time.Hour, Audit: 90 * 24 * time.Hour}
 
+// Issuer is the address of every node.
+const Issuer = "https://id.example.com"
+
 // Node is a core without surfaces.
 type Node struct {
 	*authority.Authority
@@ -91,7 +94,7 @@ func New(t testing.TB, o Options) *Node {
 		must(t, clients.Reconcile(t.Context(), o.Clients, n.Now()))
 	}
 	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Refreshes: ring(t, n, "refresh"),
-		Requests: ring(t, n, "request"), Now: n.Now}
+		Requests: ring(t, n, "request"), Signers: signers(t, n), Issuer: Issuer, Now: n.Now}
 	inBackground(t, clients.Run)
 	hasher, err := password.New(password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4})
 	must(t, err)
@@ -146,11 +149,20 @@ func inBackground(t testing.TB, run func(context.Context)) {
 // ring returns a ring of keys, which are the same for nodes on one database.
 func ring(t testing.TB, n *Node, purpose string) *keys.Ring {
 	t.Helper()
-	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
-	must(t, err)
-	r, err := keys.Open(t.Context(), n.Store, master, purpose, time.Hour, n.Now())
+	r, err := keys.Open(t.Context(), n.Store, master(t), purpose, time.Hour, n.Now())
 	must(t, err)
 	return r
+}
+
+func signers(t testing.TB, n *Node) *keys.Signers {
+	return keys.NewSigners(n.Store, master(t), "oidc", time.Hour, n.Now)
+}
+
+func master(t testing.TB) keys.Master {
+	t.Helper()
+	m, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	must(t, err)
+	return m
 }
 
 // Tend runs the authority's maintenance until the test is over.
