@@ -70,7 +70,7 @@ func newEdge(t *testing.T, set func(*config.Config)) *edge {
 	c.Addr, c.Development, c.Data = "127.0.0.1:0", true, filepath.Join(t.TempDir(), "node")
 	c.URL = strings.Replace(e.server.URL, "127.0.0.1", "exeunt.localhost", 1)
 	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/",
-		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: aSecret()}}
+		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: someKey()}}
 	if set != nil {
 		set(&c)
 	}
@@ -87,6 +87,9 @@ func newEdge(t *testing.T, set func(*config.Config)) *edge {
 	e.signInAda()
 	return e
 }
+
+// someKey is the hash of a secret that a client of the file must have.
+func someKey() []string { return []string{exeunt.NewToken(exeunt.UseClient).Hash().String()} }
 
 func (e *edge) signInAda() {
 	e.t.Helper()
@@ -204,6 +207,8 @@ func TestBrokenBodiesChangeNothing(t *testing.T) {
 		for _, to := range []struct{ path, lines, says string }{
 			{"/api/v1/signin", "Content-Type: application/json", "othing was changed"},
 			{"/api/v1/app-sessions", "Content-Type: application/json", "othing was changed"},
+			{"/oauth/token", "Content-Type: application/x-www-form-urlencoded", "othing was changed"},
+			{"/oauth/revoke", "Content-Type: application/x-www-form-urlencoded", "othing was changed"},
 			{"/signin", "Content-Type: application/x-www-form-urlencoded", "othing was changed"},
 			{"/settings/display", "Content-Type: application/x-www-form-urlencoded", "othing was changed"},
 			{"/signout", "Content-Type: application/x-www-form-urlencoded", "othing was changed"},
@@ -262,6 +267,9 @@ func TestPlainHTTPThroughTheProxy(t *testing.T) {
 		{"POST", "/signout", "session=SESSION", 303, 403},
 		{"GET", "/api/openapi.json", "", 200, 403},
 		{"POST", "/api/v1/signin", `{"identifier":"ada","password":"` + adasPassword + `"}`, 201, 403},
+		{"GET", "/oauth/userinfo", "", 401, 403},
+		{"POST", "/oauth/token", "grant_type=refresh_token", 400, 403},
+		{"GET", "/.well-known/openid-configuration", "", 200, 308},
 		{"GET", "/gate/chirp", "", 200, 403},
 		{"GET", "/livez", "", 200, 200},
 		{"GET", "/readyz", "", 200, 200},
@@ -432,6 +440,3 @@ func (e *edge) check(c authority.Credential) authority.Answer {
 	}
 	return ans
 }
-
-// aSecret is the hash of a client's secret that nobody has.
-func aSecret() []string { return []string{exeunt.NewToken(exeunt.UseClient).Hash().String()} }

@@ -23,6 +23,7 @@ import (
 const killedFolder = "EXEUNT_TEST_KILLED_FOLDER"
 
 func TestMain(m *testing.M) {
+	slog.SetDefault(ForLibraries(slog.New(slog.NewTextHandler(os.Stderr, nil))))
 	if dir := os.Getenv(killedFolder); dir != "" {
 		if err := workUntilKilled(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

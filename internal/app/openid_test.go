@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/hex"
 	"html"
 	"io"
 	"net"
@@ -82,11 +81,11 @@ func (s *surfer) signIn(page string, site *url.URL) *url.URL {
 func TestAForeignLibrarySignsIn(t *testing.T) {
 	const redirect = "http://app.localhost/callback"
 	secret := exeunt.NewToken(exeunt.UseClient)
-	hash := secret.Hash()
+	hash := secret.Hash().String()
 	e := newEdge(t, func(c *config.Config) {
 		for _, alg := range exeunt.Algorithms {
 			c.Clients = append(c.Clients, config.Client{ID: strings.ToLower(alg), Name: alg, RedirectURIs: []string{redirect},
-				KeySHA256: []string{hex.EncodeToString(hash[:])}, Algorithm: alg, FirstParty: true})
+				KeySHA256: []string{hash}, Algorithm: alg, FirstParty: true})
 		}
 		c.Clients = append(c.Clients, config.Client{ID: "device", Name: "Device", RedirectURIs: []string{redirect},
 			Auth: "none", FirstParty: true})

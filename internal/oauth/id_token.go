@@ -147,11 +147,10 @@ func (s *Service) readClaims(payload []byte) (h Hint, ok bool) {
 // MustProve reports whether whoever is signed in must prove again who they are for a request: by what it says itself, or
 // because its hint names somebody else.
 func (s *Service) MustProve(q *Request, who exeunt.Session) bool {
-	now := s.Now()
-	if q.MustProve(who.Proved, now) {
+	if q.MustProve(who.Proved, s.Now()) {
 		return true
 	}
 	hint, ok := s.ReadHint(q.Hint)
 	// Whoever has proved it for this request may be somebody else than the app expects: it finds out by the answer.
-	return ok && hint.Account != who.Account && who.Proved.Before(q.since(now))
+	return ok && hint.Account != who.Account && (q.Began.IsZero() || who.Proved.Before(q.Began))
 }

@@ -203,7 +203,10 @@ func (q *Request) Prompts(one string) bool { return slices.Contains(q.Prompt, on
 
 // MustProve reports whether somebody who proved who they are at that moment must do so again for this request.
 func (q *Request) MustProve(proved, now time.Time) bool {
-	since := q.since(now)
+	since := q.Began
+	if since.IsZero() {
+		since = now
+	}
 	switch {
 	case q.Prompts(PromptLogin), q.Prompts(PromptSelect):
 		return proved.Before(since)
@@ -212,14 +215,6 @@ func (q *Request) MustProve(proved, now time.Time) bool {
 		return proved.Before(since) && now.Sub(proved) > q.MaxAge
 	}
 	return false
-}
-
-// since is when the request first came.
-func (q *Request) since(now time.Time) time.Time {
-	if q.Began.IsZero() {
-		return now
-	}
-	return q.Began
 }
 
 // Answer returns the app's redirect address with a code (RFC 6749 section 4.1.2, RFC 9207 section 2).

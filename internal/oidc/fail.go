@@ -47,7 +47,7 @@ func Fail(w http.ResponseWriter, _ *http.Request, status int, err error) {
 	case status < http.StatusInternalServerError:
 		f.Error = "invalid_request"
 		if own == nil {
-			f.Description = http.StatusText(status)
+			f.Description = http.StatusText(status) + ", so nothing was changed"
 		}
 	}
 	switch { // RFC 9110 section 15.5.2

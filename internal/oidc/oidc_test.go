@@ -51,7 +51,10 @@ type site struct {
 	session exeunt.Session
 }
 
-func newSite(t *testing.T) *site { t.Helper(); return siteOf(t, testnode.New(t, testnode.Options{Clients: clients()})) }
+func newSite(t *testing.T) *site {
+	t.Helper()
+	return siteOf(t, testnode.New(t, testnode.Options{Clients: clients()}))
+}
 
 func siteOf(t *testing.T, n *testnode.Node) *site {
 	t.Helper()

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"net/url"
@@ -150,6 +151,40 @@ func TestProveAgain(t *testing.T) {
 	if apps, err := n.Apps(t.Context(), n.id("ada"), testnode.Chirp, 10); err != nil || len(apps) != 3 {
 		t.Errorf("%d app sessions live, %v", len(apps), err)
 	}
+}
+
+// An app that expects somebody else than who is signed in is told so, or the person is asked, once. What is no ID token of
+// ours changes nothing.
+func TestAHintAtSomebodyElse(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.account("grace")
+	hint := func(handle string) string {
+		payload, err := json.Marshal(map[string]any{"iss": n.OAuth.Issuer, "sub": n.id(handle), "aud": testnode.Chirp})
+		n.must(err)
+		token, err := n.OAuth.Signers.Sign("ES256", "JWT", payload)
+		n.must(err)
+		return token
+	}
+	b := n.signedIn("ada")
+	b.allowChirp()
+	to := func(hint string, more ...string) string {
+		q := appQuery("s")
+		q.Set("id_token_hint", hint)
+		for _, prompt := range more {
+			q.Set("prompt", prompt)
+		}
+		return "/authorize?" + q.Encode()
+	}
+	for _, own := range []string{hint("ada"), "sesame"} {
+		n.spends(b.send(http.MethodGet, to(own), nil), "s")
+		n.spends(b.send(http.MethodGet, to(own, "none"), nil), "s")
+	}
+	n.refuses(b.send(http.MethodGet, to(hint("grace"), "none"), nil), "login_required", "s")
+	n.Clock.Pass(time.Second)
+	form := b.get(to(hint("grace"))).is(http.StatusOK).says("to continue to Chirp").form("/signin")
+	maps.Copy(form, url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}})
+	n.spends(b.follow(b.post("/signin", form)), "s")
 }
 
 // Two tabs with two requests do not disturb each other, and a request that another browser has begun is of no use.
