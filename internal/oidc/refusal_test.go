@@ -292,7 +292,7 @@ func TestStoreAway(t *testing.T) {
 // An app that asks for new tokens all the time is told when to come back.
 func TestRefreshesThatAreThrottled(t *testing.T) {
 	s := newSite(t)
-	token := s.signIn(testnode.Chirp, "openid offline_access").str("refresh_token")
+	token := s.signIn(testnode.Chirp, "offline_access").str("refresh_token")
 	for range 1000 {
 		a := s.refresh(testnode.Chirp, token)
 		if a.status == http.StatusOK {
