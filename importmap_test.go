@@ -53,14 +53,17 @@ var rooms = map[string][]string{
 	// For tests: no room may import them.
 	"internal/testpg":   {},
 	"internal/fault":    {},
-	"internal/testsite": {"", "client", "internal/api", "internal/gate", "internal/stream", "internal/testnode", "internal/web"},
+	"internal/testsite": {"", "client", "internal/api", "internal/gate", "internal/oidc", "internal/stream", "internal/testnode", "internal/web"},
 	"internal/testnode": {"", "internal/account", "internal/authority", "internal/feed", "internal/keys", "internal/live", "internal/oauth",
 		"internal/password", "internal/signin", "internal/store", "internal/web"},
 
 	"examples/chirp":           {"client", "client/verify", "client/webapp", "js"},
 	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},
 
-	"internal/demo": {"", "client", "examples/chirp", "internal/account", "internal/authority", "internal/config", "internal/password", "internal/signin", "internal/store"},
+	"examples/gazette":             {},
+	"examples/gazette/cmd/gazette": {"examples/gazette"},
+
+	"internal/demo": {"", "client", "examples/chirp", "examples/gazette", "internal/account", "internal/authority", "internal/config", "internal/password", "internal/signin", "internal/store"},
 	"cmd/exeunt": {"", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/licenses",
 		"internal/presets"},
 	"e2e/node": {"", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/demo", "internal/password", "internal/signin", "internal/testpg"},

@@ -123,13 +123,3 @@ func (c *Client) EndSessions(ctx context.Context, token Secret, scope Scope, key
 	}
 	return *out.Ended, out.Token.Secret(), nil
 }
-
-// Exchange exchanges a sign-in code for an app session. key is the app's secret key,
-// zero if it has none. Problems: code_spent, client_key.
-func (c *Client) Exchange(ctx context.Context, in CodeExchange, key Secret) (Secret, CodeExchanged, error) {
-	var out CodeExchanged
-	err := c.post(ctx, "/api/v1/app-sessions", key, in, &out, http.StatusCreated)
-	token := out.Token.Secret()
-	out.Token = ""
-	return token, out, err
-}

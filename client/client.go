@@ -82,17 +82,19 @@ type request struct {
 	method, path string
 	query        url.Values
 	token        Secret
-	key          string // idempotency key; "" for none
-	in, out      any    // bodies; nil for none
-	status       int    // the status that means success
+	user         string     // with it, token is its password, not a bearer token
+	key          string     // idempotency key; "" for none
+	form         url.Values // the body, instead of in
+	in, out      any        // bodies; nil for none
+	status       int        // the status that means success
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, token Secret, out any) error {
-	return c.call(ctx, request{http.MethodGet, path, query, token, "", nil, out, http.StatusOK})
+	return c.call(ctx, request{method: http.MethodGet, path: path, query: query, token: token, out: out, status: http.StatusOK})
 }
 
 func (c *Client) post(ctx context.Context, path string, token Secret, in, out any, status int) error {
-	return c.call(ctx, request{http.MethodPost, path, nil, token, "", in, out, status})
+	return c.call(ctx, request{method: http.MethodPost, path: path, token: token, in: in, out: out, status: status})
 }
 
 func (c *Client) call(ctx context.Context, q request) error {
@@ -134,12 +136,16 @@ func (c *Client) call(ctx context.Context, q request) error {
 
 func (c *Client) newRequest(ctx context.Context, q request) (*http.Request, error) {
 	var body io.Reader
-	if q.in != nil {
+	kind := ""
+	switch {
+	case q.form != nil:
+		body, kind = strings.NewReader(q.form.Encode()), "application/x-www-form-urlencoded"
+	case q.in != nil:
 		b, err := json.Marshal(q.in)
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", q.method, q.path, err)
 		}
-		body = bytes.NewReader(b)
+		body, kind = bytes.NewReader(b), "application/json"
 	}
 	r, err := http.NewRequestWithContext(ctx, q.method, c.URL(q.path, q.query), body)
 	if err != nil {
@@ -147,10 +153,13 @@ func (c *Client) newRequest(ctx context.Context, q request) (*http.Request, erro
 	}
 	r.Header.Set("User-Agent", c.opt.UserAgent)
 	r.Header.Set("Accept", "application/json")
-	if q.in != nil {
-		r.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
 	}
-	if !q.token.IsZero() {
+	switch {
+	case q.user != "":
+		r.SetBasicAuth(url.QueryEscape(q.user), url.QueryEscape(q.token.Reveal())) // RFC 6749 section 2.3.1
+	case !q.token.IsZero():
 		r.Header.Set("Authorization", "Bearer "+q.token.Reveal())
 	}
 	if q.key != "" {
@@ -169,13 +178,24 @@ func unreachable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// problemOf reads a problem document. For any other answer, as from a proxy in
-// between, only the status is known.
+// problemOf reads a problem document, or an error of OAuth (RFC 6749 section 5.2). For
+// any other answer, as from a proxy in between, only the status is known.
 func problemOf(resp *http.Response, body []byte) error {
 	p := &Problem{}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if kind != "application/problem+json" || json.Unmarshal(body, p) != nil {
-		p = &Problem{}
+	switch kind {
+	case "application/problem+json":
+		if json.Unmarshal(body, p) != nil {
+			p = &Problem{}
+		}
+	case "application/json":
+		var e struct {
+			Code   string `json:"error"`
+			Detail string `json:"error_description"`
+		}
+		if json.Unmarshal(body, &e) == nil {
+			p.Code, p.Detail = e.Code, e.Detail
+		}
 	}
 	p.Status = resp.StatusCode
 	if p.Title == "" {

@@ -241,7 +241,7 @@ func TestNoSecretPrints(t *testing.T) {
 		list  []client.Secret
 	}{secret, []client.Secret{secret}}
 	bodies := []any{client.SignedIn{Token: text}, client.SignIn{Password: text},
-		client.CodeExchange{Code: text, CodeVerifier: text}, client.CodeExchanged{Token: text}}
+		client.CodeGrant{Key: secret, Code: secret, Verifier: secret}}
 	for _, v := range append(bodies, secret, &secret, hidden, &hidden, []client.Secret{secret},
 		map[string]client.Secret{"a": secret}, client.Sent(text)) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Problem is an error of the API: a problem document (RFC 9457). Code is stable;
-// Detail is English for people and says what happened and what to do.
+// Problem is an error of the API: a problem document (RFC 9457), or what the token
+// endpoint says in its place. Code is stable; Detail is English for people and says what happened and what to do.
 type Problem struct {
 	Type       string         `json:"type" doc:"about:blank, or where the kind of problem is explained"`
 	Title      string         `json:"title"`

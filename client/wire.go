@@ -93,22 +93,6 @@ type EndedCount struct {
 	Token Sent  `json:"token,omitempty" doc:"With others: the session's new token. The request's own is not accepted any more"`
 }
 
-// CodeExchange is the body of POST /api/v1/app-sessions.
-type CodeExchange struct {
-	Code         Sent   `json:"code" maxLength:"200"`
-	ClientID     string `json:"client_id" maxLength:"40"`
-	RedirectURI  string `json:"redirect_uri" maxLength:"2000"`
-	CodeVerifier Sent   `json:"code_verifier" maxLength:"128" doc:"PKCE, RFC 7636 section 4.1"`
-}
-
-// CodeExchanged is the answer to CodeExchange.
-type CodeExchanged struct {
-	Token   Sent    `json:"token" doc:"The app session's token; shown once"`
-	App     AppRef  `json:"app"`
-	Session Session `json:"session"`
-	Account Account `json:"account"`
-}
-
 // Place is a place in the event log, after one event: the log's epoch, and the event's
 // number and digest.
 type Place struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// Config of an App. Client, ID and URL are required.
+// Config of an App. Client, ID, Key and URL are required.
 type Config struct {
 	Client *client.Client
 	// Verifier checks requests that only read; usually a *verify.Verifier, which the
@@ -23,7 +23,7 @@ type Config struct {
 	Verifier Verifier
 	// ID of this app at the authority. It names the cookie: __Host-<ID>.
 	ID string
-	// Key is the app's secret key at the authority; zero if it has none.
+	// Key is the app's secret key at the authority, its client_secret.
 	Key client.Secret
 	// Name of the app, for people.
 	Name string
@@ -67,6 +67,9 @@ func New(c Config) (*App, error) {
 		return nil, errors.New("an app needs a Client: set it in the Config")
 	case !validID.MatchString(c.ID):
 		return nil, fmt.Errorf("invalid app ID %q: use 1 to 40 of a-z, 0-9 and -, starting with a letter", c.ID)
+	case c.Key.IsZero():
+		return nil, fmt.Errorf("app %s has no Key: set it to the client_secret that it is registered with at the authority",
+			c.ID)
 	case err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") ||
 		u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return nil, fmt.Errorf("invalid app address %q: use a scheme and a host without a path", c.URL)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/client/webapp"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
@@ -238,14 +237,7 @@ func TestAppTreatsDamagedCookiesAsSignedOut(t *testing.T) {
 	good := c.browser(t)
 	good.signIn(s, "/")
 	other := c.browser(t)
-	verifier := strings.Repeat("v", 43)
-	code := c.NewCode(t, s, testnode.Other, verifier)
-	foreign, _, err := c.Client.Exchange(t.Context(), client.CodeExchange{Code: client.Sent(code.Reveal()),
-		ClientID: "other", RedirectURI: c.url + "/exeunt/callback", CodeVerifier: client.Sent(verifier)},
-		client.NewSecret(c.Keys[testnode.Other].Reveal()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign, _ := c.NewAppSession(t, s, testnode.Other)
 	token := good.token().Reveal()
 	last := "x"
 	if token[52:] == last {

@@ -169,12 +169,13 @@ func (b *browser) granted(s exeunt.Session, out answer) string {
 	q := to.Query()
 	code, err := b.app.OAuth.GrantCode(context.Background(), s.Account, s.ID, oauth.CodeRequest{
 		Client: exeunt.ClientID(q.Get("client_id")), RedirectURI: q.Get("redirect_uri"),
-		Challenge: q.Get("code_challenge"),
+		Challenge: q.Get("code_challenge"), Scopes: exeunt.ParseScopes(q.Get("scope")), Nonce: q.Get("nonce"),
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return "/exeunt/callback?" + url.Values{"code": {code.Reveal()}, "state": {q.Get("state")}}.Encode()
+	return "/exeunt/callback?" + url.Values{"code": {code.Reveal()}, "state": {q.Get("state")},
+		"iss": {b.app.Client.Issuer()}}.Encode()
 }
 
 func (b *browser) token() client.Secret { return client.NewSecret(b.cookies["__Host-chirp"]) }

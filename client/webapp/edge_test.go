@@ -24,7 +24,7 @@ func TestAppKnowsItsHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	var logs bytes.Buffer
-	app, err := webapp.New(webapp.Config{Client: calls, ID: "chirp", URL: "https://chirp.example",
+	app, err := webapp.New(webapp.Config{Client: calls, ID: "chirp", Key: client.NewSecret("exk_x"), URL: "https://chirp.example",
 		Log: slog.New(slog.NewTextHandler(&logs, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestAppTakesNobodysWordForAnIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := webapp.New(webapp.Config{Client: calls, ID: "chirp", URL: "https://chirp.example"})
+	app, err := webapp.New(webapp.Config{Client: calls, ID: "chirp", Key: client.NewSecret("exk_x"), URL: "https://chirp.example"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/client/webapp"
@@ -13,11 +14,15 @@ import (
 // An app has pages for everybody and pages for people who are signed in. The
 // middleware signs them in and out below /exeunt/.
 func Example() {
+	os.Setenv("CHIRP_KEY", "exk_…") // the client_secret that the authority gave out
 	authority, err := client.New("https://exeunt.example", client.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	app, err := webapp.New(webapp.Config{Client: authority, ID: "chirp", Name: "Chirp", URL: "https://chirp.example"})
+	app, err := webapp.New(webapp.Config{
+		Client: authority, ID: "chirp", Key: client.NewSecret(os.Getenv("CHIRP_KEY")),
+		Name: "Chirp", URL: "https://chirp.example",
+	})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/client/webapp"
+	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/testsite"
 )
 
@@ -35,9 +37,51 @@ func TestAppCallbackRefusesWhatItDidNotBegin(t *testing.T) {
 	}
 	declined := c.browser(t)
 	u, _ := url.Parse(declined.get("/exeunt/sign-in").header.Get("Location"))
-	if got := declined.get("/exeunt/callback?error=access_denied&state=" +
-		u.Query().Get("state")); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
+	if got := declined.get("/exeunt/callback?error=access_denied&iss=" + url.QueryEscape(c.Client.Issuer()) +
+		"&state=" + u.Query().Get("state")); got.status != http.StatusSeeOther || got.header.Get("Location") != "/" {
 		t.Errorf("declined: %+v", got)
+	}
+}
+
+// An answer is taken only from the authority that was asked (RFC 9207), and an error of its own is not the person's.
+func TestAppReadsWhatTheAuthorityAnswers(t *testing.T) {
+	c := newChirp(t)
+	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
+	for name, x := range map[string]struct{ set, value, why string }{
+		"another issuer":     {"iss", "https://evil.example", "set_up"},
+		"no issuer":          {"iss", "", "set_up"},
+		"a wrong request":    {"error", "invalid_request", "set_up"},
+		"busy":               {"error", "temporarily_unavailable", "unavailable"},
+		"a code of nobody's": {"code", "exc_x", "flow"},
+	} {
+		b := c.browser(t)
+		to, err := url.Parse(b.granted(s, b.get("/exeunt/sign-in")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := to.Query()
+		if x.set == "error" {
+			q.Del("code")
+		}
+		q.Set(x.set, x.value)
+		to.RawQuery = q.Encode()
+		if got := b.get(to.String()); got.header.Get("Location") != "/exeunt/not-signed-in?why="+x.why {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if _, ok := b.cookies["__Host-chirp"]; ok {
+			t.Errorf("%s: signed in", name)
+		}
+	}
+}
+
+func TestAppNeedsAKey(t *testing.T) {
+	calls, err := client.New("https://id.example.com", client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = webapp.New(webapp.Config{Client: calls, ID: "chirp", URL: "https://chirp.example"})
+	if err == nil || !strings.Contains(err.Error(), "app chirp has no Key: set it to the client_secret") {
+		t.Error(err)
 	}
 }
 
@@ -52,7 +96,7 @@ func refused(b *browser, got answer) bool {
 }
 
 func TestAppSaysThatItIsNotSetUp(t *testing.T) {
-	c := newChirpWith(t, func(*testsite.Site) client.Secret { return client.Secret{} })
+	c := newChirpWith(t, func(s *testsite.Site) client.Secret { return client.NewSecret(s.Keys[testnode.Other].Reveal()) })
 	_, s := c.NewSession(t, c.NewAccount(t, "ada"), exeunt.KindKept)
 	b := c.browser(t)
 	path := b.granted(s, b.get("/exeunt/sign-in"))

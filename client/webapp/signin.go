@@ -26,6 +26,15 @@ type flow struct {
 
 func (f flow) finished() bool { return f.verifier == "" }
 
+// nonce is made from the verifier, which says no more about it than the challenge does,
+// so that the cookie need not hold it too.
+func (f flow) nonce() string { return digest("nonce " + f.verifier) }
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
 const (
 	maxFlows   = 32
 	flowsSize  = 3500 // browsers keep a cookie of 4096 bytes with its name
@@ -37,14 +46,14 @@ const (
 func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 	f := flow{state: rand.Text(), verifier: rand.Text() + rand.Text(), back: localPath(r.URL.Query().Get("return"))}
 	a.setFlows(w, append([]flow{f}, a.flows(r)...))
-	challenge := sha256.Sum256([]byte(f.verifier))
 	a.redirect(w, a.Client.URL("/authorize", url.Values{
 		"response_type":         {"code"},
 		"scope":                 {"openid profile email groups"},
 		"client_id":             {a.ID},
 		"redirect_uri":          {a.callbackURL()},
 		"state":                 {f.state},
-		"code_challenge":        {base64.RawURLEncoding.EncodeToString(challenge[:])},
+		"nonce":                 {f.nonce()},
+		"code_challenge":        {digest(f.verifier)},
 		"code_challenge_method": {"S256"},
 	}))
 }
@@ -65,31 +74,68 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		rest = append(rest, flow{state: f.state, back: f.back})
 	}
 	a.setFlows(w, rest)
-	if q.Get("code") == "" { // the person declined: RFC 6749 section 4.1.2.1
-		a.redirect(w, "/")
+	if iss := q.Get("iss"); iss != a.Client.Issuer() { // RFC 9207 section 2.4
+		a.Log.Error("refused the answer of another issuer than the authority; give this app the authority's own address, "+
+			"its setting url", "issuer", short(iss), "authority", a.Client.Issuer(), "app", a.ID)
+		a.failed(w, NoticeSetUp)
 		return
 	}
-	token, got, err := a.Client.Exchange(r.Context(), client.CodeExchange{
-		Code: client.Sent(q.Get("code")), ClientID: a.ID, RedirectURI: a.callbackURL(),
-		CodeVerifier: client.Sent(f.verifier),
-	}, a.Key)
+	if q.Get("code") == "" {
+		a.declined(w, q.Get("error"), q.Get("error_description"))
+		return
+	}
+	token, session, err := a.exchange(r.Context(), q.Get("code"), f)
 	switch {
-	case client.CodeOf(err) == "code_spent":
+	case client.CodeOf(err) == "invalid_grant":
 		a.goOn(w, r, f.back)
 		return
-	case client.CodeOf(err) == "client_key":
+	case client.CodeOf(err) == "invalid_client":
 		a.Log.Error("nobody can sign in: set the secret key with which this app is registered at the authority", "app", a.ID)
 		a.failed(w, NoticeSetUp)
 		return
-	case err != nil || got.App.Client != a.ID:
+	case err != nil:
 		a.Log.Warn("a sign-in could not be completed", "err", err)
 		a.failed(w, NoticeUnavailable)
 		return
 	}
 	a.endReplaced(r, token)
-	a.setCookie(w, token, got.Session)
+	a.setCookie(w, token, session)
 	a.redirect(w, f.back)
 }
+
+// exchange exchanges a code for an app session. The token must be one that the authority
+// accepts for this app: another's would sign somebody else in.
+func (a *App) exchange(ctx context.Context, code string, f flow) (client.Secret, client.Session, error) {
+	token, err := a.Client.ExchangeCode(ctx, client.CodeGrant{
+		ClientID: a.ID, Key: a.Key, Code: client.NewSecret(code), RedirectURI: a.callbackURL(),
+		Verifier: client.NewSecret(f.verifier), Nonce: f.nonce(),
+	})
+	if err != nil {
+		return client.Secret{}, client.Session{}, err
+	}
+	got, err := a.Client.Current(ctx, token)
+	if err == nil && (got.App == nil || got.App.Client != a.ID) {
+		err = errors.New("the authority gave a token of another app")
+	}
+	return token, got.Session, err
+}
+
+// declined answers a callback without a code (RFC 6749 section 4.1.2.1).
+func (a *App) declined(w http.ResponseWriter, code, description string) {
+	switch code {
+	case "access_denied": // the person's own answer
+		a.redirect(w, "/")
+	case "server_error", "temporarily_unavailable":
+		a.failed(w, NoticeUnavailable)
+	default:
+		a.Log.Error("the authority refused to sign somebody in", "error", short(code), "description", short(description),
+			"app", a.ID)
+		a.failed(w, NoticeSetUp)
+	}
+}
+
+// short cuts what a browser sent for the log.
+func short(text string) string { return text[:min(len(text), 200)] }
 
 // failed redirects to the notice about a sign-in that was not completed.
 func (a *App) failed(w http.ResponseWriter, why NoticeKind) {

@@ -1,7 +1,9 @@
 package chirp
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +23,7 @@ import (
 type authority struct {
 	mu     sync.Mutex
 	people map[string]client.Person // by token
+	nonce  string                   // of the sign-in under way
 	away   bool
 }
 
@@ -35,7 +38,7 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p, ok := a.people[token]
 	h := w.Header()
 	switch r.Method + " " + r.URL.Path {
-	case "GET /gate/chirp":
+	case "GET /gate/chirp", "GET /gate": // posts, and pages by the verifier
 		if !ok {
 			h.Set(client.HeaderReason, "signed_out")
 			h.Set(client.HeaderEndedAt, "2026-11-23T09:00:00Z")
@@ -49,12 +52,12 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set(client.HeaderClient, "chirp")
 		h.Set(client.HeaderIdleAt, strconv.FormatInt(time.Now().Add(15*time.Minute).UnixMilli(), 10))
 		h.Set(client.HeaderWarnAt, strconv.FormatInt(time.Now().Add(13*time.Minute).UnixMilli(), 10))
-	case "POST /api/v1/app-sessions":
-		var in client.CodeExchange
-		json.NewDecoder(r.Body).Decode(&in)
-		w.WriteHeader(http.StatusCreated)
-		json.NewEncoder(w).Encode(client.CodeExchanged{Token: client.Sent(in.Code),
-			App: client.AppRef{Client: "chirp"}, Session: client.Session{Kind: "shared"}})
+	case "POST /oauth/token": // the token is the code
+		claims := fmt.Sprintf(`{"iss":"http://%s","aud":"chirp","nonce":"%s"}`, r.Host, a.nonce)
+		fmt.Fprintf(w, `{"access_token":"%s","token_type":"Bearer","id_token":"e30.%s.c2ln"}`, r.FormValue("code"),
+			base64.RawURLEncoding.EncodeToString([]byte(claims)))
+	case "GET /api/v1/session":
+		json.NewEncoder(w).Encode(client.Current{App: &client.AppRef{Client: "chirp"}, Session: client.Session{Kind: "shared"}})
 	case "DELETE /api/v1/session":
 		delete(a.people, token)
 		w.WriteHeader(http.StatusNoContent)
@@ -74,6 +77,7 @@ type stage struct {
 	*App
 	authority *authority
 	url       string
+	issuer    string
 }
 
 func newStage(t *testing.T) *stage {
@@ -85,9 +89,9 @@ func newStage(t *testing.T) *stage {
 		s.App.ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close)
-	s.url = front.URL
+	s.url, s.issuer = front.URL, behind.URL
 	var err error
-	s.App, err = New(Config{Authority: behind.URL, URL: s.url, Database: filepath.Join(t.TempDir(), "chirp.db")})
+	s.App, err = New(Config{Authority: behind.URL, URL: s.url, Key: client.NewSecret("exk_chirp"), Database: filepath.Join(t.TempDir(), "chirp.db")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/client/verify"
 	"github.com/exeunt/exeunt/client/webapp"
 )
 
@@ -16,8 +17,7 @@ type Config struct {
 	Authority string // address of the session authority
 	URL       string // Chirp's own address, for browsers
 	ClientID  string // as registered at the authority; "chirp" when empty
-	// Key is Chirp's secret key at the authority. With it Chirp checks sessions
-	// in its own process; without it each request asks the authority.
+	// Key is Chirp's secret key at the authority, its client_secret.
 	Key      client.Secret
 	Database string // file of Chirp's own data
 	Log      *slog.Logger
@@ -55,27 +55,22 @@ func New(c Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate := webapp.Config{
-		Client: authority, ID: c.ClientID, Key: c.Key, Name: "Chirp", URL: c.URL,
-		Render: a.notice, MaxBody: maxBody, Log: c.Log,
-	}
-	verifier, err := newVerifier(c, authority)
+	verifier, err := verify.New(verify.Options{Client: authority, Key: c.Key, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}
-	if verifier != nil {
-		gate.Verifier = verifier
-	}
-	if a.gate, err = webapp.New(gate); err != nil {
+	a.gate, err = webapp.New(webapp.Config{
+		Client: authority, Verifier: verifier, ID: c.ClientID, Key: c.Key, Name: "Chirp", URL: c.URL,
+		Render: a.notice, MaxBody: maxBody, Log: c.Log,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if a.data, err = openData(c.Database); err != nil {
 		return nil, fmt.Errorf("chirp's database %s: %w", c.Database, err)
 	}
 	a.Handler = a.routes()
-	if verifier != nil {
-		a.stop = run(verifier)
-	}
+	a.stop = run(verifier)
 	return a, nil
 }
 

@@ -3,6 +3,7 @@ package chirp
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -293,9 +294,15 @@ func TestSignInByTheCodeFlow(t *testing.T) {
 		"/authorize?client_id=chirp&code_challenge=") {
 		t.Fatalf("%d %v", out.status, out.header)
 	}
-	state := regexp.MustCompile(`state=([^&]+)`).FindStringSubmatch(out.header.Get("Location"))[1]
+	to, err := url.Parse(out.header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.authority.nonce = to.Query().Get("nonce")
+	back := url.Values{"state": {to.Query().Get("state")}, "iss": {s.issuer}}
 	ada := s.signIn(t, "acc_a", "ada", "Ada")
-	r, _ := http.NewRequest(http.MethodGet, s.url+"/exeunt/callback?code="+ada.token+"&state="+state, nil)
+	back.Set("code", ada.token)
+	r, _ := http.NewRequest(http.MethodGet, s.url+"/exeunt/callback?"+back.Encode(), nil)
 	r.Header.Set("Cookie", strings.Split(out.header.Get("Set-Cookie"), ";")[0])
 	w, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {

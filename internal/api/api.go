@@ -43,7 +43,6 @@ const (
 	maxBody      = 64 << 10
 	tagSignIn    = "Sign in and out"
 	tagSessions  = "Sessions"
-	tagApps      = "Apps"
 	tagState     = "State"
 	tagVerifiers = "Apps that check in their own process"
 	tagGate      = "Gate"
@@ -56,7 +55,6 @@ func (a *API) Mount(m *http.ServeMux) {
 	a.signInCalls(h)
 	a.currentCalls(h)
 	a.listCalls(h)
-	a.appCalls(h)
 	a.verifierCalls(h)
 	a.describe(h.OpenAPI())
 	refuseOtherMethods(m, h.OpenAPI())

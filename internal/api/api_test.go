@@ -298,8 +298,6 @@ func TestRefusals(t *testing.T) {
 		"a missing password": {422, "bad_request", "POST", "/api/v1/signin", "", `{"identifier":"ada"}`},
 		"a body too long": {413, "bad_request", "POST", "/api/v1/signin", "",
 			`{"identifier":"` + strings.Repeat("a", maxBody) + `"}`},
-		"no code": {400, "code_spent", "POST", "/api/v1/app-sessions", "",
-			`{"code":"x","client_id":"chirp","redirect_uri":"x","code_verifier":"x"}`},
 		"another method":               {405, "method_not_allowed", "GET", "/api/v1/signin", "", ""},
 		"no token, before the rest":    {401, "signed_out", "DELETE", "/api/v1/sessions", "", ""},
 		"no such call":                 {404, "not_found", "GET", "/api/v1/nothing", "", ""},
@@ -361,35 +359,27 @@ func TestAppSession(t *testing.T) {
 	s := newSite(t)
 	_, browser := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindShared)
 	s.NewAppSession(t, browser, testnode.Other)
-	body := s.codeBody(t, browser, "the-verifier-of-this-test-0123456789-0123456789")
-	var got client.CodeExchanged
-	s.problem(t, 401, "client_key", http.MethodPost, "/api/v1/app-sessions", "", body)
-	key := s.Keys[testnode.Chirp].Reveal()
-	if w := s.call(t, http.MethodPost, "/api/v1/app-sessions", key, body, &got); w.Code != http.StatusCreated {
+	token, who := s.NewAppSession(t, browser, testnode.Chirp)
+	var got client.Current
+	if w := s.call(t, http.MethodGet, "/api/v1/session", token.Reveal(), "", &got); w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	if got.App.Client != "chirp" || got.Account.Handle != "ada" || got.Session.ID != browser.ID.String() ||
+	if got.App == nil || got.App.Client != "chirp" || got.App.ID != who.App.String() || got.Account.Handle != "ada" || got.Session.ID != browser.ID.String() ||
 		got.Session.Kind != "shared" {
 		t.Errorf("%+v", got)
 	}
 	if len(got.Session.Apps) != 1 || got.Session.Apps[0].ID != got.App.ID || got.Session.Apps[0].Name != "Chirp" {
 		t.Errorf("an app is shown other apps: %+v", got.Session.Apps)
 	}
-	var current client.Current
-	s.call(t, http.MethodGet, "/api/v1/session", string(got.Token), "", &current)
-	if current.App == nil || *current.App != got.App {
-		t.Errorf("%+v", current)
-	}
 	// Only this app: the browser stays signed in.
-	if w := s.call(t, http.MethodDelete, "/api/v1/session", string(got.Token), "",
+	if w := s.call(t, http.MethodDelete, "/api/v1/session", token.Reveal(), "",
 		nil); w.Code != http.StatusNoContent {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", string(got.Token), "")
+	s.problem(t, 401, "signed_out", http.MethodGet, "/api/v1/session", token.Reveal(), "")
 	if one, err := s.Session(t.Context(), browser.Account, browser.ID); err != nil || one.End != nil {
 		t.Errorf("the browser's session: %+v, %v", one, err)
 	}
-	s.problem(t, 400, "code_spent", http.MethodPost, "/api/v1/app-sessions", key, body)
 }
 
 func TestUnavailable(t *testing.T) {
@@ -402,14 +392,6 @@ func TestUnavailable(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-}
-
-func (s *site) codeBody(t *testing.T, browser exeunt.Session, verifier string) string {
-	t.Helper()
-	code := s.NewCode(t, browser, testnode.Chirp, verifier)
-	b, _ := json.Marshal(map[string]string{"code": code.Reveal(), "client_id": "chirp",
-		"redirect_uri": testnode.ChirpRedirect, "code_verifier": verifier})
-	return string(b)
 }
 
 // The list comes in pages, each tells how many there are, and the SDK reads all of them.

@@ -69,7 +69,6 @@ func statusesOf(path, method string) []int {
 		"GET /api/v1/sessions":         {400, 401, 403, 409, 422, 429},
 		"DELETE /api/v1/sessions":      {401, 409, 422, 429},
 		"DELETE /api/v1/sessions/{id}": {401, 404, 409, 422, 429},
-		"POST /api/v1/app-sessions":    {400, 401, 408, 413, 415, 422},
 		"POST /api/v1/events/echo":     {400, 401, 408, 413, 415, 422},
 		"POST /api/v1/activity":        {400, 401, 408, 413, 415, 422},
 	}[method+" "+path]
@@ -81,7 +80,7 @@ func statusesOf(path, method string) []int {
 
 // whatStatus says what each status means here.
 var whatStatus = map[int]string{
-	400: "The body is not valid JSON, or the code is invalid",
+	400: "The body is not valid JSON, or after was not given by this list",
 	401: "Not signed in: no token, a wrong password, or a session that has ended; or not the client's key",
 	403: "No permission, a disabled account, or a request that another site made a browser send",
 	404: "The account has no such session",

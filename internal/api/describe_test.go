@@ -189,7 +189,7 @@ func TestDescription(t *testing.T) {
 	for _, c := range [][2]string{
 		{"/api/v1/signin", "post"}, {"/api/v1/session", "get"}, {"/api/v1/session", "delete"},
 		{"/api/v1/sessions", "get"},
-		{"/api/v1/sessions", "delete"}, {"/api/v1/sessions/{id}", "delete"}, {"/api/v1/app-sessions", "post"},
+		{"/api/v1/sessions", "delete"}, {"/api/v1/sessions/{id}", "delete"},
 		{"/api/v1/session/state", "get"}, {"/api/v1/session/stream", "get"}, {"/gate", "get"}, {"/gate/{client}", "get"},
 	} {
 		op, ok := d.at("paths", c[0], c[1]).(map[string]any)
@@ -235,7 +235,7 @@ func TestEveryDescribedProblemIsAnswered(t *testing.T) {
 	s.problem(t, 401, "signed_out", "GET", "/api/v1/session", "", "")
 	s.problem(t, 403, "forbidden", "GET", "/api/v1/sessions", app.Reveal(), "")
 	s.problem(t, 404, "not_found", "DELETE", "/api/v1/sessions/ses_x", token, "")
-	s.problem(t, 413, "bad_request", "POST", "/api/v1/app-sessions", "", `{"code":"`+strings.Repeat("c", maxBody)+`"}`)
+	s.problem(t, 413, "bad_request", "POST", "/api/v1/signin", "", `{"password":"`+strings.Repeat("c", maxBody)+`"}`)
 	s.problem(t, 422, "bad_request", "GET", "/api/v1/sessions?state=all", token, "")
 	for _, c := range [][2]string{{"DELETE", "/api/v1/session"}, {"DELETE", "/api/v1/sessions?scope=others"},
 		{"DELETE", "/api/v1/sessions/ses_x"}} {
@@ -244,7 +244,7 @@ func TestEveryDescribedProblemIsAnswered(t *testing.T) {
 			s.problem(t, 422, "bad_request", c[0], c[1], token, "", "Idempotency-Key", key)
 		}
 	}
-	for _, path := range []string{"/api/v1/signin", "/api/v1/app-sessions"} {
+	for _, path := range []string{"/api/v1/signin", "/api/v1/activity"} {
 		if p := s.problem(t, 415, "bad_request", "POST", path, "", "a=b", "Content-Type",
 			"application/x-www-form-urlencoded"); !strings.Contains(p.Detail, "application/json") {
 			t.Errorf("415 says %q", p.Detail)
@@ -300,7 +300,7 @@ func TestNoToken(t *testing.T) {
 func TestOtherMethods(t *testing.T) {
 	s := newSite(t)
 	for path, allow := range map[string]string{
-		"/api/v1/signin": "POST", "/api/v1/app-sessions": "POST", "/api/v1/session": "GET, HEAD, DELETE",
+		"/api/v1/signin": "POST", "/api/v1/activity": "POST", "/api/v1/session": "GET, HEAD, DELETE",
 		"/api/v1/sessions":       "GET, HEAD, DELETE",
 		"/api/v1/sessions/ses_x": "DELETE", "/api/v1/session/state": "GET, HEAD",
 	} {

@@ -14,6 +14,7 @@ import (
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/api"
 	"github.com/exeunt/exeunt/internal/gate"
+	"github.com/exeunt/exeunt/internal/oidc"
 	"github.com/exeunt/exeunt/internal/stream"
 	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/web"
@@ -70,6 +71,8 @@ func New(t *testing.T, redirectURI string) *Site {
 		mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() { close(done); s.Server.Close() })
+	s.OAuth.Issuer = Localhost(s.Server, "exeunt")
+	oidc.New(oidc.Deps{Authority: s.Authority, OAuth: s.OAuth, Log: s.Log}).Mount(mux)
 	var err error
 	s.Client, err = client.New(Localhost(s.Server, "exeunt"), client.Options{})
 	if err != nil {

@@ -34,6 +34,9 @@ func run() error {
 	flag.Parse()
 	// Not a flag, because the list of processes shows flags.
 	c.Key = client.NewSecret(os.Getenv("CHIRP_KEY"))
+	if c.Key.IsZero() {
+		return errors.New("CHIRP_KEY is not set: set it to the client_secret that Chirp is registered with at the authority")
+	}
 
 	app, err := chirp.New(c)
 	if err != nil {
