@@ -18,6 +18,7 @@ import (
 type demoCommand struct {
 	Addr         string `help:"The authority's loopback address." default:"127.0.0.1:8080"`
 	AppAddr      string `help:"Chirp's loopback address." default:"127.0.0.1:8081"`
+	GazetteAddr  string `help:"Gazette's loopback address." default:"127.0.0.1:8082"`
 	Data         string `help:"Keep the data in this folder; without it a temporary one is deleted at the end."`
 	Nodes        int    `help:"How many nodes to run on one --database." default:"1"`
 	Database     string `help:"URL of an empty PostgreSQL database, instead of a file." env:"EXEUNT_DATABASE"`
@@ -45,7 +46,7 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cleanUp()) }()
-	fmt.Fprintln(out, "Exeunt demo: starting the authority and the sample app Chirp.")
+	fmt.Fprintln(out, "Exeunt demo: starting the authority and two sample apps, Chirp and Gazette.")
 	if database != "" {
 		// A variable may have named it for another purpose.
 		fmt.Fprintln(out, "Sessions are stored in the PostgreSQL database that you named. It must be empty, or this demo's own.")
@@ -53,7 +54,7 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 	log := app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"})
 	slog.SetDefault(app.ForLibraries(log))
 	stage, accounts, err := demo.Start(ctx, demo.Options{
-		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, SignUp: config.SignUpOpen,
+		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, GazetteAddr: c.GazetteAddr, SignUp: config.SignUpOpen,
 		Nodes: c.Nodes, Database: config.Secret(database), Open: openNode,
 		NodeOptions: demo.NodeOptions{Version: version(), Log: log},
 	})
@@ -112,11 +113,17 @@ func (c *demoCommand) announce(out io.Writer, s *demo.Stage, a demo.Accounts, di
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(struct {
 			Exeunt   string         `json:"exeunt"`
+			Issuer   string         `json:"issuer"`
 			Chirp    string         `json:"chirp"`
+			Apps     []demo.App     `json:"apps"`
 			Accounts []demo.Account `json:"accounts"`
-		}{s.ExeuntURL, s.ChirpURL, a.Accounts})
+		}{s.ExeuntURL, s.ExeuntURL, s.ChirpURL, s.Apps(), a.Accounts})
 	}
-	fmt.Fprintf(out, "\n  Exeunt  %s\n  Chirp   %s\n\n  sign in as\n", s.ExeuntURL, s.ChirpURL)
+	fmt.Fprintf(out, "\n  %-8s %s\n", "Exeunt", s.ExeuntURL)
+	for _, app := range s.Apps() {
+		fmt.Fprintf(out, "  %-8s %s\n", app.Name, app.URL)
+	}
+	fmt.Fprint(out, "\n  sign in as\n")
 	for _, account := range a.Accounts {
 		fmt.Fprintf(out, "    %-6s password %s\n", account.Handle, account.Password)
 	}

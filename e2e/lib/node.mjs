@@ -37,8 +37,8 @@ export class Node {
       this.process.once('exit', (code) => reject(new Error(`the node ended with status ${code}`)));
     });
     createInterface({ input: this.process.stdout }).on('line', (line) => this.waiting.shift()?.(JSON.parse(line)));
-    const { exeunt, chirp, accounts } = await ready;
-    Object.assign(this, { exeunt, chirp, accounts });
+    const { exeunt, chirp, gazette, accounts } = await ready;
+    Object.assign(this, { exeunt, chirp, gazette, accounts });
     [this.ada, this.grace] = accounts;
   }
 
@@ -60,7 +60,8 @@ export class Node {
   async restart(signal = 'SIGTERM') {
     this.process.kill(signal);
     await this.exited;
-    this.args = { ...this.args, addr: `127.0.0.1:${new URL(this.exeunt).port}`, 'app-addr': `127.0.0.1:${new URL(this.chirp).port}` };
+    const at = (address) => `127.0.0.1:${new URL(address).port}`;
+    this.args = { ...this.args, addr: at(this.exeunt), 'app-addr': at(this.chirp), 'gazette-addr': at(this.gazette) };
     await this.#spawn();
   }
 

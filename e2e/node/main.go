@@ -1,4 +1,4 @@
-// Command node runs the authority and Chirp for the browser tests, with a
+// Command node runs the authority, Chirp and Gazette for the browser tests, with a
 // clock that the tests move. It reads one JSON command a line from standard
 // input and answers each with one line.
 package main
@@ -51,6 +51,7 @@ func run(ctx context.Context, stop func()) error {
 	flag.StringVar(&opt.Data, "data", "", "data folder")
 	flag.StringVar(&opt.Addr, "addr", "127.0.0.1:0", "the authority's address")
 	flag.StringVar(&opt.AppAddr, "app-addr", "127.0.0.1:0", "Chirp's address")
+	flag.StringVar(&opt.GazetteAddr, "gazette-addr", "127.0.0.1:0", "Gazette's address")
 	flag.DurationVar(&kept, "kept-idle", 30*24*time.Hour, "idle timeout of kept sessions")
 	flag.DurationVar(&shared, "shared-idle", 15*time.Minute, "idle timeout of shared sessions")
 	postgres := flag.Bool("postgres", false, "on a PostgreSQL server of its own instead of a file")
@@ -89,7 +90,8 @@ func run(ctx context.Context, stop func()) error {
 	served := make(chan error, 1)
 	go func() { served <- stage.Serve(ctx) }()
 	out := json.NewEncoder(os.Stdout)
-	ready := map[string]any{"exeunt": stage.ExeuntURL, "chirp": stage.ChirpURL, "accounts": accounts.Accounts}
+	ready := map[string]any{"exeunt": stage.ExeuntURL, "chirp": stage.ChirpURL, "gazette": stage.GazetteURL,
+		"accounts": accounts.Accounts}
 	if err := out.Encode(ready); err != nil {
 		return err
 	}

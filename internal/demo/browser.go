@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -86,14 +87,34 @@ func (b *browser) form(ctx context.Context, address, action string) (url.Values,
 	return p.form(action)
 }
 
-// enterChirp signs in to Chirp with this browser's session, which takes no question: it belongs to the same people as the
-// authority.
-func (b *browser) enterChirp(ctx context.Context, chirp string) error {
-	p, err := b.get(ctx, chirp+"/exeunt/sign-in")
-	if err != nil || p.status != http.StatusOK || p.url.Path != "/" || !strings.HasPrefix(chirp, "http://"+p.url.Host) {
-		return unexpected("come back to Chirp", p, err)
+// enter signs in to an app with this browser's session, from the app's address for that. It
+// reports whether the person was asked whether the app may know who they are, and agrees.
+func (b *browser) enter(ctx context.Context, signIn string) (asked bool, err error) {
+	p, err := b.get(ctx, signIn)
+	if err == nil && p.url.Path == "/authorize" {
+		asked = true
+		form, err := p.form("/authorize/decide")
+		if err != nil {
+			return asked, err
+		}
+		form.Set("decision", "continue")
+		if p, err = b.post(ctx, p.url.Scheme+"://"+p.url.Host+"/authorize/decide", form); err != nil {
+			return asked, err
+		}
 	}
-	return nil
+	if err != nil || p.status != http.StatusOK || !strings.HasPrefix(signIn, p.url.Scheme+"://"+p.url.Host+"/") {
+		return asked, unexpected("come back to the app", p, err)
+	}
+	return asked, nil
+}
+
+// enterChirp signs in to Chirp with this browser's session.
+func (b *browser) enterChirp(ctx context.Context, chirp string) error {
+	asked, err := b.enter(ctx, chirp+"/exeunt/sign-in")
+	if err == nil && asked {
+		err = errors.New("Chirp is first-party, and the person was asked nevertheless")
+	}
+	return err
 }
 
 func (b *browser) once(ctx context.Context, method, address string, form url.Values) (*page, error) {

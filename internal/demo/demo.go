@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/examples/chirp"
 	"github.com/exeunt/exeunt/internal/config"
 )
@@ -28,15 +27,15 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 		s, err := Open(ctx, opt)
 		return s, accounts, err
 	}
-	if err := errors.Join(checkFree(opt.Addr, "--addr"), checkFree(opt.AppAddr, "--app-addr")); err != nil {
+	if err := errors.Join(checkFree(opt.Addr, "--addr"), checkFree(opt.AppAddr, "--app-addr"),
+		checkFree(opt.GazetteAddr, "--gazette-addr")); err != nil {
 		return nil, accounts, err
 	}
 	// Saved before seeding, so that the next start recognises an interrupted one.
 	if err := accounts.save(opt.Data); err != nil {
 		return nil, accounts, err
 	}
-	c := stageConfig(opt, "127.0.0.1:0", "http://exeunt.localhost", "http://chirp.localhost",
-		exeunt.NewToken(exeunt.UseClient))
+	c := stageConfig(opt, "127.0.0.1:0", "http://exeunt.localhost")
 	if err := seed(ctx, c, opt, accounts); err != nil {
 		if opt.Database != "" {
 			err = fmt.Errorf("%w (the database must be empty)", err)
@@ -88,6 +87,6 @@ func (s *Stage) Tour(ctx context.Context, a Accounts, out io.Writer) (held bool,
 	if len(nodes) > 0 {
 		nodes = append(nodes, s.exeunt.Addr().String())
 	}
-	place := Place{Exeunt: s.ExeuntURL, Chirp: s.ChirpURL, Nodes: nodes, Staleness: s.config().MaxStaleness}
+	place := Place{Exeunt: s.ExeuntURL, Chirp: s.ChirpURL, Gazette: s.GazetteURL, Nodes: nodes, Staleness: s.config().MaxStaleness}
 	return Tour(ctx, place, a.Tour, !exists, out)
 }

@@ -163,6 +163,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 	for name, set := range map[string]func(*Options){
 		"the authority's": func(o *Options) { o.Addr = l.Addr().String() },
 		"Chirp's":         func(o *Options) { o.AppAddr = l.Addr().String() },
+		"Gazette's":       func(o *Options) { o.GazetteAddr = l.Addr().String() },
 	} {
 		dir := filepath.Join(t.TempDir(), "data")
 		opt := testOptions(dir)

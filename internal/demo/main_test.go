@@ -51,7 +51,7 @@ func privateDir(t testing.TB) string {
 // thousands of times.
 func testOptions(dir string) Options {
 	return Options{
-		Data: dir, Addr: "127.0.0.1:0", AppAddr: "127.0.0.1:0", SignUp: config.SignUpOpen,
+		Data: dir, Addr: "127.0.0.1:0", AppAddr: "127.0.0.1:0", GazetteAddr: "127.0.0.1:0", SignUp: config.SignUpOpen,
 		Open: openNode,
 		NodeOptions: NodeOptions{
 			Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),

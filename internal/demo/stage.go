@@ -13,6 +13,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/examples/chirp"
+	"github.com/exeunt/exeunt/examples/gazette"
 	"github.com/exeunt/exeunt/internal/config"
 )
 
@@ -21,8 +22,10 @@ type Options struct {
 	Data    string
 	Addr    string // of the authority, on loopback
 	AppAddr string // of Chirp, on loopback
-	Policy  config.Policy
-	SignUp  config.SignUp
+	// GazetteAddr is Gazette's address, on loopback.
+	GazetteAddr string
+	Policy      config.Policy
+	SignUp      config.SignUp
 	// Open opens a node.
 	Open func(context.Context, config.Config, NodeOptions) (*Node, error)
 	NodeOptions
@@ -34,31 +37,51 @@ type Options struct {
 	masterKey string // shared by the nodes on one database
 }
 
-// Stage is the authority and Chirp, open side by side.
+// Stage is the authority and two apps, open side by side: Chirp, which is written with our
+// SDK, and Gazette, which is not.
 type Stage struct {
-	ExeuntURL string
-	ChirpURL  string
-	Node      *Node
-	Chirp     *chirp.App
+	ExeuntURL  string // the issuer too
+	ChirpURL   string
+	GazetteURL string
+	Node       *Node
+	Chirp      *chirp.App
 
-	opt      Options
-	others   []extraNode
-	key      exeunt.Token // Chirp's, new with each start
-	exeunt   net.Listener
-	app      net.Listener
-	appError chan error
-	server   *http.Server
+	opt     Options
+	others  []extraNode
+	exeunt  net.Listener
+	chirp   sampleApp
+	gazette sampleApp
 }
 
-// Chirp's client ID, and its database in the data folder.
+// sampleApp is an app of the stage.
+type sampleApp struct {
+	l      net.Listener
+	secret exeunt.Token // its client_secret, new with each start
+	server *http.Server
+}
+
+// The apps' client IDs, and Chirp's database in the data folder.
 const (
 	chirpID   = "chirp"
+	gazetteID = "gazette"
 	chirpFile = "chirp.db"
 )
 
-// Open opens both on their addresses. Serve answers requests.
+// App is an app of the stage, as it is registered.
+type App struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	URL  string `json:"url"`
+}
+
+// Apps lists the apps.
+func (s *Stage) Apps() []App {
+	return []App{{chirpID, "Chirp", s.ChirpURL}, {gazetteID, "Gazette", s.GazetteURL}}
+}
+
+// Open opens all three on their addresses. Serve answers requests.
 func Open(ctx context.Context, opt Options) (*Stage, error) {
-	s := &Stage{opt: opt, key: exeunt.NewToken(exeunt.UseClient), appError: make(chan error, 1)}
+	s := &Stage{opt: opt}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -69,15 +92,19 @@ func (s *Stage) open(ctx context.Context) (err error) {
 	if s.exeunt, err = config.Listen(s.opt.Addr, "--addr"); err != nil {
 		return err
 	}
-	if s.app, err = config.Listen(s.opt.AppAddr, "--app-addr"); err != nil {
+	if s.chirp, err = newSampleApp(s.opt.AppAddr, "--app-addr"); err != nil {
 		return err
 	}
-	for _, l := range []net.Listener{s.exeunt, s.app} {
+	if s.gazette, err = newSampleApp(s.opt.GazetteAddr, "--gazette-addr"); err != nil {
+		return err
+	}
+	for _, l := range []net.Listener{s.exeunt, s.chirp.l, s.gazette.l} {
 		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 			return fmt.Errorf("%s is not a loopback address: use one, since the demo has no TLS", l.Addr())
 		}
 	}
-	s.ExeuntURL, s.ChirpURL = localURL("exeunt", s.exeunt), localURL("chirp", s.app)
+	s.ExeuntURL, s.ChirpURL = localURL("exeunt", s.exeunt), localURL("chirp", s.chirp.l)
+	s.GazetteURL = localURL("gazette", s.gazette.l)
 	if s.Node, err = s.opt.Open(ctx, s.config(), s.opt.NodeOptions); err != nil {
 		return err
 	}
@@ -85,17 +112,44 @@ func (s *Stage) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.Chirp, err = chirp.New(chirp.Config{
-		Authority: s.ExeuntURL, URL: s.ChirpURL, ClientID: chirpID, Key: client.NewSecret(s.key.Reveal()),
+		Authority: s.ExeuntURL, URL: s.ChirpURL, ClientID: chirpID, Key: client.NewSecret(s.chirp.secret.Reveal()),
 		Database: filepath.Join(s.opt.Data, chirpFile), Log: s.opt.Log, Now: s.opt.Now,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	s.chirp.server.Handler = s.Chirp
+	s.chirp.server.RegisterOnShutdown(s.Chirp.Shutdown)
+	s.gazette.server.Handler = gazette.New(gazette.Config{
+		Issuer: s.ExeuntURL, URL: s.GazetteURL, ClientID: gazetteID, Secret: s.gazette.secret.Reveal(),
+		HTTP: &http.Client{Timeout: 10 * time.Second, Transport: client.NewTransport()}, Log: s.opt.Log, Now: s.opt.Now,
+	})
+	return nil
 }
 
+func newSampleApp(addr, flag string) (sampleApp, error) {
+	l, err := config.Listen(addr, flag)
+	return sampleApp{l, exeunt.NewToken(exeunt.UseClient),
+		&http.Server{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}}, err
+}
+
+// config registers the apps: Chirp as our own, which learns who somebody is without asking
+// them, and Gazette as anybody's, which asks and is told of sign-outs.
 func (s *Stage) config() config.Config {
-	return stageConfig(s.opt, s.exeunt.Addr().String(), s.ExeuntURL, s.ChirpURL, s.key)
+	c := stageConfig(s.opt, s.exeunt.Addr().String(), s.ExeuntURL)
+	c.Clients = []config.Client{{
+		ID: chirpID, Name: "Chirp", HomeURL: s.ChirpURL, RedirectURIs: []string{s.ChirpURL + "/exeunt/callback"},
+		KeySHA256: []string{s.chirp.secret.Hash().String()}, FirstParty: true, Checked: true,
+	}, {
+		ID: gazetteID, Name: "Gazette", HomeURL: s.GazetteURL, RedirectURIs: []string{s.GazetteURL + "/callback"},
+		KeySHA256: []string{s.gazette.secret.Hash().String()}, PostLogoutURIs: []string{s.GazetteURL + "/signed-out"},
+		// By its number, because not every system resolves names below localhost.
+		BackchannelURI: "http://" + s.gazette.l.Addr().String() + "/backchannel-logout",
+	}}
+	return c
 }
 
-func stageConfig(opt Options, addr, exeuntURL, chirpURL string, key exeunt.Token) config.Config {
+func stageConfig(opt Options, addr, exeuntURL string) config.Config {
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = addr, exeuntURL, opt.Data, true
 	c.SignUp = opt.SignUp
@@ -105,10 +159,6 @@ func stageConfig(opt Options, addr, exeuntURL, chirpURL string, key exeunt.Token
 	if opt.Policy != (config.Policy{}) {
 		c.Policy = opt.Policy
 	}
-	c.Clients = []config.Client{{
-		ID: chirpID, Name: "Chirp", HomeURL: chirpURL, RedirectURIs: []string{chirpURL + "/exeunt/callback"},
-		KeySHA256: []string{key.Hash().String()}, Checked: true, FirstParty: true,
-	}}
 	return c
 }
 
@@ -121,22 +171,23 @@ func localURL(name string, l net.Listener) string {
 
 // Serve answers requests until ctx is done.
 func (s *Stage) Serve(ctx context.Context) error {
-	s.server = &http.Server{Handler: s.Chirp, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
-	s.server.RegisterOnShutdown(s.Chirp.Shutdown)
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := s.server.Serve(s.app); !errors.Is(err, http.ErrServerClosed) {
-			s.appError <- fmt.Errorf("chirp: %w", err)
-			stop()
-		}
-	})
-	elsewhere := make([]error, len(s.others))
+	apps := []sampleApp{s.chirp, s.gazette}
+	elsewhere := make([]error, len(apps)+len(s.others))
+	for i, a := range apps {
+		wg.Go(func() {
+			if err := a.server.Serve(a.l); !errors.Is(err, http.ErrServerClosed) {
+				elsewhere[i] = fmt.Errorf("%s: %w", a.l.Addr(), err)
+				stop()
+			}
+		})
+	}
 	for i, o := range s.others {
 		wg.Go(func() {
 			defer stop()
-			elsewhere[i] = o.node.Serve(inner, o.l)
+			elsewhere[len(apps)+i] = o.node.Serve(inner, o.l)
 		})
 	}
 	// Chirp stops first, since its verifier logs a warning when the node goes away.
@@ -149,22 +200,18 @@ func (s *Stage) Serve(ctx context.Context) error {
 	err := s.Node.Serve(node, s.exeunt)
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err = errors.Join(err, s.server.Shutdown(limit))
+	for _, a := range apps {
+		err = errors.Join(err, a.server.Shutdown(limit))
+	}
 	stop()
 	wg.Wait()
-	err = errors.Join(err, errors.Join(elsewhere...))
-	select {
-	case failed := <-s.appError:
-		err = errors.Join(err, failed)
-	default:
-	}
-	return err
+	return errors.Join(err, errors.Join(elsewhere...))
 }
 
 // Close closes what Open opened.
 func (s *Stage) Close() error {
 	var errs []error
-	for _, l := range []net.Listener{s.exeunt, s.app} {
+	for _, l := range []net.Listener{s.exeunt, s.chirp.l, s.gazette.l} {
 		if l != nil {
 			l.Close() // closed already once Serve has run
 		}

@@ -15,9 +15,10 @@ import (
 	"github.com/exeunt/exeunt/client"
 )
 
-// Place is where a tour is played: a running authority and a running Chirp.
+// Place is where a tour is played: a running authority and running apps.
 type Place struct {
 	Exeunt, Chirp string        // as browsers reach them
+	Gazette       string        // "" if it does not run
 	Nodes         []string      // addresses, host:port, of all nodes, when there are several
 	Staleness     time.Duration // for how long nodes may disagree at most
 	// Balanced means that Exeunt leads to any of the nodes, so that a request may reach
@@ -58,6 +59,7 @@ type tour struct {
 	library *browser
 	phone   client.Secret
 	before  map[string]*browser // copies of browsers, from before their sessions ended
+	over    time.Time           // when the laptop's sign-out was answered
 }
 
 const (
@@ -81,12 +83,18 @@ func (t *tour) play(ctx context.Context) (held bool, err error) {
 		{"Sign in on a laptop, in a phone app and on a library computer", t.signIn},
 		{"List the sessions", t.list},
 		{"Sign in to Chirp from the laptop and post", t.enterChirp},
+	}
+	if t.Gazette != "" {
+		steps = append(steps, step{"Sign in to Gazette from the laptop", t.enterGazette})
+	}
+	steps = append(steps, []step{
 		{"End the library computer from the phone", t.endLibrary},
 		{"Sign out on the laptop", t.signOutLaptop},
+		{"Ask the apps with the laptop's cookies", t.askApps},
 		{"Replay every old credential", t.replay},
 		{"Sign out under traffic", t.underTraffic},
 		{"Sign out everywhere", t.everywhere},
-	}
+	}...)
 	if len(t.Nodes) > 0 {
 		steps = append(steps, step{"Sign out on one node, ask the others", t.across})
 	}
@@ -180,6 +188,21 @@ func (t *tour) enterChirp(ctx context.Context) (string, error) {
 	return "the post is in the timeline", nil
 }
 
+func (t *tour) enterGazette(ctx context.Context) (string, error) {
+	asked, err := t.laptop.enter(ctx, t.Gazette+"/sign-in")
+	if err != nil {
+		return "", err
+	}
+	p, err := t.laptop.get(ctx, t.Gazette+"/articles")
+	if err != nil || p.status != http.StatusOK {
+		return "", unexpected("open the articles", p, err)
+	}
+	if asked {
+		return "asked once what it may know, then its articles open", nil
+	}
+	return "allowed on an earlier tour, so its articles open at once", nil
+}
+
 // chirpPost fills in Chirp's form and sends it.
 func (t *tour) chirpPost(ctx context.Context, b *browser, text string) (*page, error) {
 	form, err := b.form(ctx, t.Chirp+"/", "/posts")
@@ -225,12 +248,15 @@ func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p, err := t.laptop.once(ctx, http.MethodPost, t.Exeunt+"/signout", form)
+	t.over = time.Now()
 	if err != nil || p.status != http.StatusSeeOther {
 		return "", unexpected("sign out", p, err)
 	}
 	for name := range t.laptop.cookies[p.url.Hostname()] {
-		// For the next page, and for the next sign-in; they name nobody.
-		if name != "__Host-exeunt-notice" && name != "__Host-exeunt-device" {
+		switch name {
+		case "__Host-exeunt-notice", "__Host-exeunt-device", "__Host-exeunt-request":
+			// For the next page, the next sign-in and an app's next request; they name nobody.
+		default:
 			return "", fmt.Errorf("the cookie %s was not cleared", name)
 		}
 	}
@@ -238,6 +264,45 @@ func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
 		return "", errors.New("the browser was not told to clear its storage")
 	}
 	return "recorded; its cookies have expired and its storage is cleared", nil
+}
+
+// untilTold bounds how long an app may take that must be told. It is told in a moment; on a
+// busy machine that may be long.
+const untilTold = 2 * time.Minute
+
+// askApps opens a private page of each app with the cookies from before the sign-out, until
+// it is refused, and says how soon that was. Chirp checks with the authority; Gazette has a
+// session of its own, and must have been told.
+func (t *tour) askApps(ctx context.Context) (string, error) {
+	type app struct {
+		name, page string
+		bound      time.Duration
+	}
+	apps := []app{{"Chirp", t.Chirp + "/messages", max(t.Staleness, t.lag())}}
+	if t.Gazette != "" {
+		apps = append(apps, app{"Gazette", t.Gazette + "/articles", untilTold})
+	}
+	said, errs := make([]string, len(apps)), make([]error, len(apps))
+	var wg sync.WaitGroup
+	for i, a := range apps {
+		b := t.before["laptop"].copyCookies()
+		wg.Go(func() {
+			for {
+				asked := time.Since(t.over)
+				p, err := b.once(ctx, http.MethodGet, a.page, nil)
+				switch {
+				case err == nil && p.status == http.StatusUnauthorized:
+					said[i] = fmt.Sprintf("%s refused after %v", a.name, asked.Round(time.Millisecond))
+					return
+				case err != nil || p.status != http.StatusOK || asked > a.bound:
+					errs[i] = unexpected(fmt.Sprintf("%s after %v", a.name, asked.Round(time.Millisecond)), p, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return strings.Join(said, ", "), errors.Join(errs...)
 }
 
 func (t *tour) replay(ctx context.Context) (string, error) {
