@@ -48,6 +48,10 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		flow, err = url.ParseQuery(begun.Value)
 	}
+	if _, ok := a.reader(r); err != nil && ok { // loaded again
+		redirect(w, "/articles")
+		return
+	}
 	if err != nil {
 		a.notice(w, r, http.StatusBadRequest, "That sign-in did not work",
 			"It was begun in another browser, took too long, or was used before. Start again here.")
