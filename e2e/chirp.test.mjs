@@ -179,7 +179,7 @@ test('[R5.1] "Only this app" ends only Chirp, and coming back takes a click', as
     assert.doesNotMatch(await page.content(), new RegExp(secrets.draft));
     await page.goto(`${node.chirp}/exeunt/sign-in?return=/drafts`);
     assert.equal(new URL(page.url()).pathname, '/authorize', 'Chirp came back by itself');
-    await Promise.all([page.waitForURL(`${node.chirp}/drafts`), page.click('form[action="/authorize"] button.primary')]);
+    await Promise.all([page.waitForURL(`${node.chirp}/drafts`), page.click('form[action="/authorize/decide"] button.primary')]);
     await page.getByText(secrets.draft).waitFor();
     await context.close();
   }

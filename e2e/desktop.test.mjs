@@ -3,7 +3,8 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { desktop, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
-import { dialogClosed, enterChirp, inside } from './lib/pages.mjs';
+import { enterChirp } from './lib/chirp.mjs';
+import { dialogClosed, inside } from './lib/pages.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
 
 const s = stage();

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Node } from './lib/node.mjs';
 import { launch, desktop } from './lib/browser.mjs';
+import { enterChirp } from './lib/chirp.mjs';
 import { inside, outside } from './lib/pages.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
 import { planted } from './lib/cookies.mjs';
@@ -86,9 +87,15 @@ class Person {
     await this.page.goto(`${node.chirp}/drafts`);
     if (await this.page.locator('.acct').count()) return;
     await this.in();
-    await this.page.goto(`${node.chirp}/exeunt/sign-in`);
-    await this.page.locator('form[action="/authorize"] button[value=continue]').click();
-    await this.page.waitForURL(`${node.chirp}/`);
+    await enterChirp(this.page, node);
+  }
+
+  // An account that has allowed no app anything yet, signed in here.
+  async newcomer() {
+    await this.out();
+    this.handle = fresh();
+    await call('add', { handle: this.handle, password: this.password });
+    await this.signIn();
   }
 
   async two() {
@@ -262,15 +269,19 @@ const judges = {
     script: false, needs: 'in', path: '/security', // only browsers without script have it
     async true(p, page) { at(page, '/security'); assert.equal((await p.active()).length, 1); },
   },
-  'exeunt /authorize continue': {
-    needs: 'in', path: () => `${node.chirp}/exeunt/sign-in?return=/drafts`,
-    async true(p, page) { at(page, `${node.chirp}/drafts`); assert.equal(await page.locator('.acct').count(), 1); },
+  'exeunt /authorize/decide continue': {
+    needs: 'newcomer', path: () => `${node.gazette}/sign-in?return=/articles/doors`,
+    back: null, gone: /All articles/, // what was allowed once is not asked again
+    // A second answer comes to an app that has had the first.
+    async true(p, page) { assert.match(page.url(), new RegExp(`^${node.gazette}/articles`)); assert.equal(await page.locator('.account form').count(), 1); },
+    after: (p) => p.out(),
   },
-  'exeunt /authorize cancel': {
-    needs: 'out', before: (p) => p.in(), path: () => `${node.chirp}/exeunt/sign-in`,
-    async true(p, page) { at(page, `${node.chirp}/`); assert.equal(await page.locator('.acct').count(), 0); },
+  'exeunt /authorize/decide cancel': {
+    needs: 'newcomer', path: () => `${node.gazette}/sign-in`,
+    async true(p, page) { at(page, `${node.gazette}/`); assert.equal(await page.locator('.account form').count(), 0); },
     // The app has been told already; nobody is signed in to it, which its page says.
-    back: (p, page) => says(page, /sign-in did not work|sent no cookie of that sign-in/),
+    back: (p, page) => says(page, /sign-in did not work/),
+    after: (p) => p.out(),
   },
   'chirp /posts': writes('/', '/', 'button.primary'),
   'chirp /drafts': writes('/drafts', '/drafts', 'button.primary'),
@@ -318,7 +329,7 @@ function ofDraft(label, to, n) {
   };
 }
 
-const key = ({ origin, pathname }, value) => `${origin === node.exeunt ? 'exeunt' : 'chirp'} ${pathname
+const key = ({ origin, pathname }, value) => `${['exeunt', 'chirp', 'gazette'].find((name) => node[name] === origin)} ${pathname
   .replace(/(sessions|drafts)\/(?!end)[^/]+/, '$1/*').replace(/\/(setup|reset)\/.*/, '/$1/*')}${value ? ` ${value}` : ''}`;
 
 /** The forms of a page, each with the button that sends it. */
@@ -343,7 +354,7 @@ test('every form of every page has a judge, and every judge a form', async () =>
   await look(node.chirp);
   await p.two();
   for (const path of inside) await look(node.exeunt + path);
-  await look(`${node.chirp}/exeunt/sign-in`);
+  await look(`${node.gazette}/sign-in`);
   await p.chirp();
   await page.goto(node.chirp);
   await page.fill('textarea', 'A draft');
@@ -419,7 +430,7 @@ async function one(name, j, p, script, way) {
     await settled(page);
     if (j.back === null) { // the form has gone with what it did, and the page says so
       await isTrue(what, page, async () => {
-        assert.match(await main(page), gone);
+        assert.match(await main(page), j.gone ?? gone);
         assert.equal(await pressing(page, name, j).count(), 0);
       });
     } else {
@@ -428,7 +439,7 @@ async function one(name, j, p, script, way) {
       await isTrue(what, page, () => (j.back ?? j.true).call(j, p, page));
     }
   }
-  j.after?.(p);
+  await j.after?.(p);
 }
 
 // What the page of a form says when there is nothing left to press.

@@ -8,8 +8,9 @@ import { Node } from './lib/node.mjs';
 import { launch, desktop, signIn } from './lib/browser.mjs';
 import { enterChirp } from './lib/chirp.mjs';
 import { elsewhere } from './lib/elsewhere.mjs';
+import { authorize } from './lib/pages.mjs';
 
-let node, browser, other, sibling, context, page, session, appSession;
+let node, browser, other, sibling, context, page, session, appSession, sealed;
 before(async () => {
   node = await Node.start();
   browser = await launch();
@@ -22,6 +23,8 @@ before(async () => {
   page = await context.newPage();
   await signIn(page, node);
   session = await page.locator('body').getAttribute('data-session');
+  await page.goto(node.exeunt + authorize(node));
+  sealed = await page.inputValue('form[action="/authorize/decide"] input[name=request]');
   await enterChirp(page, node);
   appSession = await page.inputValue('form[action="/posts"] input[name=session]');
 });
@@ -41,10 +44,7 @@ const posts = () => [
   [node.exeunt, '/security/password', { session, current: node.ada.password, password: 'a long walk by the sea wall' }],
   [node.exeunt, '/session/activity', { session }],
   [node.exeunt, '/session/stay', { session, return: '/' }],
-  [node.exeunt, '/authorize', {
-    session, client_id: 'chirp', redirect_uri: `${node.chirp}/exeunt/callback`, state: 'state', decision: 'continue',
-    code_challenge: 'E9Melhoa2OwvFrEMTJGuCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256',
-  }],
+  [node.exeunt, '/authorize/decide', { session, request: sealed, decision: 'continue' }],
   [node.chirp, '/posts', { session: appSession, text: 'Forged post' }],
   [node.chirp, '/drafts', { session: appSession, text: 'Forged draft' }],
   [node.chirp, '/drafts/1', { session: appSession, text: 'Forged draft' }],

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { desktop, phone, shell, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
-import { chirpPages, enterChirp, everyDialog, everyPage } from './lib/pages.mjs';
+import { enterChirp } from './lib/chirp.mjs';
+import { chirpPages, everyDialog, everyPage } from './lib/pages.mjs';
 
 const s = stage({}, shell);
 const picturing = Boolean(process.env.EXEUNT_SCREENSHOT);

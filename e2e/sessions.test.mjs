@@ -7,7 +7,8 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { desktop, phone, profile, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
-import { enterChirp, newest, submit } from './lib/pages.mjs';
+import { enterChirp } from './lib/chirp.mjs';
+import { newest, submit } from './lib/pages.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
 
 const s = stage();

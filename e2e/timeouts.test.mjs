@@ -4,7 +4,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { desktop, phone, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
-import { enterChirp } from './lib/pages.mjs';
+import { enterChirp } from './lib/chirp.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
 
 // Shared sessions warn 12 s before their end, kept ones 2 minutes.

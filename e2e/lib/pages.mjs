@@ -1,6 +1,7 @@
 // Walks a browser through every page a person can see, in the states that
 // matter, for the tests that look at all of them: reach, size, looks.
 import { signIn } from './browser.mjs';
+import { enterChirp } from './chirp.mjs';
 
 /** The pages of somebody who is signed in, by address. */
 export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/settings', '/help', '/menu', '/signout',
@@ -9,9 +10,9 @@ export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/setti
 /** The pages that need nobody, by address. */
 export const outside = ['/signin', '/signin?shared=1', '/signup', '/help', '/signed-out', '/ended'];
 
-/** An app's question whether it may have a session of its own. */
+/** A request of an app that is not first-party, so that the person is asked. */
 export const authorize = (node) => `/authorize?${new URLSearchParams({
-  client_id: 'chirp', redirect_uri: `${node.chirp}/exeunt/callback`, state: 'a-state-of-the-app',
+  client_id: 'gazette', redirect_uri: `${node.gazette}/callback`, response_type: 'code', scope: 'openid profile', state: 'a-state-of-the-app',
   code_challenge: 'E9Melhoa2OwvFrEMTJGuCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256',
 })}`;
 
@@ -60,7 +61,7 @@ async function membersPages(page, node, look) {
   for (const path of [...inside, authorize(node), '/signin', '/authorize?client_id=nobody', '/no-such-page']) {
     await page.goto(node.exeunt + path);
     await openDetails(page);
-    await look(`inside ${path.replace(/\?client_id=chirp.*/, '')}`);
+    await look(`inside ${path.replace(/\?client_id=gazette.*/, '')}`);
   }
   await page.goto(`${node.exeunt}/security`);
   await page.fill('input[name=current]', 'not the password');
@@ -186,10 +187,4 @@ export async function chirpPages(page, node, look) {
   await page.getByRole('link', { name: 'Sign out of this browser' }).click();
   await page.waitForURL(`${node.exeunt}/signout*`);
   await look('asked from Chirp');
-}
-
-/** Signs in to Chirp through the sign-in that the browser holds. */
-export async function enterChirp(page, node) {
-  await page.goto(`${node.chirp}/exeunt/sign-in`);
-  await Promise.all([page.waitForURL(`${node.chirp}/`), page.click('main form button[value=continue]')]);
 }
