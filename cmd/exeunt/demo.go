@@ -15,10 +15,16 @@ import (
 	"github.com/exeunt/exeunt/internal/demo"
 )
 
+// Where the apps are unless another address is given.
+const (
+	usualChirp   = "127.0.0.1:8081"
+	usualGazette = "127.0.0.1:8082"
+)
+
 type demoCommand struct {
 	Addr         string `help:"The authority's loopback address." default:"127.0.0.1:8080"`
 	AppAddr      string `help:"Chirp's loopback address." default:"127.0.0.1:8081"`
-	GazetteAddr  string `help:"Gazette's loopback address." default:"127.0.0.1:8082"`
+	GazetteAddr  string `help:"Gazette's loopback address: 127.0.0.1:8082, or any free port if --app-addr is given."`
 	Data         string `help:"Keep the data in this folder; without it a temporary one is deleted at the end."`
 	Nodes        int    `help:"How many nodes to run on one --database." default:"1"`
 	Database     string `help:"URL of an empty PostgreSQL database, instead of a file." env:"EXEUNT_DATABASE"`
@@ -53,6 +59,12 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 	}
 	log := app.Logger(os.Stderr, config.Log{Level: "warn", Format: "text"})
 	slog.SetDefault(app.ForLibraries(log))
+	if c.GazetteAddr == "" {
+		c.GazetteAddr = "127.0.0.1:0"
+		if c.AppAddr == usualChirp {
+			c.GazetteAddr = usualGazette
+		}
+	}
 	stage, accounts, err := demo.Start(ctx, demo.Options{
 		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, GazetteAddr: c.GazetteAddr, SignUp: config.SignUpOpen,
 		Nodes: c.Nodes, Database: config.Secret(database), Open: openNode,
@@ -113,11 +125,11 @@ func (c *demoCommand) announce(out io.Writer, s *demo.Stage, a demo.Accounts, di
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(struct {
 			Exeunt   string         `json:"exeunt"`
-			Issuer   string         `json:"issuer"`
 			Chirp    string         `json:"chirp"`
-			Apps     []demo.App     `json:"apps"`
 			Accounts []demo.Account `json:"accounts"`
-		}{s.ExeuntURL, s.ExeuntURL, s.ChirpURL, s.Apps(), a.Accounts})
+			Issuer   string         `json:"issuer"`
+			Apps     []demo.App     `json:"apps"`
+		}{s.ExeuntURL, s.ChirpURL, a.Accounts, s.ExeuntURL, s.Apps()})
 	}
 	fmt.Fprintf(out, "\n  %-8s %s\n", "Exeunt", s.ExeuntURL)
 	for _, app := range s.Apps() {

@@ -292,7 +292,10 @@ func (t *tour) askApps(ctx context.Context) (string, error) {
 				p, err := b.once(ctx, http.MethodGet, a.page, nil)
 				switch {
 				case err == nil && p.status == http.StatusUnauthorized:
-					said[i] = fmt.Sprintf("%s refused after %v", a.name, asked.Round(time.Millisecond))
+					said[i] = a.name + " refused at once"
+					if asked >= time.Millisecond {
+						said[i] = fmt.Sprintf("%s refused after %v", a.name, asked.Round(time.Millisecond))
+					}
 					return
 				case err != nil || p.status != http.StatusOK || asked > a.bound:
 					errs[i] = unexpected(fmt.Sprintf("%s after %v", a.name, asked.Round(time.Millisecond)), p, err)
