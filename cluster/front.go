@@ -92,6 +92,7 @@ home_url = %q
 redirect_uris = [%q]
 key_sha256 = %q
 checked = true
+first_party = true
 `, at(port), f.exeunt, filepath.Join(f.dir, name), f.chirp, f.chirp+"/exeunt/callback", f.key.Hash().String())
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return err

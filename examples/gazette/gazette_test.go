@@ -1,6 +1,7 @@
 package gazette_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -47,9 +48,12 @@ type browser struct {
 	t       *testing.T
 	paper   *paper
 	cookies map[string]string
+	nonce   string // in place of the request's
 }
 
-func (p *paper) browser(t *testing.T) *browser { return &browser{t, p, map[string]string{}} }
+func (p *paper) browser(t *testing.T) *browser {
+	return &browser{t: t, paper: p, cookies: map[string]string{}}
+}
 
 type answer struct {
 	status int
@@ -107,7 +111,7 @@ func (b *browser) granted(s exeunt.Session) url.Values {
 	q := to.Query()
 	code, err := b.paper.OAuth.GrantCode(context.Background(), s.Account, s.ID, oauth.CodeRequest{
 		Client: exeunt.ClientID(q.Get("client_id")), RedirectURI: q.Get("redirect_uri"), Challenge: q.Get("code_challenge"),
-		Scopes: exeunt.ParseScopes(q.Get("scope")), Nonce: q.Get("nonce"),
+		Scopes: exeunt.ParseScopes(q.Get("scope")), Nonce: cmp.Or(b.nonce, q.Get("nonce")),
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -165,13 +169,14 @@ func TestACallbackThatWasNotAskedForIsRefused(t *testing.T) {
 	p := newPaper(t)
 	_, s := p.NewSession(t, p.ada, exeunt.KindKept)
 	for name, change := range map[string]func(b *browser, v url.Values){
-		"another browser": func(b *browser, v url.Values) { clear(b.cookies) },
-		"another state":   func(b *browser, v url.Values) { v.Set("state", "x") },
-		"another issuer":  func(b *browser, v url.Values) { v.Set("iss", "https://evil.example") },
-		"no issuer":       func(b *browser, v url.Values) { v.Del("iss") },
-		"no code":         func(b *browser, v url.Values) { v.Del("code") },
-		"an error":        func(b *browser, v url.Values) { v.Set("error", "server_error") },
-		"another's code":  func(b *browser, v url.Values) { v.Set("code", p.browser(t).granted(s).Get("code")) },
+		"another request's ID token": func(*browser, url.Values) {},
+		"another browser":            func(b *browser, v url.Values) { clear(b.cookies) },
+		"another state":              func(b *browser, v url.Values) { v.Set("state", "x") },
+		"another issuer":             func(b *browser, v url.Values) { v.Set("iss", "https://evil.example") },
+		"no issuer":                  func(b *browser, v url.Values) { v.Del("iss") },
+		"no code":                    func(b *browser, v url.Values) { v.Del("code") },
+		"an error":                   func(b *browser, v url.Values) { v.Set("error", "server_error") },
+		"another's code":             func(b *browser, v url.Values) { v.Set("code", p.browser(t).granted(s).Get("code")) },
 		"a code that has been used": func(b *browser, v url.Values) {
 			was := maps.Clone(b.cookies)
 			b.back(v)
@@ -179,6 +184,9 @@ func TestACallbackThatWasNotAskedForIsRefused(t *testing.T) {
 		},
 	} {
 		b := p.browser(t)
+		if name == "another request's ID token" {
+			b.nonce = "another"
+		}
 		v := b.granted(s)
 		change(b, v)
 		if got := b.back(v); got.status < 400 || !strings.Contains(got.body, "That sign-in did not work") || b.signedIn() {
