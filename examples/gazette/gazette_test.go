@@ -245,7 +245,7 @@ func (p *paper) tell(t *testing.T, claims map[string]any) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := p.OAuth.Signers.Sign("RS256", "logout+jwt", payload)
+	token, err := p.OAuth.Signers.Sign("ES256", "logout+jwt", payload)
 	if err != nil {
 		t.Fatal(err)
 	}

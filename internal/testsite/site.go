@@ -43,9 +43,11 @@ func Localhost(s *httptest.Server, name string) string {
 func New(t *testing.T, redirectURI string) *Site {
 	t.Helper()
 	s := &Site{Opened: make(chan struct{}, 64)}
-	s.Node = testnode.New(t, testnode.Options{Clients: []exeunt.Client{
-		testnode.ClientAt(testnode.Chirp, redirectURI), testnode.ClientAt(testnode.Other, redirectURI),
-	}})
+	clients := []exeunt.Client{testnode.ClientAt(testnode.Chirp, redirectURI), testnode.ClientAt(testnode.Other, redirectURI)}
+	for i := range clients {
+		clients[i].Algorithm = "ES256" // whose keys take no time to make
+	}
+	s.Node = testnode.New(t, testnode.Options{Clients: clients})
 	done := make(chan struct{})
 	mux := http.NewServeMux()
 	door := gate.New(s.Authority, s.OAuth.Registry)
