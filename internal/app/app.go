@@ -327,7 +327,6 @@ func (n *Node) openRings(ctx context.Context) error {
 	if n.notices, err = keys.Open(ctx, n.Store, master, "notice", time.Hour, n.now()); err != nil {
 		return err
 	}
-	n.signers = keys.NewSigners(n.Store, master, "oidc", longestIDToken, n.now)
 	if n.forms, err = keys.Open(ctx, n.Store, master, "form", time.Hour, n.now()); err != nil {
 		return err
 	}
@@ -339,9 +338,6 @@ func (n *Node) openRings(ctx context.Context) error {
 	n.requests, err = keys.Open(ctx, n.Store, master, "request", time.Hour, n.now())
 	return err
 }
-
-// longestIDToken is how long an ID token is valid at most.
-const longestIDToken = 24 * time.Hour
 
 // secrets are for the authority. It needs them no longer than notices are valid, so the keys of notices serve for it;
 // no notice reads like its texts.
