@@ -58,7 +58,7 @@ func New(d Deps) *Provider {
 	p.library = op.RegisterServer(&server{Provider: p}, op.Endpoints{
 		Token: op.NewEndpoint(Token), Userinfo: op.NewEndpoint(UserInfo), Introspection: op.NewEndpoint(Introspect),
 		Revocation: op.NewEndpoint(Revoke), JwksURI: op.NewEndpoint(Keys),
-	}, op.WithServerCORSOptions(nil)) // its own would let other sites send our cookies
+	}, op.WithServerCORSOptions(nil)) // see Mount
 	return p
 }
 

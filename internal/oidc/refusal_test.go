@@ -212,10 +212,13 @@ func TestIntrospection(t *testing.T) {
 		inactive("another client's", testnode.Other, a.str("access_token"))
 		inactive("a browser's", testnode.Chirp, s.token.Reveal())
 		inactive("nonsense", testnode.Chirp, "sesame")
+		empty := formRequest(Introspect, access)
+		empty.SetBasicAuth("phone", "")
 		for name, r := range map[string]*http.Request{
 			"nobody":          formRequest(Introspect, access),
 			"a public client": formRequest(Introspect, url.Values{"token": access["token"], "client_id": {"phone"}}),
 			"no secret":       formRequest(Introspect, url.Values{"token": access["token"], "client_id": {"chirp"}}),
+			"an empty secret": empty,
 		} {
 			s.do(r).is(name, http.StatusUnauthorized, "invalid_client")
 		}

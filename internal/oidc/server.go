@@ -134,12 +134,9 @@ func (s *server) accessToken(
 }
 
 // Introspect tells a client about its own access tokens (RFC 7662 section 2). Of anything else it says only that it is
-// not active.
+// not active. The library has seen to it that there is a secret, so it is no public client.
 func (s *server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
 	c, err := s.OAuth.Authenticate(r.Data.ClientID, r.Data.ClientSecret)
-	if err == nil && c.Public() {
-		err = exeunt.ErrClientKey
-	}
 	if err != nil {
 		return answer(ctx, nil, err)
 	}
