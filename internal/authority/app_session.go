@@ -2,9 +2,11 @@ package authority
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -220,7 +222,7 @@ func (a *Authority) Allow(ctx context.Context, by exeunt.Actor, c exeunt.ClientI
 	return a.store.Allow(ctx, by, c, scopes, a.now())
 }
 
-// Withdraw forgets what a person has allowed an app; EndClient ends what the app has now.
+// Withdraw forgets what a person has allowed an app; EndApp ends what the app has now.
 func (a *Authority) Withdraw(ctx context.Context, by exeunt.Actor, c exeunt.ClientID) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
@@ -234,10 +236,80 @@ func (a *Authority) LeftApp(
 	return a.store.LeftApp(ctx, account, s, c)
 }
 
-// Apps returns the account's app sessions that are usable unless their session has timed out, by client and newest
-// first, at most limit. An empty client stands for all clients.
-func (a *Authority) Apps(
-	ctx context.Context, account exeunt.AccountID, c exeunt.ClientID, limit int,
-) ([]exeunt.AppSession, error) {
-	return a.store.AppSessionsOf(ctx, account, c, limit)
+// Apps returns app sessions that are usable unless their session has timed out, by client and newest first.
+func (a *Authority) Apps(ctx context.Context, f store.AppFilter) ([]store.AppUse, error) {
+	return a.store.AppUses(ctx, f)
+}
+
+// endAppsStep is how many app sessions one transaction ends.
+const endAppsStep = 64
+
+// EndApp ends what a person has in one app: in one session, or with the zero ID in all of them. Apps on a person's
+// device lose the session of their own. The same request with the same key ends nothing more, and gets the first one's
+// number. Outcomes are those of End; after an error some may have ended, and repeating it is harmless.
+func (a *Authority) EndApp(
+	ctx context.Context, by exeunt.Actor, c exeunt.ClientID, in exeunt.SessionID, key string,
+) (out Ending, err error) {
+	if by.Kind != exeunt.ActorPerson || !by.App.IsZero() {
+		return out, exeunt.ErrForbidden
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
+	defer cancel()
+	if key == "" {
+		key = rand.Text()
+	}
+	what := "app " + string(c) + " " + in.String()
+	f := store.AppFilter{Account: by.Account, Client: c, Session: in, Limit: endAppsStep}
+	for step := 0; ; step++ {
+		done, more, err := a.endApps(ctx, by, f, what, fmt.Sprintf("%s %d", key, step))
+		if err != nil {
+			return out, fmt.Errorf("end app sessions of %s: %w", c, err)
+		}
+		if out.Ended += done.Ended; step == 0 {
+			out.At, out.Already = done.At, done.Already
+		}
+		if !more {
+			return out, nil
+		}
+	}
+}
+
+func (a *Authority) endApps(
+	ctx context.Context, by exeunt.Actor, f store.AppFilter, what, key string,
+) (out Ending, more bool, err error) {
+	known, err := a.store.HasOutcome(ctx, by, key)
+	if err != nil {
+		return out, false, err
+	}
+	judge := func(error) {}
+	if !known {
+		if judge, err = a.count(exeunt.LimitSingleEndings, perSessionSingle, by.Session.String(), by.Address); err != nil {
+			return out, false, err
+		}
+	}
+	apps, err := a.store.AppUses(ctx, f)
+	if err != nil {
+		return out, false, err
+	}
+	list := make([]exeunt.Revocation, len(apps))
+	for i, app := range apps {
+		list[i] = exeunt.Revocation{Target: app.Target(), Reason: exeunt.ReasonSignedOut}
+	}
+	out, err = a.store.EndApps(ctx, by, list, what, key, a.now())
+	if err == nil && out.Already {
+		if unread := a.feed.Confirm(ctx); unread != nil { // as in end
+			err = fmt.Errorf("%w (%w)", exeunt.ErrNotConfirmed, unread)
+		}
+	}
+	judge(err)
+	if errors.Is(err, exeunt.ErrNotConfirmed) {
+		for _, rev := range list {
+			a.putInDoubt(inDoubtEnding{by: by, rev: rev})
+		}
+	}
+	if err == nil && !out.Already && out.Ended > 0 {
+		a.log.LogAttrs(ctx, slog.LevelInfo, "app sessions ended", slog.String("account", by.Account.String()),
+			slog.String("client", string(f.Client)), slog.Int64("ended", out.Ended), slog.String("by", string(by.Kind)))
+	}
+	return out, len(apps) == endAppsStep || out.Already && out.Ended == endAppsStep, err
 }

@@ -40,6 +40,19 @@ func (r *Registry) reportAddress(c exeunt.Client, q CodeRequest) {
 	}
 }
 
+// reportSignOut tells the operator what an app asked for that is not registered.
+func (r *Registry) reportSignOut(id exeunt.ClientID, uri string, registered []string) {
+	key := " sign-out" // which is no client's ID
+	if registered != nil {
+		key = string(id) + key
+	}
+	if r.reports.Take(key, perReport, netip.Prefix{}) == 0 {
+		r.log.Warn("an app asked for a sign-out with a client_id or a post_logout_redirect_uri that is not registered; "+
+			"correct it in the app, or in the client's post_logout_uris", "client_id", clip(string(id)),
+			"post_logout_redirect_uri", clip(uri), "registered", registered)
+	}
+}
+
 // clip cuts a value, and cleans it of what is no text.
 func clip(s string) string {
 	if len(s) > maxReported {

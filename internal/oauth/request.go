@@ -242,11 +242,13 @@ func (q *Request) answer(with url.Values) string {
 
 // Origin returns the origin of the redirect address, for a content security policy: for an app with a scheme of its own,
 // the scheme.
-func (q *Request) Origin() string {
-	if q.redirect.Host == "" {
-		return q.redirect.Scheme + ":"
+func (q *Request) Origin() string { return originOf(q.redirect) }
+
+func originOf(u *url.URL) string {
+	if u.Host == "" {
+		return u.Scheme + ":"
 	}
-	return q.redirect.Scheme + "://" + q.redirect.Host
+	return u.Scheme + "://" + u.Host
 }
 
 // requestLife is how long a person may take to sign in for an app.

@@ -13,6 +13,7 @@ import (
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/oauth"
+	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -148,7 +149,7 @@ func TestProveAgain(t *testing.T) {
 		}
 		before = b.token()
 	}
-	if apps, err := n.Apps(t.Context(), n.id("ada"), testnode.Chirp, 10); err != nil || len(apps) != 3 {
+	if apps, err := n.Apps(t.Context(), store.AppFilter{Account: n.id("ada"), Client: testnode.Chirp, Limit: 10}); err != nil || len(apps) != 3 {
 		t.Errorf("%d app sessions live, %v", len(apps), err)
 	}
 }

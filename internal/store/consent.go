@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -80,20 +81,104 @@ func (s *Store) LeftApp(
 	return left, unavailable("app sessions", err)
 }
 
-// AppSessionsOf returns the account's app sessions on a registered client, newest first, that have not ended by
-// themselves and whose sessions have not ended; at most limit. An empty client stands for all of them.
-func (s *Store) AppSessionsOf(
-	ctx context.Context, account exeunt.AccountID, client exeunt.ClientID, limit int,
-) ([]exeunt.AppSession, error) {
-	// One client after the other, by the index that leaves out what has ended: an account may have ended any number.
-	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+` FROM clients k CROSS JOIN app_sessions p
+// AppUse is an app session with the session that it is in.
+type AppUse struct {
+	exeunt.AppSession
+	Label string // of the session
+	Kind  exeunt.SessionKind
+}
+
+// Target is what ends with the app session: an app on a person's device has a session of its own, which ends with it.
+func (u AppUse) Target() exeunt.Target {
+	t := exeunt.Target{Account: u.Account, Scope: exeunt.ScopeSession, Session: u.Session}
+	if u.Kind != exeunt.KindApp {
+		t.AppSession = u.ID
+	}
+	return t
+}
+
+// AppFilter says which app sessions of an account are read: at most Limit.
+type AppFilter struct {
+	Account exeunt.AccountID
+	Client  exeunt.ClientID  // "": of all clients
+	After   exeunt.ClientID  // with all clients: of those whose ID sorts after it
+	Session exeunt.SessionID // zero: of all sessions
+	Limit   int
+}
+
+// AppUses returns the account's app sessions on registered clients, in the order of the clients' IDs and newest first,
+// that have not ended by themselves and whose sessions have not ended.
+func (s *Store) AppUses(ctx context.Context, f AppFilter) ([]AppUse, error) {
+	// One client after the other, by an index that leaves out what has ended: an account may have ended any number.
+	in, args := ``, []any{f.Account.Bytes(), f.Client, f.After, f.Limit}
+	if !f.Session.IsZero() {
+		in, args = ` AND p.session_id = $5`, append(args, f.Session.Bytes())
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+`, s.label, s.kind FROM clients k CROSS JOIN app_sessions p
 		JOIN sessions s ON s.account_id = p.account_id AND s.id = p.session_id JOIN accounts a ON a.id = p.account_id
-		WHERE (k.id = $2 OR $2 = '') AND p.client_id = k.id AND p.account_id = $1 AND p.ended_at IS NULL
-		AND s.ended_at IS NULL AND s.generation >= a.generation
-		ORDER BY p.client_id, p.started DESC LIMIT $3`, account.Bytes(), client, limit)
-	return collect(rows, err, "app sessions", func(r rowScanner) (exeunt.AppSession, error) {
+		WHERE (k.id = $2 OR $2 = '') AND k.id > $3 AND p.client_id = k.id AND p.account_id = $1 AND p.ended_at IS NULL
+		AND s.ended_at IS NULL AND s.generation >= a.generation`+in+`
+		ORDER BY p.client_id, p.started DESC LIMIT $4`, args...)
+	return collect(rows, err, "app sessions", func(r rowScanner) (u AppUse, err error) {
 		var a appScan
-		err := r.Scan(a.dest()...)
-		return a.value(), err
+		err = r.Scan(append(a.dest(), &u.Label, &u.Kind)...)
+		u.AppSession = a.value()
+		return u, err
 	})
+}
+
+// EndApps ends app sessions that AppUses has returned, in one transaction, and the sessions that apps on a person's
+// device have of their own. The same request with the same key gets the first one's answer again. Ending.Ended counts
+// those that had not ended before. The errors are those of End.
+func (s *Store) EndApps(
+	ctx context.Context, by exeunt.Actor, list []exeunt.Revocation, what, key string, now time.Time,
+) (Ending, error) {
+	var out Ending
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		out, refused = Ending{At: now}, nil
+		var request string
+		var when int64
+		known, err := found(t.row(`SELECT request, ended, at FROM outcomes WHERE actor = $1 AND key = $2`, by.Key(), key).
+			Scan(&request, &out.Ended, &when))
+		switch {
+		case err != nil:
+			return err
+		case known && request != what:
+			refused = exeunt.ErrKeyReused
+			return nil
+		case known:
+			out.At, out.Already = at(when), true
+			return nil
+		}
+		endings := make([]*ending, len(list))
+		for i, rev := range list {
+			endings[i] = newEnding(by, rev, Change{}, now)
+		}
+		if err := t.end(endings...); err != nil {
+			return err
+		}
+		for _, e := range endings {
+			switch {
+			case e.refused == nil:
+				out.Ended += e.out.Ended
+			case !errors.Is(e.refused, exeunt.ErrNotFound):
+				refused = e.refused // nothing was ended by this actor, who has been signed out
+				return nil
+			}
+		}
+		if out.Ended == 0 || key == "" { // a repetition finds the same
+			return nil
+		}
+		_, err = t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, $3, 0, $4, $5)`,
+			by.Key(), key, what, out.Ended, ms(now))
+		return err
+	})
+	if err == nil {
+		err = refused
+	}
+	if err != nil {
+		return Ending{}, err
+	}
+	return out, nil
 }

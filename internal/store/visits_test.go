@@ -335,11 +335,15 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 		return err
 	})
 	check("what an account has in one app", 2*single, func() error {
-		_, err := s.AppSessionsOf(t.Context(), big.ID, "app7", 100)
+		_, err := s.AppUses(t.Context(), AppFilter{Account: big.ID, Client: "app7", Limit: 100})
+		return err
+	})
+	check("what a session has in one app", 2*single, func() error {
+		_, err := s.AppUses(t.Context(), AppFilter{Account: big.ID, Client: "app7", Session: keep.ID, Limit: 100})
 		return err
 	})
 	check("what an account has in all apps", 2000, func() error {
-		apps, err := s.AppSessionsOf(t.Context(), big.ID, "", 100)
+		apps, err := s.AppUses(t.Context(), AppFilter{Account: big.ID, Limit: 100})
 		if len(apps) != 100 {
 			t.Errorf("%d app sessions", len(apps))
 		}

@@ -1,0 +1,69 @@
+package exeunt
+
+import "time"
+
+// Tier says how far a sign-out reaches an app.
+type Tier string
+
+const (
+	// TierChecked: it asks the authority about each request, so it refuses from the moment of the sign-out.
+	TierChecked Tier = "checked"
+	// TierTold: it is told, and confirms it, by OpenID Connect Back-Channel Logout 1.0.
+	TierTold Tier = "told"
+	// TierExpires: its access expires by itself in a while, and cannot be renewed after the sign-out.
+	TierExpires Tier = "expires"
+	// TierAccount: it can only end everything that the person has in it, so it is told when all of their sessions end.
+	TierAccount Tier = "account"
+	// TierUntold: it can be told nothing.
+	TierUntold Tier = "untold"
+)
+
+// Reach is how far a sign-out reaches an app.
+type Reach struct {
+	Tier Tier
+	// Within, of TierExpires, is how long at most the app's access lasts after the sign-out.
+	Within time.Duration
+	// By, of TierExpires, is when its access expires if it is not renewed before the sign-out; after the sign-out it is
+	// when it expires at the latest.
+	By time.Time
+}
+
+// Reach returns how far the end of one session reaches the client, which has such an app session in it.
+func (c Client) Reach(app AppSession, now time.Time) Reach {
+	switch {
+	case c.Checked:
+		return Reach{Tier: TierChecked}
+	case c.BackchannelURI != "" && !c.BackchannelAccount:
+		return Reach{Tier: TierTold}
+	case !app.TokenExpires.IsZero():
+		return Reach{TierExpires, max(c.LifeOfTokens(), app.TokenExpires.Sub(now)), app.TokenExpires}
+	case c.BackchannelURI != "":
+		return Reach{Tier: TierAccount}
+	}
+	return Reach{Tier: TierUntold}
+}
+
+// ReachOfAll returns how far the end of every session of the account reaches the client.
+func (c Client) ReachOfAll(app AppSession, now time.Time) Reach {
+	if c.BackchannelURI != "" && !c.Checked {
+		return Reach{Tier: TierTold}
+	}
+	return c.Reach(app, now)
+}
+
+// Further returns of the reaches of two app sessions of one client the one that tells what is true of both.
+func (r Reach) Further(o Reach) Reach {
+	switch {
+	case r.Tier == "":
+		return o
+	case r.Tier != TierExpires || o.Tier == "":
+		return r
+	case o.Tier != TierExpires:
+		return o
+	}
+	r.Within = max(r.Within, o.Within)
+	if o.By.After(r.By) {
+		r.By = o.By
+	}
+	return r
+}
