@@ -210,6 +210,9 @@ func (c Client) Home() string {
 	return u.Scheme + "://" + u.Host + "/"
 }
 
+// SignOutAt is where people sign out of the app itself, as far as is known.
+func (c Client) SignOutAt() string { return cmp.Or(c.SignOutURL, c.Home()) }
+
 // HasKey reports whether the secret of that hash is the client's. It takes the same time whichever it is.
 func (c Client) HasKey(h TokenHash) bool {
 	found := 0

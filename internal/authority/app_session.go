@@ -207,8 +207,11 @@ func (a *Authority) Consent(ctx context.Context, account exeunt.AccountID, c exe
 	return got.Scopes, err
 }
 
+// Consent is what a person has allowed an app.
+type Consent = store.Consent
+
 // Consents returns what the account has allowed apps.
-func (a *Authority) Consents(ctx context.Context, account exeunt.AccountID) ([]store.Consent, error) {
+func (a *Authority) Consents(ctx context.Context, account exeunt.AccountID) ([]Consent, error) {
 	return a.store.Consents(ctx, account, maxConsents)
 }
 
@@ -236,8 +239,14 @@ func (a *Authority) LeftApp(
 	return a.store.LeftApp(ctx, account, s, c)
 }
 
+// AppFilter says which app sessions of an account are read.
+type AppFilter = store.AppFilter
+
+// AppUse is an app session with the session that it is in.
+type AppUse = store.AppUse
+
 // Apps returns app sessions that are usable unless their session has timed out, by client and newest first.
-func (a *Authority) Apps(ctx context.Context, f store.AppFilter) ([]store.AppUse, error) {
+func (a *Authority) Apps(ctx context.Context, f AppFilter) ([]AppUse, error) {
 	return a.store.AppUses(ctx, f)
 }
 

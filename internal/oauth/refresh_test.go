@@ -195,7 +195,7 @@ func TestNoRefreshSurvivesASignOut(t *testing.T) {
 		n.SignOut(t, s)
 		out.Store(true)
 		done.Wait()
-		if apps, err := n.Apps(t.Context(), store.AppFilter{Account: s.Account, Client: testnode.Chirp, Limit: 10}); err != nil || len(apps) > 0 {
+		if apps, err := n.Apps(t.Context(), authority.AppFilter{Account: s.Account, Client: testnode.Chirp, Limit: 10}); err != nil || len(apps) > 0 {
 			t.Fatalf("%d app sessions are left, %v", len(apps), err)
 		}
 	}

@@ -19,9 +19,11 @@ const maxState = 2048
 // SignOutRequest is an app's request for a sign-out. Nothing in it decides whether somebody is signed out: a person does.
 type SignOutRequest struct {
 	App   exeunt.Client // the app that asks; zero if that is not known
-	Hint  Hint          // zero without one
+	Hint  Hint          // zero without one that is ours
 	URI   string        // where the app wants the browser to be sent afterwards; "" unless that is registered for it
 	State string        // for URI
+	// Hinted: an ID token was sent.
+	Hinted bool
 	// Wrong: something in the request is not in order, so that the browser is sent nowhere.
 	Wrong bool
 }
@@ -34,6 +36,7 @@ func (s *Service) ParseSignOut(v url.Values) (q SignOutRequest) {
 	id := exeunt.ClientID(v.Get("client_id"))
 	if text := v.Get("id_token_hint"); text != "" {
 		var ok bool
+		q.Hinted = true
 		if q.Hint, ok = s.ReadHint(text); !ok || id != "" && id != q.Hint.Client {
 			q.Hint, q.Wrong = Hint{}, true
 		} else {

@@ -47,7 +47,7 @@ func allow(w http.ResponseWriter, q oauth.Request) {
 }
 
 // FromApps are the paths that other sites post to.
-var FromApps = []string{"/authorize"}
+var FromApps = []string{"/authorize", endSessionPath}
 
 // fromAppsPost answers a post to an address that apps use, which comes from another site and so without our cookies
 // (RFC 6749 section 3.1, OpenID Connect RP-Initiated Logout section 2): the browser comes back with a GET, which has

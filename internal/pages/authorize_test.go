@@ -13,7 +13,6 @@ import (
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/oauth"
-	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -75,7 +74,7 @@ func TestAuthorize(t *testing.T) {
 	again := appQuery(state)
 	again.Set("prompt", "consent")
 	b.get("/authorize?" + again.Encode()).is(http.StatusOK).says("Continue to Chirp as")
-	b.follow(b.submit("/signout", "/signout", nil)).says("were signed out with it")
+	b.follow(b.submit("/signout", "/signout", nil)).says("sign-ins of apps ended with it", "Closed at once")
 	b.post("/authorize/decide", form).is(http.StatusUnauthorized)
 }
 
@@ -149,7 +148,7 @@ func TestProveAgain(t *testing.T) {
 		}
 		before = b.token()
 	}
-	if apps, err := n.Apps(t.Context(), store.AppFilter{Account: n.id("ada"), Client: testnode.Chirp, Limit: 10}); err != nil || len(apps) != 3 {
+	if apps, err := n.Apps(t.Context(), authority.AppFilter{Account: n.id("ada"), Client: testnode.Chirp, Limit: 10}); err != nil || len(apps) != 3 {
 		t.Errorf("%d app sessions live, %v", len(apps), err)
 	}
 }
@@ -310,7 +309,7 @@ func TestAnAppGetsNoMoreThanWasSaid(t *testing.T) {
 	n.signedIn("ada").get(to).is(http.StatusOK).says("Your e-mail address", "ada@example.com")
 	for _, page := range []string{"/signin", "/signup"} {
 		newBrowser(n).get(page+"?return="+url.QueryEscape(to)).is(http.StatusOK).
-			says("to continue to Chirp", "handle", "name", "once it is confirmed, your e-mail address")
+			says("to continue to Chirp", "does not see your password").hides("e-mail address")
 	}
 }
 

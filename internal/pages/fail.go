@@ -78,7 +78,9 @@ func pagePath(r *http.Request) string {
 	switch first {
 	case "signout": // with the scope and client of the form
 		return signOutPath(r.PostForm)
-	case "signin", "signup", "sessions", "settings", "security":
+	case "end_session":
+		return endSessionAgain(r.PostForm)
+	case "signin", "signup", "sessions", "settings", "security", "apps":
 		return "/" + first
 	}
 	return "/"

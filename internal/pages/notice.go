@@ -18,6 +18,7 @@ const (
 	noticePassword  = "password"
 	noticeReset     = "reset" // a new password, by a one-time link
 	noticeEnded     = "ended" // other sessions, from a list
+	noticeApp       = "app"   // what the person has in an app
 )
 
 func (p *Pages) leaveNotice(w http.ResponseWriter, what string, v url.Values) {
@@ -43,7 +44,7 @@ func (p *Pages) takeNotice(w http.ResponseWriter, r *http.Request, what string) 
 func signOutNotice(d ui.SignOutDone) url.Values {
 	return url.Values{
 		"at": {strconv.FormatInt(d.At.UnixMilli(), 10)}, "scope": {string(d.Scope)},
-		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)}, "shared": {strconv.FormatBool(d.Shared)},
+		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)}, "session": {d.Session.String()}, "shared": {strconv.FormatBool(d.Shared)},
 	}
 }
 
@@ -54,5 +55,6 @@ func readSignOut(v url.Values) *ui.SignOutDone {
 		Shared: v.Get("shared") == "true"}
 	d.Ended, _ = strconv.Atoi(v.Get("ended"))
 	d.Apps, _ = strconv.Atoi(v.Get("apps"))
+	d.Session, _ = exeunt.ParseSessionID(v.Get("session"))
 	return d
 }

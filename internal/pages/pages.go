@@ -92,6 +92,12 @@ func (p *Pages) routes() []route {
 		{path: "/.well-known/change-password", get: leadsTo("/security")}, // which password managers open
 		{path: "/authorize", get: p.authorizeForm, post: fromAppsPost("/authorize", oauth.Parameters...)},
 		{path: "/authorize/decide", get: leadsTo("/"), post: p.form(p.authorize)},
+		{path: endSessionPath, get: p.endSessionForm, post: fromAppsPost(endSessionPath, oauth.SignOutParameters...)},
+		{path: "/end_session/browser", get: leadsTo("/"), post: p.signOut},
+		{path: "/end_session/app", get: leadsTo("/"), post: p.ending(p.endOneApp)},
+		{path: "/apps", get: p.signedIn(p.appList)},
+		{path: "/apps/{client}/end", get: leadsTo("/apps"), post: p.ending(p.endApp)},
+		{path: "/apps/{client}/remove", get: leadsTo("/apps"), post: p.ending(p.removeApp)},
 		{path: "/session/state", get: p.sessionState},
 		{path: "/session/activity", post: p.sessionActivity},
 		{path: "/session/stay", post: p.form(p.sessionStay)},

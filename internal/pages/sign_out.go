@@ -50,10 +50,14 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
 	case v.Doubt() != nil:
 		return v.Doubt()
 	case v.Nobody():
-		return redirect(w, signedOutPath(p.client(r.PostFormValue("client"))))
+		return redirect(w, p.afterSignOut(r))
 	case v.Answer.State == authority.Ended:
 		if done, err := p.signOutAgain(w, r, v); done || err != nil {
 			return err
+		}
+		if to := p.wayBack(r); to != "" { // the app is told the same as after a sign-out
+			p.Browser.Cookies.Forget(w, r, v.Slot)
+			return redirect(w, to)
 		}
 	}
 	return p.clearAndExplain(w, r, v, "/")
@@ -75,7 +79,7 @@ func (p *Pages) signOutAgain(w http.ResponseWriter, r *http.Request, v web.Visit
 	case asked != exeunt.ScopeSession && asked != scope:
 		return false, exeunt.ErrSignedOut // more was asked for than was done
 	}
-	return true, p.left(w, r, v, scope, first, s.Kind)
+	return true, p.left(w, r, v, scope, first, s)
 }
 
 func (p *Pages) endHere(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
@@ -108,18 +112,19 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	if err != nil {
 		return err
 	}
-	return p.left(w, r, v, scope, done, v.Answer.Kind)
+	return p.left(w, r, v, scope, done, exeunt.Session{ID: v.Answer.Session, Kind: v.Answer.Kind})
 }
 
 // left clears the browser after a recorded sign-out, and says what was done.
 func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope,
-	done authority.Ending, kind exeunt.SessionKind) error {
+	done authority.Ending, s exeunt.Session) error {
 	p.Browser.Cookies.Forget(w, r, v.Slot)
 	p.Browser.Cookies.ForgetRequester(w, r)
 	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
-		At: done.At, Scope: scope, Ended: int(done.Ended), Apps: int(done.Apps), Shared: kind == exeunt.KindShared,
+		At: done.At, Scope: scope, Session: s.ID, Ended: int(done.Ended), Apps: int(done.Apps),
+		Shared: s.Kind == exeunt.KindShared,
 	}))
-	return redirect(w, signedOutPath(p.client(r.PostFormValue("client"))))
+	return redirect(w, p.afterSignOut(r))
 }
 
 func parseScope(s string) (exeunt.Scope, error) {

@@ -64,7 +64,7 @@ func TestSignOutReadsNothingBeforehand(t *testing.T) {
 	if got := n.ends(); !slices.Equal(got, []string{"session signed_out", "session signed_out"}) {
 		t.Errorf("the log has %q", got)
 	}
-	b.follow(a).says("Signed out of this browser", "One app was signed out with it")
+	b.follow(a).says("Signed out of this browser", "One sign-in of an app ended with it")
 }
 
 func TestSignOutOnASharedComputerSaysToCloseTheWindow(t *testing.T) {
@@ -246,11 +246,11 @@ func TestSignOutWithoutTheStore(t *testing.T) {
 		t.Error("it does not ask to try again with the same credential")
 	}
 	n.Forget() // as after a restart: not even memory knows the token
-	for _, to := range []string{"/", "/sessions", "/signin", "/signup", "/signout", "/signed-out", "/ended",
+	for _, to := range []string{"/", "/sessions", "/signin", "/signup", "/signout", "/signed-out", "/ended", "/end_session", "/apps",
 		"/settings", "/menu", "/session/state"} {
 		cold.get(to).is(http.StatusServiceUnavailable).leavesCookies().hides("Nobody is signed in")
 	}
-	for _, to := range []string{"/signout", "/settings/profile", "/session/stay", "/signin", "/session/activity"} {
+	for _, to := range []string{"/signout", "/end_session/browser", "/end_session/app", "/apps/chirp/end", "/settings/profile", "/session/stay", "/signin", "/session/activity"} {
 		cold.post(to, url.Values{}).is(http.StatusServiceUnavailable).leavesCookies()
 	}
 	half := cold.thief()

@@ -1,14 +1,18 @@
 package pages
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/ui"
 )
 
-// signedOut tells what was done, if a notice of ours in this browser says so.
+// signedOut tells what was done, if a notice of ours in this browser says so. Script loads the page again while apps are
+// being told.
 func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if v.SignedIn() {
@@ -17,11 +21,83 @@ func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) error {
 	if err := v.Doubt(); err != nil {
 		return err
 	}
-	view := &ui.SignedOutView{Frame: p.outside(r), Client: p.client(r.URL.Query().Get("client"))}
+	return p.showSignedOut(w, r, &ui.SignedOutView{Client: p.client(r.URL.Query().Get("client"))})
+}
+
+func (p *Pages) showSignedOut(w http.ResponseWriter, r *http.Request, view *ui.SignedOutView) error {
+	view.Frame = p.outside(r)
 	if n, ok := p.notice(r, noticeSignedOut); ok {
 		view.Done = readSignOut(n)
+		var err error
+		if view.Apps, view.More, err = p.appsAfter(r.Context(), view.Done); err != nil {
+			// That it is signed out is recorded, whatever can be read now.
+			p.Log.Warn("cannot read what became of the apps of a sign-out", "session", view.Done.Session, "err", err)
+			view.Apps, view.More = nil, 0
+		}
 	}
 	return p.show(w, http.StatusOK, view)
+}
+
+// shownAfter is how many apps the page after a sign-out shows.
+const shownAfter = 20
+
+// appsAfter returns what has become of the apps that were used with what a sign-out has ended.
+func (p *Pages) appsAfter(ctx context.Context, d *ui.SignOutDone) (apps []ui.AppAfter, more int, err error) {
+	account, err := p.Authority.AccountOf(ctx, d.Session)
+	if errors.Is(err, exeunt.ErrNotFound) { // deleted since
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	ended, err := p.endedBy(ctx, account, d)
+	if err != nil {
+		return nil, 0, err
+	}
+	list, more := ui.ReachOf(ended, p.OAuth.Clients(), p.Now(), d.Scope == exeunt.ScopeAccount)
+	list, more = ui.FirstReached(list, more, shownAfter)
+	told, err := p.deliveries(ctx, account, d.Session)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, a := range list {
+		one := ui.AppAfter{AppReach: a}
+		// Of earlier ends, such as that of the app alone, it was told before.
+		i := slices.IndexFunc(told, func(t exeunt.Delivery) bool { return t.Client == a.Client.ID && !t.At.Before(d.At) })
+		if i >= 0 {
+			one.Delivery = &told[i]
+		}
+		apps = append(apps, one)
+	}
+	return apps, more, nil
+}
+
+// endedBy returns the sessions that a sign-out has ended, the browser's first; of very many, some.
+func (p *Pages) endedBy(ctx context.Context, account exeunt.AccountID, d *ui.SignOutDone) ([]exeunt.Session, error) {
+	s, err := p.Authority.Session(ctx, account, d.Session)
+	if err != nil || d.Scope != exeunt.ScopeAccount {
+		return []exeunt.Session{s}, err
+	}
+	done, err := p.Authority.Listing(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	list, err := p.Authority.Sessions(ctx, exeunt.SessionFilter{Account: account, State: exeunt.SessionsEnded, Limit: pageLen})
+	out := []exeunt.Session{s}
+	for _, one := range list.Items {
+		if one.ID != s.ID && one.End != nil && one.End.At.Equal(d.At) {
+			out = append(out, one)
+		}
+	}
+	return out, err
+}
+
+// deliveries returns whom the end of a session is told, and how far that is.
+func (p *Pages) deliveries(
+	ctx context.Context, account exeunt.AccountID, session exeunt.SessionID,
+) ([]exeunt.Delivery, error) {
+	return nil, nil
 }
 
 func signedOutPath(from *exeunt.Client) string {

@@ -41,6 +41,7 @@ const (
 	NavHome     Nav = "home"
 	NavSessions Nav = "sessions"
 	NavSecurity Nav = "security"
+	NavApps     Nav = "apps"
 	NavHelp     Nav = "help"
 	NavSettings Nav = "settings"
 )

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/url"
 	"reflect"
+	"time"
 
 	"github.com/exeunt/exeunt"
 )
@@ -16,7 +17,10 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 		"t": w.t, "tn": w.tn, "duration": w.duration, "number": w.number,
 		"ago": w.ago, "by": w.by, "on": w.on, "exact": w.exact,
 		"why": w.why, "whyBriefly": w.whyBriefly,
-		"problem": w.problem, "problemIn": problemIn, "problemWhole": problemWhole,
+		"reach": w.reach, "after": w.after, "may": w.may, "places": w.places,
+		"old":      func(now, at time.Time) bool { return now.Sub(at) >= 7*day },
+		"appAfter": func(a AppReach) AppAfter { return AppAfter{AppReach: a} },
+		"problem":  w.problem, "problemIn": problemIn, "problemWhole": problemWhole,
 		"row": newRow, "field": newField, "choice": newChoice, "drawer": newDrawer,
 		"link": w.link, "emailNote": (*SettingsView).emailNote, "sharedPage": sharedPage, "errorKey": errorKey,
 		"failure": w.failure,

@@ -3,10 +3,10 @@ package ui
 import (
 	"bytes"
 	"cmp"
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/exeunt/exeunt"
 )
@@ -130,26 +130,61 @@ func (r rowPart) MoreApps() int {
 // appsOf names a session's first apps. It counts the other ones, or, if there are too many to look at all, the sign-ins
 // of other apps.
 func appsOf(s exeunt.Session, clients Clients) (names []string, more int) {
-	count := map[string]int{}
-	for _, app := range s.Apps {
-		name := clients[app.Client].Name
-		if name == "" {
-			name = string(app.Client)
+	list, more := ReachOf([]exeunt.Session{s}, clients, time.Time{}, false)
+	list, more = FirstReached(list, more, shownApps)
+	for _, a := range list {
+		names = append(names, a.Client.Name)
+	}
+	return names, more
+}
+
+// FirstReached are the first of what ReachOf returned. It counts the other apps, or, if there are too many to look at
+// all, the sign-ins of other apps.
+func FirstReached(list []AppReach, more, first int) ([]AppReach, int) {
+	shown := min(len(list), first)
+	if more == 0 {
+		return list[:shown], len(list) - shown
+	}
+	for _, a := range list[shown:] {
+		more += a.signIns
+	}
+	return list[:shown], more
+}
+
+// ReachOf returns the apps of sessions by name, each with how far a sign-out reaches it: that of these sessions, or of
+// all of the account's. more is how many sign-ins of other apps there are, if there are too many to look at all.
+func ReachOf(sessions []exeunt.Session, clients Clients, now time.Time, all bool) (list []AppReach, more int) {
+	at := map[exeunt.ClientID]int{}
+	for _, s := range sessions {
+		looked := int64(0)
+		for _, app := range s.Apps {
+			if app.End != nil {
+				continue
+			}
+			looked++
+			i, known := at[app.Client]
+			if !known {
+				c, registered := clients[app.Client]
+				if !registered {
+					c = exeunt.Client{ID: app.Client, Name: string(app.Client)}
+				}
+				i = len(list)
+				at[app.Client], list = i, append(list, AppReach{Client: c})
+			}
+			c := list[i].Client
+			reach := c.Reach(app, now)
+			if all {
+				reach = c.ReachOfAll(app, now)
+			}
+			list[i].Reach = list[i].Reach.Further(reach)
+			list[i].signIns++
 		}
-		if app.End == nil {
-			count[name]++
-		}
+		more += max(0, int(s.AppCount-looked))
 	}
-	names = slices.Sorted(maps.Keys(count))
-	shown := min(len(names), shownApps)
-	if int(s.AppCount) <= len(s.Apps) {
-		return names[:shown], len(names) - shown
-	}
-	more = int(s.AppCount)
-	for _, name := range names[:shown] {
-		more -= count[name]
-	}
-	return names[:shown], more
+	slices.SortFunc(list, func(a, b AppReach) int {
+		return cmp.Or(cmp.Compare(a.Client.Name, b.Client.Name), cmp.Compare(a.Client.ID, b.Client.ID))
+	})
+	return list, more
 }
 
 // Browsers are the other and just ended sessions of browsers.
@@ -216,11 +251,32 @@ func (v *HomeView) Newest() []exeunt.Session {
 // All reports whether the page shows every other session.
 func (v *HomeView) All() bool { return v.OtherCount() <= homeRows }
 
-// Apps names apps that this browser's sign-out ends.
-func (v *SignOutView) Apps() []string { return newRow(v, v.This).Apps() }
+// Reached are apps that this browser's sign-out concerns, and how far it reaches them.
+func (v *SignOutView) Reached() []AppReach {
+	list, more := v.reached()
+	list, _ = FirstReached(list, more, shownApps)
+	return list
+}
 
-// MoreApps is how many it ends besides.
-func (v *SignOutView) MoreApps() int { return newRow(v, v.This).MoreApps() }
+// MoreReached is how many apps there are besides, or, if there are too many to look at all, sign-ins of apps.
+func (v *SignOutView) MoreReached() int {
+	list, more := v.reached()
+	_, more = FirstReached(list, more, shownApps)
+	return more
+}
+
+func (v *SignOutView) reached() ([]AppReach, int) {
+	return ReachOf([]exeunt.Session{v.This}, v.Clients, v.Now, v.Scope == exeunt.ScopeAccount)
+}
+
+// AppCount is how many apps a sign-out of this browser concerns; 0 if there are none or too many to look at all.
+func (v *EndSessionView) AppCount() int {
+	list, more := v.reached()
+	if more > 0 {
+		return 0
+	}
+	return len(list)
+}
 
 // Stay is the most recently used other session, which the page names as staying.
 func (v *SignOutView) Stay() exeunt.Session { return byActivity(v.Others)[0] }

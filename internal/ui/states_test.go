@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -134,6 +135,82 @@ func endedSessions() []exeunt.Session {
 	}
 }
 
+// pathed is the frame of a page with that address, for nobody.
+func pathed(path string) Frame {
+	f := out()
+	f.Path = path
+	return f
+}
+
+// tierClients are an app of each tier.
+func tierClients() Clients {
+	list := []exeunt.Client{
+		{ID: "checked", Name: "Chirp", Checked: true}, {ID: "told", Name: "Photos & more", BackchannelURI: "https://photos.example/out"},
+		{ID: "expires", Name: "Grafana"}, {ID: "account", Name: "Nextcloud", BackchannelURI: "https://cloud.example/out",
+			BackchannelAccount: true, HomeURL: "https://cloud.example/"},
+		{ID: "untold", Name: "Home Assistant", HomeURL: "https://home.example/", SignOutURL: "https://home.example/out?x=1&y=2"},
+	}
+	out := Clients{}
+	for _, c := range list {
+		out[c.ID] = c
+	}
+	return out
+}
+
+func withApps(ids ...exeunt.ClientID) exeunt.Session {
+	s := this()
+	s.Apps = nil
+	for _, id := range ids {
+		app := exeunt.AppSession{Client: id}
+		if id == "expires" {
+			app.TokenExpires = testNow.Add(3*time.Minute + time.Second)
+		}
+		s.Apps = append(s.Apps, app)
+	}
+	s.AppCount = int64(len(s.Apps))
+	return s
+}
+
+func inEveryTier() exeunt.Session {
+	return withApps("checked", "told", "expires", "account", "untold", "gone")
+}
+
+// appsAfter are apps in every state that they can be in after a sign-out.
+func appsAfter() (list []AppAfter) {
+	reached, _ := ReachOf([]exeunt.Session{inEveryTier()}, tierClients(), testNow, false)
+	for _, a := range reached {
+		list = append(list, AppAfter{AppReach: a})
+	}
+	past := AppAfter{AppReach: AppReach{Client: tierClients()["expires"], Reach: exeunt.Reach{Tier: exeunt.TierExpires, By: testNow}}}
+	list = append(list, past)
+	told := AppReach{Client: tierClients()["told"], Reach: exeunt.Reach{Tier: exeunt.TierTold}}
+	told.Client.HomeURL = "https://photos.example/"
+	for _, d := range []exeunt.Delivery{
+		{State: exeunt.DeliveryPending, Attempts: 1}, {State: exeunt.DeliveryPending, Attempts: 1, Error: "timeout", Due: testNow.Add(time.Minute)},
+		{State: exeunt.DeliveryPending, Attempts: 1200, Error: "timeout", Due: testNow.Add(time.Hour)},
+		{State: exeunt.DeliveryConfirmed, Attempts: 1, Finished: testNow}, {State: exeunt.DeliveryRefused, Error: "status_400", Finished: testNow},
+		{State: exeunt.DeliveryGaveUp, Error: "unreachable", Finished: testNow},
+	} {
+		list = append(list, AppAfter{AppReach: told, Delivery: &d})
+	}
+	return list
+}
+
+func appsUsed() (list []AppUsed) {
+	reached, _ := ReachOf([]exeunt.Session{inEveryTier()}, tierClients(), testNow, false)
+	for i, a := range reached {
+		u := AppUsed{AppReach: a, Since: testNow.Add(-time.Duration(2*i*i*i) * time.Hour), Used: testNow.Add(-time.Minute),
+			Places: []string{"Firefox on Linux", `<b>"Pixel" 8`}, More: i % 3, Scopes: "openid profile email groups offline_access"}
+		if i%2 == 0 {
+			u.Allowed = testNow.Add(-90 * day)
+		}
+		list = append(list, u)
+	}
+	list[1].Since, list[1].Used, list[1].Places, list[1].More, list[1].Allowed = time.Time{}, time.Time{}, nil, 0, testNow.Add(-day)
+	list[2].Scopes = "openid"
+	return list
+}
+
 // states are every page in every state that its view can take.
 func states() map[string]View {
 	policy := exeunt.DefaultPolicy()
@@ -255,6 +332,35 @@ func states() map[string]View {
 		"signed-out-all-alone": &SignedOutView{Frame: out(),
 			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 1}},
 		"signed-out-nobody": &SignedOutView{Frame: out()},
+		"signed-out-told": &SignedOutView{Frame: pathed("/signed-out"), Apps: appsAfter(), More: 2,
+			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 3, Apps: 9}},
+		"signed-out-no-way":     &SignedOutView{Frame: out(), Client: &chirp, NoWay: true},
+		"sign-out-apps":         &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: inEveryTier(), Clients: tierClients()},
+		"sign-out-apps-account": &SignOutView{Frame: in(""), Scope: exeunt.ScopeAccount, This: inEveryTier(), Clients: tierClients()},
+		"end-session": &EndSessionView{SignOutView: SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: inEveryTier(),
+			Others: others(), Clients: tierClients(), Client: &chirp, Cancel: "http://chirp.example/"}, Only: true,
+			Fields: url.Values{"client_id": {"chirp"}, "post_logout_redirect_uri": {"http://chirp.example/bye"}, "state": {`"><b>`}}},
+		"end-session-alone": &EndSessionView{SignOutView: SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: this(),
+			Clients: testClients, Client: &chirp}, Only: true, First: true},
+		"end-session-one": &EndSessionView{SignOutView: SignOutView{Frame: in(""), Scope: exeunt.ScopeSession,
+			This: withApps("photos"), Clients: testClients, Client: &chirp}, NoWay: true, Foreign: true},
+		"end-session-bare": &EndSessionView{SignOutView: SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: fresh,
+			Live: 3, Clients: testClients}, Foreign: true},
+		"end-session-many": &EndSessionView{SignOutView: SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: manyApps(),
+			Clients: testClients, Client: &chirp}},
+		"apps":       &AppsView{Frame: in(NavApps), Apps: appsUsed(), Email: "ada@example.com", After: "a", Next: "z"},
+		"apps-none":  &AppsView{Frame: in(NavApps)},
+		"apps-email": &AppsView{Frame: in(NavApps), Apps: appsUsed()[:1]},
+		"apps-done": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: AppReach{Client: tierClients()["untold"],
+			Reach: exeunt.Reach{Tier: exeunt.TierUntold}}, Ended: 2}},
+		"apps-done-one": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: AppReach{Client: tierClients()["expires"],
+			Reach: exeunt.Reach{Tier: exeunt.TierExpires, By: testNow.Add(time.Minute)}}, Ended: 1}},
+		"apps-done-none": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: AppReach{Client: chirp}}},
+		"apps-removed": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: AppReach{Client: chirp,
+			Reach: exeunt.Reach{Tier: exeunt.TierChecked}}, Ended: 2, Removed: true}},
+		"apps-removed-one": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: AppReach{Client: chirp,
+			Reach: exeunt.Reach{Tier: exeunt.TierTold}}, Ended: 1, Removed: true}},
+		"apps-removed-none": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: AppReach{Client: chirp}, Removed: true}},
 		"ended-damaged":     &EndedView{Frame: out(), Damaged: true},
 		"ended-nobody":      &EndedView{Frame: out(), Nobody: true, Return: "/sessions"},
 		"sign-up-all-wrong": &SignUpView{Frame: out(), Policy: policy, Err: errors.Join(

@@ -214,7 +214,8 @@ func TestGolden(t *testing.T) {
 	hash := regexp.MustCompile(`(/assets/\w+)\.[0-9a-f]{12}`)
 	key := regexp.MustCompile(`name="key" value="[A-Z2-7]{26}"`)
 	all := states()
-	for _, name := range []string{"sessions", "sign-in", "sign-out", "signed-out", "ended-idle", "error"} {
+	for _, name := range []string{"sessions", "sign-in", "sign-out", "signed-out", "ended-idle", "error",
+		"sign-out-apps", "signed-out-told", "end-session", "apps"} {
 		t.Run(name, func(t *testing.T) {
 			page := rendered(t, u, all[name])
 			page = key.ReplaceAllString(hash.ReplaceAllString(page, "$1.HASH"), `name="key" value="KEY"`)

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -125,20 +127,119 @@ type SignOutView struct {
 	Cancel  string         // where Cancel goes; "" is "/sessions"
 }
 
+// EndSessionView is "/end_session": what will end, after an app has asked for it.
+//
+// Its forms: POST /end_session/browser and POST /end_session/app, both with session, key and Fields.
+type EndSessionView struct {
+	SignOutView
+	Fields  url.Values // of the app's request
+	Only    bool       // the app has something of its own to end here
+	First   bool       // and that is what the app wants ended
+	Foreign bool       // the request is not about this sign-in, or that cannot be relied on
+	NoWay   bool       // it asked to lead to an address, but is not in order
+}
+
 // SignedOutView is "/signed-out". Nobody is signed in, and it names nobody.
 type SignedOutView struct {
 	Frame
 	Done   *SignOutDone   // nil if there is no notice of a sign-out: then the page says only that nobody is signed in
 	Client *exeunt.Client // the app that asked for it, for the way back
+	NoWay  bool           // as in EndSessionView
+	Apps   []AppAfter     // what has become of the apps that were used with what ended
+	More   int            // how many there are besides
+}
+
+// Waiting reports whether an app is still being told.
+func (v *SignedOutView) Waiting() bool {
+	return slices.ContainsFunc(v.Apps, func(a AppAfter) bool { return a.pending() })
+}
+
+// AppAfter is an app after a sign-out.
+type AppAfter struct {
+	AppReach
+	Delivery *exeunt.Delivery // how far it has been told; nil if that is not recorded yet, or it cannot be told
+}
+
+func (a AppAfter) pending() bool {
+	return a.Reach.Tier == exeunt.TierTold && (a.Delivery == nil || a.Delivery.State == exeunt.DeliveryPending)
+}
+
+// AppReach is an app with how far a sign-out reaches it.
+type AppReach struct {
+	Client  exeunt.Client
+	Reach   exeunt.Reach
+	signIns int // of those that were looked at
+}
+
+// There is where people sign out of the app itself; "" unless they have to.
+func (a AppReach) There() string {
+	if a.Reach.Tier != exeunt.TierUntold && a.Reach.Tier != exeunt.TierAccount {
+		return ""
+	}
+	return a.Client.SignOutAt()
+}
+
+// There is as in AppReach.
+func (a AppAfter) There() string {
+	if a.failed() {
+		return a.Client.SignOutAt()
+	}
+	return a.AppReach.There()
+}
+
+func (a AppAfter) failed() bool {
+	return a.Reach.Tier == exeunt.TierTold && !a.pending() && a.Delivery.State != exeunt.DeliveryConfirmed
+}
+
+// Mark is the symbol of how far the sign-out has reached the app.
+func (a AppAfter) Mark() string {
+	switch {
+	case a.pending(), a.Reach.Tier == exeunt.TierExpires:
+		return "arc"
+	case a.failed(), a.There() != "", a.Reach.Tier == exeunt.TierUntold:
+		return "odd"
+	}
+	return "check"
+}
+
+// AppsView is "/apps": what may act in the person's name.
+//
+// Its forms: POST /apps/{client}/end and POST /apps/{client}/remove, both with session and key.
+type AppsView struct {
+	Frame
+	Apps  []AppUsed
+	Email string // the person's, confirmed; "" if there is none
+	After string // where this part of the list begins
+	Next  string // where the next one does
+	Done  *AppDone
+}
+
+// AppUsed is an app as the person uses it.
+type AppUsed struct {
+	AppReach
+	Since, Used time.Time // of its sign-ins; zero if there are none
+	Places      []string  // labels of the sessions with its latest sign-ins
+	More        int       // how many sessions there are besides
+	Most        bool      // there are more sign-ins than are looked at
+	Scopes      exeunt.Scopes
+	Allowed     time.Time // when the person was asked; zero if they were not
+}
+
+// AppDone tells what has just been done to an app.
+type AppDone struct {
+	AppReach
+	Ended   int
+	Removed bool
 }
 
 // SignOutDone is a sign-out that has been durably recorded.
 type SignOutDone struct {
-	At     time.Time
-	Scope  exeunt.Scope // session or account
-	Ended  int          // how many sessions, this one included
-	Apps   int          // how many app sessions ended with this browser's
-	Shared bool         // on a shared computer, where closing the window matters
+	At      time.Time
+	Scope   exeunt.Scope     // session or account
+	Session exeunt.SessionID // this browser's
+	Ended   int              // how many sessions, this one included
+	Apps    int              // how many app sessions ended with this browser's
+	Shared  bool             // on a shared computer, where closing the window matters
 }
 
 // EndedView is "/ended": why a credential is no longer valid. Whoever holds it may be a
@@ -249,6 +350,8 @@ func (*SignInView) page() string        { return "sign_in" }
 func (*SignUpView) page() string        { return "sign_up" }
 func (*ResetView) page() string         { return "reset" }
 func (*SignOutView) page() string       { return "sign_out" }
+func (*EndSessionView) page() string    { return "end_session" }
+func (*AppsView) page() string          { return "apps" }
 func (*SignedOutView) page() string     { return "signed_out" }
 func (*EndedView) page() string         { return "ended" }
 func (*MenuView) page() string          { return "menu" }

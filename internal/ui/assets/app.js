@@ -6,6 +6,7 @@ import { menus } from './menus.js';
 import { drawer, confirmations, idleWarning } from './dialogs.js';
 import { liveSessions, endInPlace } from './live.js';
 import { localTimes } from './times.js';
+import { toldApps } from './told.js';
 import { deviceChoice, displaySwitch, passwordButtons } from './forms.js';
 
 const { session, idle } = document.body.dataset;
@@ -14,6 +15,7 @@ const words = document.getElementById('words')?.dataset ?? {};
 localTimes(document);
 deviceChoice();
 passwordButtons();
+toldApps();
 
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());
