@@ -41,7 +41,7 @@ func TestApps(t *testing.T) {
 	n.NewAppSession(t, exeunt.Session{Account: n.id("ada"), ID: second.session()}, testnode.Chirp)
 	n.NewAppSession(t, exeunt.Session{Account: n.id("ada"), ID: b.session()}, testnode.Other)
 	n.NewAppSession(t, exeunt.Session{Account: n.id("ada"), ID: b.session()}, "phone")
-	page := b.get("/apps").says("Chirp", "signed in 1 hour ago", "last used just now", "In Firefox on Linux , Firefox on Linux",
+	page := b.get("/apps").says("Chirp", "Signed in 1 hour ago", "last used just now", "In Firefox on Linux , Firefox on Linux",
 		"May see: that you are signed in, your handle and name, your e-mail address ada@example.com", "Closes at once",
 		"You allowed this 1 hour ago", "Other", "Cannot be told", "Sign out there too", "so you are not asked", "Pocket", "In Pocket")
 	if !strings.Contains(page.body, `href="http://other.localhost:8082/out"`) || strings.Count(page.body, "/remove") != 1 {

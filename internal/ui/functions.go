@@ -17,7 +17,7 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 		"t": w.t, "tn": w.tn, "duration": w.duration, "number": w.number,
 		"ago": w.ago, "by": w.by, "on": w.on, "exact": w.exact,
 		"why": w.why, "whyBriefly": w.whyBriefly,
-		"reach": w.reach, "after": w.after, "may": w.may, "places": w.places,
+		"reach": w.reach, "after": w.after, "may": w.may, "places": w.places, "afterwards": w.afterwards,
 		"old":      func(now, at time.Time) bool { return now.Sub(at) >= 7*day },
 		"appAfter": func(a AppReach) AppAfter { return AppAfter{AppReach: a} },
 		"problem":  w.problem, "problemIn": problemIn, "problemWhole": problemWhole,

@@ -21,6 +21,23 @@ func (w *words) reach(a AppReach) (template.HTML, error) {
 	return w.t("reach.expires", "Within", within)
 }
 
+// afterwards says what a sign-out of the browser will mean for an app that is about to get a sign-in.
+func (w *words) afterwards(v *AuthorizeView) (template.HTML, error) {
+	app := exeunt.AppSession{}
+	if v.Scopes.Has(exeunt.ScopeOffline) {
+		app.TokenExpires = v.Now.Add(v.Client.LifeOfTokens())
+	}
+	reach, key := v.Client.Reach(app, v.Now), "own"
+	if !v.Client.Public() {
+		key = string(reach.Tier)
+	}
+	within, err := w.duration(atLeast(reach.Within))
+	if err != nil {
+		return "", err
+	}
+	return w.t("authorize.dir_"+key, "App", bdi(v.Client.Name), "Within", within)
+}
+
 // after says how far a sign-out has reached an app, and never more than is recorded.
 func (w *words) after(now time.Time, a AppAfter) (template.HTML, error) {
 	switch a.Reach.Tier {

@@ -192,9 +192,9 @@ func (a AppAfter) failed() bool {
 }
 
 // Mark is the symbol of how far the sign-out has reached the app.
-func (a AppAfter) Mark() string {
+func (a AppAfter) Mark(now time.Time) string {
 	switch {
-	case a.pending(), a.Reach.Tier == exeunt.TierExpires:
+	case a.pending(), a.Reach.Tier == exeunt.TierExpires && a.Reach.By.After(now):
 		return "arc"
 	case a.failed(), a.There() != "", a.Reach.Tier == exeunt.TierUntold:
 		return "odd"
