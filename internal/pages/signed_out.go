@@ -56,7 +56,7 @@ func (p *Pages) appsAfter(ctx context.Context, d *ui.SignOutDone) (apps []ui.App
 	}
 	list, more := ui.ReachOf(ended, p.OAuth.Clients(), p.Now(), d.Scope == exeunt.ScopeAccount)
 	list, more = ui.FirstReached(list, more, shownAfter)
-	told, err := p.deliveries(ctx, account, d.Session)
+	told, err := p.Authority.Deliveries(ctx, account, d.Session)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -91,13 +91,6 @@ func (p *Pages) endedBy(ctx context.Context, account exeunt.AccountID, d *ui.Sig
 		}
 	}
 	return out, err
-}
-
-// deliveries returns whom the end of a session is told, and how far that is.
-func (p *Pages) deliveries(
-	ctx context.Context, account exeunt.AccountID, session exeunt.SessionID,
-) ([]exeunt.Delivery, error) {
-	return nil, nil
 }
 
 func signedOutPath(from *exeunt.Client) string {

@@ -54,7 +54,9 @@ func (w *words) after(now time.Time, a AppAfter) (template.HTML, error) {
 
 func (w *words) told(d *exeunt.Delivery) (template.HTML, error) {
 	switch {
-	case d == nil, d.State == exeunt.DeliveryPending && d.Error == "":
+	case d == nil:
+		return w.t("after.not_yet")
+	case d.State == exeunt.DeliveryPending && d.Error == "":
 		return w.t("after.waiting") // perhaps in this moment
 	case d.State == exeunt.DeliveryPending:
 		next, err := w.clock(d.Due)
