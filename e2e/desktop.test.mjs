@@ -104,7 +104,7 @@ both(test, '[R1.4] the confirmation names the account and what ends, and cancels
   const before = await live();
   let box = await ask(page, script);
   assert.equal(await box.locator('#ask-title').innerText(), 'Sign out of @ada on this browser?');
-  assert.match(await box.innerText(), /You will also be signed out of these apps\s+Chirp/);
+  assert.match(await box.innerText(), /Apps in this sign-in\s+Chirp\s+Closes at once/);
   assert.match(await box.innerText(), /Chrome on Linux, signed in/);
   assert.match(await box.innerText(), /stays? signed in\./, 'what does not end is said, too');
   assert.equal(await box.locator('details.ways[open]').count(), 0, 'wider scopes are out of the way');
@@ -152,7 +152,7 @@ both(test, '[R1.5 R3.3] afterwards the page says what happened, when, and what w
   await page.waitForURL('**/signed-out');
   const main = await page.locator('main').innerText();
   assert.match(main, /^Signed out of this browser$/m);
-  assert.match(main, /One app was signed out with it/);
+  assert.match(main, /Chirp\s+Closed at once/);
   assert.match(main, /On the server\s+Recorded/);
   assert.match(main, /In this browser\s+The sign-in and everything/);
   const at = Date.parse(await page.locator('main .when time').getAttribute('datetime'));

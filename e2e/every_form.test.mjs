@@ -107,6 +107,13 @@ class Person {
   }
 }
 
+/** Signs in to Gazette, which asks the first time. */
+async function enterGazette(page) {
+  await page.goto(`${node.gazette}/sign-in`);
+  await page.locator('form[action="/authorize/decide"] button[value=continue]').click();
+  await page.waitForURL(`${node.gazette}/**`);
+}
+
 // The names and values of the cookies that an answer sets.
 const set = (answer) => answer.headers['set-cookie'].map((line) => /^([^=]+)=([^;]*)/.exec(line).slice(1));
 
@@ -283,6 +290,39 @@ const judges = {
     back: (p, page) => says(page, /sign-in did not work/),
     after: (p) => p.out(),
   },
+  'exeunt /end_session/browser': {
+    needs: 'chirp', path: '/end_session?client_id=chirp', back: null,
+    async true(p, page) {
+      at(page, '/signed-out');
+      await says(page, /Signed out of this browser/);
+      assert.equal((await p.active()).length, 0);
+    },
+  },
+  'exeunt /end_session/app': {
+    needs: 'chirp', path: '/end_session?client_id=chirp', back: null, gone: /asks to sign you out/,
+    async true(p, page) {
+      at(page, '/apps');
+      await says(page, /One sign-in of Chirp ended/);
+      assert.equal((await p.active()).length, 1);
+    },
+    tab: (p, page) => says(page, /You were not signed in to Chirp/),
+  },
+  'exeunt /apps/*/end': {
+    needs: 'chirp', path: '/apps', button: 'form[action="/apps/chirp/end"] button', back: null, gone: /Apps/,
+    async true(p, page) {
+      at(page, '/apps');
+      await says(page, /One sign-in of Chirp ended/);
+      assert.equal((await p.active()).length, 1);
+    },
+    tab: (p, page) => says(page, /You were not signed in to Chirp/),
+  },
+  'exeunt /apps/*/remove': {
+    needs: 'newcomer', before: (p) => enterGazette(p.page), path: '/apps', button: 'form[action="/apps/gazette/remove"] button',
+    back: null, gone: /No app signs you in/,
+    async true(p, page) { at(page, '/apps'); await says(page, /Gazette has no access any more. One sign-in of it ended/); },
+    tab: (p, page) => says(page, /Gazette has no access any more/),
+    after: (p) => p.out(),
+  },
   'chirp /posts': writes('/', '/', 'button.primary'),
   'chirp /drafts': writes('/drafts', '/drafts', 'button.primary'),
   'chirp /drafts from the timeline': { form: 'chirp /drafts', ...writes('/', '/drafts', 'button[formaction="/drafts"]') },
@@ -330,7 +370,7 @@ function ofDraft(label, to, n) {
 }
 
 const key = ({ origin, pathname }, value) => `${['exeunt', 'chirp', 'gazette'].find((name) => node[name] === origin)} ${pathname
-  .replace(/(sessions|drafts)\/(?!end)[^/]+/, '$1/*').replace(/\/(setup|reset)\/.*/, '/$1/*')}${value ? ` ${value}` : ''}`;
+  .replace(/(sessions|drafts|apps)\/(?!end)[^/]+/, '$1/*').replace(/\/(setup|reset)\/.*/, '/$1/*')}${value ? ` ${value}` : ''}`;
 
 /** The forms of a page, each with the button that sends it. */
 async function formsOf(page) {
@@ -355,7 +395,9 @@ test('every form of every page has a judge, and every judge a form', async () =>
   await p.two();
   for (const path of inside) await look(node.exeunt + path);
   await look(`${node.gazette}/sign-in`);
+  await enterGazette(page);
   await p.chirp();
+  for (const path of ['/apps', '/end_session?client_id=chirp']) await look(node.exeunt + path);
   await page.goto(node.chirp);
   await page.fill('textarea', 'A draft');
   await page.getByRole('button', { name: 'Keep as draft' }).click();

@@ -5,7 +5,7 @@ import { enterChirp } from './chirp.mjs';
 
 /** The pages of somebody who is signed in, by address. */
 export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/settings', '/help', '/menu', '/signout',
-  '/signout?scope=others', '/signout?scope=account'];
+  '/signout?scope=others', '/signout?scope=account', '/apps', '/end_session'];
 
 /** The pages that need nobody, by address. */
 export const outside = ['/signin', '/signin?shared=1', '/signup', '/help', '/signed-out', '/ended'];
@@ -180,6 +180,11 @@ export async function chirpPages(page, node, look) {
   for (const path of ['/', '/drafts', '/messages', '/messages/grace', '/no-such-page']) {
     await page.goto(node.chirp + path);
     await look(`Chirp ${path}`);
+  }
+  for (const path of ['/apps', '/end_session?client_id=chirp']) {
+    await page.goto(node.exeunt + path);
+    await openDetails(page);
+    await look(`${path}, with an app`);
   }
   await page.goto(node.chirp);
   await page.click('.acct > summary');
