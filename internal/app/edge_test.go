@@ -70,7 +70,7 @@ func newEdge(t *testing.T, set func(*config.Config)) *edge {
 	c.Addr, c.Development, c.Data = "127.0.0.1:0", true, filepath.Join(t.TempDir(), "node")
 	c.URL = strings.Replace(e.server.URL, "127.0.0.1", "exeunt.localhost", 1)
 	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/",
-		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: someKey()}}
+		RedirectURIs: []string{"http://chirp.localhost/exeunt/callback"}, KeySHA256: aSecret()}}
 	if set != nil {
 		set(&c)
 	}
@@ -87,9 +87,6 @@ func newEdge(t *testing.T, set func(*config.Config)) *edge {
 	e.signInAda()
 	return e
 }
-
-// someKey is the hash of a secret that a client of the file must have.
-func someKey() []string { return []string{exeunt.NewToken(exeunt.UseClient).Hash().String()} }
 
 func (e *edge) signInAda() {
 	e.t.Helper()
@@ -439,3 +436,6 @@ func (e *edge) check(c authority.Credential) authority.Answer {
 	}
 	return ans
 }
+
+// aSecret is the hash of a client's secret that nobody has.
+func aSecret() []string { return []string{exeunt.NewToken(exeunt.UseClient).Hash().String()} }

@@ -28,7 +28,7 @@ func TestOneAccountCannotFloodTheStore(t *testing.T) {
 	c.Addr, c.URL, c.Development = "127.0.0.1:0", "http://exeunt.localhost", true
 	c.Data, c.MaxSessions = filepath.Join(t.TempDir(), "node"), 20
 	c.Clients = []config.Client{{ID: "chirp", Name: "Chirp", HomeURL: "http://chirp.localhost/",
-		RedirectURIs: []string{"http://chirp.localhost/callback"}, KeySHA256: someKey()}}
+		RedirectURIs: []string{"http://chirp.localhost/callback"}, KeySHA256: aSecret()}}
 	now := time.Now()
 	n, err := New(t.Context(), c, Options{Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
 		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
