@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"html"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -184,6 +186,29 @@ func TestAForeignLibrarySignsIn(t *testing.T) {
 			}
 			if _, err := provider.Verifier(&oidc.Config{ClientID: "chirp", Now: e.now}).Verify(ctx, raw); err == nil {
 				t.Error("another client accepts it")
+			}
+			// The gate takes the same token as userinfo, and both stop together.
+			gate := func() int {
+				r := httptest.NewRequest(http.MethodGet, e.Config.URL+"/gate/"+id, nil)
+				r.Header.Set("Authorization", "Bearer "+next.AccessToken)
+				w := httptest.NewRecorder()
+				e.Handler().ServeHTTP(w, r)
+				return w.Code
+			}
+			if status := gate(); status != http.StatusOK {
+				t.Errorf("the gate answers %d", status)
+			}
+			e.end(who)
+			if status := gate(); status != http.StatusUnauthorized {
+				t.Errorf("after the sign-out, the gate answers %d", status)
+			}
+			if _, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(next)); err == nil {
+				t.Error("after the sign-out, userinfo answers")
+			}
+			var refused *oauth2.RetrieveError
+			_, err = app.TokenSource(ctx, &oauth2.Token{RefreshToken: next.RefreshToken}).Token()
+			if !errors.As(err, &refused) || refused.ErrorCode != "invalid_grant" || refused.Response.StatusCode != 400 {
+				t.Errorf("after the sign-out, a refresh: %v", err)
 			}
 		})
 	}
