@@ -30,7 +30,10 @@ type Client struct {
 	TokenLife time.Duration
 	// FirstParty: it belongs to whoever runs the authority, so people are not asked before it learns who they are.
 	FirstParty bool
-	Groups     []string // who may sign in to it; empty: everybody
+	// DeviceGrant: it may ask for a code that people type in elsewhere (RFC 8628). Whoever talks somebody into typing one
+	// gets into their account, so only apps on devices without a browser have it.
+	DeviceGrant bool
+	Groups      []string // who may sign in to it; empty: everybody
 	// Checked: it asks the authority about each request, at the gate, by introspection or by following the log. It may
 	// do the latter only then, because the log tells when any session ends.
 	Checked bool
@@ -129,7 +132,7 @@ func (c Client) validateTokens() error {
 }
 
 func (c Client) validateAddresses() error {
-	if len(c.RedirectURIs) == 0 {
+	if len(c.RedirectURIs) == 0 && !c.DeviceGrant {
 		return fmt.Errorf("client %s has no redirect_uris: name the address that signs people in to it", c.ID)
 	}
 	if len(c.RedirectURIs) > maxAddresses || len(c.PostLogoutURIs) > maxAddresses {

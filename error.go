@@ -65,6 +65,9 @@ var (
 			"Tell whoever runs the app."}
 	ErrNotAdmitted = &Error{"not_admitted",
 		"This app is for members of certain groups, and you are in none of them. Ask whoever runs this site."}
+	ErrUserCode = &Error{"user_code",
+		"No device is waiting with this code. Codes are valid for 10 minutes and once: compare it with what the device " +
+			"shows, or have it show another one."}
 	ErrRequestExpired = &Error{"request_expired",
 		"The app's request to sign in is too old, or it was begun in another browser. Start again from the app."}
 	ErrCodeSpent = &Error{"code_spent",
@@ -107,6 +110,9 @@ const (
 	LimitProfileChanges Limit = "profile_changes" // settings
 	LimitAppSignIns     Limit = "app_sign_ins"    // codes for apps
 	LimitRefreshes      Limit = "refreshes"       // of an app's token
+	LimitDevices        Limit = "devices"         // codes for people to type
+	LimitUserCodes      Limit = "user_codes"      // that a person types
+	LimitDevicePolls    Limit = "device_polls"    // of a device that waits
 	LimitStreams        Limit = "streams"         // open at the same time
 )
 
@@ -118,6 +124,9 @@ var limitTexts = map[Limit]string{
 	LimitProfileChanges: "These settings have been changed many times in a short while, so this time they were not.",
 	LimitAppSignIns:     "This account has signed in to apps many times in a short while, so this time it was not.",
 	LimitRefreshes:      "This app has asked for new tokens many times in a short while, so this time it got none.",
+	LimitDevices:        "Many devices are waiting for somebody to sign them in, so this one got no code.",
+	LimitUserCodes:      "You have typed many codes in a short while, so this one was not looked for.",
+	LimitDevicePolls:    "This device asks too often.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 

@@ -36,6 +36,7 @@ type clientFlags struct {
 	Alg                *string        `help:"${client_alg}" placeholder:"ALG"`
 	TokenLife          *time.Duration `help:"${client_life}" placeholder:"TIME"`
 	FirstParty         *bool          `help:"It is yours: people are not asked before it learns who they are."`
+	DeviceGrant        *bool          `help:"${client_device}"`
 	Group              []string       `sep:"none" help:"Who may sign in to it; without it everybody. Repeat it for more."`
 	Checked            *bool          `help:"${client_checked}"`
 	PostLogoutURI      []string       `name:"post-logout-uri" sep:"none" help:"${client_after}" placeholder:"URI"`
@@ -53,6 +54,7 @@ var clientHelp = kong.Vars{
 	"client_life":     "How long its ID tokens, and access tokens that can be refreshed, are valid; usually 5m.",
 	"client_checked":  "It asks about each request, and may follow the event log with its secret.",
 	"client_after":    "Where a sign-out that it asked for may lead; repeat it for more.",
+	"client_device":   "It may sign people in by a code that they type in elsewhere, for devices without a browser.",
 	"client_alone":    "A sign-out that it asks for ends its own session only, if nothing else is chosen.",
 	"client_sign_out": "Where people sign out of it, if it cannot be told of a sign-out.",
 	"client_rotate":   "Make a new secret of an app beside the old one, or with --drop-old remove the old one.",
@@ -80,7 +82,7 @@ func (f *clientFlags) settings() (s control.ClientSettings, err error) {
 		Name: f.Name, HomeURL: f.Home, RedirectURIs: list(f.RedirectURI), NoPKCE: f.NoPKCE, Algorithm: f.Alg,
 		FirstParty: f.FirstParty, Groups: list(f.Group), Checked: f.Checked, PostLogoutURIs: list(f.PostLogoutURI),
 		SignOutAlone: f.SignOutAlone, BackchannelURI: f.BackchannelURI, BackchannelAccount: f.BackchannelAccount,
-		SignOutURL: f.SignOutURL,
+		SignOutURL: f.SignOutURL, DeviceGrant: f.DeviceGrant,
 	}
 	if f.TokenLife != nil {
 		life := f.TokenLife.String()
@@ -202,6 +204,7 @@ func (c *showClientCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(w, "PKCE\t%s\n", choose(client.NoPKCE, "not needed", "needed"))
 		fmt.Fprintf(w, "signed by\t%s\ntokens are valid\t%s\n", client.Alg(), *v.TokenLife)
 		fmt.Fprintf(w, "first party\t%s\n", choose(client.FirstParty, "yes, people are not asked", "no, people are asked"))
+		fmt.Fprintf(w, "signs in by a code to type\t%s\n", choose(client.DeviceGrant, "yes", "no"))
 		fmt.Fprintf(w, "asks about each request\t%s\n", choose(client.Checked, "yes", "no"))
 		fmt.Fprintf(w, "its sign-out ends\t%s\n", choose(client.SignOutAlone, "its own session, if nothing else is chosen",
 			"the browser's session, if nothing else is chosen"))

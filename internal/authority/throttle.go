@@ -23,6 +23,12 @@ var (
 	perSessionSingle = throttle.Rate{Burst: 120, Every: time.Second}
 	// perSessionCode limits codes for apps, and so app sessions.
 	perSessionCode = throttle.Rate{Burst: 60, Every: 5 * time.Second}
+	// perNetworkDevice limits what strangers may have stored: codes for people to type.
+	perNetworkDevice = throttle.Rate{Burst: 20, Every: 10 * time.Second}
+	// perSessionUserCode limits codes that a person types: somebody could look for another's.
+	perSessionUserCode = throttle.Rate{Burst: 20, Every: time.Minute}
+	// perDevicePoll is how often a device may ask, a bit more often than it is told to (RFC 8628 section 3.5).
+	perDevicePoll = throttle.Rate{Burst: 2, Every: 4 * time.Second}
 	// perAppRefresh limits refreshes of one app session, repeated ones included.
 	perAppRefresh = throttle.Rate{Burst: 100, Every: 5 * time.Second}
 )

@@ -95,6 +95,7 @@ type Client struct {
 	Algorithm          string        `koanf:"algorithm"`
 	TokenLife          time.Duration `koanf:"token_life"`
 	FirstParty         bool          `koanf:"first_party"`
+	DeviceGrant        bool          `koanf:"device_grant"`
 	Groups             []string      `koanf:"groups"`
 	Checked            bool          `koanf:"checked"`
 	PostLogoutURIs     []string      `koanf:"post_logout_uris"`
@@ -201,7 +202,7 @@ func (c *Config) RegisteredClients() []exeunt.Client {
 			Auth: exeunt.ClientAuth(cl.Auth), NoPKCE: cl.NoPKCE, Algorithm: cl.Algorithm, TokenLife: cl.TokenLife,
 			FirstParty: cl.FirstParty, Groups: cl.Groups, Checked: cl.Checked, PostLogoutURIs: cl.PostLogoutURIs,
 			SignOutAlone: cl.SignOutAlone, BackchannelURI: cl.BackchannelURI, BackchannelAccount: cl.BackchannelAccount,
-			SignOutURL: cl.SignOutURL,
+			SignOutURL: cl.SignOutURL, DeviceGrant: cl.DeviceGrant,
 		})
 	}
 	return out

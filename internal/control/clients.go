@@ -23,7 +23,7 @@ func SettingsOf(c exeunt.Client) ClientSettings {
 		Name: &c.Name, HomeURL: &c.HomeURL, RedirectURIs: list(c.RedirectURIs), Auth: &auth, NoPKCE: &c.NoPKCE,
 		Algorithm: &alg, TokenLife: &life, FirstParty: &c.FirstParty, Groups: list(c.Groups), Checked: &c.Checked,
 		PostLogoutURIs: list(c.PostLogoutURIs), SignOutAlone: &c.SignOutAlone, BackchannelURI: &c.BackchannelURI,
-		BackchannelAccount: &c.BackchannelAccount, SignOutURL: &c.SignOutURL,
+		BackchannelAccount: &c.BackchannelAccount, SignOutURL: &c.SignOutURL, DeviceGrant: &c.DeviceGrant,
 	}
 }
 
@@ -55,6 +55,7 @@ func (s ClientSettings) Apply(c *exeunt.Client) error {
 	set(&c.NoPKCE, s.NoPKCE)
 	set(&c.Algorithm, s.Algorithm)
 	set(&c.FirstParty, s.FirstParty)
+	set(&c.DeviceGrant, s.DeviceGrant)
 	set(&c.Groups, s.Groups)
 	set(&c.Checked, s.Checked)
 	set(&c.PostLogoutURIs, s.PostLogoutURIs)

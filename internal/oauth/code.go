@@ -97,8 +97,7 @@ func (s *Service) ExchangeCode(ctx context.Context, x CodeExchange) (Tokens, err
 		x.Verifier != "" && (len(x.Verifier) < 43 || len(x.Verifier) > 128) { // RFC 7636 section 4.1
 		return Tokens{}, exeunt.ErrCodeSpent
 	}
-	in := authority.AppSignIn{Code: x.Code.Hash(), Client: x.Client.ID, RedirectURI: x.RedirectURI,
-		Life: x.Client.LifeOfTokens()}
+	in := authority.AppSignIn{Code: x.Code.Hash(), RedirectURI: x.RedirectURI}
 	if x.Verifier != "" {
 		sum := sha256.Sum256([]byte(x.Verifier))
 		in.Challenge = base64.RawURLEncoding.EncodeToString(sum[:])
@@ -107,6 +106,12 @@ func (s *Service) ExchangeCode(ctx context.Context, x CodeExchange) (Tokens, err
 		x.Device.Label = x.Client.Name
 		in.Own = &x.Device
 	}
+	return s.start(ctx, x.Client, in)
+}
+
+// start exchanges the code for tokens of the client.
+func (s *Service) start(ctx context.Context, c exeunt.Client, in authority.AppSignIn) (Tokens, error) {
+	in.Client, in.Life = c.ID, c.LifeOfTokens()
 	token, got, err := s.Authority.StartApp(ctx, in)
 	if err != nil {
 		return Tokens{}, err

@@ -53,7 +53,7 @@ func (s *Service) targetOf(ctx context.Context, c exeunt.Client, text string) (t
 		}
 		t.Account, t.Session, t.AppSession, kind = app.Account, app.Session, app.ID, parent.Kind
 	}
-	if c.Public() && kind == exeunt.KindApp {
+	if kind == exeunt.KindApp { // the device has it for this app alone
 		t.AppSession = exeunt.AppSessionID{}
 	}
 	return t, true, nil

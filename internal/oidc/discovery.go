@@ -1,6 +1,8 @@
 package oidc
 
 import (
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/oauth"
 )
@@ -11,19 +13,20 @@ func metadata(issuer string) map[string]any {
 	withSecret := []exeunt.ClientAuth{exeunt.ClientSecretBasic, exeunt.ClientSecretPost}
 	anyClient := append(withSecret[:2:2], exeunt.ClientPublic)
 	return map[string]any{
-		"issuer":                 issuer,
-		"authorization_endpoint": issuer + Authorize,
-		"token_endpoint":         issuer + Token,
-		"userinfo_endpoint":      issuer + UserInfo,
-		"introspection_endpoint": issuer + Introspect,
-		"revocation_endpoint":    issuer + Revoke,
-		"end_session_endpoint":   issuer + EndSession,
-		"jwks_uri":               issuer + Keys,
+		"issuer":                        issuer,
+		"authorization_endpoint":        issuer + Authorize,
+		"token_endpoint":                issuer + Token,
+		"userinfo_endpoint":             issuer + UserInfo,
+		"introspection_endpoint":        issuer + Introspect,
+		"revocation_endpoint":           issuer + Revoke,
+		"end_session_endpoint":          issuer + EndSession,
+		"device_authorization_endpoint": issuer + Device,
+		"jwks_uri":                      issuer + Keys,
 
 		"scopes_supported":                      exeunt.KnownScopes,
 		"response_types_supported":              []string{"code"},
 		"response_modes_supported":              []string{"query"},
-		"grant_types_supported":                 []string{"authorization_code", "refresh_token"},
+		"grant_types_supported":                 []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeDeviceCode},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": exeunt.Algorithms,
 		"acr_values_supported":                  []string{oauth.ACR},

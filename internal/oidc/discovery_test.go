@@ -29,7 +29,8 @@ func TestDiscovery(t *testing.T) {
 	}
 	for name, path := range map[string]string{"authorization_endpoint": "/authorize", "end_session_endpoint": "/end_session",
 		"token_endpoint": Token, "userinfo_endpoint": UserInfo, "introspection_endpoint": Introspect,
-		"revocation_endpoint": Revoke, "jwks_uri": Keys} {
+		"revocation_endpoint": Revoke, "jwks_uri": Keys,
+		"device_authorization_endpoint": Device} {
 		if got.str(name) != testnode.Issuer+path {
 			t.Errorf("%s: %q", name, got.str(name))
 		}

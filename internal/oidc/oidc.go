@@ -24,7 +24,7 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// The paths. The pages serve Authorize and EndSession.
+// The paths. The pages serve Authorize, EndSession and UserCode.
 const (
 	Prefix     = "/oauth/"
 	Discovery  = "/.well-known/openid-configuration"
@@ -33,8 +33,10 @@ const (
 	Introspect = Prefix + "introspect"
 	Revoke     = Prefix + "revoke"
 	Keys       = Prefix + "keys"
+	Device     = Prefix + "device"
 	Authorize  = "/authorize"
 	EndSession = "/end_session"
+	UserCode   = "/device"
 )
 
 // Deps are what a Provider is made of. All fields are needed.
@@ -57,7 +59,7 @@ func New(d Deps) *Provider {
 	p := &Provider{Deps: d, surface: web.Surface{Fail: Fail, Log: d.Log}}
 	p.library = op.RegisterServer(&server{Provider: p}, op.Endpoints{
 		Token: op.NewEndpoint(Token), Userinfo: op.NewEndpoint(UserInfo), Introspection: op.NewEndpoint(Introspect),
-		Revocation: op.NewEndpoint(Revoke), JwksURI: op.NewEndpoint(Keys),
+		Revocation: op.NewEndpoint(Revoke), JwksURI: op.NewEndpoint(Keys), DeviceAuthorization: op.NewEndpoint(Device),
 	}, op.WithServerCORSOptions(nil)) // see Mount
 	return p
 }
@@ -69,11 +71,11 @@ func (p *Provider) Mount(m *http.ServeMux) {
 	for _, path := range []string{Discovery, Keys} {
 		endpoints.Handle("GET "+path, p.handle(p.read))
 	}
-	for _, path := range []string{Token, Introspect, Revoke, UserInfo} {
+	for _, path := range []string{Token, Introspect, Revoke, UserInfo, Device} {
 		endpoints.Handle("POST "+path, p.handle(p.form))
 	}
 	endpoints.Handle("GET "+UserInfo, p.handle(p.read))
-	for _, path := range []string{Discovery, Keys, Token, Introspect, Revoke, UserInfo} {
+	for _, path := range []string{Discovery, Keys, Token, Introspect, Revoke, UserInfo, Device} {
 		endpoints.Handle(path, p.handle(otherMethod))
 	}
 	endpoints.Handle("/", p.handle(nothingHere))

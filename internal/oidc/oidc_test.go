@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 const (
 	phone    = exeunt.ClientID("phone")  // public
 	legacy   = exeunt.ClientID("legacy") // sends no code_challenge
+	tv       = exeunt.ClientID("tv")     // public, only for devices
 	verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
 )
 
@@ -36,7 +37,9 @@ func clients() []exeunt.Client {
 		testnode.ClientAt(testnode.Chirp, testnode.ChirpRedirect),
 		testnode.ClientAt(testnode.Other, "http://other.localhost:8082/exeunt/callback"),
 		testnode.ClientAt(phone, "http://127.0.0.1/callback"), testnode.ClientAt(legacy, "https://legacy.example.com/back"),
+		{ID: tv, Name: "TV", HomeURL: "https://tv.example.com/", Auth: exeunt.ClientPublic, DeviceGrant: true},
 	}
+	list[2].DeviceGrant = true
 	list[2].Auth, list[3].Auth, list[3].NoPKCE = exeunt.ClientPublic, exeunt.ClientSecretPost, true
 	for i := range list {
 		list[i].Algorithm = "ES256" // the keys of RS256 take long to make
@@ -131,10 +134,12 @@ func formRequest(path string, form url.Values) *http.Request {
 func (s *site) post(path string, as exeunt.ClientID, form url.Values) answered {
 	s.t.Helper()
 	r := formRequest(path, form)
-	if key, ok := s.Keys[as]; ok && as != phone {
+	if key, ok := s.Keys[as]; ok && !s.Client(s.t, as).Public() {
 		r.SetBasicAuth(string(as), key.Reveal())
 	} else {
-		form.Set("client_id", string(as))
+		if !form.Has("client_id") {
+			form.Set("client_id", string(as))
+		}
 		r = formRequest(path, form)
 	}
 	return s.do(r)

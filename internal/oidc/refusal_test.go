@@ -52,7 +52,7 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		"password":                   {"chirp", chirp, exchange("grant_type", "password"), 400, "unsupported_grant_type"},
 		"client_credentials":         {"chirp", chirp, exchange("grant_type", "client_credentials"), 400, "unsupported_grant_type"},
 		"device code": {"chirp", chirp, exchange("grant_type", "urn:ietf:params:oauth:grant-type:device_code",
-			"device_code", "x"), 400, "unsupported_grant_type"},
+			"device_code", "x"), 400, "unauthorized_client"},
 		"no code":                {"chirp", chirp, exchange("code", ""), 400, "invalid_request"},
 		"no code at all":         {"chirp", chirp, exchange("code", "sesame"), 400, "invalid_grant"},
 		"unknown code":           {"chirp", chirp, exchange("code", exeunt.NewToken(exeunt.UseCode).Reveal()), 400, "invalid_grant"},

@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -72,7 +73,7 @@ func (s *server) CodeExchange(
 	c := appOf(r.Client)
 	got, err := s.OAuth.ExchangeCode(ctx, oauth.CodeExchange{
 		Code: code, Client: c, RedirectURI: r.Data.RedirectURI, Verifier: r.Data.CodeVerifier,
-		Device: authority.Device{UserAgent: callOf(ctx).userAgent, Address: callOf(ctx).from},
+		Device: deviceOf(ctx),
 	})
 	return s.tokens(ctx, c, got, err)
 }
@@ -84,6 +85,34 @@ func (s *server) RefreshToken(
 	c := appOf(r.Client)
 	got, err := s.OAuth.Refresh(ctx, c, r.Data.RefreshToken)
 	return s.tokens(ctx, c, got, err)
+}
+
+// DeviceAuthorization begins the grant for devices on which people cannot type (RFC 8628 section 3.1).
+func (s *server) DeviceAuthorization(
+	ctx context.Context, r *op.ClientRequest[oidc.DeviceAuthorizationRequest],
+) (*op.Response, error) {
+	code, typed, err := s.OAuth.StartDevice(ctx, appOf(r.Client), exeunt.ParseScopes(r.Data.Scopes.String()), deviceOf(ctx))
+	at := s.OAuth.Issuer + UserCode
+	return answer(ctx, &oidc.DeviceAuthorizationResponse{
+		DeviceCode: code.Reveal(), UserCode: typed, VerificationURI: at,
+		VerificationURIComplete: at + "?" + url.Values{"user_code": {typed}}.Encode(),
+		ExpiresIn:               int(oauth.DeviceLife / time.Second), Interval: int(oauth.DeviceInterval / time.Second),
+	}, err)
+}
+
+// DeviceToken is the grant device_code (RFC 8628 section 3.4).
+func (s *server) DeviceToken(
+	ctx context.Context, r *op.ClientRequest[oidc.DeviceAccessTokenRequest],
+) (*op.Response, error) {
+	code, _ := exeunt.ParseToken(r.Data.DeviceCode) // the zero token is no code
+	c := appOf(r.Client)
+	got, err := s.OAuth.ExchangeDevice(ctx, c, code, deviceOf(ctx))
+	return s.tokens(ctx, c, got, err)
+}
+
+func deviceOf(ctx context.Context) authority.Device {
+	c := callOf(ctx)
+	return authority.Device{UserAgent: c.userAgent, Address: c.from}
 }
 
 // tokens answers with tokens (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3).

@@ -15,8 +15,9 @@ const maxAgent = 400
 func PrepareLabels() { useragent.NewParser() }
 
 // label names the browser as people know it: "Firefox on Linux".
-func label(r *http.Request) string {
-	ua := r.UserAgent()
+func label(r *http.Request) string { return labelOf(r.UserAgent()) }
+
+func labelOf(ua string) string {
 	agent := useragent.NewParser().Parse(ua[:min(len(ua), maxAgent)])
 	browser, system := agent.Browser().String(), agent.OS().String()
 	if agent.OS() == agents.OSMacOS {

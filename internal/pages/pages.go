@@ -98,6 +98,8 @@ func (p *Pages) routes() []route {
 		{path: "/apps", get: p.signedIn(p.appList)},
 		{path: "/apps/{client}/end", get: leadsTo("/apps"), post: p.ending(p.endApp)},
 		{path: "/apps/{client}/remove", get: leadsTo("/apps"), post: p.ending(p.removeApp)},
+		{path: "/device", get: p.signedIn(p.deviceForm), post: p.form(p.device)},
+		{path: "/device/decide", get: leadsTo("/device"), post: p.form(p.decideDevice)},
 		{path: "/session/state", get: p.sessionState},
 		{path: "/session/activity", post: p.sessionActivity},
 		{path: "/session/stay", post: p.form(p.sessionStay)},

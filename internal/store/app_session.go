@@ -26,31 +26,26 @@ type Code struct {
 // AddCode stores a code of a session that has not ended; otherwise it returns ErrSignedOut, or ErrRenewed if the
 // session has another token than the code's holder.
 func (s *Store) AddCode(ctx context.Context, hash exeunt.TokenHash, c Code) error {
-	var refused error
-	err := s.commit(ctx, func(t *tx) error {
-		refused = nil
-		if c.Holder != (exeunt.TokenHash{}) {
-			current, err := t.hasToken(exeunt.Target{Account: c.Account, Session: c.Session}, c.Holder)
-			if err != nil || !current {
-				refused = exeunt.ErrRenewed
-				return err
-			}
+	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) { return t.addCode(hash, c) })
+}
+
+func (t *tx) addCode(hash exeunt.TokenHash, c Code) (refused, err error) {
+	if c.Holder != (exeunt.TokenHash{}) {
+		current, err := t.hasToken(exeunt.Target{Account: c.Account, Session: c.Session}, c.Holder)
+		if err != nil || !current {
+			return exeunt.ErrRenewed, err
 		}
-		n, err := t.exec(`INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires,
+	}
+	n, err := t.exec(`INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires,
 				scopes, nonce)
 			SELECT $1, s.account_id, s.id, $4, $5, $6, $7, $8, $9 FROM sessions s JOIN accounts a ON a.id = s.account_id
 			WHERE s.account_id = $2 AND s.id = $3 AND s.ended_at IS NULL AND s.generation >= a.generation`,
-			hash[:], c.Account.Bytes(), c.Session.Bytes(), c.Client, c.RedirectURI, c.Challenge, ms(c.Expires),
-			c.Scopes, c.Nonce)
-		if err == nil && n == 0 {
-			refused = exeunt.ErrSignedOut
-		}
-		return err
-	})
-	if err == nil {
-		err = refused
+		hash[:], c.Account.Bytes(), c.Session.Bytes(), c.Client, c.RedirectURI, c.Challenge, ms(c.Expires),
+		c.Scopes, c.Nonce)
+	if err == nil && n == 0 {
+		refused = exeunt.ErrSignedOut
 	}
-	return err
+	return refused, err
 }
 
 // Exchange is an app's request to turn a code into an app session.

@@ -32,6 +32,7 @@ type clientSettings struct {
 	Algorithm          string            `json:"algorithm,omitempty"`
 	TokenLife          time.Duration     `json:"token_life,omitempty"` // nanoseconds
 	FirstParty         bool              `json:"first_party,omitempty"`
+	DeviceGrant        bool              `json:"device_grant,omitempty"`
 	Groups             []string          `json:"groups,omitempty"`
 	Checked            bool              `json:"checked,omitempty"`
 	PostLogoutURIs     []string          `json:"post_logout_uris,omitempty"`
@@ -62,6 +63,7 @@ func scanClient(row rowScanner) (c exeunt.Client, err error) {
 		NoPKCE: v.NoPKCE, Algorithm: v.Algorithm, TokenLife: v.TokenLife, FirstParty: v.FirstParty, Groups: v.Groups,
 		Checked: v.Checked, PostLogoutURIs: v.PostLogoutURIs, SignOutAlone: v.SignOutAlone,
 		BackchannelURI: v.BackchannelURI, BackchannelAccount: v.BackchannelAccount, SignOutURL: v.SignOutURL,
+		DeviceGrant: v.DeviceGrant,
 	}, nil
 }
 
@@ -70,7 +72,7 @@ func settingsOf(c exeunt.Client) (string, error) {
 		Name: c.Name, HomeURL: c.HomeURL, RedirectURIs: c.RedirectURIs, Auth: c.Auth, NoPKCE: c.NoPKCE,
 		Algorithm: c.Algorithm, TokenLife: c.TokenLife, FirstParty: c.FirstParty, Groups: c.Groups, Checked: c.Checked,
 		PostLogoutURIs: c.PostLogoutURIs, SignOutAlone: c.SignOutAlone, BackchannelURI: c.BackchannelURI,
-		BackchannelAccount: c.BackchannelAccount, SignOutURL: c.SignOutURL,
+		BackchannelAccount: c.BackchannelAccount, SignOutURL: c.SignOutURL, DeviceGrant: c.DeviceGrant,
 	})
 	return string(text), err
 }

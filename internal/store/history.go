@@ -186,8 +186,10 @@ func (t *tx) endEverybody(by exeunt.Actor, now time.Time) (int64, error) {
 	if err := t.end(endings...); err != nil {
 		return 0, err
 	}
-	if _, err = t.exec(`DELETE FROM codes`); err != nil {
-		return 0, err
+	for _, table := range []string{"codes", "device_codes"} {
+		if _, err = t.exec(`DELETE FROM ` + table); err != nil {
+			return 0, err
+		}
 	}
 	_, err = t.exec(`DELETE FROM invites WHERE spent_at IS NULL`)
 	return int64(len(accounts)), err

@@ -28,6 +28,8 @@ var oldRows = []struct {
 			`account_id = ? AND session_id = ? AND client_id = ? AND COALESCE(finished, 0) > 0`, ``)},
 	{"renewals", `SELECT hash FROM renewals WHERE at < $1 LIMIT $2`, dayBefore, dropBy("renewals", "hash")},
 	{"codes", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("codes", "hash")},
+	{"device_codes", `SELECT user_code FROM device_codes WHERE expires < $1 LIMIT $2`, dayBefore,
+		dropBy("device_codes", "user_code")},
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},
 	{"outcomes", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore,
 		forManyBetween(" OR ", `DELETE FROM outcomes WHERE `, `actor = ? AND key = ?`, ``)},

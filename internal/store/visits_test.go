@@ -142,6 +142,9 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, scopes, nonce, expires)
 			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', '', '', ` +
 			fmt.Sprint(ms(epoch)) + ` FROM n`,
+		of(others) + ` INSERT INTO device_codes (user_code, hash, client_id, scopes, user_agent, address, expires, state)
+			SELECT 'code' || i, ` + random(32) + `, 'app' || (i % 500), '', '', '', ` + fmt.Sprint(ms(epoch.Add(time.Hour))) +
+			`, 'waiting' FROM n`,
 		of(others) + ` INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires)
 			SELECT ` + random(32) + `, 'guest' || i, '', '', '', 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
 		`ANALYZE`,
@@ -359,6 +362,21 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 			Expires: epoch.Add(time.Hour)})
 		if err == nil {
 			err = s.ExchangeCode(t.Context(), code, epoch)
+		}
+		return err
+	})
+	check("a device that asks, is found and is allowed", 3*single, func() error {
+		d := Device{UserCode: "BCDFGHJK", Hash: exeunt.NewToken(exeunt.UseCode).Hash(), Client: "phone",
+			Expires: epoch.Add(time.Hour)}
+		_, err := s.AddDevice(t.Context(), d, 1000, epoch)
+		if err == nil {
+			_, err = s.DeviceByUserCode(t.Context(), d.UserCode, epoch)
+		}
+		if err == nil {
+			err = s.AllowDevice(t.Context(), d.UserCode, Code{Account: big.ID, Session: keep.ID}, epoch)
+		}
+		if err == nil {
+			_, err = s.DeviceByCode(t.Context(), d.Hash)
 		}
 		return err
 	})

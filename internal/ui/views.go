@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"net/netip"
 	"net/url"
 	"slices"
 	"time"
@@ -328,6 +329,24 @@ type AuthorizeView struct {
 	Shared  bool
 }
 
+// DeviceView is "/device": a device asks to be signed in, by a code that the person types.
+//
+// Its forms: POST /device with session and user_code; then POST /device/decide with session, user_code and decision
+// (continue or cancel).
+type DeviceView struct {
+	Frame
+	UserCode string
+	Err      error
+	Client   *exeunt.Client // nil as long as no device is found
+	Scopes   exeunt.Scopes
+	Address  netip.Addr // from which the device asked; invalid if that is unknown
+	Agent    string     // what it says it is
+	Email    string     // confirmed; "" if there is none
+	Groups   []string   // of the account
+	Decided  bool
+	Allowed  bool // or else it was declined
+}
+
 // ErrorView is any page that says something went wrong.
 type ErrorView struct {
 	Frame
@@ -359,5 +378,6 @@ func (*SettingsView) page() string      { return "settings" }
 func (*SecurityView) page() string      { return "security" }
 func (*HelpView) page() string          { return "help" }
 func (*AuthorizeView) page() string     { return "authorize" }
+func (*DeviceView) page() string        { return "device" }
 func (*ErrorView) page() string         { return "error" }
 func (*OtherAccountView) page() string  { return "other_account" }

@@ -114,6 +114,7 @@ var statuses = []struct {
 	{exeunt.ErrCodeSpent, http.StatusBadRequest},
 	{exeunt.ErrUnknownClient, http.StatusBadRequest},
 	{exeunt.ErrRedirectURI, http.StatusBadRequest},
+	{exeunt.ErrUserCode, http.StatusNotFound},
 	{exeunt.ErrRequestExpired, http.StatusBadRequest},
 	{exeunt.ErrNotAdmitted, http.StatusForbidden},
 	{exeunt.ErrCookies, http.StatusBadRequest},

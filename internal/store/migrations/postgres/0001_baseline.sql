@@ -130,6 +130,21 @@ CREATE TABLE codes (
 CREATE INDEX codes_expires ON codes (expires);
 CREATE INDEX codes_account ON codes (account_id);
 
+-- What a device waits for: that somebody types the user code. Once they allow it, there is a code of the same hash.
+CREATE TABLE device_codes (
+  user_code  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  hash       BYTEA            NOT NULL UNIQUE,
+  client_id  TEXT COLLATE "C" NOT NULL,
+  scopes     TEXT COLLATE "C" NOT NULL,
+  user_agent TEXT COLLATE "C" NOT NULL,
+  address    TEXT COLLATE "C" NOT NULL,
+  expires    BIGINT           NOT NULL,
+  state      TEXT COLLATE "C" NOT NULL, -- 'waiting', 'allowed' or 'declined'
+  account_id BYTEA           -- who allowed or declined it
+);
+CREATE INDEX device_codes_expires ON device_codes (expires);
+CREATE INDEX device_codes_client ON device_codes (client_id, expires);
+
 -- What a person has allowed an app, and when they were last asked.
 CREATE TABLE consents (
   account_id BYTEA            NOT NULL REFERENCES accounts (id),
@@ -305,6 +320,7 @@ DROP TABLE log_head;
 DROP TABLE invites;
 DROP TABLE clients;
 DROP TABLE consents;
+DROP TABLE device_codes;
 DROP TABLE codes;
 DROP TABLE app_sessions;
 DROP TABLE renewals;

@@ -130,6 +130,21 @@ CREATE TABLE codes (
 CREATE INDEX codes_expires ON codes (expires);
 CREATE INDEX codes_account ON codes (account_id);
 
+-- What a device waits for: that somebody types the user code. Once they allow it, there is a code of the same hash.
+CREATE TABLE device_codes (
+  user_code  TEXT    NOT NULL PRIMARY KEY,
+  hash       BLOB    NOT NULL UNIQUE,
+  client_id  TEXT    NOT NULL,
+  scopes     TEXT    NOT NULL,
+  user_agent TEXT    NOT NULL,
+  address    TEXT    NOT NULL,
+  expires    INTEGER NOT NULL,
+  state      TEXT    NOT NULL, -- 'waiting', 'allowed' or 'declined'
+  account_id BLOB             -- who allowed or declined it
+);
+CREATE INDEX device_codes_expires ON device_codes (expires);
+CREATE INDEX device_codes_client ON device_codes (client_id, expires);
+
 -- What a person has allowed an app, and when they were last asked.
 CREATE TABLE consents (
   account_id BLOB    NOT NULL REFERENCES accounts (id),
@@ -305,6 +320,7 @@ DROP TABLE log_head;
 DROP TABLE invites;
 DROP TABLE clients;
 DROP TABLE consents;
+DROP TABLE device_codes;
 DROP TABLE codes;
 DROP TABLE app_sessions;
 DROP TABLE renewals;
