@@ -503,7 +503,7 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 			func() error { _, _, err := s.WorkOffDue(t.Context(), r, later); return err })
 	}
 	for i := range 2 {
-		check(fmt.Sprint("step ", i+1, " of deleting what is old"), step*5/4, // of all tables
+		check(fmt.Sprint("step ", i+1, " of deleting what is old"), step*3/2, // of all tables
 			func() error { _, err := s.Purge(t.Context(), r, epoch.Add(49*time.Hour)); return err })
 	}
 }
