@@ -81,7 +81,7 @@ func TestTypingADevicesCode(t *testing.T) {
 	form.Set("session", other.session().String())
 	form.Set("decision", "continue")
 	other.post("/device/decide", form).is(http.StatusUnprocessableEntity)
-	if apps, err := n.Apps(t.Context(), stranger, testnode.Chirp, 10); err != nil || len(apps) > 0 {
+	if apps, err := n.Apps(t.Context(), authority.AppFilter{Account: stranger, Client: testnode.Chirp, Limit: 10}); err != nil || len(apps) > 0 {
 		t.Errorf("%v, %v", apps, err)
 	}
 }
