@@ -28,7 +28,7 @@ const main = (page) => page.locator('main').innerText();
 both(test, '[R5.4] before a sign-out each app is told how far it reaches, and afterwards how far it has reached', async (t, script) => {
   const page = await inBoth(t, script);
   await page.goto(`${s.node.exeunt}/signout`);
-  assert.match(await main(page), /Chirp\s+Closes at once\.\s+Gazette\s+Is told at once, and confirms it\./);
+  assert.match(await main(page), /Chirp\s+Closes at once\.\s+Gazette\s+Is told at once\. You can see whether it has confirmed\./);
   await page.locator('main button.danger').click();
   await page.waitForURL('**/signed-out');
   assert.match(await main(page), /Chirp\s+Closed at once\./);
@@ -68,7 +68,7 @@ both(test, '[R5.1] the page of apps says what acts in one\'s name, and ends it',
   await page.goto(`${s.node.exeunt}/`);
   await page.locator('.panel').getByRole('link', { name: 'Apps' }).click();
   const row = page.locator('#app-gazette');
-  assert.match(await row.innerText(), /^Gazette\s+Signed in .* last used .*\s+In Chrome on Linux.*\s+Is told at once, and confirms it\.\s+May see: that you are signed in, your handle and name/);
+  assert.match(await row.innerText(), /^Gazette\s+Signed in .* last used .*\s+In Chrome on Linux.*\s+Is told at once\. You can see whether it has confirmed\.\s+May see: that you are signed in, your handle and name/);
   await row.getByRole('button', { name: 'Sign out of Gazette' }).click();
   await page.getByText(/sign-ins? of Gazette ended\./).waitFor();
   await row.locator('summary').click();

@@ -88,7 +88,7 @@ func TestSignedOutSaysHowFarAppsAreTold(t *testing.T) {
 		return b
 	}
 	b, everywhere := signedIn(), signedIn()
-	b.get("/signout").says("Checked Closes at once", "Good Is told at once, and confirms it", "Bulk Stays signed in: it can only be ended",
+	b.get("/signout").says("Checked Closes at once", "Good Is told at once. You can see whether it has confirmed", "Bulk Stays signed in: it can only be ended",
 		"Fails Is told at once", "and one more")
 	a := b.follow(b.submit("/signout", "/signout", nil)).says("Good Has not been told yet", "Checked Closed at once",
 		"Bulk You may still be signed in there", "Untold You may still be signed in there: it cannot be told", "Check again")
