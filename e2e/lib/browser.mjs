@@ -50,10 +50,15 @@ export async function profile({ folder, extension, ...options } = {}) {
 // signIn fills in the form as a person would. kind is kept or shared.
 export async function signIn(page, node, account = node.ada, kind = 'kept') {
   await page.goto(`${node.exeunt}/signin${kind === 'shared' ? '?shared=1' : ''}`);
+  await Promise.all([page.waitForURL(`${node.exeunt}/`), fillIn(page, account, kind)]);
+}
+
+/** Fills in the sign-in form of the page, wherever it leads. */
+export async function fillIn(page, account, kind = 'kept') {
   await page.fill('input[name=identifier]', account.handle);
   await page.fill('input[name=password]', account.password);
   await page.check(`input[name=kind][value=${kind}]`);
-  await Promise.all([page.waitForURL(`${node.exeunt}/`), page.click('main form button.primary')]);
+  await page.click('main form button.primary');
 }
 
 // signOut goes through the confirmation page.

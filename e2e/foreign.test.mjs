@@ -1,0 +1,173 @@
+// Apps built on libraries that nobody here wrote sign people in, and learn of a
+// sign-out, each by what its own documentation says.
+import test, { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import express from 'express';
+import { auth } from 'express-openid-connect';
+import * as client from 'openid-client';
+import { fillIn, shell, signIn } from './lib/browser.mjs';
+import { cookieHeader, until } from './lib/wait.mjs';
+import { Server, freePort, minutes } from './lib/serve.mjs';
+
+let server;
+let browser;
+let ada;
+let grace;
+before(async () => {
+  server = await Server.start();
+  [ada, grace] = [await server.account('ada', '--name=Ada'), await server.account('grace')];
+  browser = await shell();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const consent = 'form[action="/authorize/decide"] button[value=continue]';
+
+async function visit(t, account) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(2 * minutes);
+  if (account) await signIn(page, server, account);
+  return page;
+}
+
+/** An app of express, listening until the test ends. */
+async function listen(t, app, port) {
+  const listener = app.listen(port, '127.0.0.1');
+  t.after(() => { listener.closeAllConnections(); listener.close(); });
+  await new Promise((done) => { listener.once('listening', done); });
+  return `http://localhost:${port}`;
+}
+
+// What express-session's stores do, in memory.
+const store = () => {
+  const kept = new Map();
+  return {
+    get: (id, done) => done(null, kept.get(id)),
+    set: (id, value, done) => { kept.set(id, value); done?.(null); },
+    destroy: (id, done) => { kept.delete(id); done?.(null); },
+  };
+};
+
+test('an app on express-openid-connect signs in, and a sign-out on another device ends its session', async (t) => {
+  const port = await freePort();
+  const url = `http://localhost:${port}`;
+  const { client_id, client_secret } = await server.client('express', '--name=Express', `--redirect-uri=${url}/callback`,
+    `--backchannel-uri=${url}/backchannel-logout`);
+  const app = express();
+  app.use(auth({
+    issuerBaseURL: server.exeunt, baseURL: url, clientID: client_id, clientSecret: client_secret, secret: 'a secret of the app',
+    authorizationParams: { response_type: 'code', scope: 'openid profile' }, authRequired: false, customFetch: server.fetch,
+    backchannelLogout: true, session: { store: store() },
+  }));
+  app.get('/', async (req, res) => {
+    if (!req.oidc.isAuthenticated()) return res.status(401).send('nobody');
+    return res.json({ claims: req.oidc.idTokenClaims, info: await req.oidc.fetchUserInfo() });
+  });
+  await listen(t, app, port);
+
+  const page = await visit(t);
+  await page.goto(`${url}/login`);
+  await fillIn(page, ada);
+  await Promise.all([page.waitForURL(`${url}/`), page.click(consent)]);
+  const cookies = await cookieHeader(page.context(), url);
+  const asks = (cookie) => fetch(url, { headers: { cookie } });
+  const { claims, info } = await (await asks(cookies)).json();
+  assert.equal(claims.preferred_username, 'ada');
+  assert.equal(info.name, 'Ada');
+  assert.equal(info.sub, claims.sub);
+  const other = await visit(t, grace);
+  await other.goto(`${url}/login`);
+  await Promise.all([other.waitForURL(`${url}/`), other.click(consent)]);
+
+  const phone = await server.device(ada, 'Phone');
+  await phone.end(claims.sid);
+  await until('the app refuses', async () => (await asks(cookies)).status === 401, 5 * minutes);
+  assert.equal((await asks(await cookieHeader(other.context(), url))).status, 200, 'somebody else is still signed in');
+});
+
+// An app without a framework: its browser comes back to a page that does nothing.
+async function relying(t, auth, name = auth) {
+  const port = await freePort();
+  const id = `lib-${name}`;
+  const callback = `http://localhost:${port}/callback`;
+  const { client_secret } = await server.client(id, `--name=With ${name}`, `--redirect-uri=${callback}`, `--auth=${auth}`,
+    '--first-party');
+  await listen(t, express().get('/callback', (req, res) => res.send('back')), port);
+  const method = { basic: client.ClientSecretBasic, post: client.ClientSecretPost, none: client.None }[auth];
+  const config = await client.discovery(new URL(server.exeunt), id, undefined, method(client_secret), {
+    [client.customFetch]: server.fetch,
+  });
+  /** Goes through the browser, and returns where it came back to and what must be checked. */
+  const authorize = async (page) => {
+    const checks = { pkceCodeVerifier: client.randomPKCECodeVerifier(), expectedNonce: client.randomNonce(),
+      expectedState: client.randomState(), idTokenExpected: true };
+    const start = client.buildAuthorizationUrl(config, {
+      redirect_uri: callback, scope: 'openid profile offline_access', state: checks.expectedState, nonce: checks.expectedNonce,
+      code_challenge: await client.calculatePKCECodeChallenge(checks.pkceCodeVerifier), code_challenge_method: 'S256',
+    });
+    await Promise.all([page.waitForURL(`${callback}?*`), page.goto(start.href)]);
+    return { back: new URL(page.url()), checks };
+  };
+  return { config, authorize };
+}
+
+const refused = (error) => error.error === 'invalid_grant' && error.status === 400;
+
+for (const auth of ['basic', 'post', 'none']) {
+  test(`openid-client signs in, refreshes and revokes as a client of the kind ${auth}`, async (t) => {
+    const { config, authorize } = await relying(t, auth);
+    const page = await visit(t, ada);
+    const { back, checks } = await authorize(page);
+    const mixedUp = new URL(back);
+    mixedUp.searchParams.set('iss', 'https://other.example.com');
+    await assert.rejects(client.authorizationCodeGrant(config, mixedUp, checks), (error) => /"iss"/.test(error.cause?.message));
+    const first = await client.authorizationCodeGrant(config, back, checks);
+    const { sub, sid } = first.claims();
+    assert.ok(sid);
+    assert.equal((await client.fetchUserInfo(config, first.access_token, sub)).preferred_username, 'ada');
+    await assert.rejects(client.authorizationCodeGrant(config, back, checks), refused, 'a code used again');
+
+    // That a code came twice has ended what it gave.
+    await assert.rejects(client.refreshTokenGrant(config, first.refresh_token), refused);
+
+    const second = await authorize(page);
+    const given = await client.authorizationCodeGrant(config, second.back, second.checks);
+    const renewed = await client.refreshTokenGrant(config, given.refresh_token);
+    assert.notEqual(renewed.refresh_token, given.refresh_token);
+    assert.notEqual(renewed.access_token, given.access_token);
+    const again = await client.refreshTokenGrant(config, given.refresh_token); // its answer was lost
+    assert.equal(again.refresh_token, renewed.refresh_token);
+    assert.equal(again.access_token, renewed.access_token);
+    await client.fetchUserInfo(config, renewed.access_token, sub);
+    if (auth !== 'none') {
+      const found = await client.tokenIntrospection(config, renewed.access_token);
+      assert.equal(found.active, true);
+      assert.equal(found.sub, sub);
+    }
+    await client.tokenRevocation(config, renewed.refresh_token);
+    await assert.rejects(client.fetchUserInfo(config, renewed.access_token, sub), (error) => error.status === 401);
+    await assert.rejects(client.refreshTokenGrant(config, renewed.refresh_token), refused);
+    if (auth !== 'none') assert.equal((await client.tokenIntrospection(config, renewed.access_token)).active, false);
+  });
+}
+
+
+test('openid-client checks the nonce, and is refused a refresh after a sign-out on another device', async (t) => {
+  const { config, authorize } = await relying(t, 'basic', 'other');
+  const page = await visit(t, ada);
+  const { back, checks } = await authorize(page);
+  const replayed = { ...checks, expectedNonce: client.randomNonce() };
+  await assert.rejects(client.authorizationCodeGrant(config, back, replayed), (error) => /nonce/.test(error.cause?.message));
+  const next = await authorize(page);
+  const tokens = await client.authorizationCodeGrant(config, next.back, next.checks);
+  const { sub, sid } = tokens.claims();
+  await client.fetchUserInfo(config, tokens.access_token, sub);
+  await (await server.device(ada, 'Phone')).end(sid);
+  await assert.rejects(client.refreshTokenGrant(config, tokens.refresh_token), refused);
+  await assert.rejects(client.fetchUserInfo(config, tokens.access_token, sub), (error) => error.status === 401);
+  assert.equal((await client.tokenIntrospection(config, tokens.access_token)).active, false);
+});
