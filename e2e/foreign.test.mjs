@@ -2,12 +2,14 @@
 // sign-out, each by what its own documentation says.
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
+import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import express from 'express';
 import { auth } from 'express-openid-connect';
 import * as client from 'openid-client';
 import { fillIn, shell, signIn } from './lib/browser.mjs';
-import { cookieHeader, until } from './lib/wait.mjs';
-import { Server, freePort, minutes } from './lib/serve.mjs';
+import { cookieHeader, request, until } from './lib/wait.mjs';
+import { Program, Server, freePort, minutes } from './lib/serve.mjs';
 
 let server;
 let browser;
@@ -170,4 +172,70 @@ test('openid-client checks the nonce, and is refused a refresh after a sign-out 
   await assert.rejects(client.refreshTokenGrant(config, tokens.refresh_token), refused);
   await assert.rejects(client.fetchUserInfo(config, tokens.access_token, sub), (error) => error.status === 401);
   assert.equal((await client.tokenIntrospection(config, tokens.access_token)).active, false);
+});
+
+/** Apache with mod_auth_openidc before an app that answers with the headers it got; each site is a client. */
+async function apache(t, sites) {
+  const behind = await freePort();
+  await listen(t, express().use((req, res) => res.set('Cache-Control', 'no-store').json(req.headers)), behind);
+  const folder = await mkdtemp(join(server.folder, 'apache-'));
+  await chmod(folder, 0o755); // its workers are somebody else
+  const modules = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'auth_openidc', 'proxy', 'proxy_http'];
+  const lines = [
+    ...modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`),
+    `ServerRoot ${folder}`, 'ServerName localhost', `PidFile ${folder}/pid`, `DefaultRuntimeDir ${folder}`, 'ErrorLog "|$cat >&2"',
+    'LogLevel warn', `Mutex file:${folder}`, 'StartServers 1', 'MaxRequestWorkers 100',
+    ...(process.getuid() === 0 ? ['User www-data', 'Group www-data'] : []),
+  ];
+  for (const { id, url, secret, directives = [] } of sites) {
+    const { port } = new URL(url);
+    lines.push(`Listen 127.0.0.1:${port}`, `<VirtualHost 127.0.0.1:${port}>`, 'ServerName localhost',
+      `OIDCProviderMetadataURL ${server.exeunt}/.well-known/openid-configuration`, `OIDCCABundlePath ${server.certificate}`,
+      `OIDCClientID ${id}`, `OIDCClientSecret ${secret}`, `OIDCRedirectURI ${url}/redirect_uri`, 'OIDCCryptoPassphrase passphrase',
+      'OIDCPKCEMethod S256', 'OIDCRemoteUserClaim preferred_username', `OIDCCookie session-${id}`, ...directives,
+      '<Location />', 'AuthType openid-connect', 'Require valid-user', '</Location>', `ProxyPass / http://127.0.0.1:${behind}/`,
+      '</VirtualHost>');
+  }
+  await writeFile(join(folder, 'httpd.conf'), `${lines.join('\n')}\n`);
+  const program = new Program('apache2', ['-DFOREGROUND', '-f', join(folder, 'httpd.conf')], {
+    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+  });
+  t.after(() => program.stop());
+  await program.ready(async () => (await request(sites[0].url, { headers: { accept: 'text/html' } })).status === 302);
+  return program;
+}
+
+test('Apache with mod_auth_openidc signs in, refreshes, and refuses after a sign-out', async (t) => {
+  const site = async (id, directives, ...flags) => {
+    const url = `http://localhost:${await freePort()}`;
+    const { client_secret } = await server.client(id, `--name=${id}`, `--redirect-uri=${url}/redirect_uri`, '--first-party',
+      ...flags.map((flag) => flag.replace('URL', url)));
+    return { id, url, secret: client_secret, directives };
+  };
+  const told = await site('told', ['OIDCScope "openid profile"'], '--backchannel-uri=URL/redirect_uri?logout=backchannel');
+  // Its access tokens live shorter than that, so each request needs another.
+  const asking = await site('asking', ['OIDCScope "openid profile offline_access"', 'OIDCRefreshAccessTokenBeforeExpiry 60 logout_on_error'],
+    '--token-life=30s');
+  await apache(t, [told, asking]);
+
+  const page = await visit(t);
+  await page.goto(`${told.url}/some/page`);
+  await Promise.all([page.waitForURL(`${told.url}/some/page`), fillIn(page, ada)]);
+  await page.goto(`${asking.url}/`);
+  const cookies = { [told.id]: await cookieHeader(page.context(), told.url), [asking.id]: await cookieHeader(page.context(), asking.url) };
+  const asks = ({ id, url }) => request(url, { headers: { cookie: cookies[id], accept: 'text/html' } });
+  const passed = async (at) => JSON.parse((await asks(at)).text);
+  const seen = await passed(told);
+  assert.equal(seen.oidc_claim_preferred_username, 'ada');
+  assert.equal(seen.oidc_claim_name, 'Ada');
+  const first = (await passed(asking)).oidc_access_token;
+  const second = (await passed(asking)).oidc_access_token;
+  assert.match(first, /^ext_/);
+  assert.notEqual(second, first, 'a request renews the access token');
+
+  await (await server.device(ada, 'Phone')).end(seen.oidc_claim_sid);
+  await page.goto(asking.url); // it is refused a refresh
+  await page.getByText('Logged Out').waitFor();
+  assert.equal((await asks(asking)).status, 302, 'its own session is over');
+  await until('the site that is told refuses', async () => (await asks(told)).status === 302, 5 * minutes);
 });
