@@ -1,5 +1,5 @@
 # The commands a developer needs.
-.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster
+.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster apps
 test:   ; script/test                                # everything, as CI runs it
 demo:   ; go run ./cmd/exeunt demo                   # the authority, Chirp and a tour
 assets: ; go run ./internal/ui/build                 # rebuild the committed browser assets
@@ -21,3 +21,7 @@ visits: ; $(LONG) -run Visits ./internal/store       # how many rows statements 
 large:  ; $(LONG) -run LargeAccount ./internal/testnode -large 100000 -quiet
 soak:   ; $(LONG) -run Soak ./internal/fault -minutes 20 $(SEED:%=-seed %) # half load, random faults
 cluster: ; script/cluster                            # three nodes as in production; the primary fails under load
+apps: # Miniflux and oauth2-proxy, from their Go modules, sign people in
+	cd foreign && go build -o ../bin/ tool
+	go build -o bin/ ./cmd/exeunt ./e2e/postgres
+	EXEUNT_BIN=bin/exeunt node --test foreign/apps.test.mjs

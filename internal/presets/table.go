@@ -196,6 +196,8 @@ OAUTH2_PROXY_WHITELIST_DOMAINS={issuer_host}
 			notes: []string{
 				"It needs a cookie secret of its own, if it has none yet (OAUTH2_PROXY_COOKIE_SECRET):\n\n" +
 					"  openssl rand -base64 32 | tr -- '+/' '-_'",
+				"It refuses people whose e-mail address is not confirmed here. To take their handle in its place, set\n" +
+					"OAUTH2_PROXY_OIDC_EMAIL_CLAIM=preferred_username.",
 				"The address that signs out of both: {url}/oauth2/sign_out?rd={issuer_in_query}%2Fend_session",
 				"It ends its session when it is refused a new token, which it asks for after OAUTH2_PROXY_COOKIE_REFRESH.\n" +
 					"That must be shorter than --token-life.",
