@@ -54,15 +54,16 @@ const store = () => {
   };
 };
 
-test('[R5.4] an app on express-openid-connect signs in, and a sign-out on another device ends its session', async (t) => {
+test('[R5.4] an app on express-openid-connect signs in, and is signed out from another device', async (t) => {
   const port = await freePort();
   const url = `http://localhost:${port}`;
-  const { client_id, client_secret } = await server.client('express', '--name=Express', `--redirect-uri=${url}/callback`,
-    `--backchannel-uri=${url}/backchannel-logout`);
+  const { client_id, client_secret } = await server.client('express', '--name=Express',
+    `--redirect-uri=${url}/callback`, `--backchannel-uri=${url}/backchannel-logout`);
   const app = express();
   app.use(auth({
-    issuerBaseURL: server.exeunt, baseURL: url, clientID: client_id, clientSecret: client_secret, secret: 'a secret of the app',
-    authorizationParams: { response_type: 'code', scope: 'openid profile' }, authRequired: false, customFetch: server.fetch,
+    issuerBaseURL: server.exeunt, baseURL: url, clientID: client_id, clientSecret: client_secret,
+    authorizationParams: { response_type: 'code', scope: 'openid profile' }, authRequired: false,
+    secret: 'a secret of the app', customFetch: server.fetch,
     backchannelLogout: true, session: { store: store() },
   }));
   app.get('/info', async (req, res) => res.json(await req.oidc.fetchUserInfo()));
@@ -98,8 +99,8 @@ async function relying(t, auth, name = auth) {
   const port = await freePort();
   const id = `lib-${name}`;
   const callback = `http://localhost:${port}/callback`;
-  const { client_secret } = await server.client(id, `--name=With ${name}`, `--redirect-uri=${callback}`, `--auth=${auth}`,
-    '--first-party');
+  const { client_secret } = await server.client(id, `--name=With ${name}`, `--redirect-uri=${callback}`,
+    `--auth=${auth}`, '--first-party');
   await listen(t, express().get('/callback', (req, res) => res.send('back')), port);
   const method = { basic: client.ClientSecretBasic, post: client.ClientSecretPost, none: client.None }[auth];
   const config = await client.discovery(new URL(server.exeunt), id, undefined, method(client_secret), {
@@ -110,7 +111,8 @@ async function relying(t, auth, name = auth) {
     const checks = { pkceCodeVerifier: client.randomPKCECodeVerifier(), expectedNonce: client.randomNonce(),
       expectedState: client.randomState(), idTokenExpected: true };
     const start = client.buildAuthorizationUrl(config, {
-      redirect_uri: callback, scope: 'openid profile offline_access', state: checks.expectedState, nonce: checks.expectedNonce,
+      redirect_uri: callback, scope: 'openid profile offline_access',
+      state: checks.expectedState, nonce: checks.expectedNonce,
       code_challenge: await client.calculatePKCECodeChallenge(checks.pkceCodeVerifier), code_challenge_method: 'S256',
     });
     await Promise.all([page.waitForURL(`${callback}?*`), page.goto(start.href)]);
@@ -119,6 +121,7 @@ async function relying(t, auth, name = auth) {
   return { config, authorize };
 }
 
+const because = (what) => (error) => what.test(error.cause?.message);
 const refused = (error) => error.error === 'invalid_grant' && error.status === 400;
 
 for (const auth of ['basic', 'post', 'none']) {
@@ -128,7 +131,7 @@ for (const auth of ['basic', 'post', 'none']) {
     const { back, checks } = await authorize(page);
     const mixedUp = new URL(back);
     mixedUp.searchParams.set('iss', 'https://other.example.com');
-    await assert.rejects(client.authorizationCodeGrant(config, mixedUp, checks), (error) => /"iss"/.test(error.cause?.message));
+    await assert.rejects(client.authorizationCodeGrant(config, mixedUp, checks), because(/"iss"/));
     const first = await client.authorizationCodeGrant(config, back, checks);
     const { sub, sid } = first.claims();
     assert.ok(sid);
@@ -165,7 +168,7 @@ test('openid-client checks the nonce, and is refused a refresh after a sign-out 
   const page = await visit(t, ada);
   const { back, checks } = await authorize(page);
   const replayed = { ...checks, expectedNonce: client.randomNonce() };
-  await assert.rejects(client.authorizationCodeGrant(config, back, replayed), (error) => /nonce/.test(error.cause?.message));
+  await assert.rejects(client.authorizationCodeGrant(config, back, replayed), because(/nonce/));
   const next = await authorize(page);
   const tokens = await client.authorizationCodeGrant(config, next.back, next.checks);
   const { sub, sid } = tokens.claims();
@@ -185,18 +188,19 @@ async function apache(t, sites) {
   const modules = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'auth_openidc', 'proxy', 'proxy_http'];
   const lines = [
     ...modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`),
-    `ServerRoot ${folder}`, 'ServerName localhost', `PidFile ${folder}/pid`, `DefaultRuntimeDir ${folder}`, 'ErrorLog "|$cat >&2"',
-    'LogLevel warn', `Mutex file:${folder}`, 'StartServers 1', 'MaxRequestWorkers 100',
+    `ServerRoot ${folder}`, 'ServerName localhost', `PidFile ${folder}/pid`, `DefaultRuntimeDir ${folder}`,
+    'ErrorLog "|$cat >&2"', 'LogLevel warn', `Mutex file:${folder}`, 'StartServers 1', 'MaxRequestWorkers 100',
     ...(process.getuid() === 0 ? ['User www-data', 'Group www-data'] : []),
   ];
   for (const { id, url, secret, directives = [] } of sites) {
     const { port } = new URL(url);
     lines.push(`Listen 127.0.0.1:${port}`, `<VirtualHost 127.0.0.1:${port}>`, 'ServerName localhost',
-      `OIDCProviderMetadataURL ${server.exeunt}/.well-known/openid-configuration`, `OIDCCABundlePath ${server.certificate}`,
-      `OIDCClientID ${id}`, `OIDCClientSecret ${secret}`, `OIDCRedirectURI ${url}/redirect_uri`, 'OIDCCryptoPassphrase passphrase',
+      `OIDCProviderMetadataURL ${server.exeunt}/.well-known/openid-configuration`,
+      `OIDCCABundlePath ${server.certificate}`, `OIDCClientID ${id}`, `OIDCClientSecret ${secret}`,
+      `OIDCRedirectURI ${url}/redirect_uri`, 'OIDCCryptoPassphrase passphrase',
       'OIDCPKCEMethod S256', 'OIDCRemoteUserClaim preferred_username', `OIDCCookie session-${id}`, ...directives,
-      '<Location />', 'AuthType openid-connect', 'Require valid-user', '</Location>', `ProxyPass / http://127.0.0.1:${behind}/`,
-      '</VirtualHost>');
+      '<Location />', 'AuthType openid-connect', 'Require valid-user', '</Location>',
+      `ProxyPass / http://127.0.0.1:${behind}/`, '</VirtualHost>');
   }
   await writeFile(join(folder, 'httpd.conf'), `${lines.join('\n')}\n`);
   const program = new Program('apache2', ['-DFOREGROUND', '-f', join(folder, 'httpd.conf')], {
@@ -210,22 +214,23 @@ async function apache(t, sites) {
 test('[R5.4] Apache with mod_auth_openidc signs in, refreshes, and refuses after a sign-out', async (t) => {
   const site = async (id, directives, ...flags) => {
     const url = `http://localhost:${await freePort()}`;
-    const { client_secret } = await server.client(id, `--name=${id}`, `--redirect-uri=${url}/redirect_uri`, '--first-party',
-      ...flags.map((flag) => flag.replace('URL', url)));
+    const { client_secret } = await server.client(id, `--name=${id}`, `--redirect-uri=${url}/redirect_uri`,
+      '--first-party', ...flags.map((flag) => flag.replace('URL', url)));
     return { id, url, secret: client_secret, directives };
   };
-  const told = await site('told', ['OIDCScope "openid profile"'], '--backchannel-uri=URL/redirect_uri?logout=backchannel');
+  const told = await site('told', ['OIDCScope "openid profile"'],
+    '--backchannel-uri=URL/redirect_uri?logout=backchannel');
   // Its access tokens live shorter than that, so each request needs another.
-  const asking = await site('asking', ['OIDCScope "openid profile offline_access"', 'OIDCRefreshAccessTokenBeforeExpiry 60 logout_on_error'],
-    '--token-life=30s');
+  const asking = await site('asking', ['OIDCScope "openid profile offline_access"',
+    'OIDCRefreshAccessTokenBeforeExpiry 60 logout_on_error'], '--token-life=30s');
   await apache(t, [told, asking]);
 
   const page = await visit(t);
   await page.goto(`${told.url}/some/page`);
   await Promise.all([page.waitForURL(`${told.url}/some/page`), fillIn(page, ada)]);
   await page.goto(`${asking.url}/`);
-  const cookies = { [told.id]: await cookieHeader(page.context(), told.url), [asking.id]: await cookieHeader(page.context(), asking.url) };
-  const asks = ({ id, url }) => request(url, { headers: { cookie: cookies[id], accept: 'text/html' } });
+  const cookie = await cookieHeader(page.context(), told.url); // of both: cookies do not know ports
+  const asks = ({ url }) => request(url, { headers: { cookie, accept: 'text/html' } });
   const passed = async (at) => JSON.parse((await asks(at)).text);
   const seen = await passed(told);
   assert.equal(seen.oidc_claim_preferred_username, 'ada');

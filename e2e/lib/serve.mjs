@@ -20,6 +20,13 @@ function binary() {
   return join(root, 'bin', 'exeunt');
 }
 
+/** Makes a certificate of localhost that nobody has signed. */
+export function makeCertificate(certificate, key) {
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+    '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
+    '-keyout', key, '-out', certificate], { stdio: 'pipe' });
+}
+
 /** A port that was free a moment ago. */
 export async function freePort() {
   const listener = net.createServer();
@@ -35,7 +42,8 @@ export class Program {
     this.name = command.split('/').at(-1);
     this.output = '';
     this.process = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.process.stdout, this.process.stderr]) stream.on('data', (part) => { this.output += part; });
+    const say = (part) => { this.output += part; };
+    for (const stream of [this.process.stdout, this.process.stderr]) stream.on('data', say);
     this.exited = new Promise((done) => {
       this.process.once('error', (error) => { this.output += error; this.over = true; done(); });
       this.process.once('exit', () => { this.over = true; done(); });
@@ -63,9 +71,8 @@ export class Server {
     server.folder = await mkdtemp(join(tmpdir(), 'exeunt-serve-'));
     execFileSync('chmod', ['755', server.folder]); // programs that run as others read the certificate there
     server.certificate = join(server.folder, 'cert.pem');
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-      '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
-      '-keyout', join(server.folder, 'key.pem'), '-out', server.certificate], { stdio: 'pipe' });
+    const key = join(server.folder, 'key.pem');
+    makeCertificate(server.certificate, key);
     server.ca = await readFile(server.certificate);
     const port = await freePort();
     server.exeunt = `https://localhost:${port}`;
@@ -73,8 +80,8 @@ export class Server {
     server.bin = binary();
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EXEUNT_')));
     if (trust) env.SSL_CERT_FILE = trust;
-    server.program = new Program(server.bin, ['serve', `--url=${server.exeunt}`, `--addr=127.0.0.1:${port}`, `--data=${server.data}`,
-      `--tls-cert=${server.certificate}`, `--tls-key=${join(server.folder, 'key.pem')}`, ...args], { env });
+    server.program = new Program(server.bin, ['serve', `--url=${server.exeunt}`, `--addr=127.0.0.1:${port}`,
+      `--data=${server.data}`, `--tls-cert=${server.certificate}`, `--tls-key=${key}`, ...args], { env });
     await server.program.ready(async () => (await server.fetch(`${server.exeunt}/readyz`)).status === 200);
     return server;
   }
@@ -103,12 +110,14 @@ export class Server {
 
   /** fetch that trusts the node's certificate and follows no redirect: what apps' libraries take for theirs. */
   fetch = (address, { method = 'GET', headers = {}, body } = {}) => new Promise((resolve, reject) => {
-    const r = https.request(address, { method, headers: Object.fromEntries(new Headers(headers)), ca: this.ca }, (answer) => {
+    const options = { method, headers: Object.fromEntries(new Headers(headers)), ca: this.ca };
+    const r = https.request(address, options, (answer) => {
       const parts = [];
       answer.on('data', (part) => parts.push(part)).on('error', reject).on('end', () => {
         const { statusCode: status } = answer;
         const got = new Headers();
-        for (let i = 0; i < answer.rawHeaders.length; i += 2) got.append(answer.rawHeaders[i], answer.rawHeaders[i + 1]);
+        const raw = answer.rawHeaders;
+        for (let i = 0; i < raw.length; i += 2) got.append(raw[i], raw[i + 1]);
         resolve(new Response([204, 304].includes(status) ? null : Buffer.concat(parts), { status, headers: got }));
       });
     });
@@ -121,15 +130,17 @@ export class Server {
     const call = async (method, path, token, body) => {
       const answer = await this.fetch(`${this.exeunt}/api/v1/${path}`, {
         method, body: body && JSON.stringify(body),
-        headers: { ...(token && { Authorization: `Bearer ${token}` }), ...(body && { 'Content-Type': 'application/json' }) },
+        headers: {
+          ...(token && { Authorization: `Bearer ${token}` }), ...(body && { 'Content-Type': 'application/json' }),
+        },
       });
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
       return text ? JSON.parse(text) : {};
     };
-    const { token } = await call('POST', 'signin', null, { identifier: account.handle, password: account.password, label });
+    const { token } = await call('POST', 'signin', null,
+      { identifier: account.handle, password: account.password, label });
     return {
-      sessions: async () => (await call('GET', 'sessions?state=active', token)),
       /** Ends one of the account's other sessions. */
       end: (id) => call('DELETE', `sessions/${id}`, token),
       /** Ends every session of the account but this. */
