@@ -1,10 +1,9 @@
 // See script/conformance.
-import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Program, Server, freePort, minutes, password, root } from '../e2e/lib/serve.mjs';
+import { Program, Server, freePort, makeCertificate, minutes, password, root } from '../e2e/lib/serve.mjs';
 import { until } from '../e2e/lib/wait.mjs';
 
 const { env } = process;
@@ -29,16 +28,17 @@ if (onlyPlan && !plans[onlyPlan]) {
 async function startSuite(folder) {
   if (env.SUITE_URL) return { url: env.SUITE_URL, certificate: env.SUITE_CERT };
   const [certificate, key] = [join(folder, 'suite.pem'), join(folder, 'suite-key.pem')];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost',
-    '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', certificate], { stdio: 'pipe' });
+  makeCertificate(certificate, key);
   const port = await freePort();
   const url = `https://localhost:${port}`;
   const words = (text) => (text ?? '').split(/\s+/).filter(Boolean);
   const program = new Program(env.JAVA ?? 'java', [...words(env.JAVA_OPTS), '-jar', jar,
     '--server.address=127.0.0.1', `--server.port=${port}`, '--server.ssl.enabled=true',
     `--server.ssl.certificate=file:${certificate}`, `--server.ssl.certificate-private-key=file:${key}`,
-    '--fintechlabs.devmode=true', '--fintechlabs.startredir=false', `--fintechlabs.base_url=${url}`, `--fintechlabs.base_mtls_url=${url}`,
-    `--spring.mongodb.uri=${env.MONGO_URI ?? 'mongodb://127.0.0.1:27017/test_suite'}`, ...words(env.SUITE_ARGS)], { cwd: folder });
+    '--fintechlabs.devmode=true', '--fintechlabs.startredir=false',
+    `--fintechlabs.base_url=${url}`, `--fintechlabs.base_mtls_url=${url}`,
+    `--spring.mongodb.uri=${env.MONGO_URI ?? 'mongodb://127.0.0.1:27017/test_suite'}`,
+    ...words(env.SUITE_ARGS)], { cwd: folder });
   return { url, certificate, program };
 }
 
@@ -47,11 +47,12 @@ function api(suite, method, path, query = {}, body) {
   const address = new URL(`/api/${path}`, suite.url);
   for (const [name, value] of Object.entries(query)) address.searchParams.set(name, value);
   return new Promise((resolve, reject) => {
-    const r = https.request(address, { method, rejectUnauthorized: false, headers: { 'Content-Type': 'application/json', Accept: 'application/json' } }, (answer) => {
+    const headers = { 'Content-Type': 'application/json', Accept: 'application/json' };
+    const r = https.request(address, { method, headers, rejectUnauthorized: false }, (answer) => {
       let text = '';
       answer.setEncoding('utf8').on('data', (part) => { text += part; }).on('error', reject).on('end', () => {
-        if (answer.statusCode >= 300) reject(new Error(`${method} ${address}: ${answer.statusCode} ${text.slice(0, 2000)}`));
-        else resolve(text ? JSON.parse(text) : null);
+        if (answer.statusCode < 300) resolve(text ? JSON.parse(text) : null);
+        else reject(new Error(`${method} ${address}: ${answer.statusCode} ${text.slice(0, 2000)}`));
       });
     });
     r.on('error', reject);
@@ -61,18 +62,24 @@ function api(suite, method, path, query = {}, body) {
 
 // What the suite's browser does on our pages. A task whose page was not shown is skipped.
 function steps(site) {
-  const says = (text, optional) => ['wait', 'xpath', '//*', 10, text, `update-image-placeholder${optional ? '-optional' : ''}`];
+  const says = (text, optional) => ['wait', 'xpath', '//*', 10, text,
+    `update-image-placeholder${optional ? '-optional' : ''}`];
   const signIn = (...first) => ({ task: 'Sign in', optional: true, match: `${site}/signin*`, commands: [...first,
     ['text', 'name', 'identifier', 'ada', 'optional'], ['text', 'name', 'password', password],
     ['click', 'css', 'input[name=kind][value=kept]', 'optional'], ['click', 'css', 'main form button.primary']] });
-  const consent = { task: 'Consent', optional: true, match: `${site}/authorize*`, commands: [['click', 'css', 'button[value=continue]']] };
+  const consent = { task: 'Consent', optional: true, match: `${site}/authorize*`,
+    commands: [['click', 'css', 'button[value=continue]']] };
   const back = { task: 'Back', match: '*/test/*/callback*', commands: [['wait', 'id', 'submission_complete', 10]] };
   const visit = (...first) => ({ match: `${site}/authorize*`, tasks: [signIn(...first), consent, back] });
-  const page = (path, text) => ({ match: `${site}/${path}*`, tasks: [{ task: 'Page', match: `${site}/*`, commands: [says(text)] }] });
-  const ask = { task: 'Ask', match: `${site}/end_session*`, commands: [['click', 'css', 'form[action="/end_session/browser"] button']] };
-  const leave = { match: `${site}/end_session*`, tasks: [ask, { task: 'Left', match: '*/test/*/post_logout_redirect*' }] };
+  const page = (path, text) => ({ match: `${site}/${path}*`,
+    tasks: [{ task: 'Page', match: `${site}/*`, commands: [says(text)] }] });
+  const ask = { task: 'Ask', match: `${site}/end_session*`,
+    commands: [['click', 'css', 'form[action="/end_session/browser"] button']] };
+  const leave = { match: `${site}/end_session*`,
+    tasks: [ask, { task: 'Left', match: '*/test/*/post_logout_redirect*' }] };
   const stay = { match: `${site}/end_session*`, tasks: [ask, { task: 'Signed out', match: `${site}/signed-out*`,
     commands: [says('no longer signed in')] }] };
+  const logout = (name) => `oidcc-rp-initiated-logout-${name}`;
   const each = (browser, ...modules) => Object.fromEntries(modules.map((name) => [name, { browser }]));
   return {
     browser: [visit(), leave],
@@ -80,11 +87,9 @@ function steps(site) {
       ...each([visit(says('Sign in', true))], 'oidcc-prompt-login', 'oidcc-max-age-1'),
       ...each([page('authorize', 'not set up correctly')], 'oidcc-ensure-registered-redirect-uri',
         'oidcc-ensure-request-object-with-redirect-uri'),
-      ...each([visit(), stay], 'oidcc-rp-initiated-logout-no-params', 'oidcc-rp-initiated-logout-no-post-logout-redirect-uri',
-        'oidcc-rp-initiated-logout-only-state'),
-      ...each([visit(), page('end_session', 'Sign out')], 'oidcc-rp-initiated-logout-bad-post-logout-redirect-uri',
-        'oidcc-rp-initiated-logout-modified-id-token-hint', 'oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri',
-        'oidcc-rp-initiated-logout-bad-id-token-hint', 'oidcc-rp-initiated-logout-no-id-token-hint'),
+      ...each([visit(), stay], ...['no-params', 'no-post-logout-redirect-uri', 'only-state'].map(logout)),
+      ...each([visit(), page('end_session', 'Sign out')], ...['bad-post-logout-redirect-uri', 'modified-id-token-hint',
+        'query-added-to-post-logout-redirect-uri', 'bad-id-token-hint', 'no-id-token-hint'].map(logout)),
     },
   };
 }
@@ -97,14 +102,17 @@ async function register(node, suite) {
       `--post-logout-uri=${at}/post_logout_redirect`, '--no-pkce', '--first-party', ...flags);
     return { client_id, client_secret };
   };
-  return { client: await add('first'), client2: await add('second'), client_secret_post: await add('third', '--auth=post'),
-    told: await add('told', `--backchannel-uri=${at}/backchannel_logout`) };
+  return {
+    client: await add('first'), client2: await add('second'), client_secret_post: await add('third', '--auth=post'),
+    told: await add('told', `--backchannel-uri=${at}/backchannel_logout`),
+  };
 }
 
 const over = ['FINISHED', 'INTERRUPTED'];
 
 async function runModule(suite, plan, { testModule, variant }) {
-  const { id } = await api(suite, 'POST', 'runner', { test: testModule, plan, ...(variant && { variant: JSON.stringify(variant) }) });
+  const { id } = await api(suite, 'POST', 'runner',
+    { test: testModule, plan, ...(variant && { variant: JSON.stringify(variant) }) });
   const at = async (...states) => {
     let info;
     await until(`${testModule} is ${states.join(' or ')}`, async () => {
@@ -113,7 +121,8 @@ async function runModule(suite, plan, { testModule, variant }) {
     }, 5 * minutes).catch((error) => { info.result = `UNFINISHED: ${error.message}`; });
     return info;
   };
-  if ((await at('CONFIGURED', 'WAITING', 'RUNNING', ...over)).status === 'CONFIGURED') await api(suite, 'POST', `runner/${id}`);
+  const { status } = await at('CONFIGURED', 'WAITING', 'RUNNING', ...over);
+  if (status === 'CONFIGURED') await api(suite, 'POST', `runner/${id}`);
   const info = await at(...over);
   if (!over.includes(info.status)) await api(suite, 'DELETE', `runner/${id}`);
   const log = await api(suite, 'GET', `log/${id}`);
@@ -122,40 +131,45 @@ async function runModule(suite, plan, { testModule, variant }) {
     await writeFile(join(env.LOGS, `${testModule}.json`), JSON.stringify(log, null, 1));
   }
   const result = info.status === 'INTERRUPTED' ? 'INTERRUPTED' : info.result;
-  const said = log.filter((entry) => ['FAILURE', 'WARNING'].includes(entry.result)).map((entry) => `${entry.src}: ${entry.msg}`);
   console.log(`${testModule.padEnd(70)} ${result}`);
-  for (const line of said) console.log(`    ${line}`);
-  return { module: testModule, result, said, version: info.version };
+  for (const { src, msg, result: one } of log) {
+    if (['FAILURE', 'WARNING'].includes(one)) console.log(`    ${src}: ${msg}`);
+  }
+  return { module: testModule, result, version: info.version };
 }
 
 async function runPlan(suite, node, clients, plan) {
   const config = {
-    alias, description: 'Exeunt', server: { discoveryUrl: `${node.exeunt}/.well-known/openid-configuration`, login_hint: 'ada' },
+    alias, description: 'Exeunt',
+    server: { discoveryUrl: `${node.exeunt}/.well-known/openid-configuration`, login_hint: 'ada' },
     client: clients[plan.client ?? 'client'], client2: clients.client2, client_secret_post: clients.client_secret_post,
     options: { browsercontrol_css_enable: false }, ...steps(node.exeunt),
   };
   console.log(`\n== ${plan.title}`);
-  const { id, modules } = await api(suite, 'POST', 'plan', { planName: plan.name, variant: JSON.stringify(plan.variant) }, config);
+  const { id, modules } = await api(suite, 'POST', 'plan',
+    { planName: plan.name, variant: JSON.stringify(plan.variant) }, config);
   const results = [];
   for (const module of modules) {
-    if (!onlyModules.length || onlyModules.includes(module.testModule)) results.push(await runModule(suite, id, module));
+    if (onlyModules.length && !onlyModules.includes(module.testModule)) continue;
+    results.push(await runModule(suite, id, module));
   }
   return { ...plan, results };
 }
 
-// The words of the suite, for the foot of the page.
-const meaning = `PASSED; REVIEW: passed, with a picture of a page that a person looks at, as described in the notes; WARNING:
-passed, with something optional that is missing; SKIPPED: it tests something that the provider does not offer, and says so.
-None of these stands in the way of a certification.`;
+// The words of the suite.
+const meaning = `REVIEW: passed, with a picture of a page that a person looks at, as described in the note. WARNING:
+passed, with a remark. SKIPPED: it tests something that discovery says is not offered. None of these stands in the way of a
+certification.`;
 
 function pageOf(done, notes) {
   const version = done.flatMap((plan) => plan.results).find((r) => r.version)?.version;
   const lines = ['# Conformance', '',
-    `The OpenID Foundation's conformance suite${version ? ` ${version}` : ''} against a node, written by \`script/conformance\`, which`,
-    'whoever has the suite can repeat. No certification was asked for.', '', ...meaning.split('\n'), ''];
+    `What the OpenID Foundation's conformance suite${version ? ` (${version})` : ''} says of a node.`,
+    '`script/conformance` runs it and writes this page. No certification was asked for.', '', ...meaning.split('\n'), ''];
   for (const plan of done) {
     const counts = Object.entries(grouped(plan.results));
-    lines.push(`## ${plan.title}`, '', `\`${plan.name}\`: ${counts.map(([result, all]) => `${all.length} ${result}`).join(', ')}.`, '',
+    const sums = counts.map(([result, all]) => `${all.length} ${result}`).join(', ');
+    lines.push(`## ${plan.title}`, '', `\`${plan.name}\`: ${sums}.`, '',
       '| module | result | note |', '|---|---|---|',
       ...plan.results.map((r) => `| \`${r.module}\` | ${r.result} | ${notes[r.module] ?? ''} |`), '');
   }
@@ -180,14 +194,16 @@ try {
   const clients = await register(node, suite);
   const notes = JSON.parse(await readFile(join(root, 'script', 'conformance.json'), 'utf8'));
   const done = [];
-  for (const plan of onlyPlan ? [plans[onlyPlan]] : Object.values(plans)) done.push(await runPlan(suite, node, clients, plan));
+  const wanted = onlyPlan ? [plans[onlyPlan]] : Object.values(plans);
+  for (const plan of wanted) done.push(await runPlan(suite, node, clients, plan));
   const results = done.flatMap((plan) => plan.results);
   const failed = results.filter((r) => !['PASSED', 'REVIEW', 'SKIPPED', 'WARNING'].includes(r.result));
   const unexplained = results.filter((r) => r.result === 'WARNING' && !notes[r.module]);
+  const named = (list) => list.map((r) => r.module).join(', ');
   if (!onlyPlan) await writeFile(join(root, 'docs', 'conformance.md'), pageOf(done, notes));
   console.log(`\n${results.length} modules, ${failed.length} failed`);
-  if (failed.length) console.log(`failed: ${failed.map((r) => r.module).join(', ')}`);
-  if (unexplained.length) console.log(`warnings without a note in script/conformance.json: ${unexplained.map((r) => r.module).join(', ')}`);
+  if (failed.length) console.log(`failed: ${named(failed)}`);
+  if (unexplained.length) console.log(`warnings without a note in script/conformance.json: ${named(unexplained)}`);
   if (failed.length || unexplained.length) status = 1;
 } finally {
   await node?.stop();
