@@ -38,7 +38,8 @@ async function visit(t) {
 /** Registers an app, and returns the environment that the preset says the app needs. */
 async function preset(id, name, url) {
   const { other_side } = await server.client(id, `--preset=${name}`, `--url=${url}`);
-  return Object.fromEntries([...other_side.matchAll(/^ {2}([A-Z0-9_]+)=(.*)$/gm)].map(([, key, value]) => [key, value]));
+  const lines = other_side.matchAll(/^ {2}([A-Z0-9_]+)=(.*)$/gm);
+  return Object.fromEntries([...lines].map(([, key, value]) => [key, value]));
 }
 
 async function run(t, name, env, url) {
@@ -63,8 +64,9 @@ test('Miniflux signs in', async (t) => {
   });
   const [address] = await once(postgres.stdout.setEncoding('utf8'), 'data');
   const url = `http://localhost:${await freePort()}`;
-  await run(t, 'miniflux.app', { ...await preset('miniflux', 'miniflux', url), DATABASE_URL: address.trim(), RUN_MIGRATIONS: '1',
-    BASE_URL: url, LISTEN_ADDR: `127.0.0.1:${new URL(url).port}`, DISABLE_SCHEDULER_SERVICE: '1' }, url);
+  await run(t, 'miniflux.app', { ...await preset('miniflux', 'miniflux', url),
+    DATABASE_URL: address.trim(), RUN_MIGRATIONS: '1', DISABLE_SCHEDULER_SERVICE: '1',
+    BASE_URL: url, LISTEN_ADDR: `127.0.0.1:${new URL(url).port}` }, url);
   const page = await visit(t);
   await page.goto(url);
   await page.getByRole('link', { name: 'Exeunt' }).click();
@@ -80,13 +82,13 @@ async function oauth2Proxy(t, id, env) {
   const url = `http://localhost:${await freePort()}`;
   await run(t, 'oauth2-proxy', { ...await preset(id, 'oauth2-proxy', url),
     OAUTH2_PROXY_COOKIE_SECRET: Buffer.alloc(32, 7).toString('base64url'), OAUTH2_PROXY_COOKIE_SECURE: 'false',
-    OAUTH2_PROXY_HTTP_ADDRESS: `127.0.0.1:${new URL(url).port}`, OAUTH2_PROXY_UPSTREAMS: `http://127.0.0.1:${behind.address().port}/`,
-    ...env }, url);
+    OAUTH2_PROXY_HTTP_ADDRESS: `127.0.0.1:${new URL(url).port}`,
+    OAUTH2_PROXY_UPSTREAMS: `http://127.0.0.1:${behind.address().port}/`, ...env }, url);
   return url;
 }
 
 test('oauth2-proxy signs in, and out when it is refused another token', async (t) => {
-  const url = await oauth2Proxy(t, 'oauth2-proxy', { OAUTH2_PROXY_COOKIE_REFRESH: '1s' }); // the preset's 4m, for a test
+  const url = await oauth2Proxy(t, 'oauth2-proxy', { OAUTH2_PROXY_COOKIE_REFRESH: '1s' }); // instead of the preset's 4m
   const page = await visit(t);
   await page.goto(url);
   await page.getByRole('button', { name: 'Exeunt' }).click();
