@@ -158,8 +158,8 @@ async function runPlan(suite, node, clients, plan) {
 
 // The words of the suite.
 const meaning = `REVIEW: passed, with a picture of a page that a person looks at, as described in the note. WARNING:
-passed, with a remark. SKIPPED: it tests something that discovery says is not offered. None of these stands in the way of a
-certification.`;
+passed, with a remark. SKIPPED: it tests something that discovery says is not offered. None of these
+stands in the way of a certification.`;
 
 function pageOf(done, notes) {
   const version = done.flatMap((plan) => plan.results).find((r) => r.version)?.version;
@@ -167,7 +167,7 @@ function pageOf(done, notes) {
     `What the OpenID Foundation's conformance suite${version ? ` (${version})` : ''} says of a node.`,
     '`script/conformance` runs it and writes this page. No certification was asked for.', '', ...meaning.split('\n'), ''];
   for (const plan of done) {
-    const counts = Object.entries(grouped(plan.results));
+    const counts = Object.entries(grouped(plan.results)).sort(([a], [b]) => a.localeCompare(b));
     const sums = counts.map(([result, all]) => `${all.length} ${result}`).join(', ');
     lines.push(`## ${plan.title}`, '', `\`${plan.name}\`: ${sums}.`, '',
       '| module | result | note |', '|---|---|---|',
