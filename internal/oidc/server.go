@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"time"
 
@@ -84,8 +85,15 @@ func (s *server) RefreshToken(
 ) (*op.Response, error) {
 	c := appOf(r.Client)
 	got, err := s.OAuth.Refresh(ctx, c, r.Data.RefreshToken)
+	if errors.Is(err, exeunt.ErrCodeSpent) {
+		err = errRefresh
+	}
 	return s.tokens(ctx, c, got, err)
 }
+
+// errRefresh does not say which of the causes it is, which would only help whoever stole the token.
+var errRefresh = &oauth.Refusal{Code: "invalid_grant",
+	Description: "this refresh token is of no use: its sign-in has ended, or it was replaced; sign the person in again"}
 
 // DeviceAuthorization begins the grant for devices on which people cannot type (RFC 8628 section 3.1).
 func (s *server) DeviceAuthorization(
