@@ -74,6 +74,20 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 	}
 }
 
+// committed is commit for a function with a result, which is the zero value unless commit returned nil.
+func committed[T any](ctx context.Context, s *Store, run func(*tx) (T, error)) (T, error) {
+	var out T
+	err := s.commit(ctx, func(t *tx) (err error) {
+		out, err = run(t)
+		return err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return out, nil
+}
+
 // CatchUp returns nil once everything queued before it has its outcome, and memory has the events: members run in
 // the order in which they came, and this one does nothing.
 func (s *Store) CatchUp(ctx context.Context) error {

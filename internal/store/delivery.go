@@ -144,20 +144,19 @@ func (s *Store) RecordOwed(
 	if s.traits.sole { // the holder was this process's predecessor
 		heldUpTo = math.MaxInt64
 	}
-	err = s.commit(ctx, func(t *tx) error {
+	return committed(ctx, s, func(t *tx) (moved bool, err error) {
 		n, err := t.exec(`UPDATE cursors SET seq = $1, within = $2, holder = $3, held = $4 WHERE name = 'deliveries'
 			AND seq = $5 AND within = $6 AND (holder = $3 OR held <= $7)`,
 			to.Seq, to.Within.text(), to.Holder, ms(to.Held), from.Seq, from.Within.text(), heldUpTo)
 		if moved = n == 1; err != nil || !moved {
-			return err
+			return moved, err
 		}
-		return owedRows.exec(t, len(list), func(to []any, row int) []any {
+		return true, owedRows.exec(t, len(list), func(to []any, row int) []any {
 			d := &list[row]
 			return append(to, d.Account.Bytes(), present(d.Session), d.Client, d.Seq, ms(d.At), ms(now),
 				ms(now.Add(GiveUpAfter)))
 		})
 	})
-	return moved, err
 }
 
 // newestOfEach leaves one delivery for each client and session: a statement may change a row only once.

@@ -48,22 +48,20 @@ func scanDevice(row rowScanner) (d Device, err error) {
 
 // AddDevice stores a device that waits, unless the client has most of them already: then added is false.
 func (s *Store) AddDevice(ctx context.Context, d Device, most int, now time.Time) (added bool, err error) {
-	err = s.commit(ctx, func(t *tx) error {
+	return committed(ctx, s, func(t *tx) (added bool, err error) {
 		var waiting int
 		if err := t.row(`SELECT count(*) FROM (SELECT 1 FROM device_codes WHERE client_id = $1 AND expires > $2
 			LIMIT $3) AS w`, d.Client, ms(now), most).Scan(&waiting); err != nil {
-			return err
+			return false, err
 		}
-		if added = waiting < most; !added {
-			return nil
+		if waiting >= most {
+			return false, nil
 		}
 		n, err := t.exec(`INSERT INTO device_codes (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)
 			ON CONFLICT (user_code) DO NOTHING`, d.UserCode, d.Hash[:], d.Client, d.Scopes, d.UserAgent,
 			addressText(d.Address), ms(d.Expires), DeviceWaiting)
-		added = n == 1
-		return err
+		return n == 1, err
 	})
-	return added, err
 }
 
 // DeviceByUserCode returns a device whose code is valid, or ErrNotFound.

@@ -25,18 +25,17 @@ type Invite struct {
 func (s *Store) AddInvite(
 	ctx context.Context, hash exeunt.TokenHash, v Invite, now time.Time,
 ) (replaced bool, err error) {
-	err = s.commit(ctx, func(t *tx) error {
-		err := t.row(`SELECT EXISTS (SELECT 1 FROM invites WHERE `+sameInvite+` AND expires > $3)`,
+	return committed(ctx, s, func(t *tx) (replaced bool, err error) {
+		err = t.row(`SELECT EXISTS (SELECT 1 FROM invites WHERE `+sameInvite+` AND expires > $3)`,
 			v.Handle, names.Key(v.Email), ms(now)).Scan(&replaced)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if _, err := t.exec(`DELETE FROM invites WHERE `+sameInvite, v.Handle, names.Key(v.Email)); err != nil {
-			return err
+			return false, err
 		}
-		return t.insertInvite(hash, v)
+		return replaced, t.insertInvite(hash, v)
 	})
-	return replaced, err
 }
 
 // sameInvite selects the unused invites for handle $1 or e-mail address $2.
@@ -142,10 +141,8 @@ func (s *Store) Invites(ctx context.Context, now time.Time) ([]Invite, error) {
 
 // DropInvites deletes the valid links for a handle, and returns how many there were.
 func (s *Store) DropInvites(ctx context.Context, handle string, now time.Time) (n int64, err error) {
-	err = s.commit(ctx, func(t *tx) (err error) {
-		n, err = t.exec(`DELETE FROM invites WHERE handle = $1 AND handle <> '' AND spent_at IS NULL AND expires > $2`,
+	return committed(ctx, s, func(t *tx) (int64, error) {
+		return t.exec(`DELETE FROM invites WHERE handle = $1 AND handle <> '' AND spent_at IS NULL AND expires > $2`,
 			handle, ms(now))
-		return err
 	})
-	return n, err
 }
