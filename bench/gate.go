@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,30 +46,34 @@ func (b *bench) gate(ctx context.Context, rounds int) error {
 		connections int
 	}{{rowGate16, 16}, {rowGate64, 64}} {
 		if err == nil {
-			err = b.gateBeside(l, s, c.row, c.connections, rounds)
+			o := order{Connections: c.connections, For: gateRound, Holds: "Remote-User: bench\r\n"}
+			err = b.besideEmpty(l, s, c.row, o, gateTokens, max(rounds, 20))
 		}
 	}
 	return errors.Join(err, l.close())
 }
 
-func (b *bench) gateBeside(l *loader, s *switched, row string, connections, rounds int) error {
-	var gate, none, ratio, gate99, none99, share []float64
+// besideEmpty measures a handler and an empty one in turns, with the loader's requests. Each of those is answered before
+// the rounds, so that none is the first with its token.
+func (b *bench) besideEmpty(l *loader, s *switched, row string, o order, requests, rounds int) error {
+	var rates, none, ratio, rates99, none99, share []float64
+	o.Addr = s.addr
 	measure := func(empty bool) (tally, error) {
 		s.empty.Store(empty)
+		o := o
 		if empty {
-			return l.round(order{Addr: s.addr, Connections: connections, For: gateRound, Holds: "HTTP/1.1 200 OK\r\n", Lacks: "Remote-User"})
+			o.Holds, o.Lacks = "HTTP/1.1 200 OK\r\n", o.Holds
 		}
-		return l.round(order{Addr: s.addr, Connections: connections, For: gateRound, Holds: "Remote-User: bench\r\n"})
+		return l.round(o)
 	}
-	// Every token's first sight is before the rounds.
-	for seen := 0; seen < gateTokens; {
+	for seen := 0; seen < requests; {
 		t, err := measure(false)
 		if err != nil {
 			return err
 		}
 		seen += t.Answers
 	}
-	for i := range max(rounds, 20) + gateWarmUp {
+	for i := range rounds + gateWarmUp {
 		// The first of a pair alternates, so that neither always comes after
 		// the other.
 		a, err := measure(i%2 == 0)
@@ -88,16 +91,16 @@ func (b *bench) gateBeside(l *loader, s *switched, row string, connections, roun
 		if i < gateWarmUp {
 			continue
 		}
-		gate, none, ratio = append(gate, g.rate()), append(none, e.rate()), append(ratio, g.rate()/e.rate())
-		gate99, none99 = append(gate99, millis(g.P99)), append(none99, millis(e.P99))
+		rates, none, ratio = append(rates, g.rate()), append(none, e.rate()), append(ratio, g.rate()/e.rate())
+		rates99, none99 = append(rates99, millis(g.P99)), append(none99, millis(e.P99))
 		share = append(share, g.share())
 	}
 	low, high := interval(ratio)
 	b.add(figure{
-		row: row, value: thousands(median(gate)) + "/s", limit: thousands(median(none)) + "/s",
+		row: row, value: thousands(median(rates)) + "/s", limit: thousands(median(none)) + "/s",
 		judged: median(ratio), low: low, high: high,
 		note: fmt.Sprintf("p99 %.2f ms, of the empty handler %.2f ms; the load generator took %.0f %% of the CPU",
-			median(gate99), median(none99), 100*median(share)),
+			median(rates99), median(none99), 100*median(share)),
 	})
 	return nil
 }
@@ -129,18 +132,11 @@ func serveBoth(h http.Handler) (*switched, error) {
 	return s, nil
 }
 
-// startMany starts sessions, many at once so that they share commits.
+// startMany starts sessions, many at once.
 func (b *bench) startMany(ctx context.Context, n int) ([]exeunt.Token, error) {
-	const callers = 256
-	tokens, errs := make([]exeunt.Token, n), make([]error, callers)
-	var wg sync.WaitGroup
-	for c := range callers {
-		wg.Go(func() {
-			for i := c; i < n && errs[c] == nil; i += callers {
-				tokens[i], _, errs[c] = b.start(ctx)
-			}
-		})
-	}
-	wg.Wait()
-	return tokens, errors.Join(errs...)
+	tokens := make([]exeunt.Token, n)
+	return tokens, inParallel(n, func(i int) (err error) {
+		tokens[i], _, err = b.start(ctx)
+		return err
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -35,6 +36,7 @@ type order struct {
 	Addr        string
 	Connections int
 	For         time.Duration
+	Once        bool   // instead of For: until each request has been sent once
 	Holds       string // every answer must contain it
 	Lacks       string // no answer may contain it; "" is not looked for
 }
@@ -175,6 +177,9 @@ func (o order) carryOut(requests [][]byte, next *int, t *tally) error {
 	}
 	cpu, begun := cpuTime(), time.Now()
 	for fd, c := range by {
+		if o.Once && *next >= len(requests) {
+			break
+		}
 		if err := say(fd, c); err != nil {
 			return err
 		}
@@ -195,7 +200,7 @@ func (o order) carryOut(requests [][]byte, next *int, t *tally) error {
 				return fmt.Errorf("the connection broke after %q: %w", c.got, err)
 			}
 			c.got = c.got[:len(c.got)+n]
-			if !bytes.HasSuffix(c.got, []byte("\r\n\r\n")) {
+			if !isWhole(c.got) {
 				continue
 			}
 			if !bytes.Contains(c.got, holds) || len(lacks) > 0 && bytes.Contains(c.got, lacks) {
@@ -203,11 +208,14 @@ func (o order) carryOut(requests [][]byte, next *int, t *tally) error {
 			}
 			c.got = c.got[:0]
 			took = append(took, time.Since(c.sent))
+			if o.Once && *next >= len(requests) {
+				continue
+			}
 			if err := say(e.Fd, c); err != nil {
 				return err
 			}
 		}
-		if !time.Now().Before(end) {
+		if o.Once && len(took) == len(requests) || !o.Once && !time.Now().Before(end) {
 			break
 		}
 	}
@@ -215,6 +223,20 @@ func (o order) carryOut(requests [][]byte, next *int, t *tally) error {
 	slices.Sort(took)
 	t.P50, t.P99 = took[len(took)/2], took[len(took)*99/100]
 	return nil
+}
+
+// isWhole reports whether an answer has come to its end (RFC 9112 section 6.3).
+func isWhole(answer []byte) bool {
+	head, body, ended := bytes.Cut(answer, []byte("\r\n\r\n"))
+	if !ended {
+		return false
+	}
+	if _, value, told := bytes.Cut(head, []byte("\r\nContent-Length: ")); told {
+		value, _, _ = bytes.Cut(value, []byte("\r\n"))
+		length, err := strconv.Atoi(string(value))
+		return err == nil && len(body) >= length
+	}
+	return !bytes.Contains(head, []byte("\r\nTransfer-Encoding: chunked")) || bytes.HasSuffix(body, []byte("0\r\n\r\n"))
 }
 
 func dial(addr *net.TCPAddr) (int, error) {

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,6 +40,9 @@ var parts = []struct {
 	{"signout", onNode((*bench).signOuts)},
 	{"manysignouts", onNode((*bench).manySignOuts)},
 	{"gate", onNode((*bench).gate)},
+	{"tokens", onNode((*bench).tokens)},
+	{"introspection", onNode((*bench).introspection)},
+	{"deliveries", onNode((*bench).deliveries)},
 	{"hostile", (*bench).hostile},
 	{"postgres", onCluster},
 	{"scs", beside},
@@ -64,6 +68,7 @@ func main() {
 	only := flag.String("only", "", "the parts to run, with commas between; default all: "+strings.Join(partNames(), ","))
 	write := flag.String("write", "", "file to write the figures to; what --only leaves out is said to be not measured")
 	flag.Parse()
+	slog.SetDefault(app.ForLibraries(slog.New(slog.NewTextHandler(os.Stderr, nil))))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if *profile != "" {
