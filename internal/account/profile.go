@@ -22,8 +22,9 @@ type Profile struct{ Name, Email string }
 // It identifies nobody until it is confirmed. from is the token that the actor has
 // presented. Besides the errors of prove it may return a FieldError; ErrSignedOut, when
 // the actor's session has ended; ErrRenewed, when it has another token by now;
-// ErrSignInAgain, when the password changed after it was proved; a ThrottledError; ErrUnavailable or ErrNotConfirmed. A profile that is equal to the
-// present one changes and counts nothing.
+// ErrSignInAgain, when the password changed after it was proved; a ThrottledError;
+// ErrUnavailable or ErrNotConfirmed. A profile that is equal to the present one changes
+// and counts nothing.
 func (s *Service) ChangeProfile(
 	ctx context.Context, by exeunt.Actor, from exeunt.Token, p Profile, prove Prove,
 ) error {

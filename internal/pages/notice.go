@@ -44,7 +44,8 @@ func (p *Pages) takeNotice(w http.ResponseWriter, r *http.Request, what string) 
 func signOutNotice(d ui.SignOutDone) url.Values {
 	return url.Values{
 		"at": {strconv.FormatInt(d.At.UnixMilli(), 10)}, "scope": {string(d.Scope)},
-		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)}, "session": {d.Session.String()}, "shared": {strconv.FormatBool(d.Shared)},
+		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)},
+		"session": {d.Session.String()}, "shared": {strconv.FormatBool(d.Shared)},
 	}
 }
 

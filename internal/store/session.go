@@ -35,9 +35,9 @@ type Started struct {
 }
 
 // StartSession inserts a session if the account is unchanged since the proof, and in the same transaction ends the
-// session it replaces, and the account's oldest if there are too many. A form that has started a session of that kind starts no second one while the first is live,
-// for FormLife.
-// Outcomes: nil; ErrRenewed, when the token to renew has been renewed already; ErrSignInAgain, when the account's generation, password or status has changed since the proof;
+// session it replaces, and the account's oldest if there are too many. A form that has started a session of that kind
+// starts no second one while the first is live, for FormLife. Outcomes: nil; ErrRenewed, when the token to renew has
+// been renewed already; ErrSignInAgain, when the account's generation, password or status has changed since the proof;
 // ErrUnavailable, ErrNotConfirmed.
 func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error) {
 	var out Started
