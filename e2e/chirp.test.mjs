@@ -73,8 +73,11 @@ test('[R4.3] a post that was waiting when the session ended is refused, and not 
       assert.doesNotMatch(await timeline(), new RegExp(words));
       await signIn(page, node);
       await enterChirp(page, node);
+      // A page that comes out of the back-forward cache is there before it can be driven.
       await page.goBack({ waitUntil: 'commit' });
+      await page.locator('main').waitFor();
       await page.goForward({ waitUntil: 'commit' });
+      await page.locator('main').waitFor();
       assert.doesNotMatch(await timeline(), new RegExp(words));
       await context.close();
     });
