@@ -17,7 +17,7 @@ import (
 
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the authority."`
-	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample app Chirp beside it, and play a tour."`
+	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample apps Chirp and Gazette, and play a tour."`
 	Status   statusCommand   `cmd:"" help:"Show the state of the running node."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
 	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
