@@ -394,6 +394,7 @@ func states() map[string]View {
 		"authorize":          &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},
 		"authorize-email": &AuthorizeView{Frame: in(""), Client: chirp, Email: "ada@example.com",
 			Groups: []string{"staff", `"><b>`}, Scopes: "openid profile email groups offline_access"},
+		"authorize-later":   &AuthorizeView{Frame: in(""), Client: chirp, Scopes: "openid email groups"},
 		"authorize-told":    &AuthorizeView{Frame: in(""), Client: tierClients()["told"], Scopes: "openid"},
 		"authorize-checked": &AuthorizeView{Frame: in(""), Client: tierClients()["checked"], Scopes: "openid"},
 		"authorize-account": &AuthorizeView{Frame: in(""), Client: tierClients()["account"], Scopes: "openid"},

@@ -209,6 +209,23 @@ func TestHelpTellsTheKnownLimit(t *testing.T) {
 	}
 }
 
+// An app that is allowed a scope keeps it, so the question names also what there is nothing to say about yet.
+func TestTheQuestionNamesEveryScope(t *testing.T) {
+	page := rendered(t, newUI(t), states()["authorize-later"])
+	for _, words := range []string{"Your e-mail address, once it is confirmed", "Your groups here, once you are in one"} {
+		if !strings.Contains(page, words) {
+			t.Errorf("the question does not say %q", words)
+		}
+	}
+}
+
+func TestExpiredRequestsAreNotTriedAgain(t *testing.T) {
+	page := rendered(t, newUI(t), &ErrorView{Frame: out(), Status: 400, Err: exeunt.ErrRequestExpired})
+	if strings.Contains(page, "try again") || !strings.Contains(page, "Open the app again") {
+		t.Error("an expired request asks people to reload its page")
+	}
+}
+
 func TestGolden(t *testing.T) {
 	u := newUI(t)
 	hash := regexp.MustCompile(`(/assets/\w+)\.[0-9a-f]{12}`)
