@@ -33,6 +33,15 @@ const (
 	AuditEnd AuditAction = "end"
 	// AuditResetLink: an operator made a link with which a new password is set.
 	AuditResetLink AuditAction = "reset_link"
+	// AuditFactorAdded and AuditFactorRemoved: the account got or lost a factor; the detail is its kind and name.
+	// AuditFactorRenamed: one has another name.
+	AuditFactorAdded   AuditAction = "factor_added"
+	AuditFactorRemoved AuditAction = "factor_removed"
+	AuditFactorRenamed AuditAction = "factor_renamed"
+	// AuditRecoveryCodes: new recovery codes were made, and the earlier ones are worth nothing.
+	AuditRecoveryCodes AuditAction = "recovery_codes_made"
+	// AuditRecoveryCode: a recovery code was used.
+	AuditRecoveryCode AuditAction = "recovery_code_used"
 	// AuditRenewed: the session got another token.
 	AuditRenewed AuditAction = "token_renewed"
 	// AuditProfile: name, e-mail or display changed.

@@ -72,7 +72,15 @@ var (
 		"The app's request to sign in is too old, or it was begun in another browser. Start again from the app."}
 	ErrCodeSpent = &Error{"code_spent",
 		"This sign-in code has been used or has expired. Start again from the app."}
-	ErrKeyReused = &Error{"key_reused",
+	ErrChallengeOver = &Error{"challenge_over",
+		"This sign-in took too long, was answered wrongly too often, or went on in another tab. You are not signed in; " +
+			"start again."}
+	ErrCodeUsed = &Error{"code_used",
+		"This code has been used already. Wait for the next one, or use another recovery code."}
+	ErrManyFactors = &Error{"too_many_factors",
+		"An account has at most 20 passkeys and authenticator apps, so nothing was changed. Remove another one first."}
+	ErrPasskeyTaken = &Error{"passkey_taken", "This passkey is registered already, so nothing was changed."}
+	ErrKeyReused    = &Error{"key_reused",
 		"This idempotency key was used before for something else, so nothing was changed. Use a new key."}
 	ErrOtherAccount = &Error{"other_account",
 		"This tab belongs to another sign-in than the one active now, so nothing was changed."}
@@ -91,6 +99,17 @@ var (
 	ErrClientKey = &Error{"client_key", "Send the secret key of an app that is registered here."}
 	ErrDisabled  = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
 )
+
+// FactorRequiredError reports that the password was right and that more is needed. Nobody is signed in.
+type FactorRequiredError struct {
+	Challenge Token   // which the answer must come with
+	Methods   Methods // any of which will do
+	Expires   time.Time
+}
+
+func (e *FactorRequiredError) Error() string {
+	return "This account has a second step. Nobody is signed in yet: answer the challenge by one of its methods."
+}
 
 // ThrottledError reports that something was done too often in a short while. Nothing was changed.
 type ThrottledError struct {

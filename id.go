@@ -18,11 +18,13 @@ type (
 	accountKind    struct{}
 	sessionKind    struct{}
 	appSessionKind struct{}
+	factorKind     struct{}
 )
 
 func (accountKind) prefix() string    { return "acc_" }
 func (sessionKind) prefix() string    { return "ses_" }
 func (appSessionKind) prefix() string { return "app_" }
+func (factorKind) prefix() string     { return "fac_" }
 
 type (
 	// AccountID names an account.
@@ -31,6 +33,8 @@ type (
 	SessionID = ID[sessionKind]
 	// AppSessionID names an app session, the child of a session on one client.
 	AppSessionID = ID[appSessionKind]
+	// FactorID names a factor of an account.
+	FactorID = ID[factorKind]
 )
 
 // ClientID names a client. Operators choose it, so it is short readable text.
@@ -46,6 +50,9 @@ func NewSessionID() SessionID { return newID[sessionKind]() }
 
 // NewAppSessionID draws a new random ID.
 func NewAppSessionID() AppSessionID { return newID[appSessionKind]() }
+
+// NewFactorID draws a new random ID.
+func NewFactorID() FactorID { return newID[factorKind]() }
 
 func newID[K idKind]() (id ID[K]) {
 	rand.Read(id.raw[:])

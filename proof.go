@@ -8,8 +8,16 @@ import (
 // Method is a way to prove one's identity.
 type Method string
 
-// MethodPassword: by the account's password.
-const MethodPassword Method = "password"
+const (
+	// MethodPassword: by the account's password.
+	MethodPassword Method = "password"
+	// MethodTOTP: by a code of an authenticator app.
+	MethodTOTP Method = "totp"
+	// MethodPasskey: by a passkey, which has asked its holder for a PIN or the like.
+	MethodPasskey Method = "passkey"
+	// MethodRecovery: by a recovery code.
+	MethodRecovery Method = "recovery_code"
+)
 
 // Methods are the methods that somebody has proved their identity by, in that order.
 type Methods []Method
@@ -43,4 +51,6 @@ type Proof struct {
 	At                time.Time // when the last of them was proved
 	Generation        int64
 	CredentialVersion int64
+	// Repeated: the same answer has proved it before. It leads only to the session that it has started.
+	Repeated bool
 }

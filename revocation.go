@@ -36,6 +36,8 @@ const (
 	ReasonRefreshReused Reason = "refresh_reused"
 	// ReasonPasswordChange: the account's password changed.
 	ReasonPasswordChange Reason = "password_change"
+	// ReasonFactorChange: a factor of the account was added or removed.
+	ReasonFactorChange Reason = "factor_change"
 	// ReasonAdministrator: an administrator ended it.
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.

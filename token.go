@@ -36,6 +36,8 @@ const (
 	UseCode TokenUse = "exc_"
 	// UseInvite: a single-use link that creates an account, or sets its new password.
 	UseInvite TokenUse = "exi_"
+	// UseChallenge: what a browser or app holds between two steps of a sign-in. It is no session.
+	UseChallenge TokenUse = "exh_"
 	// UseClient: the secret key that authenticates a client's back end.
 	UseClient TokenUse = "exk_"
 )

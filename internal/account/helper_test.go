@@ -99,7 +99,9 @@ func (d *desk) change(by exeunt.Actor, from exeunt.Token, current, next string) 
 }
 
 func (d *desk) confirm(by exeunt.Actor, current string) Prove {
-	return func(ctx context.Context) (exeunt.Proof, error) { return signin.Proof(d.door.Confirm(ctx, by, current)) }
+	return func(ctx context.Context) (exeunt.Proof, error) {
+		return signin.Proof(d.door.Confirm(ctx, by, signin.Confirmation{Password: current}))
+	}
 }
 
 // signInFrom starts a session, so that the account knows the address.

@@ -67,6 +67,7 @@ type Node struct {
 	follower   *feed.Follower // nil when no other node writes the log
 	mark       logMark
 	browser    web.Browser
+	master     keys.Master
 	pairs      *keys.Ring
 	notices    *keys.Ring
 	forms      *keys.Ring
@@ -175,7 +176,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	n.SignIn = signin.New(signin.Config{Store: n.Store, Hasher: hasher, Now: n.now, Log: n.log})
+	n.SignIn = signin.New(signin.Config{Store: n.Store, Hasher: hasher, Master: n.master, Now: n.now, Log: n.log})
 	n.Accounts = account.New(account.Config{
 		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
 		Reserved: n.Config.Reserved(), Created: n.removeLinkFile,
@@ -320,6 +321,7 @@ func (n *Node) openRings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.master = master
 	longest := n.Config.SessionPolicy().LongestAbsolute()
 	if n.pairs, err = keys.Open(ctx, n.Store, master, pairKeys, longest, n.now()); err != nil {
 		return err

@@ -336,7 +336,7 @@ func (p *proxied) appsIdentity(t *testing.T) {
 	person := exeunt.Actor{Kind: exeunt.ActorPerson, Account: p.session.Account, Session: p.session.ID}
 	if err := p.Accounts.ChangeProfile(t.Context(), person, p.pair, account.Profile{Email: email},
 		func(ctx context.Context) (exeunt.Proof, error) {
-			return signin.Proof(p.SignIn.Confirm(ctx, person, adasPassword))
+			return signin.Proof(p.SignIn.Confirm(ctx, person, signin.Confirmation{Password: adasPassword}))
 		}); err != nil {
 		t.Fatal(err)
 	}

@@ -258,6 +258,17 @@ func (m Master) aead() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
+// Seal encrypts and authenticates what must be stored and read again, under the master key itself: it is readable for
+// as long as there is the same master key. purpose names what it is and whose; only Open with the same opens it.
+func (m Master) Seal(purpose string, text []byte) ([]byte, error) {
+	return m.seal(text, "stored "+purpose)
+}
+
+// Open returns the text that Seal was given, or ErrWrongMaster if it was another purpose's or sealed otherwise.
+func (m Master) Open(purpose string, sealed []byte) ([]byte, error) {
+	return m.open(sealed, "stored "+purpose)
+}
+
 func (m Master) seal(key []byte, purpose string) ([]byte, error) {
 	a, err := m.aead()
 	if err != nil {

@@ -80,6 +80,7 @@ func (p *Pages) newPassword(r *http.Request, v web.Visitor) (authority.Ending, e
 // proveBy makes the actor prove who they are with a password of the form.
 func (p *Pages) proveBy(r *http.Request, by exeunt.Actor, field string) account.Prove {
 	return func(ctx context.Context) (exeunt.Proof, error) {
-		return signin.Proof(p.SignIn.Confirm(ctx, by, r.PostFormValue(field)))
+		return signin.Proof(p.SignIn.Confirm(ctx, by,
+			signin.Confirmation{Password: r.PostFormValue(field), Code: r.PostFormValue("code")}))
 	}
 }

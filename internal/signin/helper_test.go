@@ -3,7 +3,9 @@ package signin
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/store"
@@ -68,7 +71,11 @@ func newDesk(t testing.TB) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Service = New(Config{Store: s, Hasher: hasher, Now: now, Log: log})
+	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Service = New(Config{Store: s, Hasher: hasher, Master: master, Now: now, Log: log})
 	d.accounts = account.New(account.Config{
 		Store: s, Authority: d.authority, Hasher: hasher, SignUpOpen: true, Now: now, Log: log,
 	})
@@ -99,6 +106,21 @@ func (d *desk) addWithoutPassword(handle string) exeunt.AccountID {
 func (d *desk) try(identifier, password string, from netip.Addr) error {
 	_, err := d.Password(context.Background(), identifier, password, from)
 	return err
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signInOf is a sign-in in one browser, with one form.
+func signInOf(p exeunt.Proof) authority.SignIn {
+	return authority.SignIn{Proof: p, Kind: exeunt.KindKept, Label: "Firefox on Linux", Address: home, Form: "the form",
+		Token: func(id exeunt.SessionID, at time.Time) exeunt.Token {
+			return exeunt.TokenFrom(exeunt.UseSession, sha256.Sum256([]byte(fmt.Sprint(id, at.UnixMilli()))))
+		}}
 }
 
 func throttled(err error) bool {

@@ -1,9 +1,8 @@
 // Package signin authenticates people. It answers with the next step: they have
-// proved who they are, or more is needed, or they are refused. Today the only method
-// is a password; decision 23 says where other factors come in.
+// proved who they are, or more is needed, or they are refused.
 //
-// It owns the choice of the account whose password is checked, and how often
-// passwords may be guessed. It creates no accounts (account does) and starts no
+// It owns the choice of the account whose password is checked, the challenges between
+// two steps, and how often passwords and codes may be guessed. It creates no accounts (account does) and starts no
 // session: the authority does, from a Proof.
 package signin
 
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
@@ -24,6 +24,7 @@ import (
 type Config struct {
 	Store  *store.Store
 	Hasher *password.Hasher
+	Master keys.Master // which has sealed the secrets of authenticator apps
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -64,16 +65,32 @@ func (s *Service) Password(ctx context.Context, identifier, password string, fro
 	if err != nil {
 		return Step{}, err
 	}
-	return s.verify(ctx, attempt, account, credential, password)
+	proof, err := s.verify(ctx, attempt, account, credential, password)
+	if err != nil {
+		return Step{}, err
+	}
+	return s.step(ctx, proof)
 }
 
+// Confirmation is what somebody who is signed in proves again with.
+type Confirmation struct {
+	Password string
+	Code     string // of an authenticator app, or a recovery code; needed by accounts that have a factor
+}
+
+// String leaves the secrets out.
+func (Confirmation) String() string { return "signin.Confirmation(…)" }
+
+// GoString is String, for %#v.
+func (c Confirmation) GoString() string { return c.String() }
+
 // Confirm has somebody who is signed in prove again who they are, before something
-// that a stranger at their screen must not do (OWASP ASVS 5.0, 7.5.1). A wrong
-// password counts like one of a sign-in. Besides the errors of Password it may return
-// a FieldError, "wrong".
-func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string) (step Step, err error) {
-	if password == "" {
-		return Step{needs: exeunt.MethodPassword}, nil
+// that a stranger at their screen must not do (OWASP ASVS 5.0, 7.5.1). It asks for all
+// that a sign-in asks for. A wrong password or code counts like one of a sign-in.
+// Besides the errors of Password and of a code it may return a FieldError, "wrong".
+func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, c Confirmation) (step Step, err error) {
+	if c.Password == "" {
+		return Step{needs: exeunt.Methods{exeunt.MethodPassword}}, nil
 	}
 	account, credential, err := s.Store.Credential(ctx, by.Account)
 	if err != nil {
@@ -84,11 +101,18 @@ func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, password string)
 	if err != nil {
 		return Step{}, err
 	}
-	step, err = s.verify(ctx, attempt, account, credential, password)
+	proof, err := s.verify(ctx, attempt, account, credential, c.Password)
 	if errors.Is(err, exeunt.ErrWrongCredentials) {
 		err = &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
 	}
-	return step, err
+	if err != nil {
+		return Step{}, err
+	}
+	step, err = s.step(ctx, proof)
+	if err != nil || step.Done() || c.Code == "" {
+		return step, err
+	}
+	return s.code(ctx, store.Challenge{Proof: proof}, c.Code, by)
 }
 
 var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the current password. Nothing was changed."}
@@ -97,17 +121,17 @@ var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the cur
 // credential that no password matches.
 func (s *Service) verify(
 	ctx context.Context, attempt *attempt, a exeunt.Account, c store.Credential, password string,
-) (Step, error) {
+) (exeunt.Proof, error) {
 	success, err := s.allowSuccess(a.ID, attempt.from)
 	if err != nil {
 		attempt.GiveBack()
-		return Step{}, err
+		return exeunt.Proof{}, err
 	}
 	mine := regular{attempt.identifier, attempt.Wide()}
 	if err := s.inFlight.enter(ctx, mine); err != nil {
 		attempt.GiveBack()
 		success.GiveBack()
-		return Step{}, err
+		return exeunt.Proof{}, err
 	}
 	ok, outdated, err := s.Hasher.Check(ctx, password, c.PasswordHash)
 	s.inFlight.leave(mine)
@@ -115,22 +139,22 @@ func (s *Service) verify(
 	case err != nil:
 		attempt.GiveBack()
 		success.GiveBack()
-		return Step{}, err
+		return exeunt.Proof{}, err
 	case !ok:
 		success.GiveBack()
-		return Step{}, attempt.failed()
+		return exeunt.Proof{}, attempt.failed()
 	}
 	attempt.succeeded()
 	if a.Status != exeunt.AccountActive {
-		return Step{}, exeunt.ErrDisabled
+		return exeunt.Proof{}, exeunt.ErrDisabled
 	}
 	if outdated {
 		s.rehash(ctx, a, password)
 	}
-	return Step{proof: exeunt.Proof{
+	return exeunt.Proof{
 		Account: a.ID, Methods: exeunt.Methods{exeunt.MethodPassword}, At: s.Now(),
 		Generation: a.Generation, CredentialVersion: a.CredentialVersion,
-	}}, nil
+	}, nil
 }
 
 // rehash renews a hash made with weaker settings. A failure is harmless: the next

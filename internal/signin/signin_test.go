@@ -64,16 +64,16 @@ func TestConfirming(t *testing.T) {
 	d := newDesk(t)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: d.add("ada", "", false), Address: home}
 	for range 2 * (perAccount.Burst + perReserve.Near.Burst) {
-		_, err := Proof(d.Confirm(t.Context(), by, ""))
+		_, err := Proof(d.Confirm(t.Context(), by, Confirmation{}))
 		wantField(t, err, "current", "needed")
 	}
 	d.pass(time.Minute)
-	p, err := Proof(d.Confirm(t.Context(), by, goodPassword))
+	p, err := Proof(d.Confirm(t.Context(), by, Confirmation{Password: goodPassword}))
 	if err != nil || p.Account != by.Account || p.Methods.String() != "password" || !p.At.Equal(d.Now()) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for range perAccount.Burst + perReserve.Near.Burst {
-		_, err := Proof(d.Confirm(t.Context(), by, otherPassword))
+		_, err := Proof(d.Confirm(t.Context(), by, Confirmation{Password: otherPassword}))
 		wantField(t, err, "current", "wrong")
 	}
 	// Guesses here and guesses at the door are counted together.
@@ -81,7 +81,7 @@ func TestConfirming(t *testing.T) {
 		t.Errorf("at the door: %v", err)
 	}
 	grace := exeunt.Actor{Kind: exeunt.ActorPerson, Account: d.addWithoutPassword("grace"), Address: home}
-	_, err = Proof(d.Confirm(t.Context(), grace, goodPassword))
+	_, err = Proof(d.Confirm(t.Context(), grace, Confirmation{Password: goodPassword}))
 	wantField(t, err, "current", "wrong")
 }
 

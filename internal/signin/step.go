@@ -1,12 +1,41 @@
 package signin
 
-import "github.com/exeunt/exeunt"
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
+)
 
 // Step is what comes next for somebody who proves who they are: they have proved it,
 // or more is needed. If they are refused, there is an error instead.
 type Step struct {
 	proof exeunt.Proof
-	needs exeunt.Method // the method that is needed next; "" when they have proved it
+	needs exeunt.Methods // any of which is needed next; none when they have proved it
+	left  int            // recovery codes, if one was used
+}
+
+// Done reports whether nothing more is needed.
+func (s Step) Done() bool { return len(s.needs) == 0 }
+
+// step is what comes after the password: accounts that have a factor need it, or a recovery code.
+func (s *Service) step(ctx context.Context, p exeunt.Proof) (Step, error) {
+	factors, codes, err := s.Store.Factors(ctx, p.Account)
+	if err != nil {
+		return Step{}, err
+	}
+	out := Step{proof: p}
+	for _, f := range factors {
+		if m := f.Method(); !slices.Contains(out.needs, m) {
+			out.needs = append(out.needs, m)
+		}
+	}
+	if len(out.needs) > 0 && codes.Left > 0 {
+		out.needs = append(out.needs, exeunt.MethodRecovery)
+	}
+	return out, nil
 }
 
 // Proof returns a step's proof, for callers that cannot ask for more: if more is
@@ -15,10 +44,121 @@ func Proof(s Step, err error) (exeunt.Proof, error) {
 	switch {
 	case err != nil:
 		return exeunt.Proof{}, err
-	case s.needs != "":
+	case s.Done():
+		return s.proof, nil
+	case slices.Contains(s.needs, exeunt.MethodPassword):
 		return exeunt.Proof{}, &exeunt.FieldError{Field: "current", Code: "needed", Err: errNeeded}
 	}
-	return s.proof, nil
+	return exeunt.Proof{}, &exeunt.FieldError{Field: "code", Code: "needed", Err: errCodeNeeded}
 }
 
-var errNeeded = &exeunt.Error{Code: "needed", Message: "Type your current password as well. Nothing was changed."}
+var (
+	errNeeded     = &exeunt.Error{Code: "needed", Message: "Type your current password as well. Nothing was changed."}
+	errCodeNeeded = &exeunt.Error{Code: "needed",
+		Message: "Type a code from your authenticator app as well. Nothing was changed."}
+)
+
+// Ask returns a step's proof, or, if more is needed, a FactorRequiredError with a challenge. form is what the caller
+// wants to have again when the challenge is answered. Its first arguments are the results of Password.
+func (s *Service) Ask(ctx context.Context, form string, step Step, err error) (exeunt.Proof, error) {
+	if err != nil || step.Done() {
+		return step.proof, err
+	}
+	t, expires := exeunt.NewToken(exeunt.UseChallenge), s.Now().Add(exeunt.ChallengeLife)
+	err = s.Store.AddChallenge(ctx, store.Challenge{Hash: t.Hash(), Purpose: store.ChallengeSignIn, Proof: step.proof,
+		Form: form, Expires: expires}, maxChallenges)
+	if err != nil {
+		return exeunt.Proof{}, err
+	}
+	return exeunt.Proof{}, &exeunt.FactorRequiredError{Challenge: t, Methods: step.needs, Expires: expires}
+}
+
+// maxChallenges is how many challenges an account has at a time.
+const maxChallenges = 20
+
+// Pending is a challenge that somebody may answer.
+type Pending struct {
+	Account exeunt.Account
+	Methods exeunt.Methods // any of which will do
+	Form    string         // what Ask was given
+}
+
+// Pending returns what a challenge asks for, also just after it was answered, or ErrChallengeOver.
+func (s *Service) Pending(ctx context.Context, t exeunt.Token) (p Pending, err error) {
+	c, err := s.challenge(ctx, t)
+	if err != nil {
+		return p, err
+	}
+	if p.Account, err = s.Store.Account(ctx, c.Proof.Account); err != nil {
+		return p, err
+	}
+	step, err := s.step(ctx, c.Proof)
+	p.Methods, p.Form = step.needs, c.Form
+	return p, err
+}
+
+func (s *Service) challenge(ctx context.Context, t exeunt.Token) (store.Challenge, error) {
+	if t.Use() != exeunt.UseChallenge {
+		return store.Challenge{}, exeunt.ErrChallengeOver
+	}
+	c, err := s.Store.Challenge(ctx, t.Hash(), s.Now())
+	if err == nil && (c.Purpose != store.ChallengeSignIn || c.Failures >= exeunt.MaxWrongAnswers) {
+		err = exeunt.ErrChallengeOver
+	}
+	return c, err
+}
+
+// Forget drops a challenge: whoever began to sign in starts again.
+func (s *Service) Forget(ctx context.Context, t exeunt.Token) error {
+	if t.Use() != exeunt.UseChallenge {
+		return nil
+	}
+	return s.Store.DropChallenge(ctx, t.Hash())
+}
+
+// Answered is what an answer to a challenge leads to.
+type Answered struct {
+	Proof exeunt.Proof
+	Form  string // what Ask was given
+	// RecoveryLeft is how many recovery codes are left, if one was used.
+	RecoveryLeft int
+}
+
+// Answer answers a challenge with a code of an authenticator app, or with a recovery code. The same answer to the same
+// challenge proves the same again, for the session that it has started. Outcomes: nil; ErrChallengeOver; a FieldError
+// for "code": "wrong", "clock" when the phone's clock is off, or "used"; a ThrottledError; ErrBusy; ErrUnavailable,
+// ErrNotConfirmed.
+func (s *Service) Answer(ctx context.Context, t exeunt.Token, code string, by exeunt.Actor) (out Answered, err error) {
+	c, err := s.challenge(ctx, t)
+	if err != nil {
+		return out, err
+	}
+	out.Form = c.Form
+	if c.Answer != nil {
+		return out, s.again(c, code, &out)
+	}
+	by.Account = c.Proof.Account
+	defer func() { s.trace(c.Proof.Account, by, err) }()
+	if err := s.Store.FailChallenge(ctx, c.Hash, exeunt.MaxWrongAnswers, s.Now()); err != nil {
+		return out, err
+	}
+	step, err := s.code(ctx, c, code, by)
+	if errors.Is(err, exeunt.ErrChallengeOver) {
+		// The same answer may have been first.
+		if now, lost := s.Store.Challenge(ctx, c.Hash, s.Now()); lost == nil && now.Answer != nil {
+			return out, s.again(now, code, &out)
+		}
+	}
+	out.Proof, out.RecoveryLeft = step.proof, step.left
+	return out, err
+}
+
+// again proves once more what the same answer has proved.
+func (s *Service) again(c store.Challenge, code string, out *Answered) error {
+	if !sameAnswer(c, code) {
+		return exeunt.ErrChallengeOver
+	}
+	out.Proof = c.Proof
+	out.Proof.Repeated = true
+	return nil
+}

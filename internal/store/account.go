@@ -203,12 +203,18 @@ func (t *tx) whyStale(by exeunt.Actor, c ProfileChange) (refused, err error) {
 	if c.Name == nil && c.Email == nil {
 		return nil, nil
 	}
+	return t.mustBeCurrent(by, c.Token, c.Credential)
+}
+
+// mustBeCurrent is why somebody's request is refused who has presented a token that was replaced, ErrRenewed, or has
+// proved an earlier password or factor, ErrSignInAgain. 0: they needed no proof.
+func (t *tx) mustBeCurrent(by exeunt.Actor, token exeunt.TokenHash, credential int64) (refused, err error) {
 	of := exeunt.Target{Account: by.Account, Session: by.Session}
-	if current, err := t.hasToken(of, c.Token); err != nil || !current {
+	if current, err := t.hasToken(of, token); err != nil || !current {
 		return exeunt.ErrRenewed, err
 	}
 	var proved bool
-	err = t.row(`SELECT $2 = 0 OR credential_version = $2 FROM accounts WHERE id = $1`, by.Account.Bytes(), c.Credential).
+	err = t.row(`SELECT $2 = 0 OR credential_version = $2 FROM accounts WHERE id = $1`, by.Account.Bytes(), credential).
 		Scan(&proved)
 	if !proved {
 		refused = exeunt.ErrSignInAgain

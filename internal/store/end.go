@@ -29,9 +29,14 @@ type Change struct {
 	PasswordHash string               // "" leaves it; needs CredentialVersion
 	Credential   int64                // the version the new password is based on
 	Status       exeunt.AccountStatus // "" leaves it
+	// Factors is what happens to its factors; nil leaves them. It needs Credential, too.
+	Factors *FactorChange
 	// Link is the one-time link that sets the password; it is spent in the same transaction.
 	Link *exeunt.TokenHash
 }
+
+// proved reports whether the change is refused unless the person has proved who they are with the present password.
+func (c Change) proved() bool { return c.PasswordHash != "" || c.Factors != nil }
 
 // End records a revocation: in one transaction it marks the session or raises the account's generation and appends
 // the event, which is the audit entry too. Outcomes:
@@ -385,15 +390,21 @@ func (t *tx) endApp(e *ending) error {
 // own rows later.
 func (t *tx) endMany(e *ending) error {
 	kept, rev, change := int64(0), e.rev, e.change
+	if change.Factors != nil { // before anything is changed: the transaction of a refusal commits
+		var err error
+		if e.refused, err = t.whyNoFactor(rev.Account, *change.Factors); e.refused != nil || err != nil {
+			return err
+		}
+	}
 	if rev.Scope == exeunt.ScopeOthers {
 		label := ""
 		ok, err := found(t.row(`UPDATE sessions
 			SET generation = (SELECT generation + 1 FROM accounts WHERE accounts.id = $1)
 			WHERE account_id = $1 AND id = $2 AND ended_at IS NULL
 			AND generation >= (SELECT generation FROM accounts WHERE accounts.id = $1)
-			AND ($3 = '' OR EXISTS (SELECT 1 FROM accounts WHERE accounts.id = $1 AND credential_version = $4))
+			AND ($3 = 0 OR EXISTS (SELECT 1 FROM accounts WHERE accounts.id = $1 AND credential_version = $4))
 			RETURNING label`,
-			rev.Account.Bytes(), rev.Session.Bytes(), change.PasswordHash, change.Credential).Scan(&label))
+			rev.Account.Bytes(), rev.Session.Bytes(), flag(change.proved()), change.Credential).Scan(&label))
 		if err != nil {
 			return err
 		}
@@ -410,10 +421,10 @@ func (t *tx) endMany(e *ending) error {
 		status = CASE WHEN $3 = '' THEN status ELSE $3 END,
 		password_hash = CASE WHEN $4 = '' THEN password_hash ELSE $4 END,
 		password_set = CASE WHEN $4 = '' THEN password_set ELSE $6 END,
-		credential_version = CASE WHEN $4 = '' THEN credential_version ELSE credential_version + 1 END
-		WHERE id = $1 AND ($4 = '' OR credential_version = $5) RETURNING generation, last_ended`,
-		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(e.now)).
-		Scan(&e.generation, &e.out.Ended))
+		credential_version = credential_version + $7
+		WHERE id = $1 AND ($7 = 0 OR credential_version = $5) RETURNING generation, last_ended`,
+		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(e.now),
+		flag(change.proved())).Scan(&e.generation, &e.out.Ended))
 	switch {
 	case err != nil:
 		return err
@@ -424,6 +435,9 @@ func (t *tx) endMany(e *ending) error {
 		err = t.dropResets(rev.Account)
 	case change.Status != "":
 		err = t.dropUnfinished(rev.Account)
+	}
+	if err == nil && change.Factors != nil {
+		e.refused, err = t.changeFactors(rev.Account, *change.Factors, e.by, e.now)
 	}
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ var oldRows = []struct {
 	{"codes", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("codes", "hash")},
 	{"device_codes", `SELECT user_code FROM device_codes WHERE expires < $1 LIMIT $2`, dayBefore,
 		dropBy("device_codes", "user_code")},
+	{"challenges", `SELECT hash FROM challenges WHERE expires < $1 LIMIT $2`, Retention.now, dropBy("challenges", "hash")},
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},
 	{"outcomes", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore,
 		forManyBetween(" OR ", `DELETE FROM outcomes WHERE `, `actor = ? AND key = ?`, ``)},
@@ -55,6 +56,7 @@ func dropBy(table, key string) *manyRows {
 	return forMany(`DELETE FROM `+table+` WHERE `+key+` IN (`, `?`, `)`)
 }
 
+func (r Retention) now(now time.Time) time.Time      { return now }
 func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
 func (r Retention) audit(now time.Time) time.Time    { return now.Add(-r.Audit) }
 func (r Retention) marks(now time.Time) time.Time    { return r.audit(now).Add(-24 * time.Hour) } // longer than events

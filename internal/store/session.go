@@ -54,6 +54,10 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 			}
 			return t.replace(n)
 		}
+		if n.Proof.Repeated {
+			refused = exeunt.ErrSignInAgain // what it has started is over
+			return nil
+		}
 		if !n.Renews.IsZero() {
 			var done bool
 			if done, refused, err = t.goOn(n, &out); done || refused != nil || err != nil {

@@ -98,7 +98,7 @@ func New(t testing.TB, o Options) *Node {
 	inBackground(t, clients.Run)
 	hasher, err := password.New(password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4})
 	must(t, err)
-	n.SignIn = signin.New(signin.Config{Store: st, Hasher: hasher, Now: n.Clock.Now, Log: log})
+	n.SignIn = signin.New(signin.Config{Store: st, Hasher: hasher, Master: master(t), Now: n.Clock.Now, Log: log})
 	n.Accounts = account.New(account.Config{
 		Store: st, Authority: n.Authority, Hasher: hasher, SignUpOpen: true, Now: n.Clock.Now, Log: log,
 	})

@@ -182,6 +182,54 @@ CREATE TABLE invites (
 CREATE INDEX invites_expires ON invites (expires);
 CREATE INDEX invites_account ON invites (account_id) WHERE account_id IS NOT NULL;
 
+-- What proves who somebody is besides the password: an authenticator app or a passkey. data of an app is its secret,
+-- sealed by the master key; of a passkey what is public of it. counter is the last time step whose code was taken, or
+-- the passkey's own count. 0 in used: never.
+CREATE TABLE factors (
+  account_id   BYTEA   NOT NULL REFERENCES accounts (id),
+  id           BYTEA   NOT NULL,
+  kind         TEXT    NOT NULL,
+  name         TEXT    NOT NULL,
+  data         BYTEA   NOT NULL,
+  credential   BYTEA  , -- a passkey's ID
+  counter      BIGINT  NOT NULL,
+  created      BIGINT  NOT NULL,
+  used         BIGINT  NOT NULL,
+  used_label   TEXT    NOT NULL,
+  used_address TEXT    NOT NULL,
+  PRIMARY KEY (account_id, id)
+);
+CREATE UNIQUE INDEX factors_credential ON factors (credential) WHERE credential IS NOT NULL;
+
+-- Codes on paper, hashed like passwords. The number, with which a code begins, says which one it is compared with.
+CREATE TABLE recovery_codes (
+  account_id BYTEA   NOT NULL REFERENCES accounts (id),
+  number     BIGINT  NOT NULL,
+  hash       TEXT    NOT NULL,
+  made       BIGINT  NOT NULL,
+  spent_at   BIGINT ,
+  PRIMARY KEY (account_id, number)
+);
+
+-- What is remembered of somebody between two steps of proving who they are. It is no session, and no check takes its
+-- token. answer is what it was answered with: the same again gets the same.
+CREATE TABLE challenges (
+  hash               BYTEA   NOT NULL PRIMARY KEY,
+  account_id         BYTEA  , -- NULL: a passkey will tell
+  purpose            TEXT    NOT NULL,
+  methods            TEXT    NOT NULL, -- that were proved so far
+  proved_at          BIGINT  NOT NULL,
+  generation         BIGINT  NOT NULL,
+  credential_version BIGINT  NOT NULL,
+  failures           BIGINT  NOT NULL,
+  data               BYTEA   NOT NULL,
+  form               TEXT    NOT NULL, -- what the form had that goes on when it is answered
+  answer             BYTEA  ,
+  expires            BIGINT  NOT NULL
+);
+CREATE INDEX challenges_expires ON challenges (expires);
+CREATE INDEX challenges_account ON challenges (account_id, expires);
+
 -- The numbered log. seq rises by the events a transaction inserts, touched
 -- with every transaction. Up to ends_written, the sessions that an event ended
 -- together have their ends written in their own rows. history is a random name:
@@ -317,6 +365,9 @@ DROP TABLE deliveries;
 DROP TABLE cursors;
 DROP TABLE events;
 DROP TABLE log_head;
+DROP TABLE challenges;
+DROP TABLE recovery_codes;
+DROP TABLE factors;
 DROP TABLE invites;
 DROP TABLE clients;
 DROP TABLE consents;

@@ -182,6 +182,54 @@ CREATE TABLE invites (
 CREATE INDEX invites_expires ON invites (expires);
 CREATE INDEX invites_account ON invites (account_id) WHERE account_id IS NOT NULL;
 
+-- What proves who somebody is besides the password: an authenticator app or a passkey. data of an app is its secret,
+-- sealed by the master key; of a passkey what is public of it. counter is the last time step whose code was taken, or
+-- the passkey's own count. 0 in used: never.
+CREATE TABLE factors (
+  account_id   BLOB    NOT NULL REFERENCES accounts (id),
+  id           BLOB    NOT NULL,
+  kind         TEXT    NOT NULL,
+  name         TEXT    NOT NULL,
+  data         BLOB    NOT NULL,
+  credential   BLOB   , -- a passkey's ID
+  counter      INTEGER NOT NULL,
+  created      INTEGER NOT NULL,
+  used         INTEGER NOT NULL,
+  used_label   TEXT    NOT NULL,
+  used_address TEXT    NOT NULL,
+  PRIMARY KEY (account_id, id)
+);
+CREATE UNIQUE INDEX factors_credential ON factors (credential) WHERE credential IS NOT NULL;
+
+-- Codes on paper, hashed like passwords. The number, with which a code begins, says which one it is compared with.
+CREATE TABLE recovery_codes (
+  account_id BLOB    NOT NULL REFERENCES accounts (id),
+  number     INTEGER NOT NULL,
+  hash       TEXT    NOT NULL,
+  made       INTEGER NOT NULL,
+  spent_at   INTEGER,
+  PRIMARY KEY (account_id, number)
+);
+
+-- What is remembered of somebody between two steps of proving who they are. It is no session, and no check takes its
+-- token. answer is what it was answered with: the same again gets the same.
+CREATE TABLE challenges (
+  hash               BLOB    NOT NULL PRIMARY KEY,
+  account_id         BLOB   , -- NULL: a passkey will tell
+  purpose            TEXT    NOT NULL,
+  methods            TEXT    NOT NULL, -- that were proved so far
+  proved_at          INTEGER NOT NULL,
+  generation         INTEGER NOT NULL,
+  credential_version INTEGER NOT NULL,
+  failures           INTEGER NOT NULL,
+  data               BLOB    NOT NULL,
+  form               TEXT    NOT NULL, -- what the form had that goes on when it is answered
+  answer             BLOB   ,
+  expires            INTEGER NOT NULL
+);
+CREATE INDEX challenges_expires ON challenges (expires);
+CREATE INDEX challenges_account ON challenges (account_id, expires);
+
 -- The numbered log. seq rises by the events a transaction inserts, touched
 -- with every transaction. Up to ends_written, the sessions that an event ended
 -- together have their ends written in their own rows. history is a random name:
@@ -317,6 +365,9 @@ DROP TABLE deliveries;
 DROP TABLE cursors;
 DROP TABLE events;
 DROP TABLE log_head;
+DROP TABLE challenges;
+DROP TABLE recovery_codes;
+DROP TABLE factors;
 DROP TABLE invites;
 DROP TABLE clients;
 DROP TABLE consents;
