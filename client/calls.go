@@ -25,7 +25,8 @@ func (c *Client) Current(ctx context.Context, token Secret) (Current, error) {
 }
 
 // End signs out the session that the token stands for; an app session's token
-// ends only that app session. When it returns nil the end is on the server's
+// ends only that app session, or the session that an app on a person's device
+// has of its own. When it returns nil the end is on the server's
 // stable storage: only the authority's own 204 counts as success. Ending again
 // is harmless.
 func (c *Client) End(ctx context.Context, token Secret) error {

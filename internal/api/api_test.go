@@ -382,6 +382,25 @@ func TestAppSession(t *testing.T) {
 	}
 }
 
+// An app on a person's device has its session for itself alone, and signs out of it.
+func TestAnAppsOwnSessionEndsWithItsSignOut(t *testing.T) {
+	phone := testnode.ClientAt("phone", "http://127.0.0.1/back")
+	phone.Auth = exeunt.ClientPublic
+	s := newSiteWith(t, testnode.Options{Clients: []exeunt.Client{phone}})
+	_, browser := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindKept)
+	token, who := s.NewAppSession(t, browser, "phone")
+	for range 2 {
+		if w := s.call(t, http.MethodDelete, "/api/v1/session", token.Reveal(), "", nil); w.Code != http.StatusNoContent {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+	for id, ended := range map[exeunt.SessionID]bool{who.Session: true, browser.ID: false} {
+		if v, err := s.Session(t.Context(), browser.Account, id); err != nil || (v.End != nil) != ended {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+}
+
 func TestUnavailable(t *testing.T) {
 	s := newSite(t)
 	s.NewAccount(t, "ada")

@@ -15,8 +15,8 @@ func (a *API) currentCalls(h huma.API) {
 	huma.Register(h, operation(http.MethodGet, "/api/v1/session", tagSessions, "get-session",
 		"Get the token's session", http.StatusOK), a.current)
 	op := operation(http.MethodDelete, "/api/v1/session", tagSignIn, "sign-out", "Sign out", http.StatusNoContent)
-	op.Description = "Ends the token's session; an app session's token ends only that app session. Repeating it " +
-		"answers 204 again."
+	op.Description = "Ends the token's session; an app session's token ends only that app session, unless the app runs " +
+		"on a person's device, whose session of its own it ends. Repeating it answers 204 again."
 	huma.Register(h, op, a.signOut)
 }
 
@@ -60,6 +60,9 @@ func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) 
 		return nil, a.problem(ctx, exeunt.ErrRenewed)
 	default:
 		return nil, a.problem(ctx, exeunt.ErrSignedOut)
+	}
+	if ans.Kind == exeunt.KindApp {
+		ans.App = exeunt.AppSessionID{} // the device has its session for this app alone
 	}
 	rev := exeunt.Revocation{Reason: exeunt.ReasonSignedOut, Key: in.Key, Target: exeunt.Target{
 		Account: ans.Account, Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App,
