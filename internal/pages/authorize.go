@@ -70,6 +70,10 @@ func (p *Pages) mustAsk(r *http.Request, v web.Visitor, q oauth.Request) (*oauth
 		return oauth.ErrConsentRequired, nil
 	case q.App.FirstParty:
 		return nil, nil
+	case q.App.Public():
+		// Any program of the device could say that it is this app (RFC 8252 section 8.6, RFC 6749 section 10.2), and its
+		// session, which is its own, does not tell whether somebody has signed out of it in this browser.
+		return oauth.ErrConsentRequired, nil
 	}
 	allowed, err := p.Authority.Consent(r.Context(), v.Answer.Account, q.Client)
 	if err != nil || allowed.Cover(q.Scopes) && allowed != "" {
@@ -111,6 +115,17 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	}
 	if r.PostForm.Get("decision") != "continue" {
 		return p.refuse(w, q, oauth.ErrAccessDenied)
+	}
+	// The form may have come without its page, which is shown only to somebody who has proved what the app wants proved.
+	s, err := p.Authority.Session(r.Context(), v.Answer.Account, v.Answer.Session)
+	if err != nil {
+		return err
+	}
+	if p.OAuth.MustProve(&q, s) {
+		return p.signInFor(w, r, v, q)
+	}
+	if !q.App.Admits(v.Profile.Groups) {
+		return exeunt.ErrNotAdmitted
 	}
 	if !q.App.FirstParty {
 		if err := p.Authority.Allow(r.Context(), v.Actor(r, p.Peers), q.Client, q.Scopes); err != nil {

@@ -153,6 +153,66 @@ func TestProveAgain(t *testing.T) {
 	}
 }
 
+// What the app wants proved cannot be left out by sending the form of the question without its page.
+func TestNobodyContinuesWithoutTheProof(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	b.allowChirp()
+	for name, value := range map[string]string{"prompt": "login", "max_age": "0"} {
+		n.Clock.Pass(time.Second)
+		q := appQuery("s")
+		q.Set(name, value)
+		back, err := url.Parse(b.get("/authorize?" + q.Encode()).form("/signin").Get("return"))
+		n.must(err)
+		for what, form := range map[string]url.Values{"sealed": back.Query(), "as the app sent it": q} {
+			form = b.fields(form)
+			form.Set("decision", "continue")
+			b.follow(b.post("/authorize/decide", form)).is(http.StatusOK).says("to continue to Chirp")
+			form.Set("decision", "cancel")
+			a := b.post("/authorize/decide", form)
+			if n.refuses(a, "access_denied", "s"); t.Failed() {
+				t.Fatal(name, what)
+			}
+		}
+	}
+}
+
+// Any program of a device can say that it is an app without a secret, so the person is asked each time.
+func TestAnAppWithoutASecretIsAskedForEachTime(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	c := n.Client(t, testnode.Chirp)
+	c.Auth, c.Keys = exeunt.ClientPublic, nil
+	n.register(c)
+	b := n.signedIn("ada")
+	for range 2 {
+		b.allowChirp()
+	}
+	q := appQuery("s")
+	q.Set("prompt", "none")
+	n.refuses(b.send(http.MethodGet, "/authorize?"+q.Encode(), nil), "consent_required", "s")
+	c.FirstParty = true
+	n.register(c)
+	n.spends(b.send(http.MethodGet, "/authorize?"+q.Encode(), nil), "s")
+}
+
+// Whoever may not use an app is not recorded to have allowed it something.
+func TestNothingIsAllowedByThoseWhoMayNotUseAnApp(t *testing.T) {
+	n := newNode(t)
+	id := n.account("ada")
+	b := n.signedIn("ada")
+	form := b.get("/authorize?" + appQuery("s").Encode()).form("/authorize/decide")
+	c := n.Client(t, testnode.Chirp)
+	c.Groups = []string{"staff"}
+	n.register(c)
+	form.Set("decision", "continue")
+	b.post("/authorize/decide", form).is(http.StatusForbidden)
+	if got, err := n.Consent(t.Context(), id, testnode.Chirp); err != nil || got != "" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // An app that expects somebody else than who is signed in is told so, or the person is asked, once. What is no ID token of
 // ours changes nothing.
 func TestAHintAtSomebodyElse(t *testing.T) {

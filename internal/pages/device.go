@@ -54,6 +54,8 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, v web.Visit
 	case !d.Waits():
 	case !allow:
 		err = p.OAuth.DeclineDevice(r.Context(), v.Answer, d)
+	case !d.App.Admits(v.Profile.Groups):
+		err = exeunt.ErrNotAdmitted
 	default:
 		if !d.App.FirstParty {
 			err = p.Authority.Allow(r.Context(), v.Actor(r, p.Peers), d.Client, d.Scopes)
