@@ -372,6 +372,7 @@ func TestAddresses(t *testing.T) {
 		"0.0.0.0": false, "::": false, "0.1.2.3": false, "255.255.255.255": false, "240.0.0.1": false,
 		"224.0.0.1": false, "ff02::1": false, "::ffff:169.254.169.254": false, "::ffff:127.0.0.1": true,
 		"64:ff9b::a9fe:a9fe": false, "64:ff9b::7f00:1": true, "2002:a9fe:a9fe::1": false,
+		"64:ff9b:1::a9fe:a9fe": false, "64:ff9b:1::a00:1": true, "::ffff:0:169.254.169.254": false, "fd20:ce::254": false,
 	} {
 		if got := mayReach(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %v", addr, got)
@@ -381,6 +382,15 @@ func TestAddresses(t *testing.T) {
 	for _, uri := range []string{"http://169.254.169.254/latest", "http://[fe80::1%25lo]/", "http://0.0.0.0/",
 		"http://[::ffff:169.254.169.254]/", "http://[fd00:ec2::254]/"} {
 		if got := s.post(t.Context(), uri, "x"); got != (answer{err: "address"}) {
+			t.Errorf("%s: %+v", uri, got)
+		}
+	}
+	// Names below localhost are this machine, whatever a name server says.
+	here := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer here.Close()
+	for _, host := range []string{"app.localhost", "App.LocalHost."} {
+		uri := strings.Replace(here.URL, "127.0.0.1", host, 1)
+		if got := s.post(t.Context(), uri, "x"); got != (answer{confirmed: true}) {
 			t.Errorf("%s: %+v", uri, got)
 		}
 	}

@@ -28,15 +28,26 @@ func newClient() *http.Client {
 		}
 		return nil
 	}}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if host, port, err := net.SplitHostPort(address); err == nil && below(host, "localhost") {
+			address = net.JoinHostPort("127.0.0.1", port) // whatever a name server says of it (RFC 6761 section 6.3)
+		}
+		return dialer.DialContext(ctx, network, address)
+	}
 	return &http.Client{
 		Timeout: postTimeout,
 		// Without a proxy of the environment, which would connect for us to addresses that may not be reached.
 		Transport: &http.Transport{
-			DialContext: dialer.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswerHeader,
+			DialContext: dial, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswerHeader,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// below reports whether a host is below a domain.
+func below(host, domain string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(strings.ToLower(host), "."), "."+domain)
 }
 
 var errAddress = errors.New("this address is never reached")
@@ -44,16 +55,19 @@ var errAddress = errors.New("this address is never reached")
 // never are addresses from which clouds give out secrets, to whoever asks from within. Others of the kind are
 // link-local.
 var never = []netip.Addr{
-	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200"),
+	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"), netip.MustParseAddr("100.100.100.200"),
 	netip.MustParseAddr("192.0.0.192"), netip.MustParseAddr("168.63.129.16"),
 }
 
 // embedding are prefixes of IPv6 addresses that lead to an IPv4 address, and at which byte that is (RFC 6052 section
-// 2.1, RFC 3056 section 2).
+// 2.1, RFC 8215 section 3, RFC 2765 section 2.1, RFC 3056 section 2).
 var embedding = []struct {
 	prefix netip.Prefix
 	at     int
-}{{netip.MustParsePrefix("64:ff9b::/96"), 12}, {netip.MustParsePrefix("2002::/16"), 2}}
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12}, {netip.MustParsePrefix("64:ff9b:1::/48"), 12},
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12}, {netip.MustParsePrefix("2002::/16"), 2},
+}
 
 // mayReach reports whether a token may be sent to an address. Operators register apps on private addresses and on this
 // machine.
