@@ -99,9 +99,10 @@ type Hint struct {
 }
 
 // ReadHint reads an ID token that we signed and an app sent back (OpenID Connect Core section 3.1.2.1, OpenID Connect
-// RP-Initiated Logout section 2). It may have expired. ok is false for any other text.
+// RP-Initiated Logout section 2). It may have expired. ok is false for any other text, and for one that is
+// longer than any of them.
 func (s *Service) ReadHint(token string) (h Hint, ok bool) {
-	if token == "" {
+	if token == "" || len(token) > maxHint {
 		return h, false
 	}
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA})
@@ -150,7 +151,16 @@ func (s *Service) MustProve(q *Request, who exeunt.Session) bool {
 	if q.MustProve(who.Proved, s.Now()) {
 		return true
 	}
-	hint, ok := s.ReadHint(q.Hint)
+	expected := s.expected(q)
 	// Whoever has proved it for this request may be somebody else than the app expects: it finds out by the answer.
-	return ok && hint.Account != who.Account && (q.Began.IsZero() || who.Proved.Before(q.Began))
+	return !expected.IsZero() && expected != who.Account && (q.Began.IsZero() || who.Proved.Before(q.Began))
+}
+
+// expected is whom the request's hint names; zero if it has none of ours.
+func (s *Service) expected(q *Request) exeunt.AccountID {
+	if !q.Expects.IsZero() {
+		return q.Expects
+	}
+	hint, _ := s.ReadHint(q.Hint)
+	return hint.Account
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,8 +14,12 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-// maxRequest bounds the parameters of a request together, escaped: sealed, it must fit into an address.
-const maxRequest = 2500
+// maxRequest bounds the parameters of a request together, escaped: sealed, it must fit into an address. maxHint bounds
+// its id_token_hint, which is long for somebody in many groups, and of which only the account is sealed.
+const (
+	maxRequest = 2500
+	maxHint    = 16 << 10
+)
 
 // CodeRequest is what a code is bound to.
 type CodeRequest struct {
@@ -34,8 +39,9 @@ type Request struct {
 	Prompt    []string
 	MaxAge    time.Duration // since the person proved who they are; negative: any
 	LoginHint string
-	Hint      string    // id_token_hint, as it was sent
-	Began     time.Time // when it first came, once it is sealed
+	Hint      string           // id_token_hint, as it was sent; "" once it is sealed
+	Expects   exeunt.AccountID // whom the hint named, once it is sealed
+	Began     time.Time        // when it first came, once it is sealed
 
 	given    url.Values // the known parameters, as they were sent
 	state    string
@@ -95,9 +101,13 @@ func (r *Registry) ParseRequest(v url.Values) (q Request, err error) {
 		}
 	}
 	q.state = v.Get("state")
-	if len(q.given.Encode()) > maxRequest {
+	hint := q.given["id_token_hint"]
+	if delete(q.given, "id_token_hint"); len(q.given.Encode()) > maxRequest || len(strings.Join(hint, "")) > maxHint {
 		q.state = ""
 		return q, fmt.Errorf("request of client %s: %w", q.Client, exeunt.ErrBadRequest)
+	}
+	if len(hint) > 0 {
+		q.given["id_token_hint"] = hint
 	}
 	if refused := q.read(); refused != nil {
 		return q, refused
@@ -263,15 +273,18 @@ func (s *Service) Seal(q Request, browser string) (string, error) {
 	if q.Began.IsZero() {
 		q.Began = s.Now()
 	}
-	return s.Requests.Seal(sealedRequest, fmt.Appendf(nil, "%s\n%d\n%s", bound(browser), q.Began.UnixMilli(), q.given.Encode()))
+	given := maps.Clone(q.given)
+	delete(given, "id_token_hint")
+	return s.Requests.Seal(sealedRequest, fmt.Appendf(nil, "%s\n%d\n%s\n%s", bound(browser), q.Began.UnixMilli(), s.expected(&q),
+		given.Encode()))
 }
 
 // OpenRequest returns a request that was sealed for this browser not too long ago; otherwise ErrRequestExpired. Its
 // other errors are ParseRequest's, since the client may have changed meanwhile.
 func (s *Service) OpenRequest(sealed, browser string) (q Request, err error) {
 	text, ok := s.Requests.Open(sealedRequest, sealed)
-	parts := strings.SplitN(string(text), "\n", 3)
-	if !ok || len(parts) != 3 || browser == "" || parts[0] != bound(browser) {
+	parts := strings.SplitN(string(text), "\n", 4)
+	if !ok || len(parts) != 4 || browser == "" || parts[0] != bound(browser) {
 		return q, exeunt.ErrRequestExpired
 	}
 	ms, err := strconv.ParseInt(parts[1], 10, 64)
@@ -279,12 +292,18 @@ func (s *Service) OpenRequest(sealed, browser string) (q Request, err error) {
 	if err != nil || s.Now().Sub(began) > requestLife {
 		return q, exeunt.ErrRequestExpired
 	}
-	given, err := url.ParseQuery(parts[2])
+	var expects exeunt.AccountID
+	if parts[2] != "" {
+		if expects, err = exeunt.ParseAccountID(parts[2]); err != nil {
+			return q, exeunt.ErrRequestExpired
+		}
+	}
+	given, err := url.ParseQuery(parts[3])
 	if err != nil {
 		return q, exeunt.ErrRequestExpired
 	}
 	q, err = s.ParseRequest(given)
-	q.Began = began
+	q.Began, q.Expects = began, expects
 	return q, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +246,36 @@ func TestAHintAtSomebodyElse(t *testing.T) {
 	form := b.get(to(hint("grace"))).is(http.StatusOK).says("to continue to Chirp").form("/signin")
 	maps.Copy(form, url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}})
 	n.spends(b.follow(b.post("/signin", form)), "s")
+}
+
+// An ID token of somebody in very many groups is longer than a request may be otherwise.
+func TestALongHint(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.account("grace")
+	b := n.signedIn("ada")
+	b.allowChirp()
+	hint := func(handle string, groups int) string {
+		payload, err := json.Marshal(map[string]any{"iss": n.OAuth.Issuer, "sub": n.id(handle), "aud": testnode.Chirp,
+			"groups": slices.Repeat([]string{"a-group-with-a-long-name"}, groups)})
+		n.must(err)
+		token, err := n.OAuth.Signers.Sign("ES256", "JWT", payload)
+		n.must(err)
+		return token
+	}
+	q := appQuery("s")
+	q.Set("id_token_hint", hint("ada", 400))
+	to := "/authorize?" + q.Encode()
+	n.spends(b.send(http.MethodGet, to, nil), "s")
+	q.Set("id_token_hint", hint("grace", 400))
+	n.Clock.Pass(time.Second)
+	form := b.get("/authorize?" + q.Encode()).is(http.StatusOK).says("to continue to Chirp").form("/signin")
+	b.get(form.Get("return")).is(http.StatusOK).says("to continue to Chirp") // still somebody else
+	n.Clock.Pass(time.Second)
+	maps.Copy(form, url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}})
+	n.spends(b.follow(b.post("/signin", form)), "s")
+	q.Set("id_token_hint", hint("ada", 600))
+	b.get("/authorize?" + q.Encode()).is(http.StatusBadRequest)
 }
 
 // Two tabs with two requests do not disturb each other, and a request that another browser has begun is of no use.
