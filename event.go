@@ -19,7 +19,8 @@ const (
 	// learn of it. No session ended.
 	EventProfileChanged EventKind = "profile_changed"
 	// EventGroupsChanged: the account was put into a group or taken out of one; the reason says which. Checks return
-	// its groups, as with EventProfileChanged. No session ended.
+	// its groups, as with EventProfileChanged. No session ended by it: what an app that is no longer theirs had is ended
+	// by events of its own.
 	EventGroupsChanged EventKind = "groups_changed"
 	// EventClientChanged: the target's client was registered, changed or removed. The event has no account, and no
 	// session ended.

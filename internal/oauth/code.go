@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -115,6 +116,15 @@ func (s *Service) start(ctx context.Context, c exeunt.Client, in authority.AppSi
 	token, got, err := s.Authority.StartApp(ctx, in)
 	if err != nil {
 		return Tokens{}, err
+	}
+	if err := s.admits(ctx, c, got.Account); err != nil { // they were taken out of a group since the code was granted
+		t := exeunt.Target{Account: got.Account, Scope: exeunt.ScopeSession, Session: got.Session, AppSession: got.App}
+		if got.Kind == exeunt.KindApp {
+			t.AppSession = exeunt.AppSessionID{}
+		}
+		_, unended := s.Authority.End(ctx, exeunt.System(),
+			exeunt.Revocation{Target: t, Reason: exeunt.ReasonAdministrator})
+		return Tokens{}, errors.Join(err, unended)
 	}
 	out := Tokens{Access: token, Scopes: got.Scopes, Nonce: got.Nonce, Answer: got.Answer}
 	if got.Scopes.Has(exeunt.ScopeOffline) {

@@ -109,22 +109,31 @@ type AppFilter struct {
 // AppUses returns the account's app sessions on registered clients, in the order of the clients' IDs and newest first,
 // that have not ended by themselves and whose sessions have not ended.
 func (s *Store) AppUses(ctx context.Context, f AppFilter) ([]AppUse, error) {
-	// One client after the other, by an index that leaves out what has ended: an account may have ended any number.
 	in, args := ``, []any{f.Account.Bytes(), f.Client, f.After, f.Limit}
 	if !f.Session.IsZero() {
 		in, args = ` AND p.session_id = $5`, append(args, f.Session.Bytes())
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+appColumns+`, s.label, s.kind FROM clients k CROSS JOIN app_sessions p
+	rows, err := s.read.QueryContext(ctx, appUsesFrom+in+appUsesOrder, args...)
+	return collect(rows, err, "app sessions", scanAppUse)
+}
+
+// appUses goes one client after the other, by an index that leaves out what has ended: an account may have ended any
+// number.
+const (
+	appUsesFrom = `SELECT ` + appColumns + `, s.label, s.kind FROM clients k CROSS JOIN app_sessions p
 		JOIN sessions s ON s.account_id = p.account_id AND s.id = p.session_id JOIN accounts a ON a.id = p.account_id
 		WHERE (k.id = $2 OR $2 = '') AND k.id > $3 AND p.client_id = k.id AND p.account_id = $1 AND p.ended_at IS NULL
-		AND s.ended_at IS NULL AND s.generation >= a.generation`+in+`
-		ORDER BY p.client_id, p.started DESC LIMIT $4`, args...)
-	return collect(rows, err, "app sessions", func(r rowScanner) (u AppUse, err error) {
-		var a appScan
-		err = r.Scan(append(a.dest(), &u.Label, &u.Kind)...)
-		u.AppSession = a.value()
-		return u, err
-	})
+		AND s.ended_at IS NULL AND s.generation >= a.generation`
+	appUsesOrder = `
+		ORDER BY p.client_id, p.started DESC LIMIT $4`
+	appUses = appUsesFrom + appUsesOrder
+)
+
+func scanAppUse(r rowScanner) (u AppUse, err error) {
+	var a appScan
+	err = r.Scan(append(a.dest(), &u.Label, &u.Kind)...)
+	u.AppSession = a.value()
+	return u, err
 }
 
 // EndApps ends app sessions that AppUses has returned, in one transaction, and the sessions that apps on a person's

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,8 @@ type GroupChange struct {
 }
 
 // ChangeGroup makes a change to all of its accounts or, if it refuses one, to none. It returns those that were
-// changed; for the others, which were in the group already, or not in it, no event is recorded. Outcomes: nil;
+// changed; for the others, which were in the group already, or not in it, no event is recorded. What those who are taken
+// out have in apps that they may not use any more ends in the same transaction. Outcomes: nil;
 // ErrNotFound, when there is no such account; ErrManyGroups; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ChangeGroup(
 	ctx context.Context, c GroupChange, by exeunt.Actor, now time.Time,
@@ -104,7 +106,10 @@ func (s *Store) ChangeGroup(
 		if changed, refused, err = t.concerned(c); err != nil || refused != nil || len(changed) == 0 {
 			return err
 		}
-		return t.changeGroup(c, changed, by, now)
+		if err := t.changeGroup(c, changed, by, now); err != nil || !c.Remove {
+			return err
+		}
+		return t.endUnadmitted(c.Group, changed, by, now)
 	})
 	if err != nil {
 		return nil, err
@@ -168,4 +173,90 @@ func (t *tx) changeGroup(c GroupChange, accounts []exeunt.AccountID, by exeunt.A
 		return err
 	}
 	return t.appendEvents(events)
+}
+
+// endUnadmitted ends what accounts that were in a group have in the clients that they may not use without it.
+func (t *tx) endUnadmitted(group string, accounts []exeunt.AccountID, by exeunt.Actor, now time.Time) error {
+	clients, err := t.clientsFor(group)
+	if err != nil || len(clients) == 0 {
+		return err
+	}
+	for _, id := range accounts {
+		var groups groupScan
+		if err := t.row(`SELECT `+groupNames+` WHERE account_id = $1`, id.Bytes()).Scan(&groups); err != nil {
+			return err
+		}
+		for _, c := range clients {
+			if c.Admits(groups) {
+				continue
+			}
+			if err := t.endInClient(id, c.ID, by, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// clientsFor returns the clients that the members of a group may use.
+func (t *tx) clientsFor(group string) (list []exeunt.Client, err error) {
+	rows, err := t.rows(`SELECT ` + clientColumns + ` FROM clients ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		c, err := scanClient(rows)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(c.Groups, group) {
+			list = append(list, c)
+		}
+	}
+	return list, rows.Err()
+}
+
+// endInClient ends what an account has in a client: app sessions, sessions that apps on a person's device have of their
+// own, and codes that have not been exchanged.
+func (t *tx) endInClient(id exeunt.AccountID, client exeunt.ClientID, by exeunt.Actor, now time.Time) error {
+	if _, err := t.exec(`DELETE FROM codes WHERE account_id = $1 AND client_id = $2 AND spent_at IS NULL`,
+		id.Bytes(), client); err != nil {
+		return err
+	}
+	for {
+		list, err := t.liveIn(id, client)
+		if err != nil {
+			return err
+		}
+		var endings []*ending
+		for _, target := range list {
+			endings = append(endings, newEnding(by, exeunt.Revocation{Target: target, Reason: exeunt.ReasonAdministrator},
+				Change{}, now))
+		}
+		if err := t.end(endings...); err != nil || len(list) < endAtOnce {
+			return err
+		}
+	}
+}
+
+// endAtOnce is how many endings one statement is about.
+const endAtOnce = 64
+
+// liveIn returns what there is to end of an account in a client, up to a bounded number.
+func (t *tx) liveIn(id exeunt.AccountID, client exeunt.ClientID) (list []exeunt.Target, err error) {
+	f := AppFilter{Account: id, Client: client, Limit: endAtOnce}
+	rows, err := t.rows(appUses, f.Account.Bytes(), f.Client, f.After, f.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		u, err := scanAppUse(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, u.Target())
+	}
+	return list, rows.Err()
 }
