@@ -19,12 +19,14 @@ type (
 	sessionKind    struct{}
 	appSessionKind struct{}
 	factorKind     struct{}
+	mailKind       struct{}
 )
 
 func (accountKind) prefix() string    { return "acc_" }
 func (sessionKind) prefix() string    { return "ses_" }
 func (appSessionKind) prefix() string { return "app_" }
 func (factorKind) prefix() string     { return "fac_" }
+func (mailKind) prefix() string       { return "mail_" }
 
 type (
 	// AccountID names an account.
@@ -35,6 +37,8 @@ type (
 	AppSessionID = ID[appSessionKind]
 	// FactorID names a factor of an account.
 	FactorID = ID[factorKind]
+	// MailID names a mail.
+	MailID = ID[mailKind]
 )
 
 // ClientID names a client. Operators choose it, so it is short readable text.
@@ -53,6 +57,9 @@ func NewAppSessionID() AppSessionID { return newID[appSessionKind]() }
 
 // NewFactorID draws a new random ID.
 func NewFactorID() FactorID { return newID[factorKind]() }
+
+// NewMailID draws a new random ID.
+func NewMailID() MailID { return newID[mailKind]() }
 
 func newID[K idKind]() (id ID[K]) {
 	rand.Read(id.raw[:])
@@ -144,6 +151,9 @@ func ParseAccountID(s string) (id AccountID, err error) { return parseID(id, s) 
 
 // ParseAppSessionID reads an app session's ID.
 func ParseAppSessionID(s string) (id AppSessionID, err error) { return parseID(id, s) }
+
+// ParseMailID reads a mail's ID.
+func ParseMailID(s string) (id MailID, err error) { return parseID(id, s) }
 
 func parseID[K idKind](id ID[K], s string) (ID[K], error) {
 	if s == "" {

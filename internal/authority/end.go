@@ -34,14 +34,15 @@ func (a *Authority) End(ctx context.Context, by exeunt.Actor, rev exeunt.Revocat
 // ResetPassword sets a new password hash by a one-time link that an operator made, spends the link, and ends every
 // session of the account, in one transaction. The actor is the holder of the link. credential is the version of the
 // password when the link was opened. ErrInviteSpent when the link is not valid any more.
+// Mails tell of it; they are queued in that transaction.
 func (a *Authority) ResetPassword(
 	ctx context.Context, account exeunt.AccountID, link exeunt.TokenHash, hash string, credential int64,
-	from netip.Addr,
+	from netip.Addr, mails ...store.NewMail,
 ) (Ending, error) {
 	by := exeunt.Actor{Kind: exeunt.ActorLink, Account: account, Address: from}
 	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
 		Reason: exeunt.ReasonPasswordChange}
-	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential, Link: &link})
+	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential, Link: &link, Mails: mails})
 }
 
 // Disable stops an account from signing in and ends all its sessions, in one transaction (OWASP ASVS 5.0, 7.4.2).
@@ -85,12 +86,16 @@ func (a *Authority) end(
 	}
 	judge(err)
 	if errors.Is(err, exeunt.ErrNotConfirmed) {
-		a.putInDoubt(inDoubtEnding{by: by, rev: rev, change: change != store.Change{}})
+		a.putInDoubt(inDoubtEnding{by: by, rev: rev, change: !change.IsZero()})
 	}
 	if err != nil {
 		return out, fmt.Errorf("end %s: %w", rev.Scope, err)
 	}
 	a.logEnded(ctx, by, rev, out)
+	if out.Unmailed > 0 {
+		a.log.Warn("a mail about it was not queued: this account or address got too many of that sort lately",
+			"account", rev.Account, "reason", rev.Reason)
+	}
 	return out, nil
 }
 

@@ -28,11 +28,13 @@ func (a *Authority) EndOthers(
 }
 
 // ReplacePassword is EndOthers with a new password hash in the same transaction. credential is the version of the
-// password that the person has just proved; ErrSignInAgain when it changed meanwhile.
+// password that the person has just proved; ErrSignInAgain when it changed meanwhile. Mails tell of it; they are
+// queued in that transaction.
 func (a *Authority) ReplacePassword(
 	ctx context.Context, by exeunt.Actor, from exeunt.Token, key, hash string, credential int64,
+	mails ...store.NewMail,
 ) (Ending, exeunt.Token, error) {
-	change := store.Change{PasswordHash: hash, Credential: credential}
+	change := store.Change{PasswordHash: hash, Credential: credential, Mails: mails}
 	return a.endOthers(ctx, by, from, key, exeunt.ReasonPasswordChange, change)
 }
 

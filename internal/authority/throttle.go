@@ -44,7 +44,7 @@ var (
 func (a *Authority) countEnding(
 	ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change store.Change,
 ) (judge func(error), err error) {
-	if by.Kind != exeunt.ActorPerson || isSignOut(by, rev) || change != (store.Change{}) {
+	if by.Kind != exeunt.ActorPerson || isSignOut(by, rev) || !change.IsZero() {
 		return func(error) {}, nil
 	}
 	var unread error

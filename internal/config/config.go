@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/exeunt/exeunt"
 )
@@ -38,6 +40,7 @@ type Config struct {
 	Retention       Retention     `koanf:"retention"`
 	Clients         []Client      `koanf:"clients"`
 	MasterKey       Secret        `koanf:"master_key"` // base64; "" is a file in the data folder
+	SMTP            SMTP          `koanf:"smtp"`       // the server that takes our mails; none without a host
 	Log             Log           `koanf:"log"`
 
 	// Development allows plain HTTP, but only for a loopback address under
@@ -119,6 +122,43 @@ func (c *Client) keys() (out []exeunt.TokenHash, err error) {
 	return out, nil
 }
 
+// SMTP says which server takes our mails, and whom they are from.
+type SMTP struct {
+	Host     string  `koanf:"host"`
+	Port     int     `koanf:"port"` // 0: the usual one of TLS
+	TLS      SMTPTLS `koanf:"tls"`
+	User     string  `koanf:"user"` // "": without signing in
+	Password Secret  `koanf:"password"`
+	From     string  `koanf:"from"`      // an address
+	FromName string  `koanf:"from_name"` // "": the host of url
+}
+
+// SMTPTLS says how the way to the mail server is encrypted.
+type SMTPTLS string
+
+// The values of SMTPTLS.
+const (
+	SMTPStartTLS SMTPTLS = "starttls"
+	SMTPOverTLS  SMTPTLS = "tls"
+	SMTPPlain    SMTPTLS = "none" // on this machine only
+)
+
+// Enabled reports whether mails can be sent.
+func (s *SMTP) Enabled() bool { return s.Host != "" }
+
+// PortOrUsual is the port, or the one that servers usually have for that TLS.
+func (s *SMTP) PortOrUsual() int {
+	switch {
+	case s.Port != 0:
+		return s.Port
+	case s.TLS == SMTPOverTLS:
+		return 465 // RFC 8314 section 3.3
+	case s.TLS == SMTPPlain:
+		return 25
+	}
+	return 587
+}
+
 // Log says what is written to standard error.
 type Log struct {
 	Level  string `koanf:"level"`  // debug, info, warn or error
@@ -153,6 +193,7 @@ func Default() Config {
 		ReservedHandles: strings.Fields(usuallyReserved),
 		Policy:          Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App)},
 		Retention:       Retention{Ended: 90 * day, Audit: 365 * day},
+		SMTP:            SMTP{TLS: SMTPStartTLS},
 		Log:             Log{Level: "info", Format: "text"},
 	}
 }
@@ -296,7 +337,7 @@ func (c *Config) Validate() error {
 	if _, err := c.Proxies(); err != nil {
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, c.validateTransport(), c.validateLog())...)
+	return errors.Join(append(errs, c.validateTransport(), c.validateSMTP(), c.validateLog())...)
 }
 
 func (c *Config) validateDatabase() error {
@@ -347,6 +388,51 @@ func (c *Config) validateTransport() error {
 		return errors.New("TLS is not set up: set tls.cert and tls.key, or name the proxy that terminates TLS in trusted_proxies")
 	}
 	return nil
+}
+
+func (c *Config) validateSMTP() error {
+	s := &c.SMTP
+	if !s.Enabled() {
+		if *s != (SMTP{TLS: s.TLS}) {
+			return errors.New("smtp.host is not set, but other settings of smtp are: name the mail server, like " +
+				"smtp.example.com, or leave all of them out")
+		}
+		return nil
+	}
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if strings.ContainsAny(s.Host, ":/ ") && !strings.Contains(s.Host, "::") {
+		fail("invalid smtp.host %q: use only a name or an address, like smtp.example.com, and put the port in smtp.port",
+			s.Host)
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		fail("invalid smtp.port %d: use 1 to 65535; servers usually have 587 for starttls and 465 for tls", s.Port)
+	}
+	switch s.TLS {
+	case SMTPStartTLS, SMTPOverTLS:
+	case SMTPPlain:
+		a, err := netip.ParseAddr(s.Host)
+		if !c.Development && s.Host != "localhost" && (err != nil || !a.IsLoopback()) {
+			fail("smtp.tls is none, but the mail server %s is not on this machine, so mails with links in them could be read "+
+				"on the way: use starttls or tls", s.Host)
+		}
+	default:
+		fail("invalid smtp.tls %q: use starttls, tls or none", s.TLS)
+	}
+	if (s.User == "") != (s.Password == "") {
+		fail("only one of smtp.user and smtp.password is set: set both, or neither if the mail server asks for none")
+	}
+	if a, err := mail.ParseAddress(s.From); err != nil || a.Address != s.From || !printable(s.From) {
+		fail("invalid smtp.from %q: use the plain address that mails come from, like no-reply@example.com", s.From)
+	}
+	if !printable(s.FromName) {
+		fail("invalid smtp.from_name %q: use one line of visible characters", s.FromName)
+	}
+	return errors.Join(errs...)
+}
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func (c *Config) validateLog() error {

@@ -47,7 +47,7 @@ func Load(s Sources) (Config, error) {
 		if !slices.Contains(Names(), name) {
 			return Config{}, fmt.Errorf("unknown setting %q: use one of %s", name, strings.Join(Names(), ", "))
 		}
-		if name == "master_key" || name == "database" {
+		if name == "master_key" || name == "database" || name == "smtp.password" {
 			return Config{}, fmt.Errorf("%s may not be a flag, since everybody on this machine can read the flags of a "+
 				"running program: put it in a file and name that in %s_FILE", name, EnvName(name))
 		}

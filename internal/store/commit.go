@@ -245,6 +245,9 @@ func (s *Store) concluded(err error) error {
 	if len(t.events) > 0 {
 		s.tellOthers()
 	}
+	if t.mailed {
+		s.wakeMailer()
+	}
 	return nil
 }
 

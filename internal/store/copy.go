@@ -12,7 +12,8 @@ import (
 
 // tables are in such an order that each comes after those it refers to.
 var tables = []string{"accounts", "sessions", "renewals", "app_sessions", "account_groups",
-	"group_sizes", "factors", "recovery_codes", "challenges", "clients", "consents", "codes", "device_codes", "invites", "events", "cursors", "deliveries", "marks", "audit",
+	"group_sizes", "factors", "recovery_codes", "challenges", "clients", "consents", "codes", "device_codes", "invites", "events", "cursors", "deliveries", "mails",
+	"marks", "audit",
 	"outcomes", "sealed_keys", "log_head"}
 
 // Copied is Copy's progress.

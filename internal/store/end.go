@@ -22,6 +22,8 @@ type Ending struct {
 	Apps  int64 // with ScopeSession: app sessions that ended with the session
 	// Already: this, or the same request with the same key, was recorded before.
 	Already bool
+	// Unmailed is how many mails that come with it were not queued, because the account or address had too many lately.
+	Unmailed int
 }
 
 // Change is what happens to an account in the same transaction as an ending.
@@ -33,6 +35,13 @@ type Change struct {
 	Factors *FactorChange
 	// Link is the one-time link that sets the password; it is spent in the same transaction.
 	Link *exeunt.TokenHash
+	// Mails tell of it. They are queued in the same transaction.
+	Mails []NewMail
+}
+
+// IsZero reports whether nothing happens beside the ending.
+func (c Change) IsZero() bool {
+	return c.PasswordHash == "" && c.Status == "" && c.Link == nil && len(c.Mails) == 0
 }
 
 // proved reports whether the change is refused unless the person has proved who they are with the present password.
@@ -493,6 +502,15 @@ func (t *tx) record(turn []*ending) error {
 	}
 	for i, e := range ended {
 		e.out.Seq = events[i].Seq
+		for _, m := range e.change.Mails {
+			queued, err := t.queueMail(m, e.now)
+			if err != nil {
+				return err
+			}
+			if !queued {
+				e.out.Unmailed++
+			}
+		}
 	}
 	return outcomeRows.exec(t, len(keyed), func(to []any, row int) []any {
 		e := keyed[row]

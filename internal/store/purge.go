@@ -26,6 +26,8 @@ var oldRows = []struct {
 		WHERE finished IS NOT NULL AND finished < $1 LIMIT $2`, Retention.ended,
 		forManyBetween(" OR ", `DELETE FROM deliveries WHERE `,
 			`account_id = ? AND session_id = ? AND client_id = ? AND COALESCE(finished, 0) > 0`, ``)},
+	{"mails", `SELECT id FROM mails WHERE finished IS NOT NULL AND finished < $1 LIMIT $2`, mailsBefore,
+		dropBy("mails", "id")},
 	{"renewals", `SELECT hash FROM renewals WHERE at < $1 LIMIT $2`, dayBefore, dropBy("renewals", "hash")},
 	{"codes", `SELECT hash FROM codes WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("codes", "hash")},
 	{"device_codes", `SELECT user_code FROM device_codes WHERE expires < $1 LIMIT $2`, dayBefore,
@@ -56,10 +58,13 @@ func dropBy(table, key string) *manyRows {
 	return forMany(`DELETE FROM `+table+` WHERE `+key+` IN (`, `?`, `)`)
 }
 
-func (r Retention) now(now time.Time) time.Time      { return now }
-func (r Retention) ended(now time.Time) time.Time    { return now.Add(-r.Ended) }
-func (r Retention) audit(now time.Time) time.Time    { return now.Add(-r.Audit) }
-func (r Retention) marks(now time.Time) time.Time    { return r.audit(now).Add(-24 * time.Hour) } // longer than events
+func (r Retention) now(now time.Time) time.Time   { return now }
+func (r Retention) ended(now time.Time) time.Time { return now.Add(-r.Ended) }
+func (r Retention) audit(now time.Time) time.Time { return now.Add(-r.Audit) }
+func (r Retention) marks(now time.Time) time.Time { return r.audit(now).Add(-24 * time.Hour) } // longer than events
+func mailsBefore(_ Retention, now time.Time) time.Time {
+	return now.Add(-MailsKept)
+}
 func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
 
 // Purge deletes a bounded number of rows that are older than the retention allows, except sessions, which WorkOffDue

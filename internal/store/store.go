@@ -49,6 +49,7 @@ type Store struct {
 	announcing sync.WaitGroup
 	failed     atomic.Bool
 	fatal      chan error
+	mailed     chan struct{}         // see MailQueued
 	writing    atomic.Pointer[error] // why the last write failed; nil when it did not
 	held       atomic.Pointer[error] // see Hold
 
@@ -67,6 +68,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	s := &Store{
 		opt: opt, engine: e, traits: e.traits(), queue: make(chan *member, queueLen),
 		stop: make(chan struct{}), stopped: make(chan struct{}), fatal: make(chan error, 1),
+		mailed: make(chan struct{}, 1),
 	}
 	s.tx = newTx(e, s.traits)
 	if err := s.open(ctx); err != nil {

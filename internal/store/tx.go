@@ -24,6 +24,7 @@ type tx struct {
 	head    int64 // number of the last event before this transaction; a sole writer keeps it, -1 for none
 	recheck bool  // an attempt has failed since: read the head again
 	events  []exeunt.Event
+	mailed  bool // this transaction has queued mails
 }
 
 func newTx(e engine, t traits) *tx {
@@ -44,7 +45,7 @@ func (t *tx) limit() func() {
 }
 
 func (t *tx) begin() error {
-	t.events, t.begun = nil, false
+	t.events, t.begun, t.mailed = nil, false, false
 	t.dropStale()
 	reused := t.conn != nil
 	err := t.open()

@@ -300,6 +300,31 @@ CREATE INDEX deliveries_due ON deliveries (client_id, due) WHERE finished IS NUL
 CREATE INDEX deliveries_pending ON deliveries (client_id, give_up) WHERE finished IS NULL;
 CREATE INDEX deliveries_finished ON deliveries (finished) WHERE finished IS NOT NULL;
 
+-- Mails to people. To whom one goes and what it says are sealed by the master key, which is never in the
+-- database, and deleted once a server has accepted it. recipient is a keyed hash of the address, for a limit.
+CREATE TABLE mails (
+  id         BLOB    NOT NULL PRIMARY KEY,
+  account_id BLOB,
+  template   TEXT    NOT NULL,
+  recipient  BLOB    NOT NULL,
+  sealed     BLOB    NOT NULL,
+  state      TEXT    NOT NULL,
+  created    INTEGER NOT NULL,
+  attempts   INTEGER NOT NULL,
+  due        INTEGER NOT NULL, -- when it is tried next; while it is being tried, when another node may
+  give_up    INTEGER NOT NULL, -- after which it is not tried again
+  error      TEXT    NOT NULL, -- of the last attempt
+  finished   INTEGER -- NULL: pending
+);
+CREATE INDEX mails_created ON mails (created, id);
+CREATE INDEX mails_state ON mails (state, created, id);
+CREATE INDEX mails_due ON mails (due) WHERE finished IS NULL;
+CREATE INDEX mails_pending ON mails (account_id, created) WHERE finished IS NULL;
+CREATE INDEX mails_finished ON mails (finished) WHERE finished IS NOT NULL;
+-- How many of one sort an account or an address was sent lately.
+CREATE INDEX mails_account ON mails (account_id, template, created);
+CREATE INDEX mails_recipient ON mails (recipient, template, created);
+
 -- Other audit entries; seq is the event after which each was made.
 CREATE TABLE audit (
   id         INTEGER NOT NULL PRIMARY KEY,
@@ -361,6 +386,7 @@ DROP TABLE nodes;
 DROP TABLE sealed_keys;
 DROP TABLE outcomes;
 DROP TABLE audit;
+DROP TABLE mails;
 DROP TABLE deliveries;
 DROP TABLE cursors;
 DROP TABLE events;
