@@ -30,6 +30,7 @@ type UI struct {
 // languagePages are all pages with their functions bound to one language.
 type languagePages struct {
 	pages map[string]*template.Template
+	mail  *template.Template // the layout of all mails
 	words *words
 }
 
@@ -49,6 +50,10 @@ func New() (*UI, error) {
 	if err != nil {
 		return nil, err
 	}
+	mail, err := template.ParseFS(templateFiles, "templates/mail/layout.html")
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
 	u := &UI{languages: map[language.Tag]*languagePages{}, tags: bundle.LanguageTags()}
 	for _, tag := range u.tags {
 		w := &words{localizer: i18n.NewLocalizer(bundle, tag.String()), tag: tag}
@@ -56,7 +61,7 @@ func New() (*UI, error) {
 		if err != nil {
 			return nil, err
 		}
-		u.languages[tag] = &languagePages{pages: pages, words: w}
+		u.languages[tag] = &languagePages{pages: pages, mail: mail, words: w}
 	}
 	u.matcher = language.NewMatcher(u.tags)
 	return u, nil

@@ -56,6 +56,11 @@ func TestEveryStateOfEveryPage(t *testing.T) {
 			}
 		})
 	}
+	for name, d := range mailExamples() {
+		if _, err := u.Mail("", name, d); err != nil {
+			t.Error(err)
+		}
+	}
 	catalogue, err := localeFiles.ReadFile("locales/en.json")
 	if err != nil {
 		t.Fatal(err)
