@@ -19,12 +19,14 @@ import (
 const (
 	usualChirp   = "127.0.0.1:8081"
 	usualGazette = "127.0.0.1:8082"
+	usualMailbox = "127.0.0.1:8083"
 )
 
 type demoCommand struct {
 	Addr         string `help:"The authority's loopback address." default:"127.0.0.1:8080"`
 	AppAddr      string `help:"Chirp's loopback address." default:"127.0.0.1:8081"`
 	GazetteAddr  string `help:"Gazette's loopback address: 127.0.0.1:8082, or any free port if --app-addr is given."`
+	MailboxAddr  string `help:"The mailbox's loopback address: 127.0.0.1:8083, or any free port if --app-addr is given."`
 	Data         string `help:"Keep the data in this folder; without it a temporary one is deleted at the end."`
 	Nodes        int    `help:"How many nodes to run on one --database." default:"1"`
 	Database     string `help:"URL of an empty PostgreSQL database, instead of a file." env:"EXEUNT_DATABASE"`
@@ -65,8 +67,15 @@ func (c *demoCommand) Run(ctx context.Context) (err error) {
 			c.GazetteAddr = usualGazette
 		}
 	}
+	if c.MailboxAddr == "" {
+		c.MailboxAddr = "127.0.0.1:0"
+		if c.AppAddr == usualChirp {
+			c.MailboxAddr = usualMailbox
+		}
+	}
 	stage, accounts, err := demo.Start(ctx, demo.Options{
-		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, GazetteAddr: c.GazetteAddr, SignUp: config.SignUpOpen,
+		Data: dir, Addr: c.Addr, AppAddr: c.AppAddr, GazetteAddr: c.GazetteAddr,
+		MailboxAddr: c.MailboxAddr, SignUp: config.SignUpOpen,
 		Nodes: c.Nodes, Database: config.Secret(database), Open: openNode,
 		NodeOptions: demo.NodeOptions{Version: version(), Log: log},
 	})
@@ -129,12 +138,14 @@ func (c *demoCommand) announce(out io.Writer, s *demo.Stage, a demo.Accounts, di
 			Accounts []demo.Account `json:"accounts"`
 			Issuer   string         `json:"issuer"`
 			Apps     []demo.App     `json:"apps"`
-		}{s.ExeuntURL, s.ChirpURL, a.Accounts, s.ExeuntURL, s.Apps()})
+			Mailbox  string         `json:"mailbox"`
+		}{s.ExeuntURL, s.ChirpURL, a.Accounts, s.ExeuntURL, s.Apps(), s.MailboxURL})
 	}
 	fmt.Fprintf(out, "\n  %-8s %s\n", "Exeunt", s.ExeuntURL)
 	for _, app := range s.Apps() {
 		fmt.Fprintf(out, "  %-8s %s\n", app.Name, app.URL)
 	}
+	fmt.Fprintf(out, "  %-8s %s\n", "Mailbox", s.MailboxURL)
 	fmt.Fprint(out, "\n  sign in as\n")
 	for _, account := range a.Accounts {
 		fmt.Fprintf(out, "    %-6s password %s\n", account.Handle, account.Password)

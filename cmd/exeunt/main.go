@@ -23,6 +23,7 @@ type commands struct {
 	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
 	Groups   groupsCommand   `cmd:"" help:"List and show groups; put accounts into them, and take them out."`
 	Clients  clientsCommand  `cmd:"" help:"List, register, change and remove apps."`
+	Mail     mailCommand     `cmd:"" help:"List mails, try one again, and send a test."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
 	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`

@@ -148,6 +148,9 @@ func (c *statusCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(w, "sessions\t%d\tthat have not ended\n", s.Sessions)
 		fmt.Fprintf(w, "in memory\t%d\ttokens that are answered without the database\n", s.InMemory)
 		fmt.Fprintf(w, "last event\t%d\tits number in the log\n", s.LogHead)
+		if m := s.Mails; m != nil {
+			mailStatus(w, m)
+		}
 		for _, n := range s.Notices {
 			more := ""
 			if n.AtLeast {

@@ -37,8 +37,8 @@ export class Node {
       this.process.once('exit', (code) => reject(new Error(`the node ended with status ${code}`)));
     });
     createInterface({ input: this.process.stdout }).on('line', (line) => this.waiting.shift()?.(JSON.parse(line)));
-    const { exeunt, chirp, gazette, accounts } = await ready;
-    Object.assign(this, { exeunt, chirp, gazette, accounts });
+    const { exeunt, chirp, gazette, mailbox, accounts } = await ready;
+    Object.assign(this, { exeunt, chirp, gazette, mailbox, accounts });
     [this.ada, this.grace] = accounts;
   }
 
@@ -51,6 +51,21 @@ export class Node {
     return got;
   }
 
+  // mail waits for a mail to an address, or for one after the mail given, and returns the latest.
+  async mail(to, { after } = {}) {
+    const port = new URL(this.mailbox).port;
+    for (;;) {
+      const list = await (await fetch(`http://127.0.0.1:${port}/messages`)).json();
+      const one = list.find((m) => m.to === to && (!after || Number(m.id) > Number(after.id)));
+      if (one) return one;
+      await new Promise((done) => { setTimeout(done, 50); });
+    }
+  }
+
+  async clearMails() {
+    await fetch(`http://127.0.0.1:${new URL(this.mailbox).port}/messages`, { method: 'DELETE' });
+  }
+
   advance(seconds) { return this.call('advance', { seconds }); }
 
   sessions(handle) { return this.call('sessions', { handle }); }
@@ -61,7 +76,8 @@ export class Node {
     this.process.kill(signal);
     await this.exited;
     const at = (address) => `127.0.0.1:${new URL(address).port}`;
-    this.args = { ...this.args, addr: at(this.exeunt), 'app-addr': at(this.chirp), 'gazette-addr': at(this.gazette) };
+    this.args = { ...this.args, addr: at(this.exeunt), 'app-addr': at(this.chirp), 'gazette-addr': at(this.gazette),
+      'mailbox-addr': at(this.mailbox) };
     await this.#spawn();
   }
 

@@ -9,19 +9,21 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/names"
+	"github.com/exeunt/exeunt/internal/notify"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
-// Config is what a Service is made of. All fields but Created are needed.
+// Config is what a Service is made of. All fields but Created and Notify are needed.
 type Config struct {
 	Store      *store.Store
 	Authority  *authority.Authority
 	Hasher     *password.Hasher
 	SignUpOpen bool
-	Reserved   []string // handles that strangers cannot take
-	Created    func()   // called after an account was made
+	Reserved   []string        // handles that strangers cannot take
+	Created    func()          // called after an account was made
+	Notify     *notify.Service // nil: no mails
 	Now        func() time.Time
 	Log        *slog.Logger
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/password"
+	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
+	"github.com/exeunt/exeunt/internal/ui"
 )
 
 // ChangePassword replaces the password of the actor's account, once they have
@@ -28,7 +30,20 @@ func (s *Service) ChangePassword(
 	if err != nil {
 		return authority.Ending{}, exeunt.Token{}, err
 	}
-	return s.Authority.ReplacePassword(ctx, by, from, key, hash, proof.CredentialVersion)
+	a, err := s.Store.Account(ctx, by.Account)
+	if err != nil {
+		return authority.Ending{}, exeunt.Token{}, err
+	}
+	mails, err := s.passwordChanged(a)
+	if err != nil {
+		return authority.Ending{}, exeunt.Token{}, err
+	}
+	return s.Authority.ReplacePassword(ctx, by, from, key, hash, proof.CredentialVersion, mails...)
+}
+
+// passwordChanged is the mail that tells the account's owner of a new password.
+func (s *Service) passwordChanged(a exeunt.Account) ([]store.NewMail, error) {
+	return s.Notify.ForAccount(a, ui.MailPasswordChanged, ui.MailData{At: s.Now()})
 }
 
 // ChangedBefore returns the outcome of the same form of the same session, with the token
@@ -140,5 +155,9 @@ func (s *Service) Reset(ctx context.Context, t exeunt.Token, next string, from n
 		}
 		return authority.Ending{}, err
 	}
-	return s.Authority.ResetPassword(ctx, a.ID, t.Hash(), hash, a.CredentialVersion, from)
+	mails, err := s.passwordChanged(a)
+	if err != nil {
+		return authority.Ending{}, err
+	}
+	return s.Authority.ResetPassword(ctx, a.ID, t.Hash(), hash, a.CredentialVersion, from, mails...)
 }

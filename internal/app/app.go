@@ -6,12 +6,15 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/mail"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,11 +29,13 @@ import (
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/notify"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/pages"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
+	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -56,6 +61,7 @@ type Node struct {
 	OAuth     *oauth.Service
 	Accounts  *account.Service
 	Fanout    *fanout.Service
+	Notify    *notify.Service
 	Store     *store.Store
 	Live      *live.Index
 
@@ -71,6 +77,7 @@ type Node struct {
 	pairs      *keys.Ring
 	notices    *keys.Ring
 	forms      *keys.Ring
+	templates  *ui.UI
 	refreshes  *keys.Ring
 	requests   *keys.Ring
 	signers    *keys.Signers // of ID and logout tokens
@@ -177,9 +184,12 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	n.SignIn = signin.New(signin.Config{Store: n.Store, Hasher: hasher, Master: n.master, Now: n.now, Log: n.log})
+	if err := n.openNotify(); err != nil {
+		return err
+	}
 	n.Accounts = account.New(account.Config{
 		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
-		Reserved: n.Config.Reserved(), Created: n.removeLinkFile,
+		Reserved: n.Config.Reserved(), Created: n.removeLinkFile, Notify: n.Notify,
 		Now: n.now, Log: n.log,
 	})
 	n.Fanout = fanout.New(fanout.Config{Store: n.Store, Sign: n.signers.Sign, Issuer: n.Config.URL,
@@ -192,6 +202,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.background.Go(func() { n.Authority.Run(running) })
 	n.background.Go(func() { n.OAuth.Run(running) })
 	n.background.Go(func() { n.Fanout.Run(running) })
+	n.background.Go(func() { n.Notify.Run(running) })
 	n.background.Go(func() { n.rotateKeys(running) })
 	n.background.Go(func() { n.mark.keepSynced(running, n.Store.RaiseFileNumber) })
 	n.background.Go(func() { n.saveSnapshotFileRegularly(running) })
@@ -199,6 +210,29 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if n.follower != nil {
 		n.background.Go(func() { n.follower.Run(running) })
 	}
+	return nil
+}
+
+// openNotify makes what sends mails. Without a mail server it sends none, and says so once.
+func (n *Node) openNotify() (err error) {
+	if n.templates, err = ui.New(); err != nil {
+		return fmt.Errorf("templates: %w", err)
+	}
+	c := notify.Config{Store: n.Store, UI: n.templates, Seal: n.master.Seal, Open: n.master.Open, Sum: n.notices.Sum, Site: n.Config.URL, Now: n.now,
+		Log: n.log}
+	if v := n.Config.SMTP; v.Enabled() {
+		u, err := url.Parse(n.Config.URL)
+		if err != nil {
+			return err
+		}
+		c.Server = &notify.Server{Host: v.Host, Port: v.PortOrUsual(), Plain: v.TLS == config.SMTPPlain,
+			TLS: v.TLS == config.SMTPOverTLS, User: v.User, Password: notify.Password(v.Password),
+			From: mail.Address{Name: cmp.Or(v.FromName, u.Hostname()), Address: v.From}}
+	} else {
+		n.log.Info("no mail server is configured, so no mails are sent, and what needs them is not offered; " +
+			"set smtp.host and smtp.from to change that")
+	}
+	n.Notify = notify.New(c)
 	return nil
 }
 

@@ -33,13 +33,9 @@ import (
 //	the rest     pages and what their scripts call, with the browser's pair of
 //	             cookies, behind the same-origin protection
 func (n *Node) openSurfaces() error {
-	templates, err := ui.New()
-	if err != nil {
-		return fmt.Errorf("templates: %w", err)
-	}
 	page := pages.New(pages.Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser,
-		Peers: n.peers, Issuer: n.Config.URL, UI: templates, Policy: n.Config.SessionPolicy(), Retention: ui.Retention(n.Config.Retention),
+		Peers: n.peers, Issuer: n.Config.URL, UI: n.templates, Policy: n.Config.SessionPolicy(), Retention: ui.Retention(n.Config.Retention),
 		Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
@@ -172,7 +168,8 @@ func writeStatus(w http.ResponseWriter, ok bool, yes, no string) {
 
 func (n *Node) controlHandler() http.Handler {
 	s := &control.Server{
-		Operate:  &operate.Service{Authority: n.Authority, Store: n.Store, ClientsChanged: n.OAuth.Reload},
+		Operate: &operate.Service{Authority: n.Authority, Store: n.Store, ClientsChanged: n.OAuth.Reload,
+			Notify: n.Notify},
 		Accounts: n.Accounts,
 		Surface:  web.Surface{Fail: control.Fail, Log: n.log}, Version: n.version, URL: n.Config.URL, Started: n.started,
 		Link: n.inviteLink, ResetLink: n.resetLink,

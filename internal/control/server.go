@@ -108,6 +108,10 @@ func (s *Server) Handler() http.Handler {
 		"POST /clients/{id}/set":                s.setClient,
 		"POST /clients/{id}/rotate-secret":      s.rotateSecret,
 		"POST /clients/{id}/remove":             s.removeClient,
+		"GET /mails":                            s.mails,
+		"GET /mails/{id}":                       s.mail,
+		"POST /mails/test":                      s.testMail,
+		"POST /mails/{id}/retry":                s.retryMail,
 		"GET /invites":                          s.invites,
 		"POST /invites/{handle}/withdraw":       s.uninvite,
 	} {
@@ -173,6 +177,8 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := Status{Version: s.Version, URL: s.URL, Started: s.Started, Ready: st.Ready, Accounts: st.Accounts,
 		Sessions: st.Sessions, InMemory: st.InMemory, LogHead: st.LogHead, Problem: st.Problem}
+	out.Mails = &MailTotals{On: st.SendsMails, Pending: st.Mails.Pending.Count, PendingAtLeast: st.Mails.Pending.AtLeast,
+		Failed: st.Mails.Failed.Count, FailedAtLeast: st.Mails.Failed.AtLeast}
 	for _, d := range st.Deliveries {
 		out.Notices = append(out.Notices, Notices{Client: string(d.Client), Pending: d.Pending.Count,
 			AtLeast: d.Pending.AtLeast, Since: d.Since, Error: d.Error})

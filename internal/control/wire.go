@@ -17,7 +17,36 @@ type Status struct {
 	InMemory int       `json:"in_memory"` // tokens that are answered without the database
 	LogHead  int64     `json:"log_head"`  // number of the last event
 	// Notices are those to apps, of sign-outs, that are pending, by client.
-	Notices []Notices `json:"notices,omitempty"`
+	Notices []Notices   `json:"notices,omitempty"`
+	Mails   *MailTotals `json:"mails,omitempty"`
+}
+
+// MailTotals say how it stands with mails.
+type MailTotals struct {
+	On             bool  `json:"on"` // a mail server is configured
+	Pending        int64 `json:"pending"`
+	PendingAtLeast bool  `json:"pending_at_least,omitempty"` // there are more
+	Failed         int64 `json:"failed"`                     // in the last 7 days
+	FailedAtLeast  bool  `json:"failed_at_least,omitempty"`
+}
+
+// Mail is a mail as operators see it.
+type Mail struct {
+	ID       string    `json:"id"`
+	Template string    `json:"template"`
+	State    string    `json:"state"`
+	To       string    `json:"to,omitempty"` // until it was sent
+	Handle   string    `json:"handle,omitempty"`
+	Created  time.Time `json:"created"`
+	Attempts int64     `json:"attempts"`
+	Next     time.Time `json:"next,omitzero"` // while pending: when it is tried next
+	Error    string    `json:"error,omitempty"`
+	Finished time.Time `json:"finished,omitzero"`
+}
+
+// MailTo names an address.
+type MailTo struct {
+	To string `json:"to"`
 }
 
 // Notices are the pending ones of one client.

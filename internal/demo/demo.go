@@ -28,7 +28,7 @@ func Start(ctx context.Context, opt Options) (*Stage, Accounts, error) {
 		return s, accounts, err
 	}
 	if err := errors.Join(checkFree(opt.Addr, "--addr"), checkFree(opt.AppAddr, "--app-addr"),
-		checkFree(opt.GazetteAddr, "--gazette-addr")); err != nil {
+		checkFree(opt.GazetteAddr, "--gazette-addr"), checkFree(opt.MailboxAddr, "--mailbox-addr")); err != nil {
 		return nil, accounts, err
 	}
 	// Saved before seeding, so that the next start recognises an interrupted one.

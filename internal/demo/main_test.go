@@ -51,8 +51,9 @@ func privateDir(t testing.TB) string {
 // thousands of times.
 func testOptions(dir string) Options {
 	return Options{
-		Data: dir, Addr: "127.0.0.1:0", AppAddr: "127.0.0.1:0", GazetteAddr: "127.0.0.1:0", SignUp: config.SignUpOpen,
-		Open: openNode,
+		Data: dir, Addr: "127.0.0.1:0", AppAddr: "127.0.0.1:0", GazetteAddr: "127.0.0.1:0", MailboxAddr: "127.0.0.1:0",
+		SignUp: config.SignUpOpen,
+		Open:   openNode,
 		NodeOptions: NodeOptions{
 			Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
 			Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4},

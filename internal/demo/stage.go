@@ -15,6 +15,7 @@ import (
 	"github.com/exeunt/exeunt/examples/chirp"
 	"github.com/exeunt/exeunt/examples/gazette"
 	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/mailbox"
 )
 
 // Options say where and how the demo runs.
@@ -24,6 +25,8 @@ type Options struct {
 	AppAddr string // of Chirp, on loopback
 	// GazetteAddr is Gazette's address, on loopback.
 	GazetteAddr string
+	// MailboxAddr is the mailbox's address, on loopback.
+	MailboxAddr string
 	Policy      config.Policy
 	SignUp      config.SignUp
 	// Open opens a node.
@@ -38,11 +41,12 @@ type Options struct {
 }
 
 // Stage is the authority and two apps, open side by side: Chirp, which is written with our
-// SDK, and Gazette, which is not.
+// SDK, and Gazette, which is not. Beside them is a mailbox with all mails that they cause.
 type Stage struct {
 	ExeuntURL  string // the issuer too
 	ChirpURL   string
 	GazetteURL string
+	MailboxURL string
 	Node       *Node
 	Chirp      *chirp.App
 
@@ -51,12 +55,21 @@ type Stage struct {
 	exeunt  net.Listener
 	chirp   sampleApp
 	gazette sampleApp
+	mailbox sampleMailbox
 }
 
 // sampleApp is an app of the stage.
 type sampleApp struct {
 	l      net.Listener
 	secret exeunt.Token // its client_secret, new with each start
+	server *http.Server
+}
+
+// sampleMailbox takes all mails, and shows them.
+type sampleMailbox struct {
+	box    *mailbox.Box
+	smtp   net.Listener
+	l      net.Listener
 	server *http.Server
 }
 
@@ -98,13 +111,16 @@ func (s *Stage) open(ctx context.Context) (err error) {
 	if s.gazette, err = newSampleApp(s.opt.GazetteAddr, "--gazette-addr"); err != nil {
 		return err
 	}
-	for _, l := range []net.Listener{s.exeunt, s.chirp.l, s.gazette.l} {
+	if s.mailbox, err = newSampleMailbox(s.opt.MailboxAddr); err != nil {
+		return err
+	}
+	for _, l := range []net.Listener{s.exeunt, s.chirp.l, s.gazette.l, s.mailbox.l} {
 		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 			return fmt.Errorf("%s is not a loopback address: use one, since the demo has no TLS", l.Addr())
 		}
 	}
 	s.ExeuntURL, s.ChirpURL = localURL("exeunt", s.exeunt), localURL("chirp", s.chirp.l)
-	s.GazetteURL = localURL("gazette", s.gazette.l)
+	s.GazetteURL, s.MailboxURL = localURL("gazette", s.gazette.l), localURL("mailbox", s.mailbox.l)
 	if s.Node, err = s.opt.Open(ctx, s.config(), s.opt.NodeOptions); err != nil {
 		return err
 	}
@@ -133,6 +149,16 @@ func newSampleApp(addr, flag string) (sampleApp, error) {
 		&http.Server{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}}, err
 }
 
+func newSampleMailbox(addr string) (m sampleMailbox, err error) {
+	if m.l, err = config.Listen(addr, "--mailbox-addr"); err != nil {
+		return m, err
+	}
+	m.box = mailbox.New()
+	m.server = &http.Server{Handler: m.box.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
+	m.smtp, err = net.Listen("tcp", "127.0.0.1:0")
+	return m, err
+}
+
 // config registers the apps: Chirp as our own, which learns who somebody is without asking
 // them, and Gazette as anybody's, which asks and is told of sign-outs.
 func (s *Stage) config() config.Config {
@@ -146,6 +172,8 @@ func (s *Stage) config() config.Config {
 		// By its number, because not every system resolves names below localhost.
 		BackchannelURI: "http://" + s.gazette.l.Addr().String() + "/backchannel-logout",
 	}}
+	c.SMTP = config.SMTP{Host: "127.0.0.1", Port: s.mailbox.smtp.Addr().(*net.TCPAddr).Port, TLS: config.SMTPPlain,
+		From: "no-reply@exeunt.localhost", FromName: "Exeunt"}
 	return c
 }
 
@@ -176,6 +204,8 @@ func (s *Stage) Serve(ctx context.Context) error {
 	var wg sync.WaitGroup
 	apps := []sampleApp{s.chirp, s.gazette}
 	elsewhere := make([]error, len(apps)+len(s.others))
+	wg.Go(func() { _ = s.mailbox.box.Serve(s.mailbox.smtp) }) // closed at the end
+	wg.Go(func() { _ = s.mailbox.server.Serve(s.mailbox.l) })
 	for i, a := range apps {
 		wg.Go(func() {
 			if err := a.server.Serve(a.l); !errors.Is(err, http.ErrServerClosed) {
@@ -204,6 +234,7 @@ func (s *Stage) Serve(ctx context.Context) error {
 		err = errors.Join(err, a.server.Shutdown(limit))
 	}
 	stop()
+	err = errors.Join(err, s.mailbox.box.Close(), s.mailbox.server.Close())
 	wg.Wait()
 	return errors.Join(err, errors.Join(elsewhere...))
 }
@@ -211,7 +242,7 @@ func (s *Stage) Serve(ctx context.Context) error {
 // Close closes what Open opened.
 func (s *Stage) Close() error {
 	var errs []error
-	for _, l := range []net.Listener{s.exeunt, s.chirp.l, s.gazette.l} {
+	for _, l := range []net.Listener{s.exeunt, s.chirp.l, s.gazette.l, s.mailbox.l, s.mailbox.smtp} {
 		if l != nil {
 			l.Close() // closed already once Serve has run
 		}

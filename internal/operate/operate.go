@@ -11,6 +11,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/notify"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -20,6 +21,7 @@ import (
 type Service struct {
 	Authority *authority.Authority
 	Store     *store.Store // for clients
+	Notify    *notify.Service
 	// ClientsChanged has this node read the clients again, so that whoever was told of a change finds it made. The
 	// others learn of it by the log.
 	ClientsChanged func(context.Context)
@@ -48,6 +50,8 @@ type Status struct {
 	LogHead  int64 // number of the last event
 	// Deliveries to apps that are pending, of each client that has any.
 	Deliveries []exeunt.DeliveryTotals
+	Mails      exeunt.MailTotals
+	SendsMails bool // a mail server is configured
 }
 
 // Status returns the state of the node.
@@ -60,6 +64,10 @@ func (s *Service) Status(ctx context.Context, by exeunt.Actor) (st Status, err e
 	if err == nil {
 		st.Deliveries, err = s.Authority.DeliveryTotals(ctx)
 	}
+	if err == nil {
+		st.Mails, err = s.Notify.Totals(ctx)
+	}
+	st.SendsMails = s.Notify.Enabled()
 	if problem := s.Authority.Problem(ctx); problem != nil {
 		st.Problem = problem.Error()
 	}
