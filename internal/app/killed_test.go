@@ -44,12 +44,19 @@ func TestMain(m *testing.M) {
 func workUntilKilled(dir string) error {
 	c := config.Default()
 	c.Addr, c.URL, c.Data, c.Development = "127.0.0.1:0", "http://exeunt.localhost", dir, true
+	mailServer := os.Getenv(mailsUntilKilled)
+	if mailServer != "" {
+		c.SMTP = smtpAt(mailServer)
+	}
 	n, err := New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler),
 		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
+	if mailServer != "" {
+		return mailUntilKilled(ctx, n)
+	}
 	proof, err := signin.Proof(n.SignIn.Password(ctx, "ada", adasPassword, exeunt.System().Address))
 	if err != nil {
 		return err
