@@ -103,6 +103,9 @@ func TestInvalidSettings(t *testing.T) {
 		{"log level", "log.level", "loud", "debug, info"},
 		{"a secret in a flag", "master_key", "hunter2", "EXEUNT_MASTER_KEY_FILE"},
 		{"a URL with a password in a flag", "database", "postgres://a:hunter2@h/n", "EXEUNT_DATABASE_FILE"},
+		{"a mail password in a flag", "smtp.password", "hunter2", "EXEUNT_SMTP_PASSWORD_FILE"},
+		{"a mail server without a name", "smtp.from", "a@example.com", "smtp.host is not set"},
+		{"a mail server without a sender", "smtp.host", "mail.example.com", "like no-reply@example.com"},
 		{"unknown setting", "colour", "blue", `unknown setting "colour"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -203,5 +206,43 @@ func TestReservedHandles(t *testing.T) {
 	c.ReservedHandles = []string{"no handle"}
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "no handle") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What is wrong with the settings of the mail server is said, and what would be right.
+func TestSMTP(t *testing.T) {
+	good := SMTP{Host: "mail.example.com", TLS: SMTPStartTLS, From: "no-reply@example.com"}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string // in the error; "" is none
+	}{
+		"starttls":                    {func(*Config) {}, ""},
+		"an address":                  {func(c *Config) { c.SMTP.Host = "::1" }, ""},
+		"a server that signs in":      {func(c *Config) { c.SMTP.User, c.SMTP.Password = "exeunt", "hunter2" }, ""},
+		"without TLS, here":           {func(c *Config) { c.SMTP.Host, c.SMTP.TLS = "127.0.0.1", SMTPPlain }, ""},
+		"without TLS, by name":        {func(c *Config) { c.SMTP.Host, c.SMTP.TLS = "localhost", SMTPPlain }, ""},
+		"without TLS, elsewhere":      {func(c *Config) { c.SMTP.TLS = SMTPPlain }, "use starttls or tls"},
+		"without TLS, a name like it": {func(c *Config) { c.SMTP.Host, c.SMTP.TLS = "localhost.example", SMTPPlain }, "use starttls or tls"},
+		"another TLS":                 {func(c *Config) { c.SMTP.TLS = "ssl" }, "use starttls, tls or none"},
+		"a port in the host":          {func(c *Config) { c.SMTP.Host = "mail.example.com:25" }, "put the port in smtp.port"},
+		"a port too high":             {func(c *Config) { c.SMTP.Port = 70000 }, "1 to 65535"},
+		"a user without a password":   {func(c *Config) { c.SMTP.User = "exeunt" }, "set both"},
+		"a sender with a name":        {func(c *Config) { c.SMTP.From = "Exeunt <a@example.com>" }, "plain address"},
+		"a sender of two lines":       {func(c *Config) { c.SMTP.FromName = "Exeunt\r\nBcc: b@example.com" }, "one line"},
+	} {
+		conf := Config{SMTP: good}
+		c.change(&conf)
+		err := conf.validateSMTP()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if text := fmt.Sprintf("%v %+v %#v", conf, conf, conf); strings.Contains(text, "hunter2") {
+			t.Errorf("%s: the password is printed", name)
+		}
+	}
+	for tls, port := range map[SMTPTLS]int{SMTPStartTLS: 587, SMTPOverTLS: 465, SMTPPlain: 25} {
+		if s := (SMTP{TLS: tls}); s.PortOrUsual() != port {
+			t.Errorf("%s: port %d", tls, s.PortOrUsual())
+		}
 	}
 }

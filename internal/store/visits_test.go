@@ -195,6 +195,26 @@ func (s *testStore) fillDeliveries() {
 	}
 }
 
+// fillMails adds 20,000 that were sent or refused to an account, and 2,000 that are pending.
+func (s *testStore) fillMails(of exeunt.AccountID) {
+	s.t.Helper()
+	q, random := `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 22000)`, `randomblob(16)`
+	if Shared(s.url) {
+		q, random = `WITH n (i) AS (SELECT generate_series(1, 22000))`, `substr(sha256(random()::text::bytea), 1, 16)`
+	}
+	db, _, _ := s.outside()
+	defer db.Close()
+	for _, q := range []string{fmt.Sprintf(q+` INSERT INTO mails (id, account_id, template, recipient, sealed, state,
+		created, attempts, due, give_up, error, finished) SELECT `+random+`, CASE WHEN i > 2000 THEN %s ELSE `+random+` END,
+		'sort', `+random+`, `+random+`, CASE WHEN i <= 2000 THEN 'pending' WHEN i %% 2 = 0 THEN 'sent' ELSE 'refused' END,
+		%d + i, 0, %[2]d, %[2]d, '', CASE WHEN i > 2000 THEN %[2]d END FROM n`, s.literal(of.Bytes()), ms(epoch)),
+		`ANALYZE mails`} {
+		if _, err := db.Exec(q); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
 func (s *testStore) literal(b []byte) string {
 	if Shared(s.url) {
 		return fmt.Sprintf(`'\x%x'::bytea`, b)
@@ -353,6 +373,39 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 		return err
 	})
 	s.register("phone")
+	s.fillMails(big.ID)
+	check("mails that are queued", 2*single, func() error {
+		return s.QueueMails(t.Context(), epoch.Add(2*time.Hour), aMail(big.ID, "other"), aMail(small.ID, "other"))
+	})
+	for range 6 { // see list below
+		if _, _, err := s.NextMail(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	check("the next mail, its claim and its outcome", 2*single, func() error {
+		if _, _, err := s.NextMail(t.Context()); err != nil {
+			return err
+		}
+		list, err := s.ClaimMails(t.Context(), epoch.Add(3*time.Hour), epoch.Add(4*time.Hour), 4)
+		if err != nil || len(list) != 4 {
+			return fmt.Errorf("%d mails: %w", len(list), err)
+		}
+		list[0].State, list[0].Finished = exeunt.MailSent, epoch
+		return s.RecordMail(t.Context(), list[0].Mail)
+	})
+	for _, state := range []exeunt.MailState{"", exeunt.MailRefused} {
+		mails := func() error {
+			_, err := s.Mails(t.Context(), exeunt.MailFilter{State: state, Limit: 50,
+				After: exeunt.Cursor(fmt.Sprintf("%d.%s", ms(epoch)+10_000, exeunt.NewMailID()))})
+			return err
+		}
+		for range 6 {
+			if err := mails(); err != nil {
+				t.Error(err)
+			}
+		}
+		check(fmt.Sprintf("a page of mails %q", state), 1000, mails)
+	}
 	code := Exchange{Code: exeunt.NewToken(exeunt.UseCode).Hash(), Client: "phone", App: exeunt.NewAppSessionID(),
 		Hash: exeunt.NewToken(exeunt.UseApp).Hash(), Expires: epoch.Add(time.Hour)}
 	own := newSession(s.proof(big.ID), epoch)
