@@ -195,6 +195,9 @@ func (s *Service) queued(m *store.SealedMail) Queued {
 
 // Totals says how many mails are pending, and how many have failed in the last days.
 func (s *Service) Totals(ctx context.Context) (t exeunt.MailTotals, err error) {
+	if s == nil {
+		return t, nil
+	}
 	if t.Pending, err = s.Store.CountMails(ctx, exeunt.MailPending); err == nil {
 		t.Failed, err = s.Store.CountMails(ctx, exeunt.MailRefused, exeunt.MailGaveUp)
 	}
