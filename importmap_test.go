@@ -77,6 +77,7 @@ var rooms = map[string][]string{
 	"internal/ui/build": {"internal/ui", "js"},
 
 	"internal/licenses/build": {},
+	"internal/password/build": {"internal/password"},
 }
 
 // What others build on must not make them build on more than Go itself.

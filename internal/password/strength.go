@@ -50,6 +50,10 @@ func Judge(password string, about ...string) error {
 	case n > MaxLen:
 		return passwordError("too_long", "This password is longer than 256 characters.")
 	}
+	if Common(password) {
+		return passwordError("common", "This password is on lists of common and leaked passwords, which are tried first. "+
+			"Use several unrelated words.")
+	}
 	if dateShape.MatchString(head(password)) {
 		return passwordError(weakDate())
 	}

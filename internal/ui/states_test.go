@@ -237,7 +237,7 @@ func states() map[string]View {
 	}
 	fields := map[string]string{
 		"handle": "taken shape reserved", "name": "too_long shape invisible", "email": "shape", "current": "wrong needed",
-		"password": "same too_short too_long weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
+		"password": "same too_short too_long common weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
 	}
 
 	all := map[string]View{

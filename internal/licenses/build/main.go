@@ -75,6 +75,11 @@ func collect(root string) (string, error) {
 			add(text, m.Path+" "+m.Version)
 		}
 	}
+	text, err := os.ReadFile(filepath.Join(root, "internal/password/build/LICENSE"))
+	if err != nil {
+		return "", err
+	}
+	add(strings.Trim(string(text), "\n"), "The list of common passwords, from Django 5.2.19, collected by Royce Williams")
 	var out strings.Builder
 	out.WriteString("Exeunt is under the following license. After it come the notices of what is built into the program.\n\n")
 	out.Write(own)
