@@ -34,6 +34,8 @@ type Client struct {
 	// gets into their account, so only apps on devices without a browser have it.
 	DeviceGrant bool
 	Groups      []string // who may sign in to it; empty: everybody
+	// RequireFactor: a password alone does not lead to it.
+	RequireFactor bool
 	// Checked: it asks the authority about each request, at the gate, by introspection or by following the log. It may
 	// do the latter only then, because the log tells when any session ends.
 	Checked bool

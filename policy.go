@@ -2,6 +2,7 @@ package exeunt
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,9 +14,81 @@ type Limits struct {
 	Warning  time.Duration // how long before the idle timeout a page warns
 }
 
-// Policy holds the limits for each kind of session.
+// within returns the limits with an idle and an absolute timeout that are no longer than given; 0 is no limit.
+func (l Limits) within(idle, absolute time.Duration) Limits {
+	if absolute > 0 {
+		l.Absolute = min(l.Absolute, absolute)
+	}
+	if idle > 0 {
+		l.Idle = min(l.Idle, idle)
+	}
+	l.Idle = min(l.Idle, l.Absolute)
+	l.Warning = WarningWithin(l.Warning, l.Idle)
+	return l
+}
+
+// WarningWithin is how long before an idle timeout pages warn: at most a fifth of it, if the policy's warning would
+// come before the timeout begins.
+func WarningWithin(warning, idle time.Duration) time.Duration {
+	if warning >= idle {
+		return idle / 5
+	}
+	return warning
+}
+
+// Requirement says what a sign-in needs besides, or instead of, a password.
+type Requirement string
+
+const (
+	// NoFactor: a password is enough.
+	NoFactor Requirement = "optional"
+	// AnyFactor: a second factor, or a passkey.
+	AnyFactor Requirement = "required"
+	// OnlyPasskey: a passkey, because nothing else resists phishing.
+	OnlyPasskey Requirement = "passkey"
+)
+
+var requirements = []Requirement{NoFactor, AnyFactor, OnlyPasskey} // the strictest is the last
+
+// Stricter returns the stricter of two requirements. "" is NoFactor; an unknown one is the strictest.
+func (r Requirement) Stricter(o Requirement) Requirement {
+	rank := func(r Requirement) int {
+		if r == "" {
+			return 0
+		}
+		if i := slices.Index(requirements, r); i >= 0 {
+			return i
+		}
+		return len(requirements) - 1
+	}
+	return requirements[max(rank(r), rank(o))]
+}
+
+func (r Requirement) validate(setting string) error {
+	if r != "" && !slices.Contains(requirements, r) {
+		return fmt.Errorf("invalid %s %q: use optional, required or passkey", setting, r)
+	}
+	return nil
+}
+
+// Policy says how long sessions live and what a sign-in needs.
 type Policy struct {
 	Kept, Shared, App Limits
+	// MaxSessions is how many live sessions an account may have. The oldest ends when another starts. 0 is no limit.
+	MaxSessions int
+	// Fresh is how long a proof of who somebody is counts before sensitive changes.
+	Fresh  time.Duration
+	Factor Requirement // of everybody
+	Preset Preset
+	Groups []GroupPolicy
+}
+
+// GroupPolicy makes the policy stricter for the accounts in a group, and never laxer. Zero fields change nothing.
+type GroupPolicy struct {
+	Name           string
+	Idle, Absolute time.Duration // of every kind of session
+	MaxSessions    int
+	Factor         Requirement
 }
 
 // DefaultPolicy is what an installation starts with.
@@ -25,18 +98,59 @@ func DefaultPolicy() Policy {
 		Kept:   Limits{Idle: 30 * day, Absolute: 180 * day, Warning: 2 * time.Minute},
 		Shared: Limits{Idle: 15 * time.Minute, Absolute: 4 * time.Hour, Warning: 2 * time.Minute},
 		App:    Limits{Idle: 30 * day, Absolute: 180 * day, Warning: 2 * time.Minute},
+		Fresh:  10 * time.Minute, Factor: NoFactor,
 	}
 }
 
-// For returns the limits of a kind; an unknown kind gets Shared, the strictest.
-func (p Policy) For(k SessionKind) Limits {
+// For returns the limits of a kind for an account in these groups: the strictest of all that apply. An unknown kind
+// gets Shared, the strictest.
+func (p Policy) For(k SessionKind, groups ...string) Limits {
+	of := p.Of(groups)
 	switch k {
 	case KindKept:
-		return p.Kept
+		return of.Kept
 	case KindApp:
-		return p.App
+		return of.App
 	}
-	return p.Shared
+	return of.Shared
+}
+
+// Of returns the policy of an account in these groups, which has no groups itself.
+func (p Policy) Of(groups []string) Policy {
+	for _, g := range p.Groups {
+		if !slices.Contains(groups, g.Name) {
+			continue
+		}
+		for _, l := range []*Limits{&p.Kept, &p.Shared, &p.App} {
+			*l = l.within(g.Idle, g.Absolute)
+		}
+		if g.MaxSessions > 0 && (p.MaxSessions == 0 || g.MaxSessions < p.MaxSessions) {
+			p.MaxSessions = g.MaxSessions
+		}
+		p.Factor = p.Factor.Stricter(g.Factor)
+	}
+	p.Groups = nil
+	return p
+}
+
+// Needs returns what a sign-in of an account in these groups needs; client is the app that it leads to, or nil.
+func (p Policy) Needs(groups []string, client *Client) Requirement {
+	needs := p.Of(groups).Factor.Stricter(NoFactor)
+	if client != nil && client.RequireFactor {
+		needs = needs.Stricter(AnyFactor)
+	}
+	return needs
+}
+
+// NeedsFactor reports whether a password alone is not enough.
+func (p Policy) NeedsFactor(groups []string, client *Client) bool {
+	return p.Needs(groups, client) != NoFactor
+}
+
+// Shortens reports whether there is a group with shorter timeouts, so that an account's limits are not known before
+// it is.
+func (p Policy) Shortens() bool {
+	return slices.ContainsFunc(p.Groups, func(g GroupPolicy) bool { return g.Idle > 0 || g.Absolute > 0 })
 }
 
 // LongestAbsolute is the longest any session can live.
@@ -44,13 +158,22 @@ func (p Policy) LongestAbsolute() time.Duration {
 	return max(p.Kept.Absolute, p.Shared.Absolute, p.App.Absolute)
 }
 
-// ShortestIdle is the shortest idle timeout of any kind.
+// ShortestIdle is the shortest idle timeout of any session.
 func (p Policy) ShortestIdle() time.Duration {
+	for _, g := range p.Groups {
+		for _, l := range []*Limits{&p.Kept, &p.Shared, &p.App} {
+			*l = l.within(g.Idle, g.Absolute)
+		}
+	}
 	return min(p.Kept.Idle, p.Shared.Idle, p.App.Idle)
 }
 
-// Validate returns an error for the first invalid limit.
+// Validate returns an error for the first invalid setting.
 func (p Policy) Validate() error {
+	bounds, err := p.Preset.bounds()
+	if err != nil {
+		return err
+	}
 	for _, l := range []struct {
 		kind SessionKind
 		Limits
@@ -64,7 +187,42 @@ func (p Policy) Validate() error {
 		case l.Warning <= 0 || l.Warning >= l.Idle:
 			return fmt.Errorf("policy.%s.warning is %v; it must be above 0 and below the idle timeout of %v",
 				l.kind, l.Warning, l.Idle)
+		case bounds.absolute > 0 && l.Absolute > bounds.absolute:
+			return p.Preset.beyond(fmt.Sprintf("policy.%s.absolute", l.kind), l.Absolute, bounds.absolute)
+		case bounds.idle > 0 && l.Idle > bounds.idle:
+			return p.Preset.beyond(fmt.Sprintf("policy.%s.idle", l.kind), l.Idle, bounds.idle)
 		}
+	}
+	switch {
+	case p.Fresh < time.Second || p.Fresh > 24*time.Hour:
+		return fmt.Errorf("policy.fresh is %v; use 1s to 24h", p.Fresh)
+	case p.Factor.validate("policy.factor") != nil:
+		return p.Factor.validate("policy.factor")
+	case p.Factor.Stricter(bounds.factor) != p.Factor.Stricter(NoFactor):
+		return fmt.Errorf("policy.factor is %q; policy.preset %s needs %q", p.Factor, p.Preset, bounds.factor)
+	}
+	return p.validateGroups()
+}
+
+func (p Policy) validateGroups() error {
+	seen := map[string]bool{}
+	for _, g := range p.Groups {
+		switch {
+		case !ValidGroup(g.Name):
+			return fmt.Errorf("policy.groups: %q is no group: %w", g.Name, ErrGroupName)
+		case seen[g.Name]:
+			return fmt.Errorf("policy.groups has %s twice: put its settings into one table", g.Name)
+		case g.Idle != 0 && g.Idle < time.Second, g.Absolute != 0 && g.Absolute < time.Second:
+			return fmt.Errorf("policy.groups %s: idle is %v and absolute %v; the shortest is 1s, and 0 changes nothing",
+				g.Name, g.Idle, g.Absolute)
+		case g.MaxSessions < 0:
+			return fmt.Errorf("policy.groups %s: invalid max_sessions %d: use at least 1, or 0 to change nothing",
+				g.Name, g.MaxSessions)
+		}
+		if err := g.Factor.validate("policy.groups " + g.Name + ": factor"); err != nil {
+			return err
+		}
+		seen[g.Name] = true
 	}
 	return nil
 }

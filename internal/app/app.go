@@ -273,7 +273,7 @@ func (n *Node) openMemory(ctx context.Context, index *live.Index) (loaded bool, 
 	loaded = n.loadSnapshotFile(ctx, index, head)
 	n.Authority = authority.New(authority.Config{
 		Store: n.Store, Live: index, Feed: n.feed, Policy: n.Config.SessionPolicy(),
-		Retention: store.Retention(n.Config.Retention), MaxSessions: n.Config.MaxSessions, Secrets: n.secrets,
+		Retention: store.Retention(n.Config.Retention), Secrets: n.secrets,
 		Now: n.now, Log: n.log,
 	})
 	return loaded, nil

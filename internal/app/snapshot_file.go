@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"time"
 
@@ -194,7 +195,7 @@ func (n *Node) checkBinding(ctx context.Context, mark live.Mark, head int64) err
 	switch {
 	case !slices.Contains(names, was.Installation):
 		return errors.New("it belongs to another installation")
-	case was.Policy != n.Config.SessionPolicy():
+	case !reflect.DeepEqual(was.Policy, n.Config.SessionPolicy()):
 		return errors.New("the policy has changed since it was written")
 	case mark.Seq > head:
 		return errOlder

@@ -83,7 +83,8 @@ func expiryAfter(now time.Time, life time.Duration) time.Time {
 func (a *Authority) ownSession(d Device, now time.Time) *store.NewSession {
 	limits := a.policy.For(exeunt.KindApp)
 	return &store.NewSession{
-		Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Due: now.Add(a.retention.Ended), Most: a.maxSessions,
+		Hash: exeunt.NewToken(exeunt.UseSession).Hash(), Due: now.Add(a.retention.Ended), Most: a.policy.MaxSessions,
+		Policy: a.policy,
 		Session: exeunt.Session{ID: exeunt.NewSessionID(), Kind: exeunt.KindApp, Label: CleanLabel(d.Label),
 			UserAgent: cut(d.UserAgent, maxUserAgent), Address: d.Address, Started: now, Seen: now, Idle: limits.Idle,
 			ExpiresAt: now.Add(limits.Absolute)},

@@ -21,7 +21,7 @@ import (
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
-// Config is what an Authority is made of. All fields but MaxSessions are needed.
+// Config is what an Authority is made of. All fields are needed.
 type Config struct {
 	Store     *store.Store
 	Live      *live.Index
@@ -31,10 +31,8 @@ type Config struct {
 	// Secrets returns a secret of 256 bits that belongs to a text, for each of the installation's keys in use, the
 	// active one's first.
 	Secrets func(text string) [][sha256.Size]byte
-	// MaxSessions is how many live sessions an account may have. The oldest ends when another starts. 0 is no limit.
-	MaxSessions int
-	Now         func() time.Time
-	Log         *slog.Logger
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Authority is safe for concurrent use. It exports no field, so that callers can do only what its methods do.
@@ -45,8 +43,6 @@ type Authority struct {
 	policy    exeunt.Policy
 	retention store.Retention
 	secrets   func(text string) [][sha256.Size]byte
-
-	maxSessions int
 
 	now func() time.Time
 	log *slog.Logger
@@ -70,7 +66,7 @@ func New(c Config) *Authority {
 	a := &Authority{
 		store: c.Store, live: c.Live, feed: c.Feed, policy: c.Policy, retention: c.Retention, secrets: c.Secrets,
 		now: c.Now, log: c.Log,
-		lookups: newLookups(), limits: throttle.New(c.Now), maxSessions: c.MaxSessions,
+		lookups: newLookups(), limits: throttle.New(c.Now),
 		queue: make(chan queuedEnd, 1024), patience: commitPatience,
 	}
 	a.inDoubt.added = make(chan struct{}, 1)
@@ -99,8 +95,10 @@ func (a *Authority) Problem(ctx context.Context) error {
 // Known returns how many tokens this node's memory has.
 func (a *Authority) Known() int { return a.live.Len() }
 
-// WarningOf is how long before the idle timeout a page of such a session warns.
-func (a *Authority) WarningOf(k exeunt.SessionKind) time.Duration { return a.policy.For(k).Warning }
+// WarningOf is how long before its idle timeout a page of the session warns.
+func (a *Authority) WarningOf(ans Answer) time.Duration {
+	return exeunt.WarningWithin(a.policy.For(ans.Kind).Warning, ans.Idle())
+}
 
 // Listen waits for news of an account's sessions; with the zero ID, of events without an account, as those of
 // clients. Close the listener when done.

@@ -45,7 +45,7 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	}
 	n := store.NewSession{
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form,
-		Most: a.maxSessions,
+		Most: a.policy.MaxSessions, Policy: a.policy,
 		Session: exeunt.Session{
 			ID: id, Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
 			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address,
@@ -68,7 +68,7 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	if err != nil {
 		return exeunt.Token{}, exeunt.Session{}, err
 	}
-	n.Session.ID, n.Session.ExpiresAt = started.Session, started.Expires
+	n.Session.ID, n.Session.Idle, n.Session.ExpiresAt = started.Session, started.Idle, started.Expires
 	switch {
 	case started.Hash == again.Hash():
 		token = again

@@ -63,11 +63,31 @@ type TLS struct {
 	Key  string `koanf:"key"`
 }
 
-// Policy holds the timeouts by kind of session.
+// Policy holds the timeouts by kind of session, and what sign-ins need.
 type Policy struct {
-	Kept   Limits `koanf:"kept"`
-	Shared Limits `koanf:"shared"`
-	App    Limits `koanf:"app"`
+	Kept   Limits             `koanf:"kept"`
+	Shared Limits             `koanf:"shared"`
+	App    Limits             `koanf:"app"`
+	Fresh  time.Duration      `koanf:"fresh"`
+	Factor exeunt.Requirement `koanf:"factor"`
+	Preset exeunt.Preset      `koanf:"preset"` // what is not set is as strict as this needs
+	Groups []GroupPolicy      `koanf:"groups"`
+}
+
+// GroupPolicy is a stricter policy for a group.
+type GroupPolicy struct {
+	Name        string             `koanf:"name"`
+	Idle        time.Duration      `koanf:"idle"`
+	Absolute    time.Duration      `koanf:"absolute"`
+	MaxSessions int                `koanf:"max_sessions"`
+	Factor      exeunt.Requirement `koanf:"factor"`
+}
+
+// policyOf returns the settings of a policy.
+func policyOf(p exeunt.Policy) Policy {
+	limits := func(l exeunt.Limits) Limits { return Limits{Idle: l.Idle, Absolute: l.Absolute} }
+	return Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App), Fresh: p.Fresh, Factor: p.Factor,
+		Preset: p.Preset}
 }
 
 // Limits are the timeouts of one kind.
@@ -100,6 +120,7 @@ type Client struct {
 	FirstParty         bool          `koanf:"first_party"`
 	DeviceGrant        bool          `koanf:"device_grant"`
 	Groups             []string      `koanf:"groups"`
+	RequireFactor      bool          `koanf:"require_factor"`
 	Checked            bool          `koanf:"checked"`
 	PostLogoutURIs     []string      `koanf:"post_logout_uris"`
 	SignOutAlone       bool          `koanf:"sign_out_alone"`
@@ -184,14 +205,12 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Default is the configuration before anything is set.
 func Default() Config {
-	p := exeunt.DefaultPolicy()
 	const day = 24 * time.Hour
-	limits := func(l exeunt.Limits) Limits { return Limits{Idle: l.Idle, Absolute: l.Absolute} }
 	return Config{
 		Addr: "127.0.0.1:8443", SignUp: SignUpClosed, MaxStaleness: 2 * time.Second, MaxSessions: 1000,
 		MaxConnections:  4096,
 		ReservedHandles: strings.Fields(usuallyReserved),
-		Policy:          Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App)},
+		Policy:          policyOf(exeunt.DefaultPolicy()),
 		Retention:       Retention{Ended: 90 * day, Audit: 365 * day},
 		SMTP:            SMTP{TLS: SMTPStartTLS},
 		Log:             Log{Level: "info", Format: "text"},
@@ -219,9 +238,14 @@ func (c *Config) Reserved() []string {
 	return out
 }
 
-// SessionPolicy returns the timeouts.
+// SessionPolicy returns the policy.
 func (c *Config) SessionPolicy() exeunt.Policy {
-	return exeunt.Policy{Kept: c.Policy.Kept.limits(), Shared: c.Policy.Shared.limits(), App: c.Policy.App.limits()}
+	p := exeunt.Policy{Kept: c.Policy.Kept.limits(), Shared: c.Policy.Shared.limits(), App: c.Policy.App.limits(),
+		MaxSessions: c.MaxSessions, Fresh: c.Policy.Fresh, Factor: c.Policy.Factor, Preset: c.Policy.Preset}
+	for _, g := range c.Policy.Groups {
+		p.Groups = append(p.Groups, exeunt.GroupPolicy(g))
+	}
+	return p
 }
 
 // limits fills in the warning: two minutes before the end, or the last fifth of a
@@ -243,7 +267,7 @@ func (c *Config) RegisteredClients() []exeunt.Client {
 			Auth: exeunt.ClientAuth(cl.Auth), NoPKCE: cl.NoPKCE, Algorithm: cl.Algorithm, TokenLife: cl.TokenLife,
 			FirstParty: cl.FirstParty, Groups: cl.Groups, Checked: cl.Checked, PostLogoutURIs: cl.PostLogoutURIs,
 			SignOutAlone: cl.SignOutAlone, BackchannelURI: cl.BackchannelURI, BackchannelAccount: cl.BackchannelAccount,
-			SignOutURL: cl.SignOutURL, DeviceGrant: cl.DeviceGrant,
+			SignOutURL: cl.SignOutURL, DeviceGrant: cl.DeviceGrant, RequireFactor: cl.RequireFactor,
 		})
 	}
 	return out

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/exeunt/exeunt"
 )
 
 func env(m map[string]string) func(string) (string, bool) {
@@ -94,6 +96,9 @@ func TestInvalidSettings(t *testing.T) {
 		{"too few sessions", "max_sessions", "1", "at least 10"},
 		{"too few tokens", "max_tokens", "10", "at least 1000"},
 		{"a time without unit", "policy.kept.idle", "30", "use a number and s, m, h or d"},
+		{"a preset", "policy.preset", "aal9", "aal1, aal2 or aal3"},
+		{"a factor", "policy.factor", "always", "optional, required or passkey"},
+		{"a proof that is never fresh", "policy.fresh", "0s", "1s to 24h"},
 		{"idle too short", "policy.shared.idle", "10ms", "shortest is 1s"},
 		{"warning above idle", "policy.shared.warning", "20m", "below the idle timeout"},
 		{"absolute below idle", "policy.shared.absolute", "1m", "shorter than its idle"},
@@ -243,6 +248,40 @@ func TestSMTP(t *testing.T) {
 	for tls, port := range map[SMTPTLS]int{SMTPStartTLS: 587, SMTPOverTLS: 465, SMTPPlain: 25} {
 		if s := (SMTP{TLS: tls}); s.PortOrUsual() != port {
 			t.Errorf("%s: port %d", tls, s.PortOrUsual())
+		}
+	}
+}
+
+func TestPolicySettings(t *testing.T) {
+	const groups = `
+[policy]
+preset = "aal2"
+fresh = "5m"
+[[policy.groups]]
+name = "admins"
+idle = "10m"
+max_sessions = 2
+factor = "passkey"
+`
+	head, clients, _ := strings.Cut(good, "[policy.shared]")
+	_, clients, _ = strings.Cut(clients, "[[clients]]")
+	c, err := Load(Sources{File: write(t, head+groups+"[[clients]]\nrequire_factor = true\n"+clients), Getenv: env(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := c.SessionPolicy()
+	if p.Preset != "aal2" || p.Fresh != 5*time.Minute || p.Factor != exeunt.AnyFactor || p.Kept.Idle != time.Hour ||
+		p.Kept.Absolute != 24*time.Hour || p.MaxSessions != 1000 || !c.RegisteredClients()[0].RequireFactor {
+		t.Errorf("%+v", p)
+	}
+	if of := p.Of([]string{"admins"}); of.Kept.Idle != 10*time.Minute || of.MaxSessions != 2 ||
+		of.Factor != exeunt.OnlyPasskey {
+		t.Errorf("%+v", of)
+	}
+	for setting, value := range map[string]string{"policy.kept.absolute": "25h", "policy.app.idle": "61m"} {
+		_, err := Load(Sources{File: write(t, head+groups), Getenv: env(nil), Flags: map[string]string{setting: value}})
+		if err == nil || !strings.Contains(err.Error(), setting) || !strings.Contains(err.Error(), "at most") {
+			t.Errorf("%s: %v", setting, err)
 		}
 	}
 }

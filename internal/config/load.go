@@ -17,6 +17,8 @@ import (
 	"github.com/knadh/koanf/parsers/toml/v2"
 	"github.com/knadh/koanf/v2"
 	gotoml "github.com/pelletier/go-toml/v2"
+
+	"github.com/exeunt/exeunt"
 )
 
 // Sources are where settings come from.
@@ -56,6 +58,7 @@ func Load(s Sources) (Config, error) {
 		}
 	}
 	c := Default()
+	c.Policy = policyOf(exeunt.Preset(k.String("policy.preset")).Policy())
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
 		Result: &c, ErrorUnused: true, WeaklyTypedInput: true, TagName: "koanf",
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(durationHook, mapstructure.StringToSliceHookFunc(",")),
@@ -89,20 +92,21 @@ func loadFile(k *koanf.Koanf, path string) error {
 		return fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	for _, key := range k.Keys() {
-		if !slices.Contains(Names(), key) && key != "clients" {
-			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, or clients",
+		if !slices.Contains(Names(), key) && key != "clients" && key != "policy.groups" {
+			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, clients or policy.groups",
 				path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
 		}
 	}
-	return checkClients(k, path, string(text))
+	return errors.Join(checkTables(k, "clients", "a client", reflect.TypeFor[Client](), path, string(text)),
+		checkTables(k, "policy.groups", "a group's policy", reflect.TypeFor[GroupPolicy](), path, string(text)))
 }
 
-// checkClients refuses unknown keys of the clients, which are a list of tables.
-func checkClients(k *koanf.Koanf, path, text string) error {
-	valid := keysOf(reflect.TypeFor[Client]())
-	list, _ := k.Get("clients").([]any) // anything else is refused when it is decoded
-	for _, client := range list {
-		table, _ := client.(map[string]any)
+// checkTables refuses unknown keys of a list of tables.
+func checkTables(k *koanf.Koanf, key, what string, of reflect.Type, path, text string) error {
+	valid := keysOf(of)
+	list, _ := k.Get(key).([]any) // anything else is refused when it is decoded
+	for _, one := range list {
+		table, _ := one.(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(table)) {
 			if !slices.Contains(valid, key) {
 				return fmt.Errorf("%s:%d: unknown setting %q of a client: use one of %s",
@@ -181,8 +185,8 @@ func checkEnviron(environ []string) error {
 
 var notOurs = regexp.MustCompile(`^EXEUNT_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_(TCP|UDP).*)?)$`)
 
-// Names lists the settings that a variable or a flag can set: all except clients,
-// which are a list of tables.
+// Names lists the settings that a variable or a flag can set: all except clients
+// and the policies of groups, which are lists of tables.
 func Names() []string {
 	var out []string
 	var walk func(t reflect.Type, prefix string)
@@ -190,7 +194,7 @@ func Names() []string {
 		for f := range t.Fields() {
 			name := f.Tag.Get("koanf")
 			switch {
-			case name == "-" || name == "clients":
+			case name == "-" || f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
 			case f.Type.Kind() == reflect.Struct:
 				walk(f.Type, prefix+name+".")
 			default:

@@ -24,6 +24,7 @@ func SettingsOf(c exeunt.Client) ClientSettings {
 		Algorithm: &alg, TokenLife: &life, FirstParty: &c.FirstParty, Groups: list(c.Groups), Checked: &c.Checked,
 		PostLogoutURIs: list(c.PostLogoutURIs), SignOutAlone: &c.SignOutAlone, BackchannelURI: &c.BackchannelURI,
 		BackchannelAccount: &c.BackchannelAccount, SignOutURL: &c.SignOutURL, DeviceGrant: &c.DeviceGrant,
+		RequireFactor: &c.RequireFactor,
 	}
 }
 
@@ -56,6 +57,7 @@ func (s ClientSettings) Apply(c *exeunt.Client) error {
 	set(&c.Algorithm, s.Algorithm)
 	set(&c.FirstParty, s.FirstParty)
 	set(&c.DeviceGrant, s.DeviceGrant)
+	set(&c.RequireFactor, s.RequireFactor)
 	set(&c.Groups, s.Groups)
 	set(&c.Checked, s.Checked)
 	set(&c.PostLogoutURIs, s.PostLogoutURIs)

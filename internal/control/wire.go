@@ -204,6 +204,7 @@ type ClientSettings struct {
 	TokenLife          *string   `json:"token_life,omitempty"` // as 5m
 	FirstParty         *bool     `json:"first_party,omitempty"`
 	DeviceGrant        *bool     `json:"device_grant,omitempty"`
+	RequireFactor      *bool     `json:"require_factor,omitempty"`
 	Groups             *[]string `json:"groups,omitempty"` // who may sign in; none: everybody
 	Checked            *bool     `json:"checked,omitempty"`
 	PostLogoutURIs     *[]string `json:"post_logout_uris,omitempty"`

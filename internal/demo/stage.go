@@ -184,7 +184,7 @@ func stageConfig(opt Options, addr, exeuntURL string) config.Config {
 	if c.Database = opt.Database; c.Database != "" {
 		c.MasterKey = config.Secret(opt.masterKey)
 	}
-	if opt.Policy != (config.Policy{}) {
+	if opt.Policy.Kept.Idle != 0 {
 		c.Policy = opt.Policy
 	}
 	return c

@@ -172,7 +172,7 @@ func (g *Gate) setSession(h http.Header, ans authority.Answer) {
 	v.text, _ = ans.Session.AppendText(v.text)
 	v.end(client.HeaderSession)
 	v.millis(client.HeaderIdleAt, idleAt)
-	v.millis(client.HeaderWarnAt, idleAt.Add(-g.authority.WarningOf(ans.Kind)))
+	v.millis(client.HeaderWarnAt, idleAt.Add(-g.authority.WarningOf(ans)))
 	// A session's own token has no app: the headers are empty, and not left out, for a
 	// proxy may pass on what a browser sent under a name that the answer does not have.
 	if !ans.App.IsZero() {

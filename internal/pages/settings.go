@@ -26,7 +26,7 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 	if view.This, err = p.thisSession(r.Context(), v); err != nil {
 		return err
 	}
-	view.Frame, view.Policy = p.frame(r, v, ui.NavSettings), p.Policy
+	view.Frame, view.Policy = p.frame(r, v, ui.NavSettings), p.Policy.Of(account.Groups)
 	view.Retention = p.Retention
 	if !view.Typed {
 		view.Name, view.Email = account.Name, account.Email

@@ -149,6 +149,9 @@ func expiry(t time.Time) int64 {
 func (t *tx) startOwn(account exeunt.AccountID, browser exeunt.SessionID, x Exchange, now time.Time) error {
 	v := &x.Own.Session
 	v.Account, v.Started = account, now
+	if err := t.limitByGroups(account, x.Own); err != nil {
+		return err
+	}
 	if _, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address, methods,
 			proved_at, started, seen, idle, expires, due, generation)
 		SELECT account_id, $1, $2, $3, $4, $5, $6, methods, proved_at, $7, $7, $8, $9, $10, generation FROM sessions

@@ -40,6 +40,7 @@ type clientSettings struct {
 	BackchannelURI     string            `json:"backchannel_uri,omitempty"`
 	BackchannelAccount bool              `json:"backchannel_account,omitempty"`
 	SignOutURL         string            `json:"sign_out_url,omitempty"`
+	RequireFactor      bool              `json:"require_factor,omitempty"`
 }
 
 func scanClient(row rowScanner) (c exeunt.Client, err error) {
@@ -63,7 +64,7 @@ func scanClient(row rowScanner) (c exeunt.Client, err error) {
 		NoPKCE: v.NoPKCE, Algorithm: v.Algorithm, TokenLife: v.TokenLife, FirstParty: v.FirstParty, Groups: v.Groups,
 		Checked: v.Checked, PostLogoutURIs: v.PostLogoutURIs, SignOutAlone: v.SignOutAlone,
 		BackchannelURI: v.BackchannelURI, BackchannelAccount: v.BackchannelAccount, SignOutURL: v.SignOutURL,
-		DeviceGrant: v.DeviceGrant,
+		DeviceGrant: v.DeviceGrant, RequireFactor: v.RequireFactor,
 	}, nil
 }
 
@@ -73,6 +74,7 @@ func settingsOf(c exeunt.Client) (string, error) {
 		Algorithm: c.Algorithm, TokenLife: c.TokenLife, FirstParty: c.FirstParty, Groups: c.Groups, Checked: c.Checked,
 		PostLogoutURIs: c.PostLogoutURIs, SignOutAlone: c.SignOutAlone, BackchannelURI: c.BackchannelURI,
 		BackchannelAccount: c.BackchannelAccount, SignOutURL: c.SignOutURL, DeviceGrant: c.DeviceGrant,
+		RequireFactor: c.RequireFactor,
 	})
 	return string(text), err
 }

@@ -18,7 +18,9 @@ type NewSession struct {
 	By       exeunt.Actor
 	Due      time.Time // when maintenance looks at it at the latest; zero: when it may time out
 	Most     int       // how many live sessions the account may have then; 0: any number
-	Form     string    // key of the form that it is started by; "" when it has none
+	// Policy has groups that make the session's limits, and Most, stricter when the account is in them.
+	Policy exeunt.Policy
+	Form   string // key of the form that it is started by; "" when it has none
 	// Renews, unless zero, is a renewal of the token that the browser has presented. If Replaces still has that token,
 	// is the account's and of the same kind, it goes on with the new one, and none is started.
 	Renews exeunt.Renewal
@@ -32,6 +34,7 @@ type Started struct {
 	Already bool             // the form had started it before
 	At      time.Time        // when the form started or renewed it
 	Expires time.Time
+	Idle    time.Duration
 }
 
 // StartSession inserts a session if the account is unchanged since the proof, and in the same transaction ends the
@@ -44,7 +47,10 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 	var refused error
 	err := s.commit(ctx, func(t *tx) (err error) {
 		v := &n.Session
-		out, refused = Started{Seq: t.seq, Session: v.ID, Hash: n.Hash, At: v.Started, Expires: v.ExpiresAt}, nil
+		if err := t.limitByGroups(v.Account, &n); err != nil {
+			return err
+		}
+		out, refused = Started{Seq: t.seq, Session: v.ID, Hash: n.Hash, At: v.Started, Expires: v.ExpiresAt, Idle: v.Idle}, nil
 		if out.Already, err = t.startedBefore(n, &out); err != nil {
 			return err
 		}
@@ -104,6 +110,21 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 	return out, refused
 }
 
+// limitByGroups makes the limits of a session that starts as strict as those of the account's groups.
+func (t *tx) limitByGroups(account exeunt.AccountID, n *NewSession) error {
+	if len(n.Policy.Groups) == 0 {
+		return nil
+	}
+	var groups groupScan
+	if err := t.row(`SELECT `+groupNames+` WHERE account_id = $1`, account.Bytes()).Scan(&groups); err != nil {
+		return err
+	}
+	p, v := n.Policy.Of(groups), &n.Session
+	limits := p.For(v.Kind)
+	v.Idle, v.ExpiresAt, n.Most = limits.Idle, v.Started.Add(limits.Absolute), p.MaxSessions
+	return nil
+}
+
 // FormLife is for how long a form that is sent again gets the session that it has started, with the same token. Later
 // it is another sign-in.
 const FormLife = 5 * time.Minute
@@ -119,15 +140,15 @@ func (t *tx) startedBefore(n NewSession, out *Started) (bool, error) {
 	var hash []byte
 	var id exeunt.SessionID
 	var request string
-	var made, expires int64
-	ok, err := found(t.row(`SELECT s.id, s.token_hash, s.expires, o.at, o.request FROM outcomes o
+	var made, expires, idle int64
+	ok, err := found(t.row(`SELECT s.id, s.token_hash, s.expires, s.idle, o.at, o.request FROM outcomes o
 		JOIN sessions s ON s.account_id = $3 AND s.id = o.made JOIN accounts a ON a.id = s.account_id
 		WHERE o.actor = $1 AND o.key = $2 AND o.at > $8 AND s.kind = $4 AND s.ended_at IS NULL
 		AND s.generation >= a.generation AND s.seen + s.idle > $5 AND s.expires > $5
 		AND a.generation = $6 AND a.credential_version = $7 AND a.status = 'active'`,
 		sessionsActor(n.Session.Account), formHash(n.Form), n.Session.Account.Bytes(), n.Session.Kind,
 		ms(n.Session.Started), n.Proof.Generation, n.Proof.CredentialVersion, ms(n.Session.Started.Add(-FormLife))).
-		Scan(&id, &hash, &expires, &made, &request))
+		Scan(&id, &hash, &expires, &idle, &made, &request))
 	if !ok || err != nil {
 		return false, err
 	}
@@ -135,23 +156,27 @@ func (t *tx) startedBefore(n NewSession, out *Started) (bool, error) {
 	if copy(current[:], hash); request != signInText(current) {
 		return false, nil // it has been renewed since
 	}
-	out.Session, out.Hash, out.At, out.Expires = id, current, at(made), at(expires)
+	out.Session, out.Hash, out.At, out.Expires, out.Idle = id, current, at(made), at(expires), time.Duration(idle)*time.Millisecond
 	return true, nil
 }
 
 // goOn gives the session that the browser has another token, because somebody has signed in again (OWASP ASVS 5.0,
-// 7.2.4). Its app sessions go on, too. done is false when there is no such session any more.
+// 7.2.4). Its app sessions go on, too. Its limits become as strict as those of a session that starts now: the account's
+// groups may have changed. done is false when there is no such session any more.
 func (t *tx) goOn(n NewSession, out *Started) (done bool, refused, err error) {
 	v, account, now := n.Session, n.Session.Account.Bytes(), ms(n.Session.Started)
-	var expires int64
+	var expires, idle int64
 	var label string
 	done, err = found(t.row(`UPDATE sessions SET token_hash = $1, proved_at = $2, methods = $3,
-		seen = CASE WHEN seen < $4 THEN $4 ELSE seen END
+		seen = CASE WHEN seen < $4 THEN $4 ELSE seen END, idle = least(idle, CAST($11 AS BIGINT)),
+		expires = least(expires, started + CAST($12 AS BIGINT)),
+		due = least(due, $4 + CAST($11 AS BIGINT), expires, started + CAST($12 AS BIGINT))
 		WHERE account_id = $5 AND id = $6 AND token_hash = $7 AND kind = $8 AND ended_at IS NULL
 		AND generation >= (SELECT a.generation FROM accounts a WHERE a.id = $5 AND a.generation = $9
-			AND a.credential_version = $10 AND a.status = 'active') RETURNING expires, label`,
+			AND a.credential_version = $10 AND a.status = 'active') RETURNING expires, idle, label`,
 		n.Renews.To[:], ms(v.Proved), v.Methods.String(), now, account, n.Replaces.Bytes(), n.Renews.From[:], v.Kind,
-		n.Proof.Generation, n.Proof.CredentialVersion).Scan(&expires, &label))
+		n.Proof.Generation, n.Proof.CredentialVersion, v.Idle.Milliseconds(), v.ExpiresAt.Sub(v.Started).Milliseconds()).
+		Scan(&expires, &idle, &label))
 	if err != nil {
 		return false, nil, err
 	}
@@ -177,7 +202,7 @@ func (t *tx) goOn(n NewSession, out *Started) (done bool, refused, err error) {
 	by.Session, by.Label = n.Replaces, label
 	err = t.appendEvents([]exeunt.Event{{At: v.Started, Kind: exeunt.EventRenewed, By: by, Reason: exeunt.ReasonRenewed,
 		Target: exeunt.Target{Account: v.Account, Session: n.Replaces}}})
-	out.Session, out.Hash, out.Expires, out.Seq = n.Replaces, n.Renews.To, at(expires), t.seq
+	out.Session, out.Hash, out.Expires, out.Idle, out.Seq = n.Replaces, n.Renews.To, at(expires), time.Duration(idle)*time.Millisecond, t.seq
 	return true, nil, err
 }
 

@@ -22,22 +22,39 @@ const (
 		ELSE CAST($6 AS BIGINT) END`
 )
 
-const overLimit = `ended_at IS NULL AND (idle > ` + maxIdle + ` OR expires > started + ` + maxAbsolute + `)`
+// overLimit selects live sessions with longer limits than the policy's, of the accounts in a group or, without one, of
+// all.
+const overLimit = `ended_at IS NULL AND (CAST($7 AS TEXT) = '' OR account_id IN (SELECT account_id FROM account_groups
+	WHERE name = $7)) AND (idle > ` + maxIdle + ` OR expires > started + ` + maxAbsolute + `)`
 
 // nextOverLimit selects, from the next sessions after a key, those with longer limits than the policy's. The
 // subquery with a limit makes the database read them in the order of the index, whatever the planner thinks of its
 // columns.
 const nextOverLimit = `SELECT account_id, id FROM (SELECT account_id, id, kind, ended_at, idle, started, expires
-	FROM sessions WHERE (account_id, id) > ($7, $8) ORDER BY account_id, id LIMIT $9) AS step WHERE ` + overLimit
+	FROM sessions WHERE (account_id, id) > ($8, $9) ORDER BY account_id, id LIMIT $10) AS step WHERE ` + overLimit
 
 // Tighten shortens the limits of live sessions to the policy's. So a stricter policy applies to existing sessions,
 // and a laxer one only to new ones. It goes through all sessions in the order of their keys and in many
 // transactions: other nodes work on meanwhile, and a run that was interrupted starts again from the beginning.
 func (s *Store) Tighten(ctx context.Context, p exeunt.Policy) error {
+	if err := s.tighten(ctx, p.Of(nil), ""); err != nil {
+		return err
+	}
+	for _, g := range p.Groups {
+		if err := s.tighten(ctx, p.Of([]string{g.Name}), g.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tighten applies a policy to the accounts in a group; "" is every account.
+func (s *Store) tighten(ctx context.Context, p exeunt.Policy, group string) error {
 	var limits []any
 	for _, k := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared, exeunt.KindApp} {
 		limits = append(limits, p.For(k).Idle.Milliseconds(), p.For(k).Absolute.Milliseconds())
 	}
+	limits = append(limits, group)
 	// Mostly there are none, which a scan of the table finds out fastest. It may take longer than a reader's
 	// patience.
 	var any bool

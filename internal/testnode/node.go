@@ -61,7 +61,7 @@ type Node struct {
 // New builds a node that is closed at the end of its test.
 func New(t testing.TB, o Options) *Node {
 	t.Helper()
-	if o.Policy == (exeunt.Policy{}) {
+	if o.Policy.Kept.Idle == 0 {
 		o.Policy = exeunt.DefaultPolicy()
 	}
 	if o.Clients == nil {

@@ -220,7 +220,8 @@ func states() map[string]View {
 	chirp := testClients["chirp"]
 	dark := in(NavSettings)
 	dark.Display = exeunt.DisplayDark
-	short := exeunt.Policy{Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute},
+	short := exeunt.Policy{Groups: []exeunt.GroupPolicy{{Name: "staff", Idle: time.Minute}},
+		Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute},
 		Shared: exeunt.Limits{Idle: 25 * time.Hour, Absolute: 26 * time.Hour}}
 	problems := []error{
 		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut, exeunt.ErrRenewed,
@@ -389,6 +390,7 @@ func states() map[string]View {
 			Changed: &PasswordChanged{Ended: 3}},
 		"security-changed-0": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{}},
 		"help":               &HelpView{Frame: in(NavHelp), Policy: policy},
+		"help-groups":        &HelpView{Frame: out(), Policy: short},
 		"help-shared":        &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
 		"help-signed-out":    &HelpView{Frame: out(), Policy: policy},
 		"authorize":          &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},

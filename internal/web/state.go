@@ -56,7 +56,7 @@ func (s States) TimeLeft(ans authority.Answer) (warn, end time.Duration) {
 		at = e
 	}
 	end = max(at.Sub(s.Now()), 0)
-	return max(end-s.Authority.WarningOf(ans.Kind), 0), end
+	return max(end-s.Authority.WarningOf(ans), 0), end
 }
 
 // WriteState answers with a state.
