@@ -8,6 +8,8 @@ type AuditEntry struct {
 	Account AccountID
 	Action  AuditAction
 	Session SessionID // the session it was done to, if any
+	Label   string    // that session's, as long as it is stored
+	Client  ClientID  // the app it was done to, if an app session ended
 	By      Actor
 	Detail  string // the scope and reason of an ending, the kind of a sign-in, what was done with which group
 }

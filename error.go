@@ -132,6 +132,7 @@ const (
 	LimitDevices        Limit = "devices"         // codes for people to type
 	LimitUserCodes      Limit = "user_codes"      // that a person types
 	LimitDevicePolls    Limit = "device_polls"    // of a device that waits
+	LimitDownloads      Limit = "downloads"       // of an account's history
 	LimitStreams        Limit = "streams"         // open at the same time
 )
 
@@ -146,6 +147,7 @@ var limitTexts = map[Limit]string{
 	LimitDevices:        "Many devices are waiting for somebody to sign them in, so this one got no code.",
 	LimitUserCodes:      "You have typed many codes in a short while, so this one was not looked for.",
 	LimitDevicePolls:    "This device asks too often.",
+	LimitDownloads:      "The history of this account has been downloaded many times in a short while, so this time it was not.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 

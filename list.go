@@ -58,6 +58,9 @@ type AccountFilter struct {
 // AuditFilter says which audit entries to list, latest first, and which part of the list.
 type AuditFilter struct {
 	Account AccountID
-	After   Cursor
-	Limit   int // see PageSize
+	// Only says which entries are wanted; nil wants all. A page may then have fewer than Limit, or none, and others
+	// after it: each reads a bounded number of entries.
+	Only  func(AuditEntry) bool
+	After Cursor
+	Limit int // see PageSize
 }

@@ -5,7 +5,8 @@ import { enterChirp } from './chirp.mjs';
 
 /** The pages of somebody who is signed in, by address. */
 export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/settings', '/help', '/menu', '/signout',
-  '/signout?scope=others', '/signout?scope=account', '/apps', '/end_session'];
+  '/signout?scope=others', '/signout?scope=account', '/apps', '/end_session',
+  '/activity', '/activity?kind=sign_outs', '/activity?kind=changes'];
 
 /** The pages that need nobody, by address. */
 export const outside = ['/signin', '/signin?shared=1', '/signup', '/help', '/signed-out', '/ended'];

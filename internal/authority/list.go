@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -176,6 +177,39 @@ func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.
 // Audit returns a page of an account's audit entries.
 func (a *Authority) Audit(ctx context.Context, f exeunt.AuditFilter) (exeunt.Page[exeunt.AuditEntry], error) {
 	return a.store.Audit(ctx, f)
+}
+
+// MaxDownload is how many audit entries a download has at most.
+const MaxDownload = 1000
+
+// Download returns the newest MaxDownload of an account's audit entries, and whether there are older ones, which it does
+// not have. Outcomes: nil; ErrBusyLists; ThrottledError; ErrUnavailable.
+func (a *Authority) Download(
+	ctx context.Context, f exeunt.AuditFilter,
+) (list []exeunt.AuditEntry, older bool, err error) {
+	if _, err := a.count(exeunt.LimitDownloads, perAccountDownload, f.Account.String(), netip.Addr{}); err != nil {
+		return nil, false, err
+	}
+	done, err := a.Listing(ctx, f.Account)
+	if err != nil {
+		return nil, false, err
+	}
+	defer done()
+	f.After, f.Limit = "", exeunt.MaxPage
+	for range MaxDownload/exeunt.MaxPage + 1 {
+		p, err := a.Audit(ctx, f)
+		if err != nil {
+			return nil, false, err
+		}
+		list, older = append(list, p.Items...), p.Next != ""
+		if f.After = p.Next; !older || len(list) >= MaxDownload {
+			break
+		}
+	}
+	if len(list) > MaxDownload {
+		list, older = list[:MaxDownload], true
+	}
+	return list, older, nil
 }
 
 // AppSession returns one app session of the account, or ErrNotFound.

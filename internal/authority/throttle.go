@@ -29,6 +29,8 @@ var (
 	perSessionUserCode = throttle.Rate{Burst: 20, Every: time.Minute}
 	// perDevicePoll is how often a device may ask, a bit more often than it is told to (RFC 8628 section 3.5).
 	perDevicePoll = throttle.Rate{Burst: 2, Every: 4 * time.Second}
+	// perAccountDownload limits reading a long part of the history at once.
+	perAccountDownload = throttle.Rate{Burst: 10, Every: 30 * time.Second}
 	// perAppRefresh limits refreshes of one app session, repeated ones included.
 	perAppRefresh = throttle.Rate{Burst: 100, Every: 5 * time.Second}
 )

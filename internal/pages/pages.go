@@ -88,6 +88,9 @@ func (p *Pages) routes() []route {
 		{path: "/settings/display", get: leadsTo("/settings"), post: p.form(p.changeDisplay)},
 		{path: "/security", get: p.signedIn(p.security)},
 		{path: "/security/password", get: leadsTo("/security"), post: p.form(p.changePassword)},
+		{path: "/activity", get: p.signedIn(p.activity)},
+		{path: "/activity.csv", get: p.signedIn(p.activityCSV)},
+		{path: "/activity.json", get: p.signedIn(p.activityJSON)},
 		{path: "/help", get: p.help},
 		{path: "/.well-known/change-password", get: leadsTo("/security")}, // which password managers open
 		{path: "/authorize", get: p.authorizeForm, post: fromAppsPost("/authorize", oauth.Parameters...)},

@@ -12,37 +12,80 @@ import (
 // Audit returns a page of the account's audit entries: its events, and the rows of audit, which say after which
 // event they were recorded.
 func (s *Store) Audit(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[exeunt.AuditEntry], err error) {
+	if f.Only == nil {
+		return s.auditPage(ctx, f)
+	}
+	limit, step := exeunt.PageSize(f.Limit), f
+	step.Limit = exeunt.MaxPage
+	p.Next = f.After
+	for read := 0; read < accountStep; read += step.Limit {
+		step.After = p.Next
+		list, places, err := s.auditStep(ctx, step)
+		if err != nil {
+			return exeunt.Page[exeunt.AuditEntry]{}, err
+		}
+		for i, e := range list {
+			if !f.Only(e) {
+				continue
+			}
+			if p.Items = append(p.Items, e); len(p.Items) == limit {
+				p.Next = places[i]
+				return p, nil
+			}
+		}
+		if len(list) < step.Limit {
+			p.Next = ""
+			return p, nil
+		}
+		p.Next = places[len(places)-1]
+	}
+	return p, nil
+}
+
+func (s *Store) auditPage(ctx context.Context, f exeunt.AuditFilter) (p exeunt.Page[exeunt.AuditEntry], err error) {
+	list, places, err := s.auditStep(ctx, f)
+	p.Items = list
+	if n := len(places); n == exeunt.PageSize(f.Limit) {
+		p.Next = places[n-1]
+	}
+	return p, err
+}
+
+// auditStep returns the next entries, and the place after each. The place is compared in a way that no index can be
+// used for besides the account's: with few accounts, one engine would look for it in the whole table.
+func (s *Store) auditStep(
+	ctx context.Context, f exeunt.AuditFilter,
+) (list []exeunt.AuditEntry, places []exeunt.Cursor, err error) {
 	limit, when, seq, id := exeunt.PageSize(f.Limit), int64(math.MaxInt64), int64(0), int64(0)
 	if f.After != "" {
 		if _, err := fmt.Sscanf(string(f.After), "%d.%d.%d", &when, &seq, &id); err != nil {
-			return p, badCursor(f.After)
+			return nil, nil, badCursor(f.After)
 		}
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT at, account_id, action, session_id, by_kind, by_account, by_session,
-		by_label, by_address, detail, seq, id FROM (
+		by_label, by_address, detail, seq, id, client_id, COALESCE((SELECT s.label FROM sessions s
+			WHERE s.account_id = $1 AND s.id = entries.session_id), '') FROM (
 		SELECT * FROM (SELECT seq, id, at, account_id, action, session_id, by_kind, by_account, by_session, by_label,
-			by_address, detail FROM audit WHERE account_id = $1 AND at <= $3 AND (at, seq, id) < ($3, $4, $5)
+			by_address, detail, '' AS client_id FROM audit WHERE account_id = $1 AND at <= $3 AND NOT (at = $3 AND (seq, id) >= ($4, $5))
 			ORDER BY at DESC, seq DESC, id DESC LIMIT $2) AS others
 		UNION ALL
 		SELECT * FROM (SELECT seq, 0, at, account_id,
 			CASE kind WHEN 'ended' THEN 'end' WHEN 'renewed' THEN 'token_renewed'
-				WHEN 'groups_changed' THEN 'groups_change' ELSE 'profile_change' END, session_id, by_kind, by_account,
-			by_session, by_label, by_address, CASE kind WHEN 'ended' THEN scope || ' ' || reason ELSE reason END
-			FROM events WHERE account_id = $1 AND at <= $3 AND (at, seq, 0) < ($3, $4, $5)
+				WHEN 'groups_changed' THEN 'groups_change' WHEN 'profile_changed' THEN 'profile_change' ELSE kind END, session_id, by_kind, by_account,
+			by_session, by_label, by_address, CASE kind WHEN 'ended' THEN scope || ' ' || reason ELSE reason END, client_id
+			FROM events WHERE account_id = $1 AND at <= $3 AND NOT (at = $3 AND (seq, 0) >= ($4, $5))
 			ORDER BY at DESC, seq DESC LIMIT $2) AS logged
 		) AS entries ORDER BY at DESC, seq DESC, id DESC LIMIT $2`, f.Account.Bytes(), limit, when, seq, id)
-	p.Items, err = collect(rows, err, "audit", func(r rowScanner) (e exeunt.AuditEntry, err error) {
+	list, err = collect(rows, err, "audit", func(r rowScanner) (e exeunt.AuditEntry, err error) {
 		var address string
 		err = r.Scan(&when, &e.Account, &e.Action, &e.Session, &e.By.Kind, &e.By.Account, &e.By.Session, &e.By.Label,
-			&address, &e.Detail, &seq, &id)
+			&address, &e.Detail, &seq, &id, &e.Client, &e.Label)
 		e.At = at(when)
 		e.By.Address, _ = netip.ParseAddr(address) // "" is the zero address
+		places = append(places, exeunt.Cursor(fmt.Sprintf("%d.%d.%d", when, seq, id)))
 		return e, err
 	})
-	if len(p.Items) == limit {
-		p.Next = exeunt.Cursor(fmt.Sprintf("%d.%d.%d", when, seq, id)) // the last that was read
-	}
-	return p, err
+	return list, places, err
 }
 
 // maxCounted is up to how many audit entries of an account are counted.

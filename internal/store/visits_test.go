@@ -136,7 +136,7 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 			rest, fmt.Sprintf(`UPDATE accounts SET live_sessions = live_sessions + %d WHERE id = %s`, ofOne,
 			s.literal(big.Bytes())), of(others) +
 			` INSERT INTO audit (seq, account_id, at, action, by_kind, by_label, by_address, detail)
-			SELECT 0, ` + id("a", "1") + fmt.Sprintf(`, %d, 'sign_in', 'person', '', '', '' FROM n`, ms(epoch)),
+			SELECT 0, ` + id("a", "1") + fmt.Sprintf(`, %d - i, 'sign_in', 'person', '', '', '' FROM n`, ms(epoch)),
 		of(others) + ` INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT 'system', 'k' || i, '', 0, 0,
 		` + fmt.Sprint(ms(epoch)) + ` FROM n`,
 		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, scopes, nonce, expires)
@@ -474,6 +474,32 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 			return err
 		})
 	}
+	// What happened to an account is read in the same way: a page, and a filter that finds nothing.
+	var history exeunt.AccountID
+	if err := s.read.QueryRowContext(t.Context(), `SELECT account_id FROM audit WHERE action = 'sign_in'
+		GROUP BY account_id ORDER BY count(*) DESC LIMIT 1`).Scan(&history); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []exeunt.AccountID{history, big.ID} {
+		for what, f := range map[string]exeunt.AuditFilter{"the newest": {Limit: 50}, "a later": {Limit: 50,
+			After: exeunt.Cursor(fmt.Sprintf("%d.0.20000", ms(epoch)-20_000))}} {
+			f.Account = id
+			read := func() error { _, err := s.Audit(t.Context(), f); return err }
+			for range 6 { // see list above
+				if err := read(); err != nil {
+					t.Error(err)
+				}
+			}
+			check(what+" page of what happened", page, read)
+		}
+	}
+	check("a filter of what happened that finds nothing", 4*walked, func() error {
+		p, err := s.Audit(t.Context(), exeunt.AuditFilter{Account: history, Only: func(exeunt.AuditEntry) bool { return false }})
+		if err == nil && (len(p.Items) != 0 || p.Next == "") {
+			err = fmt.Errorf("%d entries, next %q", len(p.Items), p.Next)
+		}
+		return err
+	})
 	check("those that have timed out", walked, func() error {
 		_, err := s.OverdueOf(t.Context(), big.ID, epoch.Add(time.Minute), 500)
 		return err

@@ -42,6 +42,7 @@ const (
 	NavSessions Nav = "sessions"
 	NavSecurity Nav = "security"
 	NavApps     Nav = "apps"
+	NavActivity Nav = "activity"
 	NavHelp     Nav = "help"
 	NavSettings Nav = "settings"
 )

@@ -55,7 +55,7 @@ func (p Part) Following() string { return p.at(p.Next) }
 
 func (p Part) at(after string) string {
 	q := url.Values{}
-	for name, value := range map[string]string{"q": p.Search, "after": after} {
+	for name, value := range map[string]string{"q": p.Search, "kind": p.Kind, "after": after} {
 		if value != "" {
 			q.Set(name, value)
 		}

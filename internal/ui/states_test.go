@@ -221,7 +221,7 @@ func states() map[string]View {
 	dark := in(NavSettings)
 	dark.Display = exeunt.DisplayDark
 	short := exeunt.Policy{Groups: []exeunt.GroupPolicy{{Name: "staff", Idle: time.Minute}},
-		Kept: exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute},
+		Kept:   exeunt.Limits{Idle: time.Second, Absolute: 90 * time.Minute},
 		Shared: exeunt.Limits{Idle: 25 * time.Hour, Absolute: 26 * time.Hour}}
 	problems := []error{
 		exeunt.ErrNotFound, exeunt.ErrForbidden, exeunt.ErrForged, exeunt.ErrBadRequest, exeunt.ErrSignedOut, exeunt.ErrRenewed,
@@ -233,7 +233,7 @@ func states() map[string]View {
 		exeunt.ErrBusy,
 	}
 	for _, limit := range []exeunt.Limit{exeunt.LimitEndings, exeunt.LimitSingleEndings, exeunt.LimitSignIns,
-		exeunt.LimitProfileChanges, exeunt.LimitAppSignIns, exeunt.LimitStreams} {
+		exeunt.LimitProfileChanges, exeunt.LimitAppSignIns, exeunt.LimitStreams, exeunt.LimitDownloads} {
 		problems = append(problems, &exeunt.ThrottledError{RetryAfter: time.Second, Limit: limit})
 	}
 	fields := map[string]string{
@@ -389,11 +389,17 @@ func states() map[string]View {
 		"security-changed": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow,
 			Changed: &PasswordChanged{Ended: 3}},
 		"security-changed-0": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{}},
-		"help":               &HelpView{Frame: in(NavHelp), Policy: policy},
-		"help-groups":        &HelpView{Frame: out(), Policy: short},
-		"help-shared":        &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
-		"help-signed-out":    &HelpView{Frame: out(), Policy: policy},
-		"authorize":          &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},
+		"activity": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Next: "1.2.3"},
+			Entries: activityEntries(), KeptFor: 365 * day, MaxDownload: 1000, Clients: testClients},
+		"activity-none": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "changes"},
+			Shared: true, KeptFor: 365 * day, MaxDownload: 1000},
+		"activity-none-here": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "sign_ins",
+			After: "1.2.3", Next: "1.2.2"}, KeptFor: 365 * day, MaxDownload: 1000},
+		"help":            &HelpView{Frame: in(NavHelp), Policy: policy},
+		"help-groups":     &HelpView{Frame: out(), Policy: short},
+		"help-shared":     &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
+		"help-signed-out": &HelpView{Frame: out(), Policy: policy},
+		"authorize":       &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},
 		"authorize-email": &AuthorizeView{Frame: in(""), Client: chirp, Email: "ada@example.com",
 			Groups: []string{"staff", `"><b>`}, Scopes: "openid profile email groups offline_access"},
 		"authorize-later":   &AuthorizeView{Frame: in(""), Client: chirp, Scopes: "openid email groups"},
@@ -445,4 +451,46 @@ func states() map[string]View {
 		all[fmt.Sprintf("ended-in-%d", month)] = &EndedView{Frame: f, Ended: &exeunt.Ended{At: f.Now}}
 	}
 	return all
+}
+
+// activityEntries has every action, and every reason.
+func activityEntries() (list []exeunt.AuditEntry) {
+	at := testNow
+	add := func(action exeunt.AuditAction, detail string, by exeunt.Actor) {
+		at = at.Add(-7 * time.Hour)
+		list = append(list, exeunt.AuditEntry{At: at, Account: exeunt.AccountID{}, Action: action, Detail: detail, By: by})
+	}
+	person := exeunt.Actor{Kind: exeunt.ActorPerson, Label: "Firefox on Linux", Address: netip.MustParseAddr("192.0.2.7")}
+	operator := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
+	link := exeunt.Actor{Kind: exeunt.ActorLink, Address: netip.MustParseAddr("2001:db8::7")}
+	add(exeunt.AuditSignIn, "kept password", person)
+	add(exeunt.AuditSignInFailed, "wrong password", exeunt.Actor{Kind: exeunt.ActorPerson, Address: person.Address})
+	add(exeunt.AuditSignInFailed, "wrong password, and 1 more before", person)
+	add(exeunt.AuditSignInFailed, "wrong password, and 12 more before", person)
+	add(exeunt.AuditRenewed, "renewed", person)
+	add(exeunt.AuditAppSignIn, "chirp", person)
+	add(exeunt.AuditAllowed, "chirp openid profile", person)
+	add(exeunt.AuditWithdrawn, "<gone>", person)
+	add(exeunt.AuditProfile, "", person)
+	add(exeunt.AuditProfile, "email_confirmed", operator)
+	add(exeunt.AuditGroups, "", operator)
+	add(exeunt.AuditGroups, "added", operator)
+	add(exeunt.AuditGroups, "removed", operator)
+	add(exeunt.AuditStatus, "active", operator)
+	add(exeunt.AuditResetLink, "", operator)
+	add(exeunt.AuditSignUp, "", link)
+	add("from_a_newer_program", `"><b>`, exeunt.Actor{Kind: "robot"})
+	for _, scope := range []exeunt.Scope{exeunt.ScopeSession, exeunt.ScopeOthers, exeunt.ScopeAccount, "criteria"} {
+		add(exeunt.AuditEnd, string(scope)+" signed_out", person)
+	}
+	list[len(list)-4].Session, list[len(list)-4].Label = idFor(3), `"><b> on Linux`
+	add(exeunt.AuditEnd, "session signed_out", person)
+	list[len(list)-1].Client = "chirp"
+	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
+		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator,
+		exeunt.ReasonDisabled, "from_a_newer_program"} {
+		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
+	}
+	add(exeunt.AuditEnd, "account signed_out", operator)
+	return list
 }

@@ -48,6 +48,7 @@ type SessionsEnded struct{ Ended int }
 type Part struct {
 	List   string // the list's address
 	Search string // what is searched for
+	Kind   string // which kind of entry the list has; "" has all
 	After  string // where the part begins; "" at the list's beginning
 	Next   string // where the next one begins; "" at the end
 }
@@ -293,6 +294,17 @@ func (v *SettingsView) emailNote() string {
 	return "settings.email_note"
 }
 
+// ActivityView is "/activity": what happened to the account.
+type ActivityView struct {
+	Frame
+	Part
+	Entries     []exeunt.AuditEntry // newest first
+	Shared      bool                // this session is on a shared computer
+	KeptFor     time.Duration       // how long entries are stored
+	MaxDownload int                 // how many entries a download has at most
+	Clients     Clients
+}
+
 // SecurityView is "/security".
 //
 // Its form: POST /security/password with session, key, current, password.
@@ -376,6 +388,7 @@ func (*EndedView) page() string         { return "ended" }
 func (*MenuView) page() string          { return "menu" }
 func (*SettingsView) page() string      { return "settings" }
 func (*SecurityView) page() string      { return "security" }
+func (*ActivityView) page() string      { return "activity" }
 func (*HelpView) page() string          { return "help" }
 func (*AuthorizeView) page() string     { return "authorize" }
 func (*DeviceView) page() string        { return "device" }

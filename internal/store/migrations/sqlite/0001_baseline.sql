@@ -266,7 +266,7 @@ CREATE TABLE events (
 CREATE INDEX events_generation ON events (account_id, generation) WHERE generation > 0;
 -- Few events end sessions together: what is left to write finds them at once.
 CREATE INDEX events_together ON events (seq) WHERE generation > 0;
-CREATE INDEX events_account ON events (account_id, at);
+CREATE INDEX events_account ON events (account_id, at, seq);
 
 -- How far a reader has worked off the log: all of the events up to seq, and of
 -- the next one what sorts up to within. One node moves it at a time: the holder,
@@ -340,7 +340,7 @@ CREATE TABLE audit (
   by_address TEXT    NOT NULL,
   detail     TEXT    NOT NULL
 );
-CREATE INDEX audit_account ON audit (account_id, at);
+CREATE INDEX audit_account ON audit (account_id, at, seq, id);
 
 -- Outcomes by idempotency key, so that a retry gets the first answer again.
 CREATE TABLE outcomes (
