@@ -18,18 +18,23 @@ var ActivityKinds = []string{"sign_ins", "sign_outs", "changes", "apps"}
 
 // activities says of each action which kind it is and which icon it has. Its text is "activity." and the action.
 var activities = map[exeunt.AuditAction]struct{ kind, icon string }{
-	exeunt.AuditSignIn:       {"sign_ins", "browser"},
-	exeunt.AuditSignInFailed: {"sign_ins", "odd"},
-	exeunt.AuditRenewed:      {"sign_ins", "browser"},
-	exeunt.AuditEnd:          {"sign_outs", "out"},
-	exeunt.AuditSignUp:       {"changes", "set"},
-	exeunt.AuditResetLink:    {"changes", "key"},
-	exeunt.AuditProfile:      {"changes", "set"},
-	exeunt.AuditGroups:       {"changes", "set"},
-	exeunt.AuditStatus:       {"changes", "set"},
-	exeunt.AuditAppSignIn:    {"apps", "apps"},
-	exeunt.AuditAllowed:      {"apps", "apps"},
-	exeunt.AuditWithdrawn:    {"apps", "apps"},
+	exeunt.AuditSignIn:        {"sign_ins", "browser"},
+	exeunt.AuditSignInFailed:  {"sign_ins", "odd"},
+	exeunt.AuditRenewed:       {"sign_ins", "browser"},
+	exeunt.AuditEnd:           {"sign_outs", "out"},
+	exeunt.AuditSignUp:        {"changes", "set"},
+	exeunt.AuditResetLink:     {"changes", "key"},
+	exeunt.AuditFactorAdded:   {"changes", "key"},
+	exeunt.AuditFactorRemoved: {"changes", "key"},
+	exeunt.AuditFactorRenamed: {"changes", "key"},
+	exeunt.AuditRecoveryCodes: {"changes", "key"},
+	exeunt.AuditRecoveryCode:  {"sign_ins", "key"},
+	exeunt.AuditProfile:       {"changes", "set"},
+	exeunt.AuditGroups:        {"changes", "set"},
+	exeunt.AuditStatus:        {"changes", "set"},
+	exeunt.AuditAppSignIn:     {"apps", "apps"},
+	exeunt.AuditAllowed:       {"apps", "apps"},
+	exeunt.AuditWithdrawn:     {"apps", "apps"},
 }
 
 // OfKind returns what wants only entries of a kind of ActivityKinds; nil, for any other kind, wants all.

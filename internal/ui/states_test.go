@@ -473,6 +473,10 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditWithdrawn, "<gone>", person)
 	add(exeunt.AuditProfile, "", person)
 	add(exeunt.AuditProfile, "email_confirmed", operator)
+	for _, action := range []exeunt.AuditAction{exeunt.AuditFactorAdded, exeunt.AuditFactorRemoved,
+		exeunt.AuditFactorRenamed, exeunt.AuditRecoveryCodes, exeunt.AuditRecoveryCode} {
+		add(action, "", person)
+	}
 	add(exeunt.AuditGroups, "", operator)
 	add(exeunt.AuditGroups, "added", operator)
 	add(exeunt.AuditGroups, "removed", operator)
