@@ -181,7 +181,10 @@ func CodeOf(err error) string {
 	var e *Error
 	var f *FieldError
 	var t *ThrottledError
+	var more *FactorRequiredError
 	switch {
+	case errors.As(err, &more):
+		return "factor_required"
 	case errors.As(err, &f):
 		return f.Code
 	case errors.As(err, &t):

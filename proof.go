@@ -1,6 +1,7 @@
 package exeunt
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +22,10 @@ const (
 
 // Methods are the methods that somebody has proved their identity by, in that order.
 type Methods []Method
+
+// Several reports whether they are more than one factor. A passkey is: a key that somebody has, and the PIN or the like
+// that they know or are, for which it asks.
+func (m Methods) Several() bool { return len(m) > 1 || slices.Contains(m, MethodPasskey) }
 
 // String joins them with spaces; ParseMethods reads it.
 func (m Methods) String() string { return strings.Join(m.Strings(), " ") }

@@ -144,7 +144,7 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, ErrMalformedToken
 	}
 	switch TokenUse(s[:tokenPrefixLen]) {
-	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseClient:
+	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseChallenge, UseClient:
 	default:
 		return Token{}, ErrMalformedToken
 	}

@@ -10,10 +10,18 @@ import (
 )
 
 // SignIn starts a session of kind app and returns its bearer token. Problems:
-// wrong_credentials, throttled.
+// wrong_credentials, throttled; factor_required, with a Challenge for Answer.
 func (c *Client) SignIn(ctx context.Context, in SignIn) (Secret, Session, error) {
 	var out SignedIn
 	err := c.post(ctx, "/api/v1/signin", Secret{}, in, &out, http.StatusCreated)
+	return out.Token.Secret(), out.Session, err
+}
+
+// Answer takes the second step of a sign-in: SignIn has failed with a Problem factor_required, whose Challenge it
+// answers with a code. Problems: wrong_code, clock, code_used, challenge_over, throttled.
+func (c *Client) Answer(ctx context.Context, in Answer) (Secret, Session, error) {
+	var out SignedIn
+	err := c.post(ctx, "/api/v1/signin/answer", Secret{}, in, &out, http.StatusCreated)
 	return out.Token.Secret(), out.Session, err
 }
 

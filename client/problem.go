@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // Problem is an error of the API: a problem document (RFC 9457), or what the token
@@ -17,6 +18,14 @@ type Problem struct {
 	Ended      *Ended         `json:"ended,omitempty" doc:"When and why the presented session ended"`
 	RetryAfter int            `json:"retry_after,omitempty" doc:"Seconds to wait"`
 	Fields     []FieldProblem `json:"fields,omitempty"`
+	Challenge  *Challenge     `json:"challenge,omitempty" doc:"With factor_required: what to answer"`
+}
+
+// Challenge is what a sign-in goes on with when the password alone is not enough. It is no session.
+type Challenge struct {
+	Token   Sent      `json:"token" doc:"Send it with the answer; only the app that signs in may have it"`
+	Methods []string  `json:"methods" doc:"Any of these will do: totp, recovery_code, passkey"`
+	Expires time.Time `json:"expires"`
 }
 
 // FieldProblem says what is wrong with one field of a request.

@@ -67,6 +67,13 @@ type SignIn struct {
 	Label      string `json:"label,omitempty" maxLength:"400" doc:"What the app calls itself, such as Chirp on Pixel 8. Beyond 80 characters it is cut, and ends with …"`
 }
 
+// Answer is the body of POST /api/v1/signin/answer: the second step of a sign-in.
+type Answer struct {
+	Challenge Sent   `json:"challenge" maxLength:"100" doc:"From the answer factor_required"`
+	Code      Sent   `json:"code" minLength:"1" maxLength:"100" doc:"What an authenticator app shows, or a recovery code"`
+	Label     string `json:"label,omitempty" maxLength:"400" doc:"As in the first step"`
+}
+
 // SignedIn is the answer to SignIn.
 type SignedIn struct {
 	Token   Sent    `json:"token" doc:"Bearer token; shown once"`

@@ -3,9 +3,11 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/factor"
 	"github.com/exeunt/exeunt/internal/testnode"
 )
 
@@ -461,4 +464,72 @@ func newToken(old string, n client.EndedCount) string {
 		return old
 	}
 	return n.Token.Secret().Reveal()
+}
+
+// An account with a second step gets a session only for both, and the challenge of one surface starts nothing of another.
+func TestASecondStep(t *testing.T) {
+	s := newSite(t)
+	account := s.NewAccount(t, "ada")
+	token, session := s.signed(t, "ada")
+	first, err := exeunt.ParseToken(token)
+	must(t, err)
+	id, err := exeunt.ParseSessionID(session.ID)
+	must(t, err)
+	secret, codes := s.GiveApp(t, exeunt.Actor{Kind: exeunt.ActorPerson, Account: account.Account, Session: id}, first, 1)
+	ask := func() string {
+		var p client.Problem
+		w := s.call(t, http.MethodPost, "/api/v1/signin", "", signInBody("ada", testnode.Password), &p)
+		if w.Code != http.StatusUnauthorized || p.Code != "factor_required" || p.Challenge == nil ||
+			strings.Join(p.Challenge.Methods, " ") != "totp recovery_code" || !p.Challenge.Expires.After(s.Now()) {
+			t.Fatalf("%d %+v", w.Code, p)
+		}
+		return string(p.Challenge.Token)
+	}
+	answer := func(challenge, code string) (*httptest.ResponseRecorder, client.Problem, client.SignedIn) {
+		body, err := json.Marshal(map[string]string{"challenge": challenge, "code": code, "label": "Chirp on Pixel 8"})
+		must(t, err)
+		w := s.call(t, http.MethodPost, "/api/v1/signin/answer", "", string(body), nil)
+		var p client.Problem
+		var in client.SignedIn
+		must(t, json.Unmarshal(w.Body.Bytes(), &p))
+		must(t, json.Unmarshal(w.Body.Bytes(), &in))
+		return w, p, in
+	}
+	challenge := ask()
+	if w, p, _ := answer(challenge, "000"); w.Code != http.StatusUnprocessableEntity || p.Code != "wrong_code" {
+		t.Errorf("a wrong code: %d %+v", w.Code, p)
+	}
+	code := factor.Code(secret, factor.Step(s.Now()))
+	w, _, in := answer(challenge, code)
+	if w.Code != http.StatusCreated || in.Session.Label != "Chirp on Pixel 8" ||
+		strings.Join(in.Session.Methods, " ") != "password totp" {
+		t.Fatalf("%d %+v", w.Code, in)
+	}
+	if w, p, _ := answer(challenge, code); w.Code != http.StatusUnauthorized || p.Code != "challenge_over" {
+		t.Errorf("the same answer again: %d %+v", w.Code, p)
+	}
+	if w, p, _ := answer(ask(), code); w.Code != http.StatusUnprocessableEntity || p.Code != "code_used" {
+		t.Errorf("the same code for another challenge: %d %+v", w.Code, p)
+	}
+	if w, _, in := answer(ask(), codes[0].Reveal()); w.Code != http.StatusCreated ||
+		strings.Join(in.Session.Methods, " ") != "password recovery_code" {
+		t.Errorf("a recovery code: %d %+v", w.Code, in)
+	}
+	step, err := s.SignIn.Password(t.Context(), "ada", testnode.Password, netip.Addr{})
+	_, err = s.SignIn.Ask(t.Context(), "a browser's form", step, err)
+	var more *exeunt.FactorRequiredError
+	if !errors.As(err, &more) {
+		t.Fatal(err)
+	}
+	if w, p, _ := answer(more.Challenge.Reveal(), codes[1].Reveal()); w.Code != http.StatusUnauthorized ||
+		p.Code != "challenge_over" {
+		t.Errorf("a browser's challenge: %d %+v", w.Code, p)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -64,6 +64,7 @@ func callsOf(item *huma.PathItem) map[string]*huma.Operation {
 func statusesOf(path, method string) []int {
 	own := map[string][]int{
 		"POST /api/v1/signin":          {400, 401, 408, 409, 413, 415, 422, 429},
+		"POST /api/v1/signin/answer":   {400, 401, 408, 409, 413, 415, 422, 429},
 		"GET /api/v1/session":          {401, 409},
 		"DELETE /api/v1/session":       {401, 409, 422},
 		"GET /api/v1/sessions":         {400, 401, 403, 409, 422, 429},

@@ -58,6 +58,11 @@ func problemOf(status int, err error) problem {
 	if status == http.StatusServiceUnavailable {
 		p.RetryAfter = 1
 	}
+	var more *exeunt.FactorRequiredError
+	if errors.As(err, &more) {
+		p.Challenge = &client.Challenge{Token: client.Sent(more.Challenge.Reveal()), Methods: more.Methods.Strings(),
+			Expires: more.Expires.UTC()}
+	}
 	return problem{p}
 }
 
@@ -65,7 +70,10 @@ func problemOf(status int, err error) problem {
 func detailOf(err error) string {
 	var e *exeunt.Error
 	var t *exeunt.ThrottledError
+	var more *exeunt.FactorRequiredError
 	switch {
+	case errors.As(err, &more):
+		return more.Error()
 	case errors.As(err, &t):
 		return t.Error()
 	case errors.As(err, &e):

@@ -9,7 +9,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/signin"
 )
 
 func (a *API) signInCalls(h huma.API) {
@@ -18,7 +17,36 @@ func (a *API) signInCalls(h huma.API) {
 	op.Description = "Starts a session and returns its bearer token, only this once. Store it where only the app can " +
 		"read it."
 	huma.Register(h, public(op), a.signIn)
+	op = operation(http.MethodPost, "/api/v1/signin/answer", tagSignIn, "answer-challenge", "Take the second step of a sign-in",
+		http.StatusCreated)
+	op.Description = "An account with a second step answers a sign-in with 401 `factor_required` and a challenge. This " +
+		"answers it with a code, and starts the session. Five wrong codes end the challenge."
+	huma.Register(h, public(op), a.answer)
 }
+
+type answerInput struct {
+	UserAgent string `header:"User-Agent" hidden:"true"`
+	Body      client.Answer
+}
+
+func (a *API) answer(ctx context.Context, in *answerInput) (*signInOutput, error) {
+	t, err := exeunt.ParseToken(string(in.Body.Challenge))
+	if err != nil {
+		return nil, a.problem(ctx, exeunt.ErrChallengeOver)
+	}
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: addressOf(ctx), Label: authority.CleanLabel(in.Body.Label)}
+	done, err := a.SignIn.Answer(ctx, t, string(in.Body.Code), by)
+	switch {
+	case err != nil:
+		return nil, a.problem(ctx, err)
+	case done.Form != apiForm || done.Proof.Repeated: // of a browser, or a session whose token was handed out
+		return nil, a.problem(ctx, exeunt.ErrChallengeOver)
+	}
+	return a.start(ctx, done.Proof, in.Body.Label, in.UserAgent)
+}
+
+// apiForm marks the challenges of this API: one of a browser's form starts no other kind of session.
+const apiForm = "api"
 
 type signInInput struct {
 	UserAgent string `header:"User-Agent" hidden:"true"`
@@ -28,16 +56,20 @@ type signInInput struct {
 type signInOutput struct{ Body client.SignedIn }
 
 func (a *API) signIn(ctx context.Context, in *signInInput) (*signInOutput, error) {
-	proof, err := signin.Proof(a.SignIn.Password(ctx, in.Body.Identifier, string(in.Body.Password), addressOf(ctx)))
+	step, err := a.SignIn.Password(ctx, in.Body.Identifier, string(in.Body.Password), addressOf(ctx))
+	proof, err := a.SignIn.Ask(ctx, apiForm, step, err)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	label := in.Body.Label
+	return a.start(ctx, proof, in.Body.Label, in.UserAgent)
+}
+
+func (a *API) start(ctx context.Context, proof exeunt.Proof, label, userAgent string) (*signInOutput, error) {
 	if authority.CleanLabel(label) == "" {
 		label = "App"
 	}
 	token, s, err := a.Authority.Start(ctx, authority.SignIn{
-		Proof: proof, Kind: exeunt.KindApp, Label: label, UserAgent: in.UserAgent, Address: addressOf(ctx),
+		Proof: proof, Kind: exeunt.KindApp, Label: label, UserAgent: userAgent, Address: addressOf(ctx),
 	})
 	if err != nil {
 		return nil, a.problem(ctx, err)

@@ -17,8 +17,11 @@ import (
 // typeIDToken tells ID tokens from the other tokens that the same keys sign (RFC 8725 section 3.11).
 const typeIDToken = "JWT"
 
-// ACR is the authentication context class of every sign-in: the person has proved who they are by one factor.
-const ACR = "urn:exeunt:acr:1"
+// The authentication context classes: the person has proved who they are by one factor, or by several.
+const (
+	ACR        = "urn:exeunt:acr:1"
+	ACRSeveral = "urn:exeunt:acr:2"
+)
 
 // PersonClaims are what an app with these scopes learns of a person (OpenID Connect Core section 5.1).
 func PersonClaims(id exeunt.AccountID, p exeunt.Profile, scopes exeunt.Scopes) map[string]any {
@@ -55,7 +58,7 @@ func (s *Service) IDToken(ctx context.Context, c exeunt.Client, t Tokens) (Secre
 	claims := PersonClaims(t.Account, profile, t.Scopes)
 	claims["iss"], claims["aud"] = s.Issuer, c.ID
 	claims["iat"], claims["exp"] = now.Unix(), now.Add(c.LifeOfTokens()).Unix()
-	claims["auth_time"], claims["acr"], claims["amr"] = session.Proved.Unix(), ACR, amr(session.Methods)
+	claims["auth_time"], claims["acr"], claims["amr"] = session.Proved.Unix(), acr(session.Methods), amr(session.Methods)
 	claims["sid"], claims["session_expiry"] = t.Session, session.ExpiresAt.Unix()
 	claims["at_hash"] = accessTokenHash(c.Alg(), t.Access)
 	if t.Nonce != "" {
@@ -69,15 +72,32 @@ func (s *Service) IDToken(ctx context.Context, c exeunt.Client, t Tokens) (Secre
 	return Secret(token), err
 }
 
-// amr names the methods as RFC 8176 section 2 does.
-func amr(methods exeunt.Methods) []string {
-	out := methods.Strings()
-	for i, m := range methods {
-		if m == exeunt.MethodPassword {
-			out[i] = "pwd"
+// amr names the methods as RFC 8176 section 2 does: a passkey is a proof of possession of a key (pop), for which its
+// holder was asked (user).
+func amr(methods exeunt.Methods) (out []string) {
+	for _, m := range methods {
+		switch m {
+		case exeunt.MethodPassword:
+			out = append(out, "pwd")
+		case exeunt.MethodTOTP, exeunt.MethodRecovery:
+			out = append(out, "otp")
+		case exeunt.MethodPasskey:
+			out = append(out, "pop", "user")
+		default:
+			out = append(out, string(m))
 		}
 	}
+	if methods.Several() {
+		out = append(out, "mfa")
+	}
 	return out
+}
+
+func acr(methods exeunt.Methods) string {
+	if methods.Several() {
+		return ACRSeveral
+	}
+	return ACR
 }
 
 // accessTokenHash is the left half of a hash that goes with the algorithm (OpenID Connect Core section 3.1.3.6); with

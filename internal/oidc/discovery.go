@@ -29,7 +29,7 @@ func metadata(issuer string) map[string]any {
 		"grant_types_supported":                 []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeDeviceCode},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": exeunt.Algorithms,
-		"acr_values_supported":                  []string{oauth.ACR},
+		"acr_values_supported":                  []string{oauth.ACR, oauth.ACRSeveral},
 		"claim_types_supported":                 []string{"normal"},
 		"claims_supported": []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "session_expiry",

@@ -72,6 +72,9 @@ func (p *Pages) routes() []route {
 	return []route{
 		{path: "/{$}", get: p.signedIn(p.home)},
 		{path: "/signin", get: p.signInForm, post: p.signIn},
+		{path: "/signin/code", get: leadsTo("/signin"), post: p.signInCode},
+		{path: "/signin/anew", get: leadsTo("/signin"), post: p.signInAnew},
+		{path: "/recovered", get: p.signedIn(p.recovered)},
 		{path: "/signup", get: p.signUpForm, post: p.signUp},
 		{path: "/setup/{token}", get: p.setupForm, post: p.setup},
 		{path: "/reset/{token}", get: p.resetForm, post: p.reset},

@@ -49,6 +49,6 @@ func (p *Pages) resetBefore(r *http.Request) bool {
 	if !ok {
 		return false
 	}
-	_, err := p.password(r, handle)
+	_, err := p.SignIn.Password(r.Context(), handle, r.PostFormValue("password"), p.Peers.Address(r))
 	return err == nil
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -19,6 +20,9 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
+	if step, ok := p.step(r, returnPath(q.Get("return"))); ok {
+		return p.showStep(w, r, v, http.StatusOK, step)
+	}
 	view := &ui.SignInView{Return: notFront(returnPath(q.Get("return"))), Kind: p.lastKind(r)}
 	if q.Get("shared") == "1" {
 		view.Kind = exeunt.KindShared
@@ -50,21 +54,40 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := v.Doubt(); err != nil && !v.Renewed() { // perhaps by this very form
 		return err
 	}
-	err := p.entrance(r, v)
+	in, err := formEntry(r)
+	if err != nil {
+		return err
+	}
+	err = p.entrance(r, v)
 	var proof exeunt.Proof
 	if err == nil {
-		proof, err = p.password(r, r.PostFormValue("identifier"))
+		proof, err = p.begin(r, in)
+	}
+	var more *exeunt.FactorRequiredError
+	if errors.As(err, &more) {
+		return p.askMore(w, in, more)
 	}
 	if err == nil && v.SignedIn() && v.Answer.Account != proof.Account {
 		err = v.FormSession(r)
 	}
 	if err == nil {
-		err = p.enter(w, r, v, proof)
+		err = p.enter(w, r, v, in, proof)
 	}
 	if status := refusal(w, err); status != 0 {
 		return p.showSignIn(w, r, v, status, p.signInAgain(r, err))
 	}
 	return err
+}
+
+// begin checks the password of the form. If more is needed, the challenge remembers the rest of the form.
+func (p *Pages) begin(r *http.Request, in entry) (exeunt.Proof, error) {
+	rest, err := json.Marshal(in)
+	if err != nil {
+		return exeunt.Proof{}, err
+	}
+	step, err := p.SignIn.Password(
+		r.Context(), r.PostFormValue("identifier"), r.PostFormValue("password"), p.Peers.Address(r))
+	return p.SignIn.Ask(r.Context(), string(rest), step, err)
 }
 
 // password checks the password of the form.
@@ -103,20 +126,16 @@ func refusal(w http.ResponseWriter, err error) int {
 	return 0
 }
 
-// enter starts a session from a proof, gives its cookies to the browser and redirects
+// enter starts a session from a proof, as the form said, gives its cookies to the browser and redirects
 // it. The session that this browser had before ends, unless it is just what was asked for: then it goes on with other
 // cookies, and the form goes on to where it leads, as it does for another tab of an app, or for the second of two
 // presses.
-func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, proof exeunt.Proof) error {
-	key, err := formKey(r)
-	if err != nil {
-		return err
-	}
-	in := authority.SignIn{Proof: proof, Kind: formKind(r), Label: label(r), UserAgent: r.UserAgent(),
-		Address: p.Peers.Address(r), Form: key}
-	if key != "" {
+func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, form entry, proof exeunt.Proof) error {
+	in := authority.SignIn{Proof: proof, Kind: form.Kind, Label: label(r), UserAgent: r.UserAgent(),
+		Address: p.Peers.Address(r), Form: form.Key}
+	if form.Key != "" {
 		in.Token = func(id exeunt.SessionID, at time.Time) exeunt.Token {
-			return p.Browser.Cookies.FormToken(key, id, at)
+			return p.Browser.Cookies.FormToken(form.Key, id, at)
 		}
 	}
 	if v.SignedIn() || v.Incomplete() {
@@ -129,7 +148,7 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, pro
 	if err != nil {
 		return err
 	}
-	to := returnPath(r.PostFormValue("return"))
+	to := form.Return
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}

@@ -98,7 +98,11 @@ func (p *Pages) enterNew(w http.ResponseWriter, r *http.Request, v web.Visitor, 
 	if err != nil {
 		return err
 	}
-	if err := p.enter(w, r, v, proof); err != nil {
+	in, err := formEntry(r)
+	if err == nil {
+		err = p.enter(w, r, v, in, proof)
+	}
+	if err != nil {
 		return fmt.Errorf("the account was created, but not signed in: %w (%w)", exeunt.ErrNotConfirmed, err)
 	}
 	return nil

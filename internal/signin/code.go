@@ -109,8 +109,8 @@ func (s *Service) recovery(ctx context.Context, use store.Use, code factor.Recov
 		return Step{}, wrongCode(errWrongCode)
 	}
 	use.Challenge.Proof = s.with(use.Challenge.Proof, exeunt.MethodRecovery)
-	left, err := s.Store.UseRecoveryCode(ctx, use.Challenge.Proof.Account, code.Number, hash, use, s.Now())
-	return Step{proof: use.Challenge.Proof, left: left}, usedCode(err)
+	err = s.Store.UseRecoveryCode(ctx, use.Challenge.Proof.Account, code.Number, hash, use, s.Now())
+	return Step{proof: use.Challenge.Proof}, usedCode(err)
 }
 
 // with is a proof by one more method.

@@ -2,7 +2,6 @@ package signin
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/exeunt/exeunt"
@@ -14,7 +13,6 @@ import (
 type Step struct {
 	proof exeunt.Proof
 	needs exeunt.Methods // any of which is needed next; none when they have proved it
-	left  int            // recovery codes, if one was used
 }
 
 // Done reports whether nothing more is needed.
@@ -120,8 +118,6 @@ func (s *Service) Forget(ctx context.Context, t exeunt.Token) error {
 type Answered struct {
 	Proof exeunt.Proof
 	Form  string // what Ask was given
-	// RecoveryLeft is how many recovery codes are left, if one was used.
-	RecoveryLeft int
 }
 
 // Answer answers a challenge with a code of an authenticator app, or with a recovery code. The same answer to the same
@@ -143,13 +139,13 @@ func (s *Service) Answer(ctx context.Context, t exeunt.Token, code string, by ex
 		return out, err
 	}
 	step, err := s.code(ctx, c, code, by)
-	if errors.Is(err, exeunt.ErrChallengeOver) {
+	if err != nil {
 		// The same answer may have been first.
-		if now, lost := s.Store.Challenge(ctx, c.Hash, s.Now()); lost == nil && now.Answer != nil {
+		if now, lost := s.Store.Challenge(ctx, c.Hash, s.Now()); lost == nil && now.Answer != nil && sameAnswer(now, code) {
 			return out, s.again(now, code, &out)
 		}
 	}
-	out.Proof, out.RecoveryLeft = step.proof, step.left
+	out.Proof = step.proof
 	return out, err
 }
 
@@ -161,4 +157,10 @@ func (s *Service) again(c store.Challenge, code string, out *Answered) error {
 	out.Proof = c.Proof
 	out.Proof.Repeated = true
 	return nil
+}
+
+// Recovery says how many recovery codes an account has.
+func (s *Service) Recovery(ctx context.Context, id exeunt.AccountID) (exeunt.RecoveryCodes, error) {
+	_, codes, err := s.Store.Factors(ctx, id)
+	return codes, err
 }

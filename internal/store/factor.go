@@ -32,10 +32,12 @@ func (s *Store) UseFactor(
 		switch ok, err := found(err); {
 		case err != nil:
 			return nil, err
-		case !ok, taken:
+		case !ok:
 			return exeunt.ErrCodeUsed, nil
 		case !open:
 			return exeunt.ErrChallengeOver, nil
+		case taken:
+			return exeunt.ErrCodeUsed, nil
 		}
 		if _, err := t.exec(`UPDATE factors SET counter = $1, data = COALESCE($2, data), used = $3, used_label = $4,
 			used_address = $5 WHERE account_id = $6 AND id = $7`, counter, nullBytes(data), ms(now), u.By.Label,
@@ -47,39 +49,27 @@ func (s *Store) UseFactor(
 	})
 }
 
-// UseRecoveryCode spends a recovery code and answers the challenge with it. left is how many the account then has.
-// Outcomes: nil; ErrCodeUsed; ErrChallengeOver; ErrUnavailable, ErrNotConfirmed.
+// UseRecoveryCode spends a recovery code and answers the challenge with it. Outcomes: nil; ErrCodeUsed;
+// ErrChallengeOver; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) UseRecoveryCode(
 	ctx context.Context, account exeunt.AccountID, number int, hash string, u Use, now time.Time,
-) (left int, err error) {
-	var refused error
-	left, err = committed(ctx, s, func(t *tx) (left int, err error) {
-		refused = nil
+) error {
+	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
 		ok, err := t.answerChallenge(u.Challenge, u.Answer, now)
 		if err != nil || !ok {
-			refused = exeunt.ErrChallengeOver
-			return 0, err
+			return exeunt.ErrChallengeOver, err
 		}
 		n, err := t.exec(`UPDATE recovery_codes SET spent_at = $1 WHERE account_id = $2 AND number = $3 AND hash = $4
 			AND spent_at IS NULL`, ms(now), account.Bytes(), number, hash)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if n == 0 {
-			refused = exeunt.ErrCodeUsed
-			return 0, t.reopen(u.Challenge)
+			return exeunt.ErrCodeUsed, t.reopen(u.Challenge)
 		}
-		if err := t.row(`SELECT count(*) FROM recovery_codes WHERE account_id = $1 AND spent_at IS NULL`,
-			account.Bytes()).Scan(&left); err != nil {
-			return 0, err
-		}
-		return left, t.audit(exeunt.AuditEntry{At: now, Account: account, Action: exeunt.AuditRecoveryCode, By: u.By,
+		return nil, t.audit(exeunt.AuditEntry{At: now, Account: account, Action: exeunt.AuditRecoveryCode, By: u.By,
 			Session: u.By.Session})
 	})
-	if err != nil {
-		return 0, err
-	}
-	return left, refused
 }
 
 // reopen undoes answerChallenge, in the same transaction.

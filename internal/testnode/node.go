@@ -14,6 +14,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/factor"
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
@@ -179,4 +180,26 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// GiveApp gives an account an authenticator app and recovery codes, as somebody does who has just signed in.
+func (n *Node) GiveApp(t testing.TB, by exeunt.Actor, token exeunt.Token, credential int64) (
+	secret []byte, codes []factor.RecoveryCode,
+) {
+	t.Helper()
+	f := store.NewFactor{Factor: exeunt.Factor{ID: exeunt.NewFactorID(), Kind: exeunt.FactorTOTP, Name: "Phone"}}
+	secret = factor.NewSecret()
+	var err error
+	f.Data, err = master(t).Seal(signin.TOTPPurpose(f.ID), secret)
+	must(t, err)
+	codes = factor.NewRecoveryCodes(exeunt.RecoveryCodeCount)
+	var hashes []string
+	for _, c := range codes {
+		h, err := n.SignIn.Hasher.Hash(t.Context(), c.Secret())
+		must(t, err)
+		hashes = append(hashes, h)
+	}
+	must(t, n.Store.ChangeFactors(t.Context(), by, token.Hash(), credential, store.FactorChange{Add: &f, Codes: hashes},
+		n.Now()))
+	return secret, codes
 }

@@ -230,7 +230,7 @@ func states() map[string]View {
 		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
 		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrRequestExpired, exeunt.ErrNotAdmitted, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
 		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
-		exeunt.ErrBusy,
+		exeunt.ErrBusy, exeunt.ErrChallengeOver,
 	}
 	for _, limit := range []exeunt.Limit{exeunt.LimitEndings, exeunt.LimitSingleEndings, exeunt.LimitSignIns,
 		exeunt.LimitProfileChanges, exeunt.LimitAppSignIns, exeunt.LimitStreams, exeunt.LimitDownloads} {
@@ -238,6 +238,7 @@ func states() map[string]View {
 	}
 	fields := map[string]string{
 		"handle": "taken shape reserved", "name": "too_long shape invisible", "email": "shape", "current": "wrong needed",
+		"code":     "wrong_code clock code_used needed",
 		"password": "same too_short too_long common weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
 	}
 
@@ -252,6 +253,13 @@ func states() map[string]View {
 		"reset": &ResetView{Frame: out(), Handle: "ada"},
 		"reset-weak": &ResetView{Frame: out(), Handle: "ada",
 			Err: &exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest}},
+		"sign-in-step": &SignInStepView{Frame: out(), Handle: "ada", Challenge: "0123456789abcdef", Return: "/sessions",
+			Methods: exeunt.Methods{exeunt.MethodTOTP, exeunt.MethodRecovery}, Client: &chirp},
+		"sign-in-step-recovery": &SignInStepView{Frame: in(""), Handle: "grace", Challenge: "0123456789abcdef",
+			Methods: exeunt.Methods{exeunt.MethodPasskey, exeunt.MethodRecovery},
+			Err:     &exeunt.FieldError{Field: "code", Code: "wrong_code", Err: exeunt.ErrBadRequest}},
+		"recovered":           &RecoveredView{Frame: in(NavSecurity), Codes: exeunt.RecoveryCodes{Left: 9, Total: 10}, Others: 2, Return: "/"},
+		"recovered-none":      &RecoveredView{Frame: in(NavSecurity), Return: "/sessions"},
 		"sign-in-after-reset": &SignInView{Frame: out(), Policy: policy, Reset: true},
 		"home-many": &HomeView{Frame: in(NavHome), This: this(),
 			Others: append(others(), session(7, exeunt.KindKept, "Safari on macOS", day,

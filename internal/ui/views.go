@@ -82,6 +82,32 @@ type SignInView struct {
 	Reset      bool // a new password has just been set by a one-time link
 }
 
+// SignInStepView is "/signin" after the password, for an account that has a factor.
+//
+// Its forms: POST /signin/code with challenge, code, and session as in SignInView; POST /signin/anew with return.
+type SignInStepView struct {
+	Frame
+	Handle    string
+	Methods   exeunt.Methods // any of which will do
+	Challenge string         // names the challenge, which only the cookie has
+	Return    string
+	Client    *exeunt.Client // as in SignInView
+	Err       error
+}
+
+// May reports whether a method will do.
+func (v *SignInStepView) May(m exeunt.Method) bool { return slices.Contains(v.Methods, m) }
+
+// RecoveredView is "/recovered": somebody has signed in with a recovery code.
+//
+// Its form: POST /sessions/end as on the sessions page.
+type RecoveredView struct {
+	Frame
+	Codes  exeunt.RecoveryCodes
+	Others int // other live sessions
+	Return string
+}
+
 // SignUpView is "/signup" and, for the first account or an invitation, the page of a one-time link.
 // The form posts to its own address, so that the page never contains the link's secret.
 //
@@ -379,6 +405,8 @@ func (*SessionsView) page() string      { return "sessions" }
 func (*EndedSessionsView) page() string { return "sessions_ended" }
 func (*SignInView) page() string        { return "sign_in" }
 func (*SignUpView) page() string        { return "sign_up" }
+func (*SignInStepView) page() string    { return "sign_in_step" }
+func (*RecoveredView) page() string     { return "recovered" }
 func (*ResetView) page() string         { return "reset" }
 func (*SignOutView) page() string       { return "sign_out" }
 func (*EndSessionView) page() string    { return "end_session" }

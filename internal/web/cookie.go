@@ -23,6 +23,8 @@ const (
 	// cookieTicket is set while the browser holds a sign-out ticket that has not
 	// been delivered. Nothing issues tickets yet.
 	cookieTicket = "__Host-exeunt-ticket"
+	// cookieChallenge is the token of the challenge that this browser may answer: the second step of a sign-in.
+	cookieChallenge = "__Host-exeunt-challenge"
 	// cookieDevice says what somebody called this device when they signed in last. It names nobody.
 	cookieDevice = "__Host-exeunt-device"
 )
@@ -213,4 +215,24 @@ func (c Cookies) ReadNotice(r *http.Request, now time.Time) string {
 // ClearNotice removes the notice.
 func (c Cookies) ClearNotice(w http.ResponseWriter) {
 	http.SetCookie(w, hostCookie(cookieNotice, "", -1, true))
+}
+
+// SetChallenge gives the browser the challenge of a sign-in, instead of an earlier one. It goes when the browser closes.
+func (c Cookies) SetChallenge(w http.ResponseWriter, t exeunt.Token) {
+	http.SetCookie(w, hostCookie(cookieChallenge, t.Reveal(), 0, true))
+}
+
+// ReadChallenge returns the challenge that the browser presents, or the zero Token.
+func (c Cookies) ReadChallenge(r *http.Request) exeunt.Token {
+	text, ok := single(r, cookieChallenge)
+	t, err := exeunt.ParseToken(text)
+	if !ok || err != nil || t.Use() != exeunt.UseChallenge {
+		return exeunt.Token{}
+	}
+	return t
+}
+
+// ClearChallenge removes the challenge.
+func (c Cookies) ClearChallenge(w http.ResponseWriter) {
+	http.SetCookie(w, hostCookie(cookieChallenge, "", -1, true))
 }

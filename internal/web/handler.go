@@ -97,6 +97,10 @@ var statuses = []struct {
 	{exeunt.ErrSignedOut, http.StatusUnauthorized},
 	{exeunt.ErrClientKey, http.StatusUnauthorized},
 	{exeunt.ErrWrongCredentials, http.StatusUnauthorized},
+	{exeunt.ErrChallengeOver, http.StatusUnauthorized},
+	{exeunt.ErrCodeUsed, http.StatusUnprocessableEntity},
+	{exeunt.ErrManyFactors, http.StatusConflict},
+	{exeunt.ErrPasskeyTaken, http.StatusConflict},
 	{exeunt.ErrRenewed, http.StatusConflict},
 	{exeunt.ErrSignInAgain, http.StatusConflict},
 	{exeunt.ErrOtherAccount, http.StatusConflict},
@@ -131,7 +135,10 @@ func StatusOf(err error) int {
 	var field *exeunt.FieldError
 	var throttled *exeunt.ThrottledError
 	var tooLarge *http.MaxBytesError
+	var more *exeunt.FactorRequiredError
 	switch {
+	case errors.As(err, &more):
+		return http.StatusUnauthorized
 	case errors.As(err, &field):
 		return http.StatusUnprocessableEntity
 	case errors.As(err, &throttled):
