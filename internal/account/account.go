@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/names"
 	"github.com/exeunt/exeunt/internal/notify"
 	"github.com/exeunt/exeunt/internal/password"
@@ -20,6 +21,7 @@ type Config struct {
 	Store      *store.Store
 	Authority  *authority.Authority
 	Hasher     *password.Hasher
+	Master     keys.Master // seals the secrets of authenticator apps
 	SignUpOpen bool
 	Reserved   []string        // handles that strangers cannot take
 	Created    func()          // called after an account was made

@@ -189,6 +189,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	}
 	n.Accounts = account.New(account.Config{
 		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
+		Master: n.master,
 		Reserved: n.Config.Reserved(), Created: n.removeLinkFile, Notify: n.Notify,
 		Now: n.now, Log: n.log,
 	})

@@ -38,6 +38,15 @@ func (a *Authority) ReplacePassword(
 	return a.endOthers(ctx, by, from, key, exeunt.ReasonPasswordChange, change)
 }
 
+// ChangeFactors is EndOthers with a change of the account's factors in the same transaction.
+func (a *Authority) ChangeFactors(
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string, c store.FactorChange, credential int64,
+	mails []store.NewMail,
+) (Ending, exeunt.Token, error) {
+	change := store.Change{Factors: &c, Credential: credential, Mails: mails}
+	return a.endOthers(ctx, by, from, key, exeunt.ReasonFactorChange, change)
+}
+
 func (a *Authority) endOthers(
 	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string, why exeunt.Reason, change store.Change,
 ) (Ending, exeunt.Token, error) {

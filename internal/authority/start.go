@@ -28,6 +28,8 @@ type SignIn struct {
 	// Renews is the token that this browser holds, of Replaces or of a session that was just renewed. A session of the
 	// same account and kind goes on with another token instead of being replaced. Zero when it holds none.
 	Renews exeunt.Token
+	// GoesOn: the session that Renews is of goes on, or there is ErrSignInAgain; no other one is started.
+	GoesOn bool
 }
 
 const maxUserAgent = 400
@@ -44,7 +46,7 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 		token = in.Token(id, now)
 	}
 	n := store.NewSession{
-		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form,
+		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form, GoesOn: in.GoesOn,
 		Most: a.policy.MaxSessions, Policy: a.policy,
 		Session: exeunt.Session{
 			ID: id, Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),

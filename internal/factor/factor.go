@@ -15,6 +15,8 @@ import (
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
+
+	"github.com/exeunt/exeunt"
 )
 
 const (
@@ -36,6 +38,9 @@ func NewSecret() []byte {
 	rand.Read(b)
 	return b
 }
+
+// Purpose is what the secret of an authenticator app is sealed for.
+func Purpose(id exeunt.FactorID) string { return "totp " + id.String() }
 
 // Step is the number of the 30 seconds in which a time lies.
 func Step(now time.Time) int64 { return now.Unix() / int64(period/time.Second) }
@@ -146,3 +151,12 @@ func (c RecoveryCode) String() string { return fmt.Sprintf("factor.RecoveryCode(
 
 // GoString is String, for %#v.
 func (c RecoveryCode) GoString() string { return c.String() }
+
+// Secret reads what Text wrote, for tests and the tour; nil for any other text.
+func Secret(text string) []byte {
+	b, err := base32Text.DecodeString(strings.ReplaceAll(text, " ", ""))
+	if err != nil {
+		return nil
+	}
+	return b
+}

@@ -16,6 +16,7 @@ const (
 	noticeSignedOut = "signed_out"
 	noticeProfile   = "profile"
 	noticePassword  = "password"
+	noticeFactor    = "factor"
 	noticeReset     = "reset" // a new password, by a one-time link
 	noticeEnded     = "ended" // other sessions, from a list
 	noticeApp       = "app"   // what the person has in an app

@@ -94,6 +94,11 @@ func (p *Pages) routes() []route {
 		{path: "/activity", get: p.signedIn(p.activity)},
 		{path: "/activity.csv", get: p.signedIn(p.activityCSV)},
 		{path: "/activity.json", get: p.signedIn(p.activityJSON)},
+		{path: "/security/app", get: p.signedIn(p.appForm), post: p.form(p.addApp)},
+		{path: "/security/codes", get: p.signedIn(p.codes), post: p.form(p.makeCodes)},
+		{path: "/security/codes/text", get: leadsTo("/security/codes"), post: p.form(p.codesText)},
+		{path: "/security/codes/saved", get: leadsTo("/security"), post: p.form(p.codesSaved)},
+		{path: "/security/factors/{id}", get: p.signedIn(p.factorForm), post: p.form(p.removeFactor)},
 		{path: "/help", get: p.help},
 		{path: "/.well-known/change-password", get: leadsTo("/security")}, // which password managers open
 		{path: "/authorize", get: p.authorizeForm, post: fromAppsPost("/authorize", oauth.Parameters...)},

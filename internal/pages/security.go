@@ -9,7 +9,6 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
-	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -19,6 +18,9 @@ func (p *Pages) security(w http.ResponseWriter, r *http.Request, v web.Visitor) 
 	if n, ok := p.takeNotice(w, r, noticePassword); ok {
 		view.Changed = &ui.PasswordChanged{}
 		view.Changed.Ended, _ = strconv.Atoi(n.Get("ended"))
+	}
+	if n, ok := p.takeNotice(w, r, noticeFactor); ok {
+		view.Factor = n.Get("what")
 	}
 	return p.showSecurity(w, r, v, http.StatusOK, view)
 }
@@ -31,6 +33,12 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 	}
 	live, err := p.toEnd(r.Context(), v)
 	if err != nil {
+		return err
+	}
+	if view.Factors, view.Codes, err = p.SignIn.Factors(r.Context(), v.Answer.Account); err != nil {
+		return err
+	}
+	if view.Proof, err = p.proof(r.Context(), v, view.Err); err != nil {
 		return err
 	}
 	view.Frame, view.PasswordSet, view.Others = p.frame(r, v, ui.NavSecurity), account.PasswordSet, live.count-1
@@ -60,13 +68,13 @@ func (p *Pages) newPassword(r *http.Request, v web.Visitor) (authority.Ending, e
 	}
 	ctx, by := r.Context(), v.Actor(r, p.Peers)
 	before := func() (authority.Ending, exeunt.Token, bool, error) {
-		return p.Accounts.ChangedBefore(ctx, by, v.Token, key, p.proveBy(r, by, "password"))
+		return p.Accounts.ChangedBefore(ctx, by, v.Token, key, p.knows(r, by))
 	}
 	if done, token, known, err := before(); known || err != nil {
 		return done, token, err
 	}
 	done, token, err := p.Accounts.ChangePassword(ctx, by, v.Token, key, r.PostFormValue("password"),
-		p.proveBy(r, by, "current"))
+		p.proving(r, v).password)
 	if err == nil {
 		return done, token, nil
 	}
@@ -77,10 +85,9 @@ func (p *Pages) newPassword(r *http.Request, v web.Visitor) (authority.Ending, e
 	return done, token, err
 }
 
-// proveBy makes the actor prove who they are with a password of the form.
-func (p *Pages) proveBy(r *http.Request, by exeunt.Actor, field string) account.Prove {
+// knows makes sure that whoever sends the form again knows the password that it has set.
+func (p *Pages) knows(r *http.Request, by exeunt.Actor) account.Prove {
 	return func(ctx context.Context) (exeunt.Proof, error) {
-		return signin.Proof(p.SignIn.Confirm(ctx, by,
-			signin.Confirmation{Password: r.PostFormValue(field), Code: r.PostFormValue("code")}))
+		return exeunt.Proof{Account: by.Account}, p.SignIn.KnowsPassword(ctx, by, r.PostFormValue("password"))
 	}
 }

@@ -26,6 +26,9 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 	if view.This, err = p.thisSession(r.Context(), v); err != nil {
 		return err
 	}
+	if view.Proof, err = p.proof(r.Context(), v, view.Err); err != nil {
+		return err
+	}
 	view.Frame, view.Policy = p.frame(r, v, ui.NavSettings), p.Policy.Of(account.Groups)
 	view.Retention = p.Retention
 	if !view.Typed {
@@ -38,7 +41,7 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 // changeProfile saves name and e-mail address; another address needs the current password.
 func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	in, by := account.Profile{Name: r.PostFormValue("name"), Email: r.PostFormValue("email")}, v.Actor(r, p.Peers)
-	err := p.Accounts.ChangeProfile(r.Context(), by, v.Token, in, p.proveBy(r, by, "current"))
+	err := p.Accounts.ChangeProfile(r.Context(), by, v.Token, in, p.proving(r, v).password)
 	if status := refusal(w, err); status != 0 {
 		return p.showSettings(w, r, v, status, &ui.SettingsView{Name: in.Name, Email: in.Email, Typed: true, Err: err})
 	}

@@ -96,7 +96,9 @@ func (p *Pages) signInCode(w http.ResponseWriter, r *http.Request) error {
 		view.Err = err
 		return p.showStep(w, r, v, status, view)
 	}
-	p.Browser.Cookies.ClearChallenge(w)
+	if !t.IsZero() {
+		p.Browser.Cookies.ClearChallenge(w)
+	}
 	if errors.Is(err, exeunt.ErrChallengeOver) && v.SignedIn() && v.Answer.Account == pending.Account.ID {
 		return redirect(w, in.Return) // the form of a step that was taken in another tab
 	}
@@ -117,10 +119,12 @@ func (p *Pages) enterByCode(
 
 // signInAnew forgets the challenge: whoever has begun to sign in starts again.
 func (p *Pages) signInAnew(w http.ResponseWriter, r *http.Request) error {
-	if err := p.SignIn.Forget(r.Context(), p.Browser.Cookies.ReadChallenge(r)); err != nil {
-		return err
+	if t := p.Browser.Cookies.ReadChallenge(r); !t.IsZero() {
+		if err := p.SignIn.Forget(r.Context(), t); err != nil {
+			return err
+		}
+		p.Browser.Cookies.ClearChallenge(w)
 	}
-	p.Browser.Cookies.ClearChallenge(w)
 	return redirect(w, withReturn("/signin", returnPath(r.PostFormValue("return"))))
 }
 
@@ -132,7 +136,7 @@ func (p *Pages) recovered(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	}
 	view := &ui.RecoveredView{Frame: p.frame(r, v, ui.NavSecurity), Others: live.count - 1,
 		Return: returnPath(r.URL.Query().Get("return"))}
-	if view.Codes, err = p.SignIn.Recovery(r.Context(), v.Answer.Account); err != nil {
+	if _, view.Codes, err = p.SignIn.Factors(r.Context(), v.Answer.Account); err != nil {
 		return err
 	}
 	return p.show(w, http.StatusOK, view)

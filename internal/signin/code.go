@@ -22,9 +22,6 @@ var (
 	perFactorRegular = throttle.Rate{Burst: 5, Every: 10 * time.Minute}
 )
 
-// TOTPPurpose is what the secret of an authenticator app is sealed for.
-func TOTPPurpose(f exeunt.FactorID) string { return "totp " + f.String() }
-
 // code checks a code of an authenticator app or a recovery code, and records that it was used. The challenge has what
 // was proved before.
 func (s *Service) code(ctx context.Context, c store.Challenge, code string, by exeunt.Actor) (Step, error) {
@@ -76,7 +73,7 @@ func (s *Service) match(ctx context.Context, c store.Challenge, code string, by 
 		if err != nil {
 			return Step{}, err
 		}
-		secret, err := s.Master.Open(TOTPPurpose(f.ID), data)
+		secret, err := s.Master.Open(factor.Purpose(f.ID), data)
 		if err != nil {
 			return Step{}, err
 		}

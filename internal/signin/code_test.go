@@ -21,7 +21,7 @@ func (d *desk) withApp(id exeunt.AccountID) (secret []byte, codes []factor.Recov
 	must(d.t, err)
 	f := store.NewFactor{Factor: exeunt.Factor{ID: exeunt.NewFactorID(), Kind: exeunt.FactorTOTP, Name: "Phone"}}
 	secret = factor.NewSecret()
-	f.Data, err = d.Master.Seal(TOTPPurpose(f.ID), secret)
+	f.Data, err = d.Master.Seal(factor.Purpose(f.ID), secret)
 	must(d.t, err)
 	codes = factor.NewRecoveryCodes(exeunt.RecoveryCodeCount)
 	var hashes []string

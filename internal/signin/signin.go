@@ -92,19 +92,7 @@ func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, c Confirmation) 
 	if c.Password == "" {
 		return Step{needs: exeunt.Methods{exeunt.MethodPassword}}, nil
 	}
-	account, credential, err := s.Store.Credential(ctx, by.Account)
-	if err != nil {
-		return Step{}, err
-	}
-	defer func() { s.trace(account.ID, by, err) }()
-	attempt, err := s.attempt(account.Handle, by.Address)
-	if err != nil {
-		return Step{}, err
-	}
-	proof, err := s.verify(ctx, attempt, account, credential, c.Password)
-	if errors.Is(err, exeunt.ErrWrongCredentials) {
-		err = &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
-	}
+	proof, err := s.present(ctx, by, c.Password)
 	if err != nil {
 		return Step{}, err
 	}
@@ -112,7 +100,37 @@ func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, c Confirmation) 
 	if err != nil || step.Done() || c.Code == "" {
 		return step, err
 	}
+	defer func() { s.trace(by.Account, by, err) }()
 	return s.code(ctx, store.Challenge{Proof: proof}, c.Code, by)
+}
+
+// KnowsPassword is nil for somebody who knows the present password of the actor's account. It proves less than a
+// sign-in may ask for. Its errors are those of Confirm.
+func (s *Service) KnowsPassword(ctx context.Context, by exeunt.Actor, password string) error {
+	if password == "" {
+		_, err := Proof(Step{needs: exeunt.Methods{exeunt.MethodPassword}}, nil)
+		return err
+	}
+	_, err := s.present(ctx, by, password)
+	return err
+}
+
+// present checks the present password of somebody who is signed in.
+func (s *Service) present(ctx context.Context, by exeunt.Actor, password string) (proof exeunt.Proof, err error) {
+	account, credential, err := s.Store.Credential(ctx, by.Account)
+	if err != nil {
+		return proof, err
+	}
+	defer func() { s.trace(account.ID, by, err) }()
+	attempt, err := s.attempt(account.Handle, by.Address)
+	if err != nil {
+		return proof, err
+	}
+	proof, err = s.verify(ctx, attempt, account, credential, password)
+	if errors.Is(err, exeunt.ErrWrongCredentials) {
+		err = &exeunt.FieldError{Field: "current", Code: "wrong", Err: errWrongCurrent}
+	}
+	return proof, err
 }
 
 var errWrongCurrent = &exeunt.Error{Code: "wrong", Message: "That is not the current password. Nothing was changed."}

@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/store"
@@ -159,8 +160,29 @@ func (s *Service) again(c store.Challenge, code string, out *Answered) error {
 	return nil
 }
 
-// Recovery says how many recovery codes an account has.
-func (s *Service) Recovery(ctx context.Context, id exeunt.AccountID) (exeunt.RecoveryCodes, error) {
-	_, codes, err := s.Store.Factors(ctx, id)
-	return codes, err
+// Fresh returns the proof of somebody's session that is young enough to count again for a change that a stranger must
+// not make, and proves all that a sign-in asks for today. ok is false when they must prove it anew.
+func (s *Service) Fresh(ctx context.Context, v exeunt.Session, young time.Duration) (p exeunt.Proof, ok bool, err error) {
+	if s.Now().Sub(v.Proved) >= young {
+		return p, false, nil
+	}
+	a, err := s.Store.Account(ctx, v.Account)
+	if err != nil {
+		return p, false, err
+	}
+	p = exeunt.Proof{Account: v.Account, Methods: v.Methods, At: v.Proved, Generation: a.Generation,
+		CredentialVersion: a.CredentialVersion}
+	step, err := s.step(ctx, p)
+	return p, err == nil && (step.Done() || v.Methods.Several()), err
+}
+
+// Needs returns what somebody must prove anew besides the password: none of these, or any.
+func (s *Service) Needs(ctx context.Context, id exeunt.AccountID) (exeunt.Methods, error) {
+	step, err := s.step(ctx, exeunt.Proof{Account: id})
+	return step.needs, err
+}
+
+// Factors returns the factors of an account, oldest first, and how many recovery codes it has.
+func (s *Service) Factors(ctx context.Context, id exeunt.AccountID) ([]exeunt.Factor, exeunt.RecoveryCodes, error) {
+	return s.Store.Factors(ctx, id)
 }

@@ -41,7 +41,7 @@ type Change struct {
 
 // IsZero reports whether nothing happens beside the ending.
 func (c Change) IsZero() bool {
-	return c.PasswordHash == "" && c.Status == "" && c.Link == nil && len(c.Mails) == 0
+	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Link == nil && len(c.Mails) == 0
 }
 
 // proved reports whether the change is refused unless the person has proved who they are with the present password.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -145,6 +146,9 @@ func (n NewFactor) String() string { return "store.NewFactor(" + n.ID.String() +
 // GoString is String, for %#v.
 func (n NewFactor) GoString() string { return n.String() }
 
+// ErrFactorAdded says that the very factor was added before: the form was sent twice.
+var ErrFactorAdded = errors.New("the factor has been added already")
+
 // FactorChange is what happens to an account's factors.
 type FactorChange struct {
 	Add    *NewFactor
@@ -159,6 +163,7 @@ type FactorChange struct {
 // ErrNotFound, when the factor to remove is not there; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ChangeFactors(
 	ctx context.Context, by exeunt.Actor, token exeunt.TokenHash, credential int64, c FactorChange, now time.Time,
+	mails ...NewMail,
 ) error {
 	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
 		label, ok, err := t.mayStillAct(by, exeunt.SessionID{})
@@ -172,8 +177,16 @@ func (s *Store) ChangeFactors(
 		if refused, err = t.changeFactors(by.Account, c, by, now); refused != nil || err != nil {
 			return refused, err
 		}
-		_, err = t.exec(`UPDATE accounts SET credential_version = credential_version + 1 WHERE id = $1`, by.Account.Bytes())
-		return nil, err
+		if _, err := t.exec(`UPDATE accounts SET credential_version = credential_version + 1 WHERE id = $1`,
+			by.Account.Bytes()); err != nil {
+			return nil, err
+		}
+		for _, m := range mails {
+			if _, err := t.queueMail(m, now); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
 	})
 }
 
@@ -256,17 +269,20 @@ func (t *tx) changeFactors(
 
 func (t *tx) whyNoFactor(account exeunt.AccountID, c FactorChange) (refused, err error) {
 	var count int
-	var there, taken bool
-	var credential []byte
+	var there, taken, added bool
+	var credential, id []byte
 	if c.Add != nil {
-		credential = c.Add.Credential
+		credential, id = c.Add.Credential, c.Add.ID.Bytes()
 	}
 	err = t.row(`SELECT (SELECT count(*) FROM factors WHERE account_id = $1),
 		EXISTS (SELECT 1 FROM factors WHERE account_id = $1 AND id = $2),
-		EXISTS (SELECT 1 FROM factors WHERE credential = $3)`, account.Bytes(), c.Remove.Bytes(), nullBytes(credential)).
-		Scan(&count, &there, &taken)
+		EXISTS (SELECT 1 FROM factors WHERE credential = $3),
+		EXISTS (SELECT 1 FROM factors WHERE account_id = $1 AND id = $4)`, account.Bytes(), c.Remove.Bytes(),
+		nullBytes(credential), nullBytes(id)).Scan(&count, &there, &taken, &added)
 	switch {
 	case err != nil:
+	case added:
+		refused = ErrFactorAdded
 	case c.Add != nil && count >= exeunt.MaxFactors:
 		refused = exeunt.ErrManyFactors
 	case taken:

@@ -24,6 +24,8 @@ type NewSession struct {
 	// Renews, unless zero, is a renewal of the token that the browser has presented. If Replaces still has that token,
 	// is the account's and of the same kind, it goes on with the new one, and none is started.
 	Renews exeunt.Renewal
+	// GoesOn: only that; if the session has ended meanwhile, none is started.
+	GoesOn bool
 }
 
 // Started says what StartSession did.
@@ -68,6 +70,10 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 			var done bool
 			if done, refused, err = t.goOn(n, &out); done || refused != nil || err != nil {
 				return err
+			}
+			if n.GoesOn {
+				refused = exeunt.ErrSignInAgain
+				return nil
 			}
 		}
 		inserted, err := t.exec(`INSERT INTO sessions (account_id, id, token_hash, kind, label, user_agent, address,

@@ -101,7 +101,7 @@ func New(t testing.TB, o Options) *Node {
 	must(t, err)
 	n.SignIn = signin.New(signin.Config{Store: st, Hasher: hasher, Master: master(t), Now: n.Clock.Now, Log: log})
 	n.Accounts = account.New(account.Config{
-		Store: st, Authority: n.Authority, Hasher: hasher, SignUpOpen: true, Now: n.Clock.Now, Log: log,
+		Store: st, Authority: n.Authority, Hasher: hasher, Master: master(t), SignUpOpen: true, Now: n.Clock.Now, Log: log,
 	})
 	n.Browser = web.Browser{Authority: n.Authority, Now: n.Now, Cookies: web.Cookies{
 		Pairs: ring(t, n, "pair"), Notices: ring(t, n, "notice"), Forms: ring(t, n, "form"),
@@ -190,7 +190,7 @@ func (n *Node) GiveApp(t testing.TB, by exeunt.Actor, token exeunt.Token, creden
 	f := store.NewFactor{Factor: exeunt.Factor{ID: exeunt.NewFactorID(), Kind: exeunt.FactorTOTP, Name: "Phone"}}
 	secret = factor.NewSecret()
 	var err error
-	f.Data, err = master(t).Seal(signin.TOTPPurpose(f.ID), secret)
+	f.Data, err = master(t).Seal(factor.Purpose(f.ID), secret)
 	must(t, err)
 	codes = factor.NewRecoveryCodes(exeunt.RecoveryCodeCount)
 	var hashes []string

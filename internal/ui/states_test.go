@@ -253,6 +253,24 @@ func states() map[string]View {
 		"reset": &ResetView{Frame: out(), Handle: "ada"},
 		"reset-weak": &ResetView{Frame: out(), Handle: "ada",
 			Err: &exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest}},
+		"app": &AppView{Frame: in(NavSecurity), Setup: "sealed", QR: "<svg></svg>", Secret: "ABCD EFGH", Others: 2,
+			Proof: Proof{Handle: "ada", Needed: true, Code: true}},
+		"app-refused": &AppView{Frame: in(NavSecurity), Setup: "sealed", QR: "<svg></svg>", Secret: "ABCD EFGH", Others: 1, Keep: true,
+			Name: "Phone", Err: &exeunt.FieldError{Field: "app_code", Code: "wrong_code", Err: exeunt.ErrBadRequest}},
+		"app-clock":         &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "clock", Err: exeunt.ErrBadRequest}},
+		"app-late":          &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "setup_over", Err: exeunt.ErrBadRequest}},
+		"codes":             &CodesView{Frame: in(NavSecurity), Codes: []string{"0-abcd-efgh-jkmn", "1-abcd-efgh-jkmn"}, Setup: "sealed"},
+		"codes-new":         &CodesView{Frame: in(NavSecurity), Setup: "sealed", Has: exeunt.RecoveryCodes{Left: 7, Total: 10}},
+		"codes-first":       &CodesView{Frame: in(NavSecurity), Setup: "sealed"},
+		"factor":            &FactorView{Frame: in(NavSecurity), Factor: testFactor(exeunt.FactorTOTP), Last: true, Others: 1},
+		"factor-one-of-two": &FactorView{Frame: in(NavSecurity), Factor: testFactor(exeunt.FactorPasskey)},
+		"security-factors": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-day), Others: 2, Factor: "added",
+			Factors: []exeunt.Factor{testFactor(exeunt.FactorTOTP), testFactor(exeunt.FactorPasskey)},
+			Codes:   exeunt.RecoveryCodes{Left: 7, Total: 10},
+			Proof:   Proof{Handle: "ada", At: testNow.Add(-time.Minute), Until: testNow.Add(9 * time.Minute)}},
+		"security-no-factor-left": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-day), Factor: "removed"},
+		"security-new-codes": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-day), Factor: "codes",
+			Factors: []exeunt.Factor{testFactor(exeunt.FactorPasskey)}, Proof: Proof{Handle: "ada", Needed: true, Code: true}},
 		"sign-in-step": &SignInStepView{Frame: out(), Handle: "ada", Challenge: "0123456789abcdef", Return: "/sessions",
 			Methods: exeunt.Methods{exeunt.MethodTOTP, exeunt.MethodRecovery}, Client: &chirp},
 		"sign-in-step-recovery": &SignInStepView{Frame: in(""), Handle: "grace", Challenge: "0123456789abcdef",
@@ -505,4 +523,12 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	}
 	add(exeunt.AuditEnd, "account signed_out", operator)
 	return list
+}
+
+func testFactor(kind exeunt.FactorKind) exeunt.Factor {
+	f := exeunt.Factor{Kind: kind, Name: "Ada’s <phone>", Created: testNow.Add(-day)}
+	if kind == exeunt.FactorTOTP {
+		f.Used, f.UsedLabel = testNow.Add(-time.Hour), "Firefox on Linux"
+	}
+	return f
 }

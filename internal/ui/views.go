@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"html/template"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -305,6 +306,7 @@ type SettingsView struct {
 	This           exeunt.Session
 	// Typed: name and address are what was typed and not saved.
 	Typed bool
+	Proof Proof
 }
 
 // Retention is how long ended sessions, and the history, are stored.
@@ -340,6 +342,61 @@ type SecurityView struct {
 	Others      int // sessions that a new password ends
 	Err         error
 	Changed     *PasswordChanged // just done
+	Factors     []exeunt.Factor
+	Codes       exeunt.RecoveryCodes
+	Factor      string // what was just done with one: "added", "removed"; "codes" when these were made
+	Proof       Proof
+}
+
+// Proof is what a form asks for before a change that a stranger at the screen must not make. Its fields: current, the
+// password, and code.
+type Proof struct {
+	Handle    string
+	Needed    bool
+	Code      bool // the account has a factor, so that a code is needed too
+	Err       error
+	At, Until time.Time // when the person has proved it last, and for how long that counts
+}
+
+// AppView is "/security/app": an authenticator app is set up.
+//
+// Its form: POST /security/app with session, key, setup, name, app_code, others, and those of Proof.
+type AppView struct {
+	Frame
+	Setup  string // sealed
+	QR     template.HTML
+	Secret string // for people who type it
+	Name   string
+	Others int // other sessions
+	Keep   bool
+	Proof  Proof
+	Err    error
+}
+
+// CodesView is "/security/codes": recovery codes that were just made, or the question whether to make new ones.
+//
+// Its forms: POST /security/codes with session, key, setup, and those of Proof; POST /security/codes/text and
+// POST /security/codes/saved with session.
+type CodesView struct {
+	Frame
+	Codes []string // just made
+	Setup string   // sealed
+	Has   exeunt.RecoveryCodes
+	Proof Proof
+	Err   error
+}
+
+// FactorView is "/security/factors/{id}": the question whether to remove it.
+//
+// Its form: POST /security/factors/{id} with session, key, others, and those of Proof.
+type FactorView struct {
+	Frame
+	Factor exeunt.Factor
+	Last   bool // the account has no other one
+	Others int
+	Keep   bool
+	Proof  Proof
+	Err    error
 }
 
 // PasswordChanged tells what changing the password did.
@@ -407,6 +464,9 @@ func (*SignInView) page() string        { return "sign_in" }
 func (*SignUpView) page() string        { return "sign_up" }
 func (*SignInStepView) page() string    { return "sign_in_step" }
 func (*RecoveredView) page() string     { return "recovered" }
+func (*AppView) page() string           { return "factor_app" }
+func (*CodesView) page() string         { return "factor_codes" }
+func (*FactorView) page() string        { return "factor_remove" }
 func (*ResetView) page() string         { return "reset" }
 func (*SignOutView) page() string       { return "sign_out" }
 func (*EndSessionView) page() string    { return "end_session" }

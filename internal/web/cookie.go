@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -25,6 +26,8 @@ const (
 	cookieTicket = "__Host-exeunt-ticket"
 	// cookieChallenge is the token of the challenge that this browser may answer: the second step of a sign-in.
 	cookieChallenge = "__Host-exeunt-challenge"
+	// cookieCodes are recovery codes that were just made, sealed, until the person says that they are saved.
+	cookieCodes = "__Host-exeunt-codes"
 	// cookieDevice says what somebody called this device when they signed in last. It names nobody.
 	cookieDevice = "__Host-exeunt-device"
 )
@@ -235,4 +238,35 @@ func (c Cookies) ReadChallenge(r *http.Request) exeunt.Token {
 // ClearChallenge removes the challenge.
 func (c Cookies) ClearChallenge(w http.ResponseWriter) {
 	http.SetCookie(w, hostCookie(cookieChallenge, "", -1, true))
+}
+
+// SealForm seals what a form keeps for us between showing it and sending it. Only OpenForm with the same purpose opens it.
+func (c Cookies) SealForm(purpose string, v any) (string, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	return c.Forms.Seal(purpose, text)
+}
+
+// OpenForm reads what SealForm sealed, and returns false for anything else.
+func (c Cookies) OpenForm(purpose, sealed string, v any) bool {
+	text, ok := c.Forms.Open(purpose, sealed)
+	return ok && json.Unmarshal(text, v) == nil
+}
+
+// SetCodes has the browser keep sealed recovery codes for the page that shows them, until it closes.
+func (c Cookies) SetCodes(w http.ResponseWriter, sealed string) {
+	http.SetCookie(w, hostCookie(cookieCodes, sealed, 0, true))
+}
+
+// ReadCodes returns the sealed codes, "" when there are none.
+func (c Cookies) ReadCodes(r *http.Request) string {
+	sealed, _ := single(r, cookieCodes)
+	return sealed
+}
+
+// ClearCodes removes them.
+func (c Cookies) ClearCodes(w http.ResponseWriter) {
+	http.SetCookie(w, hostCookie(cookieCodes, "", -1, true))
 }

@@ -1,0 +1,102 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// proving has somebody who is signed in prove who they are before a change that a stranger at their screen must not
+// make, by fields of the same form. Whoever has proved it a short while ago is not asked.
+type proving struct {
+	p     *Pages
+	r     *http.Request
+	v     web.Visitor
+	anew  bool // it was proved by this form
+	proof exeunt.Proof
+}
+
+func (p *Pages) proving(r *http.Request, v web.Visitor) *proving { return &proving{p: p, r: r, v: v} }
+
+// prove is an account.Prove.
+func (x *proving) prove(ctx context.Context) (exeunt.Proof, error) {
+	session, err := x.p.thisSession(ctx, x.v)
+	if err != nil {
+		return exeunt.Proof{}, err
+	}
+	proof, fresh, err := x.p.SignIn.Fresh(ctx, session, x.p.Policy.Fresh)
+	if err != nil || fresh {
+		return proof, err
+	}
+	x.proof, err = signin.Proof(x.p.SignIn.Confirm(ctx, x.v.Actor(x.r, x.p.Peers), signin.Confirmation{
+		Password: x.r.PostFormValue("current"), Code: x.r.PostFormValue("code")}))
+	x.anew = err == nil
+	return x.proof, err
+}
+
+// password is prove for changes that ask for the password in any case (OWASP ASVS 5.0, 6.2.3), and for a code, if the
+// account has a factor, unless that was proved a short while ago.
+func (x *proving) password(ctx context.Context) (exeunt.Proof, error) {
+	session, err := x.p.thisSession(ctx, x.v)
+	if err != nil {
+		return exeunt.Proof{}, err
+	}
+	proof, fresh, err := x.p.SignIn.Fresh(ctx, session, x.p.Policy.Fresh)
+	if err != nil || !fresh {
+		return x.prove(ctx)
+	}
+	return proof, x.p.SignIn.KnowsPassword(ctx, x.v.Actor(x.r, x.p.Peers), x.r.PostFormValue("current"))
+}
+
+// done lets the session go on with another token and the new proof (OWASP ASVS 5.0, 7.2.4), so that the next form does
+// not ask again. token is the session's by now. The change is made already: if this fails, the next form asks.
+func (x *proving) done(w http.ResponseWriter, token exeunt.Token) {
+	if !x.anew {
+		x.p.setPair(w, x.v, token)
+		return
+	}
+	if token.IsZero() {
+		token = x.v.Token
+	}
+	a, err := x.p.Authority.Account(x.r.Context(), x.v.Answer.Account)
+	if err == nil {
+		x.proof.Generation, x.proof.CredentialVersion = a.Generation, a.CredentialVersion
+		token, _, err = x.p.Authority.Start(x.r.Context(), authority.SignIn{Proof: x.proof, Kind: x.v.Answer.Kind,
+			Label: label(x.r), UserAgent: x.r.UserAgent(), Address: x.p.Peers.Address(x.r), Replaces: x.v.Answer.Session,
+			Renews: token, GoesOn: true})
+	}
+	if err != nil {
+		x.p.Log.Warn("a session cannot go on with its new proof", "session", x.v.Answer.Session, "err", err)
+		return
+	}
+	x.p.setPair(w, x.v, token)
+}
+
+// withFactor adds to the proof the authenticator app that was just added: its code was right.
+func (x *proving) withFactor() {
+	if x.anew {
+		x.proof.Methods = append(x.proof.Methods, exeunt.MethodTOTP)
+	}
+}
+
+// proof is what a form must ask for.
+func (p *Pages) proof(ctx context.Context, v web.Visitor, wrong error) (out ui.Proof, err error) {
+	session, err := p.thisSession(ctx, v)
+	if err != nil {
+		return out, err
+	}
+	out = ui.Proof{Handle: v.Profile.Handle, Err: wrong, At: session.Proved, Until: session.Proved.Add(p.Policy.Fresh)}
+	_, fresh, err := p.SignIn.Fresh(ctx, session, p.Policy.Fresh)
+	if err != nil {
+		return out, err
+	}
+	out.Needed = !fresh
+	methods, err := p.SignIn.Needs(ctx, v.Answer.Account)
+	out.Code = len(methods) > 0
+	return out, err
+}
