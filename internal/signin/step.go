@@ -136,10 +136,10 @@ func (s *Service) Answer(ctx context.Context, t exeunt.Token, code string, by ex
 	}
 	by.Account = c.Proof.Account
 	defer func() { s.trace(c.Proof.Account, by, err) }()
-	if err := s.Store.FailChallenge(ctx, c.Hash, exeunt.MaxWrongAnswers, s.Now()); err != nil {
-		return out, err
+	var step Step
+	if err = s.Store.FailChallenge(ctx, c.Hash, exeunt.MaxWrongAnswers, s.Now()); err == nil {
+		step, err = s.code(ctx, c, code, by)
 	}
-	step, err := s.code(ctx, c, code, by)
 	if err != nil {
 		// The same answer may have been first.
 		if now, lost := s.Store.Challenge(ctx, c.Hash, s.Now()); lost == nil && now.Answer != nil && sameAnswer(now, code) {
