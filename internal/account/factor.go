@@ -72,9 +72,22 @@ func (s *Service) AddApp(
 	if name, err = factorName(name, "Authenticator app"); err != nil {
 		return out, err
 	}
-	if out, ok, err := s.addedBefore(ctx, by, set); ok || err != nil {
+	if out, ok, err := s.addedBefore(ctx, by, set, f); ok || err != nil {
 		return out, err
 	}
+	out, err = s.addApp(ctx, by, set, name, code, f)
+	if err != nil || out.Codes == nil {
+		// The same form may have been first.
+		if first, ok, lost := s.addedBefore(ctx, by, set, f); ok && lost == nil {
+			return first, nil
+		}
+	}
+	return out, err
+}
+
+func (s *Service) addApp(
+	ctx context.Context, by exeunt.Actor, set Setup, name, code string, f FactorForm,
+) (out FactorsChanged, err error) {
 	if !s.Usable(by, set) {
 		return out, fieldError("app_code", "setup_over", "This page was open for too long. Scan the new code.")
 	}
@@ -100,12 +113,6 @@ func (s *Service) AddApp(
 	change.Add = &store.NewFactor{Data: sealed,
 		Factor: exeunt.Factor{ID: set.Factor, Account: by.Account, Kind: exeunt.FactorTOTP, Name: name, Counter: step}}
 	out, err = s.changeFactors(ctx, by, proof, change, account, ui.MailFactorAdded, name, f)
-	if err != nil {
-		// The same form may have been first.
-		if first, ok, lost := s.addedBefore(ctx, by, set); ok && lost == nil {
-			return first, nil
-		}
-	}
 	if err == nil && change.Codes != nil {
 		out.Codes = set.Codes
 	}
@@ -113,7 +120,9 @@ func (s *Service) AddApp(
 }
 
 // addedBefore returns what the same form has done before.
-func (s *Service) addedBefore(ctx context.Context, by exeunt.Actor, set Setup) (out FactorsChanged, ok bool, err error) {
+func (s *Service) addedBefore(
+	ctx context.Context, by exeunt.Actor, set Setup, f FactorForm,
+) (out FactorsChanged, ok bool, err error) {
 	list, codes, err := s.Store.Factors(ctx, by.Account)
 	i := slices.IndexFunc(list, func(f exeunt.Factor) bool { return f.ID == set.Factor })
 	if err != nil || i < 0 {
@@ -122,7 +131,10 @@ func (s *Service) addedBefore(ctx context.Context, by exeunt.Actor, set Setup) (
 	if s.Usable(by, set) && codes.Made.Equal(list[i].Created) {
 		out.Codes = set.Codes
 	}
-	return out, true, nil
+	if f.Others {
+		_, out.Token, _, err = s.Authority.Repetition(ctx, by, f.From, f.Key, exeunt.ReasonFactorChange)
+	}
+	return out, true, err
 }
 
 // factorChange begins a change that adds a factor: with recovery codes, if the account has none.

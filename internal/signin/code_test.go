@@ -79,7 +79,7 @@ func TestACodeWorksOnce(t *testing.T) {
 		t.Errorf("the form sent twice: another session, or %v", err)
 	}
 	other := signInOf(again.Proof)
-	other.Form = "another form"
+	other.Form = ""
 	if _, _, err := d.authority.Start(t.Context(), other); !errors.Is(err, exeunt.ErrSignInAgain) {
 		t.Errorf("a repeated proof started another session: %v", err)
 	}

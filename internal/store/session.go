@@ -63,8 +63,11 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 			return t.replace(n)
 		}
 		if n.Proof.Repeated {
-			refused = exeunt.ErrSignInAgain // what it has started is over
-			return nil
+			var over bool
+			if over, err = t.formUsed(n); over || err != nil {
+				refused = exeunt.ErrSignInAgain // what it has started is over
+				return err
+			}
 		}
 		if !n.Renews.IsZero() {
 			var done bool
@@ -164,6 +167,16 @@ func (t *tx) startedBefore(n NewSession, out *Started) (bool, error) {
 	}
 	out.Session, out.Hash, out.At, out.Expires, out.Idle = id, current, at(made), at(expires), time.Duration(idle)*time.Millisecond
 	return true, nil
+}
+
+// formUsed reports whether the form has started a session before, which need not be live. Without a key nobody knows.
+func (t *tx) formUsed(n NewSession) (used bool, err error) {
+	if n.Form == "" {
+		return true, nil
+	}
+	err = t.row(`SELECT EXISTS (SELECT 1 FROM outcomes WHERE actor = $1 AND key = $2)`,
+		sessionsActor(n.Session.Account), formHash(n.Form)).Scan(&used)
+	return used, err
 }
 
 // goOn gives the session that the browser has another token, because somebody has signed in again (OWASP ASVS 5.0,
