@@ -193,7 +193,7 @@ func (s *Service) RemoveFactor(
 // MakeCodes replaces the account's recovery codes; a form sent twice makes the same.
 func (s *Service) MakeCodes(ctx context.Context, by exeunt.Actor, set Setup, f FactorForm) (out FactorsChanged, err error) {
 	if !s.Usable(by, set) {
-		return out, exeunt.ErrChallengeOver
+		return out, fieldError("setup", "setup_over", "This page was open for too long. Nothing was changed; send it again.")
 	}
 	account, err := s.Store.Account(ctx, by.Account)
 	if err != nil {

@@ -91,8 +91,11 @@ func (a *Authority) successor(ctx context.Context, from exeunt.Token, key string
 	r, err := a.store.Renewed(ctx, from.Hash())
 	if err == nil && a.now().Sub(r.At) < RenewalGrace {
 		for _, next := range a.successors(from, key) {
-			if h := next.Hash(); subtle.ConstantTimeCompare(h[:], r.To[:]) == 1 {
-				return r, next, nil
+			// A form with a proof renews twice if it also ends the others: by that, and by its proof.
+			for _, last := range append([]exeunt.Token{next}, a.successors(next, key)...) {
+				if h := last.Hash(); subtle.ConstantTimeCompare(h[:], r.To[:]) == 1 {
+					return r, last, nil
+				}
 			}
 		}
 	}

@@ -28,8 +28,10 @@ type SignIn struct {
 	// Renews is the token that this browser holds, of Replaces or of a session that was just renewed. A session of the
 	// same account and kind goes on with another token instead of being replaced. Zero when it holds none.
 	Renews exeunt.Token
-	// GoesOn: the session that Renews is of goes on, or there is ErrSignInAgain; no other one is started.
+	// GoesOn: the session that Renews is of goes on, or there is ErrSignInAgain; no other one is started. Its next token
+	// follows from Renews and Key, the key of the form with the proof: see Repeated.
 	GoesOn bool
+	Key    string
 }
 
 const maxUserAgent = 400
@@ -61,8 +63,11 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 		Label: n.Session.Label, Address: in.Address}
 	again := exeunt.NewToken(exeunt.UseSession)
 	if !in.Renews.IsZero() {
-		if in.Form != "" {
+		switch {
+		case in.Form != "":
 			again = in.Token(in.Replaces, now)
+		case in.GoesOn && in.Key != "":
+			again = a.successors(in.Renews, in.Key)[0]
 		}
 		n.Renews = exeunt.Renewal{From: in.Renews.Hash(), To: again.Hash()}
 	}

@@ -160,6 +160,9 @@ func (p *Pages) makeCodes(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	f.Others = false
 	done, err := p.Accounts.MakeCodes(r.Context(), by, set, f)
 	if status := refusal(w, err); status != 0 {
+		if !p.Accounts.Usable(by, set) {
+			set = p.Accounts.SetUp(by)
+		}
 		return p.showCodes(w, r, v, status, set, err)
 	}
 	if err != nil {

@@ -37,6 +37,7 @@ type Pages struct {
 	Deps
 	surface web.Surface
 	states  web.States
+	turns   turns
 }
 
 // New returns the pages.
@@ -87,18 +88,18 @@ func (p *Pages) routes() []route {
 		{path: "/ended", get: p.ended},
 		{path: "/menu", get: p.signedIn(p.menu)},
 		{path: "/settings", get: p.signedIn(p.settings)},
-		{path: "/settings/profile", get: leadsTo("/settings"), post: p.form(p.changeProfile)},
+		{path: "/settings/profile", get: leadsTo("/settings"), post: p.form(p.once(p.changeProfile))},
 		{path: "/settings/display", get: leadsTo("/settings"), post: p.form(p.changeDisplay)},
 		{path: "/security", get: p.signedIn(p.security)},
-		{path: "/security/password", get: leadsTo("/security"), post: p.form(p.changePassword)},
+		{path: "/security/password", get: leadsTo("/security"), post: p.form(p.once(p.changePassword))},
 		{path: "/activity", get: p.signedIn(p.activity)},
 		{path: "/activity.csv", get: p.signedIn(p.activityCSV)},
 		{path: "/activity.json", get: p.signedIn(p.activityJSON)},
-		{path: "/security/app", get: p.signedIn(p.appForm), post: p.form(p.addApp)},
-		{path: "/security/codes", get: p.signedIn(p.codes), post: p.form(p.makeCodes)},
+		{path: "/security/app", get: p.signedIn(p.appForm), post: p.form(p.once(p.addApp))},
+		{path: "/security/codes", get: p.signedIn(p.codes), post: p.form(p.once(p.makeCodes))},
 		{path: "/security/codes/text", get: leadsTo("/security/codes"), post: p.form(p.codesText)},
 		{path: "/security/codes/saved", get: leadsTo("/security"), post: p.form(p.codesSaved)},
-		{path: "/security/factors/{id}", get: p.signedIn(p.factorForm), post: p.form(p.removeFactor)},
+		{path: "/security/factors/{id}", get: p.signedIn(p.factorForm), post: p.form(p.once(p.removeFactor))},
 		{path: "/help", get: p.help},
 		{path: "/.well-known/change-password", get: leadsTo("/security")}, // which password managers open
 		{path: "/authorize", get: p.authorizeForm, post: fromAppsPost("/authorize", oauth.Parameters...)},

@@ -64,11 +64,15 @@ func (x *proving) done(w http.ResponseWriter, token exeunt.Token) {
 		token = x.v.Token
 	}
 	a, err := x.p.Authority.Account(x.r.Context(), x.v.Answer.Account)
+	key, malformed := formKey(x.r)
+	if err == nil {
+		err = malformed
+	}
 	if err == nil {
 		x.proof.Generation, x.proof.CredentialVersion = a.Generation, a.CredentialVersion
 		token, _, err = x.p.Authority.Start(x.r.Context(), authority.SignIn{Proof: x.proof, Kind: x.v.Answer.Kind,
 			Label: label(x.r), UserAgent: x.r.UserAgent(), Address: x.p.Peers.Address(x.r), Replaces: x.v.Answer.Session,
-			Renews: token, GoesOn: true})
+			Renews: token, GoesOn: true, Key: key})
 	}
 	if err != nil {
 		x.p.Log.Warn("a session cannot go on with its new proof", "session", x.v.Answer.Session, "err", err)

@@ -132,6 +132,7 @@ func endedSessions() []exeunt.Session {
 		ended(s(19), 19*day, exeunt.ReasonSignedOut, person, 0, ""),
 		ended(s(20), 400*day, "from_the_future", system, 0, ""),
 		ended(s(21), 21*day, exeunt.ReasonSignedOut, operator, 0, "ops"),
+		ended(s(23), 22*day, exeunt.ReasonFactorChange, person, 0, "Firefox on Linux"),
 	}
 }
 
@@ -257,10 +258,12 @@ func states() map[string]View {
 			Proof: Proof{Handle: "ada", Needed: true, Code: true}},
 		"app-refused": &AppView{Frame: in(NavSecurity), Setup: "sealed", QR: "<svg></svg>", Secret: "ABCD EFGH", Others: 1, Keep: true,
 			Name: "Phone", Err: &exeunt.FieldError{Field: "app_code", Code: "wrong_code", Err: exeunt.ErrBadRequest}},
-		"app-clock":         &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "clock", Err: exeunt.ErrBadRequest}},
-		"app-late":          &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "setup_over", Err: exeunt.ErrBadRequest}},
-		"codes":             &CodesView{Frame: in(NavSecurity), Codes: []string{"0-abcd-efgh-jkmn", "1-abcd-efgh-jkmn"}, Setup: "sealed"},
-		"codes-new":         &CodesView{Frame: in(NavSecurity), Setup: "sealed", Has: exeunt.RecoveryCodes{Left: 7, Total: 10}},
+		"app-clock": &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "clock", Err: exeunt.ErrBadRequest}},
+		"app-late":  &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "setup_over", Err: exeunt.ErrBadRequest}},
+		"codes":     &CodesView{Frame: in(NavSecurity), Codes: []string{"0-abcd-efgh-jkmn", "1-abcd-efgh-jkmn"}, Setup: "sealed"},
+		"codes-new": &CodesView{Frame: in(NavSecurity), Setup: "sealed", Has: exeunt.RecoveryCodes{Left: 7, Total: 10}},
+		"codes-late": &CodesView{Frame: in(NavSecurity), Setup: "sealed",
+			Err: &exeunt.FieldError{Field: "setup", Code: "setup_over", Err: exeunt.ErrBadRequest}},
 		"codes-first":       &CodesView{Frame: in(NavSecurity), Setup: "sealed"},
 		"factor":            &FactorView{Frame: in(NavSecurity), Factor: testFactor(exeunt.FactorTOTP), Last: true, Others: 1},
 		"factor-one-of-two": &FactorView{Frame: in(NavSecurity), Factor: testFactor(exeunt.FactorPasskey)},
