@@ -274,6 +274,7 @@ type accountsCommand struct {
 	Disable      disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
 	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
 	Reset        resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password."`
+	RemoveFactor removeFactorCommand   `cmd:"" help:"Remove an authenticator app or passkey that an account's owner has lost, and end all sessions."`
 	Invites      invitesCommand        `cmd:"" help:"List one-time links that have not been used."`
 	Uninvite     uninviteCommand       `cmd:"" help:"Withdraw the one-time links for a handle."`
 	Audit        auditCommand          `cmd:"" help:"Show what was done to an account, latest first."`
@@ -313,6 +314,16 @@ func (c *showAccountCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(w, "account\t@%s\nid\t%s\nname\t%s\ne-mail\t%s\n", a.Handle, a.ID, a.Name, emailOf(a))
 		fmt.Fprintf(w, "status\t%s\ngroups\t%s\n", a.Status, strings.Join(a.Groups, ", "))
 		fmt.Fprintf(w, "sessions\t%d\tthat have not ended\ncreated\t%s\n", a.Sessions, when(a.Created))
+		for _, f := range a.Factors {
+			used := "never used"
+			if !f.Used.IsZero() {
+				used = "last used " + when(f.Used)
+			}
+			fmt.Fprintf(w, "factor\t%s\t%s %s, added %s, %s\n", f.ID, f.Kind, f.Name, when(f.Created), used)
+		}
+		if len(a.Factors) > 0 {
+			fmt.Fprintf(w, "recovery codes\t%d\tleft\n", a.RecoveryCodes)
+		}
 	})
 }
 
@@ -406,6 +417,31 @@ func (c *resetAccountCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(w, "Give this link to @%s and nobody else: whoever opens it sets the password. It works once, for a day.\n"+
 			"Using it ends every session of the account. Earlier links no longer work.\n%s\n",
 			made.Handle, made.Link)
+	})
+}
+
+type removeFactorCommand struct {
+	operate
+	Handle string `arg:""`
+	ID     string `arg:"" optional:"" help:"The factor, as fac_…: \"accounts show\" lists them."`
+	All    bool   `help:"Every factor, with the recovery codes: the password alone then signs in."`
+}
+
+// Run removes factors.
+func (c *removeFactorCommand) Run(ctx context.Context) error {
+	if (c.ID == "") != c.All {
+		return errors.New("name either one factor or --all")
+	}
+	var done control.FactorsRemoved
+	path := "/accounts/" + url.PathEscape(c.Handle) + "/remove-factor"
+	if err := c.node().Post(ctx, path, control.FactorToRemove{ID: c.ID}, &done); err != nil {
+		return err
+	}
+	return c.show(done, func(w io.Writer) {
+		for _, f := range done.Removed {
+			fmt.Fprintf(w, "Removed %s from @%s: %s %s\n", f.ID, done.Handle, f.Kind, f.Name)
+		}
+		fmt.Fprintf(w, "Ended: %d\n", done.Ended)
 	})
 }
 

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -188,6 +189,43 @@ func (s *Service) RemoveFactor(
 		return out, err
 	}
 	return s.changeFactors(ctx, by, proof, store.FactorChange{Remove: id}, account, ui.MailFactorRemoved, list[i].Name, f)
+}
+
+// Factors returns the factors of an account, oldest first, and how many recovery codes it has, for an operator.
+func (s *Service) Factors(
+	ctx context.Context, by exeunt.Actor, a exeunt.Account,
+) ([]exeunt.Factor, exeunt.RecoveryCodes, error) {
+	if by.Kind != exeunt.ActorOperator {
+		return nil, exeunt.RecoveryCodes{}, exeunt.ErrForbidden
+	}
+	return s.Store.Factors(ctx, a.ID)
+}
+
+// DropFactors removes a factor of somebody who has lost it, or with the zero ID all of them, for an operator. Every
+// session of the account ends. It returns what was removed; ErrNotFound when there is nothing to remove.
+func (s *Service) DropFactors(
+	ctx context.Context, by exeunt.Actor, a exeunt.Account, id exeunt.FactorID,
+) (removed []exeunt.Factor, out authority.Ending, err error) {
+	list, _, err := s.Factors(ctx, by, a)
+	if err != nil {
+		return nil, out, err
+	}
+	var called []string
+	for _, f := range list {
+		if id.IsZero() || f.ID == id {
+			removed, called = append(removed, f), append(called, f.Name)
+		}
+	}
+	if removed == nil {
+		return nil, out, fmt.Errorf("factor: %w", exeunt.ErrNotFound)
+	}
+	mails, err := s.Notify.ForAccount(a, ui.MailFactorRemoved, ui.MailData{At: s.Now(), Factor: strings.Join(called, ", ")})
+	if err != nil {
+		return nil, out, err
+	}
+	out, err = s.Authority.DropFactors(ctx, by, a.ID, store.FactorChange{Remove: id, RemoveAll: id.IsZero()},
+		a.CredentialVersion, mails)
+	return removed, out, err
 }
 
 // MakeCodes replaces the account's recovery codes; a form sent twice makes the same.

@@ -47,6 +47,20 @@ func (a *Authority) ChangeFactors(
 	return a.endOthers(ctx, by, from, key, exeunt.ReasonFactorChange, change)
 }
 
+// DropFactors is for an operator, who removes factors that somebody has lost: it ends every session of the account in
+// the same transaction. credential is the version that the operator has looked at.
+func (a *Authority) DropFactors(
+	ctx context.Context, by exeunt.Actor, account exeunt.AccountID, c store.FactorChange, credential int64,
+	mails []store.NewMail,
+) (Ending, error) {
+	if by.Kind != exeunt.ActorOperator {
+		return Ending{}, exeunt.ErrForbidden
+	}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonFactorChange}
+	return a.end(ctx, by, rev, store.Change{Factors: &c, Credential: credential, Mails: mails})
+}
+
 func (a *Authority) endOthers(
 	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string, why exeunt.Reason, change store.Change,
 ) (Ending, exeunt.Token, error) {

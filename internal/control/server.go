@@ -96,6 +96,7 @@ func (s *Server) Handler() http.Handler {
 		"POST /accounts/{handle}/end-sessions":  s.endAccount,
 		"POST /accounts/{handle}/confirm-email": s.confirmEmail,
 		"POST /accounts/{handle}/reset":         s.reset,
+		"POST /accounts/{handle}/remove-factor": s.removeFactor,
 		"GET /accounts/{handle}/audit":          s.audit,
 		"GET /accounts/{handle}":                s.oneAccount,
 		"GET /groups":                           s.groups,
@@ -312,7 +313,43 @@ func (s *Server) oneAccount(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, accountWire(&a))
+	factors, codes, err := s.Accounts.Factors(r.Context(), operator(r), a)
+	if err != nil {
+		return err
+	}
+	out := accountWire(&a)
+	out.Factors, out.RecoveryCodes = factorWires(factors), codes.Left
+	return reply(w, out)
+}
+
+func factorWires(list []exeunt.Factor) (out []Factor) {
+	for _, f := range list {
+		out = append(out, Factor{ID: f.ID.String(), Kind: string(f.Kind), Name: f.Name, Created: f.Created, Used: f.Used})
+	}
+	return out
+}
+
+// removeFactor removes a factor that its owner has lost, or all.
+func (s *Server) removeFactor(w http.ResponseWriter, r *http.Request) error {
+	var in FactorToRemove
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	var id exeunt.FactorID
+	if in.ID != "" {
+		if err := id.UnmarshalText([]byte(in.ID)); err != nil || id.IsZero() {
+			return noSuch("there is no such factor: look at `exeunt accounts show " + a.Handle + "`")
+		}
+	}
+	removed, out, err := s.Accounts.DropFactors(r.Context(), operator(r), a, id)
+	if err != nil {
+		return notFoundAs(err, "@"+a.Handle+" has no such factor: look at `exeunt accounts show "+a.Handle+"`")
+	}
+	return reply(w, FactorsRemoved{Handle: a.Handle, Removed: factorWires(removed), Ended: out.Ended})
 }
 
 func (s *Server) groups(w http.ResponseWriter, r *http.Request) error {

@@ -78,6 +78,29 @@ type Account struct {
 	Groups         []string  `json:"groups"`
 	Sessions       int64     `json:"sessions"`
 	Created        time.Time `json:"created"`
+	Factors        []Factor  `json:"factors,omitempty"`        // only of one account that is shown by itself
+	RecoveryCodes  int       `json:"recovery_codes,omitempty"` // that are left; as Factors
+}
+
+// Factor is a factor of an account.
+type Factor struct {
+	ID      string    `json:"id"`
+	Kind    string    `json:"kind"` // totp or passkey
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	Used    time.Time `json:"used,omitzero"` // last; never if it is left out
+}
+
+// FactorToRemove names a factor; without an ID it means all.
+type FactorToRemove struct {
+	ID string `json:"id,omitempty"`
+}
+
+// FactorsRemoved is what was removed, and how many sessions that has ended.
+type FactorsRemoved struct {
+	Handle  string   `json:"handle"`
+	Removed []Factor `json:"removed"`
+	Ended   int64    `json:"ended"`
 }
 
 // Group is a group and how many accounts are in it.

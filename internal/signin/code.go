@@ -65,6 +65,7 @@ func (s *Service) match(ctx context.Context, c store.Challenge, code string, by 
 		return Step{}, err
 	}
 	var drift time.Duration
+	var lost error
 	for _, f := range factors {
 		if f.Kind != exeunt.FactorTOTP {
 			continue
@@ -75,7 +76,8 @@ func (s *Service) match(ctx context.Context, c store.Challenge, code string, by 
 		}
 		secret, err := s.Master.Open(factor.Purpose(f.ID), data)
 		if err != nil {
-			return Step{}, err
+			lost = err
+			continue
 		}
 		step, off, ok := factor.Match(secret, code, s.Now())
 		if off != 0 {
@@ -87,8 +89,13 @@ func (s *Service) match(ctx context.Context, c store.Challenge, code string, by 
 			return Step{proof: use.Challenge.Proof}, usedCode(err)
 		}
 	}
-	if drift != 0 {
+	switch {
+	case drift != 0:
 		return Step{}, wrongCode(errClock)
+	case lost != nil:
+		s.Log.Warn("the secret of an authenticator app cannot be read: another master key has sealed it", "account",
+			c.Proof.Account, "err", lost)
+		return Step{}, wrongCode(errKeyLost)
 	}
 	return Step{}, wrongCode(errWrongCode)
 }
@@ -135,6 +142,9 @@ var (
 		Message: "That code is of another time: the clock of your phone is wrong. Set it to automatic and type the next " +
 			"code, or use a recovery code."}
 )
+
+var errKeyLost = &exeunt.Error{Code: "key_lost",
+	Message: "This site cannot check codes of your app any more. Use a recovery code, or ask whoever runs this site."}
 
 // answerOf identifies an answer to a challenge, so that the same can be recognised. It tells nobody the code, which is
 // of no use any more in any case.

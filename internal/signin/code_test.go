@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/factor"
+	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -220,4 +221,22 @@ func fieldCode(err error) string {
 		return f.Code
 	}
 	return ""
+}
+
+// With another master key no code of an app can be checked: it says so, and a recovery code still signs in.
+func TestTheKeyOfAnAppIsLost(t *testing.T) {
+	d := newDesk(t)
+	secret, codes := d.withApp(d.add("ada", "", false))
+	other, err := keys.ParseMaster("ICECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+	must(t, err)
+	d.Master = other
+	c := d.ask()
+	if _, err := d.answer(c, factor.Code(secret, d.now())); fieldCode(err) != errKeyLost.Code {
+		t.Errorf("a code that cannot be checked: %v", err)
+	}
+	got, err := d.answer(c, codes[0].Reveal())
+	must(t, err)
+	if got.Proof.Methods.String() != "password recovery_code" {
+		t.Errorf("the recovery code proved %v", got.Proof.Methods)
+	}
 }

@@ -41,7 +41,7 @@ func (s *Service) trace(a exeunt.AccountID, by exeunt.Actor, err error) {
 	reason := exeunt.CodeOf(err)
 	switch reason {
 	case exeunt.ErrWrongCredentials.Code, exeunt.ErrDisabled.Code:
-	case errWrongCode.Code, errClock.Code, exeunt.ErrCodeUsed.Code:
+	case errWrongCode.Code, errClock.Code, errKeyLost.Code, exeunt.ErrCodeUsed.Code:
 		reason = "wrong_code" // after the right password
 	case errWrongCurrent.Code:
 		reason = "wrong_current_password" // of somebody who is signed in

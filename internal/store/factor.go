@@ -153,6 +153,8 @@ var ErrFactorAdded = errors.New("the factor has been added already")
 type FactorChange struct {
 	Add    *NewFactor
 	Remove exeunt.FactorID
+	// RemoveAll removes every factor, with the recovery codes.
+	RemoveAll bool
 	// Codes are the hashes of recovery codes that replace the earlier ones, by their numbers; nil leaves those.
 	Codes []string
 }
@@ -237,14 +239,15 @@ func (t *tx) changeFactors(
 			return nil, err
 		}
 	}
-	if !c.Remove.IsZero() {
-		var kind, name string
-		if err := t.row(`DELETE FROM factors WHERE account_id = $1 AND id = $2 RETURNING kind, name`, account.Bytes(),
-			c.Remove.Bytes()).Scan(&kind, &name); err != nil {
+	if !c.Remove.IsZero() || c.RemoveAll {
+		removed, err := t.removeFactors(account, c)
+		if err != nil {
 			return nil, err
 		}
-		if err := note(exeunt.AuditFactorRemoved, kind+" "+name); err != nil {
-			return nil, err
+		for _, what := range removed {
+			if err := note(exeunt.AuditFactorRemoved, what); err != nil {
+				return nil, err
+			}
 		}
 		// Codes instead of a factor that nobody has are of no use, and would be forgotten in a drawer.
 		if _, err := t.exec(`DELETE FROM recovery_codes WHERE account_id = $1
@@ -267,6 +270,24 @@ func (t *tx) changeFactors(
 	return nil, note(exeunt.AuditRecoveryCodes, "")
 }
 
+// removeFactors returns the kind and name of each factor that it has removed.
+func (t *tx) removeFactors(account exeunt.AccountID, c FactorChange) (removed []string, err error) {
+	rows, err := t.rows(`DELETE FROM factors WHERE account_id = $1 AND ($2 = 1 OR id = $3) RETURNING kind, name`,
+		account.Bytes(), flag(c.RemoveAll), c.Remove.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var kind, name string
+		if err := rows.Scan(&kind, &name); err != nil {
+			return nil, err
+		}
+		removed = append(removed, kind+" "+name)
+	}
+	return removed, rows.Err()
+}
+
 func (t *tx) whyNoFactor(account exeunt.AccountID, c FactorChange) (refused, err error) {
 	var count int
 	var there, taken, added bool
@@ -287,7 +308,7 @@ func (t *tx) whyNoFactor(account exeunt.AccountID, c FactorChange) (refused, err
 		refused = exeunt.ErrManyFactors
 	case taken:
 		refused = exeunt.ErrPasskeyTaken
-	case !c.Remove.IsZero() && !there:
+	case !c.Remove.IsZero() && !there, c.RemoveAll && count == 0:
 		refused = exeunt.ErrNotFound
 	}
 	return refused, err
