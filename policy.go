@@ -77,10 +77,12 @@ type Policy struct {
 	// MaxSessions is how many live sessions an account may have. The oldest ends when another starts. 0 is no limit.
 	MaxSessions int
 	// Fresh is how long a proof of who somebody is counts before sensitive changes.
-	Fresh  time.Duration
-	Factor Requirement // of everybody
-	Preset Preset
-	Groups []GroupPolicy
+	Fresh time.Duration
+	// ConfirmEndings: ending other sessions needs a fresh proof, too.
+	ConfirmEndings bool
+	Factor         Requirement // of everybody
+	Preset         Preset
+	Groups         []GroupPolicy
 }
 
 // GroupPolicy makes the policy stricter for the accounts in a group, and never laxer. Zero fields change nothing.

@@ -90,6 +90,12 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	return token, n.Session, nil
 }
 
+// AskAgain makes the proof of the actor's own session too old to count for a change: the next one asks for another.
+func (a *Authority) AskAgain(ctx context.Context, by exeunt.Actor) error {
+	of := exeunt.Target{Account: by.Account, Session: by.Session}
+	return a.store.AgeProof(ctx, of, a.now().Add(-a.policy.Fresh))
+}
+
 // CleanLabel cuts and cleans what an app or browser calls itself. What was cut shows it.
 func CleanLabel(s string) string {
 	s = strings.Join(strings.Fields(printable(s)), " ")

@@ -65,13 +65,14 @@ type TLS struct {
 
 // Policy holds the timeouts by kind of session, and what sign-ins need.
 type Policy struct {
-	Kept   Limits             `koanf:"kept"`
-	Shared Limits             `koanf:"shared"`
-	App    Limits             `koanf:"app"`
-	Fresh  time.Duration      `koanf:"fresh"`
-	Factor exeunt.Requirement `koanf:"factor"`
-	Preset exeunt.Preset      `koanf:"preset"` // what is not set is as strict as this needs
-	Groups []GroupPolicy      `koanf:"groups"`
+	Kept           Limits             `koanf:"kept"`
+	Shared         Limits             `koanf:"shared"`
+	App            Limits             `koanf:"app"`
+	Fresh          time.Duration      `koanf:"fresh"`
+	ConfirmEndings bool               `koanf:"confirm_endings"` // ending other sessions needs a fresh proof, too
+	Factor         exeunt.Requirement `koanf:"factor"`
+	Preset         exeunt.Preset      `koanf:"preset"` // what is not set is as strict as this needs
+	Groups         []GroupPolicy      `koanf:"groups"`
 }
 
 // GroupPolicy is a stricter policy for a group.
@@ -241,7 +242,7 @@ func (c *Config) Reserved() []string {
 // SessionPolicy returns the policy.
 func (c *Config) SessionPolicy() exeunt.Policy {
 	p := exeunt.Policy{Kept: c.Policy.Kept.limits(), Shared: c.Policy.Shared.limits(), App: c.Policy.App.limits(),
-		MaxSessions: c.MaxSessions, Fresh: c.Policy.Fresh, Factor: c.Policy.Factor, Preset: c.Policy.Preset}
+		MaxSessions: c.MaxSessions, Fresh: c.Policy.Fresh, ConfirmEndings: c.Policy.ConfirmEndings, Factor: c.Policy.Factor, Preset: c.Policy.Preset}
 	for _, g := range c.Policy.Groups {
 		p.Groups = append(p.Groups, exeunt.GroupPolicy(g))
 	}

@@ -3,7 +3,9 @@ package pages
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -14,6 +16,10 @@ import (
 )
 
 func (p *Pages) activity(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	return p.showActivity(w, r, v, http.StatusOK, nil)
+}
+
+func (p *Pages) showActivity(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, wrong error) error {
 	done, err := p.Authority.Listing(r.Context(), v.Answer.Account)
 	if err != nil {
 		return err
@@ -24,13 +30,16 @@ func (p *Pages) activity(w http.ResponseWriter, r *http.Request, v web.Visitor) 
 	if err != nil {
 		return err
 	}
-	view.Entries, view.Next = list.Items, string(list.Next)
-	return p.show(w, http.StatusOK, view)
+	if view.Proof, err = p.proof(r.Context(), v, wrong); err != nil {
+		return err
+	}
+	view.Entries, view.Next, view.Err = list.Items, string(list.Next), wrong
+	return p.show(w, status, view)
 }
 
 // activityOf returns what the address asks for, and the view of it, still without entries.
 func (p *Pages) activityOf(r *http.Request, v web.Visitor) (*ui.ActivityView, exeunt.AuditFilter) {
-	kind, after := r.URL.Query().Get("kind"), r.URL.Query().Get("after")
+	kind, after := r.FormValue("kind"), r.URL.Query().Get("after")
 	if !slices.Contains(ui.ActivityKinds, kind) {
 		kind = ""
 	}
@@ -40,6 +49,42 @@ func (p *Pages) activityOf(r *http.Request, v web.Visitor) (*ui.ActivityView, ex
 			Clients: p.OAuth.Clients(),
 		}, exeunt.AuditFilter{Account: v.Answer.Account, Only: ui.OfKind(kind), After: exeunt.Cursor(after),
 			Limit: pageLen}
+}
+
+// activityDownload is a download for somebody who has to prove who they are first: a history tells where people live and
+// when they are away.
+func (p *Pages) activityDownload(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	proving, file := p.proving(r, v), p.activityCSV
+	switch r.PostFormValue("format") {
+	case "csv":
+	case "json":
+		file = p.activityJSON
+	default:
+		return fmt.Errorf("format: %w", exeunt.ErrBadRequest)
+	}
+	_, err := proving.prove(r.Context())
+	if status := refusal(w, err); status != 0 {
+		return p.showActivity(w, r, v, status, err)
+	}
+	if err != nil {
+		return err
+	}
+	proving.done(w, exeunt.Token{})
+	return file(w, r, v)
+}
+
+// activityFile is a download by a link, which the page has while the last proof is fresh.
+func (p *Pages) activityFile(file page) page {
+	return func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+		proof, err := p.proof(r.Context(), v, nil)
+		if err != nil {
+			return err
+		}
+		if proof.Needed {
+			return redirect(w, (&url.URL{Path: "/activity", RawQuery: r.URL.RawQuery, Fragment: "download"}).String())
+		}
+		return file(w, r, v)
+	}
 }
 
 // download reads what a file is made of, and sets its headers.
@@ -55,6 +100,7 @@ func (p *Pages) download(
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	w.WriteHeader(http.StatusOK)
 	return list, older, nil
 }
 

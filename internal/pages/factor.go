@@ -61,6 +61,7 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v web.Visitor) er
 	name := r.PostFormValue("name")
 	done, err := p.Accounts.AddApp(r.Context(), by, set, name, r.PostFormValue("app_code"), f)
 	if status := refusal(w, err); status != 0 {
+		proving.refused(w)
 		if !p.Accounts.Usable(by, set) {
 			set = p.Accounts.SetUp(by)
 		}
@@ -160,6 +161,7 @@ func (p *Pages) makeCodes(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	f.Others = false
 	done, err := p.Accounts.MakeCodes(r.Context(), by, set, f)
 	if status := refusal(w, err); status != 0 {
+		proving.refused(w)
 		if !p.Accounts.Usable(by, set) {
 			set = p.Accounts.SetUp(by)
 		}
@@ -231,6 +233,7 @@ func (p *Pages) removeFactor(w http.ResponseWriter, r *http.Request, v web.Visit
 		return redirect(w, "/security") // the form was sent twice
 	}
 	if status := refusal(w, err); status != 0 {
+		proving.refused(w)
 		return p.showFactor(w, r, v, status, &ui.FactorView{Keep: !f.Others, Err: err})
 	}
 	if err != nil {

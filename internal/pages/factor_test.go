@@ -123,7 +123,7 @@ func TestAChangeOfFactorsNeedsAFreshProof(t *testing.T) {
 	if b.token() == before {
 		t.Error("the session goes on with the token that it had before the proof")
 	}
-	b.get("/security").says("You have confirmed who you are", "ask for it again")
+	b.get("/security").says("You confirmed who you are", "You are asked again", "Ask again from now on")
 	id := n.factors()[0].ID.String()
 	remove := "/security/factors/" + id
 	b.get(remove).is(http.StatusOK).says("Remove My phone?").hides("Current password")

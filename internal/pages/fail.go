@@ -80,7 +80,7 @@ func pagePath(r *http.Request) string {
 		return signOutPath(r.PostForm)
 	case "end_session":
 		return endSessionAgain(r.PostForm)
-	case "signin", "signup", "sessions", "settings", "security", "apps":
+	case "signin", "signup", "sessions", "settings", "security", "apps", "activity":
 		return "/" + first
 	}
 	return "/"

@@ -31,6 +31,14 @@ func (p *Pages) once(h page) page {
 	}
 }
 
+// onceIf is once for forms that ask for a proof only by policy.
+func (p *Pages) onceIf(asks bool, h page) page {
+	if asks {
+		return p.once(h)
+	}
+	return h
+}
+
 // turns lets one form of each session be handled at a time.
 type turns struct {
 	mu sync.Mutex

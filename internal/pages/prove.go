@@ -81,11 +81,35 @@ func (x *proving) done(w http.ResponseWriter, token exeunt.Token) {
 	x.p.setPair(w, x.v, token)
 }
 
+// refused keeps a proof of a form that was refused for something else: the code that it was made with is used up, so the
+// next press must not need it again. The second of two presses gets the credential that the first one has led to.
+func (x *proving) refused(w http.ResponseWriter) {
+	if x.anew {
+		x.done(w, exeunt.Token{})
+		return
+	}
+	again, ok := w.(*ifDone)
+	if ok && x.p.SignIn.KnowsPassword(x.r.Context(), x.v.Actor(x.r, x.p.Peers), x.r.PostFormValue("current")) == nil {
+		again.then()
+	}
+}
+
 // withFactor adds to the proof the authenticator app that was just added: its code was right.
 func (x *proving) withFactor() {
 	if x.anew {
 		x.proof.Methods = append(x.proof.Methods, exeunt.MethodTOTP)
 	}
+}
+
+// askAgain has forms ask again for a proof from now on.
+func (p *Pages) askAgain(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	if err := p.Authority.AskAgain(r.Context(), v.Actor(r, p.Peers)); err != nil {
+		return err
+	}
+	if to := r.PostFormValue("return"); to == "/settings" {
+		return redirect(w, to)
+	}
+	return redirect(w, "/security")
 }
 
 // proof is what a form must ask for.

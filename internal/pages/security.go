@@ -48,20 +48,22 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 // changePassword sets a new password and ends every other session; this one gets another
 // credential.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	done, token, err := p.newPassword(r, v)
+	proving := p.proving(r, v)
+	done, token, err := p.newPassword(r, v, proving)
 	if status := refusal(w, err); status != 0 {
+		proving.refused(w)
 		return p.showSecurity(w, r, v, status, &ui.SecurityView{Err: err})
 	}
 	if err != nil {
 		return err
 	}
-	p.setPair(w, v, token)
+	proving.done(w, token)
 	p.leaveNotice(w, noticePassword, url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}})
 	return redirect(w, "/security")
 }
 
 // newPassword changes the password once, however often the form is sent.
-func (p *Pages) newPassword(r *http.Request, v web.Visitor) (authority.Ending, exeunt.Token, error) {
+func (p *Pages) newPassword(r *http.Request, v web.Visitor, x *proving) (authority.Ending, exeunt.Token, error) {
 	key, err := formKey(r)
 	if err != nil {
 		return authority.Ending{}, exeunt.Token{}, err
@@ -73,8 +75,7 @@ func (p *Pages) newPassword(r *http.Request, v web.Visitor) (authority.Ending, e
 	if done, token, known, err := before(); known || err != nil {
 		return done, token, err
 	}
-	done, token, err := p.Accounts.ChangePassword(ctx, by, v.Token, key, r.PostFormValue("password"),
-		p.proving(r, v).password)
+	done, token, err := p.Accounts.ChangePassword(ctx, by, v.Token, key, r.PostFormValue("password"), x.password)
 	if err == nil {
 		return done, token, nil
 	}

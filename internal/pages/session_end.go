@@ -9,6 +9,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
 
@@ -25,17 +26,55 @@ func (p *Pages) endSession(w http.ResponseWriter, r *http.Request, v web.Visitor
 	if err != nil {
 		return err
 	}
+	proving, stop := p.mayEnd(w, r, v)
+	if stop != nil {
+		return stop()
+	}
 	rev := exeunt.Revocation{Reason: exeunt.ReasonSignedOut, Key: key,
 		Target: exeunt.Target{Account: v.Answer.Account, Scope: exeunt.ScopeSession, Session: id}}
 	done, err := p.Authority.End(r.Context(), v.Actor(r, p.Peers), rev)
 	if err != nil {
 		return err
 	}
+	proving.done(w, exeunt.Token{})
 	if r.PostFormValue("stay") != "" {
 		w.WriteHeader(http.StatusNoContent) // the page's script shows it in its place
 		return nil
 	}
 	return p.endedElsewhere(w, r, done, id)
+}
+
+// mayEnd has the person prove who they are before other sessions end, if policy says so. stop answers a form without a
+// fresh proof with the same form that asks for one.
+func (p *Pages) mayEnd(w http.ResponseWriter, r *http.Request, v web.Visitor) (x *proving, stop func() error) {
+	x = p.proving(r, v)
+	if !p.Policy.ConfirmEndings {
+		return x, nil
+	}
+	_, err := x.prove(r.Context())
+	if err == nil {
+		return x, nil
+	}
+	return x, func() error {
+		status := refusal(w, err)
+		if status == 0 {
+			return err
+		}
+		v := p.Browser.Introduced(r.Context(), v)
+		view := &ui.ConfirmView{Frame: p.frame(r, v, ui.NavSessions), To: r.URL.Path, Fields: url.Values{}, Err: err}
+		for _, name := range []string{"key", "scope", "return"} {
+			if value := r.PostFormValue(name); value != "" {
+				view.Fields.Set(name, value)
+			}
+		}
+		if !r.PostForm.Has("current") {
+			view.Err = nil // they were not asked before
+		}
+		if view.Proof, err = p.proof(r.Context(), v, view.Err); err != nil {
+			return err
+		}
+		return p.show(w, status, view)
+	}
 }
 
 // endOthers ends every session of the account but this one, which gets another
@@ -48,11 +87,15 @@ func (p *Pages) endOthers(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if err != nil {
 		return err
 	}
+	proving, stop := p.mayEnd(w, r, v)
+	if stop != nil {
+		return stop()
+	}
 	done, token, err := p.Authority.EndOthers(r.Context(), v.Actor(r, p.Peers), v.Token, key)
 	if err != nil {
 		return err
 	}
-	p.setPair(w, v, token)
+	proving.done(w, token)
 	return p.endedElsewhere(w, r, done, exeunt.SessionID{})
 }
 

@@ -41,9 +41,14 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 // changeProfile saves name and e-mail address; another address needs the current password.
 func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	in, by := account.Profile{Name: r.PostFormValue("name"), Email: r.PostFormValue("email")}, v.Actor(r, p.Peers)
-	err := p.Accounts.ChangeProfile(r.Context(), by, v.Token, in, p.proving(r, v).password)
+	proving := p.proving(r, v)
+	err := p.Accounts.ChangeProfile(r.Context(), by, v.Token, in, proving.password)
 	if status := refusal(w, err); status != 0 {
+		proving.refused(w)
 		return p.showSettings(w, r, v, status, &ui.SettingsView{Name: in.Name, Email: in.Email, Typed: true, Err: err})
+	}
+	if err == nil {
+		proving.done(w, exeunt.Token{})
 	}
 	return p.saved(w, err)
 }

@@ -74,11 +74,17 @@ func (p *Pages) repeat(w http.ResponseWriter, r *http.Request, v web.Visitor, h 
 // renews reports whether a post is to a form that gives the session another credential.
 func renews(r *http.Request) bool {
 	return r.URL.Path == "/security/password" || r.URL.Path == "/security/app" || r.URL.Path == "/security/codes" ||
+		r.URL.Path == "/settings/profile" || r.URL.Path == "/activity/download" || isEnding(r.URL.Path) ||
 		strings.HasPrefix(r.URL.Path, "/security/factors/") || r.URL.Path == "/sessions/end" ||
 		r.URL.Path == "/signout" && r.PostFormValue("scope") == string(exeunt.ScopeOthers)
 }
 
-// ifDone calls then before a redirect, with which a form answers that did what it is for.
+// isEnding reports whether a path is that of a row's button. With a proof it gives the session another credential.
+func isEnding(path string) bool {
+	return strings.HasPrefix(path, "/sessions/") && strings.HasSuffix(path, "/end")
+}
+
+// ifDone calls then before a redirect or a file, with which a form answers that did what it is for.
 type ifDone struct {
 	http.ResponseWriter
 	then func()
@@ -86,7 +92,7 @@ type ifDone struct {
 
 // WriteHeader calls then.
 func (d *ifDone) WriteHeader(status int) {
-	if status == http.StatusSeeOther {
+	if status == http.StatusSeeOther || status == http.StatusOK {
 		d.then()
 	}
 	d.ResponseWriter.WriteHeader(status)

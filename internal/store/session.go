@@ -435,3 +435,12 @@ type prefixed struct {
 func (p prefixed) Scan(dest ...any) error {
 	return p.row.Scan(append(append([]any{}, p.first...), dest...)...)
 }
+
+// AgeProof makes a session's last proof of who its owner is as old as before, unless it is older.
+func (s *Store) AgeProof(ctx context.Context, of exeunt.Target, before time.Time) error {
+	return s.commit(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE sessions SET proved_at = $1 WHERE account_id = $2 AND id = $3 AND ended_at IS NULL
+			AND proved_at > $1`, ms(before), of.Account.Bytes(), of.Session.Bytes())
+		return err
+	})
+}

@@ -239,7 +239,7 @@ func states() map[string]View {
 	}
 	fields := map[string]string{
 		"handle": "taken shape reserved", "name": "too_long shape invisible", "email": "shape", "current": "wrong needed",
-		"code":     "wrong_code clock code_used needed",
+		"code":     "wrong_code clock key_lost code_used needed",
 		"password": "same too_short too_long common weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
 	}
 
@@ -264,7 +264,11 @@ func states() map[string]View {
 		"codes-new": &CodesView{Frame: in(NavSecurity), Setup: "sealed", Has: exeunt.RecoveryCodes{Left: 7, Total: 10}},
 		"codes-late": &CodesView{Frame: in(NavSecurity), Setup: "sealed",
 			Err: &exeunt.FieldError{Field: "setup", Code: "setup_over", Err: exeunt.ErrBadRequest}},
-		"codes-first":       &CodesView{Frame: in(NavSecurity), Setup: "sealed"},
+		"codes-first": &CodesView{Frame: in(NavSecurity), Setup: "sealed"},
+		"confirm": &ConfirmView{Frame: in(NavSessions), To: "/sessions/end", Fields: url.Values{"scope": {"others"}, "key": {`"><b>`}},
+			Proof: Proof{Handle: "ada", Needed: true, Code: true}},
+		"confirm-wrong": &ConfirmView{Frame: in(NavSessions), To: "/sessions/end", Proof: Proof{Handle: "ada", Needed: true},
+			Err: exeunt.ErrBusy},
 		"factor":            &FactorView{Frame: in(NavSecurity), Factor: testFactor(exeunt.FactorTOTP), Last: true, Others: 1},
 		"factor-one-of-two": &FactorView{Frame: in(NavSecurity), Factor: testFactor(exeunt.FactorPasskey)},
 		"security-factors": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-day), Others: 2, Factor: "added",
@@ -420,6 +424,8 @@ func states() map[string]View {
 		"security-changed-0": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow, Changed: &PasswordChanged{}},
 		"activity": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Next: "1.2.3"},
 			Entries: activityEntries(), KeptFor: 365 * day, MaxDownload: 1000, Clients: testClients},
+		"activity-proof": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "changes"}, KeptFor: 365 * day,
+			MaxDownload: 1000, Proof: Proof{Handle: "ada", Needed: true}, Err: exeunt.ErrBusy},
 		"activity-none": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "changes"},
 			Shared: true, KeptFor: 365 * day, MaxDownload: 1000},
 		"activity-none-here": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "sign_ins",

@@ -330,6 +330,8 @@ type ActivityView struct {
 	Shared      bool                // this session is on a shared computer
 	KeptFor     time.Duration       // how long entries are stored
 	MaxDownload int                 // how many entries a download has at most
+	Proof       Proof
+	Err         error
 	Clients     Clients
 }
 
@@ -356,6 +358,17 @@ type Proof struct {
 	Code      bool // the account has a factor, so that a code is needed too
 	Err       error
 	At, Until time.Time // when the person has proved it last, and for how long that counts
+}
+
+// ConfirmView asks for a proof before what a form of another page asks for, which had no fields for it.
+//
+// Its form: POST To with session, Fields, and those of Proof.
+type ConfirmView struct {
+	Frame
+	To     string
+	Fields url.Values
+	Proof  Proof
+	Err    error
 }
 
 // AppView is "/security/app": an authenticator app is set up.
@@ -464,6 +477,7 @@ func (*SignInView) page() string        { return "sign_in" }
 func (*SignUpView) page() string        { return "sign_up" }
 func (*SignInStepView) page() string    { return "sign_in_step" }
 func (*RecoveredView) page() string     { return "recovered" }
+func (*ConfirmView) page() string       { return "confirm" }
 func (*AppView) page() string           { return "factor_app" }
 func (*CodesView) page() string         { return "factor_codes" }
 func (*FactorView) page() string        { return "factor_remove" }
