@@ -32,7 +32,9 @@ type node struct {
 	web   http.Handler // with the middlewares that stand before the pages
 }
 
-func newNode(t testing.TB) *node {
+func newNode(t testing.TB) *node { return newNodeOf(t, exeunt.DefaultPolicy()) }
+
+func newNodeOf(t testing.TB, policy exeunt.Policy) *node {
 	t.Helper()
 	n := &node{t: t, Node: testnode.New(t, testnode.Options{
 		Clients: []exeunt.Client{testnode.ClientAt(testnode.Chirp, chirpBack)},
@@ -42,7 +44,7 @@ func newNode(t testing.TB) *node {
 	n.must(err)
 	n.pages = New(Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.Browser, UI: faces, Issuer: testOrigin,
-		Policy: exeunt.DefaultPolicy(), Retention: ui.Retention(testnode.Retention), Now: n.Now, Log: n.Log,
+		Policy: policy, Retention: ui.Retention(testnode.Retention), Now: n.Now, Log: n.Log,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}
 	n.web = s.Recover(web.WithRequestID(web.Secure(false,

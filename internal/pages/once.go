@@ -31,9 +31,9 @@ func (p *Pages) once(h page) page {
 	}
 }
 
-// onceIf is once for forms that ask for a proof only by policy.
-func (p *Pages) onceIf(asks bool, h page) page {
-	if asks {
+// onceByPolicy is once for endings, which ask for a proof only by policy.
+func (p *Pages) onceByPolicy(h page) page {
+	if p.Policy.ConfirmEndings {
 		return p.once(h)
 	}
 	return h
