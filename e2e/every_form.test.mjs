@@ -11,6 +11,7 @@ import { enterChirp } from './lib/chirp.mjs';
 import { inside, outside } from './lib/pages.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
 import { planted } from './lib/cookies.mjs';
+import { totp } from './lib/totp.mjs';
 
 let node, browser;
 const people = {};
@@ -271,6 +272,28 @@ const judges = {
     },
     back(p, page) { return this.tab(p, page); },
     after: (p) => { p.password = p.next; },
+  },
+  'exeunt /security/ask': {
+    needs: 'newcomer', path: '/security', back: null, gone: /Change password/,
+    async true(p, page) { at(page, '/security'); assert.equal(await page.locator('form[action="/security/ask"]').count(), 0); },
+    after: (p) => p.out(),
+  },
+  'exeunt /security/app': {
+    needs: 'newcomer', path: '/security/app',
+    async fill(p, page) {
+      const secret = await page.locator('ol.setup code').textContent();
+      await page.fill('input[name=app_code]', totp(secret, Date.parse((await call('now')).now)));
+    },
+    async true(p, page) { at(page, '/security/codes'); await says(page, /Save these ten codes/); },
+    // Another form adds another app, and the codes stay.
+    async tab(p, page) { at(page, '/security'); await says(page, /It was added/, /On, by 2/); },
+    back(p, page) { return this.tab(p, page); },
+    after: (p) => p.out(),
+  },
+  'exeunt /security/codes': {
+    needs: 'newcomer', path: '/security/codes', back: null, gone: /Save these ten codes/,
+    async true(p, page) { at(page, '/security/codes'); await says(page, /Save these ten codes/); },
+    after: (p) => p.out(),
   },
   'exeunt /session/stay': {
     script: false, needs: 'in', path: '/security', // only browsers without script have it

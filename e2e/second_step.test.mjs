@@ -1,22 +1,11 @@
 // Signing in in two steps, with an authenticator app made here from what the page shows.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { desktop, fillIn, phone, shell, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
+import { totp } from './lib/totp.mjs';
 
 const s = stage({}, shell);
-
-/** What an authenticator app shows at a time (RFC 6238). */
-function totp(secret, at) {
-  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-  const bits = [...secret.replaceAll(' ', '')].map((c) => letters.indexOf(c).toString(2).padStart(5, '0')).join('');
-  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)));
-  const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor(at / 30_000)));
-  const mac = createHmac('sha1', key).update(step).digest();
-  return String((mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0');
-}
 
 const now = async () => Date.parse((await s.node.call('now')).now);
 const main = (page) => page.locator('main').innerText();

@@ -49,7 +49,7 @@ func TestAnAuthenticatorApp(t *testing.T) {
 	form.Set("app_code", n.appCode(page))
 	b.post("/security/app", form).leadsTo("/security/codes")
 	shown := b.get("/security/codes").is(http.StatusOK).says("Save these ten codes")
-	b.get("/security").says("It was added", "On, by 1 app", "10 recovery codes left")
+	b.get("/security").says("It was added", "On, by 1 app", "10 of 10 left")
 	other.send(http.MethodGet, "/", nil).leadsTo("/ended")
 	code := form.Get("app_code")
 
