@@ -70,7 +70,7 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v web.Visitor) er
 	if err != nil {
 		return err
 	}
-	proving.withFactor()
+	proving.withFactor(exeunt.MethodTOTP)
 	return p.factorsChanged(w, r, proving, done, "added")
 }
 

@@ -142,3 +142,24 @@ func TestEndingsMayNeedAFreshProof(t *testing.T) {
 	b.submit("/signout?scope=others", "/sessions/end", nil).is(http.StatusUnprocessableEntity).says("Confirm that it is you")
 	b.submit("/signout", "/signout", nil).leadsTo("/signed-out")
 }
+
+// Whoever has just added an app is not asked for its next code; another name never needs one.
+func TestTheCodeOfANewAppIsAProof(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	page := b.get("/security/app")
+	form := page.form("/security/app")
+	form.Set("app_code", n.appCode(page))
+	b = b.pressedTwice("/security/app", form, "/security/codes")
+	if m := n.live("ada")[0].Methods.String(); m != "password totp" {
+		t.Errorf("the session was proved by %s", m)
+	}
+	b.get("/security/app").hides("Current password")
+	n.stale()
+	settings := b.get("/settings")
+	if _, rest, _ := strings.Cut(settings.body, `name="code"`); strings.Contains(strings.SplitN(rest, ">", 2)[0], "required") {
+		t.Error("a name cannot be saved without a code")
+	}
+	b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada Quill"}}).leadsTo("/settings")
+}

@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
@@ -17,7 +18,7 @@ type proving struct {
 	p     *Pages
 	r     *http.Request
 	v     web.Visitor
-	anew  bool // it was proved by this form
+	anew  bool // it was proved by this form, or this form adds to it
 	proof exeunt.Proof
 }
 
@@ -31,6 +32,7 @@ func (x *proving) prove(ctx context.Context) (exeunt.Proof, error) {
 	}
 	proof, fresh, err := x.p.SignIn.Fresh(ctx, session, x.p.Policy.Fresh)
 	if err != nil || fresh {
+		x.proof = proof
 		return proof, err
 	}
 	x.proof, err = signin.Proof(x.p.SignIn.Confirm(ctx, x.v.Actor(x.r, x.p.Peers), signin.Confirmation{
@@ -94,10 +96,11 @@ func (x *proving) refused(w http.ResponseWriter) {
 	}
 }
 
-// withFactor adds to the proof the authenticator app that was just added: its code was right.
-func (x *proving) withFactor() {
-	if x.anew {
-		x.proof.Methods = append(x.proof.Methods, exeunt.MethodTOTP)
+// withFactor adds to the proof the factor that was just added: its code was right. So the session goes on with it, and the
+// next form does not ask whoever has just set it up.
+func (x *proving) withFactor(m exeunt.Method) {
+	if len(x.proof.Methods) > 0 && !slices.Contains(x.proof.Methods, m) {
+		x.proof.Methods, x.anew = append(slices.Clone(x.proof.Methods), m), true
 	}
 }
 

@@ -29,6 +29,7 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 	if view.Proof, err = p.proof(r.Context(), v, view.Err); err != nil {
 		return err
 	}
+	view.Proof.Optional = true
 	view.Frame, view.Policy = p.frame(r, v, ui.NavSettings), p.Policy.Of(account.Groups)
 	view.Retention = p.Retention
 	if !view.Typed {

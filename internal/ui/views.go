@@ -356,6 +356,7 @@ type Proof struct {
 	Handle    string
 	Needed    bool
 	Code      bool // the account has a factor, so that a code is needed too
+	Optional  bool // the form may be sent without, for what needs no proof
 	Err       error
 	At, Until time.Time // when the person has proved it last, and for how long that counts
 }
