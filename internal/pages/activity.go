@@ -51,8 +51,8 @@ func (p *Pages) activityOf(r *http.Request, v web.Visitor) (*ui.ActivityView, ex
 			Limit: pageLen}
 }
 
-// activityDownload is a download for somebody who has to prove who they are first: a history tells where people live and
-// when they are away.
+// activityDownload is a download for somebody who has to prove who they are first: a history tells where people live
+// and when they are away.
 func (p *Pages) activityDownload(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	proving, file := p.proving(r, v), p.activityCSV
 	switch r.PostFormValue("format") {
