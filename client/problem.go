@@ -24,7 +24,7 @@ type Problem struct {
 // Challenge is what a sign-in goes on with when the password alone is not enough. It is no session.
 type Challenge struct {
 	Token   Sent      `json:"token" doc:"Send it with the answer; only the app that signs in may have it"`
-	Methods []string  `json:"methods" doc:"Any of these will do: totp, recovery_code, passkey"`
+	Methods []string  `json:"methods" doc:"Any of these will do: totp, recovery_code"`
 	Expires time.Time `json:"expires"`
 }
 

@@ -274,7 +274,7 @@ type accountsCommand struct {
 	Disable      disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
 	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
 	Reset        resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password."`
-	RemoveFactor removeFactorCommand   `cmd:"" help:"Remove an authenticator app or passkey that an account's owner has lost, and end all sessions."`
+	RemoveFactor removeFactorCommand   `cmd:"" help:"Remove an authenticator app that an account's owner has lost, and end all sessions."`
 	Invites      invitesCommand        `cmd:"" help:"List one-time links that have not been used."`
 	Uninvite     uninviteCommand       `cmd:"" help:"Withdraw the one-time links for a handle."`
 	Audit        auditCommand          `cmd:"" help:"Show what was done to an account, latest first."`

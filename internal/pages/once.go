@@ -13,21 +13,18 @@ import (
 // Presses that reach two nodes are not held: there the second may have to be sent again.
 func (p *Pages) once(h page) page {
 	return func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-		waited, leave := p.turns.enter(v.Answer.Session)
-		defer leave()
-		if !waited {
-			return h(w, r, v)
-		}
+		defer p.turns.enter(v.Answer.Session)()
 		key, err := formKey(r)
 		if err != nil {
 			return err
 		}
+		// Whoever was admitted with a credential that the first press has renewed since goes on with the new one.
 		c, ans, err := p.Authority.Repeated(r.Context(), v.Credential, key)
 		if err != nil {
 			return h(w, r, v) // the form before was another one, or has not renewed the credential
 		}
 		v.Credential, v.Answer = c, ans
-		return h(&ifDone{ResponseWriter: w, then: func() { p.setPair(w, v, v.Token) }}, r, v)
+		return h(p.withPair(w, v), r, v)
 	}
 }
 
@@ -50,8 +47,8 @@ type turn struct {
 	wanted int
 }
 
-// enter waits until no other form of the session is handled, and reports whether there was one. leave lets the next in.
-func (t *turns) enter(id exeunt.SessionID) (waited bool, leave func()) {
+// enter waits until no other form of the session is handled. leave lets the next in.
+func (t *turns) enter(id exeunt.SessionID) (leave func()) {
 	t.mu.Lock()
 	if t.of == nil {
 		t.of = map[exeunt.SessionID]*turn{}
@@ -61,11 +58,10 @@ func (t *turns) enter(id exeunt.SessionID) (waited bool, leave func()) {
 		one = &turn{}
 		t.of[id] = one
 	}
-	waited = one.wanted > 0
 	one.wanted++
 	t.mu.Unlock()
 	one.Lock()
-	return waited, func() {
+	return func() {
 		one.Unlock()
 		t.mu.Lock()
 		defer t.mu.Unlock()

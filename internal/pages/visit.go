@@ -67,8 +67,7 @@ func (p *Pages) repeat(w http.ResponseWriter, r *http.Request, v web.Visitor, h 
 	if v.Credential, v.Answer, err = p.Authority.Repeated(r.Context(), v.Credential, key); err != nil {
 		return err
 	}
-	again := &ifDone{ResponseWriter: w, then: func() { p.setPair(w, v, v.Token) }}
-	return h(again, r, p.Browser.Introduced(r.Context(), v))
+	return h(p.withPair(w, v), r, p.Browser.Introduced(r.Context(), v))
 }
 
 // renews reports whether a post is to a form that gives the session another credential.
@@ -88,6 +87,17 @@ func isEnding(path string) bool {
 type ifDone struct {
 	http.ResponseWriter
 	then func()
+}
+
+// withPair answers with the visitor's credential, once the form did what it is for. It replaces an earlier one: another
+// form may have renewed the credential since the post was admitted.
+func (p *Pages) withPair(w http.ResponseWriter, v web.Visitor) *ifDone {
+	d, ok := w.(*ifDone)
+	if !ok {
+		d = &ifDone{ResponseWriter: w}
+	}
+	d.then = func() { p.setPair(d.ResponseWriter, v, v.Token) }
+	return d
 }
 
 // WriteHeader calls then.
