@@ -38,6 +38,8 @@ const (
 	UseInvite TokenUse = "exi_"
 	// UseChallenge: what a browser or app holds between two steps of a sign-in. It is no session.
 	UseChallenge TokenUse = "exh_"
+	// UseLink: a single-use link of a mail, which confirms or undoes something of an account.
+	UseLink TokenUse = "exl_"
 	// UseClient: the secret key that authenticates a client's back end.
 	UseClient TokenUse = "exk_"
 )
@@ -144,7 +146,7 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, ErrMalformedToken
 	}
 	switch TokenUse(s[:tokenPrefixLen]) {
-	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseChallenge, UseClient:
+	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseChallenge, UseLink, UseClient:
 	default:
 		return Token{}, ErrMalformedToken
 	}

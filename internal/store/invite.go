@@ -84,14 +84,16 @@ func (t *tx) dropResets(id exeunt.AccountID) error {
 }
 
 // dropUnfinished deletes all with which somebody could finish what they have begun: the account's unused links, and the
-// codes of its sessions, its challenges. Otherwise enabling a disabled account would revive them. Whatever else is stored of somebody
+// codes of its sessions, its links and challenges. Otherwise enabling a disabled account would revive them. Whatever else is stored of somebody
 // who has not finished proving who they are must go here too.
 func (t *tx) dropUnfinished(id exeunt.AccountID) error {
 	if err := t.dropResets(id); err != nil {
 		return err
 	}
-	if _, err := t.exec(`DELETE FROM challenges WHERE account_id = $1`, id.Bytes()); err != nil {
-		return err
+	for _, table := range []string{"challenges", "links"} {
+		if _, err := t.exec(`DELETE FROM `+table+` WHERE account_id = $1`, id.Bytes()); err != nil {
+			return err
+		}
 	}
 	_, err := t.exec(`DELETE FROM codes WHERE account_id = $1 AND spent_at IS NULL`, id.Bytes())
 	return err

@@ -33,6 +33,7 @@ var oldRows = []struct {
 	{"device_codes", `SELECT user_code FROM device_codes WHERE expires < $1 LIMIT $2`, dayBefore,
 		dropBy("device_codes", "user_code")},
 	{"challenges", `SELECT hash FROM challenges WHERE expires < $1 LIMIT $2`, Retention.now, dropBy("challenges", "hash")},
+	{"links", `SELECT hash FROM links WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("links", "hash")},
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},
 	{"outcomes", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore,
 		forManyBetween(" OR ", `DELETE FROM outcomes WHERE `, `actor = ? AND key = ?`, ``)},

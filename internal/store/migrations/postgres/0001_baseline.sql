@@ -230,6 +230,18 @@ CREATE TABLE challenges (
 CREATE INDEX challenges_expires ON challenges (expires);
 CREATE INDEX challenges_account ON challenges (account_id, expires);
 
+-- Single-use links of mails, which confirm an address, undo a change of it, or disown a sign-in.
+CREATE TABLE links (
+  hash       BYTEA   NOT NULL PRIMARY KEY,
+  account_id BYTEA   NOT NULL REFERENCES accounts (id),
+  purpose    TEXT    NOT NULL,
+  data       TEXT    NOT NULL, -- what it is about
+  expires    BIGINT  NOT NULL,
+  spent_at   BIGINT 
+);
+CREATE INDEX links_expires ON links (expires);
+CREATE INDEX links_account ON links (account_id, purpose, expires);
+
 -- The numbered log. seq rises by the events a transaction inserts, touched
 -- with every transaction. Up to ends_written, the sessions that an event ended
 -- together have their ends written in their own rows. history is a random name:
@@ -391,6 +403,7 @@ DROP TABLE deliveries;
 DROP TABLE cursors;
 DROP TABLE events;
 DROP TABLE log_head;
+DROP TABLE links;
 DROP TABLE challenges;
 DROP TABLE recovery_codes;
 DROP TABLE factors;
