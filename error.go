@@ -65,6 +65,8 @@ var (
 			"Tell whoever runs the app."}
 	ErrNotAdmitted = &Error{"not_admitted",
 		"This app is for members of certain groups, and you are in none of them. Ask whoever runs this site."}
+	ErrFactorNeeded = &Error{"factor_needed",
+		"A password alone is not enough here. Sign in to this site in a browser and add a second step to your account."}
 	ErrUserCode = &Error{"user_code",
 		"No device is waiting with this code. Codes are valid for 10 minutes and once: compare it with what the device " +
 			"shows, or have it show another one."}

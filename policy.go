@@ -64,6 +64,17 @@ func (r Requirement) Stricter(o Requirement) Requirement {
 	return requirements[max(rank(r), rank(o))]
 }
 
+// MetBy reports whether somebody who has proved who they are by these methods has proved enough.
+func (r Requirement) MetBy(m Methods) bool {
+	switch r {
+	case "", NoFactor:
+		return true
+	case AnyFactor:
+		return m.Several()
+	}
+	return slices.Contains(m, MethodPasskey)
+}
+
 func (r Requirement) validate(setting string) error {
 	if r != "" && !slices.Contains(requirements, r) {
 		return fmt.Errorf("invalid %s %q: use optional, required or passkey", setting, r)
@@ -144,9 +155,11 @@ func (p Policy) Needs(groups []string, client *Client) Requirement {
 	return needs
 }
 
-// NeedsFactor reports whether a password alone is not enough.
-func (p Policy) NeedsFactor(groups []string, client *Client) bool {
-	return p.Needs(groups, client) != NoFactor
+// Demands reports whether a password alone may not be enough for somebody, whatever app it leads to.
+func (p Policy) Demands() bool {
+	return p.Factor.Stricter(NoFactor) != NoFactor || slices.ContainsFunc(p.Groups, func(g GroupPolicy) bool {
+		return g.Factor.Stricter(NoFactor) != NoFactor
+	})
 }
 
 // Shortens reports whether there is a group with shorter timeouts, so that an account's limits are not known before

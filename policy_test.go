@@ -35,8 +35,7 @@ func TestTheStrictestPolicyCounts(t *testing.T) {
 		if l.Idle != c.idle || l.Absolute != c.absolute || l.Warning <= 0 || l.Warning >= l.Idle {
 			t.Errorf("%q, %s: %+v", c.groups, c.kind, l)
 		}
-		if of := p.Of(groups); of.MaxSessions != c.most || p.Needs(groups, nil) != c.needs ||
-			p.NeedsFactor(groups, nil) != (c.needs != NoFactor) {
+		if of := p.Of(groups); of.MaxSessions != c.most || p.Needs(groups, nil) != c.needs {
 			t.Errorf("%q: %d sessions, %s", c.groups, of.MaxSessions, p.Needs(groups, nil))
 		}
 		if got := p.Needs(groups, &Client{RequireFactor: true}); got != c.needs.Stricter(AnyFactor) {
@@ -48,6 +47,28 @@ func TestTheStrictestPolicyCounts(t *testing.T) {
 	}
 	if Requirement("from a newer program").Stricter(NoFactor) != OnlyPasskey {
 		t.Error("an unknown requirement is met by less than the strictest")
+	}
+}
+
+func TestRequirementsMet(t *testing.T) {
+	for methods, met := range map[string][]bool{ // by NoFactor, AnyFactor, OnlyPasskey, and an unknown one
+		"password":          {true, false, false, false},
+		"password totp":     {true, true, false, false},
+		"password recovery": {true, true, false, false},
+		"passkey":           {true, true, true, true},
+		"password passkey":  {true, true, true, true},
+		"":                  {true, false, false, false},
+	} {
+		for i, r := range []Requirement{NoFactor, AnyFactor, OnlyPasskey, "newer"} {
+			if got := r.MetBy(ParseMethods(methods)); got != met[i] {
+				t.Errorf("%s is met by %q: %v", r, methods, got)
+			}
+		}
+	}
+	staff := GroupPolicy{Name: "staff", Factor: AnyFactor}
+	if DefaultPolicy().Demands() || !(Policy{Factor: AnyFactor}).Demands() ||
+		!(Policy{Groups: []GroupPolicy{{Name: "lax"}, staff}}).Demands() {
+		t.Error("a policy that demands a factor is taken for one that does not, or the other way round")
 	}
 }
 

@@ -37,6 +37,7 @@ type clientFlags struct {
 	TokenLife          *time.Duration `help:"${client_life}" placeholder:"TIME"`
 	FirstParty         *bool          `help:"It is yours: people are not asked before it learns who they are."`
 	DeviceGrant        *bool          `help:"${client_device}"`
+	RequireFactor      *bool          `help:"A password alone does not lead to it: whoever has no second step adds one first."`
 	Group              []string       `sep:"none" help:"Who may sign in to it; without it everybody. Repeat it for more."`
 	Checked            *bool          `help:"${client_checked}"`
 	PostLogoutURI      []string       `name:"post-logout-uri" sep:"none" help:"${client_after}" placeholder:"URI"`
@@ -82,7 +83,7 @@ func (f *clientFlags) settings() (s control.ClientSettings, err error) {
 		Name: f.Name, HomeURL: f.Home, RedirectURIs: list(f.RedirectURI), NoPKCE: f.NoPKCE, Algorithm: f.Alg,
 		FirstParty: f.FirstParty, Groups: list(f.Group), Checked: f.Checked, PostLogoutURIs: list(f.PostLogoutURI),
 		SignOutAlone: f.SignOutAlone, BackchannelURI: f.BackchannelURI, BackchannelAccount: f.BackchannelAccount,
-		SignOutURL: f.SignOutURL, DeviceGrant: f.DeviceGrant,
+		SignOutURL: f.SignOutURL, DeviceGrant: f.DeviceGrant, RequireFactor: f.RequireFactor,
 	}
 	if f.TokenLife != nil {
 		life := f.TokenLife.String()
@@ -205,6 +206,7 @@ func (c *showClientCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(w, "signed by\t%s\ntokens are valid\t%s\n", client.Alg(), *v.TokenLife)
 		fmt.Fprintf(w, "first party\t%s\n", choose(client.FirstParty, "yes, people are not asked", "no, people are asked"))
 		fmt.Fprintf(w, "signs in by a code to type\t%s\n", choose(client.DeviceGrant, "yes", "no"))
+		fmt.Fprintf(w, "requires a second step\t%s\n", choose(client.RequireFactor, "yes", "no"))
 		fmt.Fprintf(w, "asks about each request\t%s\n", choose(client.Checked, "yes", "no"))
 		fmt.Fprintf(w, "its sign-out ends\t%s\n", choose(client.SignOutAlone, "its own session, if nothing else is chosen",
 			"the browser's session, if nothing else is chosen"))

@@ -15,7 +15,8 @@ func (a *API) signInCalls(h huma.API) {
 	op := operation(http.MethodPost, "/api/v1/signin", tagSignIn, "sign-in", "Sign in an app on a device",
 		http.StatusCreated)
 	op.Description = "Starts a session and returns its bearer token, only this once. Store it where only the app can " +
-		"read it."
+		"read it. If a password alone is not enough for the account, and it has no second step yet, the answer is 403 " +
+		"`factor_needed`: the person adds one in a browser first."
 	huma.Register(h, public(op), a.signIn)
 	op = operation(http.MethodPost, "/api/v1/signin/answer", tagSignIn, "answer-challenge", "Take the second step of a sign-in",
 		http.StatusCreated)

@@ -102,9 +102,6 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if err := mustBeEnforced(c); err != nil {
-		return nil, err
-	}
 	n := &Node{Config: c, log: opt.Log, version: opt.Version, givenClock: opt.Now != nil, draining: make(chan struct{})}
 	if opt.Now == nil {
 		opt.Now = Clock()
@@ -125,25 +122,6 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
-}
-
-// mustBeEnforced refuses a policy that asks for more than sign-ins are held to: whoever sets it would rely on it.
-func mustBeEnforced(c config.Config) error {
-	p := c.SessionPolicy()
-	needs := p.Factor
-	for _, g := range p.Groups {
-		needs = needs.Stricter(g.Factor)
-	}
-	for _, client := range c.RegisteredClients() {
-		if client.RequireFactor {
-			needs = needs.Stricter(exeunt.AnyFactor)
-		}
-	}
-	if needs != exeunt.NoFactor && needs != "" {
-		return fmt.Errorf("the policy or a client requires the factor %q, which this version cannot hold sign-ins to: "+
-			"leave policy.factor, policy.preset aal2 and aal3, and require_factor out", needs)
-	}
-	return nil
 }
 
 func (n *Node) open(ctx context.Context, opt Options) (err error) {

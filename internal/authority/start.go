@@ -39,9 +39,12 @@ const maxUserAgent = 400
 // Start starts a session and returns its credential, which is stored nowhere else. The credential is always new, so
 // that one planted in the browser before the sign-in is useless (OWASP ASVS 5.0, 7.2.4); only a form that is sent
 // again while its session is live gets the credential of that session. Outcomes: nil;
-// ErrSignInAgain, when the account changed since the proof; ErrRenewed, when the token to renew has just been renewed;
+// ErrSignInAgain, when the account changed since the proof; ErrFactorNeeded, for an app's session; ErrRenewed, when the token to renew has just been renewed;
 // ErrUnavailable; ErrNotConfirmed, when it may or may not have been started: nobody has its credential, and it times out.
 func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.Session, error) {
+	if err := a.mayStart(ctx, in); err != nil {
+		return exeunt.Token{}, exeunt.Session{}, err
+	}
 	now, limits := a.now(), a.policy.For(in.Kind)
 	id, token := exeunt.NewSessionID(), exeunt.NewToken(exeunt.UseSession)
 	if in.Form != "" {

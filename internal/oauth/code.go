@@ -50,7 +50,8 @@ func (s Secret) Reveal() string { return string(s) }
 
 // GrantCode creates a single-use code of a browser's session for a client, bound to
 // the client, the redirect address and the PKCE challenge. ErrNotAdmitted when the person is
-// in none of the client's groups; otherwise the errors of authority.AddCode.
+// in none of the client's groups, ErrFactorNeeded when the session was started by less than the policy or the client
+// requires; otherwise the errors of authority.AddCode.
 func (s *Service) GrantCode(
 	ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, q CodeRequest,
 ) (exeunt.Token, error) {
@@ -60,6 +61,9 @@ func (s *Service) GrantCode(
 	}
 	if err == nil {
 		err = s.admits(ctx, c, account)
+	}
+	if err == nil {
+		err = s.Authority.Suffices(ctx, account, session, &c)
 	}
 	if err != nil {
 		return exeunt.Token{}, err

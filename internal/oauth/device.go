@@ -105,9 +105,13 @@ func (s *Service) FindDevice(ctx context.Context, who authority.Answer, userCode
 }
 
 // AllowDevice signs a device in as a person whose session has that token. Outcomes: nil; ErrUserCode; ErrNotAdmitted;
+// ErrFactorNeeded;
 // those of authority.AllowDevice.
 func (s *Service) AllowDevice(ctx context.Context, who authority.Answer, holder exeunt.TokenHash, d Device) error {
 	if err := s.admits(ctx, d.App, who.Account); err != nil {
+		return err
+	}
+	if err := s.Authority.Suffices(ctx, who.Account, who.Session, &d.App); err != nil {
 		return err
 	}
 	err := s.Authority.AllowDevice(ctx, d.UserCode, store.Code{Account: who.Account, Session: who.Session, Holder: holder})

@@ -75,6 +75,7 @@ var (
 	ErrLoginRequired       = &Refusal{"login_required", "nobody is signed in, or they must sign in again"}
 	ErrConsentRequired     = &Refusal{"consent_required", "the person has not allowed this app to know who they are"}
 	ErrInteractionRequired = &Refusal{"interaction_required", "the person signed out of this app, and must come back themselves"}
+	ErrFactorRequired      = &Refusal{"interaction_required", "the person must prove a second factor"}
 	ErrAccessDenied        = &Refusal{"access_denied", "the person declined, or may not use this app"}
 )
 

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -28,6 +29,12 @@ func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	if p.OAuth.MustProve(&q, s) {
 		return p.signInFor(w, r, v, q)
+	}
+	switch err := p.Authority.Suffices(r.Context(), v.Answer.Account, v.Answer.Session, &q.App); {
+	case errors.Is(err, exeunt.ErrFactorNeeded):
+		return p.askFactor(w, r, q)
+	case err != nil:
+		return err
 	}
 	why, err := p.mustAsk(r, v, q)
 	switch {
@@ -140,6 +147,9 @@ func (p *Pages) grant(w http.ResponseWriter, r *http.Request, v web.Visitor, q o
 	code, err := p.OAuth.GrantCode(r.Context(), v.Answer.Account, v.Answer.Session, q.CodeRequest)
 	if exeunt.CodeOf(err) == exeunt.ErrNotAdmitted.Code && q.Prompts(oauth.PromptNone) {
 		return p.refuse(w, q, oauth.ErrAccessDenied)
+	}
+	if errors.Is(err, exeunt.ErrFactorNeeded) {
+		return p.askFactor(w, r, q)
 	}
 	if err != nil {
 		return err

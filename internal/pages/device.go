@@ -3,6 +3,7 @@ package pages
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/oauth"
@@ -63,6 +64,9 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, v web.Visit
 		if err == nil {
 			err = p.OAuth.AllowDevice(r.Context(), v.Answer, v.Token.Hash(), d)
 		}
+	}
+	if errors.Is(err, exeunt.ErrFactorNeeded) {
+		return redirect(w, requiredPath(d.Client, "/device?"+url.Values{"user_code": {oauth.PrintUserCode(d.UserCode)}}.Encode()))
 	}
 	if err != nil {
 		return p.askForCode(w, r, v, typed, err)

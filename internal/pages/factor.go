@@ -93,11 +93,14 @@ func (p *Pages) factorsChanged(
 		p.Browser.Cookies.SetCodes(w, sealed)
 	}
 	x.done(w, done.Token)
-	p.leaveNotice(w, noticeFactor, url.Values{"what": {what}})
+	_, required := p.notice(r, noticeRequired)
+	if !required {
+		p.leaveNotice(w, noticeFactor, url.Values{"what": {what}})
+	}
 	if done.Codes != nil {
 		return redirect(w, "/security/codes")
 	}
-	return redirect(w, "/security")
+	return redirect(w, p.goesOn(w, r, "/security"))
 }
 
 // shownCodes are recovery codes that were just made, and in which session.
@@ -188,9 +191,9 @@ func (p *Pages) codesText(w http.ResponseWriter, r *http.Request, v web.Visitor)
 }
 
 // codesSaved takes the codes out of the browser.
-func (p *Pages) codesSaved(w http.ResponseWriter, _ *http.Request, _ web.Visitor) error {
+func (p *Pages) codesSaved(w http.ResponseWriter, r *http.Request, _ web.Visitor) error {
 	p.Browser.Cookies.ClearCodes(w)
-	return redirect(w, "/security")
+	return redirect(w, p.goesOn(w, r, "/security"))
 }
 
 // factorForm says what follows if a factor is removed.

@@ -39,6 +39,7 @@ func newNodeOf(t testing.TB, policy exeunt.Policy) *node {
 	n := &node{t: t, Node: testnode.New(t, testnode.Options{
 		Clients: []exeunt.Client{testnode.ClientAt(testnode.Chirp, chirpBack)},
 		Stands:  time.UnixMilli(1_800_000_000_000),
+		Policy:  policy,
 	})}
 	faces, err := ui.New()
 	n.must(err)

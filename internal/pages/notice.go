@@ -20,6 +20,8 @@ const (
 	noticeReset     = "reset" // a new password, by a one-time link
 	noticeEnded     = "ended" // other sessions, from a list
 	noticeApp       = "app"   // what the person has in an app
+	// noticeRequired tells no page anything: it remembers where somebody goes on who must add a factor first.
+	noticeRequired = "required"
 )
 
 func (p *Pages) leaveNotice(w http.ResponseWriter, what string, v url.Values) {

@@ -64,4 +64,4 @@ func isOneTimeLink(path string) bool {
 }
 
 // noReturn are the pages around signing in and out, and addresses that are no pages.
-var noReturn = []string{"/signin", "/signup", "/signout", "/end_session", "/signed-out", "/ended", "/menu", "/idle.css"}
+var noReturn = []string{"/signin", "/signup", "/signout", "/end_session", "/signed-out", "/ended", "/menu", "/required", "/idle.css"}

@@ -28,8 +28,11 @@ func (p *Pages) visit(r *http.Request) web.Visitor {
 	return p.Browser.Introduced(r.Context(), p.arrive(r))
 }
 
-// signedIn admits only somebody who is signed in.
-func (p *Pages) signedIn(h page) web.Handler {
+// signedIn admits only somebody who is signed in by what the policy requires.
+func (p *Pages) signedIn(h page) web.Handler { return p.anySession(p.sufficient(h)) }
+
+// anySession admits only somebody who is signed in, by whatever, for pages that lead to what the policy requires.
+func (p *Pages) anySession(h page) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error { return p.admit(w, r, p.visit(r), h) }
 }
 
@@ -121,6 +124,9 @@ func (p *Pages) setPair(w http.ResponseWriter, v web.Visitor, t exeunt.Token) {
 // form admits only posts from a form of the session that is active now. A tab left from
 // another sign-in changes nothing.
 func (p *Pages) form(h page) web.Handler { return p.signedIn(formOf(h)) }
+
+// anyForm is form for anySession.
+func (p *Pages) anyForm(h page) web.Handler { return p.anySession(formOf(h)) }
 
 // ending is form for handlers that end sessions. They need no profile, and must not wait for one.
 func (p *Pages) ending(h page) web.Handler {

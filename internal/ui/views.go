@@ -109,6 +109,25 @@ type RecoveredView struct {
 	Return string
 }
 
+// RequiredView is "/required": somebody is signed in by less than the policy, or an app, requires.
+type RequiredView struct {
+	Frame
+	Client  *exeunt.Client // the app that requires it; nil: the site
+	Needs   exeunt.Requirement
+	Factors []exeunt.Factor
+	Return  string
+}
+
+// ByPasskey reports whether only a passkey will do.
+func (v *RequiredView) ByPasskey() bool { return v.Needs == exeunt.OnlyPasskey }
+
+// Has reports whether the account has a factor that will do: then signing in again is enough.
+func (v *RequiredView) Has() bool {
+	return slices.ContainsFunc(v.Factors, func(f exeunt.Factor) bool {
+		return !v.ByPasskey() || f.Kind == exeunt.FactorPasskey
+	})
+}
+
 // SignUpView is "/signup" and, for the first account or an invitation, the page of a one-time link.
 // The form posts to its own address, so that the page never contains the link's secret.
 //
@@ -478,6 +497,7 @@ func (*SignInView) page() string        { return "sign_in" }
 func (*SignUpView) page() string        { return "sign_up" }
 func (*SignInStepView) page() string    { return "sign_in_step" }
 func (*RecoveredView) page() string     { return "recovered" }
+func (*RequiredView) page() string      { return "required" }
 func (*ConfirmView) page() string       { return "confirm" }
 func (*AppView) page() string           { return "factor_app" }
 func (*CodesView) page() string         { return "factor_codes" }

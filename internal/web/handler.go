@@ -121,6 +121,7 @@ var statuses = []struct {
 	{exeunt.ErrUserCode, http.StatusNotFound},
 	{exeunt.ErrRequestExpired, http.StatusBadRequest},
 	{exeunt.ErrNotAdmitted, http.StatusForbidden},
+	{exeunt.ErrFactorNeeded, http.StatusForbidden},
 	{exeunt.ErrCookies, http.StatusBadRequest},
 	{exeunt.ErrBadRequest, http.StatusBadRequest},
 	{exeunt.ErrLateBody, http.StatusRequestTimeout},
