@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/argon2id"
@@ -50,7 +51,12 @@ type Hasher struct {
 	running chan struct{}
 	waiting chan struct{}
 	decoy   string // hash of a password that nobody has
+
+	computed atomic.Int64
 }
+
+// Computed returns how many hashes were computed so far, those of comparisons too.
+func (h *Hasher) Computed() int64 { return h.computed.Load() }
 
 // New returns a hasher.
 func New(h Hashing) (*Hasher, error) {
@@ -94,6 +100,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer h.leave()
+	h.computed.Add(1)
 	return argon2id.CreateHash(normal(password), &h.params)
 }
 
@@ -106,6 +113,7 @@ func (h *Hasher) Check(ctx context.Context, password, hash string) (ok, outdated
 		return false, false, err
 	}
 	defer h.leave()
+	h.computed.Add(1)
 	none := hash == ""
 	if none {
 		hash = h.decoy

@@ -13,14 +13,18 @@ import (
 // Failures are counted by identifier and by address. Somebody who guesses at an
 // account uses up its permits, and each new one as it becomes free; so each network
 // has a few permits of its own for each account, which nobody elsewhere can use up,
-// and the owner can sign in from anywhere. Identifiers that nobody has are counted in
-// the same way.
+// and the owner can sign in from anywhere. Somebody who has many networks has many of
+// those, so all networks together have a bounded number for each account; those that it
+// was used from lately do not need them. Identifiers that nobody has are counted in the
+// same way.
 var (
 	perAccount = throttle.Rate{Burst: 10, Every: 30 * time.Second}
 	perReserve = throttle.Twice{ // an account from one network
 		Near: throttle.Rate{Burst: 5, Every: 5 * time.Minute},
 		Wide: throttle.Rate{Burst: 20, Every: 75 * time.Second},
 	}
+	// With perAccount, 60 wrong passwords at once: fewer than 100 (NIST SP 800-63B-4, 3.2.2).
+	perStrangers = throttle.Rate{Burst: 50, Every: time.Minute} // an account from all networks that are not regular
 	perAddress = throttle.Twice{
 		Near: throttle.Rate{Burst: 50, Every: 5 * time.Second},
 		Wide: throttle.Rate{Burst: 500, Every: 500 * time.Millisecond},
@@ -76,7 +80,7 @@ type attempt struct {
 	s          *Service
 	identifier string
 	from       netip.Addr
-	// throttled is set if the network's permits are used up and this is a regular.
+	// throttled is set if the permits of the network, or those of strangers, are used up and this is a regular.
 	// Unless the password is right, the answer is the same as to anybody else.
 	throttled error
 }
@@ -115,14 +119,14 @@ func (a *attempt) failed() error {
 // one identifier and try another, to learn whether both name the same account, or any.
 func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) {
 	a := &attempt{Permits: s.throttle.From(from), s: s, identifier: canonical(identifier), from: from}
+	known := s.regulars.contains(regular{a.identifier, a.Wide()})
 	if wait := a.TakeTwice("address", perAddress); wait > 0 {
 		a.GiveBack()
 		err := &exeunt.ThrottledError{RetryAfter: wait}
 		// Neighbours behind the same address have used its permits up, and may go on.
 		// Whoever has signed in from there before has a few of their own, so the
 		// number of regulars bounds how much is hashed.
-		if !s.regulars.contains(regular{a.identifier, a.Wide()}) ||
-			a.Take("regular "+a.identifier+" "+a.Wide().String(), perRegular) > 0 {
+		if !known || a.Take("regular "+a.identifier+" "+a.Wide().String(), perRegular) > 0 {
 			return nil, err
 		}
 		a.throttled = err
@@ -135,6 +139,13 @@ func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) 
 	if wait := a.TakeTwice("reserve "+a.identifier, perReserve); wait > 0 {
 		a.GiveBack()
 		return nil, &exeunt.ThrottledError{RetryAfter: wait}
+	}
+	if wait := a.Take("strangers "+a.identifier, perStrangers); wait > 0 {
+		a.throttled = &exeunt.ThrottledError{RetryAfter: wait}
+		if !known {
+			a.GiveBack()
+			return nil, a.throttled
+		}
 	}
 	return a, nil
 }
