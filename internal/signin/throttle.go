@@ -25,7 +25,7 @@ var (
 	}
 	// With perAccount, 60 wrong passwords at once: fewer than 100 (NIST SP 800-63B-4, 3.2.2).
 	perStrangers = throttle.Rate{Burst: 50, Every: time.Minute} // an account from all networks that are not regular
-	perAddress = throttle.Twice{
+	perAddress   = throttle.Twice{
 		Near: throttle.Rate{Burst: 50, Every: 5 * time.Second},
 		Wide: throttle.Rate{Burst: 500, Every: 500 * time.Millisecond},
 	}
