@@ -2,7 +2,6 @@ package signin
 
 import (
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -96,41 +95,6 @@ func TestACodeWorksOnce(t *testing.T) {
 	d.pass(30 * time.Second)
 	_, err = d.answer(d.ask(), factor.Code(secret, d.now()+1))
 	must(t, err)
-}
-
-// Sixteen at once with one code, each with a challenge of its own: one wins.
-func TestOneOfManyWinsWithACode(t *testing.T) {
-	d := newDesk(t)
-	secret, codes := d.withApp(d.add("ada", "", false))
-	for name, code := range map[string]func() string{
-		"app":      func() string { return factor.Code(secret, d.now()) },
-		"recovery": codes[3].Reveal,
-	} {
-		code := code()
-		var asked [8]exeunt.Token
-		for i := range asked {
-			asked[i] = d.ask()
-		}
-		var wg sync.WaitGroup
-		errs := make([]error, len(asked))
-		for i := range asked {
-			wg.Go(func() { _, errs[i] = d.answer(asked[i], code) })
-		}
-		wg.Wait()
-		won := 0
-		for _, err := range errs {
-			switch {
-			case err == nil:
-				won++
-			case fieldCode(err) != exeunt.ErrCodeUsed.Code && fieldCode(err) != errWrongCode.Code:
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		if won != 1 {
-			t.Errorf("%s: %d of %d won", name, won, len(asked))
-		}
-		d.pass(time.Hour) // the rates are not what is tested
-	}
 }
 
 func TestCodesThatAreRefused(t *testing.T) {
