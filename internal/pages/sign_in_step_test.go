@@ -14,14 +14,20 @@ import (
 // withApp gives ada's account an authenticator app, from a session of hers in a browser of its own.
 func (n *node) withApp() (code func() string, codes []factor.RecoveryCode, b *browser) {
 	n.t.Helper()
+	secret, codes, b := n.withSecret()
+	return func() string { return factor.Code(secret, factor.Step(n.Now())) }, codes, b
+}
+
+func (n *node) withSecret() (secret []byte, codes []factor.RecoveryCode, b *browser) {
+	n.t.Helper()
 	n.account("ada")
 	b = newBrowser(n)
 	b.signIn("ada", "kept")
 	token, err := exeunt.ParseToken(b.cookies["__Host-exeunt-0"])
 	n.must(err)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: n.id("ada"), Session: b.session()}
-	secret, codes := n.GiveApp(n.t, by, token, 1)
-	return func() string { return factor.Code(secret, factor.Step(n.Now())) }, codes, b
+	secret, codes = n.GiveApp(n.t, by, token, 1)
+	return secret, codes, b
 }
 
 // password sends the first form, which leads to the second.
