@@ -62,7 +62,7 @@ func TestSignInSentTwiceIsOneSignIn(t *testing.T) {
 	b := newBrowser(n)
 	form := b.get("/signin?return=/security").form("/signin")
 	maps.Copy(form, signInFields("ada", "kept"))
-	list, answers := b.press("/signin", form, 4)
+	list, answers := b.press("/signin", form, 16)
 	n.signedInOnce("ada", "/security", list, answers)
 	late := b.thief() // a moment later, and the first answer's cookies were lost
 	n.signedInOnce("ada", "/security", append(list, late), append(answers, late.post("/signin", form)))
