@@ -228,7 +228,8 @@ func (s *Service) DropFactors(
 	return removed, out, err
 }
 
-// MakeCodes replaces the account's recovery codes; a form sent twice makes the same.
+// MakeCodes replaces the account's recovery codes; a form sent twice makes the same. An account without a factor has no
+// use for them: a FieldError for "setup", "no_factor".
 func (s *Service) MakeCodes(ctx context.Context, by exeunt.Actor, set Setup, f FactorForm) (out FactorsChanged, err error) {
 	if !s.Usable(by, set) {
 		return out, fieldError("setup", "setup_over", "This page was open for too long. Nothing was changed; send it again.")
@@ -236,6 +237,13 @@ func (s *Service) MakeCodes(ctx context.Context, by exeunt.Actor, set Setup, f F
 	account, err := s.Store.Account(ctx, by.Account)
 	if err != nil {
 		return out, err
+	}
+	factors, _, err := s.Store.Factors(ctx, by.Account)
+	if err != nil {
+		return out, err
+	}
+	if len(factors) == 0 {
+		return out, fieldError("setup", "no_factor", "Recovery codes stand in for an authenticator app. Add one first.")
 	}
 	proof, err := s.mayChange(ctx, by, f)
 	if err != nil {
@@ -245,7 +253,7 @@ func (s *Service) MakeCodes(ctx context.Context, by exeunt.Actor, set Setup, f F
 	if err != nil {
 		return out, err
 	}
-	out, err = s.changeFactors(ctx, by, proof, store.FactorChange{Codes: hashes}, account, ui.MailFactorAdded, "recovery codes", f)
+	out, err = s.changeFactors(ctx, by, proof, store.FactorChange{Codes: hashes}, account, ui.MailCodesMade, "", f)
 	out.Codes = set.Codes
 	return out, err
 }

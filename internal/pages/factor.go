@@ -140,9 +140,11 @@ func (p *Pages) showCodes(
 	if view.Setup, err = p.Browser.Cookies.SealForm(sealedSetup, set); err != nil {
 		return err
 	}
-	if _, view.Has, err = p.SignIn.Factors(r.Context(), v.Answer.Account); err != nil {
+	var factors []exeunt.Factor
+	if factors, view.Has, err = p.SignIn.Factors(r.Context(), v.Answer.Account); err != nil {
 		return err
 	}
+	view.NoFactor = len(factors) == 0
 	if view.Proof, err = p.proof(r.Context(), v, wrong); err != nil {
 		return err
 	}

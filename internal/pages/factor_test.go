@@ -170,6 +170,21 @@ func TestASetupIsOfItsSession(t *testing.T) {
 	}
 }
 
+// Codes stand in for a factor: an account without one is led to adding it, and makes none.
+func TestNoRecoveryCodesWithoutAFactor(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	if page := b.get("/security/codes").is(http.StatusOK).says("Add one first"); !strings.Contains(page.body, `href="/security/app"`) {
+		t.Error("the page does not lead to adding an app")
+	}
+	form := b.fields(b.get("/security/app").form("/security/app"))
+	b.post("/security/codes", form).is(http.StatusUnprocessableEntity).says("Add one first")
+	if _, codes, err := n.SignIn.Factors(t.Context(), n.id("ada")); err != nil || codes.Total != 0 {
+		t.Errorf("codes were made: %+v %v", codes, err)
+	}
+}
+
 func TestNewRecoveryCodes(t *testing.T) {
 	n := newNode(t)
 	_, codes, b := n.withApp()

@@ -25,13 +25,15 @@ const (
 	MailUnfamiliarSignIn MailTemplate = "unfamiliar_sign_in" // Link is for somebody who did not sign in
 	MailFactorAdded      MailTemplate = "factor_added"       // Factor
 	MailFactorRemoved    MailTemplate = "factor_removed"     // Factor
+	MailCodesMade        MailTemplate = "codes_made"         // new recovery codes
 	MailReviewReminder   MailTemplate = "review_reminder"    // Link is the review, Days since the last one
 	MailSecured          MailTemplate = "secured"            // Ended sessions
 )
 
 // MailTemplates are all of them.
 var MailTemplates = []MailTemplate{MailTest, MailPasswordChanged, MailPasswordReset, MailConfirmAddress,
-	MailAddressChanged, MailUnfamiliarSignIn, MailFactorAdded, MailFactorRemoved, MailReviewReminder, MailSecured}
+	MailAddressChanged, MailUnfamiliarSignIn, MailFactorAdded, MailFactorRemoved, MailCodesMade,
+	MailReviewReminder, MailSecured}
 
 // MailData is what a mail tells. A mail that needs a value and has none is not rendered.
 type MailData struct {

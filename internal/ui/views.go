@@ -413,10 +413,12 @@ type AppView struct {
 type CodesView struct {
 	Frame
 	Codes []string // just made
-	Setup string   // sealed
-	Has   exeunt.RecoveryCodes
-	Proof Proof
-	Err   error
+	// NoFactor leads to adding one first: without, codes are of no use.
+	NoFactor bool
+	Setup    string // sealed
+	Has      exeunt.RecoveryCodes
+	Proof    Proof
+	Err      error
 }
 
 // FactorView is "/security/factors/{id}": the question whether to remove it.
