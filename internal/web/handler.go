@@ -92,6 +92,8 @@ var statuses = []struct {
 	{exeunt.ErrNotFound, http.StatusNotFound},
 	{exeunt.ErrForbidden, http.StatusForbidden},
 	{exeunt.ErrForged, http.StatusForbidden},
+	{exeunt.ErrNotAsked, http.StatusForbidden},
+	{exeunt.ErrAnswered, http.StatusConflict},
 	{exeunt.ErrDisabled, http.StatusForbidden},
 	{exeunt.ErrSignUpClosed, http.StatusForbidden},
 	{exeunt.ErrSignedOut, http.StatusUnauthorized},
