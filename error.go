@@ -60,6 +60,9 @@ var (
 	ErrInviteSpent = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
 	ErrNotAsked    = &Error{"not_asked",
 		"This sign-in is itself one that nobody has confirmed yet, so it cannot confirm or disown others. Nothing was changed."}
+	ErrNotMeLink = &Error{"not_me_link",
+		"This link does not work any more: it has expired, or is not complete. If somebody else uses your account, sign in " +
+			"and sign out everywhere, or ask whoever runs this site."}
 	ErrAnswered      = &Error{"answered", "This question was answered before, so nothing was changed."}
 	ErrUnknownClient = &Error{"unknown_client",
 		"No app is registered here under this client_id. Tell whoever runs the app."}

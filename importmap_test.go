@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"internal/web":     {"", "client", "internal/authority", "internal/keys"},
 	"internal/ui":      {"", "js"},
 	"internal/pages":   {"", "client", "internal/account", "internal/authority", "internal/factor", "internal/names", "internal/oauth", "internal/signin", "internal/ui", "internal/web"},
-	"internal/api":     {"", "client", "internal/authority", "internal/oauth", "internal/signin", "internal/web"},
+	"internal/api":     {"", "client", "internal/account", "internal/authority", "internal/oauth", "internal/signin", "internal/web"},
 	"internal/oidc":    {"", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/gate":    {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},

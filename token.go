@@ -148,7 +148,7 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, ErrMalformedToken
 	}
 	switch TokenUse(s[:tokenPrefixLen]) {
-	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseChallenge, UseLink, UseClient:
+	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseChallenge, UseLink, UseDevice, UseClient:
 	default:
 		return Token{}, ErrMalformedToken
 	}

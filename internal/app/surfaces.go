@@ -51,7 +51,7 @@ func (n *Node) openSurfaces() error {
 
 	forApps := http.NewServeMux()
 	api.New(api.Deps{
-		Authority: n.Authority, SignIn: n.SignIn, OAuth: n.OAuth, Peers: n.peers, URL: n.Config.URL, Log: n.log,
+		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Peers: n.peers, URL: n.Config.URL, Log: n.log,
 	}).Mount(forApps)
 	streams.MountBearer(forApps)
 

@@ -91,8 +91,14 @@ type Answering struct {
 func (t *tx) mayAnswer(a Answering, as exeunt.NoticeState, now time.Time) (n exeunt.Notice, refused, err error) {
 	n, err = scanNotice(t.row(`SELECT `+noticeColumns+` FROM notices WHERE account_id = $1 AND id = $2`,
 		a.By.Account.Bytes(), a.Notice.Bytes()))
-	if ok, err := found(err); err != nil || !ok {
-		return n, exeunt.ErrNotFound, err
+	ok, err := found(err)
+	switch {
+	case err != nil:
+		return n, nil, err
+	case !ok && a.Link != nil && as == exeunt.NoticeNotMe:
+		n.State = exeunt.NoticeOpen // newer ones took its place; what the link does needs none
+	case !ok:
+		return n, exeunt.ErrNotFound, nil
 	}
 	if a.Link != nil && (n.State == exeunt.NoticeOpen || n.State == exeunt.NoticeMe && as == exeunt.NoticeNotMe) {
 		ok, err := t.spendLink(*a.Link, now)

@@ -28,6 +28,13 @@ type Recognition struct {
 	Told     bool // if not: the device's last sign-in was told, and nobody has answered
 }
 
+// Recognised is how a sign-in was recognised. The zero value remembers and tells nothing.
+type Recognised struct {
+	Arrival  Arrival
+	Familiar bool       // the arrival is one of the account's usual
+	Notice   *NewNotice // tells the owner of one that is not; nil when there is none
+}
+
 // Recognise compares an arrival with what the account was used with. The first sign-in of an account is familiar.
 func (s *Store) Recognise(
 	ctx context.Context, account exeunt.AccountID, v Arrival, now time.Time,

@@ -24,11 +24,7 @@ type NewSession struct {
 	// Renews, unless zero, is a renewal of the token that the browser has presented. If Replaces still has that token,
 	// is the account's and of the same kind, it goes on with the new one, and none is started.
 	Renews exeunt.Renewal
-	// Arrival is what the sign-in was recognised by, and Familiar whether it is the account's usual. Notice tells the owner
-	// of one that is not; nil when there is none.
-	Arrival  Arrival
-	Familiar bool
-	Notice   *NewNotice
+	Recognised
 	// GoesOn: only that; if the session has ended meanwhile, none is started.
 	GoesOn bool
 }

@@ -117,6 +117,7 @@ var statuses = []struct {
 	{exeunt.ErrNoSecret, http.StatusConflict},
 	{exeunt.ErrClientSettings, http.StatusUnprocessableEntity},
 	{exeunt.ErrInviteSpent, http.StatusGone},
+	{exeunt.ErrNotMeLink, http.StatusGone},
 	{exeunt.ErrCodeSpent, http.StatusBadRequest},
 	{exeunt.ErrUnknownClient, http.StatusBadRequest},
 	{exeunt.ErrRedirectURI, http.StatusBadRequest},
