@@ -54,6 +54,8 @@ func (p *Pages) notMe(w http.ResponseWriter, r *http.Request) error {
 		return v.Doubt()
 	case v.Nobody():
 		return redirect(w, signedOutPath(nil))
+	case p.secondCookiePending(v):
+		return exeunt.ErrSignedOut
 	}
 	s, scope, first, err := p.Authority.SignedOutHere(r.Context(), v.Token)
 	switch {
