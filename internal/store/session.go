@@ -94,8 +94,10 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 			refused = exeunt.ErrSignInAgain
 			return nil
 		}
-		if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1, signed_in = 1 WHERE id = $1`,
-			v.Account.Bytes()); err != nil {
+		// What no surface has recognised, as the demo's first sessions, says nothing of how the account is used.
+		if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1,
+			signed_in = CASE WHEN $2 = 1 THEN 1 ELSE signed_in END WHERE id = $1`,
+			v.Account.Bytes(), flag(n.Arrival != (Arrival{}))); err != nil {
 			return err
 		}
 		if err := t.replace(n); err != nil {
