@@ -44,6 +44,10 @@ const (
 	AuditRecoveryCodes AuditAction = "recovery_codes_made"
 	// AuditRecoveryCode: a recovery code was used.
 	AuditRecoveryCode AuditAction = "recovery_code_used"
+	// AuditUnfamiliar: a session was started from a browser or place that the account was not used from.
+	// AuditRecognised: its owner said that this was they. (That it was not is an AuditEnd.)
+	AuditUnfamiliar AuditAction = "unfamiliar_sign_in"
+	AuditRecognised AuditAction = "sign_in_recognised"
 	// AuditRenewed: the session got another token.
 	AuditRenewed AuditAction = "token_renewed"
 	// AuditProfile: name, e-mail or display changed.

@@ -57,7 +57,13 @@ var (
 		"That is not the e-mail address of this account. Look at the account again."}
 	ErrSignUpClosed = &Error{"sign_up_closed",
 		"New accounts are made by invitation here. Ask whoever runs this site."}
-	ErrInviteSpent   = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
+	ErrInviteSpent = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
+	ErrNotAsked    = &Error{"not_asked",
+		"This sign-in is itself one that nobody has confirmed yet, so it cannot confirm or disown others. Nothing was changed."}
+	ErrNotMeLink = &Error{"not_me_link",
+		"This link does not work any more: it has expired, or is not complete. If somebody else uses your account, sign in " +
+			"and sign out everywhere, or ask whoever runs this site."}
+	ErrAnswered      = &Error{"answered", "This question was answered before, so nothing was changed."}
 	ErrUnknownClient = &Error{"unknown_client",
 		"No app is registered here under this client_id. Tell whoever runs the app."}
 	ErrRedirectURI = &Error{"redirect_uri",

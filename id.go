@@ -20,6 +20,7 @@ type (
 	appSessionKind struct{}
 	factorKind     struct{}
 	mailKind       struct{}
+	noticeKind     struct{}
 )
 
 func (accountKind) prefix() string    { return "acc_" }
@@ -27,6 +28,7 @@ func (sessionKind) prefix() string    { return "ses_" }
 func (appSessionKind) prefix() string { return "app_" }
 func (factorKind) prefix() string     { return "fac_" }
 func (mailKind) prefix() string       { return "mail_" }
+func (noticeKind) prefix() string     { return "not_" }
 
 type (
 	// AccountID names an account.
@@ -39,6 +41,8 @@ type (
 	FactorID = ID[factorKind]
 	// MailID names a mail.
 	MailID = ID[mailKind]
+	// NoticeID names a notice to an account's owner.
+	NoticeID = ID[noticeKind]
 )
 
 // ClientID names a client. Operators choose it, so it is short readable text.
@@ -60,6 +64,9 @@ func NewFactorID() FactorID { return newID[factorKind]() }
 
 // NewMailID draws a new random ID.
 func NewMailID() MailID { return newID[mailKind]() }
+
+// NewNoticeID draws a new random ID.
+func NewNoticeID() NoticeID { return newID[noticeKind]() }
 
 func newID[K idKind]() (id ID[K]) {
 	rand.Read(id.raw[:])
@@ -154,6 +161,9 @@ func ParseAppSessionID(s string) (id AppSessionID, err error) { return parseID(i
 
 // ParseMailID reads a mail's ID.
 func ParseMailID(s string) (id MailID, err error) { return parseID(id, s) }
+
+// ParseNoticeID reads a notice's ID.
+func ParseNoticeID(s string) (id NoticeID, err error) { return parseID(id, s) }
 
 func parseID[K idKind](id ID[K], s string) (ID[K], error) {
 	if s == "" {

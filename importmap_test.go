@@ -31,6 +31,7 @@ var rooms = map[string][]string{
 	"internal/fanout":    {"", "internal/store"},
 	"internal/notify":    {"", "internal/store", "internal/ui"},
 	"internal/mailbox":   {},
+	"internal/places":    {},
 	"internal/operate":   {"", "internal/authority", "internal/notify", "internal/store"},
 	"internal/oauth":     {"", "internal/authority", "internal/keys", "internal/store", "internal/throttle"},
 	"internal/password":  {""},
@@ -44,13 +45,13 @@ var rooms = map[string][]string{
 	"internal/web":     {"", "client", "internal/authority", "internal/keys"},
 	"internal/ui":      {"", "js"},
 	"internal/pages":   {"", "client", "internal/account", "internal/authority", "internal/factor", "internal/names", "internal/oauth", "internal/signin", "internal/ui", "internal/web"},
-	"internal/api":     {"", "client", "internal/authority", "internal/oauth", "internal/signin", "internal/web"},
+	"internal/api":     {"", "client", "internal/account", "internal/authority", "internal/oauth", "internal/signin", "internal/web"},
 	"internal/oidc":    {"", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/gate":    {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/notify", "internal/operate", "internal/web"},
 	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/fanout", "internal/feed",
-		"internal/gate", "internal/keys", "internal/live", "internal/notify", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/password", "internal/signin", "internal/store",
+		"internal/gate", "internal/keys", "internal/live", "internal/notify", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/password", "internal/places", "internal/signin", "internal/store",
 		"internal/stream", "internal/throttle", "internal/ui", "internal/web"},
 
 	// For tests: no room may import them.

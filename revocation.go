@@ -38,6 +38,8 @@ const (
 	ReasonPasswordChange Reason = "password_change"
 	// ReasonFactorChange: a factor of the account was added or removed.
 	ReasonFactorChange Reason = "factor_change"
+	// ReasonNotMe: the account's owner said of a sign-in that it was somebody else.
+	ReasonNotMe Reason = "not_me"
 	// ReasonAdministrator: an administrator ended it.
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.

@@ -69,7 +69,7 @@ func (s *Session) Moved() bool {
 	return first.IsValid() && last.IsValid() && first.Is4() == last.Is4() && network(first) != network(last)
 }
 
-// network is the smallest network that a provider usually gives to one place, or a few neighbours.
+// network is CoarseNetwork of a plain address.
 func network(a netip.Addr) netip.Prefix {
 	bits := 48
 	if a.Is4() {

@@ -40,6 +40,8 @@ const (
 	UseChallenge TokenUse = "exh_"
 	// UseLink: a single-use link of a mail, which confirms or undoes something of an account.
 	UseLink TokenUse = "exl_"
+	// UseDevice: by which a browser is recognised at the next sign-in. It proves nothing of who is using it.
+	UseDevice TokenUse = "exd_"
 	// UseClient: the secret key that authenticates a client's back end.
 	UseClient TokenUse = "exk_"
 )
@@ -146,7 +148,7 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, ErrMalformedToken
 	}
 	switch TokenUse(s[:tokenPrefixLen]) {
-	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseChallenge, UseLink, UseClient:
+	case UseSession, UseApp, UseTimed, UseCode, UseInvite, UseChallenge, UseLink, UseDevice, UseClient:
 	default:
 		return Token{}, ErrMalformedToken
 	}

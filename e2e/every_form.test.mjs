@@ -242,6 +242,26 @@ const judges = {
     },
     back(p, page) { return this.tab(p, page); },
   },
+  'exeunt /notices/*/me': { // the app's sign-in is from what the account was not used with
+    needs: 'two', path: '/', back: null,
+    button: 'form[action^="/notices/"][action$="/me"] button',
+    before: async (p) => { p.asked = (await p.active()).length; },
+    async true(p, page) {
+      at(page, '/');
+      await says(page, /Noted/);
+      assert.doesNotMatch(await main(page), /Was this you/);
+      assert.equal((await p.active()).length, p.asked);
+    },
+  },
+  'exeunt /notices/*/not-me': {
+    needs: 'two', path: '/', back: null,
+    button: 'form[action^="/notices/"][action$="/not-me"] button',
+    async true(p, page) {
+      at(page, '/signed-out');
+      await says(page, /Signed out everywhere/, /What to do now/);
+      assert.equal((await p.active()).length, 0);
+    },
+  },
   'exeunt /sessions/*/end': {
     needs: 'two', path: '/sessions', back: null,
     button: 'form[data-ending] button',

@@ -167,6 +167,7 @@ func (d *database) put(state string) (err error) {
 type command struct {
 	Do      string `json:"do"`
 	Handle  string `json:"handle"`
+	Email   string `json:"email"` // with add: a confirmed one
 	Seconds int    `json:"seconds"`
 	Session string `json:"session"`
 	Count   int    `json:"count"`
@@ -212,7 +213,7 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		return err
 	case "add": // an account, as an operator
 		_, err := n.Accounts.AddAccount(ctx, exeunt.Actor{Kind: exeunt.ActorOperator, Label: "test"},
-			account.NewAccount{Handle: c.Handle, Password: c.Word}, false)
+			account.NewAccount{Handle: c.Handle, Password: c.Word, Email: c.Email}, c.Email != "")
 		return err
 	case "invite": // a link for a new account
 		link, _, err := n.Accounts.Invite(ctx, account.Invitation{Handle: c.Handle, Expires: clock.now().Add(time.Hour)})

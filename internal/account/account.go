@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
-// Config is what a Service is made of. All fields but Created and Notify are needed.
+// Config is what a Service is made of. All fields but Created, Notify and Place are needed.
 type Config struct {
 	Store      *store.Store
 	Authority  *authority.Authority
@@ -26,8 +27,20 @@ type Config struct {
 	Reserved   []string        // handles that strangers cannot take
 	Created    func()          // called after an account was made
 	Notify     *notify.Service // nil: no mails
+	Place      Place           // nil: places are unknown
 	Now        func() time.Time
 	Log        *slog.Logger
+}
+
+// Place says about where an address is, "" when that is unknown.
+type Place func(netip.Addr) string
+
+// of is "" without one.
+func (p Place) of(a netip.Addr) string {
+	if p == nil || !a.IsValid() {
+		return ""
+	}
+	return p(a)
 }
 
 // Service is safe for concurrent use.

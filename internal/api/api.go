@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -27,6 +28,7 @@ import (
 type Deps struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service
+	Accounts  *account.Service
 	OAuth     *oauth.Service
 	Peers     web.Peers // tells where a request comes from
 	URL       string    // the server's public address, for the description

@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
@@ -69,8 +70,13 @@ func (a *API) start(ctx context.Context, proof exeunt.Proof, label, userAgent st
 	if authority.CleanLabel(label) == "" {
 		label = "App"
 	}
+	known, err := a.Accounts.Recognise(ctx, proof.Account, account.Arrival{Kind: exeunt.KindApp, Agent: userAgent,
+		Label: label, Address: addressOf(ctx)})
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
 	token, s, err := a.Authority.Start(ctx, authority.SignIn{
-		Proof: proof, Kind: exeunt.KindApp, Label: label, UserAgent: userAgent, Address: addressOf(ctx),
+		Proof: proof, Kind: exeunt.KindApp, Label: label, UserAgent: userAgent, Address: addressOf(ctx), Recognised: known,
 	})
 	if err != nil {
 		return nil, a.problem(ctx, err)

@@ -33,6 +33,7 @@ import (
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/pages"
 	"github.com/exeunt/exeunt/internal/password"
+	"github.com/exeunt/exeunt/internal/places"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/ui"
@@ -78,6 +79,7 @@ type Node struct {
 	notices    *keys.Ring
 	forms      *keys.Ring
 	templates  *ui.UI
+	places     *places.Places // nil: places are unknown
 	refreshes  *keys.Ring
 	requests   *keys.Ring
 	signers    *keys.Signers // of ID and logout tokens
@@ -187,10 +189,15 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := n.openNotify(); err != nil {
 		return err
 	}
+	if file := n.Config.Places.File; file != "" {
+		if n.places, err = places.Open(file, n.now, n.log); err != nil {
+			return fmt.Errorf("places.file: %w", err)
+		}
+	}
 	n.Accounts = account.New(account.Config{
 		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
 		Master:   n.master,
-		Reserved: n.Config.Reserved(), Created: n.removeLinkFile, Notify: n.Notify,
+		Reserved: n.Config.Reserved(), Created: n.removeLinkFile, Notify: n.Notify, Place: n.places.Of,
 		Now: n.now, Log: n.log,
 	})
 	n.Fanout = fanout.New(fanout.Config{Store: n.Store, Sign: n.signers.Sign, Issuer: n.Config.URL,

@@ -45,6 +45,15 @@ func (a *Authority) ResetPassword(
 	return a.end(ctx, by, rev, store.Change{PasswordHash: hash, Credential: credential, Link: &link, Mails: mails})
 }
 
+// NotMe ends every session of the account because a sign-in was somebody else's, and with them all that is under way, in
+// one transaction (OWASP ASVS 5.0, 7.4.3). The actor is somebody signed in, whose own session ends too, or the holder of a
+// mail's link. Besides the errors of End it may return ErrAnswered, ErrNotAsked and ErrInviteSpent.
+func (a *Authority) NotMe(ctx context.Context, key string, n store.NotMe) (Ending, error) {
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: n.By.Account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonNotMe, Key: key}
+	return a.end(ctx, n.By, rev, store.Change{NotMe: &n})
+}
+
 // Disable stops an account from signing in and ends all its sessions, in one transaction (OWASP ASVS 5.0, 7.4.2).
 func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt.AccountID) (Ending, error) {
 	if by.Kind != exeunt.ActorOperator {

@@ -25,6 +25,8 @@ type SignIn struct {
 	// credential of a session that this form starts, the same whenever it is asked and for nobody without the form.
 	Form  string
 	Token func(exeunt.SessionID, time.Time) exeunt.Token
+	// Recognised is what account.Recognise has returned; the zero value remembers and tells nothing.
+	Recognised store.Recognised
 	// Renews is the token that this browser holds, of Replaces or of a session that was just renewed. A session of the
 	// same account and kind goes on with another token instead of being replaced. Zero when it holds none.
 	Renews exeunt.Token
@@ -52,7 +54,7 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	}
 	n := store.NewSession{
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form, GoesOn: in.GoesOn,
-		Most: a.policy.MaxSessions, Policy: a.policy,
+		Recognised: in.Recognised, Most: a.policy.MaxSessions, Policy: a.policy,
 		Session: exeunt.Session{
 			ID: id, Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
 			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address,

@@ -41,6 +41,7 @@ type Config struct {
 	Clients         []Client      `koanf:"clients"`
 	MasterKey       Secret        `koanf:"master_key"` // base64; "" is a file in the data folder
 	SMTP            SMTP          `koanf:"smtp"`       // the server that takes our mails; none without a host
+	Places          Places        `koanf:"places"`     // about where addresses are; unknown without a file
 	Log             Log           `koanf:"log"`
 
 	// Development allows plain HTTP, but only for a loopback address under
@@ -142,6 +143,11 @@ func (c *Client) keys() (out []exeunt.TokenHash, err error) {
 		out = append(out, h)
 	}
 	return out, nil
+}
+
+// Places names a file that says about where network addresses are, in the format of MaxMind DB.
+type Places struct {
+	File string `koanf:"file"`
 }
 
 // SMTP says which server takes our mails, and whom they are from.

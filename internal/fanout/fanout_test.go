@@ -178,6 +178,9 @@ func everyCauseReachesApps(t *testing.T, database string) {
 			_, _, err := s.ReplacePassword(context.Background(), testnode.PersonIn(other), otherToken, "", "another hash", 1)
 			return err
 		}},
+		{"it was not they", true, func(_, _ exeunt.Token, v, other exeunt.Session) error {
+			return s.disown(other, v)
+		}},
 		{"the idle timeout", false, func(token, _ exeunt.Token, _, _ exeunt.Session) error {
 			s.Clock.Pass(policy.Kept.Idle + time.Second)
 			return s.Maintain(context.Background())

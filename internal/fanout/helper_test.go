@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/keys"
+	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/testnode"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
@@ -188,4 +190,21 @@ func (s *site) read() {
 // testService is one without a store.
 func testService(said *lockedBuffer) *Service {
 	return New(Config{Log: slog.New(slog.NewTextHandler(said, nil))})
+}
+
+// disown says, in one session of an account, of another that it was somebody else's.
+func (s *site) disown(in, of exeunt.Session) error {
+	a, err := s.Store.Account(context.Background(), in.Account)
+	if err != nil {
+		return err
+	}
+	n := &store.NewNotice{ID: exeunt.NewNoticeID()}
+	proof := exeunt.Proof{Account: a.ID, Methods: of.Methods, At: s.Now(), Generation: a.Generation,
+		CredentialVersion: a.CredentialVersion}
+	if _, _, err := s.Start(context.Background(), authority.SignIn{Proof: proof, Kind: exeunt.KindKept, Label: "a thief's",
+		Recognised: store.Recognised{Notice: n}}); err != nil {
+		return err
+	}
+	_, err = s.Accounts.NotMe(context.Background(), testnode.PersonIn(in), "", n.ID)
+	return err
 }

@@ -105,6 +105,6 @@ func (p *Pages) lastKind(r *http.Request) exeunt.SessionKind {
 // greet sets the cookie by which the form's post tells that this browser takes cookies.
 func (p *Pages) greet(w http.ResponseWriter, r *http.Request) {
 	if p.Browser.Cookies.ReadDevice(r) == web.DeviceUnknown {
-		p.Browser.Cookies.SetDevice(w, web.DeviceNew, 0)
+		p.Browser.Cookies.SetDevice(w, web.DeviceNew)
 	}
 }

@@ -13,7 +13,7 @@ import (
 func (p *Pages) outside(r *http.Request) ui.Frame {
 	return ui.Frame{
 		Now: p.Now(), Lang: r.Header.Get("Accept-Language"), Display: exeunt.DisplaySystem,
-		Path: pagePath(r), RequestID: web.RequestID(r.Context()),
+		Path: pagePath(r), RequestID: web.RequestID(r.Context()), Place: p.Place,
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	noticeApp       = "app"   // what the person has in an app
 	// noticeRequired tells no page anything: it remembers where somebody goes on who must add a factor first.
 	noticeRequired = "required"
+	noticeMe       = "me" // a sign-in was their own
 )
 
 func (p *Pages) leaveNotice(w http.ResponseWriter, what string, v url.Values) {
@@ -49,6 +50,7 @@ func signOutNotice(d ui.SignOutDone) url.Values {
 		"at": {strconv.FormatInt(d.At.UnixMilli(), 10)}, "scope": {string(d.Scope)},
 		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)},
 		"session": {d.Session.String()}, "shared": {strconv.FormatBool(d.Shared)},
+		"not_me": {strconv.FormatBool(d.NotMe)},
 	}
 }
 
@@ -56,7 +58,7 @@ func signOutNotice(d ui.SignOutDone) url.Values {
 func readSignOut(v url.Values) *ui.SignOutDone {
 	at, _ := strconv.ParseInt(v.Get("at"), 10, 64)
 	d := &ui.SignOutDone{At: time.UnixMilli(at).UTC(), Scope: exeunt.Scope(v.Get("scope")),
-		Shared: v.Get("shared") == "true"}
+		Shared: v.Get("shared") == "true", NotMe: v.Get("not_me") == "true"}
 	d.Ended, _ = strconv.Atoi(v.Get("ended"))
 	d.Apps, _ = strconv.Atoi(v.Get("apps"))
 	d.Session, _ = exeunt.ParseSessionID(v.Get("session"))

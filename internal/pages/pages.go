@@ -16,7 +16,7 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// Deps is what the pages are made of. All fields are needed.
+// Deps is what the pages are made of. All fields but Place are needed.
 type Deps struct {
 	Authority *authority.Authority
 	SignIn    *signin.Service
@@ -28,6 +28,7 @@ type Deps struct {
 	UI        *ui.UI
 	Policy    exeunt.Policy
 	Retention ui.Retention // how long ended sessions stay listed, and the history is kept
+	Place     ui.Place     // nil: places are unknown
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -80,6 +81,9 @@ func (p *Pages) routes() []route {
 		{path: "/signup", get: p.signUpForm, post: p.signUp},
 		{path: "/setup/{token}", get: p.setupForm, post: p.setup},
 		{path: "/reset/{token}", get: p.resetForm, post: p.reset},
+		{path: notMePath + "{token}", get: p.notMeForm, post: p.notMeByLink},
+		{path: "/notices/{id}/me", get: leadsTo("/"), post: p.form(p.thisWasMe)},
+		{path: "/notices/{id}/not-me", get: leadsTo("/"), post: p.notMe},
 		{path: "/sessions", get: p.signedIn(p.sessionList)},
 		{path: "/sessions/ended", get: p.signedIn(p.endedSessionList)},
 		{path: "/sessions/end", get: leadsTo("/sessions"), post: p.ending(p.onceByPolicy(p.endOthers))},

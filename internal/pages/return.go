@@ -60,7 +60,7 @@ func returnPath(s string) string {
 
 // isOneTimeLink reports whether a path holds the secret of a one-time link.
 func isOneTimeLink(path string) bool {
-	return strings.HasPrefix(path, "/setup/") || strings.HasPrefix(path, "/reset/")
+	return strings.HasPrefix(path, "/setup/") || strings.HasPrefix(path, "/reset/") || strings.HasPrefix(path, notMePath)
 }
 
 // noReturn are the pages around signing in and out, and addresses that are no pages.

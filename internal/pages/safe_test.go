@@ -100,7 +100,7 @@ func TestFormsOfAnotherSession(t *testing.T) {
 	for _, rt := range n.pages.routes() {
 		switch {
 		// a link's form is for whoever holds the link, and a sign-in asks first who somebody is
-		case rt.post == nil, rt.path == "/setup/{token}", rt.path == "/reset/{token}", strings.HasPrefix(rt.path, "/signin"), isFromApps(rt.path):
+		case rt.post == nil, isOneTimeLink(rt.path), strings.HasPrefix(rt.path, "/signin"), isFromApps(rt.path):
 			continue
 		}
 		to := strings.ReplaceAll(rt.path, "{id}", b.session().String())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/ui"
@@ -85,8 +86,12 @@ func (p *Pages) begin(r *http.Request, in entry) (exeunt.Proof, error) {
 	if err != nil {
 		return exeunt.Proof{}, err
 	}
-	step, err := p.SignIn.Password(
-		r.Context(), r.PostFormValue("identifier"), r.PostFormValue("password"), p.Peers.Address(r))
+	var device exeunt.TokenHash
+	if t := p.Browser.Cookies.ReadDeviceToken(r); in.Kind != exeunt.KindShared && !t.IsZero() {
+		device = t.Hash()
+	}
+	step, err := p.SignIn.PasswordOn(
+		r.Context(), device, r.PostFormValue("identifier"), r.PostFormValue("password"), p.Peers.Address(r))
 	return p.SignIn.Ask(r.Context(), string(rest), step, err)
 }
 
@@ -144,6 +149,13 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, for
 	if v.Renewed() || v.SignedIn() && v.Answer.Account == proof.Account && v.Answer.Kind == in.Kind {
 		in.Renews = v.Token
 	}
+	device := p.deviceToken(r, form)
+	known, err := p.Accounts.Recognise(r.Context(), proof.Account, account.Arrival{Kind: in.Kind, Device: device,
+		Agent: in.Label, Label: in.Label, Address: in.Address})
+	if err != nil {
+		return err
+	}
+	in.Recognised = known
 	token, session, err := p.Authority.Start(r.Context(), in)
 	if err != nil {
 		return err
@@ -157,6 +169,26 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, for
 	}
 	life := session.ExpiresAt.Sub(p.Now())
 	p.Browser.Cookies.SetPair(w, v.Slot, token, in.Kind, life)
-	p.Browser.Cookies.SetDevice(w, web.Device(in.Kind), life)
+	p.setDevice(w, device)
 	return redirect(w, to)
+}
+
+// deviceToken returns the token by which this browser is recognised. On a shared computer there is none, and none is read.
+func (p *Pages) deviceToken(r *http.Request, form entry) exeunt.Token {
+	if form.Kind != exeunt.KindKept {
+		return exeunt.Token{}
+	}
+	if t := p.Browser.Cookies.ReadDeviceToken(r); !t.IsZero() {
+		return t
+	}
+	return p.Browser.Cookies.NewDeviceToken(form.Key)
+}
+
+// setDevice has the browser remember the token. On a shared computer that removes one that was left there.
+func (p *Pages) setDevice(w http.ResponseWriter, device exeunt.Token) {
+	if device.IsZero() {
+		p.Browser.Cookies.SetDevice(w, web.DeviceShared)
+		return
+	}
+	p.Browser.Cookies.SetDeviceToken(w, device)
 }

@@ -54,6 +54,14 @@ func New(c Config) *Service {
 //   - ErrBusy: too many sign-ins, to this account or to all, wait to be hashed.
 //   - ErrUnavailable: the store is overloaded or unavailable.
 func (s *Service) Password(ctx context.Context, identifier, password string, from netip.Addr) (step Step, err error) {
+	return s.PasswordOn(ctx, exeunt.TokenHash{}, identifier, password, from)
+}
+
+// PasswordOn is Password in a browser that presents a device, by the hash of its token. From a device that the account is
+// used with, its owner gets in whatever strangers try.
+func (s *Service) PasswordOn(
+	ctx context.Context, device exeunt.TokenHash, identifier, password string, from netip.Addr,
+) (step Step, err error) {
 	// The account's generation and credential version are read before the password is
 	// checked: the proof starts a session only if they are still the same.
 	account, credential, err := s.Store.Identify(ctx, identifier)
@@ -61,7 +69,7 @@ func (s *Service) Password(ctx context.Context, identifier, password string, fro
 		return Step{}, err
 	}
 	defer func() { s.trace(account.ID, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from}, err) }()
-	attempt, err := s.attempt(identifier, from)
+	attempt, err := s.attempt(identifier, from, s.device(ctx, account.ID, device))
 	if err != nil {
 		return Step{}, err
 	}
@@ -122,7 +130,7 @@ func (s *Service) present(ctx context.Context, by exeunt.Actor, password string)
 		return proof, err
 	}
 	defer func() { s.trace(account.ID, by, err) }()
-	attempt, err := s.attempt(account.Handle, by.Address)
+	attempt, err := s.attempt(account.Handle, by.Address, noDevice)
 	if err != nil {
 		return proof, err
 	}

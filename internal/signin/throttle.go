@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"time"
@@ -30,6 +31,9 @@ var (
 		Wide: throttle.Rate{Burst: 500, Every: 500 * time.Millisecond},
 	}
 	perRegular = throttle.Rate{Burst: 5, Every: 5 * time.Minute} // see attempt
+	// perDevice is what a device has for an account that it is used with, whatever strangers have used up ("Slow Down
+	// Online Guessing Attacks with Device Cookies", OWASP). A copied device cookie gains a guesser no more than this.
+	perDevice = throttle.Rate{Burst: 5, Every: time.Minute}
 )
 
 // Successes are counted too, because each costs a hash and a session: by account, and
@@ -114,10 +118,36 @@ func (a *attempt) failed() error {
 	return exeunt.ErrWrongCredentials
 }
 
+// knownDevice tells what an attempt from a device counts by that the account is used with, and "" for any other. It reads
+// the store, so it is asked only when something is used up.
+type knownDevice func() (key string)
+
+func noDevice() string { return "" }
+
+// device looks for a device of an account. Without an account it reads the same, and finds none.
+func (s *Service) device(ctx context.Context, id exeunt.AccountID, device exeunt.TokenHash) knownDevice {
+	if device == (exeunt.TokenHash{}) {
+		return noDevice
+	}
+	return func() string {
+		known, err := s.Store.KnowsDevice(ctx, id, device, s.Now())
+		if err != nil || !known {
+			return ""
+		}
+		return "device " + device.String() + " " + id.String()
+	}
+}
+
+// takeDevice takes a permit of a device that the account is used with.
+func (a *attempt) takeDevice(device knownDevice) bool {
+	key := device()
+	return key != "" && a.Take(key, perDevice) == 0
+}
+
 // attempt counts a guess at an account's password from an address. It counts by what
 // was typed and not by the account: otherwise somebody could use up the permits of
 // one identifier and try another, to learn whether both name the same account, or any.
-func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) {
+func (s *Service) attempt(identifier string, from netip.Addr, device knownDevice) (*attempt, error) {
 	a := &attempt{Permits: s.throttle.From(from), s: s, identifier: canonical(identifier), from: from}
 	known := s.regulars.contains(regular{a.identifier, a.Wide()})
 	if wait := a.TakeTwice("address", perAddress); wait > 0 {
@@ -126,7 +156,7 @@ func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) 
 		// Neighbours behind the same address have used its permits up, and may go on.
 		// Whoever has signed in from there before has a few of their own, so the
 		// number of regulars bounds how much is hashed.
-		if !known || a.Take("regular "+a.identifier+" "+a.Wide().String(), perRegular) > 0 {
+		if (!known || a.Take("regular "+a.identifier+" "+a.Wide().String(), perRegular) > 0) && !a.takeDevice(device) {
 			return nil, err
 		}
 		a.throttled = err
@@ -137,12 +167,15 @@ func (s *Service) attempt(identifier string, from netip.Addr) (*attempt, error) 
 	}
 	// Others have used up the account's permits; this network has some of its own.
 	if wait := a.TakeTwice("reserve "+a.identifier, perReserve); wait > 0 {
+		if a.takeDevice(device) {
+			return a, nil
+		}
 		a.GiveBack()
 		return nil, &exeunt.ThrottledError{RetryAfter: wait}
 	}
 	if wait := a.Take("strangers "+a.identifier, perStrangers); wait > 0 {
 		a.throttled = &exeunt.ThrottledError{RetryAfter: wait}
-		if !known {
+		if !known && !a.takeDevice(device) {
 			a.GiveBack()
 			return nil, a.throttled
 		}

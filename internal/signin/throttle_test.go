@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
@@ -368,5 +369,56 @@ func TestFailuresAreAudited(t *testing.T) {
 	}
 	if len(entries(1)) != perTracedAccount.Burst+1 {
 		t.Error("a success is told as a failure")
+	}
+}
+
+// During an attack that uses up every permit of a name, of its address and of its network, the owner gets in from a device
+// that the account is used with, and from no other; the attacker gains nothing by a made-up device, nor by an account's
+// existence.
+func TestAKnownDeviceIsNotLockedOut(t *testing.T) {
+	d := newDesk(t)
+	id := d.add("ada", "", false)
+	laptop, strange := exeunt.NewToken(exeunt.UseDevice).Hash(), exeunt.NewToken(exeunt.UseDevice).Hash()
+	proof, err := Proof(d.Password(t.Context(), "ada", goodPassword, home))
+	must(t, err)
+	in := signInOf(proof)
+	in.Recognised = store.Recognised{Arrival: store.Arrival{Device: laptop, Agent: "Firefox on Linux"}, Familiar: true}
+	_, _, err = d.authority.Start(t.Context(), in)
+	must(t, err)
+	on := func(device exeunt.TokenHash, name, password string, from netip.Addr) error {
+		_, err := d.PasswordOn(t.Context(), device, name, password, from)
+		return err
+	}
+	flood := func(name string, from netip.Addr) {
+		for !throttled(d.try(name, otherPassword, from)) {
+		}
+	}
+	for _, from := range []netip.Addr{stranger, netip.MustParseAddr("2001:db8:77::1")} { // not where it signed in before
+		flood("ada", from)
+		for i := range 2 * perAddress.Near.Burst {
+			_ = d.try(fmt.Sprint("nobody", i), otherPassword, from)
+		}
+		if err := on(strange, "ada", goodPassword, from); !throttled(err) {
+			t.Fatalf("a device that nobody knows, from %v: %v", from, err)
+		}
+		if err := on(laptop, "ada", goodPassword, from); err != nil {
+			t.Errorf("the owner's device, from %v: %v", from, err)
+		}
+		if err := on(laptop, "nobody", goodPassword, from); !throttled(err) {
+			t.Errorf("the device for another name, from %v: %v", from, err)
+		}
+	}
+	// Whoever has copied the device cookie gains its own few permits, beside those of a network that it was used from.
+	n := 0
+	for ; n < 100 && on(laptop, "ada", otherPassword, stranger) != nil; n++ {
+		if err := on(laptop, "ada", goodPassword, stranger); throttled(err) {
+			break
+		}
+	}
+	if n > perDevice.Burst+perRegular.Burst {
+		t.Errorf("%d guesses from a copied device", n)
+	}
+	if known, err := d.Store.KnowsDevice(t.Context(), id, laptop, d.Now()); !known || err != nil {
+		t.Errorf("the device: %v, %v", known, err)
 	}
 }

@@ -35,13 +35,15 @@ type Change struct {
 	Factors *FactorChange
 	// Link is the one-time link that sets the password; it is spent in the same transaction.
 	Link *exeunt.TokenHash
+	// NotMe: a sign-in was somebody else's. Nothing that is under way with the account's password or factors survives.
+	NotMe *NotMe
 	// Mails tell of it. They are queued in the same transaction.
 	Mails []NewMail
 }
 
 // IsZero reports whether nothing happens beside the ending.
 func (c Change) IsZero() bool {
-	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Link == nil && len(c.Mails) == 0
+	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Link == nil && c.NotMe == nil && len(c.Mails) == 0
 }
 
 // proved reports whether the change is refused unless the person has proved who they are with the present password.
@@ -55,6 +57,7 @@ func (c Change) proved() bool { return c.PasswordHash != "" || c.Factors != nil 
 //   - ErrRenewed: with a Renewal, the session has another token by now.
 //   - ErrSignInAgain: with a new password, somebody else changed it first.
 //   - ErrInviteSpent: the link for the new password was used or has expired.
+//   - ErrAnswered, ErrNotAsked, ErrInviteSpent: with NotMe, as for AnswerMe.
 //   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not timed out.
 //   - ErrKeyReused: the key was used for another request. Not when a session ends itself: see endsItself.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
@@ -204,6 +207,10 @@ func (t *tx) mayBegin(e *ending) error {
 	}
 	if e.by.Kind == exeunt.ActorPerson {
 		e.by.Label = label
+	}
+	if e.change.NotMe != nil {
+		_, e.refused, err = t.mayAnswer(e.change.NotMe.Answering, exeunt.NoticeNotMe, e.now)
+		return err
 	}
 	if e.change.Link == nil {
 		return nil
@@ -430,10 +437,10 @@ func (t *tx) endMany(e *ending) error {
 		status = CASE WHEN $3 = '' THEN status ELSE $3 END,
 		password_hash = CASE WHEN $4 = '' THEN password_hash ELSE $4 END,
 		password_set = CASE WHEN $4 = '' THEN password_set ELSE $6 END,
-		credential_version = credential_version + $7
+		credential_version = credential_version + $8
 		WHERE id = $1 AND ($7 = 0 OR credential_version = $5) RETURNING generation, last_ended`,
 		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(e.now),
-		flag(change.proved())).Scan(&e.generation, &e.out.Ended))
+		flag(change.proved()), flag(change.proved() || change.NotMe != nil)).Scan(&e.generation, &e.out.Ended))
 	switch {
 	case err != nil:
 		return err
@@ -444,6 +451,8 @@ func (t *tx) endMany(e *ending) error {
 		err = t.dropResets(rev.Account)
 	case change.Status != "":
 		err = t.dropUnfinished(rev.Account)
+	case change.NotMe != nil:
+		err = t.disown(*change.NotMe, rev.Account, e.now)
 	}
 	if err == nil && change.Factors != nil {
 		e.refused, err = t.changeFactors(rev.Account, *change.Factors, e.by, e.now)

@@ -87,13 +87,19 @@ func (t *tx) dropResets(id exeunt.AccountID) error {
 // codes of its sessions, its links and challenges. Otherwise enabling a disabled account would revive them. Whatever else is stored of somebody
 // who has not finished proving who they are must go here too.
 func (t *tx) dropUnfinished(id exeunt.AccountID) error {
+	if _, err := t.exec(`DELETE FROM links WHERE account_id = $1`, id.Bytes()); err != nil {
+		return err
+	}
+	return t.dropBegun(id)
+}
+
+// dropBegun is dropUnfinished without the links of mails, of which some undo what somebody else has done.
+func (t *tx) dropBegun(id exeunt.AccountID) error {
 	if err := t.dropResets(id); err != nil {
 		return err
 	}
-	for _, table := range []string{"challenges", "links"} {
-		if _, err := t.exec(`DELETE FROM `+table+` WHERE account_id = $1`, id.Bytes()); err != nil {
-			return err
-		}
+	if _, err := t.exec(`DELETE FROM challenges WHERE account_id = $1`, id.Bytes()); err != nil {
+		return err
 	}
 	_, err := t.exec(`DELETE FROM codes WHERE account_id = $1 AND spent_at IS NULL`, id.Bytes())
 	return err

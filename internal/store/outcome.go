@@ -44,7 +44,7 @@ func (s *Store) OwnSignOut(ctx context.Context, v exeunt.Session) (scope exeunt.
 		COALESCE((SELECT o.ended FROM outcomes o WHERE o.actor = $4 AND o.seq = e.seq), 1),
 		(SELECT count(*) FROM app_sessions p WHERE p.account_id = $1 AND p.session_id = $3 AND p.ended_at IS NULL)
 		FROM events e WHERE e.account_id = $1 AND e.at = $2 AND e.by_session = $3 AND e.kind = 'ended'
-		AND e.reason = 'signed_out' AND (e.scope = 'account' OR e.scope = 'session' AND e.session_id = $3
+		AND e.reason IN ('signed_out', 'not_me') AND (e.scope = 'account' OR e.scope = 'session' AND e.session_id = $3
 			AND e.app_session_id IS NULL)`,
 		v.Account.Bytes(), ms(v.End.At), v.ID.Bytes(), by.Key()).Scan(&scope, &out.Seq, &out.Ended, &out.Apps)
 	out.At, out.Already = v.End.At, true

@@ -34,6 +34,10 @@ var oldRows = []struct {
 		dropBy("device_codes", "user_code")},
 	{"challenges", `SELECT hash FROM challenges WHERE expires < $1 LIMIT $2`, Retention.now, dropBy("challenges", "hash")},
 	{"links", `SELECT hash FROM links WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("links", "hash")},
+	{"devices", `SELECT account_id, hash FROM devices WHERE last_seen < $1 LIMIT $2`, devicesBefore,
+		forManyBetween(" OR ", `DELETE FROM devices WHERE `, `account_id = ? AND hash = ?`, ``)},
+	{"notices", `SELECT account_id, id FROM notices WHERE at < $1 LIMIT $2`, Retention.audit,
+		forManyBetween(" OR ", `DELETE FROM notices WHERE `, `account_id = ? AND id = ?`, ``)},
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},
 	{"outcomes", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore,
 		forManyBetween(" OR ", `DELETE FROM outcomes WHERE `, `actor = ? AND key = ?`, ``)},
@@ -65,6 +69,9 @@ func (r Retention) audit(now time.Time) time.Time { return now.Add(-r.Audit) }
 func (r Retention) marks(now time.Time) time.Time { return r.audit(now).Add(-24 * time.Hour) } // longer than events
 func mailsBefore(_ Retention, now time.Time) time.Time {
 	return now.Add(-MailsKept)
+}
+func devicesBefore(_ Retention, now time.Time) time.Time {
+	return now.Add(-DevicesKept)
 }
 func dayBefore(_ Retention, now time.Time) time.Time { return now.Add(-24 * time.Hour) }
 

@@ -24,6 +24,7 @@ type NewSession struct {
 	// Renews, unless zero, is a renewal of the token that the browser has presented. If Replaces still has that token,
 	// is the account's and of the same kind, it goes on with the new one, and none is started.
 	Renews exeunt.Renewal
+	Recognised
 	// GoesOn: only that; if the session has ended meanwhile, none is started.
 	GoesOn bool
 }
@@ -93,8 +94,10 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 			refused = exeunt.ErrSignInAgain
 			return nil
 		}
-		if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1 WHERE id = $1`,
-			v.Account.Bytes()); err != nil {
+		// What no surface has recognised, as the demo's first sessions, says nothing of how the account is used.
+		if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1,
+			signed_in = CASE WHEN $2 = 1 THEN 1 ELSE signed_in END WHERE id = $1`,
+			v.Account.Bytes(), flag(n.Arrival != (Arrival{}))); err != nil {
 			return err
 		}
 		if err := t.replace(n); err != nil {
@@ -110,13 +113,25 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 			}
 		}
 		out.Seq = t.seq
-		return t.audit(exeunt.AuditEntry{At: v.Started, Account: v.Account, Action: exeunt.AuditSignIn, Session: v.ID,
-			By: n.By, Detail: string(v.Kind) + " " + v.Methods.String()})
+		return t.tellOfStart(n)
 	})
 	if err != nil {
 		return Started{}, err
 	}
 	return out, refused
+}
+
+// tellOfStart records how a session was started.
+func (t *tx) tellOfStart(n NewSession) error {
+	v := &n.Session
+	if err := t.audit(exeunt.AuditEntry{At: v.Started, Account: v.Account, Action: exeunt.AuditSignIn, Session: v.ID,
+		By: n.By, Detail: string(v.Kind) + " " + v.Methods.String()}); err != nil {
+		return err
+	}
+	if err := t.rememberArrival(n, v.Started); err != nil || n.Notice == nil {
+		return err
+	}
+	return t.addNotice(n, v.Started)
 }
 
 // limitByGroups makes the limits of a session that starts as strict as those of the account's groups.
@@ -216,6 +231,9 @@ func (t *tx) goOn(n NewSession, out *Started) (done bool, refused, err error) {
 			v.Started); err != nil {
 			return false, nil, err
 		}
+	}
+	if err := t.rememberArrival(n, v.Started); err != nil {
+		return false, nil, err
 	}
 	by := n.By
 	by.Session, by.Label = n.Replaces, label

@@ -14,7 +14,7 @@ import (
 )
 
 // ActivityKinds are what the list of what happened can be narrowed to, in the order of its filter.
-var ActivityKinds = []string{"sign_ins", "sign_outs", "changes", "apps"}
+var ActivityKinds = []string{"sign_ins", "sign_outs", "changes", "notices", "apps"}
 
 // activities says of each action which kind it is and which icon it has. Its text is "activity." and the action.
 var activities = map[exeunt.AuditAction]struct{ kind, icon string }{
@@ -29,6 +29,8 @@ var activities = map[exeunt.AuditAction]struct{ kind, icon string }{
 	exeunt.AuditFactorRenamed: {"changes", "key"},
 	exeunt.AuditRecoveryCodes: {"changes", "key"},
 	exeunt.AuditRecoveryCode:  {"sign_ins", "key"},
+	exeunt.AuditUnfamiliar:    {"notices", "odd"},
+	exeunt.AuditRecognised:    {"notices", "check"},
 	exeunt.AuditProfile:       {"changes", "set"},
 	exeunt.AuditGroups:        {"changes", "set"},
 	exeunt.AuditStatus:        {"changes", "set"},
@@ -50,6 +52,8 @@ func kindOf(e exeunt.AuditEntry) string {
 	switch _, reason := ending(e); {
 	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonDisabled:
 		return "changes"
+	case reason == exeunt.ReasonNotMe:
+		return "notices"
 	case e.Action == exeunt.AuditEnd && e.Client != "":
 		return "apps"
 	}
@@ -143,6 +147,8 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 		return w.t("activity.password_change")
 	case reason == exeunt.ReasonDisabled:
 		return w.t("activity.disabled")
+	case reason == exeunt.ReasonNotMe:
+		return w.t("activity.not_me")
 	case e.Client != "":
 		return w.t("activity.end.app", "App", clients.name(e.Client))
 	case scope == exeunt.ScopeSession, scope == exeunt.ScopeOthers, scope == exeunt.ScopeAccount:
@@ -154,7 +160,7 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 // activityWhy says why sessions ended, unless what happened says it.
 func (w *words) activityWhy(e exeunt.AuditEntry) (template.HTML, error) {
 	switch _, reason := ending(e); reason {
-	case "", exeunt.ReasonPasswordChange, exeunt.ReasonDisabled:
+	case "", exeunt.ReasonPasswordChange, exeunt.ReasonDisabled, exeunt.ReasonNotMe:
 		return "", nil
 	case exeunt.ReasonIdle, exeunt.ReasonAbsolute:
 		return w.t("activity.why." + string(reason))

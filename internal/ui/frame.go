@@ -24,6 +24,7 @@ type Frame struct {
 	Current   Nav    // the entry of the navigation this page belongs to
 	Path      string // this page's own path and query, for "come back here"
 	RequestID string // shown on error pages
+	Place     Place  // nil: places are unknown
 }
 
 // AccountChip is the account as the panel shows it.

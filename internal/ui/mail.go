@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -49,7 +50,8 @@ type MailData struct {
 	// What the mail says of the moment; what is empty is left out.
 	At      time.Time
 	Browser string // with the system, as "Firefox on Linux"
-	Place   string // about where
+	Place   string // about where that was
+	Network netip.Addr
 }
 
 // MailText is a rendered mail. Text and HTML say the same.
@@ -150,7 +152,13 @@ func (w *words) mail(name MailTemplate, d MailData) (s mailShape, err error) {
 		fact("when", when)
 	}
 	fact("browser", template.HTML(template.HTMLEscapeString(d.Browser)))
-	fact("place", template.HTML(template.HTMLEscapeString(d.Place)))
+	if d.Place != "" {
+		values = append(values, "Place", d.Place)
+		fact("place", key("mail.about"))
+	}
+	if d.Network.IsValid() {
+		fact("network", template.HTML(d.Network.String()))
+	}
 	s.Do, s.LinkNote, s.NotYou = say("do"), say("link_note"), say("not_you")
 	if s.Why = say("why"); s.Why == "" {
 		s.Why = key("mail.why")

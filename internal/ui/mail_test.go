@@ -2,6 +2,7 @@ package ui
 
 import (
 	"html"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,7 +29,8 @@ func mailExamples() map[MailTemplate]MailData {
 		case MailAddressChanged:
 			d.Link, d.Life, d.Address, d.At = site+"/undo/exl_TOKEN", 7*day, "new@example.com", testNow
 		case MailUnfamiliarSignIn:
-			d.Link, d.At, d.Browser, d.Place = site+"/not-me/exl_TOKEN?a=1&b=2", testNow, "Firefox on Linux", "about Lisbon"
+			d.Link, d.At, d.Browser, d.Place = site+"/not-me/exl_TOKEN?a=1&b=2", testNow, "Firefox on Linux", "Lisbon"
+			d.Network = netip.MustParseAddr("2001:db8::7")
 		case MailFactorAdded, MailFactorRemoved:
 			d.Factor, d.At, d.Browser = `<b>"Ada's" phone & key</b>`, testNow, "Firefox on Linux"
 		case MailReviewReminder:

@@ -17,7 +17,9 @@ type rowPart struct {
 	S       exeunt.Session
 	Clients Clients
 	This    bool
-	Return  string // where its form leads back; "" is the list's beginning
+	// Unfamiliar: nobody has said yet that the sign-in was theirs.
+	Unfamiliar bool
+	Return     string // where its form leads back; "" is the list's beginning
 }
 
 // lister is a view whose page lists sessions.
@@ -35,8 +37,9 @@ func newRow(v lister, s exeunt.Session) rowPart {
 	r := rowPart{View: v.frame(), S: s, Clients: v.clients(), This: s.ID == v.frame().Session}
 	switch v := v.(type) {
 	case *HomeView:
-		r.Return = "/"
+		r.Return, r.Unfamiliar = "/", v.unfamiliar(s.ID)
 	case *SessionsView:
+		r.Unfamiliar = v.unfamiliar(s.ID)
 		if v.IsPart() {
 			r.Return = v.Path
 		}

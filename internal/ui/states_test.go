@@ -133,7 +133,49 @@ func endedSessions() []exeunt.Session {
 		ended(s(20), 400*day, "from_the_future", system, 0, ""),
 		ended(s(21), 21*day, exeunt.ReasonSignedOut, operator, 0, "ops"),
 		ended(s(23), 22*day, exeunt.ReasonFactorChange, person, 0, "Firefox on Linux"),
+		ended(s(24), 22*day, exeunt.ReasonNotMe, exeunt.ActorLink, 0, ""),
 	}
+}
+
+// notice is about the session of that number.
+func notice(n byte) exeunt.Notice {
+	v := exeunt.Notice{Session: idFor(n), At: testNow.Add(-time.Duration(n+1) * time.Hour), Label: `Chrome on <Windows>`,
+		Address: netip.MustParseAddr("2001:db8::7"), State: exeunt.NoticeOpen}
+	if n%2 == 1 {
+		v.Place, v.Label = "Lisbon, Portugal", "Safari on iPhone"
+	}
+	if err := v.ID.UnmarshalText(fmt.Appendf(nil, "not_%caaaaaaaaaaaaaaaaaaaaaaaaa", 'b'+n)); err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func answered(as exeunt.NoticeState) exeunt.Notice {
+	n := notice(1)
+	n.State, n.Answered = as, testNow.Add(-3*time.Minute)
+	return n
+}
+
+func notMe(as exeunt.NoticeState) *NotMeView {
+	return &NotMeView{Frame: out(), Handle: "ada", Notice: answered(as)}
+}
+
+func asks(nav Nav, n byte) *HomeView {
+	v := &HomeView{Frame: placed(in(nav)), This: this(), Others: others(), Clients: testClients}
+	for i := range n {
+		v.Notices = append(v.Notices, notice(i+1))
+	}
+	return v
+}
+
+func placed(f Frame) Frame {
+	f.Place = func(a netip.Addr) string {
+		if a.Is4() && a.As4()[0] == 203 {
+			return "Lisbon, Portugal"
+		}
+		return ""
+	}
+	return f
 }
 
 // pathed is the frame of a page with that address, for nobody.
@@ -247,6 +289,18 @@ func states() map[string]View {
 		"sessions-unknown": &SessionsView{Frame: in(NavSessions), This: this(), Others: []exeunt.Session{
 			session(3, exeunt.KindKept, "A browser", day, day)}, Clients: testClients},
 		"home":              &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
+		"home-asks":         asks(NavHome, 1),
+		"home-asks-many":    asks(NavHome, 5),
+		"home-asked-about":  &HomeView{Frame: in(NavHome), Asking: Asking{Notices: []exeunt.Notice{notice(0)}}, This: this(), Clients: testClients},
+		"home-answered":     &HomeView{Frame: in(NavHome), Asking: Asking{Answered: true}, This: this(), Others: others(), Clients: testClients},
+		"sessions-asks":     &SessionsView{Frame: placed(in(NavSessions)), Asking: Asking{Notices: []exeunt.Notice{notice(1), notice(2)}}, This: this(), Others: others(), Clients: testClients},
+		"not-me":            notMe(exeunt.NoticeOpen),
+		"not-me-confirmed":  notMe(exeunt.NoticeMe),
+		"not-me-spent":      &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeMe), Spent: true},
+		"not-me-gone":       &NotMeView{Frame: out(), Handle: "ada", Notice: exeunt.Notice{State: exeunt.NoticeOpen}},
+		"not-me-done":       &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeNotMe), Spent: true, Reset: true},
+		"not-me-done-late":  &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeNotMe), Spent: true},
+		"not-me-over":       &ErrorView{Frame: out(), Status: 410, Err: exeunt.ErrNotMeLink},
 		"home-one":          &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},
 		"home-alone-shared": &HomeView{Frame: in(NavHome), This: shared, Clients: testClients},
 		"sessions": &SessionsView{Frame: in(NavSessions), This: this(), Others: others(), Just: just(),
@@ -306,7 +360,7 @@ func states() map[string]View {
 			Part: Part{List: "/sessions", Search: "Pixel"}, Clients: testClients},
 		"sessions-found-none": &SessionsView{Frame: in(NavSessions), This: this(), Live: 10_010,
 			Part: Part{List: "/sessions", Search: "Pixel"}, Clients: testClients},
-		"sessions-ended-part": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions(), Count: 10_010,
+		"sessions-ended-part": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions()[1:], Count: 10_010,
 			LiveCount: 5, Part: Part{List: "/sessions/ended", After: "1.2", Next: "3.4"}, Clients: testClients},
 		"sessions-ended-found": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions()[:1], Count: 10_010,
 			LiveCount: 5, Part: Part{List: "/sessions/ended", Search: "Pixel"}, Clients: testClients},
@@ -369,6 +423,7 @@ func states() map[string]View {
 			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Shared: true}},
 		"signed-out-all": &SignedOutView{Frame: out(),
 			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 5}},
+		"signed-out-not-me": &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 3, NotMe: true}},
 		"signed-out-all-alone": &SignedOutView{Frame: out(),
 			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 1}},
 		"signed-out-nobody": &SignedOutView{Frame: out()},
@@ -515,7 +570,8 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditProfile, "", person)
 	add(exeunt.AuditProfile, "email_confirmed", operator)
 	for _, action := range []exeunt.AuditAction{exeunt.AuditFactorAdded, exeunt.AuditFactorRemoved,
-		exeunt.AuditFactorRenamed, exeunt.AuditRecoveryCodes, exeunt.AuditRecoveryCode} {
+		exeunt.AuditFactorRenamed, exeunt.AuditRecoveryCodes, exeunt.AuditRecoveryCode, exeunt.AuditUnfamiliar,
+		exeunt.AuditRecognised} {
 		add(action, "", person)
 	}
 	add(exeunt.AuditGroups, "", operator)
@@ -533,7 +589,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
 		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator,
-		exeunt.ReasonDisabled, "from_a_newer_program"} {
+		exeunt.ReasonDisabled, exeunt.ReasonNotMe, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}
 	add(exeunt.AuditEnd, "account signed_out", operator)

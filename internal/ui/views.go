@@ -18,6 +18,7 @@ type Clients map[exeunt.ClientID]exeunt.Client
 // Its forms: POST /sessions/{id}/end with session, key, return.
 type HomeView struct {
 	Frame
+	Asking
 	This    exeunt.Session
 	Others  []exeunt.Session // live, in any order; the latest sign-ins if there are many
 	Live    int              // how many sessions are live, This included; at least those here
@@ -31,6 +32,7 @@ type HomeView struct {
 type SessionsView struct {
 	Frame
 	Part
+	Asking
 	This   exeunt.Session
 	Others []exeunt.Session // live, in any order
 	Live   int              // how many sessions are live, This included; at least those here
@@ -288,6 +290,7 @@ type SignOutDone struct {
 	Ended   int              // how many sessions, this one included
 	Apps    int              // how many app sessions ended with this browser's
 	Shared  bool             // on a shared computer, where closing the window matters
+	NotMe   bool             // because a sign-in was somebody else's
 }
 
 // EndedView is "/ended": why a credential is no longer valid. Whoever holds it may be a
@@ -505,6 +508,7 @@ func (*AppView) page() string           { return "factor_app" }
 func (*CodesView) page() string         { return "factor_codes" }
 func (*FactorView) page() string        { return "factor_remove" }
 func (*ResetView) page() string         { return "reset" }
+func (*NotMeView) page() string         { return "not_me" }
 func (*SignOutView) page() string       { return "sign_out" }
 func (*EndSessionView) page() string    { return "end_session" }
 func (*AppsView) page() string          { return "apps" }

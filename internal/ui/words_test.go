@@ -74,6 +74,7 @@ func TestWhySessionsEnded(t *testing.T) {
 		"Ended by an administrator",
 		"Ended because the account was disabled", "You signed out", "Ended", "Ended by an administrator",
 		"Ended because the second step was changed",
+		"Ended because somebody said “This wasn’t me” of a sign-in",
 	}
 	for i, s := range endedSessions() {
 		if got, err := w.why(s, s.End); err != nil || string(got) != want[i] {

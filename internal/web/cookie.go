@@ -28,7 +28,8 @@ const (
 	cookieChallenge = "__Host-exeunt-challenge"
 	// cookieCodes are recovery codes that were just made, sealed, until the person says that they are saved.
 	cookieCodes = "__Host-exeunt-codes"
-	// cookieDevice says what somebody called this device when they signed in last. It names nobody.
+	// cookieDevice says what somebody called this device when they signed in last. In a browser that they keep signed in it
+	// is a random token, by which the next sign-in is recognised. It names nobody, and proves nothing of who is using it.
 	cookieDevice = "__Host-exeunt-device"
 )
 
@@ -42,7 +43,7 @@ const (
 	// DeviceNew: it has been shown the form; nobody has signed in since it was opened.
 	DeviceNew Device = "new"
 	// DeviceKept and DeviceShared: what was chosen at the last sign-in.
-	DeviceKept   = Device(exeunt.KindKept)
+	DeviceKept   = Device(exeunt.KindKept) // instead of which the cookie has the token
 	DeviceShared = Device(exeunt.KindShared)
 )
 
@@ -139,20 +140,51 @@ func (c Cookies) FormToken(key string, id exeunt.SessionID, at time.Time) exeunt
 // ReadDevice returns what the browser remembers of its device.
 func (c Cookies) ReadDevice(r *http.Request) Device {
 	v, _ := single(r, cookieDevice)
-	switch d := Device(v); d {
-	case DeviceNew, DeviceKept, DeviceShared:
+	switch d := Device(v); {
+	case d == DeviceNew, d == DeviceShared:
 		return d
+	case !c.ReadDeviceToken(r).IsZero():
+		return DeviceKept
 	}
 	return DeviceUnknown
 }
 
-// SetDevice has the browser remember. Only a device that somebody keeps signed in remembers beyond closing the browser.
-func (c Cookies) SetDevice(w http.ResponseWriter, d Device, life time.Duration) {
-	age := 0
-	if d == DeviceKept {
-		age = int(life.Seconds())
+// ReadDeviceToken returns the token of a device that somebody keeps signed in, or the zero Token.
+func (c Cookies) ReadDeviceToken(r *http.Request) exeunt.Token {
+	text, ok := single(r, cookieDevice)
+	t, err := exeunt.ParseToken(text)
+	if !ok || err != nil || t.Use() != exeunt.UseDevice {
+		return exeunt.Token{}
 	}
-	http.SetCookie(w, hostCookie(cookieDevice, string(d), age, true))
+	return t
+}
+
+// SetDevice has the browser remember, until it closes. A token that it had is gone.
+func (c Cookies) SetDevice(w http.ResponseWriter, d Device) {
+	http.SetCookie(w, hostCookie(cookieDevice, string(d), 0, true))
+}
+
+// deviceLife is for how long a browser keeps its token; each sign-in begins it anew.
+const deviceLife = 365 * 24 * time.Hour
+
+// SetDeviceToken has a browser that somebody keeps signed in remember its token.
+func (c Cookies) SetDeviceToken(w http.ResponseWriter, t exeunt.Token) {
+	http.SetCookie(w, hostCookie(cookieDevice, t.Reveal(), int(deviceLife.Seconds()), true))
+}
+
+// NewDeviceToken is the token of a browser that has none. For the same form it is the same, so that the form can be sent
+// twice; nobody without the server's key can make it.
+func (c Cookies) NewDeviceToken(key string) exeunt.Token {
+	if key == "" {
+		return exeunt.NewToken(exeunt.UseDevice)
+	}
+	return exeunt.TokenFrom(exeunt.UseDevice, c.Forms.Sum("device "+key))
+}
+
+// ResetToken is the token of the link for a new password that somebody gets who has disowned a sign-in by a mail's link.
+// For the same link it is the same, so that the page can be loaded again.
+func (c Cookies) ResetToken(link exeunt.Token) exeunt.Token {
+	return exeunt.TokenFrom(exeunt.UseInvite, c.Forms.Sum("reset "+link.Reveal()))
 }
 
 // Forget tells the browser to delete the credential of a slot by name, and the

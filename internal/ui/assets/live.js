@@ -31,6 +31,7 @@ async function refresh(words) {
   const ended = gone.length ? await page('/sessions/ended') : null;
   for (const row of gone) fade(row, ended?.querySelector(`[data-row="${row.dataset.row}"]`), words);
   for (const name of ['tabs', 'scope', 'pager']) replace(name, fresh);
+  if (!document.querySelector('[data-live=asking] details[open]')) replace('asking', fresh);
   if (!gone.length || document.body.dataset.page === 'sessions') add(fresh);
   if (gone.length) say(gone, words);
 }

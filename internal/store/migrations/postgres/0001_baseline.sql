@@ -24,7 +24,8 @@ CREATE TABLE accounts (
   live_sessions      BIGINT           NOT NULL,
   ended_sessions     BIGINT           NOT NULL DEFAULT 0, -- that are still stored
   last_ended         BIGINT           NOT NULL,
-  oldest_live        BIGINT           NOT NULL DEFAULT 0 -- no live session started before this
+  oldest_live        BIGINT           NOT NULL DEFAULT 0, -- no live session started before this
+  signed_in          BIGINT  NOT NULL DEFAULT 0 -- 1: somebody has signed in before
 );
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
@@ -242,6 +243,37 @@ CREATE TABLE links (
 CREATE INDEX links_expires ON links (expires);
 CREATE INDEX links_account ON links (account_id, purpose, expires);
 
+-- The browsers and apps that an account was used with, by which a sign-in is recognised. hash is that of a browser's device
+-- cookie, or made of an app's network and agent. network is coarse. From familiar on, it is one of the owner's.
+CREATE TABLE devices (
+  account_id BYTEA   NOT NULL REFERENCES accounts (id),
+  hash       BYTEA   NOT NULL,
+  agent      TEXT    NOT NULL, -- browser and system, or what an app calls itself
+  network    TEXT    NOT NULL,
+  first_seen BIGINT  NOT NULL,
+  last_seen  BIGINT  NOT NULL,
+  familiar   BIGINT  NOT NULL,
+  PRIMARY KEY (account_id, hash)
+);
+CREATE INDEX devices_last_seen ON devices (last_seen);
+
+-- What an account's owner is told and asked. device is the one that the sign-in came from, NULL on a shared computer.
+CREATE TABLE notices (
+  account_id BYTEA   NOT NULL REFERENCES accounts (id),
+  id         BYTEA   NOT NULL,
+  kind       TEXT    NOT NULL,
+  session_id BYTEA   NOT NULL,
+  device     BYTEA  ,
+  at         BIGINT  NOT NULL,
+  label      TEXT    NOT NULL,
+  address    TEXT    NOT NULL,
+  place      TEXT    NOT NULL, -- about where that is; '' when it is unknown
+  state      TEXT    NOT NULL, -- 'open', 'me' or 'not_me'
+  answered   BIGINT ,
+  PRIMARY KEY (account_id, id)
+);
+CREATE INDEX notices_at ON notices (at);
+
 -- The numbered log. seq rises by the events a transaction inserts, touched
 -- with every transaction. Up to ends_written, the sessions that an event ended
 -- together have their ends written in their own rows. history is a random name:
@@ -403,6 +435,8 @@ DROP TABLE deliveries;
 DROP TABLE cursors;
 DROP TABLE events;
 DROP TABLE log_head;
+DROP TABLE notices;
+DROP TABLE devices;
 DROP TABLE links;
 DROP TABLE challenges;
 DROP TABLE recovery_codes;
