@@ -15,6 +15,9 @@ type Account struct {
 	// EmailConfirmed: only a confirmed address identifies the account. Somebody else could have registered an
 	// unconfirmed one beforehand.
 	EmailConfirmed bool
+	ConfirmedAt    time.Time // zero when it is not confirmed, or came confirmed
+	// EmailPending replaces a confirmed address once it is confirmed itself; "" when there is none.
+	EmailPending string
 	Display        Display
 	Groups         []string // names, sorted
 	Status         AccountStatus

@@ -10,7 +10,7 @@ const (
 	ActorPerson ActorKind = "person"
 	// ActorOperator: somebody who runs this installation.
 	ActorOperator ActorKind = "operator"
-	// ActorLink: whoever holds a one-time link that an operator made for the account.
+	// ActorLink: whoever holds a one-time link that an operator made for the account, or that came by mail.
 	ActorLink ActorKind = "link"
 	// ActorSystem: the authority itself, as when a session times out.
 	ActorSystem ActorKind = "system"
@@ -30,13 +30,15 @@ type Actor struct {
 func System() Actor { return Actor{Kind: ActorSystem} }
 
 // MayEnd reports whether the actor may carry out the revocation. A person may end sessions of their own account only
-// and, through an app session, only that app session. A link ends every session, with the password that it sets.
+// and, through an app session, only that app session. A link ends every session, with the password that it sets or the
+// change of address that it undoes.
 func (a Actor) MayEnd(r Revocation) bool {
 	switch a.Kind {
 	case ActorOperator, ActorSystem:
 		return true
 	case ActorLink:
-		return !a.Account.IsZero() && a.Account == r.Account && r.Scope == ScopeAccount && r.Reason == ReasonPasswordChange
+		return !a.Account.IsZero() && a.Account == r.Account && r.Scope == ScopeAccount &&
+			(r.Reason == ReasonPasswordChange || r.Reason == ReasonAddressUndone)
 	case ActorPerson:
 		if a.Account.IsZero() || a.Account != r.Account {
 			return false

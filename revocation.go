@@ -38,6 +38,8 @@ const (
 	ReasonPasswordChange Reason = "password_change"
 	// ReasonFactorChange: a factor of the account was added or removed.
 	ReasonFactorChange Reason = "factor_change"
+	// ReasonAddressUndone: a change of the account's e-mail address was undone, by a link to the old one.
+	ReasonAddressUndone Reason = "address_undone"
 	// ReasonAdministrator: an administrator ended it.
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.
@@ -47,6 +49,8 @@ const (
 	ReasonRenewed Reason = "renewed"
 	// ReasonEmailConfirmed: the profile changed because its address was confirmed. No session ended.
 	ReasonEmailConfirmed Reason = "email_confirmed"
+	// ReasonEmailChanged: the profile changed because the account has another address. No session ended.
+	ReasonEmailChanged Reason = "email_changed"
 	// ReasonGroupAdded and ReasonGroupRemoved begin the reason of an EventGroupsChanged; the group's name follows, after
 	// a space.
 	ReasonGroupAdded   Reason = "added"

@@ -35,13 +35,15 @@ type Change struct {
 	Factors *FactorChange
 	// Link is the one-time link that sets the password; it is spent in the same transaction.
 	Link *exeunt.TokenHash
+	// Undo puts back an address that the account had before; nil leaves it.
+	Undo *Undo
 	// Mails tell of it. They are queued in the same transaction.
 	Mails []NewMail
 }
 
 // IsZero reports whether nothing happens beside the ending.
 func (c Change) IsZero() bool {
-	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Link == nil && len(c.Mails) == 0
+	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Link == nil && c.Undo == nil && len(c.Mails) == 0
 }
 
 // proved reports whether the change is refused unless the person has proved who they are with the present password.
@@ -55,6 +57,7 @@ func (c Change) proved() bool { return c.PasswordHash != "" || c.Factors != nil 
 //   - ErrRenewed: with a Renewal, the session has another token by now.
 //   - ErrSignInAgain: with a new password, somebody else changed it first.
 //   - ErrInviteSpent: the link for the new password was used or has expired.
+//   - ErrLinkSpent, ErrEmailTaken: of an undo, its link is of no use any more, or another account has the address.
 //   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not timed out.
 //   - ErrKeyReused: the key was used for another request. Not when a session ends itself: see endsItself.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
@@ -78,6 +81,7 @@ type ending struct {
 	out        Ending
 	refused    error
 	generation int64 // the account's new one, if many end
+	profile    int64 // its new profile's version, if an address was put back
 	repeated   bool  // its key has an outcome already
 }
 
@@ -155,7 +159,7 @@ func independent(list []*ending) (turn, rest []*ending) {
 func (t *tx) endTurn(turn []*ending) error {
 	var single []*ending
 	for _, e := range turn {
-		e.out, e.refused, e.generation, e.repeated = Ending{At: e.now}, nil, 0, false
+		e.out, e.refused, e.generation, e.profile, e.repeated = Ending{At: e.now}, nil, 0, 0, false
 		if err := t.mayBegin(e); err != nil {
 			return err
 		}
@@ -204,6 +208,10 @@ func (t *tx) mayBegin(e *ending) error {
 	}
 	if e.by.Kind == exeunt.ActorPerson {
 		e.by.Label = label
+	}
+	if e.change.Undo != nil {
+		e.refused, err = t.mayUndo(e.rev.Account, e.change.Undo, e.now)
+		return err
 	}
 	if e.change.Link == nil {
 		return nil
@@ -441,7 +449,11 @@ func (t *tx) endMany(e *ending) error {
 		e.refused = exeunt.ErrNotFound
 		return nil
 	case change.PasswordHash != "":
-		err = t.dropResets(rev.Account)
+		if err = t.dropResets(rev.Account); err == nil {
+			err = t.dropPending(rev.Account)
+		}
+	case change.Undo != nil:
+		e.profile, err = t.undo(rev.Account, change.Undo)
 	case change.Status != "":
 		err = t.dropUnfinished(rev.Account)
 	}
@@ -476,7 +488,7 @@ func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 // record appends the events of what has ended, and stores the outcomes by their keys.
 func (t *tx) record(turn []*ending) error {
 	var ended, keyed []*ending
-	var events, renewed []exeunt.Event
+	var events, more []exeunt.Event
 	for _, e := range turn {
 		if e.repeated || e.refused != nil {
 			continue
@@ -486,8 +498,12 @@ func (t *tx) record(turn []*ending) error {
 			events = append(events, exeunt.Event{At: e.now, Kind: exeunt.EventEnded, Target: e.rev.Target,
 				Reason: e.rev.Reason, By: e.by, Generation: e.generation})
 			if !e.rev.Renewal.IsZero() {
-				renewed = append(renewed, exeunt.Event{At: e.now, Kind: exeunt.EventRenewed,
+				more = append(more, exeunt.Event{At: e.now, Kind: exeunt.EventRenewed,
 					Target: exeunt.Target{Account: e.rev.Account, Session: e.rev.Session}, Reason: e.rev.Reason, By: e.by})
+			}
+			if e.profile > 0 {
+				more = append(more, exeunt.Event{At: e.now, Kind: exeunt.EventProfileChanged,
+					Target: exeunt.Target{Account: e.rev.Account}, Reason: exeunt.ReasonEmailChanged, By: e.by, Version: e.profile})
 			}
 		}
 		// A request that changed nothing needs no outcome: a repetition finds the same. Otherwise somebody could fill
@@ -496,7 +512,7 @@ func (t *tx) record(turn []*ending) error {
 			keyed = append(keyed, e)
 		}
 	}
-	events = append(events, renewed...)
+	events = append(events, more...)
 	if err := t.appendEvents(events); err != nil {
 		return err
 	}

@@ -115,6 +115,7 @@ var statuses = []struct {
 	{exeunt.ErrNoSecret, http.StatusConflict},
 	{exeunt.ErrClientSettings, http.StatusUnprocessableEntity},
 	{exeunt.ErrInviteSpent, http.StatusGone},
+	{exeunt.ErrLinkSpent, http.StatusGone},
 	{exeunt.ErrCodeSpent, http.StatusBadRequest},
 	{exeunt.ErrUnknownClient, http.StatusBadRequest},
 	{exeunt.ErrRedirectURI, http.StatusBadRequest},
