@@ -58,7 +58,7 @@ both(test, '[R4.5] a new account\'s address is confirmed on a phone that is not 
   await signUp(page, handle);
   const mail = await s.node.mail(`${handle}@example.com`);
   await page.goto(`${s.node.exeunt}/settings`);
-  await says(page, /Not confirmed yet/, new RegExp(`mail that we sent to ${handle}@example.com`));
+  await says(page, /Confirm your e-mail address/, new RegExp(`mail that we sent to ${handle}@example.com`));
   await look(page, script, 'settings unconfirmed');
   await page.getByRole('button', { name: 'Send the mail again' }).click();
   await page.getByText('The mail is on its way').waitFor();
@@ -73,7 +73,7 @@ both(test, '[R4.5] a new account\'s address is confirmed on a phone that is not 
   await mobile.goto(`${s.node.exeunt}/signin`);
   await Promise.all([mobile.waitForURL(`${s.node.exeunt}/`), fillIn(mobile, { handle: `${handle}@example.com`, password: word })]);
   await page.goto(`${s.node.exeunt}/settings`);
-  await says(page, /Confirmed (just now|\d+ (second|minute))/);
+  await says(page, /was confirmed (just now|\d+ (second|minute))/);
   assert.doesNotMatch(await main(page), /Send the mail again/);
 });
 
@@ -136,7 +136,7 @@ both(test, '[R7.5] another address: pending until it is confirmed, and undone fr
 
   const [undo] = (await s.node.mail(old, { subject: /was changed/ })).links;
   await owner.goto(undo);
-  await says(owner, new RegExp(old), new RegExp(stolen), /every session of the account ends/);
+  await says(owner, new RegExp(old), new RegExp(stolen), /Every session of the account ends/);
   await look(owner, script, 'undo phone');
   await submit(owner, form);
   assert.match(owner.url(), /\/reset\/exi_/);

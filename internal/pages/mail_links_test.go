@@ -294,7 +294,7 @@ func TestASignUpsAddressIsConfirmed(t *testing.T) {
 	other.post(link, nil).leadsTo(link)
 	newBrowser(n).post(second, nil).is(http.StatusGone)
 	newBrowser(n).submit("/signin", "/signin", signIn).leadsTo("/")
-	b.get("/settings").says("Confirmed just now").hides("Not confirmed yet")
+	b.get("/settings").says("was confirmed just now").hides("Not confirmed yet")
 	if e := n.audited(n.id("grace"), exeunt.AuditProfile); e.Detail != "email_confirmed" || e.By.Kind != exeunt.ActorLink {
 		t.Errorf("the audit says %+v", e)
 	}
