@@ -52,7 +52,7 @@ async function forgot(page, who) {
   await says(page, /a mail is on its way/);
 }
 
-both(test, '[R4.5] a new account\'s address is confirmed on a phone that is not signed in, and then signs in', async (t, script) => {
+both(test, 'a new account\'s address is confirmed on a phone that is not signed in, and then signs in', async (t, script) => {
   const [page, mobile] = [await visit(t, script), await visit(t, script, { ...phone, colorScheme: 'dark' })];
   const handle = script ? 'confirm1' : 'confirm2';
   await signUp(page, handle);
@@ -77,7 +77,7 @@ both(test, '[R4.5] a new account\'s address is confirmed on a phone that is not 
   assert.doesNotMatch(await main(page), /Send the mail again/);
 });
 
-both(test, '[R4.5] a forgotten password: a link by mail sets a new one, every session ends, and the second step is still asked for', async (t, script) => {
+both(test, '[R4.4] a forgotten password: a link by mail sets a new one, every session ends, and the second step is still asked for', async (t, script) => {
   const [page, mobile] = [await visit(t, script), await visit(t, script, { ...phone, colorScheme: 'dark' })];
   const handle = script ? 'forgot1' : 'forgot2';
   const first = await confirmed(page, handle);
@@ -116,7 +116,7 @@ both(test, '[R4.5] a forgotten password: a link by mail sets a new one, every se
   await mobile.waitForURL('**/forgot');
 });
 
-both(test, '[R7.5] another address: pending until it is confirmed, and undone from the old mailbox with everything that came with it', async (t, script) => {
+both(test, 'another address: pending until it is confirmed, and undone from the old mailbox with everything that came with it', async (t, script) => {
   const [thief, owner] = [await visit(t, script), await visit(t, script, { ...phone, colorScheme: 'dark' })];
   const handle = script ? 'change1' : 'change2';
   const [old, stolen] = [`${handle}@example.com`, `mallory-${handle}@example.com`];

@@ -1,10 +1,14 @@
 package pages
 
 import (
+	"bytes"
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -85,7 +89,7 @@ func TestWithoutAMailServerNoLinksByMail(t *testing.T) {
 	s.get("/settings").says("Not confirmed yet").hides("/settings/address", "Send the mail again")
 }
 
-// [R4.5] The answer is the same whatever there is, byte for byte, and only a confirmed address of an active account gets
+// The answer is the same whatever there is, byte for byte, and only a confirmed address of an active account gets
 // a mail.
 func TestForgottenPasswordTellsNothing(t *testing.T) {
 	n := mailNode(t)
@@ -152,7 +156,7 @@ func TestForgottenPasswordIsLimited(t *testing.T) {
 	}
 }
 
-// [R4.5] From the mail to the new password: looking spends nothing, every session ends, the owner is told, nobody is signed in
+// From the mail to the new password: looking spends nothing, every session ends, the owner is told, nobody is signed in
 // by it, and the link works once.
 func TestANewPasswordByMail(t *testing.T) {
 	n := mailNode(t)
@@ -265,7 +269,7 @@ func TestLinksOfMailsThatDoNotWork(t *testing.T) {
 	}
 }
 
-// [R4.5] A new account's address is confirmed by one press, in any browser, and identifies only from then on.
+// A new account's address is confirmed by one press, in any browser, and identifies only from then on.
 func TestASignUpsAddressIsConfirmed(t *testing.T) {
 	n := newNodeWith(t, exeunt.DefaultPolicy(), true)
 	b := newBrowser(n)
@@ -377,7 +381,7 @@ func TestAnotherAddressIsPending(t *testing.T) {
 	b.get("/activity").says("Another e-mail address was entered")
 }
 
-// [R7.5] Whoever knows the password changes the address; the owner undoes that from the old mailbox, ends every session and
+// Whoever knows the password changes the address; the owner undoes that from the old mailbox, ends every session and
 // the password, and sets a new one. The thief's mailbox is of no use any more.
 func TestAChangedAddressIsUndone(t *testing.T) {
 	n := mailNode(t)
@@ -440,6 +444,21 @@ func TestAChangedAddressIsUndone(t *testing.T) {
 	newBrowser(n).submit("/signin", "/signin", url.Values{"identifier": {"ada@example.com"}, "password": {nextPassword}, "kind": {"kept"}}).leadsTo("/")
 	owner.get(undo).is(http.StatusGone).says("This link no longer works", "Send a link")
 	owner.post(undo, nil).is(http.StatusGone)
+	n.keepsNoSecret(confirm, early, undo, stolen, pending, reset)
+}
+
+// keepsNoSecret checks that the database has none of the links that were handed out.
+func (n *node) keepsNoSecret(paths ...string) {
+	n.t.Helper()
+	for _, file := range []string{n.Path, n.Path + "-wal"} {
+		stored, err := os.ReadFile(file)
+		n.must(err)
+		for _, path := range paths {
+			if _, secret, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); len(secret) < 50 || bytes.Contains(stored, []byte(secret)) {
+				n.t.Errorf("%s has the secret of %q", filepath.Base(file), path)
+			}
+		}
+	}
 }
 
 // The oldest address can undo whatever came after it, and a later one cannot undo that again.
@@ -478,4 +497,32 @@ func TestARemovedAddress(t *testing.T) {
 	n.Clock.Pass(account.UndoLife)
 	newBrowser(n).get(n.path(m)).is(http.StatusGone).says("for 7 days")
 	newBrowser(n).post(n.path(m), nil).is(http.StatusGone)
+}
+
+// What ends sessions by a link is told to apps: a new password, and an undo.
+func TestLinksByMailTellApps(t *testing.T) {
+	n := mailNode(t)
+	told := make(chan string, 10)
+	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.PostFormValue("logout_token") }))
+	t.Cleanup(app.Close)
+	c := testnode.ClientAt("told", "http://app.localhost:8082/back")
+	c.Keys, c.BackchannelURI = n.Client(t, testnode.Chirp).Keys, app.URL
+	n.register(c)
+	n.tells()
+	enter := func(word string) *browser {
+		b := newBrowser(n)
+		b.submit("/signin", "/signin", url.Values{"identifier": {"ada"}, "password": {word}, "kind": {"kept"}}).leadsTo("/")
+		n.NewAppSession(t, exeunt.Session{Account: n.id("ada"), ID: b.session()}, c.ID)
+		return b
+	}
+	enter(password)
+	newBrowser(n).forgot("ada")
+	newBrowser(n).post(n.path(n.Mail(t, "ada@example.com", 1)), url.Values{"password": {nextPassword}}).leadsTo("/signin")
+	testnode.Receive(t, told, "the app to hear of the new password")
+	b := enter(nextPassword)
+	b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada"}, "email": {"new@example.com"}, "current": {nextPassword}}).
+		leadsTo("/settings")
+	newBrowser(n).post(n.path(n.Mail(t, "new@example.com", 1)), nil).is(http.StatusSeeOther)
+	newBrowser(n).post(n.path(n.Mail(t, "ada@example.com", 3)), nil).is(http.StatusSeeOther)
+	testnode.Receive(t, told, "the app to hear of the undo")
 }
