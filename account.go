@@ -15,11 +15,14 @@ type Account struct {
 	// EmailConfirmed: only a confirmed address identifies the account. Somebody else could have registered an
 	// unconfirmed one beforehand.
 	EmailConfirmed bool
-	Display        Display
-	Groups         []string // names, sorted
-	Status         AccountStatus
-	Created        time.Time
-	PasswordSet    time.Time // zero when the account has no password
+	ConfirmedAt    time.Time // zero when it is not confirmed, or came confirmed
+	// EmailPending replaces a confirmed address once it is confirmed itself; "" when there is none.
+	EmailPending string
+	Display      Display
+	Groups       []string // names, sorted
+	Status       AccountStatus
+	Created      time.Time
+	PasswordSet  time.Time // zero when the account has no password
 
 	// Generation rises when sessions of the account end together; a session born before it has ended.
 	// CredentialVersion rises when the password changes. A Proof carries both.

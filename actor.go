@@ -30,15 +30,15 @@ type Actor struct {
 func System() Actor { return Actor{Kind: ActorSystem} }
 
 // MayEnd reports whether the actor may carry out the revocation. A person may end sessions of their own account only
-// and, through an app session, only that app session. A link ends every session: with the
-// password that it sets, or because it disowns a sign-in.
+// and, through an app session, only that app session. A link ends every session: with the password that it sets, the
+// change of address that it undoes, or because it disowns a sign-in.
 func (a Actor) MayEnd(r Revocation) bool {
 	switch a.Kind {
 	case ActorOperator, ActorSystem:
 		return true
 	case ActorLink:
 		return !a.Account.IsZero() && a.Account == r.Account && r.Scope == ScopeAccount &&
-			(r.Reason == ReasonPasswordChange || r.Reason == ReasonNotMe)
+			(r.Reason == ReasonPasswordChange || r.Reason == ReasonAddressUndone || r.Reason == ReasonNotMe)
 	case ActorPerson:
 		if a.Account.IsZero() || a.Account != r.Account {
 			return false

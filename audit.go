@@ -35,6 +35,10 @@ const (
 	AuditEnd AuditAction = "end"
 	// AuditResetLink: an operator made a link with which a new password is set.
 	AuditResetLink AuditAction = "reset_link"
+	// AuditResetAsked: somebody asked for such a link by mail.
+	AuditResetAsked AuditAction = "reset_asked"
+	// AuditAddressEntered: another address was entered, and waits to be confirmed.
+	AuditAddressEntered AuditAction = "address_entered"
 	// AuditFactorAdded and AuditFactorRemoved: the account got or lost a factor; the detail is its kind and name.
 	// AuditFactorRenamed: one has another name.
 	AuditFactorAdded   AuditAction = "factor_added"
@@ -50,7 +54,7 @@ const (
 	AuditRecognised AuditAction = "sign_in_recognised"
 	// AuditRenewed: the session got another token.
 	AuditRenewed AuditAction = "token_renewed"
-	// AuditProfile: name, e-mail or display changed.
+	// AuditProfile: name, e-mail or display changed, or the address was confirmed; the detail says it of an address.
 	AuditProfile AuditAction = "profile_change"
 	// AuditGroups: the account was put into a group or taken out of one.
 	AuditGroups AuditAction = "groups_change"

@@ -78,6 +78,8 @@ var (
 			"shows, or have it show another one."}
 	ErrRequestExpired = &Error{"request_expired",
 		"The app's request to sign in is too old, or it was begun in another browser. Start again from the app."}
+	ErrLinkSpent = &Error{"link_spent",
+		"This link has been used, has expired, or is about an address that is not the account's any more."}
 	ErrCodeSpent = &Error{"code_spent",
 		"This sign-in code has been used or has expired. Start again from the app."}
 	ErrChallengeOver = &Error{"challenge_over",
@@ -142,6 +144,9 @@ const (
 	LimitDevicePolls    Limit = "device_polls"    // of a device that waits
 	LimitDownloads      Limit = "downloads"       // of an account's history
 	LimitStreams        Limit = "streams"         // open at the same time
+	LimitResets         Limit = "resets"          // asked for by mail
+	LimitMails          Limit = "mails"           // to confirm an address
+	LimitAddresses      Limit = "addresses"       // changes of a confirmed one that can be undone
 )
 
 var limitTexts = map[Limit]string{
@@ -156,6 +161,9 @@ var limitTexts = map[Limit]string{
 	LimitUserCodes:      "You have typed many codes in a short while, so this one was not looked for.",
 	LimitDevicePolls:    "This device asks too often.",
 	LimitDownloads:      "The history of this account has been downloaded many times in a short while, so this time it was not.",
+	LimitResets:         "Links for a new password have been asked for many times in a short while, so none was sent this time.",
+	LimitMails:          "Many mails have been sent in a short while, so this one was not, and nothing was changed.",
+	LimitAddresses:      "The e-mail address of this account has been changed many times in a few days, so this time it was not.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 

@@ -58,8 +58,8 @@ var rooms = map[string][]string{
 	"internal/testpg":   {},
 	"internal/fault":    {},
 	"internal/testsite": {"", "client", "internal/api", "internal/gate", "internal/oidc", "internal/stream", "internal/testnode", "internal/web"},
-	"internal/testnode": {"", "internal/account", "internal/authority", "internal/factor", "internal/feed", "internal/keys", "internal/live", "internal/oauth",
-		"internal/password", "internal/signin", "internal/store", "internal/web"},
+	"internal/testnode": {"", "internal/account", "internal/authority", "internal/factor", "internal/feed", "internal/keys", "internal/live", "internal/mailbox", "internal/notify", "internal/oauth",
+		"internal/password", "internal/signin", "internal/store", "internal/ui", "internal/web"},
 
 	"examples/chirp":           {"client", "client/verify", "client/webapp", "js"},
 	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},

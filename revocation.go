@@ -40,6 +40,8 @@ const (
 	ReasonFactorChange Reason = "factor_change"
 	// ReasonNotMe: the account's owner said of a sign-in that it was somebody else.
 	ReasonNotMe Reason = "not_me"
+	// ReasonAddressUndone: a change of the account's e-mail address was undone, by a link to the old one.
+	ReasonAddressUndone Reason = "address_undone"
 	// ReasonAdministrator: an administrator ended it.
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.
@@ -49,6 +51,8 @@ const (
 	ReasonRenewed Reason = "renewed"
 	// ReasonEmailConfirmed: the profile changed because its address was confirmed. No session ended.
 	ReasonEmailConfirmed Reason = "email_confirmed"
+	// ReasonEmailChanged: the profile changed because the account has another address. No session ended.
+	ReasonEmailChanged Reason = "email_changed"
 	// ReasonGroupAdded and ReasonGroupRemoved begin the reason of an EventGroupsChanged; the group's name follows, after
 	// a space.
 	ReasonGroupAdded   Reason = "added"

@@ -213,6 +213,46 @@ const judges = {
       assert.equal((await p.account()).passwords, p.version + 1);
     },
   },
+  'exeunt /forgot': {
+    needs: 'out', path: '/forgot', back: null, gone: /Look into your mailbox|Forgot your password/,
+    before: () => call('advance', { seconds: 3600 }), // so many requests an hour
+    fill: (p, page) => page.fill('input[name=identifier]', p.handle),
+    async true(p, page) { at(page, '/forgot/sent'); await says(page, /a mail is on its way/); },
+    async back(p, page) { return this.true(p, page); },
+  },
+  'exeunt /confirm/*': {
+    needs: 'newcomer', path: (p) => p.link, back: null, gone: /The address is confirmed/,
+    before: async (p) => { p.link = await entered(p, `${p.handle}@example.com`); },
+    async true(p, page) {
+      await says(page, /The address is confirmed/);
+      assert.equal((await p.account()).confirmed, true);
+    },
+    after: (p) => p.out(),
+  },
+  'exeunt /undo/*': {
+    needs: 'newcomer', path: (p) => p.link,
+    async before(p) {
+      const old = `${p.handle}@example.com`;
+      await post(await entered(p, old));
+      await post(await entered(p, `new-${old}`));
+      [p.link] = (await node.mail(old, { subject: /was changed/ })).links;
+      p.version = (await p.account()).passwords;
+    },
+    async true(p, page) {
+      assert.match(page.url(), /\/reset\/exi_/);
+      await says(page, /Set a new password/);
+      const a = await p.account();
+      assert.deepEqual([a.email, a.confirmed, a.passwords], [`${p.handle}@example.com`, true, p.version + 1]);
+      assert.equal((await p.active()).length, 0);
+    },
+    after: (p) => p.out(),
+  },
+  'exeunt /settings/address': {
+    needs: 'newcomer', path: '/settings', button: 'form[action="/settings/address"] button[value=send]',
+    before: (p) => entered(p, `${p.handle}@example.com`),
+    async true(p, page) { at(page, '/settings'); await says(page, /The mail is on its way/); },
+    after: (p) => p.out(),
+  },
   'exeunt /signout': {
     needs: 'in', path: '/signout', back: null,
     async true(p, page) {
@@ -424,8 +464,20 @@ function ofDraft(label, to, n) {
   };
 }
 
+/** Enters another address for somebody, and returns the link that confirms it. */
+async function entered(p, email) {
+  await call('change', { handle: p.handle, password: p.password, email });
+  return (await node.mail(email)).links[0];
+}
+
+/** Sends the form of a link's page as a browser does. */
+async function post(link) {
+  const answer = await request(link, { method: 'POST', headers: { Origin: node.exeunt, 'Content-Type': 'application/x-www-form-urlencoded' } });
+  assert.equal(answer.status, 303, answer.text);
+}
+
 const key = ({ origin, pathname }, value) => `${['exeunt', 'chirp', 'gazette'].find((name) => node[name] === origin)} ${pathname
-  .replace(/(sessions|drafts|apps)\/(?!end)[^/]+/, '$1/*').replace(/\/(setup|reset)\/.*/, '/$1/*')}${value ? ` ${value}` : ''}`;
+  .replace(/(sessions|drafts|apps)\/(?!end)[^/]+/, '$1/*').replace(/\/(setup|reset|confirm|undo)\/.*/, '/$1/*')}${value ? ` ${value}` : ''}`;
 
 /** The forms of a page, each with the button that sends it. */
 async function formsOf(page) {
@@ -446,6 +498,14 @@ test('every form of every page has a judge, and every judge a form', async () =>
   for (const path of outside) await look(node.exeunt + path);
   await look((await call('invite', { handle: fresh() })).link);
   await look((await call('reset', { handle: p.handle })).link);
+  const moved = { handle: fresh(), password: p.password };
+  await call('add', { handle: moved.handle, password: p.password });
+  const confirm = await entered(moved, `${moved.handle}@example.com`);
+  await look(confirm);
+  await post(confirm);
+  await post(await entered(moved, `new-${moved.handle}@example.com`));
+  await look((await node.mail(`${moved.handle}@example.com`, { subject: /was changed/ })).links[0]);
+  await entered(p, `${p.handle}@example.com`);
   await look(node.chirp);
   await p.two();
   for (const path of inside) await look(node.exeunt + path);
@@ -485,7 +545,7 @@ async function isTrue(what, page, truth) {
 function pressing(page, name, j) {
   const [, path, value] = (j.form ?? name).split(' ');
   const css = j.button ?? (/\/(signup|setup)/.test(path) ? 'form[data-device] button.primary'
-    : path.startsWith('/reset') ? 'main form button.primary'
+    : /\/(reset|confirm|undo)/.test(path) ? 'main form button[class]:not([type=button])'
       : `form[action="${path}"] button${value ? `[value=${value}]` : ':not([type=button])'}`);
   return page.locator(css).first();
 }

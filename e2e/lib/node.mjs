@@ -51,12 +51,12 @@ export class Node {
     return got;
   }
 
-  // mail waits for a mail to an address, or for one after the mail given, and returns the latest.
-  async mail(to, { after } = {}) {
+  // mail waits for a mail to an address, or for one after the mail given or with such a subject, and returns the latest.
+  async mail(to, { after, subject = /./ } = {}) {
     const port = new URL(this.mailbox).port;
     for (;;) {
       const list = await (await fetch(`http://127.0.0.1:${port}/messages`)).json();
-      const one = list.find((m) => m.to === to && (!after || Number(m.id) > Number(after.id)));
+      const one = list.find((m) => m.to === to && subject.test(m.subject) && (!after || Number(m.id) > Number(after.id)));
       if (one) return one;
       await new Promise((done) => { setTimeout(done, 50); });
     }

@@ -219,6 +219,8 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		link, _, err := n.Accounts.Invite(ctx, account.Invitation{Handle: c.Handle, Expires: clock.now().Add(time.Hour)})
 		answer["link"] = n.Config.URL + "/setup/" + link.Reveal()
 		return err
+	case "change": // an account's e-mail address, as its owner does
+		return c.change(ctx, n)
 	case "confirm": // an account's e-mail address, as an operator
 		a, err := n.Authority.AccountByHandle(ctx, c.Handle)
 		if err == nil {
@@ -228,6 +230,7 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 	case "account":
 		a, err := n.Authority.AccountByHandle(ctx, c.Handle)
 		answer["name"], answer["display"], answer["passwords"] = a.Name, a.Display, a.CredentialVersion
+		answer["email"], answer["confirmed"], answer["pending"] = a.Email, a.EmailConfirmed, a.EmailPending
 		return err
 	case "head":
 		head, err := n.Store.Head(ctx)
@@ -235,6 +238,24 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		return err
 	}
 	return fmt.Errorf("there is no command %q", c.Do)
+}
+
+// change enters another address from a session of its own, which it ends.
+func (c *command) change(ctx context.Context, n *app.Node) error {
+	proof, err := signin.Proof(n.SignIn.Password(ctx, c.Handle, c.Word, netip.Addr{}))
+	if err != nil {
+		return err
+	}
+	token, s, err := n.Authority.Start(ctx, authority.SignIn{Proof: proof, Kind: exeunt.KindApp})
+	if err != nil {
+		return err
+	}
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: s.Account, Session: s.ID}
+	err = n.Accounts.ChangeProfile(ctx, by, token, account.Profile{Name: c.Handle, Email: c.Email},
+		func(context.Context) (exeunt.Proof, error) { return proof, nil })
+	_, ended := n.Authority.End(ctx, by, exeunt.Revocation{Reason: exeunt.ReasonSignedOut,
+		Target: exeunt.Target{Account: s.Account, Scope: exeunt.ScopeSession, Session: s.ID}})
+	return errors.Join(err, ended)
 }
 
 func (c *command) sessions(ctx context.Context, n *app.Node, answer map[string]any) error {

@@ -104,7 +104,17 @@ func (s *Service) create(
 	if err != nil {
 		return exeunt.Proof{}, err
 	}
-	err = s.Store.AddAccount(ctx, a, store.Credential{PasswordHash: hash}, from, by)
+	var asks []store.Ask
+	if by.Kind == exeunt.ActorPerson && !a.EmailConfirmed { // operators may add many whom they have told themselves
+		ask, err := s.askConfirm(a, a.Email)
+		if err != nil {
+			return exeunt.Proof{}, err
+		}
+		if ask != nil {
+			asks = append(asks, *ask)
+		}
+	}
+	err = s.Store.AddAccount(ctx, a, store.Credential{PasswordHash: hash}, from, by, asks...)
 	if errors.Is(err, exeunt.ErrHandleTaken) {
 		return exeunt.Proof{}, errHandleTaken
 	}

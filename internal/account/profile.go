@@ -19,7 +19,8 @@ type Profile struct{ Name, Email string }
 
 // ChangeProfile saves name and e-mail address. People can sign in with a confirmed
 // address, so a new one needs a proof, like a new password (OWASP ASVS 5.0, 7.5.1).
-// It identifies nobody until it is confirmed. from is the token that the actor has
+// It identifies nobody until it is confirmed: with a mail server it gets a mail with a
+// link for that, and a confirmed address stays the account's until then. from is the token that the actor has
 // presented. Besides the errors of prove it may return a FieldError; ErrSignedOut, when
 // the actor's session has ended; ErrRenewed, when it has another token by now;
 // ErrSignInAgain, when the password changed after it was proved; a ThrottledError;
@@ -48,8 +49,16 @@ func (s *Service) ChangeProfile(
 			return err
 		}
 		change.Email, change.Credential = &p.Email, proof.CredentialVersion
+		if change.Confirm, err = s.askConfirm(account, p.Email); err != nil {
+			return err
+		}
+		if p.Email == "" {
+			if change.Undo, err = s.askUndo(account, ""); err != nil {
+				return err
+			}
+		}
 	}
-	return s.changeProfile(ctx, by, change)
+	return unsent(s.changeProfile(ctx, by, change))
 }
 
 // ChangeDisplay saves the choice of light or dark. It may return a ThrottledError.
@@ -74,26 +83,6 @@ func (s *Service) changeProfile(ctx context.Context, by exeunt.Actor, c store.Pr
 		return s.Store.ChangeProfile(ctx, by.Account, c, by, s.Now())
 	})
 	return err
-}
-
-// ConfirmEmail records that an operator has confirmed the account's e-mail address,
-// and returns the address as the account has it. It may return a FieldError;
-// ErrOtherEmail, when the account has another address; ErrEmailTaken; ErrForbidden;
-// ErrUnavailable or ErrNotConfirmed.
-func (s *Service) ConfirmEmail(
-	ctx context.Context, by exeunt.Actor, id exeunt.AccountID, email string,
-) (string, error) {
-	if by.Kind != exeunt.ActorOperator {
-		return "", exeunt.ErrForbidden
-	}
-	email, err := cleanEmail(email)
-	if err != nil {
-		return "", err
-	}
-	p, err := s.Authority.SaveProfile(ctx, id, func(ctx context.Context) (exeunt.Profile, error) {
-		return s.Store.ConfirmEmail(ctx, id, email, by, s.Now())
-	})
-	return p.Email, err
 }
 
 func fieldError(field, code, message string) error {

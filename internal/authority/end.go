@@ -54,6 +54,18 @@ func (a *Authority) NotMe(ctx context.Context, key string, n store.NotMe) (Endin
 	return a.end(ctx, n.By, rev, store.Change{NotMe: &n})
 }
 
+// UndoAddress puts back an address that the account had before, by a link that came there by mail, ends the password and
+// every session, and stores a link for a new password, in one transaction. ErrLinkSpent when the link is not valid any
+// more; ErrEmailTaken when another account has the address. Mails tell of it; they are queued in that transaction.
+func (a *Authority) UndoAddress(
+	ctx context.Context, account exeunt.AccountID, undo store.Undo, from netip.Addr, mails ...store.NewMail,
+) (Ending, error) {
+	by := exeunt.Actor{Kind: exeunt.ActorLink, Account: account, Address: from}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonAddressUndone}
+	return a.end(ctx, by, rev, store.Change{Undo: &undo, Mails: mails})
+}
+
 // Disable stops an account from signing in and ends all its sessions, in one transaction (OWASP ASVS 5.0, 7.4.2).
 func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt.AccountID) (Ending, error) {
 	if by.Kind != exeunt.ActorOperator {

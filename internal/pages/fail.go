@@ -17,7 +17,7 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err err
 	// Not every error comes through Handler, and the page shows the account.
 	web.NoStore(w)
 	frame := p.frame(r, p.Browser.Introduced(r.Context(), p.Browser.Visitor(r)), "")
-	errorView := &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status)}
+	errorView := &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status), Way: p.way(r, err)}
 	if errors.Is(err, exeunt.ErrRenewed) {
 		// The new cookies are there by then, or the old ones are explained in the end.
 		errorView.Retry = pagePath(r)
@@ -35,6 +35,15 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err err
 		http.Error(w, "Something went wrong on our side. Do not rely on your last step.",
 			http.StatusInternalServerError)
 	}
+}
+
+// way is what to do about a link of a mail that no longer works.
+func (p *Pages) way(r *http.Request, err error) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if p.Accounts.SendsMails() && (errors.Is(err, exeunt.ErrLinkSpent) || errors.Is(err, exeunt.ErrInviteSpent) && first == "reset") {
+		return first
+	}
+	return ""
 }
 
 // retry is where "Try again" leads after a temporary error, "" after any other.
@@ -80,7 +89,7 @@ func pagePath(r *http.Request) string {
 		return signOutPath(r.PostForm)
 	case "end_session":
 		return endSessionAgain(r.PostForm)
-	case "signin", "signup", "sessions", "settings", "security", "apps", "activity":
+	case "signin", "signup", "forgot", "sessions", "settings", "security", "apps", "activity":
 		return "/" + first
 	}
 	return "/"

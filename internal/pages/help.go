@@ -16,5 +16,6 @@ func (p *Pages) help(w http.ResponseWriter, r *http.Request) error {
 	}
 	return p.show(w, http.StatusOK, &ui.HelpView{
 		Frame: p.frame(r, v, ui.NavHelp), Policy: policy, Shared: v.SignedIn() && v.Answer.Kind == exeunt.KindShared,
+		Mails: p.Accounts.SendsMails(),
 	})
 }

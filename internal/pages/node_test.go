@@ -34,12 +34,16 @@ type node struct {
 
 func newNode(t testing.TB) *node { return newNodeOf(t, exeunt.DefaultPolicy()) }
 
-func newNodeOf(t testing.TB, policy exeunt.Policy) *node {
+func newNodeOf(t testing.TB, policy exeunt.Policy) *node { return newNodeWith(t, policy, false) }
+
+// newNodeWith has a mail server, too.
+func newNodeWith(t testing.TB, policy exeunt.Policy, mails bool) *node {
 	t.Helper()
 	n := &node{t: t, Node: testnode.New(t, testnode.Options{
 		Clients: []exeunt.Client{testnode.ClientAt(testnode.Chirp, chirpBack)},
 		Stands:  time.UnixMilli(1_800_000_000_000),
 		Policy:  policy,
+		Mails:   mails,
 	})}
 	faces, err := ui.New()
 	n.must(err)
@@ -114,7 +118,8 @@ func (n *node) recorded() string {
 		`SELECT id, token_hash, idle, expires, generation, ended_at, ended_reason FROM sessions ORDER BY id`,
 		`SELECT id, session_id, ended_at FROM app_sessions ORDER BY id`,
 		`SELECT hash, spent_at FROM codes ORDER BY hash`,
-		`SELECT hash, spent_at FROM invites ORDER BY hash`,
+		`SELECT hash, spent_at FROM invites ORDER BY hash`, `SELECT hash, spent_at FROM links ORDER BY hash`,
+		`SELECT id, email_pending FROM accounts ORDER BY id`,
 		`SELECT seq, scope, session_id, reason FROM events ORDER BY seq`,
 		`SELECT action, session_id, detail FROM audit WHERE action <> 'sign_in_failed' ORDER BY id`, // which comes late
 		`SELECT actor, key FROM outcomes ORDER BY actor, key`,

@@ -7,7 +7,6 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
-	"github.com/exeunt/exeunt/internal/names"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -86,15 +85,6 @@ func (p *Pages) disown(w http.ResponseWriter, r *http.Request, v web.Visitor) er
 
 // notMePath is where the links of mails about sign-ins lead.
 const notMePath = "/not-me/"
-
-// linkToken is the token of a mail's link, or the zero Token.
-func linkToken(r *http.Request) exeunt.Token {
-	t, err := exeunt.ParseToken(names.Link(r.PathValue("token")))
-	if err != nil {
-		return exeunt.Token{}
-	}
-	return t
-}
 
 // notMeForm asks whether a sign-in was the reader's own, or says what was answered. It spends nothing.
 func (p *Pages) notMeForm(w http.ResponseWriter, r *http.Request) error {

@@ -17,9 +17,11 @@ const (
 	noticeProfile   = "profile"
 	noticePassword  = "password"
 	noticeFactor    = "factor"
-	noticeReset     = "reset" // a new password, by a one-time link
-	noticeEnded     = "ended" // other sessions, from a list
-	noticeApp       = "app"   // what the person has in an app
+	noticeReset     = "reset"   // a new password, by a one-time link
+	noticeForgot    = "forgot"  // a link was asked for
+	noticeAddress   = "address" // a mail was sent, or an address discarded
+	noticeEnded     = "ended"   // other sessions, from a list
+	noticeApp       = "app"     // what the person has in an app
 	// noticeRequired tells no page anything: it remembers where somebody goes on who must add a factor first.
 	noticeRequired = "required"
 	noticeMe       = "me" // a sign-in was their own

@@ -16,7 +16,7 @@ func (p *Pages) resetForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wrong error) error {
-	a, err := p.Accounts.LookAtReset(r.Context(), inviteToken(r))
+	a, err := p.Accounts.LookAtReset(r.Context(), linkToken(r))
 	if err != nil {
 		return err
 	}
@@ -26,12 +26,12 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, status int, wr
 // reset sets the new password, which ends every session of the account. It signs nobody
 // in: signing in afterwards shows that they know the password.
 func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
-	_, err := p.Accounts.Reset(r.Context(), inviteToken(r), r.PostFormValue("password"), p.Peers.Address(r))
+	_, err := p.Accounts.Reset(r.Context(), linkToken(r), r.PostFormValue("password"), p.Peers.Address(r))
 	if errors.Is(err, exeunt.ErrInviteSpent) && p.resetBefore(r) {
 		err = nil
 	}
 	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrInviteSpent) {
-		if a, lost := p.Accounts.LookAtReset(r.Context(), inviteToken(r)); lost == nil {
+		if a, lost := p.Accounts.LookAtReset(r.Context(), linkToken(r)); lost == nil {
 			p.SignIn.TriedByLink(a.ID, p.Peers.Address(r), err)
 		}
 		return p.showReset(w, r, status, err)
@@ -45,7 +45,7 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 
 // resetBefore reports whether the link has set the password that is in the form: then the form was sent twice.
 func (p *Pages) resetBefore(r *http.Request) bool {
-	handle, ok := p.Accounts.ResetBefore(r.Context(), inviteToken(r))
+	handle, ok := p.Accounts.ResetBefore(r.Context(), linkToken(r))
 	if !ok {
 		return false
 	}

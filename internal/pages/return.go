@@ -60,8 +60,13 @@ func returnPath(s string) string {
 
 // isOneTimeLink reports whether a path holds the secret of a one-time link.
 func isOneTimeLink(path string) bool {
-	return strings.HasPrefix(path, "/setup/") || strings.HasPrefix(path, "/reset/") || strings.HasPrefix(path, notMePath)
+	for _, prefix := range []string{"/setup/", "/reset/", "/confirm/", "/undo/", notMePath} {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // noReturn are the pages around signing in and out, and addresses that are no pages.
-var noReturn = []string{"/signin", "/signup", "/signout", "/end_session", "/signed-out", "/ended", "/menu", "/required", "/idle.css"}
+var noReturn = []string{"/signin", "/signup", "/forgot", "/forgot/sent", "/signout", "/end_session", "/signed-out", "/ended", "/menu", "/required", "/idle.css"}

@@ -1,6 +1,8 @@
 package pages
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -13,6 +15,9 @@ import (
 func (p *Pages) settings(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	view := &ui.SettingsView{}
 	_, view.Saved = p.takeNotice(w, r, noticeProfile)
+	if n, ok := p.takeNotice(w, r, noticeAddress); ok {
+		view.Sent, view.Dropped = n.Get("what") == "sent", n.Get("what") == "dropped"
+	}
 	return p.showSettings(w, r, v, http.StatusOK, view)
 }
 
@@ -36,6 +41,10 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 		view.Name, view.Email = account.Name, account.Email
 	}
 	view.EmailConfirmed = account.EmailConfirmed && view.Email == account.Email
+	view.ConfirmedAt, view.Pending, view.Mails = account.ConfirmedAt, account.EmailPending, p.Accounts.SendsMails()
+	if view.Unconfirmed = account.EmailPending; view.Unconfirmed == "" && !account.EmailConfirmed {
+		view.Unconfirmed = account.Email
+	}
 	return p.show(w, status, view)
 }
 
@@ -52,6 +61,30 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visi
 		proving.done(w, exeunt.Token{})
 	}
 	return p.saved(w, err)
+}
+
+// address sends the mail again that asks to confirm an address, or discards the pending one.
+func (p *Pages) address(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	by, what := v.Actor(r, p.Peers), "sent"
+	key, err := formKey(r)
+	switch do := r.PostFormValue("do"); {
+	case err != nil:
+		return err
+	case do == "send":
+		err = p.Accounts.SendConfirm(r.Context(), by, key)
+	case do == "drop":
+		what, err = "dropped", p.Accounts.DropPending(r.Context(), by)
+	default:
+		return fmt.Errorf("do: %w", exeunt.ErrBadRequest)
+	}
+	if status := refusal(w, err); status != 0 && !errors.Is(err, exeunt.ErrSignedOut) {
+		return p.showSettings(w, r, v, status, &ui.SettingsView{Err: err})
+	}
+	if err != nil {
+		return err
+	}
+	p.leaveNotice(w, noticeAddress, url.Values{"what": {what}})
+	return redirect(w, "/settings")
 }
 
 // changeDisplay saves the choice of light or dark. What was typed into the profile's form

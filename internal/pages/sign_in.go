@@ -37,6 +37,7 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int,
 	view *ui.SignInView) error {
 	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.Accounts.SignUpOpen
+	view.Mails = p.Accounts.SendsMails()
 	if q, err := p.appRequestIn(r, view.Return); err == nil {
 		view.Client = &q.App
 		if view.Identifier == "" && status == http.StatusOK {

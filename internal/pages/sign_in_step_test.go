@@ -13,18 +13,30 @@ import (
 // withApp gives ada's account an authenticator app, from a session of hers in a browser of its own.
 func (n *node) withApp() (code func() string, codes []factor.RecoveryCode, b *browser) {
 	n.t.Helper()
-	secret, codes, b := n.withSecret()
+	n.account("ada")
+	return n.appOf("ada")
+}
+
+// appOf is withApp for an account that there is.
+func (n *node) appOf(handle string) (code func() string, codes []factor.RecoveryCode, b *browser) {
+	n.t.Helper()
+	secret, codes, b := n.secretOf(handle)
 	return func() string { return factor.Code(secret, factor.Step(n.Now())) }, codes, b
 }
 
 func (n *node) withSecret() (secret []byte, codes []factor.RecoveryCode, b *browser) {
 	n.t.Helper()
 	n.account("ada")
+	return n.secretOf("ada")
+}
+
+func (n *node) secretOf(handle string) (secret []byte, codes []factor.RecoveryCode, b *browser) {
+	n.t.Helper()
 	b = newBrowser(n)
-	b.signIn("ada", "kept")
+	b.signIn(handle, "kept")
 	token, err := exeunt.ParseToken(b.cookies["__Host-exeunt-0"])
 	n.must(err)
-	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: n.id("ada"), Session: b.session()}
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: n.id(handle), Session: b.session()}
 	secret, codes = n.GiveApp(n.t, by, token, 1)
 	return secret, codes, b
 }

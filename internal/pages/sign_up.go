@@ -137,7 +137,7 @@ func (p *Pages) setupForm(w http.ResponseWriter, r *http.Request) error {
 
 // fillInvite fills in the fields that the link decides.
 func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.SignUpView) error {
-	invite, err := p.Accounts.LookAtInvite(r.Context(), inviteToken(r))
+	invite, err := p.Accounts.LookAtInvite(r.Context(), linkToken(r))
 	if err != nil {
 		return err
 	}
@@ -158,9 +158,9 @@ func (p *Pages) fillInvite(w http.ResponseWriter, r *http.Request, view *ui.Sign
 	return nil
 }
 
-// inviteToken returns the link's token, without what mail programs put into long lines. If the address has none it is the zero Token,
-// which is no invite.
-func inviteToken(r *http.Request) exeunt.Token {
+// linkToken returns the link's token, without what mail programs put into long lines. If the address has none it is the
+// zero Token, which is no link.
+func linkToken(r *http.Request) exeunt.Token {
 	t, err := exeunt.ParseToken(names.Link(r.PathValue("token")))
 	if err != nil {
 		return exeunt.Token{}
@@ -195,7 +195,7 @@ func (p *Pages) redeem(r *http.Request, v web.Visitor) (exeunt.Proof, error) {
 	if err != nil {
 		return exeunt.Proof{}, err
 	}
-	link := inviteToken(r)
+	link := linkToken(r)
 	proof, err := p.Accounts.Redeem(r.Context(), link, n, p.Peers.Address(r))
 	if errors.Is(err, exeunt.ErrInviteSpent) || handleTaken(err) {
 		if again, ok := p.madeBefore(r, n, link); ok {

@@ -17,15 +17,16 @@ type Credential struct{ PasswordHash string }
 
 const credentialColumns = accountColumns + `, COALESCE(password_hash, '')`
 
-const accountColumns = `id, handle, name, email, email_confirmed, display, status, created, COALESCE(password_set, 0),
+const accountColumns = `id, handle, name, email, email_confirmed, COALESCE(confirmed_at, 0), email_pending, display,
+	status, created, COALESCE(password_set, 0),
 	generation, credential_version, live_sessions, (SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
 
 func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
-	var created, passwordSet int64
-	dest := []any{&a.ID, &a.Handle, &a.Name, &a.Email, &a.EmailConfirmed, &a.Display, &a.Status, &created, &passwordSet,
+	var created, passwordSet, confirmed int64
+	dest := []any{&a.ID, &a.Handle, &a.Name, &a.Email, &a.EmailConfirmed, &confirmed, &a.EmailPending, &a.Display, &a.Status, &created, &passwordSet,
 		&a.Generation, &a.CredentialVersion, &a.LiveSessions, (*groupScan)(&a.Groups)}
 	err = row.Scan(append(dest, more...)...)
-	a.Created, a.PasswordSet = at(created), at(passwordSet)
+	a.Created, a.PasswordSet, a.ConfirmedAt = at(created), at(passwordSet), at(confirmed)
 	return a, err
 }
 
@@ -79,10 +80,11 @@ func (s *Store) AnyAccount(ctx context.Context) (any bool, err error) {
 }
 
 // AddAccount creates an account. If it is made by a link, the link is spent in the same transaction; MadeBy finds it
-// by its origin for a day. Outcomes: nil; ErrHandleTaken; ErrEmailTaken, when the address is marked confirmed and
+// by its origin for a day. Its address is asked to be confirmed by what asks says; a mail beyond its limit is left out.
+// Outcomes: nil; ErrHandleTaken; ErrEmailTaken, when the address is marked confirmed and
 // another account has it; ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) AddAccount(
-	ctx context.Context, a exeunt.Account, c Credential, from *Origin, by exeunt.Actor,
+	ctx context.Context, a exeunt.Account, c Credential, from *Origin, by exeunt.Actor, asks ...Ask,
 ) error {
 	hash := sql.NullString{String: c.PasswordHash, Valid: c.PasswordHash != ""}
 	passwordSet := sql.NullInt64{Int64: ms(a.Created), Valid: hash.Valid}
@@ -116,6 +118,11 @@ func (s *Store) AddAccount(
 				return err
 			}
 		}
+		for _, ask := range asks {
+			if _, err := t.ask(ask, a.Created); err != nil {
+				return err
+			}
+		}
 		return t.audit(exeunt.AuditEntry{At: a.Created, Account: a.ID, Action: exeunt.AuditSignUp, By: by})
 	})
 	if err == nil {
@@ -140,7 +147,8 @@ func (t *tx) whyTaken(a exeunt.Account) (refused, err error) {
 	return refused, err
 }
 
-// ProfileChange is what a person may change of a profile. A changed e-mail address is unconfirmed again.
+// ProfileChange is what a person may change of a profile. A changed e-mail address is unconfirmed again, unless there is
+// Confirm.
 type ProfileChange struct {
 	Name    *string
 	Email   *string
@@ -149,19 +157,25 @@ type ProfileChange struct {
 	// the password that they have proved; 0 when the change needs no proof.
 	Token      exeunt.TokenHash
 	Credential int64
+	// Confirm asks the new address to be confirmed. A confirmed one stays until then, and the new one is pending.
+	Confirm *Ask
+	// Undo tells a confirmed address that it was removed, and lets it undo that.
+	Undo *Ask
 }
 
 // ChangeProfile changes an account's profile and returns the new one. Values that are equal to the present ones
 // change nothing and record no event. Outcomes: nil; ErrNotFound; ErrSignedOut, when the person's session has ended
 // meanwhile; ErrRenewed, when it has another token by now; ErrSignInAgain, when the password has changed since the
-// proof; ErrUnavailable, ErrNotConfirmed.
+// proof; of a new address ErrManyMails, a ThrottledError and ErrOtherEmail, when the account's address has changed
+// meanwhile; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ChangeProfile(
 	ctx context.Context, id exeunt.AccountID, c ProfileChange, by exeunt.Actor, now time.Time,
 ) (exeunt.Profile, error) {
 	var p exeunt.Profile
 	var refused error
+	wanted := c
 	err := s.commit(ctx, func(t *tx) error {
-		refused = nil
+		refused, c = nil, wanted
 		label, ok, err := t.mayStillAct(by, exeunt.SessionID{})
 		if err != nil || !ok {
 			refused = exeunt.ErrSignedOut
@@ -173,9 +187,14 @@ func (s *Store) ChangeProfile(
 				return err
 			}
 		}
+		if refused, err = t.newAddress(id, &c, by, now); refused != nil || err != nil {
+			return err
+		}
 		ok, err = found(t.row(`UPDATE accounts SET profile_version = profile_version + 1,
 			name = COALESCE($2, name), display = COALESCE($3, display),
 			email_confirmed = CASE WHEN CAST($4 AS TEXT) IS NULL OR $5 = email_key THEN email_confirmed ELSE 0 END,
+			confirmed_at = CASE WHEN CAST($4 AS TEXT) IS NULL OR $5 = email_key THEN confirmed_at END,
+			email_pending = CASE WHEN CAST($4 AS TEXT) IS NULL OR $5 = email_key THEN email_pending ELSE '' END,
 			email = COALESCE($4, email), email_key = COALESCE($5, email_key)
 			WHERE id = $1 AND (name <> COALESCE($2, name) OR display <> COALESCE($3, display)
 				OR email <> COALESCE($4, email)) RETURNING `+profileColumns,
@@ -184,7 +203,7 @@ func (s *Store) ChangeProfile(
 			return err
 		}
 		if ok {
-			return t.profileChanged(id, p.Version, by, "", now)
+			return t.profileChanged(id, p.Version, by, c.reason(), now)
 		}
 		if ok, err = found(t.row(`SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).
 			Scan(profileDest(&p)...)); !ok && err == nil {
@@ -196,6 +215,14 @@ func (s *Store) ChangeProfile(
 		return exeunt.Profile{}, err
 	}
 	return p, refused
+}
+
+// reason tells a change of the address from the others.
+func (c *ProfileChange) reason() exeunt.Reason {
+	if c.Email != nil {
+		return exeunt.ReasonEmailChanged
+	}
+	return ""
 }
 
 // whyStale is why a live session's change is refused that was asked for before its token or password was replaced.
@@ -235,50 +262,6 @@ const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed
 
 func profileDest(p *exeunt.Profile) []any {
 	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display, (*groupScan)(&p.Groups)}
-}
-
-// ConfirmEmail marks the address as confirmed, if it is still the account's, and returns the new profile. If it is
-// confirmed already, nothing is recorded. Outcomes:
-// nil; ErrNotFound; ErrOtherEmail, when the account has another address or none; ErrEmailTaken; ErrUnavailable,
-// ErrNotConfirmed.
-func (s *Store) ConfirmEmail(
-	ctx context.Context, id exeunt.AccountID, email string, by exeunt.Actor, now time.Time,
-) (exeunt.Profile, error) {
-	var p exeunt.Profile
-	var refused error
-	err := s.commit(ctx, func(t *tx) error {
-		refused = nil
-		var has, taken bool
-		ok, err := found(t.row(`SELECT email <> '' AND email_key = $2,
-			EXISTS (SELECT 1 FROM accounts o WHERE o.id <> a.id AND o.email_confirmed = 1 AND o.email_key = $2)
-			FROM accounts a WHERE id = $1`, id.Bytes(), names.Key(email)).Scan(&has, &taken))
-		switch {
-		case err != nil:
-			return err
-		case !ok:
-			refused = exeunt.ErrNotFound
-		case !has:
-			refused = exeunt.ErrOtherEmail
-		case taken:
-			refused = exeunt.ErrEmailTaken
-		}
-		if refused != nil {
-			return nil
-		}
-		ok, err = found(t.row(`UPDATE accounts SET profile_version = profile_version + 1, email_confirmed = 1
-			WHERE id = $1 AND email_confirmed = 0 RETURNING `+profileColumns, id.Bytes()).Scan(profileDest(&p)...))
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return t.row(`SELECT `+profileColumns+` FROM accounts WHERE id = $1`, id.Bytes()).Scan(profileDest(&p)...)
-		}
-		return t.profileChanged(id, p.Version, by, exeunt.ReasonEmailConfirmed, now)
-	})
-	if err != nil {
-		return exeunt.Profile{}, err
-	}
-	return p, refused
 }
 
 // Profile returns an account's profile, or ErrNotFound.

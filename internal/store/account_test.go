@@ -38,7 +38,7 @@ func onlyAConfirmedAddressIdentifies(t *testing.T, s *testStore) {
 		wantErr(t, err, exeunt.ErrNotFound)
 	}
 	// No statement may fail over it, since that would undo its neighbours too.
-	_, err := s.ConfirmEmail(t.Context(), squatter.ID, "ada@example.com", exeunt.System(), epoch)
+	_, err := s.ConfirmEmail(t.Context(), squatter.ID, "ada@example.com", exeunt.System(), epoch, Confirmation{})
 	wantErr(t, err, exeunt.ErrEmailTaken)
 	other := person("other", "other@example.com", true)
 	if err := s.AddAccount(t.Context(), other, Credential{}, nil, exeunt.System()); err != nil {
@@ -46,16 +46,16 @@ func onlyAConfirmedAddressIdentifies(t *testing.T, s *testStore) {
 	}
 	// Only the address that was named is confirmed, and it must be the account's.
 	for _, email := range []string{"ADA@example.com", "", " ", "next@example.com"} {
-		_, err = s.ConfirmEmail(t.Context(), other.ID, email, exeunt.System(), epoch)
+		_, err = s.ConfirmEmail(t.Context(), other.ID, email, exeunt.System(), epoch, Confirmation{})
 		wantErr(t, err, exeunt.ErrOtherEmail)
 	}
 	nobody := person("nobody", "", false)
 	if err := s.AddAccount(t.Context(), nobody, Credential{}, nil, exeunt.System()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.ConfirmEmail(t.Context(), nobody.ID, "", exeunt.System(), epoch)
+	_, err = s.ConfirmEmail(t.Context(), nobody.ID, "", exeunt.System(), epoch, Confirmation{})
 	wantErr(t, err, exeunt.ErrOtherEmail)
-	_, err = s.ConfirmEmail(t.Context(), exeunt.NewAccountID(), "x@example.com", exeunt.System(), epoch)
+	_, err = s.ConfirmEmail(t.Context(), exeunt.NewAccountID(), "x@example.com", exeunt.System(), epoch, Confirmation{})
 	wantErr(t, err, exeunt.ErrNotFound)
 	if got, err := s.Account(t.Context(), other.ID); err != nil || got.Email != "other@example.com" ||
 		!got.EmailConfirmed {
@@ -89,7 +89,7 @@ func aChangedAddressIsUnconfirmedAgain(t *testing.T, s *testStore) {
 	} {
 		p, err := s.ChangeProfile(t.Context(), a.ID, c.change, exeunt.System(), epoch)
 		if c.confirm != "" {
-			p, err = s.ConfirmEmail(t.Context(), a.ID, c.confirm, exeunt.System(), epoch)
+			p, err = s.ConfirmEmail(t.Context(), a.ID, c.confirm, exeunt.System(), epoch, Confirmation{})
 		}
 		if err != nil {
 			t.Fatal(err)

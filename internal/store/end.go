@@ -37,13 +37,15 @@ type Change struct {
 	Link *exeunt.TokenHash
 	// NotMe: a sign-in was somebody else's. Nothing that is under way with the account's password or factors survives.
 	NotMe *NotMe
+	// Undo puts back an address that the account had before; nil leaves it.
+	Undo *Undo
 	// Mails tell of it. They are queued in the same transaction.
 	Mails []NewMail
 }
 
 // IsZero reports whether nothing happens beside the ending.
 func (c Change) IsZero() bool {
-	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Link == nil && c.NotMe == nil && len(c.Mails) == 0
+	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Link == nil && c.Undo == nil && c.NotMe == nil && len(c.Mails) == 0
 }
 
 // proved reports whether the change is refused unless the person has proved who they are with the present password.
@@ -58,6 +60,7 @@ func (c Change) proved() bool { return c.PasswordHash != "" || c.Factors != nil 
 //   - ErrSignInAgain: with a new password, somebody else changed it first.
 //   - ErrInviteSpent: the link for the new password was used or has expired.
 //   - ErrAnswered, ErrNotAsked, ErrInviteSpent: with NotMe, as for AnswerMe.
+//   - ErrLinkSpent, ErrEmailTaken: of an undo, its link is of no use any more, or another account has the address.
 //   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not timed out.
 //   - ErrKeyReused: the key was used for another request. Not when a session ends itself: see endsItself.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
@@ -81,6 +84,7 @@ type ending struct {
 	out        Ending
 	refused    error
 	generation int64 // the account's new one, if many end
+	profile    int64 // its new profile's version, if an address was put back
 	repeated   bool  // its key has an outcome already
 }
 
@@ -158,7 +162,7 @@ func independent(list []*ending) (turn, rest []*ending) {
 func (t *tx) endTurn(turn []*ending) error {
 	var single []*ending
 	for _, e := range turn {
-		e.out, e.refused, e.generation, e.repeated = Ending{At: e.now}, nil, 0, false
+		e.out, e.refused, e.generation, e.profile, e.repeated = Ending{At: e.now}, nil, 0, 0, false
 		if err := t.mayBegin(e); err != nil {
 			return err
 		}
@@ -210,6 +214,10 @@ func (t *tx) mayBegin(e *ending) error {
 	}
 	if e.change.NotMe != nil {
 		_, e.refused, err = t.mayAnswer(e.change.NotMe.Answering, exeunt.NoticeNotMe, e.now)
+		return err
+	}
+	if e.change.Undo != nil {
+		e.refused, err = t.mayUndo(e.rev.Account, e.change.Undo, e.now)
 		return err
 	}
 	if e.change.Link == nil {
@@ -448,7 +456,11 @@ func (t *tx) endMany(e *ending) error {
 		e.refused = exeunt.ErrNotFound
 		return nil
 	case change.PasswordHash != "":
-		err = t.dropResets(rev.Account)
+		if err = t.dropResets(rev.Account); err == nil {
+			err = t.dropPending(rev.Account)
+		}
+	case change.Undo != nil:
+		e.profile, err = t.undo(rev.Account, change.Undo)
 	case change.Status != "":
 		err = t.dropUnfinished(rev.Account)
 	case change.NotMe != nil:
@@ -485,7 +497,7 @@ func (t *tx) whyNotKept(rev exeunt.Revocation) (refused, err error) {
 // record appends the events of what has ended, and stores the outcomes by their keys.
 func (t *tx) record(turn []*ending) error {
 	var ended, keyed []*ending
-	var events, renewed []exeunt.Event
+	var events, more []exeunt.Event
 	for _, e := range turn {
 		if e.repeated || e.refused != nil {
 			continue
@@ -495,8 +507,12 @@ func (t *tx) record(turn []*ending) error {
 			events = append(events, exeunt.Event{At: e.now, Kind: exeunt.EventEnded, Target: e.rev.Target,
 				Reason: e.rev.Reason, By: e.by, Generation: e.generation})
 			if !e.rev.Renewal.IsZero() {
-				renewed = append(renewed, exeunt.Event{At: e.now, Kind: exeunt.EventRenewed,
+				more = append(more, exeunt.Event{At: e.now, Kind: exeunt.EventRenewed,
 					Target: exeunt.Target{Account: e.rev.Account, Session: e.rev.Session}, Reason: e.rev.Reason, By: e.by})
+			}
+			if e.profile > 0 {
+				more = append(more, exeunt.Event{At: e.now, Kind: exeunt.EventProfileChanged,
+					Target: exeunt.Target{Account: e.rev.Account}, Reason: exeunt.ReasonEmailChanged, By: e.by, Version: e.profile})
 			}
 		}
 		// A request that changed nothing needs no outcome: a repetition finds the same. Otherwise somebody could fill
@@ -505,7 +521,7 @@ func (t *tx) record(turn []*ending) error {
 			keyed = append(keyed, e)
 		}
 	}
-	events = append(events, renewed...)
+	events = append(events, more...)
 	if err := t.appendEvents(events); err != nil {
 		return err
 	}

@@ -191,7 +191,11 @@ func (t *tx) endEverybody(by exeunt.Actor, now time.Time) (int64, error) {
 			return 0, err
 		}
 	}
-	_, err = t.exec(`DELETE FROM invites WHERE spent_at IS NULL`)
+	for _, unused := range []string{`DELETE FROM invites WHERE spent_at IS NULL`, `DELETE FROM links`} {
+		if _, err = t.exec(unused); err != nil {
+			return 0, err
+		}
+	}
 	return int64(len(accounts)), err
 }
 

@@ -77,6 +77,54 @@ func (s *Store) AddReset(ctx context.Context, hash exeunt.TokenHash, v Invite, b
 	return errors.Join(err, refused)
 }
 
+// ResetRequest is that somebody has asked by mail for a link that sets a new password. There may be no such account, and
+// then everything is done all the same but what could be seen.
+type ResetRequest struct {
+	Form   string // the key of the form: sent twice, it is one request
+	Hash   exeunt.TokenHash
+	Invite Invite // its account is an ID that nobody has if there is no account
+	Email  string // to which the mail goes
+	Mail   NewMail
+	By     exeunt.Actor
+}
+
+// AskReset stores the link and queues the mail if the account is active and has confirmed the address, and both are
+// within their limits. Whether it does does not show: not in the answer, not in which statements run, and there is a
+// commit in any case (OWASP ASVS 5.0, 6.3.8). Links that were asked for before stay: otherwise anybody could
+// keep somebody from using theirs. again reports that the form was sent before. Outcomes: nil; ErrUnavailable,
+// ErrNotConfirmed.
+func (s *Store) AskReset(ctx context.Context, r ResetRequest, now time.Time) (again bool, err error) {
+	return committed(ctx, s, func(t *tx) (again bool, err error) {
+		n, err := t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, 'forgot', 0, 0, $3)
+			ON CONFLICT (actor, key) DO NOTHING`, formsActor, formHash(r.Form), ms(now))
+		if err != nil || n == 0 {
+			return n == 0, err
+		}
+		var may bool
+		if err := t.row(`SELECT count(*) > 0 FROM accounts WHERE id = $1 AND status = 'active' AND email_confirmed = 1
+			AND email_key = $2`, r.Invite.Account.Bytes(), names.Key(r.Email)).Scan(&may); err != nil {
+			return false, err
+		}
+		queued, err := t.queueMail(r.Mail, now)
+		if err != nil {
+			return false, err
+		}
+		may = may && queued
+		if _, err := t.exec(`DELETE FROM mails WHERE id = $1 AND $2 = 0`, r.Mail.ID.Bytes(), flag(may)); err != nil {
+			return false, err
+		}
+		if _, err := t.exec(`INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires, account_id)
+			SELECT $1, handle, '', '', '', 0, $2, id FROM accounts WHERE id = $3 AND $4 = 1`, r.Hash[:], ms(r.Invite.Expires),
+			r.Invite.Account.Bytes(), flag(may)); err != nil {
+			return false, err
+		}
+		_, err = t.exec(`INSERT INTO audit (seq, account_id, at, action, by_kind, by_label, by_address, detail)
+			SELECT $1, id, $2, $3, $4, '', $5, '' FROM accounts WHERE id = $6 AND $7 = 1`, t.seq, ms(now),
+			exeunt.AuditResetAsked, r.By.Kind, addressText(r.By.Address), r.Invite.Account.Bytes(), flag(may))
+		return false, err
+	})
+}
+
 // dropResets deletes the account's unused links for a new password: a newer link or another password replaces them.
 func (t *tx) dropResets(id exeunt.AccountID) error {
 	_, err := t.exec(`DELETE FROM invites WHERE account_id = $1 AND spent_at IS NULL`, id.Bytes())
@@ -96,6 +144,9 @@ func (t *tx) dropUnfinished(id exeunt.AccountID) error {
 // dropBegun is dropUnfinished without the links of mails, of which some undo what somebody else has done.
 func (t *tx) dropBegun(id exeunt.AccountID) error {
 	if err := t.dropResets(id); err != nil {
+		return err
+	}
+	if err := t.dropPending(id); err != nil {
 		return err
 	}
 	if _, err := t.exec(`DELETE FROM challenges WHERE account_id = $1`, id.Bytes()); err != nil {

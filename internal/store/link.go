@@ -61,8 +61,8 @@ func (t *tx) spendLink(l Link, now time.Time) (bool, error) {
 	return n == 1, err
 }
 
-// dropLinks deletes the account's links of one purpose, whether spent or not.
+// dropLinks deletes the account's unspent links of one purpose.
 func (t *tx) dropLinks(id exeunt.AccountID, purpose LinkPurpose) error {
-	_, err := t.exec(`DELETE FROM links WHERE account_id = $1 AND purpose = $2`, id.Bytes(), purpose)
+	_, err := t.exec(`DELETE FROM links WHERE account_id = $1 AND purpose = $2 AND spent_at IS NULL`, id.Bytes(), purpose)
 	return err
 }

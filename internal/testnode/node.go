@@ -18,6 +18,7 @@ import (
 	"github.com/exeunt/exeunt/internal/feed"
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/mailbox"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -33,6 +34,8 @@ type Options struct {
 	// Database is the URL of one to share with other nodes; "": a file of its own.
 	Database  string
 	Staleness time.Duration // of a shared database; zero: 2 s
+	// Mails: there is a mail server, and the node sends mails.
+	Mails bool
 	// Source, if not nil, wraps the log of a shared database.
 	Source func(feed.Source) feed.Source
 }
@@ -57,6 +60,7 @@ type Node struct {
 	Clock    *Clock
 	Keys     map[exeunt.ClientID]exeunt.Token // a secret key of each client, unless the database is shared
 	Path     string                           // of the database
+	Mailbox  *mailbox.Box                     // what mails have arrived; nil without a mail server
 }
 
 // New builds a node that is closed at the end of its test.
@@ -102,6 +106,7 @@ func New(t testing.TB, o Options) *Node {
 	n.SignIn = signin.New(signin.Config{Store: st, Hasher: hasher, Master: master(t), Now: n.Clock.Now, Log: log})
 	n.Accounts = account.New(account.Config{
 		Store: st, Authority: n.Authority, Hasher: hasher, Master: master(t), SignUpOpen: true, Now: n.Clock.Now, Log: log,
+		Notify: mails(t, o, n),
 	})
 	n.Browser = web.Browser{Authority: n.Authority, Now: n.Now, Cookies: web.Cookies{
 		Pairs: ring(t, n, "pair"), Notices: ring(t, n, "notice"), Forms: ring(t, n, "form"),

@@ -18,25 +18,27 @@ var ActivityKinds = []string{"sign_ins", "sign_outs", "changes", "notices", "app
 
 // activities says of each action which kind it is and which icon it has. Its text is "activity." and the action.
 var activities = map[exeunt.AuditAction]struct{ kind, icon string }{
-	exeunt.AuditSignIn:        {"sign_ins", "browser"},
-	exeunt.AuditSignInFailed:  {"sign_ins", "odd"},
-	exeunt.AuditRenewed:       {"sign_ins", "browser"},
-	exeunt.AuditEnd:           {"sign_outs", "out"},
-	exeunt.AuditSignUp:        {"changes", "set"},
-	exeunt.AuditResetLink:     {"changes", "key"},
-	exeunt.AuditFactorAdded:   {"changes", "key"},
-	exeunt.AuditFactorRemoved: {"changes", "key"},
-	exeunt.AuditFactorRenamed: {"changes", "key"},
-	exeunt.AuditRecoveryCodes: {"changes", "key"},
-	exeunt.AuditRecoveryCode:  {"sign_ins", "key"},
-	exeunt.AuditUnfamiliar:    {"notices", "odd"},
-	exeunt.AuditRecognised:    {"notices", "check"},
-	exeunt.AuditProfile:       {"changes", "set"},
-	exeunt.AuditGroups:        {"changes", "set"},
-	exeunt.AuditStatus:        {"changes", "set"},
-	exeunt.AuditAppSignIn:     {"apps", "apps"},
-	exeunt.AuditAllowed:       {"apps", "apps"},
-	exeunt.AuditWithdrawn:     {"apps", "apps"},
+	exeunt.AuditSignIn:         {"sign_ins", "browser"},
+	exeunt.AuditSignInFailed:   {"sign_ins", "odd"},
+	exeunt.AuditRenewed:        {"sign_ins", "browser"},
+	exeunt.AuditEnd:            {"sign_outs", "out"},
+	exeunt.AuditSignUp:         {"changes", "set"},
+	exeunt.AuditResetLink:      {"changes", "key"},
+	exeunt.AuditResetAsked:     {"changes", "key"},
+	exeunt.AuditAddressEntered: {"changes", "set"},
+	exeunt.AuditFactorAdded:    {"changes", "key"},
+	exeunt.AuditFactorRemoved:  {"changes", "key"},
+	exeunt.AuditFactorRenamed:  {"changes", "key"},
+	exeunt.AuditRecoveryCodes:  {"changes", "key"},
+	exeunt.AuditRecoveryCode:   {"sign_ins", "key"},
+	exeunt.AuditProfile:        {"changes", "set"},
+	exeunt.AuditGroups:         {"changes", "set"},
+	exeunt.AuditStatus:         {"changes", "set"},
+	exeunt.AuditAppSignIn:      {"apps", "apps"},
+	exeunt.AuditAllowed:        {"apps", "apps"},
+	exeunt.AuditWithdrawn:      {"apps", "apps"},
+	exeunt.AuditUnfamiliar:     {"notices", "odd"},
+	exeunt.AuditRecognised:     {"notices", "check"},
 }
 
 // OfKind returns what wants only entries of a kind of ActivityKinds; nil, for any other kind, wants all.
@@ -50,7 +52,7 @@ func OfKind(kind string) func(exeunt.AuditEntry) bool {
 // kindOf returns the kind of an entry; "" of an action from a newer program.
 func kindOf(e exeunt.AuditEntry) string {
 	switch _, reason := ending(e); {
-	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonDisabled:
+	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonAddressUndone, reason == exeunt.ReasonDisabled:
 		return "changes"
 	case reason == exeunt.ReasonNotMe:
 		return "notices"
@@ -105,7 +107,7 @@ func (w *words) activity(v *ActivityView, e exeunt.AuditEntry) (l activityLine, 
 
 func (w *words) activityWho(e exeunt.AuditEntry) (template.HTML, error) {
 	switch {
-	case e.Action == exeunt.AuditSignInFailed:
+	case e.Action == exeunt.AuditSignInFailed, e.Action == exeunt.AuditResetAsked:
 		return w.t("activity.by.somebody")
 	case e.By.Kind == exeunt.ActorPerson, e.By.Kind == exeunt.ActorOperator, e.By.Kind == exeunt.ActorLink:
 		return w.t("activity.by." + string(e.By.Kind))
@@ -145,6 +147,8 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 	switch {
 	case reason == exeunt.ReasonPasswordChange:
 		return w.t("activity.password_change")
+	case reason == exeunt.ReasonAddressUndone:
+		return w.t("activity.address_undone")
 	case reason == exeunt.ReasonDisabled:
 		return w.t("activity.disabled")
 	case reason == exeunt.ReasonNotMe:
@@ -160,7 +164,7 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 // activityWhy says why sessions ended, unless what happened says it.
 func (w *words) activityWhy(e exeunt.AuditEntry) (template.HTML, error) {
 	switch _, reason := ending(e); reason {
-	case "", exeunt.ReasonPasswordChange, exeunt.ReasonDisabled, exeunt.ReasonNotMe:
+	case "", exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonDisabled, exeunt.ReasonNotMe:
 		return "", nil
 	case exeunt.ReasonIdle, exeunt.ReasonAbsolute:
 		return w.t("activity.why." + string(reason))

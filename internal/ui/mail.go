@@ -23,6 +23,8 @@ const (
 	MailPasswordReset    MailTemplate = "password_reset"     // Link sets a new password
 	MailConfirmAddress   MailTemplate = "confirm_address"    // Link confirms Address
 	MailAddressChanged   MailTemplate = "address_changed"    // to the old one; Link undoes it
+	MailAddressRemoved   MailTemplate = "address_removed"    // to the removed one; Link undoes it
+	MailAddressUndone    MailTemplate = "address_undone"     // to the one that is the account's no more
 	MailUnfamiliarSignIn MailTemplate = "unfamiliar_sign_in" // Link is for somebody who did not sign in
 	MailFactorAdded      MailTemplate = "factor_added"       // Factor
 	MailFactorRemoved    MailTemplate = "factor_removed"     // Factor
@@ -33,8 +35,8 @@ const (
 
 // MailTemplates are all of them.
 var MailTemplates = []MailTemplate{MailTest, MailPasswordChanged, MailPasswordReset, MailConfirmAddress,
-	MailAddressChanged, MailUnfamiliarSignIn, MailFactorAdded, MailFactorRemoved, MailCodesMade,
-	MailReviewReminder, MailSecured}
+	MailAddressChanged, MailAddressRemoved, MailAddressUndone, MailUnfamiliarSignIn, MailFactorAdded, MailFactorRemoved,
+	MailCodesMade, MailReviewReminder, MailSecured}
 
 // MailData is what a mail tells. A mail that needs a value and has none is not rendered.
 type MailData struct {
@@ -73,8 +75,11 @@ type mailShape struct {
 type mailFact struct{ Name, Value template.HTML }
 
 // withLink are the mails that make no sense without one.
-var withLink = []MailTemplate{MailPasswordReset, MailConfirmAddress, MailAddressChanged, MailUnfamiliarSignIn,
+var withLink = []MailTemplate{MailPasswordReset, MailConfirmAddress, MailAddressChanged, MailAddressRemoved, MailUnfamiliarSignIn,
 	MailReviewReminder}
+
+// withLife are the mails that say for how long their link works.
+var withLife = []MailTemplate{MailPasswordReset, MailConfirmAddress, MailAddressChanged, MailAddressRemoved}
 
 // Mail renders a mail in the language that an Accept-Language header asks for, by default English.
 func (u *UI) Mail(lang string, name MailTemplate, d MailData) (MailText, error) {
@@ -105,12 +110,12 @@ func (w *words) mail(name MailTemplate, d MailData) (s mailShape, err error) {
 		return s, fmt.Errorf("the account is missing")
 	case d.Address == "" && (name == MailConfirmAddress || name == MailAddressChanged),
 		d.Factor == "" && (name == MailFactorAdded || name == MailFactorRemoved),
-		d.Life == 0 && (name == MailPasswordReset || name == MailConfirmAddress || name == MailAddressChanged):
+		d.Life == 0 && slices.Contains(withLife, name):
 		return s, fmt.Errorf("a value is missing")
 	}
 	life, err := w.duration(d.Life)
 	values := []any{"Host", site.Host, "Handle", "@" + d.Handle, "Address", d.Address, "Factor", d.Factor,
-		"Life", life, "Help", d.Site + "/help"}
+		"Life", life, "Help", d.Site + "/help", "Forgot", d.Site + "/forgot"}
 	say := func(part string, n ...int) (text template.HTML) {
 		key := "mail." + string(name) + "." + part
 		switch {

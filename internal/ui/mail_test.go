@@ -28,6 +28,10 @@ func mailExamples() map[MailTemplate]MailData {
 			d.Link, d.Life, d.Address = site+"/confirm/exl_TOKEN", 30*time.Minute, "new@example.com"
 		case MailAddressChanged:
 			d.Link, d.Life, d.Address, d.At = site+"/undo/exl_TOKEN", 7*day, "new@example.com", testNow
+		case MailAddressRemoved:
+			d.Link, d.Life, d.At = site+"/undo/exl_TOKEN", 7*day, testNow
+		case MailAddressUndone:
+			d.At = testNow
 		case MailUnfamiliarSignIn:
 			d.Link, d.At, d.Browser, d.Place = site+"/not-me/exl_TOKEN?a=1&b=2", testNow, "Firefox on Linux", "Lisbon"
 			d.Network = netip.MustParseAddr("2001:db8::7")

@@ -41,7 +41,11 @@ func (w *words) problem(err error) (template.HTML, error) {
 // failure is a part of an error page: the catalogue's text for the error's code, or else
 // for the status.
 func (w *words) failure(v *ErrorView, part string) (template.HTML, error) {
-	if key := "error." + exeunt.CodeOf(v.Err) + "." + part; w.has(key) {
+	key := "error." + exeunt.CodeOf(v.Err) + "." + part
+	if way := key + "_" + v.Way; v.Way != "" && w.has(way) {
+		return w.t(way)
+	}
+	if w.has(key) {
 		return w.t(key)
 	}
 	return w.t(errorKey(v.Status, part))

@@ -134,6 +134,7 @@ func endedSessions() []exeunt.Session {
 		ended(s(21), 21*day, exeunt.ReasonSignedOut, operator, 0, "ops"),
 		ended(s(23), 22*day, exeunt.ReasonFactorChange, person, 0, "Firefox on Linux"),
 		ended(s(24), 22*day, exeunt.ReasonNotMe, exeunt.ActorLink, 0, ""),
+		ended(s(9), 23*day, exeunt.ReasonAddressUndone, exeunt.ActorLink, 0, ""),
 	}
 }
 
@@ -271,16 +272,17 @@ func states() map[string]View {
 		exeunt.ErrWrongCredentials,
 		exeunt.ErrSignInAgain, exeunt.ErrHeaders, exeunt.ErrLateBody, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
 		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
-		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrRequestExpired, exeunt.ErrNotAdmitted, exeunt.ErrFactorNeeded, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
+		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrLinkSpent, exeunt.ErrRequestExpired, exeunt.ErrNotAdmitted, exeunt.ErrFactorNeeded, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
 		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
 		exeunt.ErrBusy, exeunt.ErrChallengeOver,
 	}
 	for _, limit := range []exeunt.Limit{exeunt.LimitEndings, exeunt.LimitSingleEndings, exeunt.LimitSignIns,
-		exeunt.LimitProfileChanges, exeunt.LimitAppSignIns, exeunt.LimitStreams, exeunt.LimitDownloads} {
+		exeunt.LimitProfileChanges, exeunt.LimitAppSignIns, exeunt.LimitStreams, exeunt.LimitDownloads,
+		exeunt.LimitResets, exeunt.LimitMails, exeunt.LimitAddresses} {
 		problems = append(problems, &exeunt.ThrottledError{RetryAfter: time.Second, Limit: limit})
 	}
 	fields := map[string]string{
-		"handle": "taken shape reserved", "name": "too_long shape invisible", "email": "shape", "current": "wrong needed",
+		"handle": "taken shape reserved", "name": "too_long shape invisible", "email": "shape", "identifier": "needed", "current": "wrong needed",
 		"code":     "wrong_code clock key_lost code_used needed",
 		"password": "same too_short too_long common weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
 	}
@@ -308,6 +310,29 @@ func states() map[string]View {
 		"reset": &ResetView{Frame: out(), Handle: "ada"},
 		"reset-weak": &ResetView{Frame: out(), Handle: "ada",
 			Err: &exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest}},
+		"forgot":          &ForgotView{Frame: out(), Life: 30 * time.Minute},
+		"forgot-again":    &ForgotView{Frame: out(), Identifier: `"><b>`, Err: &exeunt.ThrottledError{RetryAfter: time.Minute, Limit: exeunt.LimitResets}},
+		"forgot-sent":     &ForgotView{Frame: out(), Sent: true, Life: 30 * time.Minute},
+		"confirm-address": &AddressView{Frame: out(), Handle: "ada", Address: "ada@example.com"},
+		"confirm-address-new": &AddressView{Frame: out(), Handle: "ada", Address: "new@example.com", Replaces: "ada@example.com",
+			Err: exeunt.ErrEmailTaken},
+		"confirm-address-done": &AddressView{Frame: out(), Handle: "ada", Address: "ada@example.com", Done: true},
+		"undo":                 &UndoView{Frame: out(), Handle: "ada", Address: "ada@example.com", Replaced: "mallory@example.com"},
+		"undo-removed":         &UndoView{Frame: out(), Handle: "ada", Address: "ada@example.com", Err: exeunt.ErrEmailTaken},
+		"undo-done":            &UndoView{Frame: out(), Handle: "ada", Address: "ada@example.com", Done: true},
+		"undo-failed":          &UndoView{Frame: out(), Handle: "ada", Address: "ada@example.com", Done: true, Err: exeunt.ErrEmailTaken},
+		"sign-in-mails":        &SignInView{Frame: out(), Policy: policy, Mails: true},
+		"help-mails":           &HelpView{Frame: out(), Policy: policy, Mails: true},
+		"link-reset":           &ErrorView{Frame: out(), Status: 410, Err: exeunt.ErrInviteSpent, Way: "reset"},
+		"link-confirm":         &ErrorView{Frame: out(), Status: 410, Err: exeunt.ErrLinkSpent, Way: "confirm"},
+		"link-undo":            &ErrorView{Frame: out(), Status: 410, Err: exeunt.ErrLinkSpent, Way: "undo"},
+		"settings-unconfirmed": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", Policy: policy,
+			This: this(), Mails: true, Unconfirmed: "ada@example.com", Sent: true},
+		"settings-pending": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", EmailConfirmed: true,
+			ConfirmedAt: testNow.Add(-3 * day), Policy: policy, This: this(), Mails: true, Unconfirmed: "new@example.com",
+			Pending: "new@example.com", Saved: true},
+		"settings-dropped": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", EmailConfirmed: true,
+			Policy: policy, This: this(), Mails: true, Dropped: true},
 		"app": &AppView{Frame: in(NavSecurity), Setup: "sealed", QR: "<svg></svg>", Secret: "ABCD EFGH", Others: 2,
 			Proof: Proof{Handle: "ada", Needed: true, Code: true}},
 		"app-refused": &AppView{Frame: in(NavSecurity), Setup: "sealed", QR: "<svg></svg>", Secret: "ABCD EFGH", Others: 1, Keep: true,
@@ -569,6 +594,9 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditWithdrawn, "<gone>", person)
 	add(exeunt.AuditProfile, "", person)
 	add(exeunt.AuditProfile, "email_confirmed", operator)
+	add(exeunt.AuditProfile, "email_changed", link)
+	add(exeunt.AuditAddressEntered, "", person)
+	add(exeunt.AuditResetAsked, "", exeunt.Actor{Kind: exeunt.ActorPerson, Address: person.Address})
 	for _, action := range []exeunt.AuditAction{exeunt.AuditFactorAdded, exeunt.AuditFactorRemoved,
 		exeunt.AuditFactorRenamed, exeunt.AuditRecoveryCodes, exeunt.AuditRecoveryCode, exeunt.AuditUnfamiliar,
 		exeunt.AuditRecognised} {
@@ -588,7 +616,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditEnd, "session signed_out", person)
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
-		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator,
+		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonAdministrator,
 		exeunt.ReasonDisabled, exeunt.ReasonNotMe, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}

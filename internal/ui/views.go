@@ -82,6 +82,7 @@ type SignInView struct {
 	Client     *exeunt.Client // the app that sent the person here, if one did
 	Policy     exeunt.Policy
 	SignUpOpen bool
+	Mails      bool // a link for a new password can be sent
 	Reset      bool // a new password has just been set by a one-time link
 }
 
@@ -160,6 +161,37 @@ type ResetView struct {
 	Frame
 	Handle string
 	Err    error
+}
+
+// ForgotView is "/forgot" and, with Sent, "/forgot/sent", which says the same whether or not there is such an account.
+//
+// Its form: POST /forgot with key, identifier.
+type ForgotView struct {
+	Frame
+	Identifier string
+	Sent       bool
+	Life       time.Duration // for how long the link works
+	Err        error
+}
+
+// AddressView is the page of a link that confirms an e-mail address. The form posts to its own address, so that
+// the page never contains the link's secret.
+type AddressView struct {
+	Frame
+	Handle, Address string
+	Replaces        string // the address that it replaces, "" if none
+	Done            bool
+	Err             error
+}
+
+// UndoView is the page of a link that undoes a change of an e-mail address. Its form is as in AddressView; once it
+// is Done, the same form leads to a new password.
+type UndoView struct {
+	Frame
+	Handle, Address string // that the account gets back
+	Replaced        string // the one that it has, "" if none
+	Done            bool
+	Err             error
 }
 
 // SignOutView is "/signout": what will end, before it ends. The script shows the same in a dialog.
@@ -315,13 +347,20 @@ type MenuView struct {
 
 // SettingsView is "/settings".
 //
-// Its forms: POST /settings/profile with session, name, email and, if the address changes, current;
+// Its forms: POST /settings/profile with session, name, email and, if the address changes, current; POST
+// /settings/address with session, key, do (send or drop) for an address that is to be confirmed;
 // POST /settings/display with session, display (system, light or dark).
 type SettingsView struct {
 	Frame
 	Name, Email    string
 	EmailConfirmed bool
-	Err            error // of saving the profile
+	ConfirmedAt    time.Time // zero when that is not known
+	Pending        string    // the address that replaces a confirmed one once it is confirmed
+	Unconfirmed    string    // the address that a mail can be sent to, "" if none
+	Mails          bool      // mails can be sent
+	Sent           bool      // one has just been sent
+	Dropped        bool      // the pending address has just been forgotten
+	Err            error     // of saving the profile
 	Saved          bool
 	Policy         exeunt.Policy
 	Retention      Retention
@@ -338,6 +377,8 @@ func (v *SettingsView) emailNote() string {
 	switch {
 	case v.Email == "":
 		return ""
+	case v.EmailConfirmed && v.Mails:
+		return "settings.email_confirmed_mails"
 	case v.EmailConfirmed:
 		return "settings.email_confirmed"
 	}
@@ -445,6 +486,7 @@ type HelpView struct {
 	Frame
 	Policy exeunt.Policy
 	Shared bool // this session is on a shared computer
+	Mails  bool // a link for a new password can be sent
 }
 
 // AuthorizeView is "/authorize": an app asks for a session of its own.
@@ -486,6 +528,9 @@ type ErrorView struct {
 	Status int    // HTTP status
 	Err    error  // shown by its code if it is for people, otherwise only by Status
 	Retry  string // where "Try again" leads (a GET); "" omits it
+	// Way is what to do about a link that no longer works: "reset" or "undo", ask for another by mail; "confirm", have the
+	// mail sent again; "" is what the error itself says.
+	Way string
 }
 
 // OtherAccountView is the 409 of a form that was rendered for another session than the
@@ -507,6 +552,9 @@ func (*ConfirmView) page() string       { return "confirm" }
 func (*AppView) page() string           { return "factor_app" }
 func (*CodesView) page() string         { return "factor_codes" }
 func (*FactorView) page() string        { return "factor_remove" }
+func (*ForgotView) page() string        { return "forgot" }
+func (*AddressView) page() string       { return "confirm_address" }
+func (*UndoView) page() string          { return "undo" }
 func (*ResetView) page() string         { return "reset" }
 func (*NotMeView) page() string         { return "not_me" }
 func (*SignOutView) page() string       { return "sign_out" }

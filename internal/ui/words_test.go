@@ -73,7 +73,7 @@ func TestWhySessionsEnded(t *testing.T) {
 		"Ended because this browser’s sign-in cookies were incomplete", "Ended because the password changed",
 		"Ended by an administrator",
 		"Ended because the account was disabled", "You signed out", "Ended", "Ended by an administrator",
-		"Ended because the second step was changed",
+		"Ended because the second step was changed", "Ended because a change of the e-mail address was undone",
 		"Ended because somebody said “This wasn’t me” of a sign-in",
 	}
 	for i, s := range endedSessions() {

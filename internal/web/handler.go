@@ -118,6 +118,7 @@ var statuses = []struct {
 	{exeunt.ErrClientSettings, http.StatusUnprocessableEntity},
 	{exeunt.ErrInviteSpent, http.StatusGone},
 	{exeunt.ErrNotMeLink, http.StatusGone},
+	{exeunt.ErrLinkSpent, http.StatusGone},
 	{exeunt.ErrCodeSpent, http.StatusBadRequest},
 	{exeunt.ErrUnknownClient, http.StatusBadRequest},
 	{exeunt.ErrRedirectURI, http.StatusBadRequest},

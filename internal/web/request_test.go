@@ -437,7 +437,7 @@ func TestStatuses(t *testing.T) {
 		exeunt.ErrSignedOut, exeunt.ErrWrongCredentials,
 		exeunt.ErrSignInAgain, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
 		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail, exeunt.ErrSignUpClosed,
-		exeunt.ErrInviteSpent, exeunt.ErrRequestExpired, exeunt.ErrNotAdmitted, exeunt.ErrFactorNeeded, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
+		exeunt.ErrInviteSpent, exeunt.ErrLinkSpent, exeunt.ErrRequestExpired, exeunt.ErrNotAdmitted, exeunt.ErrFactorNeeded, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
 		exeunt.ErrOtherAccount, exeunt.ErrDisabled,
 		&exeunt.ThrottledError{}, &exeunt.FieldError{Err: exeunt.ErrHandleTaken}, &http.MaxBytesError{}} {
 		wrapped := fmt.Errorf("something %s: %w", "of ours", err)

@@ -13,6 +13,8 @@ CREATE TABLE accounts (
   email              TEXT COLLATE "C" NOT NULL,
   email_key          TEXT COLLATE "C" NOT NULL,
   email_confirmed    BIGINT           NOT NULL,
+  confirmed_at       BIGINT, -- when the address was confirmed; NULL: it is not, or it came confirmed
+  email_pending      TEXT COLLATE "C" NOT NULL DEFAULT '', -- replaces a confirmed address once it is confirmed
   display            TEXT COLLATE "C" NOT NULL,
   profile_version    BIGINT           NOT NULL,
   password_hash      TEXT COLLATE "C", -- NULL: the account has no password

@@ -13,6 +13,8 @@ CREATE TABLE accounts (
   email              TEXT    NOT NULL,
   email_key          TEXT    NOT NULL,
   email_confirmed    INTEGER NOT NULL,
+  confirmed_at       INTEGER, -- when the address was confirmed; NULL: it is not, or it came confirmed
+  email_pending      TEXT    NOT NULL DEFAULT '', -- replaces a confirmed address once it is confirmed
   display            TEXT    NOT NULL,
   profile_version    INTEGER NOT NULL,
   password_hash      TEXT, -- NULL: the account has no password
