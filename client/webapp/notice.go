@@ -103,6 +103,8 @@ var reasonText = map[string]string{
 	"refresh_reused":        "An old token of this sign-in was used again, so it was ended for safety.",
 	"code_reused":           "The code of this sign-in was used a second time, so it was ended for safety.",
 	"password_change":       "The password was changed, which ended this sign-in.",
+	"factor_change":         "The second step of the account was changed, which ended this sign-in.",
+	"not_me":                "The account’s owner said of a sign-in that it was somebody else’s, which ended every one.",
 	"administrator":         "An administrator ended this sign-in.",
 	"account_disabled":      "The account was disabled.",
 }
