@@ -105,6 +105,7 @@ var reasonText = map[string]string{
 	"password_change":       "The password was changed, which ended this sign-in.",
 	"factor_change":         "The second step of the account was changed, which ended this sign-in.",
 	"address_undone":        "A change of the account's e-mail address was undone, which ended every sign-in.",
+	"not_me":                "The account’s owner said of a sign-in that it was somebody else’s, which ended every one.",
 	"administrator":         "An administrator ended this sign-in.",
 	"account_disabled":      "The account was disabled.",
 }

@@ -189,3 +189,16 @@ func TestTheFileChanges(t *testing.T) {
 		t.Errorf("%d lines about the broken file: %s", n, log)
 	}
 }
+
+// The small file that other tests use: 203.0.113.0/24 and 127.0.0.0/8 are in Lisbon.
+func TestTheSmallFile(t *testing.T) {
+	p, err := Open("testdata/small.mmdb", time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []string{"203.0.113.9", "127.0.0.1"} {
+		if got := p.Of(netip.MustParseAddr(a)); got != "Lisbon, Portugal" {
+			t.Errorf("%s is %q", a, got)
+		}
+	}
+}
