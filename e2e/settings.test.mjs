@@ -41,7 +41,8 @@ for (const [device, options] of [['a desktop', desktop], ['a phone', phone]]) {
     await page.fill('input[name=current]', node.ada.password);
     assert.equal(await save(), 303);
     await page.getByText('Saved.').waitFor();
-    assert.equal(await page.inputValue('input[name=email]'), next);
+    await page.getByText(`${next} replaces the present address once you open the link`).waitFor();
+    assert.equal(await page.inputValue('input[name=email]'), before, 'it stays until the other one is confirmed');
     assert.equal(await page.inputValue('input[name=current]'), '');
   });
 }
