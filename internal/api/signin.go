@@ -9,6 +9,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
 )
 
 func (a *API) signInCalls(h huma.API) {
@@ -36,7 +37,7 @@ func (a *API) answer(ctx context.Context, in *answerInput) (*signInOutput, error
 		return nil, a.problem(ctx, exeunt.ErrChallengeOver)
 	}
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: addressOf(ctx), Label: authority.CleanLabel(in.Body.Label)}
-	done, err := a.SignIn.Answer(ctx, t, string(in.Body.Code), by)
+	done, err := a.SignIn.Answer(ctx, t, signin.Reply{Code: string(in.Body.Code)}, by)
 	switch {
 	case err != nil:
 		return nil, a.problem(ctx, err)

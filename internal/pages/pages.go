@@ -99,10 +99,13 @@ func (p *Pages) routes() []route {
 		{path: "/activity.csv", get: p.signedIn(p.activityFile(p.activityCSV))},
 		{path: "/activity.json", get: p.signedIn(p.activityFile(p.activityJSON))},
 		{path: "/security/app", get: p.anySession(p.appForm), post: p.anyForm(p.once(p.addApp))},
+		{path: "/passkey", get: p.passkeyQuestion},
+		{path: "/security/passkeys", get: p.anySession(p.passkeyForm), post: p.anyForm(p.once(p.addPasskey))},
 		{path: "/security/codes", get: p.anySession(p.codes), post: p.form(p.once(p.makeCodes))},
 		{path: "/security/codes/text", get: leadsTo("/security/codes"), post: p.anyForm(p.codesText)},
 		{path: "/security/codes/saved", get: leadsTo("/security"), post: p.anyForm(p.codesSaved)},
 		{path: "/security/factors/{id}", get: p.signedIn(p.factorForm), post: p.form(p.once(p.removeFactor))},
+		{path: "/security/factors/{id}/name", get: p.signedIn(p.factorNameForm), post: p.form(p.renameFactor)},
 		{path: "/help", get: p.help},
 		{path: "/.well-known/change-password", get: leadsTo("/security")}, // which password managers open
 		{path: "/authorize", get: p.authorizeForm, post: fromAppsPost("/authorize", oauth.Parameters...)},

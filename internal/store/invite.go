@@ -90,10 +90,12 @@ func (t *tx) dropUnfinished(id exeunt.AccountID) error {
 	if err := t.dropResets(id); err != nil {
 		return err
 	}
-	for _, table := range []string{"challenges", "links"} {
-		if _, err := t.exec(`DELETE FROM `+table+` WHERE account_id = $1`, id.Bytes()); err != nil {
-			return err
-		}
+	// Challenges of a passkey are stored because they were answered.
+	if _, err := t.exec(`DELETE FROM challenges WHERE account_id = $1 AND purpose <> 'passkey'`, id.Bytes()); err != nil {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM links WHERE account_id = $1`, id.Bytes()); err != nil {
+		return err
 	}
 	_, err := t.exec(`DELETE FROM codes WHERE account_id = $1 AND spent_at IS NULL`, id.Bytes())
 	return err
