@@ -154,6 +154,23 @@ func (s *Service) AskNewPasskey(ctx context.Context, by exeunt.Actor, set Setup)
 		Passkeys(list))
 }
 
+// OfferPasskey reports whether somebody who has signed in with the password alone may be offered a passkey.
+func (s *Service) OfferPasskey(ctx context.Context, id exeunt.AccountID) (bool, error) {
+	if s.Passkeys == nil {
+		return false, nil
+	}
+	return s.Store.OfferPasskey(ctx, id)
+}
+
+// DeclinePasskey has the actor's account not be offered a passkey again.
+func (s *Service) DeclinePasskey(ctx context.Context, by exeunt.Actor) error {
+	offer, err := s.Store.OfferPasskey(ctx, by.Account)
+	if err != nil || !offer {
+		return err
+	}
+	return s.Store.DeclinePasskey(ctx, by.Account)
+}
+
 // Passkeys are the IDs of the passkeys among factors.
 func Passkeys(list []exeunt.Factor) (out [][]byte) {
 	for _, f := range list {

@@ -100,6 +100,7 @@ func (p *Pages) routes() []route {
 		{path: "/activity.json", get: p.signedIn(p.activityFile(p.activityJSON))},
 		{path: "/security/app", get: p.anySession(p.appForm), post: p.anyForm(p.once(p.addApp))},
 		{path: "/passkey", get: p.passkeyQuestion},
+		{path: "/security/passkeys/decline", get: leadsTo("/"), post: p.form(p.declinePasskey)},
 		{path: "/security/passkeys", get: p.anySession(p.passkeyForm), post: p.anyForm(p.once(p.addPasskey))},
 		{path: "/security/codes", get: p.anySession(p.codes), post: p.form(p.once(p.makeCodes))},
 		{path: "/security/codes/text", get: leadsTo("/security/codes"), post: p.anyForm(p.codesText)},

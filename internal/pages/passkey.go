@@ -161,6 +161,14 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v web.Visitor
 	return p.factorsChanged(w, r, proving, done, "passkey")
 }
 
+// declinePasskey has Home offer no passkey any more.
+func (p *Pages) declinePasskey(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	if err := p.Accounts.DeclinePasskey(r.Context(), v.Actor(r, p.Peers)); err != nil {
+		return err
+	}
+	return redirect(w, "/")
+}
+
 func isField(err error, name string) bool {
 	var f *exeunt.FieldError
 	return errors.As(err, &f) && f.Field == name

@@ -104,6 +104,29 @@ func TestAnAnswerIsTakenOnce(t *testing.T) {
 	}
 }
 
+// Whoever signs in with a password alone is offered a passkey on Home, until they have one or say no; on a shared
+// computer nobody is.
+func TestAPasskeyIsOffered(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.account("bob")
+	const offer = "Sign in without a password?"
+	shared := newBrowser(n)
+	shared.signIn("ada", "shared")
+	shared.get("/").hides(offer)
+	b := n.signedIn("ada")
+	b.get("/").says(offer)
+	for range 2 {
+		b.post("/security/passkeys/decline", b.fields(nil)).leadsTo("/")
+	}
+	b.get("/").hides(offer)
+	n.signedIn("ada").get("/").hides(offer)
+	b = n.signedIn("bob")
+	b.get("/").says(offer)
+	b.addPasskey(nil)
+	b.get("/").hides(offer)
+}
+
 // Whatever is wrong with an answer, the page says so and offers another way, and nobody is signed in.
 func TestAnswersThatAreRefused(t *testing.T) {
 	n := newNode(t)

@@ -144,6 +144,21 @@ func (s *Store) Passkey(ctx context.Context, credential []byte) (f exeunt.Factor
 	return f, data, notFound("passkey", err)
 }
 
+// OfferPasskey reports whether an account may be offered its first passkey: it has none, and has not declined.
+func (s *Store) OfferPasskey(ctx context.Context, account exeunt.AccountID) (offer bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT passkey_declined = 0 AND NOT EXISTS (SELECT 1 FROM factors
+		WHERE account_id = $1 AND kind = 'passkey') FROM accounts WHERE id = $1`, account.Bytes()).Scan(&offer)
+	return offer, notFound("account", err)
+}
+
+// DeclinePasskey records that an account is not to be offered a passkey again.
+func (s *Store) DeclinePasskey(ctx context.Context, account exeunt.AccountID) error {
+	return s.commit(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE accounts SET passkey_declined = 1 WHERE id = $1 AND passkey_declined = 0`, account.Bytes())
+		return err
+	})
+}
+
 // NewFactor is a factor with what is stored of its secret: see the table.
 type NewFactor struct {
 	exeunt.Factor

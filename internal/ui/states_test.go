@@ -248,6 +248,7 @@ func states() map[string]View {
 		"sessions-unknown": &SessionsView{Frame: in(NavSessions), This: this(), Others: []exeunt.Session{
 			session(3, exeunt.KindKept, "A browser", day, day)}, Clients: testClients},
 		"home":              &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
+		"home-offer":        &HomeView{Frame: in(NavHome), This: fresh, OfferPasskey: true},
 		"home-one":          &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},
 		"home-alone-shared": &HomeView{Frame: in(NavHome), This: shared, Clients: testClients},
 		"sessions": &SessionsView{Frame: in(NavSessions), This: this(), Others: others(), Just: just(),

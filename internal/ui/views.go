@@ -15,14 +15,15 @@ type Clients map[exeunt.ClientID]exeunt.Client
 
 // HomeView is "/": this browser's session, and the other ones.
 //
-// Its forms: POST /sessions/{id}/end with session, key, return.
+// Its forms: POST /sessions/{id}/end with session, key, return; POST /security/passkeys/decline with session.
 type HomeView struct {
 	Frame
-	This    exeunt.Session
-	Others  []exeunt.Session // live, in any order; the latest sign-ins if there are many
-	Live    int              // how many sessions are live, This included; at least those here
-	Just    []exeunt.Session // as in SessionsView
-	Clients Clients
+	OfferPasskey bool // until the person has one, or does not want it
+	This         exeunt.Session
+	Others       []exeunt.Session // live, in any order; the latest sign-ins if there are many
+	Live         int              // how many sessions are live, This included; at least those here
+	Just         []exeunt.Session // as in SessionsView
+	Clients      Clients
 }
 
 // SessionsView is "/sessions".

@@ -10,6 +10,7 @@ export function passkeys() {
     return;
   }
   signals();
+  for (const offer of document.querySelectorAll('[data-passkey-offer]')) offer.hidden = false;
   const form = document.querySelector('form[data-passkey-signin]');
   if (form) signIn(form);
   for (const one of document.querySelectorAll('form[data-passkey-form]')) secondStep(one);
