@@ -46,7 +46,7 @@ async function leave(page) {
 
 test('[R4.4] a passkey is added, and signs in by the field or by the button', async (t) => {
   const who = await account();
-  const { page, credentials } = await withAuthenticator(t);
+  const { page, send, credentials } = await withAuthenticator(t);
   await signIn(page, s.node, who);
   await page.goto(`${s.node.exeunt}/security/passkeys`);
   assert.match(await main(page), /signs you in by itself/);
@@ -61,12 +61,13 @@ test('[R4.4] a passkey is added, and signs in by the field or by the button', as
   await page.waitForURL(`${s.node.exeunt}/security`); // the device was kept the last time, so nothing is left to choose
   assert.match(await main(page), /last used [\s\S]* in Chrom/);
 
-  // By the button, where the browser does not offer it by itself.
+  // By the button, while the browser waits for somebody to choose it in the field.
+  await send('setAutomaticPresenceSimulation', { enabled: false });
   await leave(page);
   await page.context().clearCookies();
-  await page.addInitScript(() => { PublicKeyCredential.isConditionalMediationAvailable = undefined; });
   await page.goto(`${s.node.exeunt}/signin`);
   await page.check('input[name=kind][value=shared]');
+  await send('setAutomaticPresenceSimulation', { enabled: true });
   await page.getByRole('button', { name: 'Sign in with a passkey' }).click();
   await page.waitForURL(`${s.node.exeunt}/`);
   const [active] = (await s.node.sessions(who.handle)).active;

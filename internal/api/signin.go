@@ -22,7 +22,9 @@ func (a *API) signInCalls(h huma.API) {
 	op = operation(http.MethodPost, "/api/v1/signin/answer", tagSignIn, "answer-challenge", "Take the second step of a sign-in",
 		http.StatusCreated)
 	op.Description = "An account with a second step answers a sign-in with 401 `factor_required` and a challenge. This " +
-		"answers it with a code, and starts the session. Five wrong codes end the challenge."
+		"answers it with a code, and starts the session. Five wrong codes end the challenge. Of the methods it names, " +
+		"`passkey` cannot be answered by an app: passkeys work only on this site's own pages. An app for whose person no " +
+		"other method is left opens the browser, and asks there for a sign-in by OpenID Connect; so do people without a password."
 	huma.Register(h, public(op), a.answer)
 }
 

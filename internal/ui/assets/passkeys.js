@@ -77,7 +77,8 @@ function confirm(part) {
     for (const field of typed.querySelectorAll('input')) field.disabled = !on;
   };
   here.hidden = false;
-  if (part.dataset.passkeyProof !== 'optional') type(Boolean(typed?.querySelector('[aria-invalid]')));
+  const optional = part.dataset.passkeyProof === 'optional'; // what else the form does needs no proof
+  type(Boolean(typed?.querySelector('[aria-invalid]')));
   part.querySelector('[data-passkey-type]')?.addEventListener('click', () => {
     type(true);
     here.hidden = true;
@@ -90,7 +91,7 @@ function confirm(part) {
     form.requestSubmit(form.querySelector('button:not([type=button])'));
     asked = false;
   });
-  before(form, () => !passkey.value && (asked || !typed || typed.hidden) && (asked || part.dataset.passkeyProof !== 'optional'), async () => {
+  before(form, () => !passkey.value && (asked || !optional && (!typed || typed.hidden)), async () => {
     passkey.value = await answer(await question('/passkey?confirm'));
   });
 }
