@@ -419,3 +419,21 @@ func TestNewPasskeysThatAreRefused(t *testing.T) {
 	kept.Set("passkey", key.answer(b.question("?confirm")))
 	b.post("/security/passkeys", kept).leadsTo("/security")
 }
+
+// Where only a passkey will do, whoever has none is led to make one, and goes on from there.
+func TestAPasskeyThatIsRequired(t *testing.T) {
+	policy := exeunt.DefaultPolicy()
+	policy.Factor = exeunt.OnlyPasskey
+	n := newNodeOf(t, policy)
+	n.account("ada")
+	b := newBrowser(n)
+	b.signIn("ada", "kept")
+	b.get("/sessions").says("One more step", "Add a passkey").hides("authenticator app")
+	key, done := b.addPasskey(nil)
+	done.leadsTo("/security/codes")
+	b.submit("/security/codes", "/security/codes/saved", nil).leadsTo("/sessions")
+	b.get("/sessions").is(http.StatusOK)
+	next := newBrowser(n)
+	next.post("/signin", next.passkeyForm(key, "/sessions")).leadsTo("/sessions")
+	next.get("/sessions").is(http.StatusOK)
+}

@@ -304,7 +304,7 @@ func states() map[string]View {
 			Methods: exeunt.Methods{exeunt.MethodPasskey, exeunt.MethodRecovery},
 			Err:     &exeunt.FieldError{Field: "code", Code: "wrong_code", Err: exeunt.ErrBadRequest}},
 		"recovered": &RecoveredView{Frame: in(NavSecurity), Codes: exeunt.RecoveryCodes{Left: 9, Total: 10}, Others: 2, Return: "/"},
-		"required":  &RequiredView{Frame: in(""), Needs: exeunt.AnyFactor, Return: "/"},
+		"required":  &RequiredView{Frame: in(""), Needs: exeunt.AnyFactor, Return: "/", Passkeys: true},
 		"required-app": &RequiredView{Frame: in(""), Client: &exeunt.Client{ID: "photos", Name: "Photos & more"}, Needs: exeunt.AnyFactor,
 			Factors: []exeunt.Factor{{Kind: exeunt.FactorTOTP, Name: "Phone"}}, Return: "/authorize?request=x"},
 		"required-passkey": &RequiredView{Frame: in(""), Needs: exeunt.OnlyPasskey,

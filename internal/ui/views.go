@@ -117,10 +117,11 @@ type RecoveredView struct {
 // RequiredView is "/required": somebody is signed in by less than the policy, or an app, requires.
 type RequiredView struct {
 	Frame
-	Client  *exeunt.Client // the app that requires it; nil: the site
-	Needs   exeunt.Requirement
-	Factors []exeunt.Factor
-	Return  string
+	Client   *exeunt.Client // the app that requires it; nil: the site
+	Needs    exeunt.Requirement
+	Factors  []exeunt.Factor
+	Return   string
+	Passkeys bool // the site can have them
 }
 
 // ByPasskey reports whether only a passkey will do.
