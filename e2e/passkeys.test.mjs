@@ -155,6 +155,7 @@ test('a passkey that the site does not know any more is refused with another way
   await signIn(page, s.node, who);
   await addPasskey(page);
   await s.node.call('drop_factors', { handle: who.handle });
+  await page.waitForURL('**/ended*'); // the page has noticed, and leads nowhere else any more
   await page.goto(`${s.node.exeunt}/signin`);
   await page.getByText('This passkey is not registered here').waitFor();
   await until('the authenticator has forgotten the passkey', async () => (await credentials()).length === 0);

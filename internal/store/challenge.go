@@ -26,8 +26,6 @@ type ChallengePurpose string
 const (
 	// ChallengeSignIn: to a session, once a factor is proved.
 	ChallengeSignIn ChallengePurpose = "sign_in"
-	// ChallengeEnrol: to a factor that the account must have before it gets a session.
-	ChallengeEnrol ChallengePurpose = "enrol"
 	// ChallengePasskey: to what a passkey was asked for. The browser brings it, sealed, with the answer; so it is stored only
 	// when it is answered, and until it expires, so that it is answered once.
 	ChallengePasskey ChallengePurpose = "passkey"
