@@ -88,7 +88,7 @@ var (
 	ErrCodeUsed = &Error{"code_used",
 		"This code has been used already. Wait for the next one, or use another recovery code."}
 	ErrManyFactors = &Error{"too_many_factors",
-		"An account has at most 20 authenticator apps, so nothing was changed. Remove another one first."}
+		"An account has at most 20 passkeys and authenticator apps, so nothing was changed. Remove another one first."}
 	ErrPasskeyTaken = &Error{"passkey_taken", "This passkey is registered already, so nothing was changed."}
 	ErrKeyReused    = &Error{"key_reused",
 		"This idempotency key was used before for something else, so nothing was changed. Use a new key."}

@@ -36,8 +36,9 @@ var rooms = map[string][]string{
 	"internal/oauth":     {"", "internal/authority", "internal/keys", "internal/store", "internal/throttle"},
 	"internal/password":  {""},
 	"internal/factor":    {""},
-	"internal/signin":    {"", "internal/factor", "internal/keys", "internal/names", "internal/password", "internal/store", "internal/throttle"},
-	"internal/account":   {"", "internal/authority", "internal/factor", "internal/keys", "internal/names", "internal/notify", "internal/password", "internal/store", "internal/throttle", "internal/ui"},
+	"internal/passkey":   {""},
+	"internal/signin":    {"", "internal/factor", "internal/keys", "internal/names", "internal/passkey", "internal/password", "internal/store", "internal/throttle"},
+	"internal/account":   {"", "internal/authority", "internal/factor", "internal/keys", "internal/names", "internal/notify", "internal/passkey", "internal/password", "internal/store", "internal/throttle", "internal/ui"},
 	"internal/config":    {""},
 	"internal/licenses":  {},
 	"internal/presets":   {""},
@@ -51,7 +52,7 @@ var rooms = map[string][]string{
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/notify", "internal/operate", "internal/web"},
 	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/fanout", "internal/feed",
-		"internal/gate", "internal/keys", "internal/live", "internal/notify", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/password", "internal/places", "internal/signin", "internal/store",
+		"internal/gate", "internal/keys", "internal/live", "internal/notify", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/passkey", "internal/password", "internal/places", "internal/signin", "internal/store",
 		"internal/stream", "internal/throttle", "internal/ui", "internal/web"},
 
 	// For tests: no room may import them.
@@ -59,7 +60,7 @@ var rooms = map[string][]string{
 	"internal/fault":    {},
 	"internal/testsite": {"", "client", "internal/api", "internal/gate", "internal/oidc", "internal/stream", "internal/testnode", "internal/web"},
 	"internal/testnode": {"", "internal/account", "internal/authority", "internal/factor", "internal/feed", "internal/keys", "internal/live", "internal/mailbox", "internal/notify", "internal/oauth",
-		"internal/password", "internal/signin", "internal/store", "internal/ui", "internal/web"},
+		"internal/passkey", "internal/password", "internal/signin", "internal/store", "internal/ui", "internal/web"},
 
 	"examples/chirp":           {"client", "client/verify", "client/webapp", "js"},
 	"examples/chirp/cmd/chirp": {"client", "examples/chirp"},

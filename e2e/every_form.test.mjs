@@ -130,6 +130,15 @@ async function addApp(page) {
   await page.waitForURL('**/security');
 }
 
+/** Gives a page a new authenticator, which answers by itself. */
+async function authenticator(page) {
+  await page.keys?.detach(); // with the authenticator of an earlier test
+  page.keys = await page.context().newCDPSession(page);
+  await page.keys.send('WebAuthn.enable', { enableUI: false });
+  await page.keys.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true,
+    hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
+}
+
 // The names and values of the cookies that an answer sets.
 const set = (answer) => answer.headers['set-cookie'].map((line) => /^([^=]+)=([^;]*)/.exec(line).slice(1));
 
@@ -365,6 +374,20 @@ const judges = {
   'exeunt /security/codes': {
     needs: 'newcomer', before: (p) => addApp(p.page), path: '/security/codes', back: null, gone: /Save these ten codes/,
     async true(p, page) { at(page, '/security/codes'); await says(page, /Save these ten codes/); },
+    after: (p) => p.out(),
+  },
+  'exeunt /security/passkeys': {
+    script: true, needs: 'newcomer', path: '/security/passkeys',
+    before: (p) => authenticator(p.page),
+    fill: (p, page) => page.bringToFront(), // browsers ask only where somebody looks
+    async true(p, page) { at(page, '/security/codes'); await says(page, /Save these ten codes/); },
+    // The device has one by now, and the page says so.
+    back: (p, page) => says(page, /already has a passkey of your account/),
+    after: (p) => p.out(),
+  },
+  'exeunt /security/passkeys/decline': {
+    needs: 'newcomer', path: '/', back: null, gone: /Hello, /,
+    async true(p, page) { at(page, '/'); assert.equal(await page.locator('[data-passkey-offer]').count(), 0); },
     after: (p) => p.out(),
   },
   'exeunt /session/stay': {

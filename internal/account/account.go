@@ -12,6 +12,7 @@ import (
 	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/names"
 	"github.com/exeunt/exeunt/internal/notify"
+	"github.com/exeunt/exeunt/internal/passkey"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
@@ -22,7 +23,8 @@ type Config struct {
 	Store      *store.Store
 	Authority  *authority.Authority
 	Hasher     *password.Hasher
-	Master     keys.Master // seals the secrets of authenticator apps
+	Master     keys.Master   // seals the secrets of authenticator apps
+	Passkeys   *passkey.Site // that passkeys are made for; nil: it can have none
 	SignUpOpen bool
 	Reserved   []string        // handles that strangers cannot take
 	Created    func()          // called after an account was made

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,17 +13,18 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/factor"
 	"github.com/exeunt/exeunt/internal/names"
+	"github.com/exeunt/exeunt/internal/passkey"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
 	"github.com/exeunt/exeunt/internal/ui"
 )
 
-// Setup is an authenticator app that somebody is about to add, or recovery codes that are about to be made. The form
-// keeps it, sealed, so that sent twice it does the same, and nothing is stored before it counts. It prints masked.
+// Setup is a factor that somebody is about to add, or recovery codes that are about to be made. The form keeps it,
+// sealed, so that sent twice it does the same, and nothing is stored before it counts. It prints masked.
 type Setup struct {
 	Factor  exeunt.FactorID
 	Session exeunt.SessionID // whose form it is
-	Secret  []byte
+	Secret  []byte           // of an authenticator app; or what a new passkey has to sign
 	Codes   []string
 	Expires time.Time
 }
@@ -70,13 +72,26 @@ type FactorsChanged struct {
 func (s *Service) AddApp(
 	ctx context.Context, by exeunt.Actor, set Setup, name, code string, f FactorForm,
 ) (out FactorsChanged, err error) {
-	if name, err = factorName(name, "Authenticator app"); err != nil {
-		return out, err
-	}
+	return s.addFactor(ctx, by, set, f, func() (*store.NewFactor, error) { return s.newApp(by, set, name, code) })
+}
+
+// AddPasskey adds a passkey, if the browser's answer is one to what it was asked, and recovery codes if the account has
+// none. Sent twice, it adds one. label is what the browser is called. Its errors are those of AddApp, with "passkey"
+// instead of "app_code", and ErrPasskeyTaken.
+func (s *Service) AddPasskey(
+	ctx context.Context, by exeunt.Actor, set Setup, name, answer, label string, f FactorForm,
+) (out FactorsChanged, err error) {
+	return s.addFactor(ctx, by, set, f, func() (*store.NewFactor, error) { return s.newPasskey(by, set, name, answer, label) })
+}
+
+// addFactor adds what check returns, once, however often the form is sent.
+func (s *Service) addFactor(
+	ctx context.Context, by exeunt.Actor, set Setup, f FactorForm, check func() (*store.NewFactor, error),
+) (out FactorsChanged, err error) {
 	if out, ok, err := s.addedBefore(ctx, by, set, f); ok || err != nil {
 		return out, err
 	}
-	out, err = s.addApp(ctx, by, set, name, code, f)
+	out, err = s.addNew(ctx, by, set, f, check)
 	if err != nil || out.Codes == nil {
 		// The same form may have been first.
 		if first, ok, lost := s.addedBefore(ctx, by, set, f); ok && lost == nil {
@@ -86,18 +101,92 @@ func (s *Service) AddApp(
 	return out, err
 }
 
-func (s *Service) addApp(
-	ctx context.Context, by exeunt.Actor, set Setup, name, code string, f FactorForm,
-) (out FactorsChanged, err error) {
+// newApp is an authenticator app that shows the code now.
+func (s *Service) newApp(by exeunt.Actor, set Setup, name, code string) (*store.NewFactor, error) {
+	name, err := factorName(name, "Authenticator app")
+	if err != nil {
+		return nil, err
+	}
 	if !s.Usable(by, set) {
-		return out, fieldError("app_code", "setup_over", "This page was open for too long. Scan the new code.")
+		return nil, fieldError("app_code", "setup_over", "This page was open for too long. Scan the new code.")
 	}
 	step, drift, ok := factor.Match(set.Secret, code, s.Now())
 	switch {
 	case drift != 0:
-		return out, fieldError("app_code", "clock", "The clock of your phone is wrong. Set it to automatic, and type the next code.")
+		return nil, fieldError("app_code", "clock", "The clock of your phone is wrong. Set it to automatic, and type the next code.")
 	case !ok:
-		return out, fieldError("app_code", "wrong_code", "That is not what the app shows now. Type the next code.")
+		return nil, fieldError("app_code", "wrong_code", "That is not what the app shows now. Type the next code.")
+	}
+	sealed, err := s.Master.Seal(factor.Purpose(set.Factor), set.Secret)
+	return &store.NewFactor{Data: sealed,
+		Factor: exeunt.Factor{ID: set.Factor, Account: by.Account, Kind: exeunt.FactorTOTP, Name: name, Counter: step}}, err
+}
+
+// newPasskey is a passkey that a browser has just made.
+func (s *Service) newPasskey(by exeunt.Actor, set Setup, name, answer, label string) (*store.NewFactor, error) {
+	if !s.Usable(by, set) || s.Passkeys == nil {
+		return nil, fieldError("passkey", "setup_over", "This page was open for too long. Nothing was changed; send it again.")
+	}
+	credential, key, err := s.Passkeys.Made(answer, set.Secret, passkey.Person{Account: by.Account})
+	if err != nil {
+		s.Log.Debug("a new passkey is refused", "account", by.Account, "err", err)
+		return nil, fieldError("passkey", "refused_passkey", "This site could not verify the new passkey. Nothing was changed; try again.")
+	}
+	if name, err = factorName(name, cmp.Or(key.Model(), label)); err != nil {
+		return nil, err
+	}
+	data, err := key.Data()
+	return &store.NewFactor{Data: data, Factor: exeunt.Factor{ID: set.Factor, Account: by.Account,
+		Kind: exeunt.FactorPasskey, Name: name, Credential: credential, Counter: int64(key.Count)}}, err
+}
+
+// AskNewPasskey is what the browser is asked to make.
+func (s *Service) AskNewPasskey(ctx context.Context, by exeunt.Actor, set Setup) ([]byte, error) {
+	a, err := s.Store.Account(ctx, by.Account)
+	if err != nil {
+		return nil, err
+	}
+	list, _, err := s.Store.Factors(ctx, by.Account)
+	if err != nil {
+		return nil, err
+	}
+	return s.Passkeys.Make(set.Secret, passkey.Person{Account: a.ID, Handle: a.Handle, Name: cmp.Or(a.Name, a.Handle)},
+		Passkeys(list))
+}
+
+// OfferPasskey reports whether somebody who has signed in with the password alone may be offered a passkey.
+func (s *Service) OfferPasskey(ctx context.Context, id exeunt.AccountID) (bool, error) {
+	if s.Passkeys == nil {
+		return false, nil
+	}
+	return s.Store.OfferPasskey(ctx, id)
+}
+
+// DeclinePasskey has the actor's account not be offered a passkey again.
+func (s *Service) DeclinePasskey(ctx context.Context, by exeunt.Actor) error {
+	offer, err := s.Store.OfferPasskey(ctx, by.Account)
+	if err != nil || !offer {
+		return err
+	}
+	return s.Store.DeclinePasskey(ctx, by.Account)
+}
+
+// Passkeys are the IDs of the passkeys among factors.
+func Passkeys(list []exeunt.Factor) (out [][]byte) {
+	for _, f := range list {
+		if f.Kind == exeunt.FactorPasskey {
+			out = append(out, f.Credential)
+		}
+	}
+	return out
+}
+
+func (s *Service) addNew(
+	ctx context.Context, by exeunt.Actor, set Setup, f FactorForm, check func() (*store.NewFactor, error),
+) (out FactorsChanged, err error) {
+	added, err := check()
+	if err != nil {
+		return out, err
 	}
 	proof, err := s.mayChange(ctx, by, f)
 	if err != nil {
@@ -107,13 +196,8 @@ func (s *Service) addApp(
 	if err != nil {
 		return out, err
 	}
-	sealed, err := s.Master.Seal(factor.Purpose(set.Factor), set.Secret)
-	if err != nil {
-		return out, err
-	}
-	change.Add = &store.NewFactor{Data: sealed,
-		Factor: exeunt.Factor{ID: set.Factor, Account: by.Account, Kind: exeunt.FactorTOTP, Name: name, Counter: step}}
-	out, err = s.changeFactors(ctx, by, proof, change, account, ui.MailFactorAdded, name, f)
+	change.Add = added
+	out, err = s.changeFactors(ctx, by, proof, change, account, ui.MailFactorAdded, added.Name, f)
 	if err == nil && change.Codes != nil {
 		out.Codes = set.Codes
 	}
@@ -166,6 +250,19 @@ func (s *Service) hashCodes(ctx context.Context, codes []string) (hashes []strin
 		hashes = append(hashes, h)
 	}
 	return hashes, nil
+}
+
+// RenameFactor gives a factor another name. It proves nothing, so it needs no proof. It may return a FieldError for
+// "name", a ThrottledError, ErrNotFound, ErrSignedOut.
+func (s *Service) RenameFactor(ctx context.Context, by exeunt.Actor, id exeunt.FactorID, name string) error {
+	name, err := factorName(name, "")
+	if err != nil {
+		return err
+	}
+	if err := s.countChange(by); err != nil {
+		return err
+	}
+	return s.Store.RenameFactor(ctx, by, id, name, s.Now())
 }
 
 // RemoveFactor removes a factor; ErrNotFound when there is none.
@@ -267,11 +364,15 @@ func (s *Service) mayChange(ctx context.Context, by exeunt.Actor, f FactorForm) 
 	if err != nil {
 		return proof, err
 	}
+	return proof, s.countChange(by)
+}
+
+func (s *Service) countChange(by exeunt.Actor) error {
 	key := "factors " + by.Account.String()
 	if wait := s.throttle.Take(key, perFactorChange, throttle.WideNetwork(by.Address)); wait > 0 {
-		return proof, &exeunt.ThrottledError{RetryAfter: wait, Limit: exeunt.LimitProfileChanges}
+		return &exeunt.ThrottledError{RetryAfter: wait, Limit: exeunt.LimitProfileChanges}
 	}
-	return proof, nil
+	return nil
 }
 
 func (s *Service) changeFactors(

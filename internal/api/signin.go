@@ -10,6 +10,7 @@ import (
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/signin"
 )
 
 func (a *API) signInCalls(h huma.API) {
@@ -22,7 +23,9 @@ func (a *API) signInCalls(h huma.API) {
 	op = operation(http.MethodPost, "/api/v1/signin/answer", tagSignIn, "answer-challenge", "Take the second step of a sign-in",
 		http.StatusCreated)
 	op.Description = "An account with a second step answers a sign-in with 401 `factor_required` and a challenge. This " +
-		"answers it with a code, and starts the session. Five wrong codes end the challenge."
+		"answers it with a code, and starts the session. Five wrong codes end the challenge. Of the methods it names, " +
+		"`passkey` cannot be answered by an app: passkeys work only on this site's own pages. An app for whose person no " +
+		"other method is left opens the browser, and asks there for a sign-in by OpenID Connect; so do people without a password."
 	huma.Register(h, public(op), a.answer)
 }
 
@@ -37,7 +40,7 @@ func (a *API) answer(ctx context.Context, in *answerInput) (*signInOutput, error
 		return nil, a.problem(ctx, exeunt.ErrChallengeOver)
 	}
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: addressOf(ctx), Label: authority.CleanLabel(in.Body.Label)}
-	done, err := a.SignIn.Answer(ctx, t, string(in.Body.Code), by)
+	done, err := a.SignIn.Answer(ctx, t, signin.Reply{Code: string(in.Body.Code)}, by)
 	switch {
 	case err != nil:
 		return nil, a.problem(ctx, err)

@@ -32,6 +32,7 @@ import (
 	"github.com/exeunt/exeunt/internal/notify"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/pages"
+	"github.com/exeunt/exeunt/internal/passkey"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/places"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -185,7 +186,12 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	n.SignIn = signin.New(signin.Config{Store: n.Store, Hasher: hasher, Master: n.master, Now: n.now, Log: n.log})
+	passkeys, err := passkey.New(n.Config.URL)
+	if err != nil {
+		return err
+	}
+	n.SignIn = signin.New(signin.Config{Store: n.Store, Hasher: hasher, Master: n.master, Passkeys: passkeys, Now: n.now,
+		Log: n.log})
 	if err := n.openNotify(); err != nil {
 		return err
 	}
@@ -196,7 +202,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	}
 	n.Accounts = account.New(account.Config{
 		Store: n.Store, Authority: n.Authority, Hasher: hasher, SignUpOpen: n.Config.SignUp == config.SignUpOpen,
-		Master:   n.master,
+		Master: n.master, Passkeys: passkeys,
 		Reserved: n.Config.Reserved(), Created: n.removeLinkFile, Notify: n.Notify, Place: n.places.Of,
 		Now: n.now, Log: n.log,
 	})

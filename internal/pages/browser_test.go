@@ -201,7 +201,8 @@ func (a *answer) leavesCookies() *answer {
 	a.t.Helper()
 	set := slices.DeleteFunc(slices.Clone(a.Header.Values("Set-Cookie")), func(line string) bool {
 		// a note is no credential
-		return strings.HasPrefix(line, "__Host-exeunt-notice=") || strings.HasPrefix(line, "__Host-exeunt-device=")
+		return strings.HasPrefix(line, "__Host-exeunt-notice=") || strings.HasPrefix(line, "__Host-exeunt-device=") ||
+			strings.HasPrefix(line, "__Host-exeunt-passkey=")
 	})
 	if len(set) > 0 || a.Header.Get("Clear-Site-Data") != "" {
 		a.t.Fatalf("%s touches what the browser keeps: %q %q", a.at, set, a.Header.Get("Clear-Site-Data"))

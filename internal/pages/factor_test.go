@@ -49,7 +49,7 @@ func TestAnAuthenticatorApp(t *testing.T) {
 	form.Set("app_code", n.appCode(page))
 	b.post("/security/app", form).leadsTo("/security/codes")
 	shown := b.get("/security/codes").is(http.StatusOK).says("Save these ten codes")
-	b.get("/security").says("It was added", "On, by 1 app", "10 of 10 left")
+	b.get("/security").says("It was added", "On, by 1 passkey or app", "10 of 10 left")
 	other.send(http.MethodGet, "/", nil).leadsTo("/ended")
 	code := form.Get("app_code")
 
@@ -131,11 +131,11 @@ func TestAChangeOfFactorsNeedsAFreshProof(t *testing.T) {
 	// Later both are needed: the password, and a code.
 	n.Clock.Pass(exeunt.DefaultPolicy().Fresh)
 	b.get(remove).says("Current password", "Code from your authenticator app")
-	b.submit(remove, remove, url.Values{"current": {password}}).is(http.StatusUnprocessableEntity).says("Enter a code")
+	b.submit(remove, remove, url.Values{"current": {password}}).is(http.StatusUnprocessableEntity).says("One more thing is needed")
 	b.submit("/security", "/security/password", url.Values{"current": {password}, "password": {"another lantern entirely"}}).
-		is(http.StatusUnprocessableEntity).says("Enter a code")
+		is(http.StatusUnprocessableEntity).says("One more thing is needed")
 	b.submit("/settings", "/settings/profile", url.Values{"name": {"Ada"}, "email": {"ada@example.net"}, "current": {password}}).
-		is(http.StatusUnprocessableEntity).says("Enter a code")
+		is(http.StatusUnprocessableEntity).says("One more thing is needed")
 	if len(n.factors()) != 1 {
 		t.Fatal("the password alone has removed it")
 	}

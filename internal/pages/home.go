@@ -25,10 +25,17 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, v web.Visitor) erro
 	if err != nil {
 		return err
 	}
-	return p.show(w, http.StatusOK, &ui.HomeView{
+	view := &ui.HomeView{
 		Frame: p.frame(r, v, ui.NavHome), Asking: asking, This: live.this, Others: live.others, Live: live.count, Just: just,
 		Clients: p.OAuth.Clients(),
-	})
+	}
+	// Nobody is offered to leave a passkey on a computer that others use.
+	if live.this.Kind == exeunt.KindKept && live.this.Methods.String() == string(exeunt.MethodPassword) {
+		if view.OfferPasskey, err = p.Accounts.OfferPasskey(r.Context(), v.Answer.Account); err != nil {
+			return err
+		}
+	}
+	return p.show(w, http.StatusOK, view)
 }
 
 // thisSession returns the visitor's own session; ErrSignedOut if it has ended

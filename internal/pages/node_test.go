@@ -42,8 +42,8 @@ func newNodeWith(t testing.TB, policy exeunt.Policy, mails bool) *node {
 	n := &node{t: t, Node: testnode.New(t, testnode.Options{
 		Clients: []exeunt.Client{testnode.ClientAt(testnode.Chirp, chirpBack)},
 		Stands:  time.UnixMilli(1_800_000_000_000),
-		Policy:  policy,
-		Mails:   mails,
+		Policy:  policy, Site: testOrigin,
+		Mails: mails,
 	})}
 	faces, err := ui.New()
 	n.must(err)
@@ -98,10 +98,16 @@ func (n *node) appSession(b *browser) {
 // no ending needs.
 func (n *node) breakReads() {
 	n.t.Helper()
+	n.changeRows(`ALTER TABLE accounts RENAME COLUMN display TO display_gone; ALTER TABLE sessions RENAME COLUMN user_agent TO user_agent_gone`)
+}
+
+// changeRows changes the database behind the node's back.
+func (n *node) changeRows(statement string) {
+	n.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+n.Path)
 	n.must(err)
 	defer db.Close()
-	_, err = db.Exec(`ALTER TABLE accounts RENAME COLUMN display TO display_gone; ALTER TABLE sessions RENAME COLUMN user_agent TO user_agent_gone`)
+	_, err = db.Exec(statement)
 	n.must(err)
 }
 

@@ -35,22 +35,24 @@ func (x *proving) prove(ctx context.Context) (exeunt.Proof, error) {
 		x.proof = proof
 		return proof, err
 	}
-	x.proof, err = signin.Proof(x.p.SignIn.Confirm(ctx, x.v.Actor(x.r, x.p.Peers), signin.Confirmation{
-		Password: x.r.PostFormValue("current"), Code: x.r.PostFormValue("code")}))
+	by := x.v.Actor(x.r, x.p.Peers)
+	by.Label = label(x.r)
+	x.proof, err = signin.Proof(x.p.SignIn.Confirm(ctx, by, signin.Confirmation{Password: x.r.PostFormValue("current"),
+		Code: x.r.PostFormValue("code"), Passkey: x.r.PostFormValue("passkey"), Asked: x.p.asked(x.r)}))
 	x.anew = err == nil
 	return x.proof, err
 }
 
-// password is prove for changes that ask for the password in any case (OWASP ASVS 5.0, 6.2.3), and for a code, if the
-// account has a factor, unless that was proved a short while ago.
+// password is prove for changes that ask for the password in any case (OWASP ASVS 5.0, 6.2.3), and for a factor, if the
+// account has one, unless that was proved a short while ago. An account that has no password needs a passkey alone.
 func (x *proving) password(ctx context.Context) (exeunt.Proof, error) {
-	session, err := x.p.thisSession(ctx, x.v)
+	a, err := x.p.Authority.Account(ctx, x.v.Answer.Account)
 	if err != nil {
 		return exeunt.Proof{}, err
 	}
-	proof, fresh, err := x.p.SignIn.Fresh(ctx, session, x.p.Policy.Fresh)
-	if err != nil || !fresh {
-		return x.prove(ctx)
+	proof, err := x.prove(ctx)
+	if err != nil || a.PasswordSet.IsZero() || x.anew && x.r.PostFormValue("passkey") == "" {
+		return proof, err
 	}
 	return proof, x.p.SignIn.KnowsPassword(ctx, x.v.Actor(x.r, x.p.Peers), x.r.PostFormValue("current"))
 }
@@ -91,9 +93,18 @@ func (x *proving) refused(w http.ResponseWriter) {
 		return
 	}
 	again, ok := w.(*ifDone)
-	if ok && x.p.SignIn.KnowsPassword(x.r.Context(), x.v.Actor(x.r, x.p.Peers), x.r.PostFormValue("current")) == nil {
+	if ok && x.provesAgain() {
 		again.then()
 	}
+}
+
+// provesAgain reports whether the form has what an earlier one has proved it by.
+func (x *proving) provesAgain() bool {
+	ctx, by := x.r.Context(), x.v.Actor(x.r, x.p.Peers)
+	if answer := x.r.PostFormValue("passkey"); answer != "" {
+		return x.p.SignIn.ConfirmedBy(ctx, x.p.asked(x.r), answer, by)
+	}
+	return x.p.SignIn.KnowsPassword(ctx, by, x.r.PostFormValue("current")) == nil
 }
 
 // withFactor adds to the proof the factor that was just added: its code was right. So the session goes on with it, and the
@@ -128,6 +139,12 @@ func (p *Pages) proof(ctx context.Context, v web.Visitor, wrong error) (out ui.P
 	}
 	out.Needed = !fresh
 	methods, err := p.SignIn.Needs(ctx, v.Answer.Account)
-	out.Code = len(methods) > 0
+	if err != nil {
+		return out, err
+	}
+	out.App, out.Passkey = slices.Contains(methods, exeunt.MethodTOTP), slices.Contains(methods, exeunt.MethodPasskey)
+	out.Code = out.App || slices.Contains(methods, exeunt.MethodRecovery)
+	a, err := p.Authority.Account(ctx, v.Answer.Account)
+	out.NoPassword = a.PasswordSet.IsZero()
 	return out, err
 }

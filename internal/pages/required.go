@@ -54,7 +54,7 @@ func (p *Pages) required(w http.ResponseWriter, r *http.Request, v web.Visitor) 
 	if needs.MetBy(session.Methods) {
 		return redirect(w, view.Return)
 	}
-	view.Needs = needs
+	view.Needs, view.Passkeys = needs, p.SignIn.HasPasskeys()
 	if view.Factors, _, err = p.SignIn.Factors(r.Context(), v.Answer.Account); err != nil {
 		return err
 	}

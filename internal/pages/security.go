@@ -38,6 +38,9 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 	if view.Factors, view.Codes, err = p.SignIn.Factors(r.Context(), v.Answer.Account); err != nil {
 		return err
 	}
+	if view.Passkeys = p.SignIn.HasPasskeys(); view.Factor != "" {
+		view.Signals = p.signals(v, view.Factors)
+	}
 	if view.Proof, err = p.proof(r.Context(), v, view.Err); err != nil {
 		return err
 	}

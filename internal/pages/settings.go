@@ -35,6 +35,13 @@ func (p *Pages) showSettings(w http.ResponseWriter, r *http.Request, v web.Visit
 		return err
 	}
 	view.Proof.Optional = true
+	if view.Saved {
+		list, _, err := p.SignIn.Factors(r.Context(), v.Answer.Account)
+		if err != nil {
+			return err
+		}
+		view.Signals = p.signals(v, list)
+	}
 	view.Frame, view.Policy = p.frame(r, v, ui.NavSettings), p.Policy.Of(account.Groups)
 	view.Retention = p.Retention
 	if !view.Typed {

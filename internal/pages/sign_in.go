@@ -38,6 +38,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor
 	view *ui.SignInView) error {
 	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.Accounts.SignUpOpen
 	view.Mails = p.Accounts.SendsMails()
+	view.Passkeys = p.SignIn.HasPasskeys()
 	if q, err := p.appRequestIn(r, view.Return); err == nil {
 		view.Client = &q.App
 		if view.Identifier == "" && status == http.StatusOK {
@@ -62,7 +63,13 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = p.entrance(r, v)
 	var proof exeunt.Proof
-	if err == nil {
+	switch answer := r.PostFormValue("passkey"); {
+	case err != nil:
+	case answer != "":
+		if proof, err = p.byPasskey(r, answer); errors.Is(err, exeunt.ErrChallengeOver) && p.isBy(v, answer) {
+			return redirect(w, in.Return) // another tab has signed in
+		}
+	default:
 		proof, err = p.begin(r, in)
 	}
 	var more *exeunt.FactorRequiredError
@@ -109,6 +116,7 @@ func (p *Pages) signInAgain(r *http.Request, err error) *ui.SignInView {
 	if view.Kind != exeunt.KindShared {
 		view.Identifier = r.PostFormValue("identifier")
 	}
+	view.Unknown = p.unknownPasskey(r, err)
 	return view
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -47,8 +48,16 @@ func (p *Pages) step(r *http.Request, back string) (*ui.SignInStepView, bool) {
 	if err != nil || readEntry(pending.Form).Return != back {
 		return nil, false
 	}
-	return &ui.SignInStepView{Handle: pending.Account.Handle, Methods: pending.Methods, Challenge: challengeName(t),
-		Return: notFront(back)}, true
+	view := &ui.SignInStepView{Handle: pending.Account.Handle, Methods: pending.Methods, Challenge: challengeName(t),
+		Return: notFront(back)}
+	if view.May(exeunt.MethodPasskey) && p.SignIn.HasPasskeys() {
+		ask, err := p.SignIn.AskSecond(r.Context(), t, pending.Account.ID)
+		if err != nil {
+			return nil, false
+		}
+		view.Ask = string(ask)
+	}
+	return view, true
 }
 
 // challengeName names a challenge in its form, so that a form of an earlier one answers none.
@@ -82,7 +91,8 @@ func (p *Pages) signInCode(w http.ResponseWriter, r *http.Request) error {
 	in := readEntry(pending.Form)
 	if err == nil {
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: p.Peers.Address(r), Label: label(r)}
-		answered, refused := p.SignIn.Answer(r.Context(), t, r.PostFormValue("code"), by)
+		reply := signin.Reply{Code: r.PostFormValue("code"), Passkey: r.PostFormValue("passkey")}
+		answered, refused := p.SignIn.Answer(r.Context(), t, reply, by)
 		if err = refused; err == nil {
 			err = p.enterByCode(w, r, v, in, answered.Proof)
 		}

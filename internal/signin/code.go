@@ -56,7 +56,7 @@ func (s *Service) allowCode(id exeunt.AccountID, by exeunt.Actor) (giveBack func
 }
 
 func (s *Service) match(ctx context.Context, c store.Challenge, code string, by exeunt.Actor) (Step, error) {
-	use := store.Use{Challenge: c, Answer: answerOf(c, code), By: by}
+	use := store.Use{Challenge: c, Answer: answerOf(c, factor.Digits(code)), By: by}
 	if recovery, ok := factor.ParseRecoveryCode(code); ok {
 		return s.recovery(ctx, use, recovery)
 	}
@@ -146,13 +146,13 @@ var (
 var errKeyLost = &exeunt.Error{Code: "key_lost",
 	Message: "This site cannot check codes of your app any more. Use a recovery code, or ask whoever runs this site."}
 
-// answerOf identifies an answer to a challenge, so that the same can be recognised. It tells nobody the code, which is
+// answerOf identifies an answer to a challenge, so that the same can be recognised. It tells nobody the answer, which is
 // of no use any more in any case.
-func answerOf(c store.Challenge, code string) []byte {
-	sum := sha256.Sum256(append(c.Hash[:], factor.Digits(code)...))
+func answerOf(c store.Challenge, answer string) []byte {
+	sum := sha256.Sum256(append(c.Hash[:], answer...))
 	return sum[:]
 }
 
-func sameAnswer(c store.Challenge, code string) bool {
-	return subtle.ConstantTimeCompare(c.Answer, answerOf(c, code)) == 1
+func sameAnswer(c store.Challenge, answer string) bool {
+	return subtle.ConstantTimeCompare(c.Answer, answerOf(c, answer)) == 1
 }

@@ -48,7 +48,7 @@ func (d *desk) ask() exeunt.Token {
 }
 
 func (d *desk) answer(t exeunt.Token, code string) (Answered, error) {
-	return d.Answer(d.t.Context(), t, code, exeunt.Actor{Kind: exeunt.ActorPerson, Address: home})
+	return d.Answer(d.t.Context(), t, Reply{Code: code}, exeunt.Actor{Kind: exeunt.ActorPerson, Address: home})
 }
 
 func (d *desk) now() int64 { return factor.Step(d.Now()) }
@@ -144,7 +144,7 @@ func TestCodesAreNotGuessed(t *testing.T) {
 	guesses := exeunt.MaxWrongAnswers
 	var limited *exeunt.ThrottledError
 	for ; guesses < 100; guesses++ {
-		_, err := d.Answer(t.Context(), d.ask(), "12345", exeunt.Actor{Kind: exeunt.ActorPerson, Address: stranger})
+		_, err := d.Answer(t.Context(), d.ask(), Reply{Code: "12345"}, exeunt.Actor{Kind: exeunt.ActorPerson, Address: stranger})
 		if errors.As(err, &limited) {
 			break
 		}

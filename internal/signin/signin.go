@@ -15,18 +15,21 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/keys"
+	"github.com/exeunt/exeunt/internal/passkey"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/throttle"
 )
 
-// Config is what a Service is made of. All fields are needed.
+// Config is what a Service is made of. All fields but Passkeys are needed.
 type Config struct {
 	Store  *store.Store
 	Hasher *password.Hasher
 	Master keys.Master // which has sealed the secrets of authenticator apps
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Passkeys is the site that passkeys are made for; nil when it can have none.
+	Passkeys *passkey.Site
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Service is safe for concurrent use.
@@ -80,10 +83,13 @@ func (s *Service) PasswordOn(
 	return s.step(ctx, proof)
 }
 
-// Confirmation is what somebody who is signed in proves again with.
+// Confirmation is what somebody who is signed in proves again with: with a passkey alone, or with the password and, if
+// the account has a factor, a code.
 type Confirmation struct {
 	Password string
-	Code     string // of an authenticator app, or a recovery code; needed by accounts that have a factor
+	Code     string // of an authenticator app, or a recovery code
+	Passkey  string // what a passkey has answered to Asked
+	Asked    Asked
 }
 
 // String leaves the secrets out.
@@ -97,6 +103,10 @@ func (c Confirmation) GoString() string { return c.String() }
 // that a sign-in asks for. A wrong password or code counts like one of a sign-in.
 // Besides the errors of Password and of a code it may return a FieldError, "wrong".
 func (s *Service) Confirm(ctx context.Context, by exeunt.Actor, c Confirmation) (step Step, err error) {
+	if c.Passkey != "" {
+		step.proof, err = s.confirmByPasskey(ctx, by, c.Asked, c.Passkey)
+		return step, err
+	}
 	if c.Password == "" {
 		return Step{needs: exeunt.Methods{exeunt.MethodPassword}}, nil
 	}

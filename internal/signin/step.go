@@ -1,11 +1,13 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/factor"
 	"github.com/exeunt/exeunt/internal/store"
 )
 
@@ -121,29 +123,52 @@ type Answered struct {
 	Form  string // what Ask was given
 }
 
-// Answer answers a challenge with a code of an authenticator app, or with a recovery code. The same answer to the same
-// challenge proves the same again, for the session that it has started. Outcomes: nil; ErrChallengeOver; a FieldError
-// for "code": "wrong", "clock" when the phone's clock is off, or "used"; a ThrottledError; ErrBusy; ErrUnavailable,
-// ErrNotConfirmed.
-func (s *Service) Answer(ctx context.Context, t exeunt.Token, code string, by exeunt.Actor) (out Answered, err error) {
+// Reply is what a challenge is answered with: one of the two.
+type Reply struct {
+	Code    string // of an authenticator app, or a recovery code
+	Passkey string // what a passkey has answered to AskAgain
+}
+
+// String leaves the secrets out.
+func (Reply) String() string { return "signin.Reply(…)" }
+
+// GoString is String, for %#v.
+func (r Reply) GoString() string { return r.String() }
+
+func (r Reply) answer() string { return cmp.Or(r.Passkey, factor.Digits(r.Code)) }
+
+// Answer answers a challenge with a code of an authenticator app, a recovery code, or a passkey. The same answer to the
+// same challenge proves the same again, for the session that it has started. Outcomes: nil; ErrChallengeOver; a
+// FieldError for "code": "wrong", "clock" when the phone's clock is off, or "used"; one for "passkey" as of Passkey; a
+// ThrottledError; ErrBusy; ErrUnavailable, ErrNotConfirmed.
+func (s *Service) Answer(ctx context.Context, t exeunt.Token, r Reply, by exeunt.Actor) (out Answered, err error) {
 	c, err := s.challenge(ctx, t)
 	if err != nil {
 		return out, err
 	}
 	out.Form = c.Form
 	if c.Answer != nil {
-		return out, s.again(c, code, &out)
+		return out, s.again(c, r.answer(), &out)
 	}
 	by.Account = c.Proof.Account
-	defer func() { s.trace(c.Proof.Account, by, err) }()
+	defer func() {
+		if r.Passkey == "" { // which traces itself
+			s.trace(c.Proof.Account, by, err)
+		}
+	}()
 	var step Step
 	if err = s.Store.FailChallenge(ctx, c.Hash, exeunt.MaxWrongAnswers, s.Now()); err == nil {
-		step, err = s.code(ctx, c, code, by)
+		if r.Passkey != "" {
+			use := store.Use{Challenge: c, Answer: answerOf(c, r.answer()), By: by}
+			step.proof, err = s.passkey(ctx, use, challengeOf(t, secondStep), r.Passkey)
+		} else {
+			step, err = s.code(ctx, c, r.Code, by)
+		}
 	}
 	if err != nil {
 		// The same answer may have been first.
-		if now, lost := s.Store.Challenge(ctx, c.Hash, s.Now()); lost == nil && now.Answer != nil && sameAnswer(now, code) {
-			return out, s.again(now, code, &out)
+		if now, lost := s.Store.Challenge(ctx, c.Hash, s.Now()); lost == nil && now.Answer != nil && sameAnswer(now, r.answer()) {
+			return out, s.again(now, r.answer(), &out)
 		}
 	}
 	out.Proof = step.proof
@@ -151,8 +176,8 @@ func (s *Service) Answer(ctx context.Context, t exeunt.Token, code string, by ex
 }
 
 // again proves once more what the same answer has proved.
-func (s *Service) again(c store.Challenge, code string, out *Answered) error {
-	if !sameAnswer(c, code) {
+func (s *Service) again(c store.Challenge, answer string, out *Answered) error {
+	if !sameAnswer(c, answer) {
 		return exeunt.ErrChallengeOver
 	}
 	out.Proof = c.Proof

@@ -43,6 +43,7 @@ func (s *Service) trace(a exeunt.AccountID, by exeunt.Actor, err error) {
 	case exeunt.ErrWrongCredentials.Code, exeunt.ErrDisabled.Code:
 	case errWrongCode.Code, errClock.Code, errKeyLost.Code, exeunt.ErrCodeUsed.Code:
 		reason = "wrong_code" // after the right password
+	case errUnknownPasskey.Code, errRefusedPasskey.Code, errOthersPasskey.Code, errClonedPasskey.Code:
 	case errWrongCurrent.Code:
 		reason = "wrong_current_password" // of somebody who is signed in
 	case "same":

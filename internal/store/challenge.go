@@ -26,9 +26,8 @@ type ChallengePurpose string
 const (
 	// ChallengeSignIn: to a session, once a factor is proved.
 	ChallengeSignIn ChallengePurpose = "sign_in"
-	// ChallengeEnrol: to a factor that the account must have before it gets a session.
-	ChallengeEnrol ChallengePurpose = "enrol"
-	// ChallengePasskey: to what a passkey is asked for.
+	// ChallengePasskey: to what a passkey was asked for. The browser brings it, sealed, with the answer; so it is stored only
+	// when it is answered, and until it expires, so that it is answered once.
 	ChallengePasskey ChallengePurpose = "passkey"
 )
 
@@ -51,7 +50,7 @@ func (s *Store) AddChallenge(ctx context.Context, c Challenge, most int) error {
 	return s.commit(ctx, func(t *tx) error {
 		if !c.Proof.Account.IsZero() {
 			if _, err := t.exec(`DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE account_id = $1
-				ORDER BY expires DESC LIMIT 1000 OFFSET $2)`, c.Proof.Account.Bytes(), most-1); err != nil {
+				AND purpose <> 'passkey' ORDER BY expires DESC LIMIT 1000 OFFSET $2)`, c.Proof.Account.Bytes(), most-1); err != nil {
 				return err
 			}
 		}
@@ -104,8 +103,20 @@ func (t *tx) answerChallenge(c Challenge, answer []byte, now time.Time) (bool, e
 	if c.Hash == (exeunt.TokenHash{}) {
 		return true, nil // there was none: somebody who is signed in confirms who they are
 	}
+	if c.Purpose == ChallengePasskey {
+		return t.addAnswered(c, answer, now)
+	}
 	n, err := t.exec(`UPDATE challenges SET answer = $1, proved_at = $2, methods = $3, account_id = $4, generation = $5,
 		credential_version = $6, failures = 0 WHERE hash = $7 AND answer IS NULL AND expires > $2`, answer, ms(now),
 		c.Proof.Methods.String(), c.Proof.Account.Bytes(), c.Proof.Generation, c.Proof.CredentialVersion, c.Hash[:])
+	return n == 1, err
+}
+
+// addAnswered stores a challenge with its answer. It returns false when it was answered before.
+func (t *tx) addAnswered(c Challenge, answer []byte, now time.Time) (bool, error) {
+	n, err := t.exec(`INSERT INTO challenges (`+challengeColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, '', $9, $10) ON CONFLICT (hash) DO NOTHING`, c.Hash[:],
+		c.Proof.Account.Bytes(), c.Purpose, c.Proof.Methods.String(), ms(now), c.Proof.Generation,
+		c.Proof.CredentialVersion, []byte{}, answer, ms(c.Expires))
 	return n == 1, err
 }

@@ -17,19 +17,22 @@ type Use struct {
 	By        exeunt.Actor // for the factor's "last used"; its label is what the browser or app is called
 }
 
-// UseFactor takes a code of an authenticator app, or an assertion of a passkey: it moves the factor's counter, and
-// answers the challenge with it. Outcomes: nil; ErrCodeUsed when that counter or a later one was taken before;
-// ErrChallengeOver when the challenge was answered meanwhile; ErrUnavailable, ErrNotConfirmed. data replaces what is
-// stored of a passkey, unless nil.
+// UseFactor takes a code of an authenticator app, or an answer of a passkey: it moves the factor's counter, and answers
+// the challenge with it. Outcomes: nil; ErrCodeUsed when that counter or a later one was taken before, unless a passkey
+// counts nothing; ErrChallengeOver when the challenge was answered meanwhile; ErrUnavailable,
+// ErrNotConfirmed. data replaces what is stored of a passkey, unless nil.
 func (s *Store) UseFactor(
 	ctx context.Context, f exeunt.Factor, counter int64, data []byte, u Use, now time.Time,
 ) error {
 	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
-		var taken, open bool
-		err = t.row(`SELECT counter >= $3 AND kind = 'totp', $4 OR EXISTS (SELECT 1 FROM challenges WHERE hash = $5
-			AND answer IS NULL AND expires > $6) FROM factors WHERE account_id = $1 AND id = $2`, f.Account.Bytes(),
-			f.ID.Bytes(), counter, u.Challenge.Hash == (exeunt.TokenHash{}), u.Challenge.Hash[:], ms(now)).
-			Scan(&taken, &open)
+		var last int64
+		var there, answered bool
+		err = t.row(`SELECT counter, EXISTS (SELECT 1 FROM challenges WHERE hash = $3 AND expires > $4),
+			EXISTS (SELECT 1 FROM challenges WHERE hash = $3 AND answer IS NOT NULL) FROM factors
+			WHERE account_id = $1 AND id = $2`, f.Account.Bytes(), f.ID.Bytes(), u.Challenge.Hash[:], ms(now)).
+			Scan(&last, &there, &answered)
+		open := !answered && (there || u.Challenge.Hash == (exeunt.TokenHash{}) || u.Challenge.Purpose == ChallengePasskey)
+		taken := counter <= last && (f.Kind == exeunt.FactorTOTP || counter > 0 || last > 0) // WebAuthn Level 3, 7.2 step 22
 		switch ok, err := found(err); {
 		case err != nil:
 			return nil, err
@@ -40,12 +43,12 @@ func (s *Store) UseFactor(
 		case taken:
 			return exeunt.ErrCodeUsed, nil
 		}
-		if _, err := t.exec(`UPDATE factors SET counter = $1, data = COALESCE($2, data), used = $3, used_label = $4,
-			used_address = $5 WHERE account_id = $6 AND id = $7`, counter, nullBytes(data), ms(now), u.By.Label,
-			addressText(u.By.Address), f.Account.Bytes(), f.ID.Bytes()); err != nil {
-			return nil, err
+		if ok, err := t.answerChallenge(u.Challenge, u.Answer, now); err != nil || !ok {
+			return exeunt.ErrChallengeOver, err
 		}
-		_, err = t.answerChallenge(u.Challenge, u.Answer, now)
+		_, err = t.exec(`UPDATE factors SET counter = $1, data = COALESCE($2, data), used = $3, used_label = $4,
+			used_address = $5 WHERE account_id = $6 AND id = $7`, counter, nullBytes(data), ms(now), u.By.Label,
+			addressText(u.By.Address), f.Account.Bytes(), f.ID.Bytes())
 		return nil, err
 	})
 }
@@ -132,6 +135,28 @@ func (s *Store) RecoveryHash(ctx context.Context, account exeunt.AccountID, numb
 	_, err = found(s.read.QueryRowContext(ctx, `SELECT hash FROM recovery_codes WHERE account_id = $1 AND number = $2
 		AND spent_at IS NULL`, account.Bytes(), number).Scan(&hash))
 	return hash, unavailable("recovery code", err)
+}
+
+// Passkey returns the passkey with that ID, and what is stored of it; ErrNotFound.
+func (s *Store) Passkey(ctx context.Context, credential []byte) (f exeunt.Factor, data []byte, err error) {
+	f, err = scanFactor(s.read.QueryRowContext(ctx, `SELECT `+factorColumns+`, data FROM factors WHERE credential = $1`,
+		credential), &data)
+	return f, data, notFound("passkey", err)
+}
+
+// OfferPasskey reports whether an account may be offered its first passkey: it has none, and has not declined.
+func (s *Store) OfferPasskey(ctx context.Context, account exeunt.AccountID) (offer bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT passkey_declined = 0 AND NOT EXISTS (SELECT 1 FROM factors
+		WHERE account_id = $1 AND kind = 'passkey') FROM accounts WHERE id = $1`, account.Bytes()).Scan(&offer)
+	return offer, notFound("account", err)
+}
+
+// DeclinePasskey records that an account is not to be offered a passkey again.
+func (s *Store) DeclinePasskey(ctx context.Context, account exeunt.AccountID) error {
+	return s.commit(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE accounts SET passkey_declined = 1 WHERE id = $1 AND passkey_declined = 0`, account.Bytes())
+		return err
+	})
 }
 
 // NewFactor is a factor with what is stored of its secret: see the table.

@@ -149,7 +149,8 @@ func (t *tx) dropBegun(id exeunt.AccountID) error {
 	if err := t.dropPending(id); err != nil {
 		return err
 	}
-	if _, err := t.exec(`DELETE FROM challenges WHERE account_id = $1`, id.Bytes()); err != nil {
+	// Challenges of a passkey are stored because they were answered.
+	if _, err := t.exec(`DELETE FROM challenges WHERE account_id = $1 AND purpose <> 'passkey'`, id.Bytes()); err != nil {
 		return err
 	}
 	_, err := t.exec(`DELETE FROM codes WHERE account_id = $1 AND spent_at IS NULL`, id.Bytes())

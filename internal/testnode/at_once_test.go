@@ -201,7 +201,7 @@ func (f *field) answers(code func(i int) string, one bool) func(i int) error {
 		challenges[i] = more.Challenge
 	}
 	return func(i int) error {
-		got, err := fresh[i%2].Answer(f.t.Context(), challenges[i], code(i), exeunt.Actor{Kind: exeunt.ActorPerson})
+		got, err := fresh[i%2].Answer(f.t.Context(), challenges[i], signin.Reply{Code: code(i)}, exeunt.Actor{Kind: exeunt.ActorPerson})
 		if err == nil && got.Proof.Repeated {
 			return &exeunt.Error{Code: "repeated"} // it proves nothing but what the first has proved
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/mailbox"
 	"github.com/exeunt/exeunt/internal/oauth"
+	"github.com/exeunt/exeunt/internal/passkey"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
@@ -30,6 +31,7 @@ import (
 type Options struct {
 	Policy  exeunt.Policy   // zero: the default policy
 	Clients []exeunt.Client // nil: Chirp and Other; empty: those in the database
+	Site    string          // the address that passkeys are made for; "": Issuer
 	Stands  time.Time       // when the clock is stopped; zero: it runs
 	// Database is the URL of one to share with other nodes; "": a file of its own.
 	Database  string
@@ -103,10 +105,13 @@ func New(t testing.TB, o Options) *Node {
 	inBackground(t, clients.Run)
 	hasher, err := password.New(password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 4})
 	must(t, err)
-	n.SignIn = signin.New(signin.Config{Store: st, Hasher: hasher, Master: master(t), Now: n.Clock.Now, Log: log})
+	passkeys, err := passkey.New(cmp.Or(o.Site, Issuer))
+	must(t, err)
+	n.SignIn = signin.New(signin.Config{Store: st, Hasher: hasher, Master: master(t), Passkeys: passkeys, Now: n.Clock.Now,
+		Log: log})
 	n.Accounts = account.New(account.Config{
-		Store: st, Authority: n.Authority, Hasher: hasher, Master: master(t), SignUpOpen: true, Now: n.Clock.Now, Log: log,
-		Notify: mails(t, o, n),
+		Store: st, Authority: n.Authority, Hasher: hasher, Master: master(t), Passkeys: passkeys, SignUpOpen: true,
+		Now: n.Clock.Now, Log: log, Notify: mails(t, o, n),
 	})
 	n.Browser = web.Browser{Authority: n.Authority, Now: n.Now, Cookies: web.Cookies{
 		Pairs: ring(t, n, "pair"), Notices: ring(t, n, "notice"), Forms: ring(t, n, "form"),

@@ -284,6 +284,7 @@ func states() map[string]View {
 	fields := map[string]string{
 		"handle": "taken shape reserved", "name": "too_long shape invisible", "email": "shape", "identifier": "needed", "current": "wrong needed",
 		"code":     "wrong_code clock key_lost code_used needed",
+		"passkey":  "unknown_passkey refused_passkey others_passkey cloned_passkey setup_over",
 		"password": "same too_short too_long common weak_personal weak_common weak_keyboard weak_repeat weak_sequence weak_date weak_short",
 	}
 
@@ -303,6 +304,7 @@ func states() map[string]View {
 		"not-me-done":       &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeNotMe), Spent: true, Reset: true},
 		"not-me-done-late":  &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeNotMe), Spent: true},
 		"not-me-over":       &ErrorView{Frame: out(), Status: 410, Err: exeunt.ErrNotMeLink},
+		"home-offer":        &HomeView{Frame: in(NavHome), This: fresh, OfferPasskey: true},
 		"home-one":          &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},
 		"home-alone-shared": &HomeView{Frame: in(NavHome), This: shared, Clients: testClients},
 		"sessions": &SessionsView{Frame: in(NavSessions), This: this(), Others: others(), Just: just(),
@@ -334,7 +336,24 @@ func states() map[string]View {
 		"settings-dropped": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com", EmailConfirmed: true,
 			Policy: policy, This: this(), Mails: true, Dropped: true},
 		"app": &AppView{Frame: in(NavSecurity), Setup: "sealed", QR: "<svg></svg>", Secret: "ABCD EFGH", Others: 2,
-			Proof: Proof{Handle: "ada", Needed: true, Code: true}},
+			Proof: Proof{Handle: "ada", Needed: true, Code: true, App: true}},
+		"passkey": &PasskeyView{Frame: in(NavSecurity), Setup: "sealed", Ask: `{"rp":{}}`, Label: "Firefox on Linux", Others: 2,
+			Proof: Proof{Handle: "ada", Needed: true, Code: true, App: true, Passkey: true}},
+		"passkey-alone": &PasskeyView{Frame: in(NavSecurity), Setup: "sealed", Ask: `{"rp":{}}`, Made: "{}", Name: "Key",
+			Proof: Proof{Handle: "ada", Needed: true, NoPassword: true, Passkey: true}, Err: exeunt.ErrPasskeyTaken},
+		"passkey-many": &PasskeyView{Frame: in(NavSecurity), Setup: "sealed", Ask: `{"rp":{}}`, Err: exeunt.ErrManyFactors},
+		"sessions-methods": &SessionsView{Frame: in(NavSessions), This: by(this(), exeunt.MethodPasskey),
+			Others: []exeunt.Session{by(others()[0], exeunt.MethodPassword, exeunt.MethodTOTP, exeunt.MethodRecovery)}, Clients: testClients},
+		"factor-name": &FactorNameView{Frame: in(NavSecurity), Factor: testFactor(exeunt.FactorPasskey), Name: "Key"},
+		"sign-in-passkey": &SignInView{Frame: out(), Policy: policy, Passkeys: true, Unknown: `{"unknown":{}}`,
+			Err: &exeunt.FieldError{Field: "passkey", Code: "unknown_passkey", Err: exeunt.ErrBadRequest}},
+		"sign-in-step-passkey": &SignInStepView{Frame: out(), Handle: "ada", Challenge: "0123456789abcdef", Ask: `{"rpId":""}`,
+			Methods: exeunt.Methods{exeunt.MethodPasskey, exeunt.MethodTOTP, exeunt.MethodRecovery}},
+		"security-passkey": &SecurityView{Frame: in(NavSecurity), Passkeys: true, Signals: `{"accepted":{}}`, Factor: "passkey",
+			Factors: []exeunt.Factor{testFactor(exeunt.FactorPasskey)},
+			Proof:   Proof{Handle: "ada", Needed: true, NoPassword: true, Passkey: true}},
+		"security-renamed": &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-day), Factor: "renamed",
+			Factors: []exeunt.Factor{testFactor(exeunt.FactorPasskey)}},
 		"app-refused": &AppView{Frame: in(NavSecurity), Setup: "sealed", QR: "<svg></svg>", Secret: "ABCD EFGH", Others: 1, Keep: true,
 			Name: "Phone", Err: &exeunt.FieldError{Field: "app_code", Code: "wrong_code", Err: exeunt.ErrBadRequest}},
 		"app-clock": &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "clock", Err: exeunt.ErrBadRequest}},
@@ -364,7 +383,7 @@ func states() map[string]View {
 			Methods: exeunt.Methods{exeunt.MethodPasskey, exeunt.MethodRecovery},
 			Err:     &exeunt.FieldError{Field: "code", Code: "wrong_code", Err: exeunt.ErrBadRequest}},
 		"recovered": &RecoveredView{Frame: in(NavSecurity), Codes: exeunt.RecoveryCodes{Left: 9, Total: 10}, Others: 2, Return: "/"},
-		"required":  &RequiredView{Frame: in(""), Needs: exeunt.AnyFactor, Return: "/"},
+		"required":  &RequiredView{Frame: in(""), Needs: exeunt.AnyFactor, Return: "/", Passkeys: true},
 		"required-app": &RequiredView{Frame: in(""), Client: &exeunt.Client{ID: "photos", Name: "Photos & more"}, Needs: exeunt.AnyFactor,
 			Factors: []exeunt.Factor{{Kind: exeunt.FactorTOTP, Name: "Phone"}}, Return: "/authorize?request=x"},
 		"required-passkey": &RequiredView{Frame: in(""), Needs: exeunt.OnlyPasskey,
@@ -630,4 +649,10 @@ func testFactor(kind exeunt.FactorKind) exeunt.Factor {
 		f.Used, f.UsedLabel = testNow.Add(-time.Hour), "Firefox on Linux"
 	}
 	return f
+}
+
+// by is a session of somebody who has proved who they are by those methods.
+func by(s exeunt.Session, methods ...exeunt.Method) exeunt.Session {
+	s.Methods = methods
+	return s
 }

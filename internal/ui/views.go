@@ -15,15 +15,16 @@ type Clients map[exeunt.ClientID]exeunt.Client
 
 // HomeView is "/": this browser's session, and the other ones.
 //
-// Its forms: POST /sessions/{id}/end with session, key, return.
+// Its forms: POST /sessions/{id}/end with session, key, return; POST /security/passkeys/decline with session.
 type HomeView struct {
 	Frame
 	Asking
-	This    exeunt.Session
-	Others  []exeunt.Session // live, in any order; the latest sign-ins if there are many
-	Live    int              // how many sessions are live, This included; at least those here
-	Just    []exeunt.Session // as in SessionsView
-	Clients Clients
+	OfferPasskey bool // until the person has one, or does not want it
+	This         exeunt.Session
+	Others       []exeunt.Session // live, in any order; the latest sign-ins if there are many
+	Live         int              // how many sessions are live, This included; at least those here
+	Just         []exeunt.Session // as in SessionsView
+	Clients      Clients
 }
 
 // SessionsView is "/sessions".
@@ -71,7 +72,7 @@ type EndedSessionsView struct {
 
 // SignInView is "/signin".
 //
-// Its form: key, identifier, password, kind (kept or shared), return. If somebody is signed in already,
+// Its form: key, identifier and password, or passkey; kind (kept or shared), return. If somebody is signed in already,
 // the page says that somebody else's sign-in ends that session, and the form has session too.
 type SignInView struct {
 	Frame
@@ -84,16 +85,20 @@ type SignInView struct {
 	SignUpOpen bool
 	Mails      bool // a link for a new password can be sent
 	Reset      bool // a new password has just been set by a one-time link
+	Passkeys   bool // the site can have them
+	// Unknown is what the browser is told of a passkey that is not registered here, as JSON; "" if none was used.
+	Unknown string
 }
 
 // SignInStepView is "/signin" after the password, for an account that has a factor.
 //
-// Its forms: POST /signin/code with challenge, code, and session as in SignInView; POST /signin/anew with return.
+// Its forms: POST /signin/code with challenge, code or passkey, and session as in SignInView; POST /signin/anew with return.
 type SignInStepView struct {
 	Frame
 	Handle    string
 	Methods   exeunt.Methods // any of which will do
 	Challenge string         // names the challenge, which only the cookie has
+	Ask       string         // what the script asks the browser's passkeys, as JSON; "" if they are of no use
 	Return    string
 	Client    *exeunt.Client // as in SignInView
 	Err       error
@@ -115,10 +120,11 @@ type RecoveredView struct {
 // RequiredView is "/required": somebody is signed in by less than the policy, or an app, requires.
 type RequiredView struct {
 	Frame
-	Client  *exeunt.Client // the app that requires it; nil: the site
-	Needs   exeunt.Requirement
-	Factors []exeunt.Factor
-	Return  string
+	Client   *exeunt.Client // the app that requires it; nil: the site
+	Needs    exeunt.Requirement
+	Factors  []exeunt.Factor
+	Return   string
+	Passkeys bool // the site can have them
 }
 
 // ByPasskey reports whether only a passkey will do.
@@ -365,6 +371,7 @@ type SettingsView struct {
 	Policy         exeunt.Policy
 	Retention      Retention
 	This           exeunt.Session
+	Signals        string // as in SecurityView
 	// Typed: name and address are what was typed and not saved.
 	Typed bool
 	Proof Proof
@@ -409,19 +416,24 @@ type SecurityView struct {
 	Changed     *PasswordChanged // just done
 	Factors     []exeunt.Factor
 	Codes       exeunt.RecoveryCodes
-	Factor      string // what was just done with one: "added", "removed"; "codes" when these were made
+	Factor      string // what was just done with one: "added", "passkey" (added), "renamed", "removed"; "codes" when these were made
+	Passkeys    bool   // the site can have them
+	Signals     string // what the browser is told of the account's passkeys, as JSON
 	Proof       Proof
 }
 
-// Proof is what a form asks for before a change that a stranger at the screen must not make. Its fields: current, the
-// password, and code.
+// Proof is what a form asks for before a change that a stranger at the screen must not make. Its fields: passkey; or
+// current, the password, and code.
 type Proof struct {
-	Handle    string
-	Needed    bool
-	Code      bool // the account has a factor, so that a code is needed too
-	Optional  bool // the form may be sent without, for what needs no proof
-	Err       error
-	At, Until time.Time // when the person has proved it last, and for how long that counts
+	Handle     string
+	Needed     bool
+	NoPassword bool // the account has none
+	Code       bool // the account has factors, and a code would do
+	App        bool // of an authenticator app; otherwise only a recovery code would
+	Passkey    bool // it has passkeys
+	Optional   bool // the form may be sent without, for what needs no proof
+	Err        error
+	At, Until  time.Time // when the person has proved it last, and for how long that counts
 }
 
 // ConfirmView asks for a proof before what a form of another page asks for, which had no fields for it.
@@ -447,6 +459,32 @@ type AppView struct {
 	Others int // other sessions
 	Keep   bool
 	Proof  Proof
+	Err    error
+}
+
+// PasskeyView is "/security/passkeys": a passkey is made.
+//
+// Its form: POST /security/passkeys with session, key, setup, made, name, others, and those of Proof.
+type PasskeyView struct {
+	Frame
+	Setup  string // sealed
+	Ask    string // what the script asks the browser to make, as JSON
+	Made   string // what it has made already
+	Label  string // what this browser is called
+	Name   string
+	Others int // other sessions
+	Keep   bool
+	Proof  Proof
+	Err    error
+}
+
+// FactorNameView is "/security/factors/{id}/name".
+//
+// Its form: POST /security/factors/{id}/name with session, name.
+type FactorNameView struct {
+	Frame
+	Factor exeunt.Factor
+	Name   string
 	Err    error
 }
 
@@ -555,6 +593,8 @@ func (*FactorView) page() string        { return "factor_remove" }
 func (*ForgotView) page() string        { return "forgot" }
 func (*AddressView) page() string       { return "confirm_address" }
 func (*UndoView) page() string          { return "undo" }
+func (*FactorNameView) page() string    { return "factor_name" }
+func (*PasskeyView) page() string       { return "factor_passkey" }
 func (*ResetView) page() string         { return "reset" }
 func (*NotMeView) page() string         { return "not_me" }
 func (*SignOutView) page() string       { return "sign_out" }

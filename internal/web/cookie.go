@@ -26,6 +26,8 @@ const (
 	cookieTicket = "__Host-exeunt-ticket"
 	// cookieChallenge is the token of the challenge that this browser may answer: the second step of a sign-in.
 	cookieChallenge = "__Host-exeunt-challenge"
+	// cookieAsked is what this browser's passkeys are asked, sealed.
+	cookieAsked = "__Host-exeunt-passkey"
 	// cookieCodes are recovery codes that were just made, sealed, until the person says that they are saved.
 	cookieCodes = "__Host-exeunt-codes"
 	// cookieDevice says what somebody called this device when they signed in last. In a browser that they keep signed in it
@@ -270,6 +272,28 @@ func (c Cookies) ReadChallenge(r *http.Request) exeunt.Token {
 // ClearChallenge removes the challenge.
 func (c Cookies) ClearChallenge(w http.ResponseWriter) {
 	http.SetCookie(w, hostCookie(cookieChallenge, "", -1, true))
+}
+
+// SetAsked has the browser keep what its passkeys are asked, until it closes.
+func (c Cookies) SetAsked(w http.ResponseWriter, t exeunt.Token, expires time.Time) error {
+	sealed, err := c.Forms.Seal("passkey", []byte(strconv.FormatInt(expires.UnixMilli(), 36)+" "+t.Reveal()))
+	if err == nil {
+		http.SetCookie(w, hostCookie(cookieAsked, sealed, 0, true))
+	}
+	return err
+}
+
+// ReadAsked returns what SetAsked was given; the zero Token when the browser brings none.
+func (c Cookies) ReadAsked(r *http.Request) (exeunt.Token, time.Time) {
+	sealed, _ := single(r, cookieAsked)
+	text, ok := c.Forms.Open("passkey", sealed)
+	when, what, _ := strings.Cut(string(text), " ")
+	ms, malformed := strconv.ParseInt(when, 36, 64)
+	t, err := exeunt.ParseToken(what)
+	if !ok || malformed != nil || err != nil {
+		return exeunt.Token{}, time.Time{}
+	}
+	return t, time.UnixMilli(ms)
 }
 
 // SealForm seals what a form keeps for us between showing it and sending it. Only OpenForm with the same purpose opens it.

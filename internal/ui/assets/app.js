@@ -7,6 +7,7 @@ import { drawer, confirmations, idleWarning } from './dialogs.js';
 import { liveSessions, endInPlace } from './live.js';
 import { localTimes } from './times.js';
 import { toldApps } from './told.js';
+import { passkeys } from './passkeys.js';
 import { deviceChoice, displaySwitch, passwordButtons } from './forms.js';
 
 const { session, idle } = document.body.dataset;
@@ -16,6 +17,7 @@ localTimes(document);
 deviceChoice();
 passwordButtons();
 toldApps();
+passkeys();
 
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());

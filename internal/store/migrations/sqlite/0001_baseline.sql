@@ -27,7 +27,8 @@ CREATE TABLE accounts (
   ended_sessions     INTEGER NOT NULL DEFAULT 0, -- that are still stored
   last_ended         INTEGER NOT NULL,
   oldest_live        INTEGER NOT NULL DEFAULT 0, -- no live session started before this
-  signed_in          INTEGER NOT NULL DEFAULT 0 -- 1: somebody has signed in before
+  signed_in          INTEGER NOT NULL DEFAULT 0, -- 1: somebody has signed in before
+  passkey_declined   INTEGER NOT NULL DEFAULT 0 -- 1: the person does not want to be offered one again
 );
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
