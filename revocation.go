@@ -42,6 +42,8 @@ const (
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.
 	ReasonDisabled Reason = "account_disabled"
+	// ReasonDeleted: the account's deletion was asked for.
+	ReasonDeleted Reason = "account_deleted"
 	// ReasonRenewed: a token ended because its session goes on with another one; of an app session, that it ended
 	// because its session does, for it may have been begun with a copy of the old token.
 	ReasonRenewed Reason = "renewed"

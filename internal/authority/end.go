@@ -55,6 +55,23 @@ func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt
 	return a.end(ctx, by, rev, store.Change{Status: exeunt.AccountDisabled})
 }
 
+// BeginDeletion ends all sessions of an account and has it deleted after exeunt.DeletionGrace, or for an operator at once,
+// in one transaction (OWASP ASVS 5.0, 7.4.2). handle is kept from others until the log has forgotten the account.
+// credential is the version of the password and factors that the person has proved: ErrSignInAgain when they have changed.
+func (a *Authority) BeginDeletion(
+	ctx context.Context, by exeunt.Actor, account exeunt.AccountID, key string, handle store.HandleSum, atOnce bool,
+	credential int64, mails []store.NewMail,
+) (Ending, error) {
+	after := a.now()
+	if !atOnce || by.Kind != exeunt.ActorOperator {
+		after = after.Add(exeunt.DeletionGrace)
+	}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonDeleted, Key: key}
+	return a.end(ctx, by, rev, store.Change{Credential: credential, Mails: mails,
+		Deletion: &store.Deletion{After: after, Handle: handle, Reserved: after.Add(a.retention.Audit)}})
+}
+
 func (a *Authority) end(
 	ctx context.Context, by exeunt.Actor, rev exeunt.Revocation, change store.Change,
 ) (Ending, error) {

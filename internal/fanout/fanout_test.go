@@ -178,6 +178,14 @@ func everyCauseReachesApps(t *testing.T, database string) {
 			_, _, err := s.ReplacePassword(context.Background(), testnode.PersonIn(other), otherToken, "", "another hash", 1)
 			return err
 		}},
+		{"a deletion of the account", true, func(_, _ exeunt.Token, v, other exeunt.Session) error {
+			_, err := s.BeginDeletion(context.Background(), testnode.PersonIn(other), v.Account, "", store.HandleSum{1}, false, 1, nil)
+			return err
+		}},
+		{"a deletion by an operator", true, func(_, _ exeunt.Token, v, _ exeunt.Session) error {
+			_, err := s.BeginDeletion(context.Background(), operator, v.Account, "", store.HandleSum{2}, false, 0, nil)
+			return err
+		}},
 		{"the idle timeout", false, func(token, _ exeunt.Token, _, _ exeunt.Session) error {
 			s.Clock.Pass(policy.Kept.Idle + time.Second)
 			return s.Maintain(context.Background())
@@ -193,6 +201,7 @@ func everyCauseReachesApps(t *testing.T, database string) {
 			return s.Maintain(context.Background())
 		}},
 	} {
+		s.Clock.Pass(time.Minute) // so many may sign up
 		p := s.NewAccount(t, fmt.Sprintf("person%d", i))
 		token, v := s.NewSession(t, p, exeunt.KindKept)
 		otherToken, other := s.NewSession(t, p, exeunt.KindKept)

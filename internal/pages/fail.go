@@ -78,6 +78,11 @@ func pagePath(r *http.Request) string {
 	switch first {
 	case "signout": // with the scope and client of the form
 		return signOutPath(r.PostForm)
+	case "account":
+		if r.URL.Path == "/account/delete" {
+			return r.URL.Path
+		}
+		return "/account/deleting"
 	case "end_session":
 		return endSessionAgain(r.PostForm)
 	case "signin", "signup", "sessions", "settings", "security", "apps", "activity":

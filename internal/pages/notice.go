@@ -19,7 +19,9 @@ const (
 	noticeFactor    = "factor"
 	noticeReset     = "reset" // a new password, by a one-time link
 	noticeEnded     = "ended" // other sessions, from a list
-	noticeApp       = "app"   // what the person has in an app
+	noticeDeletion  = "deletion"
+	noticeKept      = "kept" // an account that was about to be deleted
+	noticeApp       = "app"  // what the person has in an app
 	// noticeRequired tells no page anything: it remembers where somebody goes on who must add a factor first.
 	noticeRequired = "required"
 )

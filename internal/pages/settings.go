@@ -12,7 +12,9 @@ import (
 
 func (p *Pages) settings(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	view := &ui.SettingsView{}
-	_, view.Saved = p.takeNotice(w, r, noticeProfile)
+	if _, view.Saved = p.takeNotice(w, r, noticeProfile); !view.Saved {
+		_, view.Kept = p.takeNotice(w, r, noticeKept)
+	}
 	return p.showSettings(w, r, v, http.StatusOK, view)
 }
 

@@ -83,6 +83,9 @@ func (p *Pages) signInCode(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: p.Peers.Address(r), Label: label(r)}
 		answered, refused := p.SignIn.Answer(r.Context(), t, r.PostFormValue("code"), by)
+		if errors.Is(refused, exeunt.ErrDeleting) {
+			return p.askToKeep(w, r, in, answered.Proof)
+		}
 		if err = refused; err == nil {
 			err = p.enterByCode(w, r, v, in, answered.Proof)
 		}

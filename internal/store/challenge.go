@@ -28,6 +28,8 @@ const (
 	ChallengeSignIn ChallengePurpose = "sign_in"
 	// ChallengeEnrol: to a factor that the account must have before it gets a session.
 	ChallengeEnrol ChallengePurpose = "enrol"
+	// ChallengeKeep: to keeping an account that is about to be deleted. All is proved.
+	ChallengeKeep ChallengePurpose = "keep"
 	// ChallengePasskey: to what a passkey is asked for.
 	ChallengePasskey ChallengePurpose = "passkey"
 )

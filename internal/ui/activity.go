@@ -32,6 +32,7 @@ var activities = map[exeunt.AuditAction]struct{ kind, icon string }{
 	exeunt.AuditProfile:       {"changes", "set"},
 	exeunt.AuditGroups:        {"changes", "set"},
 	exeunt.AuditStatus:        {"changes", "set"},
+	exeunt.AuditKept:          {"changes", "set"},
 	exeunt.AuditAppSignIn:     {"apps", "apps"},
 	exeunt.AuditAllowed:       {"apps", "apps"},
 	exeunt.AuditWithdrawn:     {"apps", "apps"},
@@ -48,7 +49,7 @@ func OfKind(kind string) func(exeunt.AuditEntry) bool {
 // kindOf returns the kind of an entry; "" of an action from a newer program.
 func kindOf(e exeunt.AuditEntry) string {
 	switch _, reason := ending(e); {
-	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonDisabled:
+	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonDisabled, reason == exeunt.ReasonDeleted:
 		return "changes"
 	case e.Action == exeunt.AuditEnd && e.Client != "":
 		return "apps"
@@ -143,6 +144,8 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 		return w.t("activity.password_change")
 	case reason == exeunt.ReasonDisabled:
 		return w.t("activity.disabled")
+	case reason == exeunt.ReasonDeleted:
+		return w.t("activity.deletion")
 	case e.Client != "":
 		return w.t("activity.end.app", "App", clients.name(e.Client))
 	case scope == exeunt.ScopeSession, scope == exeunt.ScopeOthers, scope == exeunt.ScopeAccount:
@@ -154,7 +157,7 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 // activityWhy says why sessions ended, unless what happened says it.
 func (w *words) activityWhy(e exeunt.AuditEntry) (template.HTML, error) {
 	switch _, reason := ending(e); reason {
-	case "", exeunt.ReasonPasswordChange, exeunt.ReasonDisabled:
+	case "", exeunt.ReasonPasswordChange, exeunt.ReasonDisabled, exeunt.ReasonDeleted:
 		return "", nil
 	case exeunt.ReasonIdle, exeunt.ReasonAbsolute:
 		return w.t("activity.why." + string(reason))

@@ -28,12 +28,14 @@ const (
 	MailCodesMade        MailTemplate = "codes_made"         // new recovery codes
 	MailReviewReminder   MailTemplate = "review_reminder"    // Link is the review, Days since the last one
 	MailSecured          MailTemplate = "secured"            // Ended sessions
+	MailAccountDeleting  MailTemplate = "account_deleting"   // Until when it can be kept
+	MailAccountKept      MailTemplate = "account_kept"
 )
 
 // MailTemplates are all of them.
 var MailTemplates = []MailTemplate{MailTest, MailPasswordChanged, MailPasswordReset, MailConfirmAddress,
 	MailAddressChanged, MailUnfamiliarSignIn, MailFactorAdded, MailFactorRemoved, MailCodesMade,
-	MailReviewReminder, MailSecured}
+	MailReviewReminder, MailSecured, MailAccountDeleting, MailAccountKept}
 
 // MailData is what a mail tells. A mail that needs a value and has none is not rendered.
 type MailData struct {
@@ -48,6 +50,7 @@ type MailData struct {
 
 	// What the mail says of the moment; what is empty is left out.
 	At      time.Time
+	Until   time.Time
 	Browser string // with the system, as "Firefox on Linux"
 	Place   string // about where
 }
@@ -102,6 +105,7 @@ func (w *words) mail(name MailTemplate, d MailData) (s mailShape, err error) {
 	case d.Handle == "" && name != MailTest:
 		return s, fmt.Errorf("the account is missing")
 	case d.Address == "" && (name == MailConfirmAddress || name == MailAddressChanged),
+		d.Until.IsZero() && name == MailAccountDeleting,
 		d.Factor == "" && (name == MailFactorAdded || name == MailFactorRemoved),
 		d.Life == 0 && (name == MailPasswordReset || name == MailConfirmAddress || name == MailAddressChanged):
 		return s, fmt.Errorf("a value is missing")
@@ -148,6 +152,11 @@ func (w *words) mail(name MailTemplate, d MailData) (s mailShape, err error) {
 		var when template.HTML
 		when, err = w.moment(d.At)
 		fact("when", when)
+	}
+	if !d.Until.IsZero() && err == nil {
+		var until template.HTML
+		until, err = w.moment(d.Until)
+		fact("until", until)
 	}
 	fact("browser", template.HTML(template.HTMLEscapeString(d.Browser)))
 	fact("place", template.HTML(template.HTMLEscapeString(d.Place)))

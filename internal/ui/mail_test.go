@@ -31,6 +31,10 @@ func mailExamples() map[MailTemplate]MailData {
 			d.Link, d.At, d.Browser, d.Place = site+"/not-me/exl_TOKEN?a=1&b=2", testNow, "Firefox on Linux", "about Lisbon"
 		case MailFactorAdded, MailFactorRemoved:
 			d.Factor, d.At, d.Browser = `<b>"Ada's" phone & key</b>`, testNow, "Firefox on Linux"
+		case MailAccountDeleting:
+			d.At, d.Until = testNow, testNow.Add(7*day)
+		case MailAccountKept:
+			d.At = testNow
 		case MailReviewReminder:
 			d.Link, d.Days = site+"/review", 91
 		}

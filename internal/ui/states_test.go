@@ -230,7 +230,7 @@ func states() map[string]View {
 		exeunt.ErrSignInAgain, exeunt.ErrHeaders, exeunt.ErrLateBody, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
 		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
 		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrRequestExpired, exeunt.ErrNotAdmitted, exeunt.ErrFactorNeeded, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
-		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
+		exeunt.ErrOtherAccount, exeunt.ErrDisabled, exeunt.ErrDeleting, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
 		exeunt.ErrBusy, exeunt.ErrChallengeOver,
 	}
 	for _, limit := range []exeunt.Limit{exeunt.LimitEndings, exeunt.LimitSingleEndings, exeunt.LimitSignIns,
@@ -407,11 +407,22 @@ func states() map[string]View {
 			&exeunt.FieldError{Field: "handle", Code: "shape", Err: exeunt.ErrBadRequest},
 			&exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest})},
 		"ended-renewed": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonRenewed}},
+		"ended-deleted": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonDeleted}},
+		"sessions-ended-deleted": &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1, Ended: []exeunt.Session{
+			ended(others()[0], day, exeunt.ReasonDeleted, exeunt.ActorPerson, 0, "Firefox on Linux")}},
 		"ended-unknown": &EndedView{Frame: out(), Return: "/sessions"},
 		"menu":          &MenuView{Frame: in(NavSessions), Return: "/sessions"},
 		"menu-plain":    &MenuView{Frame: in(NavSettings)},
 		"settings": &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy,
 			This: this()},
+		"settings-kept": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Kept: true, Policy: policy, This: this()},
+		"delete": &DeleteAccountView{Frame: in(NavSettings), Live: 4, Days: 7, Apps: appsUsed(), More: true, Audit: 365 * day,
+			Proof: Proof{Handle: "ada", Needed: true, Code: true}},
+		"delete-plain": &DeleteAccountView{Frame: in(NavSettings), Live: 1, Days: 1, Err: exeunt.ErrBusy,
+			Proof: Proof{Handle: "ada", Needed: true}},
+		"deleting":      &DeletingView{Frame: out(), Until: testNow.Add(7 * day)},
+		"deleting-keep": &DeletingView{Frame: out(), Until: testNow.Add(7 * day), Handle: "ada", Challenge: "0123456789abcdef"},
+		"deleting-over": &DeletingView{Frame: in(""), Until: testNow.Add(7 * day), Handle: "grace", Challenge: "0123456789abcdef"},
 		"settings-saved": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com",
 			EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
 		"settings-display-saved": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "new@example.com", Typed: true,
@@ -522,6 +533,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditGroups, "added", operator)
 	add(exeunt.AuditGroups, "removed", operator)
 	add(exeunt.AuditStatus, "active", operator)
+	add(exeunt.AuditKept, "", person)
 	add(exeunt.AuditResetLink, "", operator)
 	add(exeunt.AuditSignUp, "", link)
 	add("from_a_newer_program", `"><b>`, exeunt.Actor{Kind: "robot"})
@@ -533,7 +545,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
 		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator,
-		exeunt.ReasonDisabled, "from_a_newer_program"} {
+		exeunt.ReasonDisabled, exeunt.ReasonDeleted, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}
 	add(exeunt.AuditEnd, "account signed_out", operator)

@@ -320,12 +320,37 @@ type SettingsView struct {
 	EmailConfirmed bool
 	Err            error // of saving the profile
 	Saved          bool
+	Kept           bool // the account was about to be deleted
 	Policy         exeunt.Policy
 	Retention      Retention
 	This           exeunt.Session
 	// Typed: name and address are what was typed and not saved.
 	Typed bool
 	Proof Proof
+}
+
+// DeleteAccountView is "/account/delete": what follows if the account is deleted.
+//
+// Its form: POST /account/delete with session, key, and those of Proof.
+type DeleteAccountView struct {
+	Frame
+	Live  int // sessions, this one included
+	Days  int // for how long it can be kept
+	Apps  []AppUsed
+	More  bool          // there are more apps
+	Audit time.Duration // for how long the history is stored
+	Proof Proof
+	Err   error
+}
+
+// DeletingView is "/account/deleting": until when the account can be kept.
+//
+// Its forms: POST /account/keep and POST /account/leave, both with challenge.
+type DeletingView struct {
+	Frame
+	Until     time.Time
+	Handle    string // of somebody who has proved that it is theirs; "" right after the deletion was asked for
+	Challenge string
 }
 
 // Retention is how long ended sessions, and the history, are stored.
@@ -513,6 +538,8 @@ func (*EndedView) page() string         { return "ended" }
 func (*MenuView) page() string          { return "menu" }
 func (*SettingsView) page() string      { return "settings" }
 func (*SecurityView) page() string      { return "security" }
+func (*DeleteAccountView) page() string { return "account_delete" }
+func (*DeletingView) page() string      { return "account_deleting" }
 func (*ActivityView) page() string      { return "activity" }
 func (*HelpView) page() string          { return "help" }
 func (*AuthorizeView) page() string     { return "authorize" }

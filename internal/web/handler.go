@@ -93,6 +93,7 @@ var statuses = []struct {
 	{exeunt.ErrForbidden, http.StatusForbidden},
 	{exeunt.ErrForged, http.StatusForbidden},
 	{exeunt.ErrDisabled, http.StatusForbidden},
+	{exeunt.ErrDeleting, http.StatusForbidden},
 	{exeunt.ErrSignUpClosed, http.StatusForbidden},
 	{exeunt.ErrSignedOut, http.StatusUnauthorized},
 	{exeunt.ErrClientKey, http.StatusUnauthorized},

@@ -24,10 +24,20 @@ CREATE TABLE accounts (
   live_sessions      BIGINT           NOT NULL,
   ended_sessions     BIGINT           NOT NULL DEFAULT 0, -- that are still stored
   last_ended         BIGINT           NOT NULL,
-  oldest_live        BIGINT           NOT NULL DEFAULT 0 -- no live session started before this
+  oldest_live        BIGINT           NOT NULL DEFAULT 0, -- no live session started before this
+  delete_after       BIGINT -- NULL: it is not being deleted
 );
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
+
+CREATE INDEX accounts_delete ON accounts (delete_after) WHERE delete_after IS NOT NULL;
+
+-- Handles of deleted accounts, which nobody may take for a while: keyed hashes, because no handle may be left.
+CREATE TABLE past_handles (
+  sum   BYTEA NOT NULL PRIMARY KEY,
+  until BIGINT NOT NULL
+);
+CREATE INDEX past_handles_until ON past_handles (until);
 
 -- Which groups an account is in, and how many accounts each group has. A group
 -- without members has no row.
@@ -143,6 +153,7 @@ CREATE TABLE device_codes (
   account_id BYTEA           -- who allowed or declined it
 );
 CREATE INDEX device_codes_expires ON device_codes (expires);
+CREATE INDEX device_codes_account ON device_codes (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX device_codes_client ON device_codes (client_id, expires);
 
 -- What a person has allowed an app, and when they were last asked.
@@ -180,6 +191,8 @@ CREATE TABLE invites (
   account_id      BYTEA            REFERENCES accounts (id)
 );
 CREATE INDEX invites_expires ON invites (expires);
+CREATE INDEX invites_handle ON invites (handle);
+CREATE INDEX invites_email ON invites (email_key);
 CREATE INDEX invites_account ON invites (account_id) WHERE account_id IS NOT NULL;
 
 -- What proves who somebody is besides the password: an authenticator app or a passkey. data of an app is its secret,
@@ -417,4 +430,5 @@ DROP TABLE renewals;
 DROP TABLE sessions;
 DROP TABLE group_sizes;
 DROP TABLE account_groups;
+DROP TABLE past_handles;
 DROP TABLE accounts;
