@@ -146,6 +146,9 @@ func (p *Pages) keepAccount(w http.ResponseWriter, r *http.Request) error {
 	if err := v.Doubt(); err != nil && !v.Renewed() {
 		return err
 	}
+	if err := formOfVisitor(r, v); err != nil {
+		return err
+	}
 	t := p.Browser.Cookies.ReadChallenge(r)
 	k, err := p.SignIn.ToKeep(r.Context(), t)
 	if err == nil && r.PostFormValue("challenge") != challengeName(t) {
@@ -176,6 +179,9 @@ func (p *Pages) keepAccount(w http.ResponseWriter, r *http.Request) error {
 
 // leaveDeleting forgets who has proved who they are. The account goes on to be deleted.
 func (p *Pages) leaveDeleting(w http.ResponseWriter, r *http.Request) error {
+	if err := formOfVisitor(r, p.visit(r)); err != nil {
+		return err
+	}
 	if t := p.Browser.Cookies.ReadChallenge(r); !t.IsZero() {
 		if err := p.SignIn.Forget(r.Context(), t); err != nil {
 			return err
@@ -183,4 +189,13 @@ func (p *Pages) leaveDeleting(w http.ResponseWriter, r *http.Request) error {
 		p.Browser.Cookies.ClearChallenge(w)
 	}
 	return redirect(w, "/signed-out")
+}
+
+// formOfVisitor refuses a form that was rendered for another session than the visitor's. One that was rendered for nobody
+// has none, and is judged by its challenge.
+func formOfVisitor(r *http.Request, v web.Visitor) error {
+	if !v.SignedIn() || !r.PostForm.Has("session") {
+		return nil
+	}
+	return v.FormSession(r)
 }
