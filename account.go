@@ -30,6 +30,10 @@ type Account struct {
 
 	// DeleteAfter is from when on the account and all that is stored of it is deleted; zero: it is not.
 	DeleteAfter time.Time
+
+	Reviewed    time.Time // the last review of sessions and apps; zero: never
+	ReviewLater time.Time // until when no page reminds of the next
+	ReviewMail  bool      // the owner wants a mail when it is due
 }
 
 // AccountStatus says whether an account may sign in.

@@ -42,6 +42,8 @@ const (
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.
 	ReasonDisabled Reason = "account_disabled"
+	// ReasonReview: the person ended it while looking through their sessions.
+	ReasonReview Reason = "review"
 	// ReasonDeleted: the account's deletion was asked for.
 	ReasonDeleted Reason = "account_deleted"
 	// ReasonRenewed: a token ended because its session goes on with another one; of an app session, that it ended

@@ -21,8 +21,12 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, v web.Visitor) erro
 	if err != nil {
 		return err
 	}
+	frame := p.frame(r, v, ui.NavHome)
+	if err := p.remind(r.Context(), v, &frame); err != nil {
+		return err
+	}
 	return p.show(w, http.StatusOK, &ui.HomeView{
-		Frame: p.frame(r, v, ui.NavHome), This: live.this, Others: live.others, Live: live.count, Just: just,
+		Frame: frame, This: live.this, Others: live.others, Live: live.count, Just: just,
 		Clients: p.OAuth.Clients(),
 	})
 }

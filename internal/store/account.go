@@ -18,14 +18,16 @@ type Credential struct{ PasswordHash string }
 const credentialColumns = accountColumns + `, COALESCE(password_hash, '')`
 
 const accountColumns = `id, handle, name, email, email_confirmed, display, status, created, COALESCE(password_set, 0),
-	generation, credential_version, live_sessions, COALESCE(delete_after, 0), (SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
+	generation, credential_version, live_sessions, COALESCE(delete_after, 0),
+	reviewed, review_later, review_mail, (SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
 
 func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
-	var created, passwordSet, deleteAfter int64
+	var created, passwordSet, deleteAfter, reviewed, later int64
 	dest := []any{&a.ID, &a.Handle, &a.Name, &a.Email, &a.EmailConfirmed, &a.Display, &a.Status, &created, &passwordSet,
-		&a.Generation, &a.CredentialVersion, &a.LiveSessions, &deleteAfter,
+		&a.Generation, &a.CredentialVersion, &a.LiveSessions, &deleteAfter, &reviewed, &later, &a.ReviewMail,
 		(*groupScan)(&a.Groups)}
 	err = row.Scan(append(dest, more...)...)
+	a.Reviewed, a.ReviewLater = at(reviewed), at(later)
 	a.Created, a.PasswordSet, a.DeleteAfter = at(created), at(passwordSet), at(deleteAfter)
 	return a, err
 }

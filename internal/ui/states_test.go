@@ -64,6 +64,13 @@ func in(current Nav) Frame {
 	}
 }
 
+// reminded is the frame of a page that reminds of a review.
+func reminded(last time.Time) Frame {
+	f := in(NavHome)
+	f.ReviewDue, f.Reviewed = true, last
+	return f
+}
+
 func out() Frame { return Frame{Now: testNow, RequestID: "req-7f3k92"} }
 
 func this() exeunt.Session {
@@ -420,6 +427,20 @@ func states() map[string]View {
 			Proof: Proof{Handle: "ada", Needed: true, Code: true}},
 		"delete-plain": &DeleteAccountView{Frame: in(NavSettings), Live: 1, Days: 1, Err: exeunt.ErrBusy,
 			Proof: Proof{Handle: "ada", Needed: true}},
+		"review":            &ReviewView{Frame: in(NavSecurity), Total: 7, CanMail: true},
+		"review-one":        &ReviewView{Frame: in(NavSecurity), Total: 1, Last: testNow.Add(-40 * day)},
+		"review-none":       &ReviewView{Frame: in(NavSecurity)},
+		"review-session":    &ReviewView{Frame: in(NavSecurity), Under: true, At: 2, Total: 7, Item: &others()[2], Clients: testClients},
+		"review-app":        &ReviewView{Frame: in(NavSecurity), Under: true, At: 5, Total: 7, App: &appsUsed()[0]},
+		"review-app-out":    &ReviewView{Frame: in(NavSecurity), Under: true, At: 6, Total: 7, App: &appsUsed()[1]},
+		"review-nothing":    &ReviewView{Frame: in(NavSecurity), Under: true, At: 7, Total: 7},
+		"review-done":       &ReviewView{Frame: in(NavSecurity), Done: true, Kept: 5, Ended: 2, Next: testNow.Add(90 * day), CanMail: true, Mail: true},
+		"home-remind":       &HomeView{Frame: reminded(time.Time{}), This: fresh, Clients: testClients},
+		"security-remind":   &SecurityView{Frame: reminded(testNow.Add(-100 * day)), PasswordSet: testNow.Add(-day)},
+		"sessions-reviewed": &SessionsView{Frame: reminded(testNow.Add(-100 * day)), This: fresh, Clients: testClients},
+		"sessions-ended-review": &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1, Ended: []exeunt.Session{
+			ended(others()[0], day, exeunt.ReasonReview, exeunt.ActorPerson, 0, "Firefox on Linux")}},
+		"ended-review":  &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonReview}},
 		"deleting":      &DeletingView{Frame: out(), Until: testNow.Add(7 * day)},
 		"deleting-keep": &DeletingView{Frame: out(), Until: testNow.Add(7 * day), Handle: "ada", Challenge: "0123456789abcdef"},
 		"deleting-over": &DeletingView{Frame: in(""), Until: testNow.Add(7 * day), Handle: "grace", Challenge: "0123456789abcdef"},

@@ -329,6 +329,28 @@ type SettingsView struct {
 	Proof Proof
 }
 
+// ReviewView is "/review": sessions and apps are looked through one by one.
+//
+// Its forms: POST /review/begin with session; POST /review/decide with session, key, at and decision (keep or end);
+// POST /review/mail with session and mail.
+type ReviewView struct {
+	Frame
+	Under     bool // one is under way
+	At, Total int
+	Item      *exeunt.Session // what is looked at: a session or an app, or neither when nothing is left
+	App       *AppUsed
+	Clients   Clients
+
+	Done        bool // it is finished
+	Kept, Ended int
+	Last, Next  time.Time // the last one and when the next is due; zero: none
+	CanMail     bool
+	Mail        bool // the reader wants a mail when it is due
+}
+
+// Place is the number of what is looked at.
+func (v *ReviewView) Place() int { return v.At + 1 }
+
 // DeleteAccountView is "/account/delete": what follows if the account is deleted.
 //
 // Its form: POST /account/delete with session, key, and those of Proof.
@@ -539,6 +561,7 @@ func (*MenuView) page() string          { return "menu" }
 func (*SettingsView) page() string      { return "settings" }
 func (*SecurityView) page() string      { return "security" }
 func (*DeleteAccountView) page() string { return "account_delete" }
+func (*ReviewView) page() string        { return "review" }
 func (*DeletingView) page() string      { return "account_deleting" }
 func (*ActivityView) page() string      { return "activity" }
 func (*HelpView) page() string          { return "help" }

@@ -7,7 +7,7 @@ import { drawer, confirmations, idleWarning } from './dialogs.js';
 import { liveSessions, endInPlace } from './live.js';
 import { localTimes } from './times.js';
 import { toldApps } from './told.js';
-import { deviceChoice, displaySwitch, passwordButtons } from './forms.js';
+import { deviceChoice, displaySwitch, passwordButtons, reviewKeys } from './forms.js';
 
 const { session, idle } = document.body.dataset;
 const words = document.getElementById('words')?.dataset ?? {};
@@ -16,6 +16,7 @@ localTimes(document);
 deviceChoice();
 passwordButtons();
 toldApps();
+reviewKeys();
 
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());

@@ -25,12 +25,29 @@ CREATE TABLE accounts (
   ended_sessions     BIGINT           NOT NULL DEFAULT 0, -- that are still stored
   last_ended         BIGINT           NOT NULL,
   oldest_live        BIGINT           NOT NULL DEFAULT 0, -- no live session started before this
-  delete_after       BIGINT -- NULL: it is not being deleted
+  delete_after       BIGINT, -- NULL: it is not being deleted
+  reviewed           BIGINT NOT NULL DEFAULT 0, -- the last review of sessions and apps; 0: never
+  review_later       BIGINT NOT NULL DEFAULT 0, -- until when no page reminds of the next
+  review_mail        BIGINT NOT NULL DEFAULT 0, -- 1: the owner wants a mail when it is due
+  review_mail_due    BIGINT NOT NULL DEFAULT 0  -- 0: none is to be sent
 );
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
 
 CREATE INDEX accounts_delete ON accounts (delete_after) WHERE delete_after IS NOT NULL;
+
+CREATE INDEX accounts_review_mail ON accounts (review_mail_due) WHERE review_mail_due > 0;
+
+-- An account's last review: what there was to look at, how far its owner has got, and 0 in finished while it is under way.
+CREATE TABLE reviews (
+  account_id BYTEA NOT NULL PRIMARY KEY REFERENCES accounts (id),
+  started    BIGINT NOT NULL,
+  items      TEXT COLLATE "C" NOT NULL,
+  place      BIGINT NOT NULL,
+  kept       BIGINT NOT NULL,
+  ended      BIGINT NOT NULL,
+  finished   BIGINT NOT NULL
+);
 
 -- Handles of deleted accounts, which nobody may take for a while: keyed hashes, because no handle may be left.
 CREATE TABLE past_handles (
@@ -431,4 +448,5 @@ DROP TABLE sessions;
 DROP TABLE group_sizes;
 DROP TABLE account_groups;
 DROP TABLE past_handles;
+DROP TABLE reviews;
 DROP TABLE accounts;

@@ -25,12 +25,29 @@ CREATE TABLE accounts (
   ended_sessions     INTEGER NOT NULL DEFAULT 0, -- that are still stored
   last_ended         INTEGER NOT NULL,
   oldest_live        INTEGER NOT NULL DEFAULT 0, -- no live session started before this
-  delete_after       INTEGER -- NULL: it is not being deleted
+  delete_after       INTEGER, -- NULL: it is not being deleted
+  reviewed           INTEGER NOT NULL DEFAULT 0, -- the last review of sessions and apps; 0: never
+  review_later       INTEGER NOT NULL DEFAULT 0, -- until when no page reminds of the next
+  review_mail        INTEGER NOT NULL DEFAULT 0, -- 1: the owner wants a mail when it is due
+  review_mail_due    INTEGER NOT NULL DEFAULT 0  -- 0: none is to be sent
 );
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
 
 CREATE INDEX accounts_delete ON accounts (delete_after) WHERE delete_after IS NOT NULL;
+
+CREATE INDEX accounts_review_mail ON accounts (review_mail_due) WHERE review_mail_due > 0;
+
+-- An account's last review: what there was to look at, how far its owner has got, and 0 in finished while it is under way.
+CREATE TABLE reviews (
+  account_id BLOB NOT NULL PRIMARY KEY REFERENCES accounts (id),
+  started    INTEGER NOT NULL,
+  items      TEXT NOT NULL,
+  place      INTEGER NOT NULL,
+  kept       INTEGER NOT NULL,
+  ended      INTEGER NOT NULL,
+  finished   INTEGER NOT NULL
+);
 
 -- Handles of deleted accounts, which nobody may take for a while: keyed hashes, because no handle may be left.
 CREATE TABLE past_handles (
@@ -431,4 +448,5 @@ DROP TABLE sessions;
 DROP TABLE group_sizes;
 DROP TABLE account_groups;
 DROP TABLE past_handles;
+DROP TABLE reviews;
 DROP TABLE accounts;
