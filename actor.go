@@ -30,13 +30,15 @@ type Actor struct {
 func System() Actor { return Actor{Kind: ActorSystem} }
 
 // MayEnd reports whether the actor may carry out the revocation. A person may end sessions of their own account only
-// and, through an app session, only that app session. A link ends every session, with the password that it sets.
+// and, through an app session, only that app session. A link ends every session, with the password that it sets, or because its
+// holder did not do what they were told of.
 func (a Actor) MayEnd(r Revocation) bool {
 	switch a.Kind {
 	case ActorOperator, ActorSystem:
 		return true
 	case ActorLink:
-		return !a.Account.IsZero() && a.Account == r.Account && r.Scope == ScopeAccount && r.Reason == ReasonPasswordChange
+		return !a.Account.IsZero() && a.Account == r.Account && r.Scope == ScopeAccount &&
+			(r.Reason == ReasonPasswordChange || r.Reason == ReasonSecured)
 	case ActorPerson:
 		if a.Account.IsZero() || a.Account != r.Account {
 			return false

@@ -44,6 +44,8 @@ const (
 	ReasonDisabled Reason = "account_disabled"
 	// ReasonReview: the person ended it while looking through their sessions.
 	ReasonReview Reason = "review"
+	// ReasonSecured: the account was secured, because somebody else may have used it.
+	ReasonSecured Reason = "secured"
 	// ReasonDeleted: the account's deletion was asked for.
 	ReasonDeleted Reason = "account_deleted"
 	// ReasonRenewed: a token ended because its session goes on with another one; of an app session, that it ended

@@ -275,6 +275,7 @@ type accountsCommand struct {
 	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
 	Delete       deleteAccountCommand  `cmd:"" help:"End all sessions of an account, and delete it after seven days in which it can be kept."`
 	Keep         keepAccountCommand    `cmd:"" help:"Keep an account whose deletion was asked for."`
+	Secure       secureAccountCommand  `cmd:"" help:"End everything of an account that somebody else may have used. Its owner is led through the rest at the next sign-in."`
 	Reset        resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password."`
 	RemoveFactor removeFactorCommand   `cmd:"" help:"Remove an authenticator app that an account's owner has lost, and end all sessions."`
 	Invites      invitesCommand        `cmd:"" help:"List one-time links that have not been used."`
@@ -430,6 +431,24 @@ func (c *deleteAccountCommand) Run(ctx context.Context) error {
 			fmt.Fprintf(w, "Ended: %d. @%s is deleted after %s. Until then `exeunt accounts keep %s` keeps it, and so can its owner.\n",
 				d.Ended, d.Handle, when(d.After), d.Handle)
 		}
+	})
+}
+
+type secureAccountCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run secures an account.
+func (c *secureAccountCommand) Run(ctx context.Context) error {
+	var e control.Ending
+	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/secure", nil, &e); err != nil {
+		return err
+	}
+	return c.show(e, func(w io.Writer) {
+		fmt.Fprintf(w, "Ended: %d. At the next sign-in @%s goes through password, factors, e-mail address and apps.\n"+
+			"If somebody else knows the password, give @%s a link for a new one: exeunt accounts reset %s\n",
+			e.Ended, e.Handle, e.Handle, e.Handle)
 	})
 }
 

@@ -55,6 +55,14 @@ func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt
 	return a.end(ctx, by, rev, store.Change{Status: exeunt.AccountDisabled})
 }
 
+// Secure ends every session of an account because somebody else may have used it, and begins to secure it, in one
+// transaction: for an operator or the holder of a link.
+func (a *Authority) Secure(ctx context.Context, by exeunt.Actor, account exeunt.AccountID) (Ending, error) {
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonSecured}
+	return a.end(ctx, by, rev, store.Change{Secure: true})
+}
+
 // BeginDeletion ends all sessions of an account and has it deleted after exeunt.DeletionGrace, or for an operator at once,
 // in one transaction (OWASP ASVS 5.0, 7.4.2). handle is kept from others until the log has forgotten the account.
 // credential is the version of the password and factors that the person has proved: ErrSignInAgain when they have changed.

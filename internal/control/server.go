@@ -94,6 +94,7 @@ func (s *Server) Handler() http.Handler {
 		"POST /accounts/{handle}/disable":       s.disable,
 		"POST /accounts/{handle}/enable":        s.enable,
 		"POST /accounts/{handle}/delete":        s.deleteAccount,
+		"POST /accounts/{handle}/secure":        s.secureAccount,
 		"POST /accounts/{handle}/keep":          s.keepAccount,
 		"POST /accounts/{handle}/end-sessions":  s.endAccount,
 		"POST /accounts/{handle}/confirm-email": s.confirmEmail,
@@ -531,6 +532,19 @@ func (s *Server) deleteAccount(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return reply(w, Deletion{Handle: a.Handle, Now: in.Now, After: a.DeleteAfter, Ended: out.Ended, Already: out.Already})
+}
+
+// secureAccount ends everything of an account that somebody else may have used.
+func (s *Server) secureAccount(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	out, err := s.Accounts.Secure(r.Context(), operator(r), a.ID)
+	if err != nil {
+		return err
+	}
+	return reply(w, Ending{Handle: a.Handle, Ended: out.Ended})
 }
 
 func (s *Server) keepAccount(w http.ResponseWriter, r *http.Request) error {

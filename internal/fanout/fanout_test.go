@@ -178,6 +178,19 @@ func everyCauseReachesApps(t *testing.T, database string) {
 			_, _, err := s.ReplacePassword(context.Background(), testnode.PersonIn(other), otherToken, "", "another hash", 1)
 			return err
 		}},
+		{"securing the account", false, func(_, otherToken exeunt.Token, v, other exeunt.Session) error {
+			_, _, err := s.SecureOthers(context.Background(), testnode.PersonIn(other), otherToken, "")
+			return err
+		}},
+		{"securing by a link", true, func(_, _ exeunt.Token, v, _ exeunt.Session) error {
+			_, err := s.Secure(context.Background(), exeunt.Actor{Kind: exeunt.ActorLink, Account: v.Account}, v.Account)
+			return err
+		}},
+		{"a review", false, func(_, _ exeunt.Token, v, other exeunt.Session) error {
+			_, err := s.End(context.Background(), testnode.PersonIn(other), exeunt.Revocation{Reason: exeunt.ReasonReview,
+				Target: exeunt.Target{Account: v.Account, Scope: exeunt.ScopeSession, Session: v.ID}})
+			return err
+		}},
 		{"a deletion of the account", true, func(_, _ exeunt.Token, v, other exeunt.Session) error {
 			_, err := s.BeginDeletion(context.Background(), testnode.PersonIn(other), v.Account, "", store.HandleSum{1}, false, 1, nil)
 			return err

@@ -85,7 +85,7 @@ func pagePath(r *http.Request) string {
 		return "/account/deleting"
 	case "end_session":
 		return endSessionAgain(r.PostForm)
-	case "signin", "signup", "sessions", "settings", "security", "apps", "activity", "review":
+	case "signin", "signup", "sessions", "settings", "security", "apps", "activity", "review", "secure":
 		return "/" + first
 	}
 	return "/"

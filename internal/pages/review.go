@@ -250,6 +250,11 @@ func (p *Pages) remind(ctx context.Context, v web.Visitor, f *ui.Frame) error {
 	if err != nil {
 		return err
 	}
+	s, err := p.Accounts.Securing(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	f.Securing = !s.Started.IsZero() && s.Finished.IsZero()
 	f.Reviewed = a.Reviewed
 	due := p.Accounts.ReviewDue(a)
 	f.ReviewDue = !due.IsZero() && !p.Now().Before(due) && !p.Now().Before(a.ReviewLater)

@@ -153,7 +153,7 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, for
 	if err != nil {
 		return err
 	}
-	to := form.Return
+	to := p.afterSignIn(r, proof.Account, form.Return)
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}

@@ -77,7 +77,7 @@ func (p *Pages) repeat(w http.ResponseWriter, r *http.Request, v web.Visitor, h 
 func renews(r *http.Request) bool {
 	return r.URL.Path == "/security/password" || r.URL.Path == "/security/app" || r.URL.Path == "/security/codes" ||
 		r.URL.Path == "/settings/profile" || r.URL.Path == "/activity/download" ||
-		r.URL.Path == "/account/delete" || r.URL.Path == "/review/decide" || isEnding(r.URL.Path) ||
+		r.URL.Path == "/account/delete" || r.URL.Path == "/review/decide" || r.URL.Path == "/secure/begin" || isEnding(r.URL.Path) ||
 		strings.HasPrefix(r.URL.Path, "/security/factors/") || r.URL.Path == "/sessions/end" ||
 		r.URL.Path == "/signout" && r.PostFormValue("scope") == string(exeunt.ScopeOthers)
 }

@@ -107,6 +107,7 @@ var owned = []struct {
 	{"recovery_codes", `SELECT account_id, number FROM recovery_codes WHERE account_id = $1 LIMIT $2`,
 		dropByTwo("recovery_codes", "account_id", "number")},
 	{"challenges", `SELECT hash FROM challenges WHERE account_id = $1 LIMIT $2`, dropBy("challenges", "hash")},
+	{"securings", `SELECT account_id FROM securings WHERE account_id = $1 LIMIT $2`, dropBy("securings", "account_id")},
 	{"reviews", `SELECT account_id FROM reviews WHERE account_id = $1 LIMIT $2`, dropBy("reviews", "account_id")},
 	{"links", `SELECT hash FROM links WHERE account_id = $1 LIMIT $2`, dropBy("links", "hash")},
 	{"invites", `SELECT hash FROM invites WHERE account_id = $1 LIMIT $2`, dropBy("invites", "hash")},

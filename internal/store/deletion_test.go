@@ -165,6 +165,7 @@ func (s *testStore) full(sum HandleSum) exeunt.Account {
 	s.mustExec(`INSERT INTO deliveries (account_id, session_id, client_id, seq, at, state, attempts, due, give_up, error, finished)
 		VALUES ($1, $2, 'chirp', 1, 1, 'confirmed', 1, 1, 1, '', 1)`, id, v.ID.Bytes())
 	s.mustExec(`INSERT INTO reviews (account_id, started, items, place, kept, ended, finished) VALUES ($1, 1, 'gone', 1, 1, 1, 1)`, id)
+	s.mustExec(`INSERT INTO securings (account_id, started, by_kind, ended, looked, finished) VALUES ($1, 1, 'person', 1, 'gone', 1)`, id)
 	s.mustExec(`INSERT INTO links (hash, account_id, purpose, data, expires) VALUES ($2, $1, 'undo', 'gone@mail.example', 1)`, id, link[:])
 	person := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: v.ID, Address: home}
 	rev := endAll(a.ID)

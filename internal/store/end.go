@@ -36,6 +36,8 @@ type Change struct {
 	Factors *FactorChange
 	// Deletion begins the account's; nil does not. With Credential, it is refused if that has changed.
 	Deletion *Deletion
+	// Secure begins to secure the account: what its owner is to look at is noted, and what anybody has begun is dropped.
+	Secure bool
 	// Link is the one-time link that sets the password; it is spent in the same transaction.
 	Link *exeunt.TokenHash
 	// Mails tell of it. They are queued in the same transaction.
@@ -44,7 +46,7 @@ type Change struct {
 
 // IsZero reports whether nothing happens beside the ending.
 func (c Change) IsZero() bool {
-	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Deletion == nil && c.Link == nil && len(c.Mails) == 0
+	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Deletion == nil && !c.Secure && c.Link == nil && len(c.Mails) == 0
 }
 
 // proved reports whether the change is refused unless the person has proved who they are with the present password.
@@ -453,8 +455,11 @@ func (t *tx) endMany(e *ending) error {
 		return nil
 	case change.PasswordHash != "":
 		err = t.dropResets(rev.Account)
-	case change.Status != "":
+	case change.Status != "", change.Secure:
 		err = t.dropUnfinished(rev.Account)
+	}
+	if err == nil && change.Secure {
+		err = t.beginSecuring(e)
 	}
 	if err == nil && change.Deletion != nil {
 		err = t.reserveHandle(*change.Deletion)

@@ -49,7 +49,8 @@ func OfKind(kind string) func(exeunt.AuditEntry) bool {
 // kindOf returns the kind of an entry; "" of an action from a newer program.
 func kindOf(e exeunt.AuditEntry) string {
 	switch _, reason := ending(e); {
-	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonDisabled, reason == exeunt.ReasonDeleted:
+	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonDisabled, reason == exeunt.ReasonDeleted,
+		reason == exeunt.ReasonSecured:
 		return "changes"
 	case e.Action == exeunt.AuditEnd && e.Client != "":
 		return "apps"
@@ -144,6 +145,8 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 		return w.t("activity.password_change")
 	case reason == exeunt.ReasonDisabled:
 		return w.t("activity.disabled")
+	case reason == exeunt.ReasonSecured:
+		return w.t("activity.secured")
 	case reason == exeunt.ReasonDeleted:
 		return w.t("activity.deletion")
 	case e.Client != "":
@@ -157,7 +160,7 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 // activityWhy says why sessions ended, unless what happened says it.
 func (w *words) activityWhy(e exeunt.AuditEntry) (template.HTML, error) {
 	switch _, reason := ending(e); reason {
-	case "", exeunt.ReasonPasswordChange, exeunt.ReasonDisabled, exeunt.ReasonDeleted:
+	case "", exeunt.ReasonPasswordChange, exeunt.ReasonDisabled, exeunt.ReasonDeleted, exeunt.ReasonSecured:
 		return "", nil
 	case exeunt.ReasonIdle, exeunt.ReasonAbsolute:
 		return w.t("activity.why." + string(reason))

@@ -24,6 +24,7 @@ type Frame struct {
 	// ReviewDue: the reader should look through their sessions and apps. Reviewed is when they did last, on pages that
 	// say so.
 	ReviewDue bool
+	Securing  bool // the reader has begun to secure the account
 	Reviewed  time.Time
 
 	Current   Nav    // the entry of the navigation this page belongs to

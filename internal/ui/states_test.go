@@ -64,10 +64,24 @@ func in(current Nav) Frame {
 	}
 }
 
+// secured is an account that is being secured: with something in each step, or with nothing and all done.
+func secured(by exeunt.ActorKind, sessions int, done bool) *SecureView {
+	v := &SecureView{Frame: in(NavSecurity), Started: testNow.Add(-time.Hour), By: by, Ended: sessions, NewPassword: done,
+		Changes: &ActivityView{Clients: testClients}}
+	if !done {
+		v.Email, v.Factors, v.Apps, v.More = "ada@example.com", []exeunt.Factor{testFactor(exeunt.FactorTOTP)}, appsUsed(), true
+		v.Changes.Entries, v.Return = activityEntries()[:4], "/sessions"
+	}
+	for _, name := range SecureSteps {
+		v.Steps = append(v.Steps, SecureStep{name, done || name == SecureEnd})
+	}
+	return v
+}
+
 // reminded is the frame of a page that reminds of a review.
 func reminded(last time.Time) Frame {
 	f := in(NavHome)
-	f.ReviewDue, f.Reviewed = true, last
+	f.ReviewDue, f.Reviewed, f.Securing = true, last, last.IsZero()
 	return f
 }
 
@@ -440,7 +454,18 @@ func states() map[string]View {
 		"sessions-reviewed": &SessionsView{Frame: reminded(testNow.Add(-100 * day)), This: fresh, Clients: testClients},
 		"sessions-ended-review": &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1, Ended: []exeunt.Session{
 			ended(others()[0], day, exeunt.ReasonReview, exeunt.ActorPerson, 0, "Firefox on Linux")}},
-		"ended-review":  &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonReview}},
+		"ended-review":     &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonReview}},
+		"secure":           &SecureView{Frame: in(NavSecurity), Begin: true, Others: 3},
+		"secure-one":       &SecureView{Frame: in(NavSecurity), Begin: true, Others: 1},
+		"secure-alone":     &SecureView{Frame: in(NavSecurity), Begin: true},
+		"secure-steps":     secured(exeunt.ActorPerson, 3, false),
+		"secure-steps-one": secured(exeunt.ActorPerson, 1, true),
+		"secure-operator":  secured(exeunt.ActorOperator, 3, false),
+		"secure-link":      secured(exeunt.ActorLink, 3, true),
+		"secure-done":      &SecureView{Frame: in(NavSecurity), Started: testNow.Add(-time.Hour), Finished: testNow},
+		"sessions-ended-secured": &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1, Ended: []exeunt.Session{
+			ended(others()[0], day, exeunt.ReasonSecured, exeunt.ActorPerson, 0, "Firefox on Linux")}},
+		"ended-secured": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonSecured}},
 		"deleting":      &DeletingView{Frame: out(), Until: testNow.Add(7 * day)},
 		"deleting-keep": &DeletingView{Frame: out(), Until: testNow.Add(7 * day), Handle: "ada", Challenge: "0123456789abcdef"},
 		"deleting-over": &DeletingView{Frame: in(""), Until: testNow.Add(7 * day), Handle: "grace", Challenge: "0123456789abcdef"},
@@ -566,7 +591,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
 		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator,
-		exeunt.ReasonDisabled, exeunt.ReasonDeleted, "from_a_newer_program"} {
+		exeunt.ReasonDisabled, exeunt.ReasonDeleted, exeunt.ReasonSecured, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}
 	add(exeunt.AuditEnd, "account signed_out", operator)

@@ -329,6 +329,65 @@ type SettingsView struct {
 	Proof Proof
 }
 
+// SecureView is "/secure": what is to be done when somebody else may have used the account.
+//
+// Its forms: POST /secure/begin with session and key; POST /secure/step with session and step; POST /secure/finish with
+// session.
+type SecureView struct {
+	Frame
+	Begin             bool // nothing is under way
+	Others            int  // sessions that would end
+	Started, Finished time.Time
+	By                exeunt.ActorKind // who has started it
+	Ended             int              // sessions
+	Steps             []SecureStep     // nil when it is finished
+	NewPassword       bool             // since it began
+	Factors           []exeunt.Factor
+	Email             string
+	EmailConfirmed    bool
+	Apps              []AppUsed
+	More              bool          // there are more apps
+	Changes           *ActivityView // of late
+	Return            string        // where the reader was going; "" omits it
+}
+
+// SecureStep is one step, with its state.
+type SecureStep struct {
+	Name string // of SecureSteps
+	Done bool
+}
+
+// The steps of securing an account. Names are stored: they do not change.
+const (
+	SecureEnd      = "end"
+	SecurePassword = "password"
+	SecureFactors  = "factors"
+	SecureEmail    = "email"
+	SecureApps     = "apps"
+)
+
+// SecureSteps are all of them, in their order.
+var SecureSteps = []string{SecureEnd, SecurePassword, SecureFactors, SecureEmail, SecureApps}
+
+// Where is the page on which the step is taken.
+func (s SecureStep) Where() string {
+	return map[string]string{SecureEnd: "/sessions", SecurePassword: "/security#change", SecureFactors: "/security#second",
+		SecureEmail: "/settings#profile", SecureApps: "/apps"}[s.Name]
+}
+
+// Done is how many steps are.
+func (v *SecureView) Done() (n int) {
+	for _, s := range v.Steps {
+		if s.Done {
+			n++
+		}
+	}
+	return n
+}
+
+// All reports whether every step is done.
+func (v *SecureView) All() bool { return v.Done() == len(v.Steps) }
+
 // ReviewView is "/review": sessions and apps are looked through one by one.
 //
 // Its forms: POST /review/begin with session; POST /review/decide with session, key, at and decision (keep or end);
@@ -562,6 +621,7 @@ func (*SettingsView) page() string      { return "settings" }
 func (*SecurityView) page() string      { return "security" }
 func (*DeleteAccountView) page() string { return "account_delete" }
 func (*ReviewView) page() string        { return "review" }
+func (*SecureView) page() string        { return "secure" }
 func (*DeletingView) page() string      { return "account_deleting" }
 func (*ActivityView) page() string      { return "activity" }
 func (*HelpView) page() string          { return "help" }

@@ -49,6 +49,17 @@ CREATE TABLE reviews (
   finished   INTEGER NOT NULL
 );
 
+-- How far the owner of an account has got with securing it, after all of it was ended. looked are the steps that they
+-- have called right.
+CREATE TABLE securings (
+  account_id BLOB NOT NULL PRIMARY KEY REFERENCES accounts (id),
+  started    INTEGER NOT NULL,
+  by_kind    TEXT NOT NULL,
+  ended      INTEGER NOT NULL,
+  looked     TEXT NOT NULL,
+  finished   INTEGER NOT NULL -- 0: under way
+);
+
 -- Handles of deleted accounts, which nobody may take for a while: keyed hashes, because no handle may be left.
 CREATE TABLE past_handles (
   sum   BLOB NOT NULL PRIMARY KEY,
@@ -449,4 +460,5 @@ DROP TABLE group_sizes;
 DROP TABLE account_groups;
 DROP TABLE past_handles;
 DROP TABLE reviews;
+DROP TABLE securings;
 DROP TABLE accounts;
