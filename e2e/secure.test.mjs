@@ -102,6 +102,7 @@ both(test, '[R7.4] sessions and apps are reviewed one by one, by keys where ther
   await second.goto(`${s.node.exeunt}/sessions`);
   assert.match(second.url(), /\/sessions$/);
 
+  await page.goto('about:blank'); // an open page would notice that its session expires
   await s.node.call('advance', { seconds: 90 * 24 * 3600 });
   await enter(page, who);
   await button(page, 'Not now').waitFor();

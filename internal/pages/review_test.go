@@ -68,7 +68,7 @@ func TestAReviewOfWhatEnds(t *testing.T) {
 	one, b := n.signedIn("ada"), n.signedIn("ada")
 	b.submit("/review", "/review/begin", nil)
 	one.post("/review/begin", one.fields(nil)) // goes on with the same one
-	one.get("/review").says("What was left to look at has ended")
+	one.get("/review").says("Nothing is left to look at")
 	if len(n.live("ada")) != 2 {
 		t.Error("a session ended itself")
 	}
