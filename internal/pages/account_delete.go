@@ -56,6 +56,9 @@ func (p *Pages) appsOf(r *http.Request, v web.Visitor) (apps []ui.AppUsed, more 
 // and gets its answer.
 func (p *Pages) deletion(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
+	if _, ok := p.notice(r, noticeDeletion); ok && v.Nobody() {
+		return redirect(w, "/account/deleting")
+	}
 	if v.Answer.State == authority.Ended && !v.Token.IsZero() {
 		if at, ok, err := p.deletedJustNow(r, v); ok || err != nil {
 			return p.deletionBegun(w, r, v, at, err)
@@ -163,8 +166,10 @@ func (p *Pages) keepAccount(w http.ResponseWriter, r *http.Request) error {
 	}
 	in := readEntry(k.Form)
 	if err == nil {
-		p.leaveNotice(w, noticeKept, url.Values{})
-		done := &ifDone{ResponseWriter: w, then: func() { p.Browser.Cookies.ClearChallenge(w) }}
+		done := &ifDone{ResponseWriter: w, then: func() {
+			p.Browser.Cookies.ClearChallenge(w)
+			p.leaveNotice(w, noticeKept, url.Values{})
+		}}
 		in.Return = "/settings"
 		err = p.enter(done, r, v, in, k.Proof)
 	}

@@ -139,7 +139,8 @@ func TestADeletionNeedsAFreshProof(t *testing.T) {
 	if ends := n.ends(); len(ends) != 1 || ends[0] != "account account_deleted" {
 		t.Errorf("the log has %v", ends)
 	}
-	b.post("/account/delete", form).is(http.StatusUnauthorized)
+	b.post("/account/delete", form).leadsTo("/account/deleting")
+	newBrowser(n).post("/account/delete", form).is(http.StatusUnauthorized)
 }
 
 // Programs are refused, and sign-in by a link too.
