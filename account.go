@@ -30,6 +30,13 @@ type Account struct {
 	CredentialVersion int64
 
 	LiveSessions int64 // how many sessions have not been ended
+
+	// DeleteAfter is from when on the account and all that is stored of it is deleted; zero: it is not.
+	DeleteAfter time.Time
+
+	Reviewed    time.Time // the last review of sessions and apps; zero: never
+	ReviewLater time.Time // until when no page reminds of the next
+	ReviewMail  bool      // the owner wants a mail when it is due
 }
 
 // AccountStatus says whether an account may sign in.
@@ -40,7 +47,14 @@ const (
 	AccountActive AccountStatus = "active"
 	// AccountDisabled may not sign in; all its sessions have ended.
 	AccountDisabled AccountStatus = "disabled"
+	// AccountDeleting is about to be deleted; all its sessions have ended. Whoever signs in can only keep it.
+	AccountDeleting AccountStatus = "deleting"
+	// AccountDeleted is being deleted, and cannot be kept any more.
+	AccountDeleted AccountStatus = "deleted"
 )
+
+// DeletionGrace is for how long an account can be kept after its deletion was asked for.
+const DeletionGrace = 7 * 24 * time.Hour
 
 // Display is the person's choice of light or dark.
 type Display string

@@ -1,6 +1,9 @@
 package exeunt
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // ActorKind says what sort of actor did something.
 type ActorKind string
@@ -31,14 +34,13 @@ func System() Actor { return Actor{Kind: ActorSystem} }
 
 // MayEnd reports whether the actor may carry out the revocation. A person may end sessions of their own account only
 // and, through an app session, only that app session. A link ends every session: with the password that it sets, the
-// change of address that it undoes, or because it disowns a sign-in.
+// change of address that it undoes, or because its holder did not do what they were told of.
 func (a Actor) MayEnd(r Revocation) bool {
 	switch a.Kind {
 	case ActorOperator, ActorSystem:
 		return true
 	case ActorLink:
-		return !a.Account.IsZero() && a.Account == r.Account && r.Scope == ScopeAccount &&
-			(r.Reason == ReasonPasswordChange || r.Reason == ReasonAddressUndone || r.Reason == ReasonNotMe)
+		return !a.Account.IsZero() && a.Account == r.Account && r.Scope == ScopeAccount && slices.Contains(endedByLinks, r.Reason)
 	case ActorPerson:
 		if a.Account.IsZero() || a.Account != r.Account {
 			return false
@@ -50,6 +52,9 @@ func (a Actor) MayEnd(r Revocation) bool {
 	}
 	return false
 }
+
+// endedByLinks are the reasons for which a link ends every session.
+var endedByLinks = []Reason{ReasonPasswordChange, ReasonAddressUndone, ReasonNotMe, ReasonSecured}
 
 // Key identifies the actor for idempotency keys.
 func (a Actor) Key() string { return string(a.Kind) + ":" + a.Session.String() + ":" + a.App.String() }

@@ -58,6 +58,10 @@ const (
 	AuditProfile AuditAction = "profile_change"
 	// AuditGroups: the account was put into a group or taken out of one.
 	AuditGroups AuditAction = "groups_change"
+	// AuditKept: the account was about to be deleted, and is kept. (Asking for a deletion is an AuditEnd.)
+	AuditKept AuditAction = "account_kept"
+	// AuditDeleted: the account was deleted.
+	AuditDeleted AuditAction = "account_deleted"
 	// AuditStatus: the account was enabled again. (Disabling is an AuditEnd.)
 	AuditStatus AuditAction = "status_change"
 )

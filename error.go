@@ -107,7 +107,9 @@ var (
 	ErrNoSecret = &Error{"no_secret",
 		"This client has no secret, because it runs on people's devices, so nothing was changed."}
 	ErrClientKey = &Error{"client_key", "Send the secret key of an app that is registered here."}
-	ErrDisabled  = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
+	ErrDeleting  = &Error{"account_deleting",
+		"This account is about to be deleted, so nothing was done. To keep it, sign in on the web page of this site."}
+	ErrDisabled = &Error{"account_disabled", "This account is disabled. Ask whoever runs this server."}
 )
 
 // FactorRequiredError reports that the password was right and that more is needed. Nobody is signed in.

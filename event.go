@@ -31,6 +31,9 @@ const (
 	// EventRenewed: the target's session goes on with another token, and its app sessions may have ended. Whoever holds
 	// the session or an app session of it in memory must forget it there and ask again.
 	EventRenewed EventKind = "renewed"
+	// EventAccountDeleted: the account is deleted. Its sessions have ended by an event before. It is the last one that
+	// names the account.
+	EventAccountDeleted EventKind = "account_deleted"
 )
 
 // Event is an entry of the numbered log.

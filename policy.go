@@ -91,9 +91,11 @@ type Policy struct {
 	Fresh time.Duration
 	// ConfirmEndings: ending other sessions needs a fresh proof, too.
 	ConfirmEndings bool
-	Factor         Requirement // of everybody
-	Preset         Preset
-	Groups         []GroupPolicy
+	// Review is after how long people are reminded to look through their sessions and apps; 0 is never.
+	Review time.Duration
+	Factor Requirement // of everybody
+	Preset Preset
+	Groups []GroupPolicy
 }
 
 // GroupPolicy makes the policy stricter for the accounts in a group, and never laxer. Zero fields change nothing.
@@ -111,7 +113,7 @@ func DefaultPolicy() Policy {
 		Kept:   Limits{Idle: 30 * day, Absolute: 180 * day, Warning: 2 * time.Minute},
 		Shared: Limits{Idle: 15 * time.Minute, Absolute: 4 * time.Hour, Warning: 2 * time.Minute},
 		App:    Limits{Idle: 30 * day, Absolute: 180 * day, Warning: 2 * time.Minute},
-		Fresh:  10 * time.Minute, Factor: NoFactor,
+		Fresh:  10 * time.Minute, Review: 90 * day, Factor: NoFactor,
 	}
 }
 
@@ -209,6 +211,8 @@ func (p Policy) Validate() error {
 		}
 	}
 	switch {
+	case p.Review != 0 && p.Review < 24*time.Hour:
+		return fmt.Errorf("policy.review is %v; use 24h or more, or 0 for never", p.Review)
 	case p.Fresh < time.Second || p.Fresh > 24*time.Hour:
 		return fmt.Errorf("policy.fresh is %v; use 1s to 24h", p.Fresh)
 	case p.Factor.validate("policy.factor") != nil:

@@ -46,6 +46,12 @@ const (
 	ReasonAdministrator Reason = "administrator"
 	// ReasonDisabled: the account was disabled.
 	ReasonDisabled Reason = "account_disabled"
+	// ReasonReview: the person ended it while looking through their sessions.
+	ReasonReview Reason = "review"
+	// ReasonSecured: the account was secured, because somebody else may have used it.
+	ReasonSecured Reason = "secured"
+	// ReasonDeleted: the account's deletion was asked for.
+	ReasonDeleted Reason = "account_deleted"
 	// ReasonRenewed: a token ended because its session goes on with another one; of an app session, that it ended
 	// because its session does, for it may have been begun with a copy of the old token.
 	ReasonRenewed Reason = "renewed"

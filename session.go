@@ -69,6 +69,13 @@ func (s *Session) Moved() bool {
 	return first.IsValid() && last.IsValid() && first.Is4() == last.Is4() && network(first) != network(last)
 }
 
+// Elsewhere reports whether the session was last used from another network than another session. It is not known of
+// addresses of different families.
+func (s *Session) Elsewhere(than *Session) bool {
+	a, b := s.LastAddress.Unmap(), than.LastAddress.Unmap()
+	return a.IsValid() && b.IsValid() && a.Is4() == b.Is4() && network(a) != network(b)
+}
+
 // network is CoarseNetwork of a plain address.
 func network(a netip.Addr) netip.Prefix {
 	bits := 48

@@ -108,6 +108,24 @@ class Person {
   }
 }
 
+/** Sends the form with which something begins. */
+async function begun(p, action) {
+  await p.page.goto(`${node.exeunt}/${action.split('/')[1]}`);
+  await p.page.locator(`form[action="${action}"] button`).click();
+  await p.page.locator(`form[action="${action}"]`).waitFor({ state: 'detached' });
+}
+
+/** Has the account deleted, and signs in again to keep it. */
+async function toDelete(p) {
+  await p.page.goto(`${node.exeunt}/account/delete`);
+  await p.page.locator('form[action="/account/delete"] button').click();
+  await p.page.waitForURL('**/account/deleting');
+  await p.page.goto(`${node.exeunt}/signin`);
+  await fillSignIn(p, p.page);
+  await p.page.locator('form[data-device] button.primary').click();
+  await p.page.locator('form[action="/account/keep"]').waitFor();
+}
+
 /** Signs in to Gazette, which asks the first time. */
 async function enterGazette(page) {
   await page.goto(`${node.gazette}/sign-in`);
@@ -388,6 +406,48 @@ const judges = {
   'exeunt /security/passkeys/decline': {
     needs: 'newcomer', path: '/', back: null, gone: /Hello, /,
     async true(p, page) { at(page, '/'); assert.equal(await page.locator('[data-passkey-offer]').count(), 0); },
+    after: (p) => p.out(),
+  },
+  'exeunt /account/delete': {
+    needs: 'newcomer', path: '/account/delete', back: null, gone: /Sign in|will be deleted/,
+    async true(p, page) { at(page, '/account/deleting'); await says(page, /will be deleted on/); assert.equal((await p.active()).length, 0); },
+    after: (p) => p.out(),
+  },
+  'exeunt /account/keep': {
+    needs: 'newcomer', before: (p) => toDelete(p), path: '/account/deleting', back: null,
+    async true(p, page) { at(page, '/settings'); await says(page, /Your account is kept/); assert.equal((await p.active()).length, 1); },
+    async tab(p, page) { at(page, '/'); assert.equal((await p.active()).length, 1); },
+    after: (p) => p.out(),
+  },
+  'exeunt /account/leave': {
+    needs: 'newcomer', before: (p) => toDelete(p), path: '/account/deleting', back: null, gone: /Sign in|will be deleted/,
+    async true(p, page) { at(page, '/signed-out'); assert.equal((await p.active()).length, 0); },
+    after: (p) => p.out(),
+  },
+  'exeunt /review/begin': {
+    needs: 'newcomer', path: '/review', back: null, gone: /Nothing is left/,
+    async true(p, page) { at(page, '/review'); await says(page, /Nothing is left to look at/); },
+    after: (p) => p.out(),
+  },
+  'exeunt /review/decide': {
+    needs: 'newcomer', before: (p) => begun(p, '/review/begin'), path: '/review', back: null, gone: /You kept/,
+    async true(p, page) { at(page, '/review'); await says(page, /You kept 0 and ended 0/); },
+    after: (p) => p.out(),
+  },
+  'exeunt /secure/begin': {
+    needs: 'newcomer', path: '/secure', back: null, gone: /of 5 steps/,
+    async true(p, page) { at(page, '/secure'); await says(page, /2 of 5 steps/); assert.equal((await p.active()).length, 1); },
+    after: (p) => p.out(),
+  },
+  'exeunt /secure/step': {
+    needs: 'newcomer', before: (p) => begun(p, '/secure/begin'), path: '/secure',
+    async true(p, page) { at(page, '/secure'); await says(page, /3 of 5 steps/); },
+    back: (p, page) => says(page, /4 of 5 steps/), // the form of the next step
+    after: (p) => p.out(),
+  },
+  'exeunt /secure/finish': {
+    needs: 'newcomer', before: (p) => begun(p, '/secure/begin'), path: '/secure', back: null, gone: /You finished/,
+    async true(p, page) { at(page, '/secure'); await says(page, /You finished securing/); },
     after: (p) => p.out(),
   },
   'exeunt /session/stay': {

@@ -273,6 +273,9 @@ type accountsCommand struct {
 	Add          addAccountCommand     `cmd:"" help:"Add an account, with a one-time link for its owner or a password."`
 	Disable      disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
 	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
+	Delete       deleteAccountCommand  `cmd:"" help:"End all sessions of an account, and delete it after seven days in which it can be kept."`
+	Keep         keepAccountCommand    `cmd:"" help:"Keep an account whose deletion was asked for."`
+	Secure       secureAccountCommand  `cmd:"" help:"End everything of an account that somebody else may have used. Its owner is led through the rest at the next sign-in."`
 	Reset        resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password."`
 	RemoveFactor removeFactorCommand   `cmd:"" help:"Remove an authenticator app that an account's owner has lost, and end all sessions."`
 	Invites      invitesCommand        `cmd:"" help:"List one-time links that have not been used."`
@@ -312,6 +315,9 @@ func (c *showAccountCommand) Run(ctx context.Context) error {
 	}
 	return c.show(a, func(w io.Writer) {
 		fmt.Fprintf(w, "account\t@%s\nid\t%s\nname\t%s\ne-mail\t%s\n", a.Handle, a.ID, a.Name, emailOf(a))
+		if !a.DeleteAfter.IsZero() {
+			fmt.Fprintf(w, "deleted\tafter %s\n", when(a.DeleteAfter))
+		}
 		fmt.Fprintf(w, "status\t%s\ngroups\t%s\n", a.Status, strings.Join(a.Groups, ", "))
 		fmt.Fprintf(w, "sessions\t%d\tthat have not ended\ncreated\t%s\n", a.Sessions, when(a.Created))
 		for _, f := range a.Factors {
@@ -399,6 +405,70 @@ func (o *operate) switching(ctx context.Context, handle, verb, done string) erro
 		default:
 			fmt.Fprintf(w, "Enabled @%s. No session came back; they sign in again.\n", e.Handle)
 		}
+	})
+}
+
+type deleteAccountCommand struct {
+	operate
+	Handle string `arg:""`
+	Now    bool   `help:"Without the seven days. Nobody can bring the account back."`
+}
+
+// Run begins the deletion of an account.
+func (c *deleteAccountCommand) Run(ctx context.Context) error {
+	var d control.Deletion
+	path := "/accounts/" + url.PathEscape(c.Handle) + "/delete"
+	if err := c.node().Post(ctx, path, control.Deletion{Now: c.Now}, &d); err != nil {
+		return err
+	}
+	return c.show(d, func(w io.Writer) {
+		switch {
+		case d.Now:
+			fmt.Fprintf(w, "Ended: %d. @%s is being deleted, as soon as its apps have been told, or cannot be.\n", d.Ended, d.Handle)
+		case d.Already:
+			fmt.Fprintf(w, "That was asked for already: @%s is deleted after %s.\n", d.Handle, when(d.After))
+		default:
+			fmt.Fprintf(w, "Ended: %d. @%s is deleted after %s. Until then `exeunt accounts keep %s` keeps it, and so can its owner.\n",
+				d.Ended, d.Handle, when(d.After), d.Handle)
+		}
+	})
+}
+
+type secureAccountCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run secures an account.
+func (c *secureAccountCommand) Run(ctx context.Context) error {
+	var e control.Ending
+	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/secure", nil, &e); err != nil {
+		return err
+	}
+	return c.show(e, func(w io.Writer) {
+		fmt.Fprintf(w, "Ended: %d. At the next sign-in @%s goes through password, factors, e-mail address and apps.\n"+
+			"If somebody else knows the password, give @%s a link for a new one: exeunt accounts reset %s\n",
+			e.Ended, e.Handle, e.Handle, e.Handle)
+	})
+}
+
+type keepAccountCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run keeps an account.
+func (c *keepAccountCommand) Run(ctx context.Context) error {
+	var e control.Ending
+	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/keep", nil, &e); err != nil {
+		return err
+	}
+	return c.show(e, func(w io.Writer) {
+		if e.Already {
+			fmt.Fprintf(w, "@%s was not to be deleted.\n", e.Handle)
+			return
+		}
+		fmt.Fprintf(w, "@%s is kept. No session came back; they sign in again.\n", e.Handle)
 	})
 }
 

@@ -4,7 +4,7 @@ import { signIn } from './browser.mjs';
 import { enterChirp } from './chirp.mjs';
 
 /** The pages of somebody who is signed in, by address. */
-export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/settings', '/help', '/menu', '/signout',
+export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/review', '/secure', '/account/delete', '/settings', '/help', '/menu', '/signout',
   '/signout?scope=others', '/signout?scope=account', '/apps', '/end_session',
   '/activity', '/activity?kind=sign_outs', '/activity?kind=changes'];
 

@@ -81,7 +81,7 @@ func (s *Service) Enable(ctx context.Context, by exeunt.Actor, a exeunt.Account)
 	switch {
 	case by.Kind != exeunt.ActorOperator:
 		return false, exeunt.ErrForbidden
-	case a.Status == exeunt.AccountActive:
+	case a.Status != exeunt.AccountDisabled:
 		return true, nil
 	}
 	return false, s.Store.Enable(ctx, a.ID, by, s.Now())

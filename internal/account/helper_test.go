@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/feed"
+	"github.com/exeunt/exeunt/internal/keys"
 	"github.com/exeunt/exeunt/internal/live"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
@@ -68,7 +70,11 @@ func newDesk(t testing.TB) *desk {
 		t.Fatal(err)
 	}
 	d.door = signin.New(signin.Config{Store: s, Hasher: hasher, Now: now, Log: log})
-	d.Service = New(Config{Store: s, Authority: a, Hasher: hasher, SignUpOpen: true, Now: now, Log: log})
+	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Service = New(Config{Store: s, Master: master, Authority: a, Hasher: hasher, SignUpOpen: true, Now: now, Log: log})
 	return d
 }
 

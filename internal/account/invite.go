@@ -48,6 +48,12 @@ func (s *Service) cleanInvitation(ctx context.Context, v Invitation) (Invitation
 		case !errors.Is(err, exeunt.ErrNotFound):
 			return v, err
 		}
+		switch past, err := s.Store.PastHandle(ctx, s.handleSum(v.Handle), s.Now()); {
+		case err != nil:
+			return v, err
+		case past:
+			return v, errHandleTaken
+		}
 	}
 	if v.Name, err = cleanName(v.Name, ""); err != nil {
 		return v, err

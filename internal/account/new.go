@@ -100,6 +100,12 @@ func (s *Service) create(
 	if err := errors.Join(wrong[:]...); err != nil {
 		return exeunt.Proof{}, err
 	}
+	switch past, err := s.Store.PastHandle(ctx, s.handleSum(a.Handle), s.Now()); {
+	case err != nil:
+		return exeunt.Proof{}, err
+	case past:
+		return exeunt.Proof{}, errHandleTaken
+	}
 	hash, err := s.Hasher.Hash(ctx, n.Password)
 	if err != nil {
 		return exeunt.Proof{}, err

@@ -217,6 +217,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	n.background.Go(func() { n.OAuth.Run(running) })
 	n.background.Go(func() { n.Fanout.Run(running) })
 	n.background.Go(func() { n.Notify.Run(running) })
+	n.background.Go(func() { n.Accounts.Run(running) })
 	n.background.Go(func() { n.rotateKeys(running) })
 	n.background.Go(func() { n.mark.keepSynced(running, n.Store.RaiseFileNumber) })
 	n.background.Go(func() { n.saveSnapshotFileRegularly(running) })

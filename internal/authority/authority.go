@@ -75,6 +75,9 @@ func New(c Config) *Authority {
 	return a
 }
 
+// ReviewEvery is after how long people are reminded to look through their sessions and apps; 0 is never.
+func (a *Authority) ReviewEvery() time.Duration { return a.policy.Review }
+
 // Now is the authority's clock.
 func (a *Authority) Now() time.Time { return a.now() }
 

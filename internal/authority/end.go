@@ -46,12 +46,12 @@ func (a *Authority) ResetPassword(
 }
 
 // NotMe ends every session of the account because a sign-in was somebody else's, and with them all that is under way, in
-// one transaction (OWASP ASVS 5.0, 7.4.3). The actor is somebody signed in, whose own session ends too, or the holder of a
+// one transaction (OWASP ASVS 5.0, 7.4.3). It begins to secure the account. The actor is somebody signed in, whose own session ends too, or the holder of a
 // mail's link. Besides the errors of End it may return ErrAnswered, ErrNotAsked and ErrInviteSpent.
 func (a *Authority) NotMe(ctx context.Context, key string, n store.NotMe) (Ending, error) {
 	rev := exeunt.Revocation{Target: exeunt.Target{Account: n.By.Account, Scope: exeunt.ScopeAccount},
 		Reason: exeunt.ReasonNotMe, Key: key}
-	return a.end(ctx, n.By, rev, store.Change{NotMe: &n})
+	return a.end(ctx, n.By, rev, store.Change{NotMe: &n, Secure: true})
 }
 
 // UndoAddress puts back an address that the account had before, by a link that came there by mail, ends the password and
@@ -74,6 +74,31 @@ func (a *Authority) Disable(ctx context.Context, by exeunt.Actor, account exeunt
 	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
 		Reason: exeunt.ReasonDisabled}
 	return a.end(ctx, by, rev, store.Change{Status: exeunt.AccountDisabled})
+}
+
+// Secure ends every session of an account because somebody else may have used it, and begins to secure it, in one
+// transaction: for an operator or the holder of a link.
+func (a *Authority) Secure(ctx context.Context, by exeunt.Actor, account exeunt.AccountID) (Ending, error) {
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonSecured}
+	return a.end(ctx, by, rev, store.Change{Secure: true})
+}
+
+// BeginDeletion ends all sessions of an account and has it deleted after exeunt.DeletionGrace, or for an operator at once,
+// in one transaction (OWASP ASVS 5.0, 7.4.2). handle is kept from others until the log has forgotten the account.
+// credential is the version of the password and factors that the person has proved: ErrSignInAgain when they have changed.
+func (a *Authority) BeginDeletion(
+	ctx context.Context, by exeunt.Actor, account exeunt.AccountID, key string, handle store.HandleSum, atOnce bool,
+	credential int64, mails []store.NewMail,
+) (Ending, error) {
+	after := a.now()
+	if !atOnce || by.Kind != exeunt.ActorOperator {
+		after = after.Add(exeunt.DeletionGrace)
+	}
+	rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeAccount},
+		Reason: exeunt.ReasonDeleted, Key: key}
+	return a.end(ctx, by, rev, store.Change{Credential: credential, Mails: mails,
+		Deletion: &store.Deletion{After: after, Handle: handle, Reserved: after.Add(a.retention.Audit)}})
 }
 
 func (a *Authority) end(

@@ -8,6 +8,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // maxSaveEvery is how often due activity is saved. A crash can lose that of the last such interval, and of a quantum
@@ -65,6 +66,7 @@ func (a *Authority) duties() []duty {
 		{"end the sessions that have timed out", a.endOverdue},
 		{"write the ends of sessions that ended together", a.writeEnds},
 		{"delete what is older than the retention", a.purge},
+		{"delete accounts whose time has come", a.deleteAccounts},
 		{"end the sessions that memory has timed out", a.endLate},
 		{"drop ended sessions from memory", a.forget},
 	}
@@ -193,6 +195,11 @@ func (a *Authority) purge(ctx context.Context) error {
 		deleted, err := a.store.Purge(ctx, a.retention, a.now())
 		return deleted > 0, err
 	})
+}
+
+func (a *Authority) deleteAccounts(ctx context.Context) error {
+	var e store.Erasure
+	return inSteps(ctx, func() (bool, error) { return a.store.DeleteDue(ctx, &e, a.now()) })
 }
 
 // endLate declares ended what memory refuses as timed out and the store may still call live: the notice was lost,

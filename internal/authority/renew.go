@@ -27,6 +27,14 @@ func (a *Authority) EndOthers(
 	return a.endOthers(ctx, by, from, key, exeunt.ReasonSignedOut, store.Change{})
 }
 
+// SecureOthers is EndOthers because somebody else may have used the account, and begins to secure it in the same
+// transaction.
+func (a *Authority) SecureOthers(
+	ctx context.Context, by exeunt.Actor, from exeunt.Token, key string,
+) (Ending, exeunt.Token, error) {
+	return a.endOthers(ctx, by, from, key, exeunt.ReasonSecured, store.Change{Secure: true})
+}
+
 // ReplacePassword is EndOthers with a new password hash in the same transaction. credential is the version of the
 // password that the person has just proved; ErrSignInAgain when it changed meanwhile. Mails tell of it; they are
 // queued in that transaction.

@@ -93,6 +93,9 @@ func (s *Server) Handler() http.Handler {
 		"POST /accounts":                        s.addAccount,
 		"POST /accounts/{handle}/disable":       s.disable,
 		"POST /accounts/{handle}/enable":        s.enable,
+		"POST /accounts/{handle}/delete":        s.deleteAccount,
+		"POST /accounts/{handle}/secure":        s.secureAccount,
+		"POST /accounts/{handle}/keep":          s.keepAccount,
 		"POST /accounts/{handle}/end-sessions":  s.endAccount,
 		"POST /accounts/{handle}/confirm-email": s.confirmEmail,
 		"POST /accounts/{handle}/reset":         s.reset,
@@ -305,7 +308,7 @@ func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {
 
 func accountWire(a *exeunt.Account) Account {
 	return Account{ID: a.ID.String(), Handle: a.Handle, Name: a.Name, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
-		Status: string(a.Status), Groups: append([]string{}, a.Groups...), Sessions: a.LiveSessions, Created: a.Created}
+		Status: string(a.Status), DeleteAfter: a.DeleteAfter, Groups: append([]string{}, a.Groups...), Sessions: a.LiveSessions, Created: a.Created}
 }
 
 func (s *Server) oneAccount(w http.ResponseWriter, r *http.Request) error {
@@ -505,6 +508,51 @@ func (s *Server) enable(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	already, err := s.Accounts.Enable(r.Context(), operator(r), a)
+	if err != nil {
+		return err
+	}
+	return reply(w, Ending{Handle: a.Handle, Already: already})
+}
+
+// deleteAccount begins the deletion of an account.
+func (s *Server) deleteAccount(w http.ResponseWriter, r *http.Request) error {
+	var in Deletion
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	out, err := s.Accounts.Delete(r.Context(), operator(r), a, in.Now)
+	if err != nil {
+		return err
+	}
+	if a, err = s.account(r); err != nil {
+		return err
+	}
+	return reply(w, Deletion{Handle: a.Handle, Now: in.Now, After: a.DeleteAfter, Ended: out.Ended, Already: out.Already})
+}
+
+// secureAccount ends everything of an account that somebody else may have used.
+func (s *Server) secureAccount(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	out, err := s.Accounts.Secure(r.Context(), operator(r), a.ID)
+	if err != nil {
+		return err
+	}
+	return reply(w, Ending{Handle: a.Handle, Ended: out.Ended})
+}
+
+func (s *Server) keepAccount(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	already, err := s.Accounts.Keep(r.Context(), operator(r), a, exeunt.TokenHash{})
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,7 @@ type Account struct {
 	Groups         []string  `json:"groups"`
 	Sessions       int64     `json:"sessions"`
 	Created        time.Time `json:"created"`
+	DeleteAfter    time.Time `json:"delete_after,omitzero"`
 	Factors        []Factor  `json:"factors,omitempty"`        // only of one account that is shown by itself
 	RecoveryCodes  int       `json:"recovery_codes,omitempty"` // that are left; as Factors
 }
@@ -214,6 +215,15 @@ type Ending struct {
 	Handle  string `json:"handle,omitempty"` // of the account, if it was about one
 	Ended   int64  `json:"ended"`
 	Already bool   `json:"already"`
+}
+
+// Deletion asks for an account's deletion, now or after some days in which it can be kept, and says what that did.
+type Deletion struct {
+	Now     bool      `json:"now"`
+	Handle  string    `json:"handle,omitempty"`
+	After   time.Time `json:"after,omitzero"`
+	Ended   int64     `json:"ended"`
+	Already bool      `json:"already"`
 }
 
 // ClientSettings are settings of a client. One that is left out is not changed, or has its usual value.

@@ -181,6 +181,27 @@ func everyCauseReachesApps(t *testing.T, database string) {
 		{"it was not they", true, func(_, _ exeunt.Token, v, other exeunt.Session) error {
 			return s.disown(other, v)
 		}},
+		{"securing the account", false, func(_, otherToken exeunt.Token, v, other exeunt.Session) error {
+			_, _, err := s.SecureOthers(context.Background(), testnode.PersonIn(other), otherToken, "")
+			return err
+		}},
+		{"securing by a link", true, func(_, _ exeunt.Token, v, _ exeunt.Session) error {
+			_, err := s.Secure(context.Background(), exeunt.Actor{Kind: exeunt.ActorLink, Account: v.Account}, v.Account)
+			return err
+		}},
+		{"a review", false, func(_, _ exeunt.Token, v, other exeunt.Session) error {
+			_, err := s.End(context.Background(), testnode.PersonIn(other), exeunt.Revocation{Reason: exeunt.ReasonReview,
+				Target: exeunt.Target{Account: v.Account, Scope: exeunt.ScopeSession, Session: v.ID}})
+			return err
+		}},
+		{"a deletion of the account", true, func(_, _ exeunt.Token, v, other exeunt.Session) error {
+			_, err := s.BeginDeletion(context.Background(), testnode.PersonIn(other), v.Account, "", store.HandleSum{1}, false, 1, nil)
+			return err
+		}},
+		{"a deletion by an operator", true, func(_, _ exeunt.Token, v, _ exeunt.Session) error {
+			_, err := s.BeginDeletion(context.Background(), operator, v.Account, "", store.HandleSum{2}, false, 0, nil)
+			return err
+		}},
 		{"the idle timeout", false, func(token, _ exeunt.Token, _, _ exeunt.Session) error {
 			s.Clock.Pass(policy.Kept.Idle + time.Second)
 			return s.Maintain(context.Background())
@@ -196,6 +217,7 @@ func everyCauseReachesApps(t *testing.T, database string) {
 			return s.Maintain(context.Background())
 		}},
 	} {
+		s.Clock.Pass(time.Minute) // so many may sign up
 		p := s.NewAccount(t, fmt.Sprintf("person%d", i))
 		token, v := s.NewSession(t, p, exeunt.KindKept)
 		otherToken, other := s.NewSession(t, p, exeunt.KindKept)

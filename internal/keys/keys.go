@@ -269,6 +269,12 @@ func (m Master) Open(purpose string, sealed []byte) ([]byte, error) {
 	return m.open(sealed, "stored "+purpose)
 }
 
+// Sum returns the authentication code of a text, for what is stored to be compared only: the same for as long as there is
+// the same master key.
+func (m Master) Sum(text string) [sha256.Size]byte {
+	return [sha256.Size]byte(mac(mac(m.key[:], "sum"), text))
+}
+
 func (m Master) seal(key []byte, purpose string) ([]byte, error) {
 	a, err := m.aead()
 	if err != nil {

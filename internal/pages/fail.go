@@ -87,9 +87,14 @@ func pagePath(r *http.Request) string {
 	switch first {
 	case "signout": // with the scope and client of the form
 		return signOutPath(r.PostForm)
+	case "account":
+		if r.URL.Path == "/account/delete" {
+			return r.URL.Path
+		}
+		return "/account/deleting"
 	case "end_session":
 		return endSessionAgain(r.PostForm)
-	case "signin", "signup", "forgot", "sessions", "settings", "security", "apps", "activity":
+	case "signin", "signup", "forgot", "sessions", "settings", "security", "apps", "activity", "review", "secure":
 		return "/" + first
 	}
 	return "/"

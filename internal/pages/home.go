@@ -25,8 +25,12 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, v web.Visitor) erro
 	if err != nil {
 		return err
 	}
+	frame := p.frame(r, v, ui.NavHome)
+	if err := p.remind(r.Context(), v, &frame); err != nil {
+		return err
+	}
 	view := &ui.HomeView{
-		Frame: p.frame(r, v, ui.NavHome), Asking: asking, This: live.this, Others: live.others, Live: live.count, Just: just,
+		Frame: frame, Asking: asking, This: live.this, Others: live.others, Live: live.count, Just: just,
 		Clients: p.OAuth.Clients(),
 	}
 	// Nobody is offered to leave a passkey on a computer that others use.

@@ -22,6 +22,8 @@ const (
 	noticeAddress   = "address" // a mail was sent, or an address discarded
 	noticeEnded     = "ended"   // other sessions, from a list
 	noticeApp       = "app"     // what the person has in an app
+	noticeDeletion  = "deletion"
+	noticeKept      = "kept" // an account that was about to be deleted
 	// noticeRequired tells no page anything: it remembers where somebody goes on who must add a factor first.
 	noticeRequired = "required"
 	noticeMe       = "me" // a sign-in was their own

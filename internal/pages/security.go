@@ -45,6 +45,9 @@ func (p *Pages) showSecurity(w http.ResponseWriter, r *http.Request, v web.Visit
 		return err
 	}
 	view.Frame, view.PasswordSet, view.Others = p.frame(r, v, ui.NavSecurity), account.PasswordSet, live.count-1
+	if err := p.remind(r.Context(), v, &view.Frame); err != nil {
+		return err
+	}
 	return p.show(w, status, view)
 }
 

@@ -62,7 +62,7 @@ func (p *Pages) mayEnd(w http.ResponseWriter, r *http.Request, v web.Visitor) (x
 		}
 		v := p.Browser.Introduced(r.Context(), v)
 		view := &ui.ConfirmView{Frame: p.frame(r, v, ui.NavSessions), To: r.URL.Path, Fields: url.Values{}, Err: err}
-		for _, name := range []string{"key", "scope", "return"} {
+		for _, name := range []string{"key", "scope", "return", "at", "decision"} {
 			if value := r.PostFormValue(name); value != "" {
 				view.Fields.Set(name, value)
 			}

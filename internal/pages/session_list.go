@@ -31,8 +31,12 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request, v web.Visito
 	if err != nil {
 		return err
 	}
+	frame := p.frame(r, v, ui.NavSessions)
+	if err := p.remind(r.Context(), v, &frame); err != nil {
+		return err
+	}
 	return p.show(w, http.StatusOK, &ui.SessionsView{
-		Frame: p.frame(r, v, ui.NavSessions), Asking: asking, Part: partView("/sessions", f, live.next), This: live.this,
+		Frame: frame, Asking: asking, Part: partView("/sessions", f, live.next), This: live.this,
 		Others: live.others, Live: live.count, Just: just, Done: done, EndedCount: int(count),
 		Clients: p.OAuth.Clients(),
 	})

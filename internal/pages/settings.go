@@ -14,7 +14,9 @@ import (
 
 func (p *Pages) settings(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	view := &ui.SettingsView{}
-	_, view.Saved = p.takeNotice(w, r, noticeProfile)
+	if _, view.Saved = p.takeNotice(w, r, noticeProfile); !view.Saved {
+		_, view.Kept = p.takeNotice(w, r, noticeKept)
+	}
 	if n, ok := p.takeNotice(w, r, noticeAddress); ok {
 		view.Sent, view.Dropped = n.Get("what") == "sent", n.Get("what") == "dropped"
 	}

@@ -76,8 +76,13 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	if errors.As(err, &more) {
 		return p.askMore(w, in, more)
 	}
-	if err == nil && v.SignedIn() && v.Answer.Account != proof.Account {
+	deleting := errors.Is(err, exeunt.ErrDeleting)
+	if (err == nil || deleting) && v.SignedIn() && v.Answer.Account != proof.Account {
 		err = v.FormSession(r)
+		deleting = deleting && err == nil
+	}
+	if deleting {
+		return p.askToKeep(w, r, in, proof)
 	}
 	if err == nil {
 		err = p.enter(w, r, v, in, proof)
@@ -132,7 +137,7 @@ func refusal(w http.ResponseWriter, err error) int {
 	switch status := web.StatusOf(err); {
 	case err == nil || errors.Is(err, exeunt.ErrOtherAccount) || errors.Is(err, exeunt.ErrRenewed):
 		return 0
-	case errors.Is(err, exeunt.ErrDisabled), errors.Is(err, exeunt.ErrCookies), errors.Is(err, exeunt.ErrBusy),
+	case errors.Is(err, exeunt.ErrDisabled), errors.Is(err, exeunt.ErrDeleting), errors.Is(err, exeunt.ErrCookies), errors.Is(err, exeunt.ErrBusy),
 		status == http.StatusUnauthorized, status == http.StatusConflict,
 		status == http.StatusUnprocessableEntity, status == http.StatusTooManyRequests:
 		return status
@@ -169,7 +174,7 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, for
 	if err != nil {
 		return err
 	}
-	to := form.Return
+	to := p.afterSignIn(r, proof.Account, form.Return)
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}

@@ -93,6 +93,9 @@ func (p *Pages) signInCode(w http.ResponseWriter, r *http.Request) error {
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: p.Peers.Address(r), Label: label(r)}
 		reply := signin.Reply{Code: r.PostFormValue("code"), Passkey: r.PostFormValue("passkey")}
 		answered, refused := p.SignIn.Answer(r.Context(), t, reply, by)
+		if errors.Is(refused, exeunt.ErrDeleting) {
+			return p.askToKeep(w, r, in, answered.Proof)
+		}
 		if err = refused; err == nil {
 			err = p.enterByCode(w, r, v, in, answered.Proof)
 		}

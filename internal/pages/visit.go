@@ -76,8 +76,8 @@ func (p *Pages) repeat(w http.ResponseWriter, r *http.Request, v web.Visitor, h 
 // renews reports whether a post is to a form that gives the session another credential.
 func renews(r *http.Request) bool {
 	return r.URL.Path == "/security/password" || r.URL.Path == "/security/app" || r.URL.Path == "/security/codes" ||
-		r.URL.Path == "/security/passkeys" ||
-		r.URL.Path == "/settings/profile" || r.URL.Path == "/activity/download" || isEnding(r.URL.Path) ||
+		r.URL.Path == "/security/passkeys" || r.URL.Path == "/settings/profile" || r.URL.Path == "/activity/download" ||
+		r.URL.Path == "/account/delete" || r.URL.Path == "/review/decide" || r.URL.Path == "/secure/begin" || isEnding(r.URL.Path) ||
 		strings.HasPrefix(r.URL.Path, "/security/factors/") || r.URL.Path == "/sessions/end" ||
 		r.URL.Path == "/signout" && r.PostFormValue("scope") == string(exeunt.ScopeOthers)
 }

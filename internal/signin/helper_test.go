@@ -77,7 +77,7 @@ func newDesk(t testing.TB) *desk {
 	}
 	d.Service = New(Config{Store: s, Hasher: hasher, Master: master, Now: now, Log: log})
 	d.accounts = account.New(account.Config{
-		Store: s, Authority: d.authority, Hasher: hasher, SignUpOpen: true, Now: now, Log: log,
+		Store: s, Authority: d.authority, Hasher: hasher, Master: master, SignUpOpen: true, Now: now, Log: log,
 	})
 	return d
 }

@@ -80,7 +80,9 @@ func (s *Service) PasswordOn(
 	if err != nil {
 		return Step{}, err
 	}
-	return s.step(ctx, proof)
+	step, err = s.step(ctx, proof)
+	step.deleting = account.Status == exeunt.AccountDeleting
+	return step, err
 }
 
 // Confirmation is what somebody who is signed in proves again with: with a passkey alone, or with the password and, if
@@ -181,7 +183,7 @@ func (s *Service) verify(
 		return exeunt.Proof{}, attempt.failed()
 	}
 	attempt.succeeded()
-	if a.Status != exeunt.AccountActive {
+	if a.Status != exeunt.AccountActive && a.Status != exeunt.AccountDeleting {
 		return exeunt.Proof{}, exeunt.ErrDisabled
 	}
 	if outdated {

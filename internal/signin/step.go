@@ -14,8 +14,9 @@ import (
 // Step is what comes next for somebody who proves who they are: they have proved it,
 // or more is needed. If they are refused, there is an error instead.
 type Step struct {
-	proof exeunt.Proof
-	needs exeunt.Methods // any of which is needed next; none when they have proved it
+	proof    exeunt.Proof
+	needs    exeunt.Methods // any of which is needed next; none when they have proved it
+	deleting bool           // the account is about to be deleted: it can only be kept
 }
 
 // Done reports whether nothing more is needed.
@@ -45,6 +46,8 @@ func Proof(s Step, err error) (exeunt.Proof, error) {
 	switch {
 	case err != nil:
 		return exeunt.Proof{}, err
+	case s.Done() && s.deleting:
+		return exeunt.Proof{}, exeunt.ErrDeleting
 	case s.Done():
 		return s.proof, nil
 	case slices.Contains(s.needs, exeunt.MethodPassword):
@@ -60,8 +63,12 @@ var (
 )
 
 // Ask returns a step's proof, or, if more is needed, a FactorRequiredError with a challenge. form is what the caller
-// wants to have again when the challenge is answered. Its first arguments are the results of Password.
+// wants to have again when the challenge is answered. With ErrDeleting there is the proof of an account that is about to
+// be deleted, for AskToKeep and for nothing else. Its first arguments are the results of Password.
 func (s *Service) Ask(ctx context.Context, form string, step Step, err error) (exeunt.Proof, error) {
+	if err == nil && step.Done() && step.deleting {
+		err = exeunt.ErrDeleting
+	}
 	if err != nil || step.Done() {
 		return step.proof, err
 	}
@@ -148,7 +155,7 @@ func (s *Service) Answer(ctx context.Context, t exeunt.Token, r Reply, by exeunt
 	}
 	out.Form = c.Form
 	if c.Answer != nil {
-		return out, s.again(c, r.answer(), &out)
+		return out, s.admits(ctx, &out, s.again(c, r.answer(), &out))
 	}
 	by.Account = c.Proof.Account
 	defer func() {
@@ -168,11 +175,23 @@ func (s *Service) Answer(ctx context.Context, t exeunt.Token, r Reply, by exeunt
 	if err != nil {
 		// The same answer may have been first.
 		if now, lost := s.Store.Challenge(ctx, c.Hash, s.Now()); lost == nil && now.Answer != nil && sameAnswer(now, r.answer()) {
-			return out, s.again(now, r.answer(), &out)
+			return out, s.admits(ctx, &out, s.again(now, r.answer(), &out))
 		}
 	}
 	out.Proof = step.proof
-	return out, err
+	return out, s.admits(ctx, &out, err)
+}
+
+// admits is ErrDeleting for the proof of an account that is about to be deleted, as Ask says.
+func (s *Service) admits(ctx context.Context, out *Answered, err error) error {
+	if err != nil {
+		return err
+	}
+	a, err := s.Store.Account(ctx, out.Proof.Account)
+	if err == nil && a.Status == exeunt.AccountDeleting {
+		err = exeunt.ErrDeleting
+	}
+	return err
 }
 
 // again proves once more what the same answer has proved.

@@ -18,15 +18,17 @@ type Credential struct{ PasswordHash string }
 const credentialColumns = accountColumns + `, COALESCE(password_hash, '')`
 
 const accountColumns = `id, handle, name, email, email_confirmed, COALESCE(confirmed_at, 0), email_pending, display,
-	status, created, COALESCE(password_set, 0),
-	generation, credential_version, live_sessions, (SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
+	status, created, COALESCE(password_set, 0), generation, credential_version, live_sessions, COALESCE(delete_after, 0),
+	reviewed, review_later, review_mail, (SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
 
 func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
-	var created, passwordSet, confirmed int64
-	dest := []any{&a.ID, &a.Handle, &a.Name, &a.Email, &a.EmailConfirmed, &confirmed, &a.EmailPending, &a.Display, &a.Status, &created, &passwordSet,
-		&a.Generation, &a.CredentialVersion, &a.LiveSessions, (*groupScan)(&a.Groups)}
+	var created, passwordSet, confirmed, deleteAfter, reviewed, later int64
+	dest := []any{&a.ID, &a.Handle, &a.Name, &a.Email, &a.EmailConfirmed, &confirmed, &a.EmailPending, &a.Display, &a.Status,
+		&created, &passwordSet, &a.Generation, &a.CredentialVersion, &a.LiveSessions, &deleteAfter, &reviewed, &later,
+		&a.ReviewMail, (*groupScan)(&a.Groups)}
 	err = row.Scan(append(dest, more...)...)
-	a.Created, a.PasswordSet, a.ConfirmedAt = at(created), at(passwordSet), at(confirmed)
+	a.Reviewed, a.ReviewLater, a.ConfirmedAt = at(reviewed), at(later), at(confirmed)
+	a.Created, a.PasswordSet, a.DeleteAfter = at(created), at(passwordSet), at(deleteAfter)
 	return a, err
 }
 
@@ -284,7 +286,8 @@ func (s *Store) Enable(ctx context.Context, id exeunt.AccountID, by exeunt.Actor
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
 		refused = nil
-		n, err := t.exec(`UPDATE accounts SET status = 'active' WHERE id = $1`, id.Bytes())
+		n, err := t.exec(`UPDATE accounts SET status = CASE WHEN delete_after IS NULL THEN 'active' ELSE 'deleting' END
+			WHERE id = $1 AND status <> 'deleted'`, id.Bytes())
 		if err != nil {
 			return err
 		}

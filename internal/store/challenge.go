@@ -26,6 +26,8 @@ type ChallengePurpose string
 const (
 	// ChallengeSignIn: to a session, once a factor is proved.
 	ChallengeSignIn ChallengePurpose = "sign_in"
+	// ChallengeKeep: to keeping an account that is about to be deleted. All is proved.
+	ChallengeKeep ChallengePurpose = "keep"
 	// ChallengePasskey: to what a passkey was asked for. The browser brings it, sealed, with the answer; so it is stored only
 	// when it is answered, and until it expires, so that it is answered once.
 	ChallengePasskey ChallengePurpose = "passkey"

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"maps"
 	"slices"
@@ -33,6 +34,10 @@ type Change struct {
 	Status       exeunt.AccountStatus // "" leaves it
 	// Factors is what happens to its factors; nil leaves them. It needs Credential, too.
 	Factors *FactorChange
+	// Deletion begins the account's; nil does not. With Credential, it is refused if that has changed.
+	Deletion *Deletion
+	// Secure begins to secure the account: what its owner is to look at is noted, and what anybody has begun is dropped.
+	Secure bool
 	// Link is the one-time link that sets the password; it is spent in the same transaction.
 	Link *exeunt.TokenHash
 	// NotMe: a sign-in was somebody else's. Nothing that is under way with the account's password or factors survives.
@@ -45,7 +50,8 @@ type Change struct {
 
 // IsZero reports whether nothing happens beside the ending.
 func (c Change) IsZero() bool {
-	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Link == nil && c.Undo == nil && c.NotMe == nil && len(c.Mails) == 0
+	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Deletion == nil && !c.Secure && c.Link == nil && c.Undo == nil &&
+		c.NotMe == nil && len(c.Mails) == 0
 }
 
 // proved reports whether the change is refused unless the person has proved who they are with the present password.
@@ -440,20 +446,28 @@ func (t *tx) endMany(e *ending) error {
 			e.by.Label = label
 		}
 	}
+	var after sql.NullInt64
+	if change.Deletion != nil {
+		after = sql.NullInt64{Int64: ms(change.Deletion.After), Valid: true}
+		change.Status = exeunt.AccountDeleting
+	}
 	ok, err := found(t.row(`UPDATE accounts SET generation = generation + 1,
 		last_ended = live_sessions - $2, ended_sessions = ended_sessions + live_sessions - $2, live_sessions = $2,
-		status = CASE WHEN $3 = '' THEN status ELSE $3 END,
+		status = CASE WHEN $3 = '' OR $3 = 'deleting' AND status = 'disabled' THEN status ELSE $3 END,
+		delete_after = COALESCE($8, delete_after),
 		password_hash = CASE WHEN $4 = '' THEN password_hash ELSE $4 END,
 		password_set = CASE WHEN $4 = '' THEN password_set ELSE $6 END,
-		credential_version = credential_version + $8
-		WHERE id = $1 AND ($7 = 0 OR credential_version = $5) RETURNING generation, last_ended`,
+		credential_version = credential_version + $9
+		WHERE id = $1 AND status <> 'deleted' AND ($5 = 0 AND $7 = 0 OR credential_version = $5) RETURNING generation, last_ended`,
 		rev.Account.Bytes(), kept, change.Status, change.PasswordHash, change.Credential, ms(e.now),
-		flag(change.proved()), flag(change.proved() || change.NotMe != nil)).Scan(&e.generation, &e.out.Ended))
+		flag(change.proved()), after, flag(change.proved() || change.NotMe != nil)).Scan(&e.generation, &e.out.Ended))
 	switch {
 	case err != nil:
 		return err
 	case !ok:
-		e.refused = exeunt.ErrNotFound
+		if e.refused = exeunt.ErrNotFound; change.Deletion != nil {
+			e.refused = exeunt.ErrSignInAgain
+		}
 		return nil
 	case change.PasswordHash != "":
 		if err = t.dropResets(rev.Account); err == nil {
@@ -461,10 +475,16 @@ func (t *tx) endMany(e *ending) error {
 		}
 	case change.Undo != nil:
 		e.profile, err = t.undo(rev.Account, change.Undo)
-	case change.Status != "":
-		err = t.dropUnfinished(rev.Account)
 	case change.NotMe != nil:
 		err = t.disown(*change.NotMe, rev.Account, e.now)
+	case change.Status != "", change.Secure:
+		err = t.dropUnfinished(rev.Account)
+	}
+	if err == nil && change.Secure {
+		err = t.beginSecuring(e)
+	}
+	if err == nil && change.Deletion != nil {
+		err = t.reserveHandle(*change.Deletion)
 	}
 	if err == nil && change.Factors != nil {
 		e.refused, err = t.changeFactors(rev.Account, *change.Factors, e.by, e.now)

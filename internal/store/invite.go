@@ -49,7 +49,7 @@ func (t *tx) insertInvite(hash exeunt.TokenHash, v Invite) error {
 }
 
 // AddReset stores a link that sets a new password of v.Account and deletes any older one. Outcomes: nil;
-// ErrNotFound; ErrDisabled; ErrUnavailable, ErrNotConfirmed.
+// ErrNotFound; ErrDisabled; ErrDeleting; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) AddReset(ctx context.Context, hash exeunt.TokenHash, v Invite, by exeunt.Actor, now time.Time) error {
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
@@ -61,6 +61,9 @@ func (s *Store) AddReset(ctx context.Context, hash exeunt.TokenHash, v Invite, b
 			return err
 		case !ok:
 			refused = exeunt.ErrNotFound
+			return nil
+		case status == exeunt.AccountDeleting, status == exeunt.AccountDeleted:
+			refused = exeunt.ErrDeleting
 			return nil
 		case status != exeunt.AccountActive:
 			refused = exeunt.ErrDisabled

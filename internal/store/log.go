@@ -128,7 +128,15 @@ func scanEvent(r rowScanner) (e exeunt.Event, err error) {
 	return e, err
 }
 
-// AddAudit records an audit entry by itself.
+// AddAudit records an audit entry by itself, unless its account has been deleted meanwhile.
 func (s *Store) AddAudit(ctx context.Context, e exeunt.AuditEntry) error {
-	return s.commit(ctx, func(t *tx) error { return t.audit(e) })
+	return s.commit(ctx, func(t *tx) error {
+		var there bool
+		err := t.row(`SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND status <> 'deleted')`, e.Account.Bytes()).
+			Scan(&there)
+		if err != nil || !there {
+			return err
+		}
+		return t.audit(e)
+	})
 }

@@ -41,6 +41,8 @@ var oldRows = []struct {
 	{"invites", `SELECT hash FROM invites WHERE expires < $1 LIMIT $2`, dayBefore, dropBy("invites", "hash")},
 	{"outcomes", `SELECT actor, key FROM outcomes WHERE at < $1 LIMIT $2`, dayBefore,
 		forManyBetween(" OR ", `DELETE FROM outcomes WHERE `, `actor = ? AND key = ?`, ``)},
+	{"past_handles", `SELECT sum FROM past_handles WHERE until < $1 LIMIT $2`, Retention.now,
+		dropBy("past_handles", "sum")},
 	{"nodes", `SELECT id FROM nodes WHERE at < $1 LIMIT $2`, dayBefore, dropBy("nodes", "id")},
 	{"marks", `SELECT id FROM marks WHERE at < $1 LIMIT $2`, Retention.marks, dropBy("marks", "id")},
 	{"audit", `SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT $2) AS oldest WHERE at < $1`,

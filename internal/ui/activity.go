@@ -39,6 +39,7 @@ var activities = map[exeunt.AuditAction]struct{ kind, icon string }{
 	exeunt.AuditWithdrawn:      {"apps", "apps"},
 	exeunt.AuditUnfamiliar:     {"notices", "odd"},
 	exeunt.AuditRecognised:     {"notices", "check"},
+	exeunt.AuditKept:           {"changes", "set"},
 }
 
 // OfKind returns what wants only entries of a kind of ActivityKinds; nil, for any other kind, wants all.
@@ -52,7 +53,8 @@ func OfKind(kind string) func(exeunt.AuditEntry) bool {
 // kindOf returns the kind of an entry; "" of an action from a newer program.
 func kindOf(e exeunt.AuditEntry) string {
 	switch _, reason := ending(e); {
-	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonAddressUndone, reason == exeunt.ReasonDisabled:
+	case reason == exeunt.ReasonPasswordChange, reason == exeunt.ReasonAddressUndone, reason == exeunt.ReasonDisabled,
+		reason == exeunt.ReasonDeleted, reason == exeunt.ReasonSecured:
 		return "changes"
 	case reason == exeunt.ReasonNotMe:
 		return "notices"
@@ -153,6 +155,10 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 		return w.t("activity.disabled")
 	case reason == exeunt.ReasonNotMe:
 		return w.t("activity.not_me")
+	case reason == exeunt.ReasonSecured:
+		return w.t("activity.secured")
+	case reason == exeunt.ReasonDeleted:
+		return w.t("activity.deletion")
 	case e.Client != "":
 		return w.t("activity.end.app", "App", clients.name(e.Client))
 	case scope == exeunt.ScopeSession, scope == exeunt.ScopeOthers, scope == exeunt.ScopeAccount:
@@ -164,7 +170,8 @@ func (w *words) activityEnd(clients Clients, e exeunt.AuditEntry) (template.HTML
 // activityWhy says why sessions ended, unless what happened says it.
 func (w *words) activityWhy(e exeunt.AuditEntry) (template.HTML, error) {
 	switch _, reason := ending(e); reason {
-	case "", exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonDisabled, exeunt.ReasonNotMe:
+	case "", exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonDisabled, exeunt.ReasonNotMe, exeunt.ReasonDeleted,
+		exeunt.ReasonSecured:
 		return "", nil
 	case exeunt.ReasonIdle, exeunt.ReasonAbsolute:
 		return w.t("activity.why." + string(reason))

@@ -21,6 +21,12 @@ type Frame struct {
 	// timeout. Only browsers without script use them; zero omits the banner.
 	WarnIn, IdleIn time.Duration
 
+	// ReviewDue: the reader should look through their sessions and apps. Reviewed is when they did last, on pages that
+	// say so.
+	ReviewDue bool
+	Securing  bool // the reader has begun to secure the account
+	Reviewed  time.Time
+
 	Current   Nav    // the entry of the navigation this page belongs to
 	Path      string // this page's own path and query, for "come back here"
 	RequestID string // shown on error pages

@@ -31,12 +31,14 @@ const (
 	MailCodesMade        MailTemplate = "codes_made"         // new recovery codes
 	MailReviewReminder   MailTemplate = "review_reminder"    // Link is the review, Days since the last one
 	MailSecured          MailTemplate = "secured"            // Ended sessions
+	MailAccountDeleting  MailTemplate = "account_deleting"   // Until when it can be kept
+	MailAccountKept      MailTemplate = "account_kept"
 )
 
 // MailTemplates are all of them.
 var MailTemplates = []MailTemplate{MailTest, MailPasswordChanged, MailPasswordReset, MailConfirmAddress,
 	MailAddressChanged, MailAddressRemoved, MailAddressUndone, MailUnfamiliarSignIn, MailFactorAdded, MailFactorRemoved,
-	MailCodesMade, MailReviewReminder, MailSecured}
+	MailCodesMade, MailReviewReminder, MailSecured, MailAccountDeleting, MailAccountKept}
 
 // MailData is what a mail tells. A mail that needs a value and has none is not rendered.
 type MailData struct {
@@ -51,6 +53,7 @@ type MailData struct {
 
 	// What the mail says of the moment; what is empty is left out.
 	At      time.Time
+	Until   time.Time
 	Browser string // with the system, as "Firefox on Linux"
 	Place   string // about where that was
 	Network netip.Addr
@@ -109,6 +112,7 @@ func (w *words) mail(name MailTemplate, d MailData) (s mailShape, err error) {
 	case d.Handle == "" && name != MailTest:
 		return s, fmt.Errorf("the account is missing")
 	case d.Address == "" && (name == MailConfirmAddress || name == MailAddressChanged),
+		d.Until.IsZero() && name == MailAccountDeleting,
 		d.Factor == "" && (name == MailFactorAdded || name == MailFactorRemoved),
 		d.Life == 0 && slices.Contains(withLife, name):
 		return s, fmt.Errorf("a value is missing")
@@ -155,6 +159,11 @@ func (w *words) mail(name MailTemplate, d MailData) (s mailShape, err error) {
 		var when template.HTML
 		when, err = w.moment(d.At)
 		fact("when", when)
+	}
+	if !d.Until.IsZero() && err == nil {
+		var until template.HTML
+		until, err = w.moment(d.Until)
+		fact("until", until)
 	}
 	fact("browser", template.HTML(template.HTMLEscapeString(d.Browser)))
 	if d.Place != "" {

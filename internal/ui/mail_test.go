@@ -37,6 +37,10 @@ func mailExamples() map[MailTemplate]MailData {
 			d.Network = netip.MustParseAddr("2001:db8::7")
 		case MailFactorAdded, MailFactorRemoved:
 			d.Factor, d.At, d.Browser = `<b>"Ada's" phone & key</b>`, testNow, "Firefox on Linux"
+		case MailAccountDeleting:
+			d.At, d.Until = testNow, testNow.Add(7*day)
+		case MailAccountKept:
+			d.At = testNow
 		case MailReviewReminder:
 			d.Link, d.Days = site+"/review", 91
 		}

@@ -47,6 +47,10 @@ func newRow(v lister, s exeunt.Session) rowPart {
 	return r
 }
 
+func newReviewRow(v *ReviewView, s *exeunt.Session) rowPart {
+	return rowPart{View: v.frame(), S: *s, Clients: v.Clients}
+}
+
 // IsPart reports whether the page does not show the whole list.
 func (p Part) IsPart() bool { return p.Search != "" || p.After != "" || p.Next != "" }
 

@@ -64,6 +64,27 @@ func in(current Nav) Frame {
 	}
 }
 
+// secured is an account that is being secured: with something in each step, or with nothing and all done.
+func secured(by exeunt.ActorKind, sessions int, done bool) *SecureView {
+	v := &SecureView{Frame: in(NavSecurity), Started: testNow.Add(-time.Hour), By: by, Ended: sessions, NewPassword: done,
+		Changes: &ActivityView{Clients: testClients}}
+	if !done {
+		v.Email, v.Factors, v.Apps, v.More = "ada@example.com", []exeunt.Factor{testFactor(exeunt.FactorTOTP)}, appsUsed(), true
+		v.Changes.Entries, v.Return = activityEntries()[:4], "/sessions"
+	}
+	for _, name := range SecureSteps {
+		v.Steps = append(v.Steps, SecureStep{name, done || name == SecureEnd})
+	}
+	return v
+}
+
+// reminded is the frame of a page that reminds of a review.
+func reminded(last time.Time) Frame {
+	f := in(NavHome)
+	f.ReviewDue, f.Reviewed, f.Securing = true, last, last.IsZero()
+	return f
+}
+
 func out() Frame { return Frame{Now: testNow, RequestID: "req-7f3k92"} }
 
 func this() exeunt.Session {
@@ -273,7 +294,7 @@ func states() map[string]View {
 		exeunt.ErrSignInAgain, exeunt.ErrHeaders, exeunt.ErrLateBody, exeunt.ErrNotConfirmed, exeunt.ErrUnavailable, exeunt.ErrHandleTaken,
 		exeunt.ErrEmailTaken, exeunt.ErrOtherEmail,
 		exeunt.ErrSignUpClosed, exeunt.ErrInviteSpent, exeunt.ErrLinkSpent, exeunt.ErrRequestExpired, exeunt.ErrNotAdmitted, exeunt.ErrFactorNeeded, exeunt.ErrCodeSpent, exeunt.ErrKeyReused,
-		exeunt.ErrOtherAccount, exeunt.ErrDisabled, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
+		exeunt.ErrOtherAccount, exeunt.ErrDisabled, exeunt.ErrDeleting, &exeunt.ThrottledError{RetryAfter: 95 * time.Second},
 		exeunt.ErrBusy, exeunt.ErrChallengeOver,
 	}
 	for _, limit := range []exeunt.Limit{exeunt.LimitEndings, exeunt.LimitSingleEndings, exeunt.LimitSignIns,
@@ -506,11 +527,47 @@ func states() map[string]View {
 			&exeunt.FieldError{Field: "handle", Code: "shape", Err: exeunt.ErrBadRequest},
 			&exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest})},
 		"ended-renewed": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonRenewed}},
+		"ended-deleted": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonDeleted}},
+		"sessions-ended-deleted": &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1, Ended: []exeunt.Session{
+			ended(others()[0], day, exeunt.ReasonDeleted, exeunt.ActorPerson, 0, "Firefox on Linux")}},
 		"ended-unknown": &EndedView{Frame: out(), Return: "/sessions"},
 		"menu":          &MenuView{Frame: in(NavSessions), Return: "/sessions"},
 		"menu-plain":    &MenuView{Frame: in(NavSettings)},
 		"settings": &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy,
 			This: this()},
+		"settings-kept": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Kept: true, Policy: policy, This: this()},
+		"delete": &DeleteAccountView{Frame: in(NavSettings), Live: 4, Days: 7, Apps: appsUsed(), More: true, Audit: 365 * day,
+			Proof: Proof{Handle: "ada", Needed: true, Code: true}},
+		"delete-plain": &DeleteAccountView{Frame: in(NavSettings), Live: 1, Days: 1, Err: exeunt.ErrBusy,
+			Proof: Proof{Handle: "ada", Needed: true}},
+		"review":            &ReviewView{Frame: in(NavSecurity), Total: 7, CanMail: true},
+		"review-one":        &ReviewView{Frame: in(NavSecurity), Total: 1, Last: testNow.Add(-40 * day)},
+		"review-none":       &ReviewView{Frame: in(NavSecurity)},
+		"review-session":    &ReviewView{Frame: in(NavSecurity), Under: true, At: 2, Total: 7, Item: &others()[2], Clients: testClients},
+		"review-app":        &ReviewView{Frame: in(NavSecurity), Under: true, At: 5, Total: 7, App: &appsUsed()[0]},
+		"review-app-out":    &ReviewView{Frame: in(NavSecurity), Under: true, At: 6, Total: 7, App: &appsUsed()[1]},
+		"review-nothing":    &ReviewView{Frame: in(NavSecurity), Under: true, At: 7, Total: 7},
+		"review-done":       &ReviewView{Frame: in(NavSecurity), Done: true, Kept: 5, Ended: 2, Next: testNow.Add(90 * day), CanMail: true, Mail: true},
+		"home-remind":       &HomeView{Frame: reminded(time.Time{}), This: fresh, Clients: testClients},
+		"security-remind":   &SecurityView{Frame: reminded(testNow.Add(-100 * day)), PasswordSet: testNow.Add(-day)},
+		"sessions-reviewed": &SessionsView{Frame: reminded(testNow.Add(-100 * day)), This: fresh, Clients: testClients},
+		"sessions-ended-review": &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1, Ended: []exeunt.Session{
+			ended(others()[0], day, exeunt.ReasonReview, exeunt.ActorPerson, 0, "Firefox on Linux")}},
+		"ended-review":     &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonReview}},
+		"secure":           &SecureView{Frame: in(NavSecurity), Begin: true, Others: 3},
+		"secure-one":       &SecureView{Frame: in(NavSecurity), Begin: true, Others: 1},
+		"secure-alone":     &SecureView{Frame: in(NavSecurity), Begin: true},
+		"secure-steps":     secured(exeunt.ActorPerson, 3, false),
+		"secure-steps-one": secured(exeunt.ActorPerson, 1, true),
+		"secure-operator":  secured(exeunt.ActorOperator, 3, false),
+		"secure-link":      secured(exeunt.ActorLink, 3, true),
+		"secure-done":      &SecureView{Frame: in(NavSecurity), Started: testNow.Add(-time.Hour), Finished: testNow},
+		"sessions-ended-secured": &EndedSessionsView{Frame: in(NavSessions), LiveCount: 1, Ended: []exeunt.Session{
+			ended(others()[0], day, exeunt.ReasonSecured, exeunt.ActorPerson, 0, "Firefox on Linux")}},
+		"ended-secured": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonSecured}},
+		"deleting":      &DeletingView{Frame: out(), Until: testNow.Add(7 * day)},
+		"deleting-keep": &DeletingView{Frame: out(), Until: testNow.Add(7 * day), Handle: "ada", Challenge: "0123456789abcdef"},
+		"deleting-over": &DeletingView{Frame: in(""), Until: testNow.Add(7 * day), Handle: "grace", Challenge: "0123456789abcdef"},
 		"settings-saved": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "ada@example.com",
 			EmailConfirmed: true, Saved: true, Policy: policy, This: shared},
 		"settings-display-saved": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "new@example.com", Typed: true,
@@ -625,6 +682,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditGroups, "added", operator)
 	add(exeunt.AuditGroups, "removed", operator)
 	add(exeunt.AuditStatus, "active", operator)
+	add(exeunt.AuditKept, "", person)
 	add(exeunt.AuditResetLink, "", operator)
 	add(exeunt.AuditSignUp, "", link)
 	add("from_a_newer_program", `"><b>`, exeunt.Actor{Kind: "robot"})
@@ -636,7 +694,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
 		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonAdministrator,
-		exeunt.ReasonDisabled, exeunt.ReasonNotMe, "from_a_newer_program"} {
+		exeunt.ReasonDisabled, exeunt.ReasonNotMe, exeunt.ReasonDeleted, exeunt.ReasonSecured, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}
 	add(exeunt.AuditEnd, "account signed_out", operator)

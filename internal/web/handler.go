@@ -95,6 +95,7 @@ var statuses = []struct {
 	{exeunt.ErrNotAsked, http.StatusForbidden},
 	{exeunt.ErrAnswered, http.StatusConflict},
 	{exeunt.ErrDisabled, http.StatusForbidden},
+	{exeunt.ErrDeleting, http.StatusForbidden},
 	{exeunt.ErrSignUpClosed, http.StatusForbidden},
 	{exeunt.ErrSignedOut, http.StatusUnauthorized},
 	{exeunt.ErrClientKey, http.StatusUnauthorized},

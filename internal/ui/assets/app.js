@@ -8,7 +8,7 @@ import { liveSessions, endInPlace } from './live.js';
 import { localTimes } from './times.js';
 import { toldApps } from './told.js';
 import { passkeys } from './passkeys.js';
-import { deviceChoice, displaySwitch, passwordButtons } from './forms.js';
+import { deviceChoice, displaySwitch, passwordButtons, reviewKeys } from './forms.js';
 
 const { session, idle } = document.body.dataset;
 const words = document.getElementById('words')?.dataset ?? {};
@@ -18,6 +18,7 @@ deviceChoice();
 passwordButtons();
 toldApps();
 passkeys();
+reviewKeys();
 
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());

@@ -54,3 +54,15 @@ export function displaySwitch() {
     }
   });
 }
+
+/** K keeps and E ends what a review shows, unless the key is meant for something else. */
+export function reviewKeys() {
+  const form = document.querySelector('form[data-review]');
+  if (!form) return;
+  for (const note of document.querySelectorAll('.by-key')) note.hidden = false;
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector('dialog[open]')) return;
+    if (event.target.closest('input, textarea, select, [contenteditable]')) return;
+    form.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`)?.click();
+  });
+}

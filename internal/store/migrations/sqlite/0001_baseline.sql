@@ -28,10 +28,48 @@ CREATE TABLE accounts (
   last_ended         INTEGER NOT NULL,
   oldest_live        INTEGER NOT NULL DEFAULT 0, -- no live session started before this
   signed_in          INTEGER NOT NULL DEFAULT 0, -- 1: somebody has signed in before
-  passkey_declined   INTEGER NOT NULL DEFAULT 0 -- 1: the person does not want to be offered one again
+  passkey_declined   INTEGER NOT NULL DEFAULT 0, -- 1: the person does not want to be offered one again
+  delete_after       INTEGER, -- NULL: it is not being deleted
+  reviewed           INTEGER NOT NULL DEFAULT 0, -- the last review of sessions and apps; 0: never
+  review_later       INTEGER NOT NULL DEFAULT 0, -- until when no page reminds of the next
+  review_mail        INTEGER NOT NULL DEFAULT 0, -- 1: the owner wants a mail when it is due
+  review_mail_due    INTEGER NOT NULL DEFAULT 0  -- 0: none is to be sent
 );
 -- Only a confirmed address identifies, so only confirmed ones must be unique.
 CREATE UNIQUE INDEX accounts_email ON accounts (email_key) WHERE email_confirmed = 1;
+
+CREATE INDEX accounts_delete ON accounts (delete_after) WHERE delete_after IS NOT NULL;
+
+CREATE INDEX accounts_review_mail ON accounts (review_mail_due) WHERE review_mail_due > 0;
+
+-- An account's last review: what there was to look at, how far its owner has got, and 0 in finished while it is under way.
+CREATE TABLE reviews (
+  account_id BLOB NOT NULL PRIMARY KEY REFERENCES accounts (id),
+  started    INTEGER NOT NULL,
+  items      TEXT NOT NULL,
+  place      INTEGER NOT NULL,
+  kept       INTEGER NOT NULL,
+  ended      INTEGER NOT NULL,
+  finished   INTEGER NOT NULL
+);
+
+-- How far the owner of an account has got with securing it, after all of it was ended. looked are the steps that they
+-- have called right.
+CREATE TABLE securings (
+  account_id BLOB NOT NULL PRIMARY KEY REFERENCES accounts (id),
+  started    INTEGER NOT NULL,
+  by_kind    TEXT NOT NULL,
+  ended      INTEGER NOT NULL,
+  looked     TEXT NOT NULL,
+  finished   INTEGER NOT NULL -- 0: under way
+);
+
+-- Handles of deleted accounts, which nobody may take for a while: keyed hashes, because no handle may be left.
+CREATE TABLE past_handles (
+  sum   BLOB NOT NULL PRIMARY KEY,
+  until INTEGER NOT NULL
+);
+CREATE INDEX past_handles_until ON past_handles (until);
 
 -- Which groups an account is in, and how many accounts each group has. A group
 -- without members has no row.
@@ -147,6 +185,7 @@ CREATE TABLE device_codes (
   account_id BLOB             -- who allowed or declined it
 );
 CREATE INDEX device_codes_expires ON device_codes (expires);
+CREATE INDEX device_codes_account ON device_codes (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX device_codes_client ON device_codes (client_id, expires);
 
 -- What a person has allowed an app, and when they were last asked.
@@ -184,6 +223,8 @@ CREATE TABLE invites (
   account_id      BLOB REFERENCES accounts (id)
 );
 CREATE INDEX invites_expires ON invites (expires);
+CREATE INDEX invites_handle ON invites (handle);
+CREATE INDEX invites_email ON invites (email_key);
 CREATE INDEX invites_account ON invites (account_id) WHERE account_id IS NOT NULL;
 
 -- What proves who somebody is besides the password: an authenticator app or a passkey. data of an app is its secret,
@@ -454,4 +495,7 @@ DROP TABLE renewals;
 DROP TABLE sessions;
 DROP TABLE group_sizes;
 DROP TABLE account_groups;
+DROP TABLE past_handles;
+DROP TABLE reviews;
+DROP TABLE securings;
 DROP TABLE accounts;
