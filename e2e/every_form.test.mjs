@@ -102,9 +102,32 @@ class Person {
   async two() {
     await this.out();
     await this.signIn();
-    const answer = await request(`${node.exeunt}/api/v1/signin`, { method: 'POST', headers: { 'Content-Type': 'application/json' },
+    await this.app();
+  }
+
+  // An app signs in; with a name of its own, the account was not used with it.
+  async app(name = 'an app') {
+    const answer = await request(`${node.exeunt}/api/v1/signin`, { method: 'POST', headers: { 'Content-Type': 'application/json', 'User-Agent': name },
       body: JSON.stringify({ identifier: this.handle, password: this.password, label: 'Phone' }) });
     assert.equal(answer.status, 201, answer.text);
+  }
+
+  async asked() {
+    await this.out();
+    await this.signIn();
+    await this.app(fresh());
+    await this.page.goto(`${node.exeunt}/`);
+  }
+
+  // A new account with an address, whose owner has got a mail about an unfamiliar sign-in.
+  async mailed() {
+    await this.out();
+    this.handle = fresh();
+    const email = `${this.handle}@example.com`;
+    await call('add', { handle: this.handle, password: this.password, email });
+    await this.app();
+    await this.app(fresh());
+    this.link = (await node.mail(email)).links.find((l) => l.includes('/not-me/'));
   }
 }
 
@@ -310,22 +333,37 @@ const judges = {
     back(p, page) { return this.tab(p, page); },
   },
   'exeunt /notices/*/me': { // the app's sign-in is from what the account was not used with
-    needs: 'two', path: '/', back: null,
+    needs: 'asked', path: '/', back: null,
     button: 'form[action^="/notices/"][action$="/me"] button',
-    before: async (p) => { p.asked = (await p.active()).length; },
+    before: async (p) => { p.live = (await p.active()).length; },
     async true(p, page) {
       at(page, '/');
       await says(page, /Noted/);
       assert.doesNotMatch(await main(page), /Was this you/);
-      assert.equal((await p.active()).length, p.asked);
+      assert.equal((await p.active()).length, p.live);
     },
   },
   'exeunt /notices/*/not-me': {
-    needs: 'two', path: '/', back: null,
+    needs: 'asked', path: '/', back: null,
     button: 'form[action^="/notices/"][action$="/not-me"] button',
     async true(p, page) {
       at(page, '/signed-out');
       await says(page, /Signed out everywhere/, /What to do now/);
+      assert.equal((await p.active()).length, 0);
+    },
+  },
+  'exeunt /not-me/*': {
+    needs: 'mailed', path: (p) => p.link, back: null, gone: /Everybody is signed out/,
+    button: 'main form button.danger',
+    async before(p) { p.sessions = (await p.active()).length; },
+    async true(p, page) {
+      assert.equal(page.url(), p.link);
+      await says(page, /Everybody is signed out/, /Set a new password/);
+      assert.deepEqual([p.sessions, (await p.active()).length], [2, 0]);
+    },
+    async tab(p, page) {
+      assert.equal(page.url(), p.link);
+      await says(page, /Everybody is signed out/);
       assert.equal((await p.active()).length, 0);
     },
   },
@@ -560,7 +598,7 @@ async function post(link) {
 }
 
 const key = ({ origin, pathname }, value) => `${['exeunt', 'chirp', 'gazette'].find((name) => node[name] === origin)} ${pathname
-  .replace(/(sessions|drafts|apps)\/(?!end)[^/]+/, '$1/*').replace(/\/(setup|reset|confirm|undo)\/.*/, '/$1/*')}${value ? ` ${value}` : ''}`;
+  .replace(/(sessions|drafts|apps|notices)\/(?!end)[^/]+/, '$1/*').replace(/\/(setup|reset|confirm|undo|not-me)\/.*/, '/$1/*')}${value ? ` ${value}` : ''}`;
 
 /** The forms of a page, each with the button that sends it. */
 async function formsOf(page) {
@@ -590,7 +628,9 @@ test('every form of every page has a judge, and every judge a form', async () =>
   await look((await node.mail(`${moved.handle}@example.com`, { subject: /was changed/ })).links[0]);
   await entered(p, `${p.handle}@example.com`);
   await look(node.chirp);
-  await p.two();
+  await p.mailed();
+  await look(p.link);
+  await p.asked();
   for (const path of inside) await look(node.exeunt + path);
   await look(`${node.gazette}/sign-in`);
   await enterGazette(page);
