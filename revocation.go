@@ -40,6 +40,9 @@ const (
 	ReasonFactorChange Reason = "factor_change"
 	// ReasonAdministrator: an administrator ended it.
 	ReasonAdministrator Reason = "administrator"
+	// ReasonClientRemoved: the app is no longer registered. Only app sessions, and the sessions that apps on people's
+	// devices have of their own, have this reason.
+	ReasonClientRemoved Reason = "client_removed"
 	// ReasonDisabled: the account was disabled.
 	ReasonDisabled Reason = "account_disabled"
 	// ReasonRenewed: a token ended because its session goes on with another one; of an app session, that it ended

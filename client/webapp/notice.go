@@ -105,6 +105,7 @@ var reasonText = map[string]string{
 	"password_change":       "The password was changed, which ended this sign-in.",
 	"administrator":         "An administrator ended this sign-in.",
 	"account_disabled":      "The account was disabled.",
+	"client_removed":        "This app was removed from the place where you sign in, which ended this sign-in.",
 }
 
 // ReasonText says in English why a session ended.

@@ -311,9 +311,7 @@ func (c *removeClientCommand) Run(ctx context.Context) error {
 	return c.show(out, func(w io.Writer) {
 		fmt.Fprintf(w, "Removed %s. Nobody can sign in to it any more.\n", out.ID)
 		if out.AppSessions > 0 {
-			fmt.Fprintf(w, "It has %s app sessions. They live on until the sessions that they belong to end;\n"+
-				"`exeunt sessions list` shows those, and `exeunt sessions end` ends them.\n",
-				atLeast(out.AppSessions, out.AppSessionsAtLeast))
+			fmt.Fprintf(w, "Its %s app sessions have ended.\n", atLeast(out.AppSessions, out.AppSessionsAtLeast))
 		}
 	})
 }

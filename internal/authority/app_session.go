@@ -220,7 +220,7 @@ func (a *Authority) Consents(ctx context.Context, account exeunt.AccountID) ([]C
 const maxConsents = 500
 
 // Allow records that a person allows an app these scopes. It goes on when the caller goes away.
-func (a *Authority) Allow(ctx context.Context, by exeunt.Actor, c exeunt.ClientID, scopes exeunt.Scopes) error {
+func (a *Authority) Allow(ctx context.Context, by exeunt.Actor, c exeunt.Client, scopes exeunt.Scopes) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
 	return a.store.Allow(ctx, by, c, scopes, a.now())

@@ -57,7 +57,8 @@ func reasonKey(r exeunt.Reason) string {
 	switch r {
 	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonTooMany,
 		exeunt.ReasonIncomplete,
-		exeunt.ReasonPasswordChange, exeunt.ReasonFactorChange, exeunt.ReasonAdministrator, exeunt.ReasonDisabled:
+		exeunt.ReasonPasswordChange, exeunt.ReasonFactorChange, exeunt.ReasonAdministrator, exeunt.ReasonDisabled,
+		exeunt.ReasonClientRemoved:
 		return string(r)
 	}
 	return "other"

@@ -407,6 +407,8 @@ func states() map[string]View {
 			&exeunt.FieldError{Field: "handle", Code: "shape", Err: exeunt.ErrBadRequest},
 			&exeunt.FieldError{Field: "password", Code: "too_short", Err: exeunt.ErrBadRequest})},
 		"ended-renewed": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonRenewed}},
+		"ended-client_removed": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour),
+			Reason: exeunt.ReasonClientRemoved}},
 		"ended-unknown": &EndedView{Frame: out(), Return: "/sessions"},
 		"menu":          &MenuView{Frame: in(NavSessions), Return: "/sessions"},
 		"menu-plain":    &MenuView{Frame: in(NavSettings)},
@@ -533,7 +535,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
 		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAdministrator,
-		exeunt.ReasonDisabled, "from_a_newer_program"} {
+		exeunt.ReasonDisabled, exeunt.ReasonClientRemoved, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}
 	add(exeunt.AuditEnd, "account signed_out", operator)
