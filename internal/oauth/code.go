@@ -97,7 +97,7 @@ type Tokens struct {
 // ExchangeCode spends a code for an app session and returns its credential. The errors are those of
 // authority.StartApp.
 func (s *Service) ExchangeCode(ctx context.Context, x CodeExchange) (Tokens, error) {
-	if x.Code.Use() != exeunt.UseCode ||
+	if x.Code.Use() != exeunt.UseCode || x.RedirectURI == "" || // only a device's code has none
 		x.Verifier != "" && (len(x.Verifier) < 43 || len(x.Verifier) > 128) { // RFC 7636 section 4.1
 		return Tokens{}, exeunt.ErrCodeSpent
 	}

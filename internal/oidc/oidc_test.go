@@ -39,7 +39,7 @@ func clients() []exeunt.Client {
 		testnode.ClientAt(phone, "http://127.0.0.1/callback"), testnode.ClientAt(legacy, "https://legacy.example.com/back"),
 		{ID: tv, Name: "TV", HomeURL: "https://tv.example.com/", Auth: exeunt.ClientPublic, DeviceGrant: true},
 	}
-	list[2].DeviceGrant = true
+	list[2].DeviceGrant, list[3].DeviceGrant = true, true
 	list[2].Auth, list[3].Auth, list[3].NoPKCE = exeunt.ClientPublic, exeunt.ClientSecretPost, true
 	for i := range list {
 		list[i].Algorithm = "ES256" // the keys of RS256 take long to make
