@@ -135,6 +135,8 @@ const (
 	LimitUserCodes      Limit = "user_codes"      // that a person types
 	LimitDevicePolls    Limit = "device_polls"    // of a device that waits
 	LimitDownloads      Limit = "downloads"       // of an account's history
+	LimitIntrospections Limit = "introspections"  // by a client
+	LimitUserInfo       Limit = "user_info"       // with one app session's tokens
 	LimitStreams        Limit = "streams"         // open at the same time
 )
 
@@ -150,6 +152,8 @@ var limitTexts = map[Limit]string{
 	LimitUserCodes:      "You have typed many codes in a short while, so this one was not looked for.",
 	LimitDevicePolls:    "This device asks too often.",
 	LimitDownloads:      "The history of this account has been downloaded many times in a short while, so this time it was not.",
+	LimitIntrospections: "This app asks about tokens too often.",
+	LimitUserInfo:       "This app asks too often whose this token is.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 
