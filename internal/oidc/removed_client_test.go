@@ -15,9 +15,14 @@ import (
 // What people have in a client that is removed is refused on every node, by every endpoint, and stays so when a client of
 // that ID and with the same secret is registered again.
 func TestWhatARemovedClientHad(t *testing.T) {
+	onOneNodeAndTwo(t, whatARemovedClientHad)
+}
+
+// onOneNodeAndTwo runs a test on a node with a file, and on two with one server.
+func onOneNodeAndTwo(t *testing.T, test func(s, other *site)) {
 	t.Run("sqlite", func(t *testing.T) {
 		s := newSite(t)
-		whatARemovedClientHad(s, s)
+		test(s, s)
 	})
 	t.Run("two nodes", func(t *testing.T) {
 		url := testpg.NewDatabase(t)
@@ -39,29 +44,103 @@ func TestWhatARemovedClientHad(t *testing.T) {
 		other.Node, other.mux = nodes[1], http.NewServeMux()
 		other.Keys = one.Keys
 		New(Deps{Authority: other.Authority, OAuth: other.OAuth, Log: other.Log}).Mount(other.mux)
-		whatARemovedClientHad(one, &other)
+		test(one, &other)
 	})
+}
+
+// eventually waits until it is so on every node.
+func eventually(t *testing.T, what string, nodes []*site, is func(*site) bool) {
+	t.Helper()
+	for _, n := range nodes {
+		for end := time.Now().Add(2 * time.Minute); !is(n); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("a node does not know that %s", what)
+			}
+		}
+	}
+}
+
+// Who may not use a client any more is refused on every node, also before maintenance has written anything.
+func TestANarrowedClientRefusesOthers(t *testing.T) { onOneNodeAndTwo(t, aNarrowedClientRefusesOthers) }
+
+func aNarrowedClientRefusesOthers(s, other *site) {
+	t := s.t
+	both := []*site{s, other}
+	change := func(group string, remove bool) {
+		t.Helper()
+		if _, err := s.Accounts.ChangeGroup(t.Context(), operator, group, []string{"ada"}, remove); err != nil {
+			t.Fatal(err)
+		}
+	}
+	groups := func(of ...string) {
+		t.Helper()
+		list := clients()
+		for i := range list {
+			if list[i] = s.Client(t, list[i].ID); list[i].ID == testnode.Chirp || list[i].ID == phone {
+				list[i].Groups = of
+			}
+		}
+		if err := s.OAuth.Reconcile(t.Context(), list, s.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the clients are registered", both, func(n *site) bool { return len(n.OAuth.Clients()) == len(clients()) })
+	ids := []exeunt.ClientID{testnode.Chirp, phone}
+	tokens, late := map[exeunt.ClientID]answered{}, map[exeunt.ClientID]string{}
+	for _, id := range ids {
+		tokens[id], late[id] = s.signIn(id, "openid offline_access"), s.code(id, "openid")
+	}
+	want := func(when string, state authority.State) {
+		t.Helper()
+		for _, id := range ids {
+			token := tokens[id].str("access_token")
+			eventually(t, when+": "+string(id)+" has "+state.String(), both, func(n *site) bool { return n.state(token) == state })
+		}
+	}
+	want("for everybody", authority.Usable)
+	groups("staff", "guests")
+	for _, id := range ids { // at once where it was done
+		s.userInfo(tokens[id].str("access_token")).is("for some", http.StatusUnauthorized, "invalid_token")
+	}
+	want("for some", authority.Ended)
+	for _, n := range both {
+		for _, id := range ids {
+			n.refresh(id, tokens[id].str("refresh_token")).is("refresh", http.StatusBadRequest, "invalid_grant")
+		}
+	}
+	for _, id := range ids {
+		s.post(Token, id, s.exchange(id, late[id])).is("a code from before", http.StatusBadRequest, "invalid_grant")
+	}
+	if err := s.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	change("guests", false)
+	want("written", authority.Ended)
+	for _, id := range ids {
+		tokens[id] = s.signIn(id, "openid")
+	}
+	want("let in", authority.Usable)
+	groups("staff")
+	want("for fewer", authority.Ended)
+	if list, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: s.session.Account}); err != nil {
+		t.Error(err)
+	} else if s.Maintain(t.Context()); len(list.Items) != 2 {
+		t.Errorf("%d sessions before maintenance", len(list.Items))
+	}
+	if list, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: s.session.Account}); err != nil || len(list.Items) != 1 {
+		t.Errorf("%+v, %v", list.Items, err)
+	}
 }
 
 func whatARemovedClientHad(s, other *site) {
 	t := s.t
 	both := []*site{s, other}
-	eventually := func(what string, is func(*site) bool) {
-		t.Helper()
-		for _, n := range both {
-			for end := time.Now().Add(2 * time.Minute); !is(n); time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatalf("no node may say that %s", what)
-				}
-			}
-		}
-	}
 	knows := func(id exeunt.ClientID, want bool) func(*site) bool {
 		return func(n *site) bool { _, err := n.OAuth.Client(id); return (err == nil) == want }
 	}
 	gone := []exeunt.ClientID{testnode.Chirp, phone}
 	for _, id := range gone {
-		eventually("it is not registered yet", knows(id, true))
+		eventually(t, "it is registered", both, knows(id, true))
 	}
 	had, codes := map[exeunt.ClientID]answered{}, map[exeunt.ClientID]string{}
 	for _, id := range gone {
@@ -88,7 +167,7 @@ func whatARemovedClientHad(s, other *site) {
 		t.Helper()
 		for _, id := range gone {
 			token := had[id].str("access_token")
-			eventually(when+": it is usable", func(n *site) bool { return n.state(token) == authority.Ended })
+			eventually(t, when+": it has ended", both, func(n *site) bool { return n.state(token) == authority.Ended })
 			for _, n := range both {
 				n.userInfo(token).is(when, http.StatusUnauthorized, "invalid_token")
 				parsed, _ := exeunt.ParseToken(token)
@@ -109,7 +188,7 @@ func whatARemovedClientHad(s, other *site) {
 		t.Fatal(err)
 	}
 	for _, id := range gone {
-		eventually("it is not registered again", knows(id, true))
+		eventually(t, "it is registered again", both, knows(id, true))
 	}
 	again := func(when string) {
 		t.Helper()
