@@ -589,4 +589,22 @@ func TestGivingUp(t *testing.T) {
 	})
 	s.fan.wakeSender()
 	until(t, "it to be given up, too", func() bool { return s.states(v)["dead"].Error == notRegistered })
+	// Another client of that ID is not told either.
+	again := newApp(t, "dead", nil)
+	must(t, s.OAuth.Reconcile(t.Context(), []exeunt.Client{again.client}, s.Now()))
+	w.Seq, w.Session = from.Seq, exeunt.NewSessionID()
+	until(t, "an old one to be owed", func() bool {
+		from, err := s.Store.LogCursor(t.Context())
+		must(t, err)
+		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, s.Now())
+		return err == nil && moved
+	})
+	s.fan.wakeSender()
+	until(t, "the old one to be given up", func() bool {
+		list, err := s.Store.Deliveries(t.Context(), w.Account, w.Session)
+		return err == nil && len(list) > 0 && list[0].Error == notRegistered
+	})
+	if n := len(again.got()); n != 0 {
+		t.Errorf("another client was told %d times", n)
+	}
 }
