@@ -14,7 +14,9 @@ import (
 
 // Client is an app that relies on the authority for its sessions.
 type Client struct {
-	ID           ClientID
+	ID ClientID
+	// Registration differs each time that a client of that ID is registered. What belongs to an earlier one is of no use.
+	Registration int64
 	Name         string   // shown to people
 	HomeURL      string   // its front page; "" is the origin of its first redirect address
 	RedirectURIs []string // where a code may be sent; compared exactly
@@ -259,6 +261,13 @@ func withoutPort(raw string) (string, bool) {
 	}
 	_, rest, _ := strings.Cut(raw, u.Host)
 	return u.Hostname() + " " + rest, true
+}
+
+// IsNarrower reports whether somebody may have been admitted before who is not admitted now.
+func (c Client) IsNarrower(before Client) bool {
+	kept := func(group string) bool { return slices.Contains(c.Groups, group) }
+	return len(c.Groups) > 0 &&
+		(len(before.Groups) == 0 || slices.ContainsFunc(before.Groups, func(g string) bool { return !kept(g) }))
 }
 
 // Admits reports whether somebody who is in these groups may sign in to the client.

@@ -145,6 +145,8 @@ const (
 	LimitUserCodes      Limit = "user_codes"      // that a person types
 	LimitDevicePolls    Limit = "device_polls"    // of a device that waits
 	LimitDownloads      Limit = "downloads"       // of an account's history
+	LimitIntrospections Limit = "introspections"  // by a client
+	LimitUserInfo       Limit = "user_info"       // with one app session's tokens
 	LimitStreams        Limit = "streams"         // open at the same time
 	LimitResets         Limit = "resets"          // asked for by mail
 	LimitMails          Limit = "mails"           // to confirm an address
@@ -166,6 +168,8 @@ var limitTexts = map[Limit]string{
 	LimitResets:         "Links for a new password have been asked for many times in a short while, so none was sent this time.",
 	LimitMails:          "Many mails have been sent in a short while, so this one was not, and nothing was changed.",
 	LimitAddresses:      "The e-mail address of this account has been changed many times in a few days, so this time it was not.",
+	LimitIntrospections: "This app asks about tokens too often.",
+	LimitUserInfo:       "This app asks too often whose this token is.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 

@@ -22,9 +22,13 @@ const (
 	// its groups, as with EventProfileChanged. No session ended by it: what an app that is no longer theirs had is ended
 	// by events of its own.
 	EventGroupsChanged EventKind = "groups_changed"
-	// EventClientChanged: the target's client was registered, changed or removed. The event has no account, and no
-	// session ended.
+	// EventClientChanged: the target's client was registered or changed. The event has no account, and no session
+	// ended.
 	EventClientChanged EventKind = "client_changed"
+	// EventAppsEnded: app sessions of the target's client have ended, however many: with ReasonClientRemoved all of its
+	// registration, and otherwise those of people who may not use it any more. Whoever holds app sessions of it in memory
+	// must forget them and ask again. The event has no account.
+	EventAppsEnded EventKind = "apps_ended"
 	// EventRestored: an operator decided how to go on with a database that was restored; the reason says how. The event
 	// has no account, and readers forget everything that they hold.
 	EventRestored EventKind = "restored"
@@ -59,7 +63,8 @@ func (e *Event) Covers(account AccountID, session SessionID, generation int64) b
 	switch {
 	case e.Account != account && !e.Account.IsZero():
 		return false
-	case e.Kind == EventProfileChanged, e.Kind == EventGroupsChanged, e.Kind == EventClientChanged:
+	case e.Kind == EventProfileChanged, e.Kind == EventGroupsChanged, e.Kind == EventClientChanged,
+		e.Kind == EventAppsEnded:
 		return false
 	case e.Kind == EventRenewed:
 		return e.Session == session
@@ -77,8 +82,12 @@ func (e *Event) Covers(account AccountID, session SessionID, generation int64) b
 	return true // from a newer program: refuse rather than guess
 }
 
-// CoversApp reports whether the event ended that app session alone. Covers reports whether it ended the parent.
-func (e *Event) CoversApp(app AppSessionID) bool {
+// CoversApp reports whether the event ended that app session of the client, or may have. Covers reports whether it ended
+// the parent.
+func (e *Event) CoversApp(app AppSessionID, client ClientID) bool {
+	if e.Kind == EventAppsEnded {
+		return e.Client == client
+	}
 	return e.Kind == EventEnded && e.Scope == ScopeSession && !e.AppSession.IsZero() && e.AppSession == app
 }
 

@@ -44,6 +44,9 @@ const (
 	ReasonAddressUndone Reason = "address_undone"
 	// ReasonAdministrator: an administrator ended it.
 	ReasonAdministrator Reason = "administrator"
+	// ReasonClientRemoved: the app is no longer registered. Only app sessions, and the sessions that apps on people's
+	// devices have of their own, have this reason.
+	ReasonClientRemoved Reason = "client_removed"
 	// ReasonDisabled: the account was disabled.
 	ReasonDisabled Reason = "account_disabled"
 	// ReasonReview: the person ended it while looking through their sessions.

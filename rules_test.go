@@ -38,6 +38,7 @@ func TestEventCovers(t *testing.T) {
 		{"changed groups", Event{Kind: EventGroupsChanged, Target: Target{Account: acc}, Version: 2},
 			acc, ses, 0, false},
 		{"a changed client", Event{Kind: EventClientChanged, Target: Target{Client: "chirp"}}, acc, ses, 0, false},
+		{"a client's apps", Event{Kind: EventAppsEnded, Target: Target{Client: "chirp"}}, acc, ses, 0, false},
 		{"its token is renewed", Event{Kind: EventRenewed, Target: Target{Account: acc, Session: ses}}, acc, ses, 9,
 			true},
 		{"another's token is renewed", Event{Kind: EventRenewed, Target: Target{Account: acc, Session: kept}}, acc, ses,
@@ -56,12 +57,15 @@ func TestEventCovers(t *testing.T) {
 		event Event
 		want  bool
 	}{
-		"itself":      {event(ScopeSession, ses, app, 0), true},
-		"its parent":  {event(ScopeSession, ses, AppSessionID{}, 0), false},
-		"a sibling":   {event(ScopeSession, ses, NewAppSessionID(), 0), false},
-		"the account": {event(ScopeAccount, SessionID{}, AppSessionID{}, 2), false},
+		"itself":             {event(ScopeSession, ses, app, 0), true},
+		"its parent":         {event(ScopeSession, ses, AppSessionID{}, 0), false},
+		"a sibling":          {event(ScopeSession, ses, NewAppSessionID(), 0), false},
+		"the account":        {event(ScopeAccount, SessionID{}, AppSessionID{}, 2), false},
+		"the client":         {Event{Kind: EventAppsEnded, Target: Target{Client: "chirp"}}, true},
+		"another client":     {Event{Kind: EventAppsEnded, Target: Target{Client: "other"}}, false},
+		"its changed client": {Event{Kind: EventClientChanged, Target: Target{Client: "chirp"}}, false},
 	} {
-		if got := c.event.CoversApp(app); got != c.want {
+		if got := c.event.CoversApp(app, "chirp"); got != c.want {
 			t.Errorf("CoversApp, %s: %v", name, got)
 		}
 	}

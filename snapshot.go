@@ -24,6 +24,9 @@ type Snapshot struct {
 	Profile           Profile
 	App               *AppSession // with its own hash in AppHash; nil for a session alone
 	AppHash           TokenHash
+	// NotAdmitted: the account is in none of the groups that the app session's client is for. The app session is of no
+	// use, though its row may not say so yet.
+	NotAdmitted bool
 }
 
 // Activity is the last use of a session or, where App is not zero, of that app session.

@@ -36,6 +36,7 @@ const (
 	openIDConnections = 16
 	tokensEach        = 1024 // requests of a round
 	introspected      = 10_000
+	introspectors     = 64 // clients that ask in turn, because each has a rate
 	toldApps          = 8
 	toldSessions      = 64 // in each app, so that a round has 512 deliveries
 	toldAtOnce        = 32 // as many as a node makes at once
@@ -308,7 +309,7 @@ func (b *bench) introspection(ctx context.Context, rounds int) error {
 }
 
 func (b *bench) introspectionOf(ctx context.Context, rounds, n int, round time.Duration) error {
-	apps, err := b.register(ctx, 1, func(int, *exeunt.Client) {})
+	apps, err := b.register(ctx, introspectors, func(int, *exeunt.Client) {})
 	if err != nil {
 		return err
 	}
@@ -316,9 +317,19 @@ func (b *bench) introspectionOf(ctx context.Context, rounds, n int, round time.D
 	if err != nil {
 		return err
 	}
-	got, err := b.signIn(ctx, apps[0], sessions, exeunt.ScopeOpenID+" "+exeunt.ScopeProfile)
-	if err != nil {
-		return err
+	got := make([]oauth.Tokens, n)
+	for i, p := range apps {
+		var own []exeunt.Session
+		for j := i; j < n; j += introspectors {
+			own = append(own, sessions[j])
+		}
+		tokens, err := b.signIn(ctx, p, own, exeunt.ScopeOpenID+" "+exeunt.ScopeProfile)
+		if err != nil {
+			return err
+		}
+		for k, t := range tokens {
+			got[i+k*introspectors] = t
+		}
 	}
 	l, err := newLoader()
 	if err != nil {
@@ -331,19 +342,19 @@ func (b *bench) introspectionOf(ctx context.Context, rounds, n int, round time.D
 	defer s.Close()
 	for _, c := range []struct {
 		row, holds string
-		request    func(token string) []byte
+		request    func(i int, token string) []byte
 	}{
-		{rowIntrospect, `"active":true`, func(token string) []byte {
-			return apps[0].form(introspectPath, url.Values{"token": {token}})
+		{rowIntrospect, `"active":true`, func(i int, token string) []byte {
+			return apps[i%introspectors].form(introspectPath, url.Values{"token": {token}})
 		}},
-		{rowUserInfo, `"preferred_username":"bench"`, func(token string) []byte {
+		{rowUserInfo, `"preferred_username":"bench"`, func(_ int, token string) []byte {
 			return []byte("GET " + userInfoPath + " HTTP/1.1\r\nHost: exeunt.localhost\r\nUser-Agent: bench\r\n" +
 				"Authorization: Bearer " + token + "\r\n\r\n")
 		}},
 	} {
 		requests := make([][]byte, len(got))
 		for i, t := range got {
-			requests[i] = c.request(t.Access.Reveal())
+			requests[i] = c.request(i, t.Access.Reveal())
 		}
 		if err == nil {
 			err = l.send(requests)

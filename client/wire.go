@@ -39,7 +39,7 @@ type AppSession struct {
 // more: they may be a thief, or the computer's next user.
 type Ended struct {
 	At     time.Time `json:"at,omitzero"`
-	Reason string    `json:"reason" doc:"signed_out, idle, absolute, replaced, too_many_sessions, incomplete_credential, renewed, code_reused, refresh_reused, password_change, factor_change, address_undone, not_me, administrator, account_disabled, or empty when unknown"`
+	Reason string    `json:"reason" doc:"signed_out, idle, absolute, replaced, too_many_sessions, incomplete_credential, renewed, code_reused, refresh_reused, password_change, factor_change, address_undone, not_me, administrator, account_disabled, account_deleted, review, secured, client_removed, or empty when unknown"`
 	// By and ByLabel are only in the account's own lists.
 	By      string `json:"by,omitempty" doc:"person, operator or system"`
 	ByLabel string `json:"by_label,omitempty" doc:"The session it was ended from"`
@@ -146,7 +146,7 @@ type LogEvent struct {
 	Seq        int64     `json:"seq"`
 	Digest     string    `json:"digest" doc:"Send it with the number to go on after this event"`
 	At         time.Time `json:"at"`
-	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display has changed. groups_changed: the account is in other groups; none of its sessions ended. client_changed: an app was registered, changed or removed, see client. renewed: the session has another token, and its app sessions may have ended. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
+	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display has changed. groups_changed: the account is in other groups; none of its sessions ended. client_changed: an app was registered or changed, see client. apps_ended: app sessions of that client have ended, of any account. renewed: the session has another token, and its app sessions may have ended. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
 	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
 	Account    string    `json:"account,omitempty"`
 	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
@@ -167,8 +167,11 @@ const (
 	EventGroupsChanged EventKind = "groups_changed"
 	// EventRenewed: a session has another token, and its app sessions may have ended.
 	EventRenewed EventKind = "renewed"
-	// EventClientChanged: an app was registered, changed or removed; Client names it.
+	// EventClientChanged: an app was registered or changed; Client names it.
 	EventClientChanged EventKind = "client_changed"
+	// EventAppsEnded: app sessions of Client have ended: all, because it was removed, or those of people who may not use
+	// it any more.
+	EventAppsEnded EventKind = "apps_ended"
 )
 
 // ActivityNote is the body of POST /api/v1/activity: when people were last at

@@ -61,6 +61,8 @@ func covers(e *client.LogEvent, p *client.Person, generation int64) bool {
 	switch {
 	case e.Account != p.Account && e.Account != "":
 		return false
+	case e.Kind == client.EventAppsEnded:
+		return e.Client == p.Client
 	case e.Kind == client.EventRenewed:
 		return e.Session == p.Session // its app sessions may have ended
 	case e.Kind != client.EventEnded:

@@ -77,6 +77,14 @@ func TestVerifierKeepsWhomAnEventKeeps(t *testing.T) {
 			f.expect(t, v, alice, "valid", map[bool]int{true: 1, false: 0}[e.Account == ""])
 			v.table.clear()
 		}
+		// App sessions of a client have ended: of this one, or of another.
+		for app, questions := range map[string]int{"chirp": 1, "other": 0} {
+			f.expect(t, v, alan, "valid", 1)
+			f.tell(client.LogEvent{Kind: client.EventAppsEnded, Client: app})
+			synctest.Wait()
+			f.expect(t, v, alan, "valid", questions)
+			v.table.clear()
+		}
 	})
 }
 

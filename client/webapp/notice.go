@@ -108,6 +108,10 @@ var reasonText = map[string]string{
 	"not_me":                "The account’s owner said of a sign-in that it was somebody else’s, which ended every one.",
 	"administrator":         "An administrator ended this sign-in.",
 	"account_disabled":      "The account was disabled.",
+	"account_deleted":       "The account is about to be deleted, which ended every sign-in.",
+	"review":                "It was ended while the sign-ins of this account were looked through.",
+	"secured":               "The account was secured, which ended its sign-ins.",
+	"client_removed":        "This app was removed from the place where you sign in, which ended this sign-in.",
 }
 
 // ReasonText says in English why a session ended.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,6 +102,17 @@ func (f *clientFlags) settings() (s control.ClientSettings, err error) {
 	return s, nil
 }
 
+// flagOf says by which flag a command gives what an error calls by its name in the configuration file.
+var flagOf = strings.NewReplacer(
+	"redirect_uris", "--redirect-uri", "token_life", "--token-life", "no_pkce", "--no-pkce", "home_url", "--home",
+	`set its auth to "none"`, "use --auth none", `auth "none"`, "--auth none",
+	`set its auth to "client_secret_basic" or "client_secret_post"`, "use --auth basic or --auth post",
+	"invalid algorithm", "invalid --alg", "invalid group", "invalid --group", "invalid name", "invalid --name",
+	"is checked", "has --checked")
+
+// inFlags returns an error about a client's settings as one about the flags of a command.
+func inFlags(err error) error { return errors.New(flagOf.Replace(err.Error())) }
+
 type addClientCommand struct {
 	operate
 	ID string `arg:"" help:"${client_id}"`
@@ -141,7 +153,7 @@ func (c *addClientCommand) Run(ctx context.Context) error {
 	out := registered{ClientSettings: control.SettingsOf(client)}
 	n := control.NewClient{ID: c.ID, ClientSettings: out.ClientSettings}
 	if err := c.node().Post(ctx, "/clients", n, &out.ClientSecret); err != nil {
-		return err
+		return inFlags(err)
 	}
 	if c.Preset != "" {
 		if out.OtherSide, err = preset.Guide(client.ID, out.Secret, out.Issuer, c.URL); err != nil {
@@ -199,7 +211,7 @@ func (c *showClientCommand) Run(ctx context.Context) error {
 				what = ""
 			}
 		}
-		each("redirect addresses", client.RedirectURIs, "")
+		each("redirect addresses", client.RedirectURIs, "none")
 		each("groups", client.Groups, "everybody may sign in")
 		fmt.Fprintf(w, "auth\t%s\nsecrets\t%d\n", client.AuthMethod(), v.Secrets)
 		fmt.Fprintf(w, "PKCE\t%s\n", choose(client.NoPKCE, "not needed", "needed"))
@@ -210,13 +222,13 @@ func (c *showClientCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(w, "asks about each request\t%s\n", choose(client.Checked, "yes", "no"))
 		fmt.Fprintf(w, "its sign-out ends\t%s\n", choose(client.SignOutAlone, "its own session, if nothing else is chosen",
 			"the browser's session, if nothing else is chosen"))
-		each("after a sign-out", client.PostLogoutURIs, "")
-		fmt.Fprintf(w, "logout tokens\t%s\n", client.BackchannelURI)
+		each("after a sign-out", client.PostLogoutURIs, "none")
+		fmt.Fprintf(w, "logout tokens\t%s\n", cmp.Or(client.BackchannelURI, "none"))
 		if client.BackchannelURI != "" {
 			fmt.Fprintf(w, "a logout token ends\t%s\n", choose(client.BackchannelAccount, "all that the person has there",
 				"one session"))
 		}
-		fmt.Fprintf(w, "its own sign-out\t%s\n", client.SignOutURL)
+		fmt.Fprintf(w, "its own sign-out\t%s\n", cmp.Or(client.SignOutURL, "none"))
 		fmt.Fprintf(w, "registered by\t%s\n", choose(v.Source == "file", "the configuration file", "an operator"))
 		fmt.Fprintf(w, "registered\t%s\nchanged\t%s\n", when(v.Created), when(v.Changed))
 		fmt.Fprintf(w, "app sessions\t%s\tthat have not ended\n", atLeast(*v.AppSessions, v.AppSessionsAtLeast))
@@ -263,7 +275,7 @@ func (c *setClientCommand) Run(ctx context.Context) error {
 	}
 	var out control.ClientSecret
 	if err := c.node().Post(ctx, "/clients/"+url.PathEscape(c.ID)+"/set", s, &out); err != nil {
-		return err
+		return inFlags(err)
 	}
 	return c.show(out, func(w io.Writer) {
 		fmt.Fprintf(w, "Changed %s\n", out.ID)
@@ -311,9 +323,7 @@ func (c *removeClientCommand) Run(ctx context.Context) error {
 	return c.show(out, func(w io.Writer) {
 		fmt.Fprintf(w, "Removed %s. Nobody can sign in to it any more.\n", out.ID)
 		if out.AppSessions > 0 {
-			fmt.Fprintf(w, "It has %s app sessions. They live on until the sessions that they belong to end;\n"+
-				"`exeunt sessions list` shows those, and `exeunt sessions end` ends them.\n",
-				atLeast(out.AppSessions, out.AppSessionsAtLeast))
+			fmt.Fprintf(w, "Its %s app sessions have ended.\n", atLeast(out.AppSessions, out.AppSessionsAtLeast))
 		}
 	})
 }

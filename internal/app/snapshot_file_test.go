@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/live"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/password"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
@@ -500,4 +502,77 @@ func write(t *testing.T, path string, b []byte) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What people have in an app ends with its client, also on a node that was stopped meanwhile, and whose file has it
+// still; and when a client of that ID is there again, it has none of it.
+func TestAClientThatWasRemovedWhileANodeWasAway(t *testing.T) {
+	c := site(t)
+	file := []config.Client{{ID: "files", Name: "Files", Auth: string(exeunt.ClientPublic),
+		RedirectURIs: []string{"http://127.0.0.1/callback"}}}
+	key := exeunt.NewToken(exeunt.UseClient)
+	notes := exeunt.Client{ID: "notes", Name: "Notes", RedirectURIs: []string{"http://notes.localhost/callback"},
+		Keys: []exeunt.TokenHash{key.Hash()}}
+	operator := exeunt.Actor{Kind: exeunt.ActorOperator}
+	c.Clients = file
+	r := start(t, c)
+	must(t, r.Store.AddClient(t.Context(), notes, operator, r.now()))
+	r.OAuth.Reload(t.Context())
+	browser, s := r.signIn()
+	apps := map[exeunt.ClientID]exeunt.Token{}
+	for _, id := range []exeunt.ClientID{"files", "notes"} {
+		apps[id] = r.app(s, id)
+	}
+	want := func(when string, states map[exeunt.ClientID]live.State) {
+		t.Helper()
+		for id, token := range apps {
+			c := authority.Credential{Token: token, Use: authority.AsBearer}
+			if got := r.Authority.Check(t.Context(), c).State; got != states[id] {
+				t.Errorf("%s: that of %s is %v", when, id, got)
+			}
+		}
+	}
+	want("at first", map[exeunt.ClientID]live.State{"files": live.Usable, "notes": live.Usable})
+	must(t, r.saveSnapshotFile(t.Context()))
+	path := filepath.Join(c.Data, snapshotFile)
+	early := read(t, path)
+	must(t, r.Store.RemoveClient(t.Context(), "notes", operator, r.now()))
+	must(t, r.Store.AddClient(t.Context(), notes, operator, r.now()))
+	want("one removed", map[exeunt.ClientID]live.State{"files": live.Usable, "notes": live.Ended})
+	r.stop()
+	late := read(t, path)
+	for name, from := range map[string][]byte{"the last file": late, "one from before": early} {
+		write(t, path, from)
+		c.Clients = file
+		r = start(t, c)
+		if n := r.Live.Len(); n < 4 {
+			t.Fatalf("%s: only %d tokens are in memory", name, n)
+		}
+		want(name, map[exeunt.ClientID]live.State{"files": live.Usable, "notes": live.Ended})
+		r.stop()
+	}
+	for _, clients := range [][]config.Client{nil, file} {
+		write(t, path, early)
+		c.Clients = clients
+		r = start(t, c)
+		want("both removed", map[exeunt.ClientID]live.State{"files": live.Ended, "notes": live.Ended})
+		r.want(browser, live.Usable)
+		r.stop()
+	}
+}
+
+// app signs the session in to a client.
+func (r run) app(s exeunt.Session, id exeunt.ClientID) exeunt.Token {
+	r.t.Helper()
+	const verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
+	c, err := r.OAuth.Client(id)
+	must(r.t, err)
+	sum := sha256.Sum256([]byte(verifier))
+	code, err := r.OAuth.GrantCode(r.t.Context(), s.Account, s.ID, oauth.CodeRequest{Client: id,
+		RedirectURI: c.RedirectURIs[0], Challenge: base64.RawURLEncoding.EncodeToString(sum[:])})
+	must(r.t, err)
+	got, err := r.OAuth.ExchangeCode(r.t.Context(), oauth.CodeExchange{Code: code, Client: c,
+		RedirectURI: c.RedirectURIs[0], Verifier: verifier})
+	must(r.t, err)
+	return got.Access
 }

@@ -43,7 +43,7 @@ func tellUntilKilled(ctx context.Context, n *Node, proof exeunt.Proof, clients [
 			}
 			code := exeunt.NewToken(exeunt.UseCode)
 			if err := n.Authority.AddCode(ctx, code.Hash(), store.Code{Account: s.Account, Session: s.ID, Client: c.ID,
-				RedirectURI: c.RedirectURIs[0], Challenge: challenge, Expires: n.now().Add(time.Minute)}); err != nil {
+				Registration: c.Registration, RedirectURI: c.RedirectURIs[0], Challenge: challenge, Expires: n.now().Add(time.Minute)}); err != nil {
 				return err
 			}
 			if _, _, err := n.Authority.StartApp(ctx, authority.AppSignIn{Code: code.Hash(), Client: c.ID,

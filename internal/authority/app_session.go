@@ -190,7 +190,12 @@ func (a *Authority) codeMatters(ctx context.Context, x store.Exchange) (store.Gr
 	matters := false
 	var g store.Granted
 	err := a.LookUp(ctx, exeunt.UseCode, x.Code, exeunt.ErrNotFound, func(ctx context.Context) (err error) {
-		g, matters, err = a.store.CodeMatters(ctx, x, a.now())
+		if g, matters, err = a.store.CodeMatters(ctx, x, a.now()); errors.Is(err, exeunt.ErrNotFound) {
+			// The code of a device that waits is of no use yet, but will be.
+			if _, unknown := a.store.DeviceByCode(ctx, x.Code); !errors.Is(unknown, exeunt.ErrNotFound) {
+				return unknown
+			}
+		}
 		return err
 	})
 	if errors.Is(err, exeunt.ErrNotFound) || err == nil && !matters {
@@ -220,7 +225,7 @@ func (a *Authority) Consents(ctx context.Context, account exeunt.AccountID) ([]C
 const maxConsents = 500
 
 // Allow records that a person allows an app these scopes. It goes on when the caller goes away.
-func (a *Authority) Allow(ctx context.Context, by exeunt.Actor, c exeunt.ClientID, scopes exeunt.Scopes) error {
+func (a *Authority) Allow(ctx context.Context, by exeunt.Actor, c exeunt.Client, scopes exeunt.Scopes) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.patience)
 	defer cancel()
 	return a.store.Allow(ctx, by, c, scopes, a.now())

@@ -175,6 +175,9 @@ func (a *Authority) ask(ctx context.Context, use exeunt.TokenUse, h exeunt.Token
 		if a.afterLoad != nil {
 			a.afterLoad()
 		}
+		if sn.NotAdmitted {
+			return Answer{State: live.Ended} // not remembered: they may be put into a group before that is recorded
+		}
 		if !a.live.Insert(sn) {
 			if sn.Session.End != nil || sn.Session.Generation < sn.AccountGeneration {
 				a.lookups.remember(lookup{use, h, sn.Epoch}, live.Ended)

@@ -181,7 +181,7 @@ func TestOneEventEndsAThousandSessions(t *testing.T) {
 	check("before the rows are written")
 	n.restart()
 	check("after a restart")
-	if more, err := n.store.WriteEnds(ctx); err != nil || !more {
+	if more, err := n.store.WriteEnds(ctx, n.now()); err != nil || !more {
 		t.Errorf("one step writes a bounded number and says that there is more: %v, %v", more, err)
 	}
 	check("half written")

@@ -152,6 +152,14 @@ func (n *node) signIn(id exeunt.AccountID, kind exeunt.SessionKind) (exeunt.Toke
 	return token, s
 }
 
+// register makes these the clients.
+func (n *node) register(clients ...exeunt.Client) {
+	n.t.Helper()
+	if err := n.store.ReconcileClients(ctx, clients, operator, n.Now()); err != nil {
+		n.t.Fatalf("register: %v", err)
+	}
+}
+
 // Of codes, as oauth grants them.
 const (
 	codeLife  = time.Minute
@@ -168,8 +176,16 @@ func (n *node) grant(s exeunt.Session) exeunt.Token {
 }
 
 func (n *node) addCode(s exeunt.Session, code exeunt.Token) error {
-	return n.store.AddCode(ctx, code.Hash(), store.Code{Account: s.Account, Session: s.ID, Client: chirp.ID,
-		RedirectURI: chirp.RedirectURIs[0], Challenge: challenge, Expires: n.Now().Add(codeLife)})
+	return n.store.AddCode(ctx, code.Hash(), n.codeOf(s))
+}
+
+func (n *node) codeOf(s exeunt.Session) store.Code {
+	n.t.Helper()
+	c, err := n.store.Client(ctx, chirp.ID)
+	if err != nil {
+		n.t.Fatalf("client: %v", err)
+	}
+	return store.Code{Account: s.Account, Session: s.ID, Client: chirp.ID, Registration: c.Registration, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge, Expires: n.Now().Add(codeLife)}
 }
 
 func exchange(code exeunt.Token) AppSignIn {

@@ -187,7 +187,7 @@ func (a *Authority) endOverdue(ctx context.Context) error {
 }
 
 func (a *Authority) writeEnds(ctx context.Context) error {
-	return inSteps(ctx, func() (bool, error) { return a.store.WriteEnds(ctx) })
+	return inSteps(ctx, func() (bool, error) { return a.store.WriteEnds(ctx, a.now()) })
 }
 
 func (a *Authority) purge(ctx context.Context) error {

@@ -37,11 +37,29 @@ func TestASlowLoadCannotOvertakeAnEnd(t *testing.T) {
 		meanwhile  func(n *node, m made)
 		token, app live.State
 	}{
-		"nothing":       {func(*node, made) {}, live.Usable, live.Usable},
-		"session ended": {func(n *node, m made) { n.end(endOne(m.s)) }, live.Ended, live.Ended},
-		"account ended": {func(n *node, m made) { n.end(endAll(m.s.Account)) }, live.Ended, live.Ended},
-		"app ended":     {func(n *node, m made) { n.end(endApp(m.s, m.appID)) }, live.Usable, live.Ended},
-		"it was kept":   {func(n *node, m made) { n.end(endOthers(m.s)) }, live.Usable, live.Usable},
+		"nothing":        {func(*node, made) {}, live.Usable, live.Usable},
+		"session ended":  {func(n *node, m made) { n.end(endOne(m.s)) }, live.Ended, live.Ended},
+		"account ended":  {func(n *node, m made) { n.end(endAll(m.s.Account)) }, live.Ended, live.Ended},
+		"app ended":      {func(n *node, m made) { n.end(endApp(m.s, m.appID)) }, live.Usable, live.Ended},
+		"client removed": {func(n *node, m made) { n.register() }, live.Usable, live.Ended},
+		"client registered anew": {func(n *node, m made) {
+			n.register()
+			n.register(chirp)
+		}, live.Usable, live.Ended},
+		"client for others": {func(n *node, m made) {
+			narrow := chirp
+			narrow.Groups = []string{"staff"}
+			n.register(narrow)
+			if err := n.Maintain(ctx); err != nil { // a restart registers the client for everybody again
+				n.t.Fatalf("maintain: %v", err)
+			}
+		}, live.Usable, live.Ended},
+		"client changed": {func(n *node, m made) {
+			renamed := chirp
+			renamed.Name = "Another"
+			n.register(renamed)
+		}, live.Usable, live.Usable},
+		"it was kept": {func(n *node, m made) { n.end(endOthers(m.s)) }, live.Usable, live.Usable},
 		"another's kept": {func(n *node, m made) {
 			_,
 				s := n.signIn(m.s.Account, exeunt.KindKept)

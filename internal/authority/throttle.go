@@ -31,6 +31,10 @@ var (
 	perDevicePoll = throttle.Rate{Burst: 2, Every: 4 * time.Second}
 	// perAccountDownload limits reading a long part of the history at once.
 	perAccountDownload = throttle.Rate{Burst: 10, Every: 30 * time.Second}
+	// perClientQuestion and perAppQuestion limit what changes nothing, but reads the store: introspections by a client, and
+	// questions whose a token is. Both leave room for an app that asks at each request of many people.
+	perClientQuestion = throttle.Rate{Burst: 1000, Every: 2 * time.Millisecond}
+	perAppQuestion    = throttle.Rate{Burst: 300, Every: 20 * time.Millisecond}
 	// perAppRefresh limits refreshes of one app session, repeated ones included.
 	perAppRefresh = throttle.Rate{Burst: 100, Every: 5 * time.Second}
 )
@@ -81,6 +85,18 @@ func isSignOut(by exeunt.Actor, rev exeunt.Revocation) bool {
 		return false
 	}
 	return rev.AppSession.IsZero() || rev.AppSession == by.App
+}
+
+// CountIntrospection counts a client's question about a token. ThrottledError when it asks too often.
+func (a *Authority) CountIntrospection(c exeunt.ClientID, from netip.Addr) error {
+	_, err := a.count(exeunt.LimitIntrospections, perClientQuestion, string(c), from)
+	return err
+}
+
+// CountUserInfo counts a question whose an app session's token is. ThrottledError when it is asked too often.
+func (a *Authority) CountUserInfo(ans Answer, from netip.Addr) error {
+	_, err := a.count(exeunt.LimitUserInfo, perAppQuestion, ans.App.String(), from)
+	return err
 }
 
 // count counts something that an account or session has recorded, and returns a function to call with the outcome.

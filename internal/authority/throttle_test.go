@@ -9,7 +9,6 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/live"
-	"github.com/exeunt/exeunt/internal/store"
 )
 
 // wantThrottled fails unless the error says to wait so long.
@@ -287,8 +286,7 @@ func TestCodesAreThrottledBySession(t *testing.T) {
 	n := newNode(t)
 	_, s := n.signIn(n.account(), exeunt.KindKept)
 	code := func(s exeunt.Session) error {
-		return n.AddCode(ctx, exeunt.NewToken(exeunt.UseCode).Hash(), store.Code{Account: s.Account, Session: s.ID,
-			Client: chirp.ID, RedirectURI: chirp.RedirectURIs[0], Challenge: challenge, Expires: n.Now().Add(codeLife)})
+		return n.AddCode(ctx, exeunt.NewToken(exeunt.UseCode).Hash(), n.codeOf(s))
 	}
 	for range perSessionCode.Burst {
 		wantErr(t, code(s), nil)

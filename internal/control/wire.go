@@ -288,7 +288,7 @@ type Rotation struct {
 // ClientRemoved is the outcome of removing a client.
 type ClientRemoved struct {
 	ID                 string `json:"client_id"`
-	AppSessions        int64  `json:"app_sessions"` // that live on until they end
+	AppSessions        int64  `json:"app_sessions"` // that ended with it
 	AppSessionsAtLeast bool   `json:"app_sessions_at_least,omitempty"`
 }
 

@@ -326,9 +326,13 @@ func TestTwoNodesShareTheWork(t *testing.T) {
 		people = 40
 	}
 	var wg sync.WaitGroup
+	var proofs []exeunt.Proof
+	for i := range 6 { // few, because somebody without an address may not sign up often
+		proofs = append(proofs, sites[0].NewAccount(t, fmt.Sprintf("person%d", i)))
+	}
 	sessions := make([]exeunt.Session, people)
 	for i := range sessions {
-		_, sessions[i] = sites[0].NewSession(t, sites[0].NewAccount(t, fmt.Sprintf("person%d", i)), exeunt.KindKept)
+		_, sessions[i] = sites[0].NewSession(t, proofs[i%len(proofs)], exeunt.KindKept)
 		for _, a := range apps {
 			sites[0].NewAppSession(t, sessions[i], a.client.ID)
 		}
@@ -610,4 +614,22 @@ func TestGivingUp(t *testing.T) {
 	})
 	s.fan.wakeSender()
 	until(t, "it to be given up, too", func() bool { return s.states(v)["dead"].Error == notRegistered })
+	// Another client of that ID is not told either.
+	again := newApp(t, "dead", nil)
+	must(t, s.OAuth.Reconcile(t.Context(), []exeunt.Client{again.client}, s.Now()))
+	w.Seq, w.Session = from.Seq, exeunt.NewSessionID()
+	until(t, "an old one to be owed", func() bool {
+		from, err := s.Store.LogCursor(t.Context())
+		must(t, err)
+		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, s.Now())
+		return err == nil && moved
+	})
+	s.fan.wakeSender()
+	until(t, "the old one to be given up", func() bool {
+		list, err := s.Store.Deliveries(t.Context(), w.Account, w.Session)
+		return err == nil && len(list) > 0 && list[0].Error == notRegistered
+	})
+	if n := len(again.got()); n != 0 {
+		t.Errorf("another client was told %d times", n)
+	}
 }

@@ -192,13 +192,13 @@ func endsApps(e *exeunt.Event) bool {
 
 // delivery is what an event owes to a client in which a session has been used that it ended. When every session of the
 // account ends, the client is told once, of the account. When one session of several is left alone, a notice of the
-// account would end that, too.
-func delivery(e *exeunt.Event, p store.Participation, clients map[exeunt.ClientID]exeunt.Client) (
+// account would end that, too. What a client had that was removed is not told the one that has its ID now.
+func delivery(e *exeunt.Event, p store.Used, clients map[exeunt.ClientID]exeunt.Client) (
 	d exeunt.Delivery, is bool,
 ) {
 	c, takes := clients[p.Client]
 	whole := e.Scope == exeunt.ScopeAccount
-	if !takes || c.BackchannelAccount && !whole {
+	if !takes || c.Registration != p.Registration || c.BackchannelAccount && !whole {
 		return d, false
 	}
 	d = exeunt.Delivery{Account: e.Account, Session: p.Session, Client: p.Client, Seq: e.Seq, At: e.At}

@@ -149,14 +149,14 @@ func (s *Service) attempt(ctx context.Context, d exeunt.Delivery) {
 	s.wakeSender()
 }
 
-// notRegistered is the error when a client has been removed, or takes no logout tokens any more.
+// notRegistered is the error when the client that had to be told has been removed, or takes no logout tokens any more.
 const notRegistered = "not_registered"
 
 // try sends a token. made is false if it is not the app's fault that none was sent.
 func (s *Service) try(ctx context.Context, d exeunt.Delivery) (a answer, made bool) {
 	c, err := s.Store.Client(ctx, d.Client)
 	switch {
-	case errors.Is(err, exeunt.ErrNotFound), err == nil && c.BackchannelURI == "":
+	case errors.Is(err, exeunt.ErrNotFound), err == nil && (c.BackchannelURI == "" || d.Seq < c.Registration):
 		return answer{err: notRegistered}, false
 	case err != nil:
 		return answer{err: "database"}, false

@@ -141,6 +141,12 @@ func (f *Feed) advance(events []exeunt.Event) error {
 
 func (f *Feed) wake(events []exeunt.Event) {
 	for i := range events {
+		if events[i].Kind == exeunt.EventAppsEnded { // of any account
+			f.wakeAll()
+			return
+		}
+	}
+	for i := range events {
 		f.Wake(events[i].Account)
 	}
 	if len(events) > 0 {

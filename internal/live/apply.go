@@ -115,6 +115,8 @@ func (x *Index) apply(e *exeunt.Event) {
 		}
 	case e.Kind == exeunt.EventClientChanged:
 		// The table holds nothing of clients.
+	case e.Kind == exeunt.EventAppsEnded:
+		c.dropApps(e.Client)
 	case e.Kind == exeunt.EventRenewed:
 		// Its app sessions go too: what is left of them is loaded again with it.
 		if r, _ := c.byID(wordsOf(e.Session.Raw())); r != 0 {

@@ -34,6 +34,8 @@ type core struct {
 
 	limits  atomic.Pointer[[]limits] // by number, as entries have them
 	clients atomic.Pointer[[]exeunt.ClientID]
+	// dropped: some clients have lost their number, see dropApps.
+	dropped bool
 
 	youngest map[ref]ref // from a session to the last of its app sessions
 	siblings map[ref]siblings

@@ -1,9 +1,15 @@
 package live
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/exeunt/exeunt"
+)
 
 // Forget drops entries that can never be usable again; the store then answers for their tokens. It looks for sessions
-// that ended together only when they are more than one in staleShare of all, because it must scan all entries for them.
+// that ended together only when they are more than one in staleShare of all, because it must scan all entries for them,
+// and for app sessions that dropApps has left.
 func (x *Index) Forget() {
 	for x.forgetEnded() {
 	}
@@ -43,7 +49,27 @@ func (x *Index) manyStale() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.core.Load()
-	return c.stale*staleShare > c.count
+	dropped := c.dropped
+	c.dropped = false // whatever is dropped from now on, the next scan finds
+	return dropped || c.stale*staleShare > c.count
+}
+
+// noClient stands in the place of a client whose app sessions were dropped.
+const noClient exeunt.ClientID = ""
+
+// dropApps has the store asked about every app session of a client. It takes the number that they have from the client,
+// however many they are; Forget drops the entries later.
+func (c *core) dropApps(id exeunt.ClientID) {
+	list := slices.Clone(*c.clients.Load())
+	if i := slices.Index(list, id); i >= 0 && id != noClient {
+		list[i], c.dropped = noClient, true
+		c.clients.Store(&list)
+	}
+}
+
+// isDropped reports whether an entry is an app session that dropApps has left.
+func (c *core) isDropped(e *entry) bool {
+	return e.state.Load()&flagApp != 0 && (*c.clients.Load())[e.number()] == noClient
 }
 
 func (x *Index) forgetStale(shard uint32) {
@@ -52,6 +78,9 @@ func (x *Index) forgetStale(shard uint32) {
 	c := x.core.Load()
 	c.each(shard, func(r ref, e *entry, m *marks) {
 		if e.state.Load()&flagApp != 0 {
+			if c.isDropped(e) {
+				x.drop(c, r)
+			}
 			return
 		}
 		// An ended session is recorded as ended in every snapshot; one of a

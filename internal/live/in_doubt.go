@@ -64,7 +64,7 @@ func (d *inDoubt) cover(account exeunt.AccountID, session exeunt.SessionID, app 
 	for t := range (*d)[account] {
 		// The revocation's event would have the next generation, so it would cover every session so far.
 		e := exeunt.Event{Kind: exeunt.EventEnded, Target: t, Generation: maxGeneration + 1}
-		if e.Covers(account, session, 0) || !app.IsZero() && (e.CoversApp(app) || e.Keeps(account, session)) {
+		if e.Covers(account, session, 0) || !app.IsZero() && (e.CoversApp(app, "") || e.Keeps(account, session)) {
 			return true
 		}
 	}

@@ -157,7 +157,7 @@ func (x *Index) decide(c *core, a *Answer, s *standing, now int64) {
 	case (s.own|s.state)&flagEnded != 0 || s.mark&cohortEnded != 0:
 		a.State = Ended
 		return
-	case s.mark&cohortSuperseded != 0:
+	case s.mark&cohortSuperseded != 0, s.app != 0 && a.Client == noClient:
 		*a = Answer{State: Absent} // the store knows whether it was kept
 		return
 	case s.mark&cohortInDoubt != 0 && x.inDoubt.Load().cover(a.Account, a.Session, a.App):

@@ -79,7 +79,7 @@ func (x *Index) unaffected(s *Snapshot) bool {
 // gets its generation.
 func (s *Snapshot) survives(p *pastEvent) bool {
 	e := p.event()
-	if e.Covers(s.Session.Account, s.Session.ID, s.Session.Generation) || s.App != nil && e.CoversApp(s.App.ID) {
+	if e.Covers(s.Session.Account, s.Session.ID, s.Session.Generation) || s.App != nil && e.CoversApp(s.App.ID, s.App.Client) {
 		return false
 	}
 	if e.Keeps(s.Session.Account, s.Session.ID) {
@@ -161,11 +161,12 @@ func (x *Index) renew(c *core, r ref, e *entry, s *Snapshot) bool {
 
 func (c *core) insertApp(parent ref, s *Snapshot) bool {
 	k := keyOf(&s.AppHash)
-	if _, e := c.find(&k); e != nil {
+	if _, e := c.find(&k); e != nil && !c.isDropped(e) {
 		e.raise(e.state.Load(), s.App.Seen.UnixMilli())
 		return true
 	}
-	// Its client has asked for another token. The former one goes, so that an event finds the one that counts.
+	// Its client has asked for another token, or an event has dropped what the client had. The former entry goes, so that
+	// an event finds the one that counts.
 	if r, e := c.byID(wordsOf(s.App.ID.Raw())); e != nil {
 		if e.state.Load()&flagEnded != 0 {
 			return true

@@ -128,6 +128,7 @@ func (l *loader) prepare() error {
 	}
 	l.c.limits.Store(&l.about.Limits)
 	l.c.clients.Store(&l.about.Clients)
+	l.c.dropped = slices.Contains(l.about.Clients, noClient)
 	pages := make([]*[cohortPage]cohort, n/cohortPage+1)
 	for i := range pages {
 		pages[i] = new([cohortPage]cohort)

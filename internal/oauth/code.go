@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -70,7 +69,7 @@ func (s *Service) GrantCode(
 	}
 	code := exeunt.NewToken(exeunt.UseCode)
 	err = s.Authority.AddCode(ctx, code.Hash(), store.Code{
-		Account: account, Session: session, Client: q.Client, RedirectURI: q.RedirectURI, Challenge: q.Challenge,
+		Account: account, Session: session, Client: c.ID, Registration: c.Registration, RedirectURI: q.RedirectURI, Challenge: q.Challenge,
 		Scopes: q.Scopes, Nonce: q.Nonce, Holder: q.Holder, Expires: s.Now().Add(codeLife),
 	})
 	return code, err
@@ -98,7 +97,7 @@ type Tokens struct {
 // ExchangeCode spends a code for an app session and returns its credential. The errors are those of
 // authority.StartApp.
 func (s *Service) ExchangeCode(ctx context.Context, x CodeExchange) (Tokens, error) {
-	if x.Code.Use() != exeunt.UseCode ||
+	if x.Code.Use() != exeunt.UseCode || x.RedirectURI == "" || // only a device's code has none
 		x.Verifier != "" && (len(x.Verifier) < 43 || len(x.Verifier) > 128) { // RFC 7636 section 4.1
 		return Tokens{}, exeunt.ErrCodeSpent
 	}
@@ -120,15 +119,6 @@ func (s *Service) start(ctx context.Context, c exeunt.Client, in authority.AppSi
 	token, got, err := s.Authority.StartApp(ctx, in)
 	if err != nil {
 		return Tokens{}, err
-	}
-	if err := s.admits(ctx, c, got.Account); err != nil { // they were taken out of a group since the code was granted
-		t := exeunt.Target{Account: got.Account, Scope: exeunt.ScopeSession, Session: got.Session, AppSession: got.App}
-		if got.Kind == exeunt.KindApp {
-			t.AppSession = exeunt.AppSessionID{}
-		}
-		_, unended := s.Authority.End(ctx, exeunt.System(),
-			exeunt.Revocation{Target: t, Reason: exeunt.ReasonAdministrator})
-		return Tokens{}, errors.Join(err, unended)
 	}
 	out := Tokens{Access: token, Scopes: got.Scopes, Nonce: got.Nonce, Answer: got.Answer}
 	if got.Scopes.Has(exeunt.ScopeOffline) {

@@ -50,7 +50,7 @@ func (s *Service) StartDevice(
 		return exeunt.Token{}, "", ErrNoDeviceGrant
 	}
 	code, typed := exeunt.NewToken(exeunt.UseCode), newUserCode()
-	err := s.Authority.AddDevice(ctx, store.Device{UserCode: typed, Hash: code.Hash(), Client: c.ID, Scopes: scopes,
+	err := s.Authority.AddDevice(ctx, store.Device{UserCode: typed, Hash: code.Hash(), Client: c.ID, Registration: c.Registration, Scopes: scopes,
 		UserAgent: at.UserAgent, Address: at.Address, Expires: s.Now().Add(DeviceLife)})
 	return code, PrintUserCode(typed), err
 }

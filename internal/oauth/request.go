@@ -276,16 +276,16 @@ func (s *Service) Seal(q Request, browser string) (string, error) {
 	}
 	given := maps.Clone(q.given)
 	delete(given, "id_token_hint")
-	return s.Requests.Seal(sealedRequest, fmt.Appendf(nil, "%s\n%d\n%s\n%s", bound(browser), q.Began.UnixMilli(), s.expected(&q),
-		given.Encode()))
+	return s.Requests.Seal(sealedRequest, fmt.Appendf(nil, "%s\n%d\n%s\n%d\n%s", bound(browser), q.Began.UnixMilli(),
+		s.expected(&q), q.App.Registration, given.Encode()))
 }
 
 // OpenRequest returns a request that was sealed for this browser not too long ago; otherwise ErrRequestExpired. Its
 // other errors are ParseRequest's, since the client may have changed meanwhile.
 func (s *Service) OpenRequest(sealed, browser string) (q Request, err error) {
 	text, ok := s.Requests.Open(sealedRequest, sealed)
-	parts := strings.SplitN(string(text), "\n", 4)
-	if !ok || len(parts) != 4 || browser == "" || parts[0] != bound(browser) {
+	parts := strings.SplitN(string(text), "\n", 5)
+	if !ok || len(parts) != 5 || browser == "" || parts[0] != bound(browser) {
 		return q, exeunt.ErrRequestExpired
 	}
 	ms, err := strconv.ParseInt(parts[1], 10, 64)
@@ -299,12 +299,15 @@ func (s *Service) OpenRequest(sealed, browser string) (q Request, err error) {
 			return q, exeunt.ErrRequestExpired
 		}
 	}
-	given, err := url.ParseQuery(parts[3])
+	given, err := url.ParseQuery(parts[4])
 	if err != nil {
 		return q, exeunt.ErrRequestExpired
 	}
 	q, err = s.ParseRequest(given)
 	q.Began, q.Expects = began, expects
+	if q.App.ID != "" && strconv.FormatInt(q.App.Registration, 10) != parts[3] {
+		return q, exeunt.ErrRequestExpired // what a person was shown of the client may be wrong by now
+	}
 	return q, err
 }
 

@@ -142,6 +142,43 @@ func TestDevicesThatGetNothing(t *testing.T) {
 	})
 }
 
+// A device's code brings nothing at the grant of browsers' codes, nor a browser's at that of devices, whoever presents
+// it; each stays good at its own.
+func TestACodeAtTheOtherGrant(t *testing.T) {
+	onEachEngine(t, func(s *site) {
+		t := s.t
+		for _, id := range []exeunt.ClientID{phone, legacy} { // legacy has a secret, and no PKCE
+			a := s.post(Device, id, url.Values{"scope": {"openid"}})
+			code := a.str("device_code")
+			crossed := func(when string) {
+				t.Helper()
+				full := s.exchange(id, code)
+				bare := url.Values{"grant_type": {"authorization_code"}, "code": {code}}
+				empty := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {""}}
+				s.post(Token, id, full).is(when, http.StatusBadRequest, "invalid_grant")
+				for _, form := range []url.Values{bare, empty} {
+					s.post(Token, id, form).is(when, http.StatusBadRequest, "invalid_request")
+				}
+				parsed, _ := exeunt.ParseToken(code)
+				_, err := s.OAuth.ExchangeCode(t.Context(), oauth.CodeExchange{Code: parsed, Client: s.Client(t, id)})
+				if exeunt.CodeOf(err) != exeunt.ErrCodeSpent.Code {
+					t.Errorf("%s, %s: without an address: %v", id, when, err)
+				}
+			}
+			crossed("waiting")
+			s.poll(id, code).is("waiting", http.StatusBadRequest, "authorization_pending")
+			if err := s.OAuth.AllowDevice(t.Context(), s.visitor(), s.token.Hash(), s.find(a.str("user_code"))); err != nil {
+				t.Fatal(err)
+			}
+			crossed("allowed")
+			s.poll(id, code).is("allowed", http.StatusOK, "")
+			browsers := s.code(id, "openid")
+			s.poll(id, browsers).is("a browser's code", http.StatusBadRequest, "invalid_grant")
+			s.post(Token, id, s.exchange(id, browsers)).is("at its own grant", http.StatusOK, "")
+		}
+	})
+}
+
 // Strangers can have few codes stored, and nobody can look for others' by typing.
 func TestDevicesAreBounded(t *testing.T) {
 	s := newSite(t)

@@ -61,7 +61,7 @@ func TestLeavingAGroupEndsItsApps(t *testing.T) {
 		// A code that was granted in the same moment brings nothing.
 		code := exeunt.NewToken(exeunt.UseCode)
 		if err := s.AddCode(t.Context(), code.Hash(), store.Code{Account: s.session.Account, Session: s.session.ID,
-			Client: testnode.Chirp, RedirectURI: s.redirectURI(testnode.Chirp), Challenge: testnode.Challenge(verifier),
+			Client: testnode.Chirp, Registration: s.Client(t, testnode.Chirp).Registration, RedirectURI: s.redirectURI(testnode.Chirp), Challenge: testnode.Challenge(verifier),
 			Scopes: "openid", Expires: s.Now().Add(time.Minute)}); err != nil {
 			t.Fatal(err)
 		}

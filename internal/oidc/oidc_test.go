@@ -39,7 +39,7 @@ func clients() []exeunt.Client {
 		testnode.ClientAt(phone, "http://127.0.0.1/callback"), testnode.ClientAt(legacy, "https://legacy.example.com/back"),
 		{ID: tv, Name: "TV", HomeURL: "https://tv.example.com/", Auth: exeunt.ClientPublic, DeviceGrant: true},
 	}
-	list[2].DeviceGrant = true
+	list[2].DeviceGrant, list[3].DeviceGrant = true, true
 	list[2].Auth, list[3].Auth, list[3].NoPKCE = exeunt.ClientPublic, exeunt.ClientSecretPost, true
 	for i := range list {
 		list[i].Algorithm = "ES256" // the keys of RS256 take long to make
@@ -202,6 +202,39 @@ func (s *site) state(token string) authority.State {
 		s.t.Fatal(err)
 	}
 	return s.Check(s.t.Context(), parsed).State
+}
+
+// Whoever asks about tokens all the time is told to wait, and is not told that a token is of no use; others are answered.
+func TestQuestionsAboutTokensAreBounded(t *testing.T) {
+	s := siteOf(t, testnode.New(t, testnode.Options{Clients: clients(), Stands: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}))
+	token, other := s.signIn(testnode.Chirp, "openid").str("access_token"), s.signIn(testnode.Other, "openid").str("access_token")
+	introspect := func(id exeunt.ClientID) answered {
+		return s.post(Introspect, id, url.Values{"token": {token}})
+	}
+	for what, c := range map[string]struct {
+		ask, others func() answered
+		burst       int
+	}{
+		"introspection": {func() answered { return introspect(testnode.Chirp) }, func() answered { return introspect(testnode.Other) }, 1000},
+		"userinfo":      {func() answered { return s.userInfo(token) }, func() answered { return s.userInfo(other) }, 300},
+	} {
+		asked := 0
+		for ; asked < 2000; asked++ {
+			if a := c.ask(); a.status != http.StatusOK {
+				a.is(what, http.StatusTooManyRequests, "temporarily_unavailable")
+				if a.header.Get("Retry-After") != "1" {
+					t.Errorf("%s: Retry-After %q", what, a.header.Get("Retry-After"))
+				}
+				break
+			}
+		}
+		if asked != c.burst {
+			t.Errorf("%s: %d questions are answered at once", what, asked)
+		}
+		c.others().is(what+" of others", http.StatusOK, "")
+		s.Clock.Pass(20 * time.Millisecond)
+		c.ask().is(what+" later", http.StatusOK, "")
+	}
 }
 
 // An app gets its tokens, may ask for new ones, learns whose they are, and signs out.

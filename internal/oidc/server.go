@@ -141,10 +141,17 @@ func (s *server) tokens(ctx context.Context, c exeunt.Client, got oauth.Tokens, 
 
 // UserInfo tells the holder of an access token whose it is (OpenID Connect Core section 5.3).
 func (s *server) UserInfo(ctx context.Context, r *op.Request[oidc.UserInfoRequest]) (*op.Response, error) {
-	ans, app, err := s.accessToken(ctx, r.Data.AccessToken)
+	ans, err := s.accessToken(ctx, r.Data.AccessToken)
 	if err == nil && !ans.Usable() {
 		err = errInvalidToken
 	}
+	if err == nil {
+		err = s.Authority.CountUserInfo(ans, callOf(ctx).from)
+	}
+	if err != nil {
+		return answer(ctx, nil, err)
+	}
+	app, err := s.Authority.AppSession(ctx, ans.Account, ans.App)
 	if err != nil {
 		return answer(ctx, nil, err)
 	}
@@ -153,21 +160,16 @@ func (s *server) UserInfo(ctx context.Context, r *op.Request[oidc.UserInfoReques
 }
 
 // accessToken returns what is known of an access token. The answer is not usable if it is of no use, whatever the cause.
-func (s *server) accessToken(
-	ctx context.Context, text string,
-) (ans authority.Answer, app exeunt.AppSession, err error) {
+func (s *server) accessToken(ctx context.Context, text string) (ans authority.Answer, err error) {
 	token, malformed := exeunt.ParseToken(text)
 	if malformed != nil || !token.Use().OfApp() {
-		return ans, app, nil
+		return ans, nil
 	}
 	ans = s.Authority.Check(ctx, authority.Credential{Token: token, Use: authority.AsBearer})
-	switch {
-	case ans.State == authority.Indeterminate:
-		return ans, app, exeunt.ErrUnavailable
-	case ans.Usable():
-		app, err = s.Authority.AppSession(ctx, ans.Account, ans.App)
+	if ans.State == authority.Indeterminate {
+		err = exeunt.ErrUnavailable
 	}
-	return ans, app, err
+	return ans, err
 }
 
 // Introspect tells a client about its own access tokens (RFC 7662 section 2). Of anything else it says only that it is
@@ -177,9 +179,16 @@ func (s *server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 	if err != nil {
 		return answer(ctx, nil, err)
 	}
-	ans, app, err := s.accessToken(ctx, r.Data.Token)
+	if err := s.Authority.CountIntrospection(c.ID, callOf(ctx).from); err != nil {
+		return answer(ctx, nil, err)
+	}
+	ans, err := s.accessToken(ctx, r.Data.Token)
 	if err != nil || !ans.Usable() || ans.Client != c.ID {
 		return answer(ctx, map[string]any{"active": false}, err)
+	}
+	app, err := s.Authority.AppSession(ctx, ans.Account, ans.App)
+	if err != nil {
+		return answer(ctx, nil, err)
 	}
 	profile, err := s.Authority.Profile(ctx, ans)
 	out := oauth.PersonClaims(ans.Account, profile, app.Scopes)

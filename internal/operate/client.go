@@ -134,8 +134,7 @@ func (s *Service) DropOldSecret(ctx context.Context, by exeunt.Actor, id exeunt.
 	return out, err
 }
 
-// RemoveClient removes a client, and returns how many app sessions it has. They live on until they end: ending them is
-// no part of it, so that a client that is registered again has them still. The error may also be ErrClientOfFile.
+// RemoveClient removes a client, and returns how many app sessions ended with it. The error may also be ErrClientOfFile.
 func (s *Service) RemoveClient(ctx context.Context, by exeunt.Actor, id exeunt.ClientID) (n exeunt.Total, err error) {
 	if err := check(by); err != nil {
 		return n, err

@@ -135,7 +135,7 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request, v web.Visitor)
 		return exeunt.ErrNotAdmitted
 	}
 	if !q.App.FirstParty {
-		if err := p.Authority.Allow(r.Context(), v.Actor(r, p.Peers), q.Client, q.Scopes); err != nil {
+		if err := p.Authority.Allow(r.Context(), v.Actor(r, p.Peers), q.App, q.Scopes); err != nil {
 			return err
 		}
 	}

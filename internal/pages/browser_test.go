@@ -186,6 +186,19 @@ func (a *answer) says(words ...string) *answer {
 	return a
 }
 
+// requestID is the part of a page that has the request's ID, in whose random letters any short word may be.
+var requestID = regexp.MustCompile(`(?s)<dl class="facts"><dt>Request ID</dt>.*?</dl>`)
+
+// withoutRequestID takes the request's ID out of the page, which must have it.
+func (a *answer) withoutRequestID() *answer {
+	a.t.Helper()
+	if !requestID.MatchString(a.body) {
+		a.t.Fatalf("%s (%d) has no request ID: %s", a.at, a.StatusCode, text(a.body))
+	}
+	a.body = requestID.ReplaceAllString(a.body, "")
+	return a
+}
+
 func (a *answer) hides(words ...string) *answer {
 	a.t.Helper()
 	for _, w := range words {

@@ -59,7 +59,7 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, v web.Visit
 		err = exeunt.ErrNotAdmitted
 	default:
 		if !d.App.FirstParty {
-			err = p.Authority.Allow(r.Context(), v.Actor(r, p.Peers), d.Client, d.Scopes)
+			err = p.Authority.Allow(r.Context(), v.Actor(r, p.Peers), d.App, d.Scopes)
 		}
 		if err == nil {
 			err = p.OAuth.AllowDevice(r.Context(), v.Answer, v.Token.Hash(), d)

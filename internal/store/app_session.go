@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -10,21 +13,23 @@ import (
 
 // Code is a single-use code that an app exchanges for an app session.
 type Code struct {
-	Account     exeunt.AccountID
-	Session     exeunt.SessionID
-	Client      exeunt.ClientID
-	RedirectURI string
-	Challenge   string // PKCE, S256; "" without
-	Scopes      exeunt.Scopes
-	Nonce       string // of the app's request
-	Expires     time.Time
+	Account exeunt.AccountID
+	Session exeunt.SessionID
+	Client  exeunt.ClientID
+	// Registration is the client's. The code is of no use once it has another.
+	Registration int64
+	RedirectURI  string
+	Challenge    string // PKCE, S256; "" without
+	Scopes       exeunt.Scopes
+	Nonce        string // of the app's request
+	Expires      time.Time
 	// Holder is the token that the session must have, unless it is zero: a request with a copied token must not bring
 	// a code after that token was replaced.
 	Holder exeunt.TokenHash
 }
 
 // AddCode stores a code of a session that has not ended; otherwise it returns ErrSignedOut, or ErrRenewed if the
-// session has another token than the code's holder.
+// session has another token than the code's holder. ErrUnknownClient when its client was removed meanwhile.
 func (s *Store) AddCode(ctx context.Context, hash exeunt.TokenHash, c Code) error {
 	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) { return t.addCode(hash, c) })
 }
@@ -36,12 +41,18 @@ func (t *tx) addCode(hash exeunt.TokenHash, c Code) (refused, err error) {
 			return exeunt.ErrRenewed, err
 		}
 	}
+	var there int
+	ok, err := found(t.row(`SELECT 1 FROM clients WHERE id = $1 AND registration = $2`, c.Client, c.Registration).
+		Scan(&there))
+	if err != nil || !ok {
+		return exeunt.ErrUnknownClient, err
+	}
 	n, err := t.exec(`INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, expires,
-				scopes, nonce)
-			SELECT $1, s.account_id, s.id, $4, $5, $6, $7, $8, $9 FROM sessions s JOIN accounts a ON a.id = s.account_id
+				scopes, nonce, registration)
+			SELECT $1, s.account_id, s.id, $4, $5, $6, $7, $8, $9, $10 FROM sessions s JOIN accounts a ON a.id = s.account_id
 			WHERE s.account_id = $2 AND s.id = $3 AND s.ended_at IS NULL AND s.generation >= a.generation`,
 		hash[:], c.Account.Bytes(), c.Session.Bytes(), c.Client, c.RedirectURI, c.Challenge, ms(c.Expires),
-		c.Scopes, c.Nonce)
+		c.Scopes, c.Nonce, c.Registration)
 	if err == nil && n == 0 {
 		refused = exeunt.ErrSignedOut
 	}
@@ -73,21 +84,21 @@ type Granted struct {
 // CodeMatters reports whether presenting a code would change anything: either it can be exchanged, or its app
 // session has not ended. It returns ErrNotFound for an unknown code.
 func (s *Store) CodeMatters(ctx context.Context, x Exchange, now time.Time) (g Granted, matters bool, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT c.account_id, c.session_id, c.scopes, c.nonce, CASE WHEN c.spent_at IS NULL
-			THEN c.expires > $2 AND c.client_id = $3 AND c.redirect_uri = $4 AND c.challenge = $5
-				AND EXISTS (SELECT 1 FROM clients k WHERE k.id = c.client_id)
-			ELSE EXISTS (SELECT 1 FROM app_sessions p WHERE p.account_id = c.account_id AND p.id = c.app_session_id
-				AND p.ended_at IS NULL) END
-		FROM codes c WHERE c.hash = $1`, x.Code[:], ms(now), x.Client, x.RedirectURI, x.Challenge).
+	err = s.read.QueryRowContext(ctx, `SELECT p.account_id, p.session_id, p.scopes, p.nonce, CASE WHEN p.spent_at IS NULL
+			THEN p.expires > $2 AND p.client_id = $3 AND p.redirect_uri = $4 AND p.challenge = $5 AND `+registered+`
+			ELSE EXISTS (SELECT 1 FROM app_sessions o WHERE o.account_id = p.account_id AND o.id = p.app_session_id
+				AND o.ended_at IS NULL) END
+		FROM codes p WHERE p.hash = $1`, x.Code[:], ms(now), x.Client, x.RedirectURI, x.Challenge).
 		Scan(&g.Account, &g.Session, &g.Scopes, &g.Nonce, &matters)
 	return g, matters, notFound("code", err)
 }
 
 // ExchangeCode spends a code and starts the app session, if the code is unspent and bound to the same client,
-// address and verifier, the client is registered, and the session has not ended. Of the session's app sessions on
+// address and verifier, the client is registered as it was then, and the session has not ended. Of the session's app sessions on
 // that client only the newest MaxAppSessions stay. A second use of a spent code is a sign that it was stolen, so it
 // ends the app session of the first use (RFC 9700 section 2.1.1, RFC 6749 section 4.1.2). Outcomes: nil;
-// ErrCodeSpent for whatever is wrong with the code; ErrUnavailable, ErrNotConfirmed.
+// ErrCodeSpent for whatever is wrong with the code; ErrNotAdmitted, which spends it, if the account is in none of the
+// client's groups; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) error {
 	var refused error
 	err := s.commit(ctx, func(t *tx) error {
@@ -95,15 +106,17 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 		var account exeunt.AccountID
 		var session exeunt.SessionID
 		var scopes exeunt.Scopes
-		ok, err := found(t.row(`UPDATE codes SET spent_at = $1, app_session_id = $2
+		var registration int64
+		ok, err := found(t.row(`UPDATE codes AS p SET spent_at = $1, app_session_id = $2
 			WHERE hash = $3 AND spent_at IS NULL AND expires > $1 AND client_id = $4 AND redirect_uri = $5
 			AND challenge = $6
-			AND EXISTS (SELECT 1 FROM clients k WHERE k.id = codes.client_id)
+			AND `+registered+`
 			AND EXISTS (SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id
-				WHERE s.account_id = codes.account_id AND s.id = codes.session_id AND s.ended_at IS NULL
+				WHERE s.account_id = p.account_id AND s.id = p.session_id AND s.ended_at IS NULL
 				AND s.generation >= a.generation)
-			RETURNING account_id, session_id, scopes`,
-			ms(now), x.App.Bytes(), x.Code[:], x.Client, x.RedirectURI, x.Challenge).Scan(&account, &session, &scopes))
+			RETURNING account_id, session_id, scopes, registration`,
+			ms(now), x.App.Bytes(), x.Code[:], x.Client, x.RedirectURI, x.Challenge).
+			Scan(&account, &session, &scopes, &registration))
 		if err != nil {
 			return err
 		}
@@ -111,18 +124,24 @@ func (s *Store) ExchangeCode(ctx context.Context, x Exchange, now time.Time) err
 			refused = exeunt.ErrCodeSpent
 			return t.endReused(x, now)
 		}
+		// In the transaction, because what comes after it ends what people lose with a group.
+		admitted, err := t.admits(x.Client, account)
+		if err != nil || !admitted {
+			refused = exeunt.ErrNotAdmitted
+			return err
+		}
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: account, Session: session}
 		if x.Own != nil {
-			if err := t.startOwn(account, session, x, now); err != nil {
+			if err := t.startOwn(account, session, registration, x, now); err != nil {
 				return err
 			}
 			session = x.Own.Session.ID
 		}
 		if _, err := t.exec(`INSERT INTO app_sessions (account_id, id, session_id, client_id, token_hash, scopes,
-				token_expires, refreshes, refreshed, started, seen)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $8)`,
+				token_expires, refreshes, refreshed, started, seen, registration)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $8, $9)`,
 			account.Bytes(), x.App.Bytes(), session.Bytes(), x.Client, x.Hash[:], scopes, expiry(x.Expires),
-			ms(now)); err != nil {
+			ms(now), registration); err != nil {
 			return err
 		}
 		if err := t.endOldest(account, session, x, now); err != nil {
@@ -146,7 +165,9 @@ func expiry(t time.Time) int64 {
 
 // startOwn starts the session of an app on a person's device: proved as the browser's session is, and as old as its
 // generation, so that what ends all of the account's sessions ends it too.
-func (t *tx) startOwn(account exeunt.AccountID, browser exeunt.SessionID, x Exchange, now time.Time) error {
+func (t *tx) startOwn(
+	account exeunt.AccountID, browser exeunt.SessionID, registration int64, x Exchange, now time.Time,
+) error {
 	v := &x.Own.Session
 	v.Account, v.Started = account, now
 	if err := t.limitByGroups(account, x.Own); err != nil {
@@ -167,21 +188,22 @@ func (t *tx) startOwn(account exeunt.AccountID, browser exeunt.SessionID, x Exch
 	if err := t.endOldestSessions(*x.Own); err != nil {
 		return err
 	}
-	return t.endOldestOwn(account, x, now)
+	return t.endOldestOwn(account, registration, x, now)
 }
 
 // endOldestOwn ends the oldest sessions of their own that the client has on the account beyond MaxAppSessions: an app
 // that was set up anew does not hold the former ones any more.
-func (t *tx) endOldestOwn(account exeunt.AccountID, x Exchange, now time.Time) error {
+func (t *tx) endOldestOwn(account exeunt.AccountID, registration int64, x Exchange, now time.Time) error {
 	for range endOldestStep {
 		rev := exeunt.Revocation{Target: exeunt.Target{Account: account, Scope: exeunt.ScopeSession},
 			Reason: exeunt.ReasonReplaced}
 		more, err := found(t.row(`SELECT session_id FROM (SELECT p.session_id, p.started FROM app_sessions p
-				WHERE p.account_id = $1 AND p.client_id = $2 AND p.ended_at IS NULL ORDER BY p.started DESC LIMIT $3) AS newest
+				WHERE p.account_id = $1 AND p.client_id = $2 AND p.registration = $6 AND p.ended_at IS NULL
+				ORDER BY p.started DESC LIMIT $3) AS newest
 			JOIN sessions s ON s.account_id = $1 AND s.id = newest.session_id JOIN accounts a ON a.id = $1
 			WHERE s.kind = $4 AND s.ended_at IS NULL AND s.generation >= a.generation
 			ORDER BY newest.started DESC LIMIT 1 OFFSET $5`,
-			account.Bytes(), x.Client, lookBack, exeunt.KindApp, MaxAppSessions-1).Scan(&rev.Session))
+			account.Bytes(), x.Client, lookBack, exeunt.KindApp, MaxAppSessions-1, registration).Scan(&rev.Session))
 		if err != nil || !more {
 			return err
 		}
@@ -276,8 +298,8 @@ const MaxApps = 20
 
 // appRows reads the first app sessions of sessions, by client, and one more than are listed.
 var appRows = forManyBetween(" UNION ALL ", ``, fmt.Sprintf(`SELECT * FROM (SELECT `+appColumns+` FROM app_sessions p
-	WHERE p.account_id = ? AND p.session_id = ? AND p.ended_at IS NULL ORDER BY p.client_id, p.started LIMIT %d) AS apps`,
-	MaxApps+1), ``)
+	WHERE p.account_id = ? AND p.session_id = ? AND p.ended_at IS NULL AND `+registered+`
+	ORDER BY p.client_id, p.started LIMIT %d) AS apps`, MaxApps+1), ``)
 
 // addApps fills in the app sessions of the sessions listed.
 func (s *Store) addApps(ctx context.Context, list []exeunt.Session) error {
@@ -304,8 +326,8 @@ func (s *Store) addApps(ctx context.Context, list []exeunt.Session) error {
 		v := &list[i]
 		if v.AppCount = int64(len(v.Apps)); v.AppCount > MaxApps && err == nil {
 			v.Apps = v.Apps[:MaxApps]
-			err = unavailable("number of app sessions", s.read.QueryRowContext(ctx, `SELECT count(*) FROM app_sessions
-				WHERE account_id = $1 AND session_id = $2 AND ended_at IS NULL`, v.Account.Bytes(), v.ID.Bytes()).
+			err = unavailable("number of app sessions", s.read.QueryRowContext(ctx, `SELECT count(*) FROM app_sessions p
+				WHERE account_id = $1 AND session_id = $2 AND ended_at IS NULL AND `+registered, v.Account.Bytes(), v.ID.Bytes()).
 				Scan(&v.AppCount))
 		}
 	}
@@ -317,21 +339,64 @@ func (s *Store) AppSession(
 	ctx context.Context, account exeunt.AccountID, id exeunt.AppSessionID,
 ) (exeunt.AppSession, error) {
 	var a appScan
-	err := s.read.QueryRowContext(ctx, `SELECT `+appColumns+` FROM app_sessions p WHERE p.account_id = $1 AND p.id = $2`,
-		account.Bytes(), id.Bytes()).Scan(a.dest()...)
-	return a.value(), notFound("app session", err)
+	var of appClient
+	err := s.read.QueryRowContext(ctx, `SELECT `+appClientColumns+appColumns+` FROM app_sessions p`+appClientTable+`
+		WHERE p.account_id = $1 AND p.id = $2`, account.Bytes(), id.Bytes()).Scan(append(of.dest(), a.dest()...)...)
+	if err != nil {
+		return exeunt.AppSession{}, notFound("app session", err)
+	}
+	app := a.value()
+	return app, s.addRemoval(ctx, &app, of)
 }
 
-const loadAppSession = `SELECT ` + loadColumns + appColumns + `, ` + sessionColumns + sessionTables + `
-	JOIN app_sessions p ON p.account_id = s.account_id AND p.session_id = s.id WHERE p.token_hash = $1`
+// appClient is what is read of an app session's client.
+type appClient struct {
+	registration int64          // the app session's
+	settings     sql.NullString // NULL: the client has another registration, or none
+}
+
+const (
+	appClientColumns = `p.registration, k.settings, `
+	appClientTable   = ` LEFT JOIN clients k ON k.id = p.client_id AND k.registration = p.registration`
+)
+
+func (c *appClient) dest() []any { return []any{&c.registration, &c.settings} }
+
+// addRemoval gives an app session whose client was removed its end, if its row does not have it yet.
+func (s *Store) addRemoval(ctx context.Context, app *exeunt.AppSession, of appClient) error {
+	if app.End != nil || of.settings.Valid {
+		return nil
+	}
+	var end endScan
+	known, err := found(s.read.QueryRowContext(ctx, `SELECT at, reason, by_kind, by_label, by_session FROM events
+		WHERE kind = 'apps_ended' AND client_id = $1 AND seq > $2 AND reason = $3 ORDER BY seq LIMIT 1`,
+		app.Client, of.registration, exeunt.ReasonClientRemoved).
+		Scan(&end.at, &end.reason, &end.by, &end.label, &end.session))
+	if app.End = end.ended(); !known { // it has ended, whatever is known of that
+		app.End = &exeunt.Ended{At: app.Seen, Reason: exeunt.ReasonClientRemoved}
+	}
+	return unavailable("event", err)
+}
+
+const loadAppSession = `SELECT ` + loadColumns + appClientColumns + appColumns + `, ` + sessionColumns + sessionTables + `
+	JOIN app_sessions p ON p.account_id = s.account_id AND p.session_id = s.id` + appClientTable + ` WHERE p.token_hash = $1`
 
 func (s *Store) loadApp(ctx context.Context, hash exeunt.TokenHash, sn *exeunt.Snapshot, dest []any) error {
 	var a appScan
+	var of appClient
 	var err error
-	sn.Session, err = scanSession(prefixed{s.loadOfApp.QueryRowContext(ctx, hash[:]), append(dest, a.dest()...)})
-	if err == nil {
-		app := a.value()
-		sn.App, sn.AppHash = &app, hash
+	sn.Session, err = scanSession(prefixed{s.loadOfApp.QueryRowContext(ctx, hash[:]),
+		slices.Concat(dest, of.dest(), a.dest())})
+	if err != nil {
+		return err
 	}
-	return err
+	app := a.value()
+	sn.App, sn.AppHash = &app, hash
+	if of.settings.Valid {
+		var c clientSettings
+		err = json.Unmarshal([]byte(of.settings.String), &c)
+		sn.NotAdmitted = !exeunt.Client{Groups: c.Groups}.Admits(sn.Profile.Groups)
+		return err
+	}
+	return s.addRemoval(ctx, &app, of)
 }

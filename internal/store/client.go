@@ -20,7 +20,10 @@ const (
 	ClientFromOperator ClientSource = "operator"
 )
 
-const clientColumns = `id, settings, key_hashes`
+const clientColumns = `id, settings, key_hashes, registration`
+
+// registered is the condition that a row of p belongs to its client as it is registered now.
+const registered = `EXISTS (SELECT 1 FROM clients k WHERE k.id = p.client_id AND k.registration = p.registration)`
 
 // clientSettings is what is stored of a client as JSON. The key of a setting must keep its meaning.
 type clientSettings struct {
@@ -46,7 +49,7 @@ type clientSettings struct {
 func scanClient(row rowScanner) (c exeunt.Client, err error) {
 	var settings string
 	var keys []byte
-	if err := row.Scan(&c.ID, &settings, &keys); err != nil {
+	if err := row.Scan(&c.ID, &settings, &keys, &c.Registration); err != nil {
 		return c, err
 	}
 	if len(keys)%len(exeunt.TokenHash{}) != 0 {
@@ -60,7 +63,7 @@ func scanClient(row rowScanner) (c exeunt.Client, err error) {
 		return c, fmt.Errorf("settings of client %s: %w", c.ID, err)
 	}
 	return exeunt.Client{
-		ID: c.ID, Keys: c.Keys, Name: v.Name, HomeURL: v.HomeURL, RedirectURIs: v.RedirectURIs, Auth: v.Auth,
+		ID: c.ID, Registration: c.Registration, Keys: c.Keys, Name: v.Name, HomeURL: v.HomeURL, RedirectURIs: v.RedirectURIs, Auth: v.Auth,
 		NoPKCE: v.NoPKCE, Algorithm: v.Algorithm, TokenLife: v.TokenLife, FirstParty: v.FirstParty, Groups: v.Groups,
 		Checked: v.Checked, PostLogoutURIs: v.PostLogoutURIs, SignOutAlone: v.SignOutAlone,
 		BackchannelURI: v.BackchannelURI, BackchannelAccount: v.BackchannelAccount, SignOutURL: v.SignOutURL,
@@ -141,8 +144,8 @@ const maxCountedApps = 10_000
 var countOfClient = fmt.Sprintf(`SELECT count(*), COALESCE(sum((SELECT count(*) FROM sessions s
 		JOIN accounts a ON a.id = s.account_id WHERE s.account_id = p.account_id AND s.id = p.session_id
 		AND s.ended_at IS NULL AND s.generation >= a.generation)), 0)
-	FROM (SELECT account_id, session_id FROM app_sessions WHERE client_id = $1 AND ended_at IS NULL
-		LIMIT %d) AS p`, maxCountedApps)
+	FROM (SELECT o.account_id, o.session_id FROM clients k CROSS JOIN app_sessions o WHERE k.id = $1
+		AND o.client_id = k.id AND o.registration = k.registration AND o.ended_at IS NULL LIMIT %d) AS p`, maxCountedApps)
 
 // CountAppsOf returns how many app sessions of a client have not ended, or at least that many.
 func (s *Store) CountAppsOf(ctx context.Context, id exeunt.ClientID) (n exeunt.Total, err error) {
@@ -184,8 +187,7 @@ func (s *Store) ChangeClient(ctx context.Context, id exeunt.ClientID, by exeunt.
 	return c, err
 }
 
-// RemoveClient removes a client for an operator. Its codes can no longer be exchanged; its app sessions live on until
-// they end. Outcomes: nil; ErrNotFound; ErrClientOfFile; ErrUnavailable, ErrNotConfirmed.
+// RemoveClient removes a client for an operator, and with it whatever people have in it: see removeClient. Outcomes: nil; ErrNotFound; ErrClientOfFile; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) RemoveClient(ctx context.Context, id exeunt.ClientID, by exeunt.Actor, now time.Time) error {
 	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
 		if _, refused, err = t.operators(id); refused != nil || err != nil {
@@ -284,7 +286,13 @@ func (t *tx) fileClients() (ids []exeunt.ClientID, err error) {
 	return ids, rows.Err()
 }
 
+// putClient registers or changes a client. When fewer people may use it than before, the event has every node ask again
+// about the app sessions that it has, and WriteEnds ends those of the others.
 func (t *tx) putClient(c exeunt.Client, source ClientSource, by exeunt.Actor, now time.Time) error {
+	before, there, err := t.client(c.ID)
+	if err != nil {
+		return err
+	}
 	settings, err := settingsOf(c)
 	if err != nil {
 		return err
@@ -295,28 +303,34 @@ func (t *tx) putClient(c exeunt.Client, source ClientSource, by exeunt.Actor, no
 	}
 	var id exeunt.ClientID
 	changed, err := found(t.row(`INSERT INTO clients (`+clientColumns+`, source, created, changed)
-		VALUES ($1, $2, $3, $4, $5, $5)
+		VALUES ($1, $2, $3, $6, $4, $5, $5)
 		ON CONFLICT (id) DO UPDATE SET settings = excluded.settings, key_hashes = excluded.key_hashes,
 			source = excluded.source, changed = excluded.changed
 		WHERE clients.settings <> excluded.settings OR clients.key_hashes <> excluded.key_hashes
 			OR clients.source <> excluded.source RETURNING id`,
-		c.ID, settings, keys, source, ms(now)).Scan(&id))
-	if err != nil || !changed {
+		c.ID, settings, keys, source, ms(now), t.seq+1).Scan(&id))
+	switch {
+	case err != nil || !changed:
 		return err
+	case there && c.IsNarrower(before.Client):
+		return t.appsEnded(c.ID, exeunt.ReasonAdministrator, by, now)
 	}
-	return t.clientChanged(c.ID, by, now)
+	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventClientChanged,
+		Target: exeunt.Target{Client: c.ID}, By: by}})
 }
 
+// removeClient removes a client. What rows of it are left is of no use from this commit on: they belong to a registration
+// that is no more, also when a client of that ID is registered again. WriteEnds cleans up later, however much that is.
 func (t *tx) removeClient(id exeunt.ClientID, by exeunt.Actor, now time.Time) (there bool, err error) {
 	n, err := t.exec(`DELETE FROM clients WHERE id = $1`, id)
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, t.clientChanged(id, by, now)
+	return true, t.appsEnded(id, exeunt.ReasonClientRemoved, by, now)
 }
 
-// clientChanged records the event from which every node learns of it.
-func (t *tx) clientChanged(id exeunt.ClientID, by exeunt.Actor, now time.Time) error {
-	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventClientChanged, Target: exeunt.Target{Client: id},
-		By: by}})
+// appsEnded records the event from which every node learns that app sessions of a client have ended.
+func (t *tx) appsEnded(id exeunt.ClientID, why exeunt.Reason, by exeunt.Actor, now time.Time) error {
+	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventAppsEnded, Target: exeunt.Target{Client: id},
+		Reason: why, By: by}})
 }

@@ -26,8 +26,8 @@ func newClient(id exeunt.ClientID) exeunt.Client {
 func (s *testStore) register(id exeunt.ClientID) {
 	s.t.Helper()
 	if err := s.commit(s.t.Context(), func(t *tx) error {
-		_, err := t.exec(`INSERT INTO clients (id, settings, key_hashes, source, created, changed)
-			VALUES ($1, '{"redirect_uris": ["r"]}', $2, $3, 0, 0) ON CONFLICT DO NOTHING`, id, []byte{},
+		_, err := t.exec(`INSERT INTO clients (id, settings, key_hashes, source, created, changed, registration)
+			VALUES ($1, '{"redirect_uris": ["r"]}', $2, $3, 0, 0, 0) ON CONFLICT DO NOTHING`, id, []byte{},
 			ClientFromFile)
 		return err
 	}); err != nil {
@@ -45,6 +45,9 @@ func (s *testStore) clientEvents(after int64) (ids []exeunt.ClientID) {
 	for _, e := range events {
 		want := exeunt.Event{Seq: e.Seq, At: e.At, Kind: exeunt.EventClientChanged,
 			Target: exeunt.Target{Client: e.Client}, By: operator}
+		if _, err := s.Client(s.t.Context(), e.Client); errors.Is(err, exeunt.ErrNotFound) {
+			want.Kind, want.Reason = exeunt.EventAppsEnded, exeunt.ReasonClientRemoved
+		}
 		if e != want {
 			s.t.Errorf("the event is %+v", e)
 		}
@@ -62,6 +65,10 @@ func (s *testStore) wantClients(after int64, events []exeunt.ClientID, want ...e
 	}
 	for i := range want {
 		one, err := s.Client(s.t.Context(), want[i].ID)
+		if one.Registration == 0 || one.Registration != got[i].Registration {
+			s.t.Errorf("registrations %d and %d", one.Registration, got[i].Registration)
+		}
+		one.Registration, got[i].Registration = 0, 0
 		if err != nil || !reflect.DeepEqual(one, want[i]) || !reflect.DeepEqual(got[i], want[i]) {
 			s.t.Errorf("registered is %+v and in the list %+v, want %+v; %v", one, got[i], want[i], err)
 		}

@@ -26,35 +26,39 @@ func scanConsent(row rowScanner) (c Consent, err error) {
 
 // Consent returns what the account has allowed a client, or ErrNotFound.
 func (s *Store) Consent(ctx context.Context, account exeunt.AccountID, client exeunt.ClientID) (Consent, error) {
-	c, err := scanConsent(s.read.QueryRowContext(ctx, `SELECT `+consentColumns+` FROM consents
-		WHERE account_id = $1 AND client_id = $2`, account.Bytes(), client))
+	c, err := scanConsent(s.read.QueryRowContext(ctx, `SELECT `+consentColumns+` FROM consents p
+		WHERE account_id = $1 AND client_id = $2 AND `+registered, account.Bytes(), client))
 	return c, notFound("consent", err)
 }
 
-// Consents returns what the account has allowed, in the order of the clients' IDs, at most limit.
+// Consents returns what the account has allowed clients that are registered still, in the order of the clients' IDs, at most limit.
 func (s *Store) Consents(ctx context.Context, account exeunt.AccountID, limit int) ([]Consent, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+consentColumns+` FROM consents WHERE account_id = $1
-		ORDER BY client_id LIMIT $2`, account.Bytes(), limit)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+consentColumns+` FROM consents p WHERE account_id = $1
+		AND `+registered+` ORDER BY client_id LIMIT $2`, account.Bytes(), limit)
 	return collect(rows, err, "consents", scanConsent)
 }
 
-// Allow records that a person allows an app these scopes, besides earlier ones. What is allowed already changes
-// nothing.
-func (s *Store) Allow(ctx context.Context, by exeunt.Actor, client exeunt.ClientID, scopes exeunt.Scopes, now time.Time) error {
+// Allow records that a person allows a client, as it is registered, these scopes, besides earlier ones. What is allowed
+// already changes nothing.
+func (s *Store) Allow(
+	ctx context.Context, by exeunt.Actor, c exeunt.Client, scopes exeunt.Scopes, now time.Time,
+) error {
 	return s.commit(ctx, func(t *tx) error {
 		var before exeunt.Scopes
-		ok, err := found(t.row(`SELECT scopes FROM consents WHERE account_id = $1 AND client_id = $2`, by.Account.Bytes(),
-			client).Scan(&before))
+		ok, err := found(t.row(`SELECT scopes FROM consents WHERE account_id = $1 AND client_id = $2 AND registration = $3`,
+			by.Account.Bytes(), c.ID, c.Registration).Scan(&before))
 		if err != nil || ok && before.Cover(scopes) {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO consents (account_id, client_id, scopes, at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (account_id, client_id) DO UPDATE SET scopes = excluded.scopes, at = excluded.at`,
-			by.Account.Bytes(), client, before.With(scopes), ms(now)); err != nil {
+		if _, err := t.exec(`INSERT INTO consents (account_id, client_id, registration, scopes, at)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account_id, client_id) DO UPDATE SET
+				registration = excluded.registration, scopes = excluded.scopes, at = excluded.at
+			WHERE consents.registration <= excluded.registration`,
+			by.Account.Bytes(), c.ID, c.Registration, before.With(scopes), ms(now)); err != nil {
 			return err
 		}
 		return t.audit(exeunt.AuditEntry{At: now, Account: by.Account, Action: exeunt.AuditAllowed, By: by,
-			Detail: string(client) + " " + string(scopes)})
+			Detail: string(c.ID) + " " + string(scopes)})
 	})
 }
 
@@ -71,12 +75,13 @@ func (s *Store) Withdraw(ctx context.Context, by exeunt.Actor, client exeunt.Cli
 }
 
 // LeftApp reports whether the last app session that the session had on a client was signed out by itself: then the
-// person wants to be asked before the app gets another one.
+// person wants to be asked before the app gets another one. What was before the client was registered does not count.
 func (s *Store) LeftApp(
 	ctx context.Context, account exeunt.AccountID, session exeunt.SessionID, client exeunt.ClientID,
 ) (left bool, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT COALESCE((SELECT ended_reason FROM app_sessions
-		WHERE account_id = $1 AND session_id = $2 AND client_id = $3 ORDER BY started DESC LIMIT 1), '') = $4`,
+	err = s.read.QueryRowContext(ctx, `SELECT COALESCE((SELECT CASE WHEN `+registered+` THEN p.ended_reason END
+		FROM app_sessions p WHERE account_id = $1 AND session_id = $2 AND client_id = $3
+		ORDER BY started DESC LIMIT 1), '') = $4`,
 		account.Bytes(), session.Bytes(), client, exeunt.ReasonSignedOut).Scan(&left)
 	return left, unavailable("app sessions", err)
 }
@@ -122,7 +127,8 @@ func (s *Store) AppUses(ctx context.Context, f AppFilter) ([]AppUse, error) {
 const (
 	appUsesFrom = `SELECT ` + appColumns + `, s.label, s.kind FROM clients k CROSS JOIN app_sessions p
 		JOIN sessions s ON s.account_id = p.account_id AND s.id = p.session_id JOIN accounts a ON a.id = p.account_id
-		WHERE (k.id = $2 OR $2 = '') AND k.id > $3 AND p.client_id = k.id AND p.account_id = $1 AND p.ended_at IS NULL
+		WHERE (k.id = $2 OR $2 = '') AND k.id > $3 AND p.client_id = k.id AND p.registration = k.registration
+		AND p.account_id = $1 AND p.ended_at IS NULL
 		AND s.ended_at IS NULL AND s.generation >= a.generation`
 	appUsesOrder = `
 		ORDER BY p.client_id, p.started DESC LIMIT $4`

@@ -25,6 +25,10 @@ func TestCopyTakesEverything(t *testing.T) {
 	if err := file.AddClient(t.Context(), chirp, operator, epoch); err != nil {
 		t.Fatal(err)
 	}
+	chirp, err := file.Client(t.Context(), chirp.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
 	file.changeGroup("staff", false, a.ID)
 	before := file.count(`SELECT count(*) FROM audit`)
 	file.Close()

@@ -24,12 +24,14 @@ func (s *testStore) participations(e *exeunt.Event) (out []Participation) {
 	s.t.Helper()
 	var after Participation
 	for more := true; more; {
-		var list []Participation
+		var list []Used
 		var err error
 		if list, after, more, err = s.Participations(s.t.Context(), e, after); err != nil {
 			s.t.Fatal(err)
 		}
-		out = append(out, list...)
+		for _, p := range list {
+			out = append(out, p.Participation)
+		}
 	}
 	slices.SortFunc(out, func(a, b Participation) int {
 		return slices.Compare([]byte(a.text()), []byte(b.text()))

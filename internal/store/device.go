@@ -10,15 +10,16 @@ import (
 
 // Device waits for somebody to type its user code (RFC 8628).
 type Device struct {
-	UserCode  string // in capitals, without separators
-	Hash      exeunt.TokenHash
-	Client    exeunt.ClientID
-	Scopes    exeunt.Scopes
-	UserAgent string
-	Address   netip.Addr
-	Expires   time.Time
-	State     DeviceState
-	Account   exeunt.AccountID // of the person who allowed or declined it
+	UserCode     string // in capitals, without separators
+	Hash         exeunt.TokenHash
+	Client       exeunt.ClientID
+	Registration int64 // the client's registration
+	Scopes       exeunt.Scopes
+	UserAgent    string
+	Address      netip.Addr
+	Expires      time.Time
+	State        DeviceState
+	Account      exeunt.AccountID // of the person who allowed or declined it
 }
 
 // DeviceState is what became of a device.
@@ -33,13 +34,13 @@ const (
 	DeviceDeclined DeviceState = "declined"
 )
 
-const deviceColumns = `user_code, hash, client_id, scopes, user_agent, address, expires, state, account_id`
+const deviceColumns = `user_code, hash, client_id, registration, scopes, user_agent, address, expires, state, account_id`
 
 func scanDevice(row rowScanner) (d Device, err error) {
 	var hash []byte
 	var address string
 	var expires int64
-	err = row.Scan(&d.UserCode, &hash, &d.Client, &d.Scopes, &d.UserAgent, &address, &expires, &d.State, &d.Account)
+	err = row.Scan(&d.UserCode, &hash, &d.Client, &d.Registration, &d.Scopes, &d.UserAgent, &address, &expires, &d.State, &d.Account)
 	copy(d.Hash[:], hash)
 	d.Address, _ = netip.ParseAddr(address) // "" is none
 	d.Expires = at(expires)
@@ -57,24 +58,25 @@ func (s *Store) AddDevice(ctx context.Context, d Device, most int, now time.Time
 		if waiting >= most {
 			return false, nil
 		}
-		n, err := t.exec(`INSERT INTO device_codes (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)
-			ON CONFLICT (user_code) DO NOTHING`, d.UserCode, d.Hash[:], d.Client, d.Scopes, d.UserAgent,
+		n, err := t.exec(`INSERT INTO device_codes (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)
+			ON CONFLICT (user_code) DO NOTHING`, d.UserCode, d.Hash[:], d.Client, d.Registration, d.Scopes, d.UserAgent,
 			addressText(d.Address), ms(d.Expires), DeviceWaiting)
 		return n == 1, err
 	})
 }
 
-// DeviceByUserCode returns a device whose code is valid, or ErrNotFound.
+// DeviceByUserCode returns a device whose code is valid, or ErrNotFound, also when its client was removed.
 func (s *Store) DeviceByUserCode(ctx context.Context, userCode string, now time.Time) (Device, error) {
-	d, err := scanDevice(s.read.QueryRowContext(ctx, `SELECT `+deviceColumns+` FROM device_codes
-		WHERE user_code = $1 AND expires > $2`, userCode, ms(now)))
+	d, err := scanDevice(s.read.QueryRowContext(ctx, `SELECT `+deviceColumns+` FROM device_codes p
+		WHERE user_code = $1 AND expires > $2 AND `+registered, userCode, ms(now)))
 	return d, notFound("device", err)
 }
 
-// DeviceByCode returns a device by the hash of its code, also one that waited too long, or ErrNotFound.
+// DeviceByCode returns a device by the hash of its code, also one that waited too long, or ErrNotFound, as
+// DeviceByUserCode does.
 func (s *Store) DeviceByCode(ctx context.Context, hash exeunt.TokenHash) (Device, error) {
-	d, err := scanDevice(s.read.QueryRowContext(ctx, `SELECT `+deviceColumns+` FROM device_codes WHERE hash = $1`,
-		hash[:]))
+	d, err := scanDevice(s.read.QueryRowContext(ctx, `SELECT `+deviceColumns+` FROM device_codes p
+		WHERE hash = $1 AND `+registered, hash[:]))
 	return d, notFound("device", err)
 }
 
@@ -86,7 +88,7 @@ func (s *Store) AllowDevice(ctx context.Context, userCode string, c Code, now ti
 		if refused != nil || err != nil {
 			return refused, err
 		}
-		c.Client, c.Scopes, c.Expires = d.Client, d.Scopes, d.Expires
+		c.Client, c.Registration, c.Scopes, c.Expires = d.Client, d.Registration, d.Scopes, d.Expires
 		refused, err = t.addCode(d.Hash, c)
 		if refused != nil && err == nil {
 			_, err = t.exec(`UPDATE device_codes SET state = $1, account_id = NULL WHERE user_code = $2`, DeviceWaiting,

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/exeunt/exeunt"
 )
@@ -14,6 +15,7 @@ type togetherRound struct {
 	upTo     int64 // number of the last of the events
 	accounts []accountEnd
 	after    []byte // ID of the last session looked at of the first account
+	clients  []clientEnd
 }
 
 // accountEnd says that the account's sessions born before a generation have ended.
@@ -26,22 +28,27 @@ type accountEnd struct {
 const roundEvents = 256
 
 // WriteEnds writes the end into the rows of sessions that were ended together, following the log: the first event
-// that a session was born before is the one that ended it. Each call reads and writes a bounded number of rows, and
+// that a session was born before is the one that ended it. It does so for app sessions of clients, too: see clientEnd. Each call reads and writes a bounded number of rows, and
 // reports whether there is more to do. Nobody waits for it: until the end is written, the row's generation shows
 // that the session has ended.
-func (s *Store) WriteEnds(ctx context.Context) (more bool, err error) {
+func (s *Store) WriteEnds(ctx context.Context, now time.Time) (more bool, err error) {
 	r := &s.together
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.accounts) == 0 {
+	if len(r.accounts) == 0 && len(r.clients) == 0 {
 		if more, err = s.beginRound(ctx, r); !more || err != nil {
 			return false, err
 		}
 	}
-	if err := s.writeSome(ctx, r); err != nil {
+	if len(r.accounts) > 0 {
+		err = s.writeSome(ctx, r)
+	} else {
+		err = s.writeOfClient(ctx, r, now)
+	}
+	if err != nil {
 		return false, err
 	}
-	if len(r.accounts) > 0 {
+	if len(r.accounts) > 0 || len(r.clients) > 0 {
 		return true, nil
 	}
 	return true, s.endsWritten(ctx, r.upTo)
@@ -58,22 +65,24 @@ func (s *Store) beginRound(ctx context.Context, r *togetherRound) (bool, error) 
 		return false, nil
 	}
 	rows, err := s.read.QueryContext(ctx,
-		`SELECT seq, account_id, generation FROM events WHERE seq > $1 AND generation > 0 ORDER BY seq LIMIT $2`,
-		written, roundEvents)
-	r.accounts, r.after = nil, []byte{}
+		`SELECT `+eventColumns+` FROM events WHERE seq > $1 AND (generation > 0 OR kind = 'apps_ended')
+		ORDER BY seq LIMIT $2`, written, roundEvents)
+	r.accounts, r.clients, r.after = nil, nil, []byte{}
 	latest := map[exeunt.AccountID]int64{}
-	list, err := collect(rows, err, "events", func(row rowScanner) (e accountEnd, err error) {
-		err = row.Scan(&r.upTo, &e.account, &e.generation)
-		return e, err
-	})
+	list, err := collect(rows, err, "events", scanEvent)
 	if err != nil {
 		return false, err
 	}
-	for _, e := range list {
-		if latest[e.account] == 0 {
-			r.accounts = append(r.accounts, e)
+	for i := range list {
+		e := &list[i]
+		if r.upTo = e.Seq; e.Kind == exeunt.EventAppsEnded {
+			r.clients = append(r.clients, clientEnd{event: *e})
+			continue
 		}
-		latest[e.account] = max(latest[e.account], e.generation)
+		if latest[e.Account] == 0 {
+			r.accounts = append(r.accounts, accountEnd{e.Account, e.Generation})
+		}
+		latest[e.Account] = max(latest[e.Account], e.Generation)
 	}
 	for i := range r.accounts {
 		r.accounts[i].generation = latest[r.accounts[i].account]

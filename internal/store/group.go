@@ -94,7 +94,7 @@ type GroupChange struct {
 
 // ChangeGroup makes a change to all of its accounts or, if it refuses one, to none. It returns those that were
 // changed; for the others, which were in the group already, or not in it, no event is recorded. What those who are taken
-// out have in apps that they may not use any more ends in the same transaction. Outcomes: nil;
+// out have in apps that they may not use any more ends with the same transaction, see endUnadmitted. Outcomes: nil;
 // ErrNotFound, when there is no such account; ErrManyGroups; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ChangeGroup(
 	ctx context.Context, c GroupChange, by exeunt.Actor, now time.Time,
@@ -175,27 +175,56 @@ func (t *tx) changeGroup(c GroupChange, accounts []exeunt.AccountID, by exeunt.A
 	return t.appendEvents(events)
 }
 
-// endUnadmitted ends what accounts that were in a group have in the clients that they may not use without it.
+// leaveAtOnce is how many endings one change of a group records in its own transaction.
+const leaveAtOnce = 512
+
+// endUnadmitted ends what accounts that were in a group have in the clients that they may not use without it. An account
+// has a few app sessions on a client in each of its sessions, of which there are as many as the policy allows, which may
+// be without limit. So beyond leaveAtOnce one event has nodes ask again about all app sessions of the client, as when a
+// client is for fewer groups than before, and WriteEnds records the rest.
 func (t *tx) endUnadmitted(group string, accounts []exeunt.AccountID, by exeunt.Actor, now time.Time) error {
 	clients, err := t.clientsFor(group)
 	if err != nil || len(clients) == 0 {
 		return err
 	}
+	left, later := leaveAtOnce, map[exeunt.ClientID]bool{}
 	for _, id := range accounts {
-		var groups groupScan
-		if err := t.row(`SELECT `+groupNames+` WHERE account_id = $1`, id.Bytes()).Scan(&groups); err != nil {
+		groups, err := t.groupsOf(id)
+		if err != nil {
 			return err
 		}
 		for _, c := range clients {
-			if c.Admits(groups) {
+			if c.Admits(groups) || later[c.ID] {
 				continue
 			}
-			if err := t.endInClient(id, c.ID, by, now); err != nil {
+			if err := t.endInClient(id, c.ID, &left, by, now); err != nil {
+				return err
+			}
+			if left > 0 {
+				continue
+			}
+			later[c.ID] = true
+			if err := t.appsEnded(c.ID, exeunt.ReasonAdministrator, by, now); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// admits reports whether an account may use a client.
+func (t *tx) admits(id exeunt.ClientID, account exeunt.AccountID) (bool, error) {
+	c, there, err := t.client(id)
+	if err != nil || !there || len(c.Groups) == 0 {
+		return there, err
+	}
+	groups, err := t.groupsOf(account)
+	return c.Admits(groups), err
+}
+
+func (t *tx) groupsOf(account exeunt.AccountID) (groups groupScan, err error) {
+	err = t.row(`SELECT `+groupNames+` WHERE account_id = $1`, account.Bytes()).Scan(&groups)
+	return groups, err
 }
 
 // clientsFor returns the clients that the members of a group may use.
@@ -218,34 +247,40 @@ func (t *tx) clientsFor(group string) (list []exeunt.Client, err error) {
 }
 
 // endInClient ends what an account has in a client: app sessions, sessions that apps on a person's device have of their
-// own, and codes that have not been exchanged.
-func (t *tx) endInClient(id exeunt.AccountID, client exeunt.ClientID, by exeunt.Actor, now time.Time) error {
+// own, and codes that have not been exchanged. It records at most left endings, and takes them off: at 0 there may be
+// more.
+func (t *tx) endInClient(
+	id exeunt.AccountID, client exeunt.ClientID, left *int, by exeunt.Actor, now time.Time,
+) error {
 	if _, err := t.exec(`DELETE FROM codes WHERE account_id = $1 AND client_id = $2 AND spent_at IS NULL`,
 		id.Bytes(), client); err != nil {
 		return err
 	}
-	for {
-		list, err := t.liveIn(id, client)
+	for *left > 0 {
+		most := min(*left, endAtOnce)
+		list, err := t.liveIn(id, client, most)
 		if err != nil {
 			return err
 		}
+		*left -= len(list)
 		var endings []*ending
 		for _, target := range list {
 			endings = append(endings, newEnding(by, exeunt.Revocation{Target: target, Reason: exeunt.ReasonAdministrator},
 				Change{}, now))
 		}
-		if err := t.end(endings...); err != nil || len(list) < endAtOnce {
+		if err := t.end(endings...); err != nil || len(list) < most {
 			return err
 		}
 	}
+	return nil
 }
 
 // endAtOnce is how many endings one statement is about.
 const endAtOnce = 64
 
 // liveIn returns what there is to end of an account in a client, up to a bounded number.
-func (t *tx) liveIn(id exeunt.AccountID, client exeunt.ClientID) (list []exeunt.Target, err error) {
-	f := AppFilter{Account: id, Client: client, Limit: endAtOnce}
+func (t *tx) liveIn(id exeunt.AccountID, client exeunt.ClientID, most int) (list []exeunt.Target, err error) {
+	f := AppFilter{Account: id, Client: client, Limit: most}
 	rows, err := t.rows(appUses, f.Account.Bytes(), f.Client, f.After, f.Limit)
 	if err != nil {
 		return nil, err

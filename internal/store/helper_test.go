@@ -210,7 +210,7 @@ func (s *testStore) writeEnds() {
 	s.t.Helper()
 	for more := true; more; {
 		var err error
-		if more, err = s.WriteEnds(s.t.Context()); err != nil {
+		if more, err = s.WriteEnds(s.t.Context(), epoch); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -204,7 +204,7 @@ func manyEndedTogether(t *testing.T, s *testStore) {
 	written := func() int64 { return s.count(`SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL`) }
 	for before, more := int64(0), true; more; before = written() {
 		var err error
-		if more, err = s.WriteEnds(t.Context()); err != nil {
+		if more, err = s.WriteEnds(t.Context(), epoch); err != nil {
 			t.Fatal(err)
 		}
 		if n := written() - before; n > maintenanceStep {
@@ -245,7 +245,7 @@ func endsOfTheFirstEvent(t *testing.T, s *testStore) {
 		rev.Reason = reason
 		s.end(rev)
 	}
-	if _, err := s.WriteEnds(t.Context()); err != nil {
+	if _, err := s.WriteEnds(t.Context(), epoch); err != nil {
 		t.Fatal(err)
 	}
 	s = s.reopen()

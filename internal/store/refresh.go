@@ -32,7 +32,7 @@ type Refreshed struct {
 // usableApp is the condition under which an app session's client may refresh its token. The idle timeout is not part
 // of it: memory knows of later activity than the store does.
 const usableApp = `p.account_id = $1 AND p.id = $2 AND p.client_id = $3 AND p.ended_at IS NULL AND p.token_expires > 0
-	AND EXISTS (SELECT 1 FROM clients k WHERE k.id = p.client_id)
+	AND ` + registered + `
 	AND EXISTS (SELECT 1 FROM sessions s JOIN accounts a ON a.id = s.account_id
 		WHERE s.account_id = p.account_id AND s.id = p.session_id AND s.ended_at IS NULL AND s.expires > $4
 		AND s.generation >= a.generation)`

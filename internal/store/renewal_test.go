@@ -92,6 +92,7 @@ func TestDisablingDropsWhatIsUnfinished(t *testing.T) { onEachEngine(t, disablin
 
 // Whatever could be finished after enabling is gone with the disabling, of that account only.
 func disablingDrops(t *testing.T, s *testStore) {
+	s.register("chirp")
 	a, b := s.account(), s.account()
 	links := map[exeunt.AccountID]exeunt.TokenHash{}
 	for _, id := range []exeunt.AccountID{a.ID, b.ID} {

@@ -139,11 +139,11 @@ func (s *testStore) fill(big exeunt.AccountID, ofOne, ofMany int) {
 			SELECT 0, ` + id("a", "1") + fmt.Sprintf(`, %d - i, 'sign_in', 'person', '', '', '' FROM n`, ms(epoch)),
 		of(others) + ` INSERT INTO outcomes (actor, key, request, seq, ended, at) SELECT 'system', 'k' || i, '', 0, 0,
 		` + fmt.Sprint(ms(epoch)) + ` FROM n`,
-		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, scopes, nonce, expires)
-			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', '', '', ` +
+		of(others) + ` INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, scopes, nonce, registration, expires)
+			SELECT ` + random(32) + `, ` + id("a", "i") + `, ` + random(16) + `, 'chirp', '', '', '', '', 0, ` +
 			fmt.Sprint(ms(epoch)) + ` FROM n`,
-		of(others) + ` INSERT INTO device_codes (user_code, hash, client_id, scopes, user_agent, address, expires, state)
-			SELECT 'code' || i, ` + random(32) + `, 'app' || (i % 500), '', '', '', ` + fmt.Sprint(ms(epoch.Add(time.Hour))) +
+		of(others) + ` INSERT INTO device_codes (user_code, hash, client_id, registration, scopes, user_agent, address, expires, state)
+			SELECT 'code' || i, ` + random(32) + `, 'app' || (i % 500), 0, '', '', '', ` + fmt.Sprint(ms(epoch.Add(time.Hour))) +
 			`, 'waiting' FROM n`,
 		of(others) + ` INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires)
 			SELECT ` + random(32) + `, 'guest' || i, '', '', '', 0, ` + fmt.Sprint(ms(epoch)) + ` FROM n`,
@@ -166,8 +166,8 @@ func (s *testStore) fillApps(v exeunt.Session) {
 	db, _, _ := s.outside()
 	defer db.Close()
 	if _, err := db.Exec(fmt.Sprintf(q+` INSERT INTO app_sessions
-		(account_id, id, session_id, client_id, token_hash, scopes, token_expires, refreshes, refreshed, started, seen, ended_at, ended_reason, ended_by)
-		SELECT %s, `+fmt.Sprintf(random, 16)+`, %s, 'app' || (i %% 500), `+fmt.Sprintf(random, 32)+`, '', 0, 0, 0, %d, %[3]d,
+		(account_id, id, session_id, client_id, registration, token_hash, scopes, token_expires, refreshes, refreshed, started, seen, ended_at, ended_reason, ended_by)
+		SELECT %s, `+fmt.Sprintf(random, 16)+`, %s, 'app' || (i %% 500), 0, `+fmt.Sprintf(random, 32)+`, '', 0, 0, 0, %d, %[3]d,
 		CASE WHEN i > 300 THEN %[3]d END, 'replaced', 'system' FROM n`,
 		s.literal(v.Account.Bytes()), s.literal(v.ID.Bytes()), ms(epoch))); err != nil {
 		s.t.Fatal(err)
@@ -342,18 +342,18 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 		_, err := s.Sessions(t.Context(), exeunt.SessionFilter{Account: big.ID, Limit: 50})
 		return err
 	})
-	for i := range 300 {
+	for i := range 301 {
 		s.register(exeunt.ClientID(fmt.Sprint("app", i)))
 	}
 	s.fillApps(keep)
-	check("a session with many app sessions", single+300, func() error {
+	check("a session with many app sessions", 5*single, func() error {
 		v, err := s.Session(t.Context(), big.ID, keep.ID)
 		if v.AppCount != 300 {
 			t.Errorf("%d app sessions are counted", v.AppCount)
 		}
 		return err
 	})
-	check("whether somebody has left an app", single, func() error {
+	check("whether somebody has left an app", 2*single, func() error {
 		_, err := s.LeftApp(t.Context(), big.ID, keep.ID, "app7")
 		return err
 	})
@@ -418,7 +418,7 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 		}
 		return err
 	})
-	check("a device that asks, is found and is allowed", 3*single, func() error {
+	check("a device that asks, is found and is allowed", 4*single, func() error {
 		d := Device{UserCode: "BCDFGHJK", Hash: exeunt.NewToken(exeunt.UseCode).Hash(), Client: "phone",
 			Expires: epoch.Add(time.Hour)}
 		_, err := s.AddDevice(t.Context(), d, 1000, epoch)
@@ -515,10 +515,28 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 	check("a page of everyone's sessions, many of which have ended", 20*walkStep, everyone)
 	for i := range 4 {
 		check(fmt.Sprint("step ", i+1, " of writing the ends"), step,
-			func() error { _, err := s.WriteEnds(t.Context()); return err })
+			func() error { _, err := s.WriteEnds(t.Context(), epoch); return err })
 	}
 	lists("all have ended", exeunt.SessionsActive)
 	lists("all have ended", exeunt.SessionsEnded)
+	for id, change := range map[exeunt.ClientID]func() error{
+		"app7": func() error { return s.RemoveClient(t.Context(), "app7", operator, epoch) },
+		"app8": func() error {
+			_, err := s.ChangeClient(t.Context(), "app8", operator, epoch, func(c *exeunt.Client) error {
+				*c = newClient(c.ID)
+				c.Groups = []string{"only-1"}
+				return nil
+			})
+			return err
+		},
+	} {
+		s.exec(`UPDATE clients SET source = 'operator' WHERE id = '` + string(id) + `'`)
+		check("the removal or narrowing of a client", 3*single, change)
+		for i := range 4 {
+			check(fmt.Sprint("step ", i+1, " of what it leaves"), step,
+				func() error { _, err := s.WriteEnds(t.Context(), epoch); return err })
+		}
+	}
 	s.fillDeliveries()
 	first := exeunt.Delivery{Account: big.ID, Session: keep.ID, Client: "chirp"}
 	check("the step of one ended session", single, func() error {

@@ -28,7 +28,7 @@ func (s *Stream) events(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return exeunt.ErrClientKey
 	}
-	v := reader{Stream: s, beat: beatOf(r)}
+	v := reader{Stream: s, key: web.Bearer(r).Token, beat: beatOf(r)}
 	after, err := placeOf(r)
 	if err != nil {
 		return err
@@ -78,6 +78,7 @@ func beatOf(r *http.Request) time.Duration {
 // reader is one open stream of the log.
 type reader struct {
 	*Stream
+	key   exeunt.Token // of the reader
 	out   *client.StreamWriter
 	at    authority.Place // after the last event told
 	inLog bool            // its place is in the log
@@ -95,6 +96,9 @@ func (v *reader) run(ctx context.Context) {
 		select {
 		case <-more:
 		case <-tick.C:
+			if _, still := v.Clients.CheckedByKey(v.key); !still {
+				return // its client was removed, or may not follow the log any more
+			}
 			// A node that cannot read its log sends no beat: the reader must not
 			// think that there are no more events.
 			p, err := v.Authority.Position()

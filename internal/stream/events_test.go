@@ -172,6 +172,21 @@ func TestEventsNameNobody(t *testing.T) {
 	}
 }
 
+// Whoever may not follow the log any more is cut off from what they follow.
+func TestARemovedClientFollowsNoMore(t *testing.T) {
+	s := newSite(t, exeunt.Policy{})
+	in := eventsOf(s.get(t, "/api/v1/events?beat=100", s.asChirp()))
+	message[client.Position](t, in, "reload")
+	if err := s.OAuth.Reconcile(t.Context(), nil, s.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, open := testnode.Receive(t, in, "the end"); !open {
+			return
+		}
+	}
+}
+
 func TestEventsNeedAKey(t *testing.T) {
 	s := newSite(t, exeunt.Policy{})
 	phone, _ := s.NewSession(t, s.NewAccount(t, "ada"), exeunt.KindApp)

@@ -99,8 +99,12 @@ func (s *site) signIn(kind exeunt.SessionKind) (exeunt.Token, exeunt.Session, []
 func (s *site) appToken(v exeunt.Session) exeunt.Token {
 	s.t.Helper()
 	code, app := exeunt.NewToken(exeunt.UseCode).Hash(), s.chirp
+	known, err := s.store.Client(context.Background(), app.ID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	if err := s.store.AddCode(context.Background(), code, store.Code{Account: v.Account, Session: v.ID, Client: app.ID,
-		RedirectURI: app.RedirectURIs[0], Challenge: "c", Expires: s.Now().Add(time.Minute)}); err != nil {
+		Registration: known.Registration, RedirectURI: app.RedirectURIs[0], Challenge: "c", Expires: s.Now().Add(time.Minute)}); err != nil {
 		s.t.Fatal(err)
 	}
 	token, _, err := s.Authority.StartApp(context.Background(),

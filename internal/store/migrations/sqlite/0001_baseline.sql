@@ -134,6 +134,7 @@ CREATE TABLE app_sessions (
   id               BLOB    NOT NULL,
   session_id       BLOB    NOT NULL,
   client_id        TEXT    NOT NULL,
+  registration     INTEGER NOT NULL,
   token_hash       BLOB    NOT NULL UNIQUE,
   scopes           TEXT    NOT NULL,
   token_expires    INTEGER NOT NULL, -- 0: with the session
@@ -153,7 +154,7 @@ CREATE INDEX app_sessions_parent ON app_sessions (account_id, session_id, client
 -- The children of a session on a client that have not ended, oldest first.
 CREATE INDEX app_sessions_live ON app_sessions (account_id, session_id, client_id, started) WHERE ended_at IS NULL;
 -- What an account has in each app, newest first; and how many app sessions a client has.
-CREATE INDEX app_sessions_client ON app_sessions (client_id, account_id, started) WHERE ended_at IS NULL;
+CREATE INDEX app_sessions_client ON app_sessions (client_id, registration, account_id, started) WHERE ended_at IS NULL;
 CREATE INDEX app_sessions_ended ON app_sessions (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE codes (
@@ -161,6 +162,7 @@ CREATE TABLE codes (
   account_id     BLOB    NOT NULL,
   session_id     BLOB    NOT NULL,
   client_id      TEXT    NOT NULL,
+  registration   INTEGER NOT NULL,
   redirect_uri   TEXT    NOT NULL,
   challenge      TEXT    NOT NULL, -- '' without PKCE
   scopes         TEXT    NOT NULL,
@@ -174,15 +176,16 @@ CREATE INDEX codes_account ON codes (account_id);
 
 -- What a device waits for: that somebody types the user code. Once they allow it, there is a code of the same hash.
 CREATE TABLE device_codes (
-  user_code  TEXT    NOT NULL PRIMARY KEY,
-  hash       BLOB    NOT NULL UNIQUE,
-  client_id  TEXT    NOT NULL,
-  scopes     TEXT    NOT NULL,
-  user_agent TEXT    NOT NULL,
-  address    TEXT    NOT NULL,
-  expires    INTEGER NOT NULL,
-  state      TEXT    NOT NULL, -- 'waiting', 'allowed' or 'declined'
-  account_id BLOB             -- who allowed or declined it
+  user_code    TEXT    NOT NULL PRIMARY KEY,
+  hash         BLOB    NOT NULL UNIQUE,
+  client_id    TEXT    NOT NULL,
+  registration INTEGER NOT NULL,
+  scopes       TEXT    NOT NULL,
+  user_agent   TEXT    NOT NULL,
+  address      TEXT    NOT NULL,
+  expires      INTEGER NOT NULL,
+  state        TEXT    NOT NULL, -- 'waiting', 'allowed' or 'declined'
+  account_id   BLOB             -- who allowed or declined it
 );
 CREATE INDEX device_codes_expires ON device_codes (expires);
 CREATE INDEX device_codes_account ON device_codes (account_id) WHERE account_id IS NOT NULL;
@@ -190,23 +193,28 @@ CREATE INDEX device_codes_client ON device_codes (client_id, expires);
 
 -- What a person has allowed an app, and when they were last asked.
 CREATE TABLE consents (
-  account_id BLOB    NOT NULL REFERENCES accounts (id),
-  client_id  TEXT    NOT NULL,
-  scopes     TEXT    NOT NULL,
-  at         INTEGER NOT NULL,
+  account_id   BLOB    NOT NULL REFERENCES accounts (id),
+  client_id    TEXT    NOT NULL,
+  registration INTEGER NOT NULL,
+  scopes       TEXT    NOT NULL,
+  at           INTEGER NOT NULL,
   PRIMARY KEY (account_id, client_id)
 );
+-- What is left of a client that was removed.
+CREATE INDEX consents_client ON consents (client_id, registration);
 
 -- Registered apps. settings is JSON, key_hashes the hashes of secrets one after
 -- the other. source says who registered it: one of the configuration file goes
--- when the file no longer names it.
+-- when the file no longer names it. registration is the number of the event that
+-- registered it: what other tables have of an earlier registration is of no use.
 CREATE TABLE clients (
-  id         TEXT    NOT NULL PRIMARY KEY,
-  settings   TEXT    NOT NULL,
-  key_hashes BLOB    NOT NULL,
-  source     TEXT    NOT NULL,
-  created    INTEGER NOT NULL,
-  changed    INTEGER NOT NULL
+  id           TEXT    NOT NULL PRIMARY KEY,
+  settings     TEXT    NOT NULL,
+  key_hashes   BLOB    NOT NULL,
+  source       TEXT    NOT NULL,
+  created      INTEGER NOT NULL,
+  changed      INTEGER NOT NULL,
+  registration INTEGER NOT NULL
 );
 
 -- A one-time link. One that names an account sets a new password of it; one
@@ -353,7 +361,8 @@ CREATE TABLE events (
 );
 CREATE INDEX events_generation ON events (account_id, generation) WHERE generation > 0;
 -- Few events end sessions together: what is left to write finds them at once.
-CREATE INDEX events_together ON events (seq) WHERE generation > 0;
+CREATE INDEX events_together ON events (seq) WHERE generation > 0 OR kind = 'apps_ended';
+CREATE INDEX events_apps ON events (client_id, seq) WHERE kind = 'apps_ended';
 CREATE INDEX events_account ON events (account_id, at, seq);
 
 -- How far a reader has worked off the log: all of the events up to seq, and of
