@@ -73,8 +73,8 @@ func TestWhySessionsEnded(t *testing.T) {
 		"Ended because this browser’s sign-in cookies were incomplete", "Ended because the password changed",
 		"Ended by an administrator",
 		"Ended because the account was disabled", "You signed out", "Ended", "Ended by an administrator",
-		"Ended because the second step was changed", "Ended because a change of the e-mail address was undone",
-		"Ended because somebody said “This wasn’t me” of a sign-in",
+		"Ended because the second step was changed",
+		"Ended because somebody said “This wasn’t me” of a sign-in", "Ended because a change of the e-mail address was undone",
 	}
 	for i, s := range endedSessions() {
 		if got, err := w.why(s, s.End); err != nil || string(got) != want[i] {
