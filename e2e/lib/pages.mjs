@@ -2,6 +2,7 @@
 // matter, for the tests that look at all of them: reach, size, looks.
 import { signIn } from './browser.mjs';
 import { enterChirp } from './chirp.mjs';
+import { request } from './wait.mjs';
 
 /** The pages of somebody who is signed in, by address. */
 export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/review', '/secure', '/account/delete', '/settings', '/help', '/menu', '/signout',
@@ -29,6 +30,21 @@ export async function everyPage(page, node, look) {
   await lastPages(page, node, look);
 }
 
+let accounts = 0;
+
+/** The link of a mail about an unfamiliar sign-in, to a new account. */
+async function unfamiliarLink(node) {
+  const handle = `unfamiliar${accounts += 1}`;
+  const [email, password] = [`${handle}@example.com`, 'seven herons at the weir'];
+  await node.call('add', { handle, password, email });
+  for (const app of ['one', 'two']) {
+    const { status } = await request(`${node.exeunt}/api/v1/signin`, { method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'User-Agent': app }, body: JSON.stringify({ identifier: handle, password, label: app }) });
+    if (status !== 201) throw new Error(`${app} is not signed in: ${status}`);
+  }
+  return (await node.mail(email)).links.find((l) => l.includes('/not-me/'));
+}
+
 async function strangersPages(page, node, look) {
   for (const path of outside) {
     await page.goto(node.exeunt + path);
@@ -54,6 +70,13 @@ async function strangersPages(page, node, look) {
   await page.fill('input[name=password]', 'short');
   await submit(page, 'main form');
   await look('a new password refused');
+  const mailed = await unfamiliarLink(node);
+  await page.goto(mailed);
+  await look('an unfamiliar sign-in');
+  await submit(page, 'main form:has(.danger)');
+  await look('an unfamiliar sign-in disowned');
+  await page.goto(`${node.exeunt}/not-me/never-made`);
+  await look('a link that asks nothing any more');
   await page.goto(`${node.exeunt}/no-such-page`);
   await look('outside not found');
 }
