@@ -167,18 +167,18 @@ func (n *node) mails() (link func() string) {
 	n.must(err)
 	return func() string {
 		n.t.Helper()
-		select {
-		case m := <-came:
-			for _, to := range m.Links {
-				if at, ok := strings.CutPrefix(to, testOrigin); ok && strings.HasPrefix(at, notMePath) {
-					return at
+		for limit := time.After(2 * time.Minute); ; {
+			select {
+			case m := <-came: // perhaps about something else
+				for _, to := range m.Links {
+					if at, ok := strings.CutPrefix(to, testOrigin); ok && strings.HasPrefix(at, notMePath) {
+						return at
+					}
 				}
+			case <-limit:
+				n.t.Fatal("no mail about a sign-in came")
 			}
-			n.t.Fatalf("the mail has no link: %+v", m)
-		case <-time.After(time.Minute):
-			n.t.Fatal("no mail came")
 		}
-		return ""
 	}
 }
 
