@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,8 +83,12 @@ func (p *Pages) reviewItems(r *http.Request, v web.Visitor) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	notices, err := p.Accounts.Notices(r.Context(), v.Answer.Account)
+	if err != nil {
+		return nil, err
+	}
 	var items []string
-	for _, s := range reviewOrder(live.this, live.others) {
+	for _, s := range reviewOrder(live.this, live.others, notices) {
 		items = append(items, reviewSession+s.ID.String())
 	}
 	uses, _, err := p.appsOf(r, v)
@@ -97,17 +102,21 @@ func (p *Pages) reviewItems(r *http.Request, v web.Visitor) ([]string, error) {
 	return items[:min(len(items), account.MaxReviewItems)], nil
 }
 
-// reviewOrder puts first what somebody should look at first: what is used from elsewhere, and of each the oldest.
-func reviewOrder(this exeunt.Session, list []exeunt.Session) []exeunt.Session {
-	list = slices.Clone(list)
-	slices.SortStableFunc(list, func(a, b exeunt.Session) int {
-		if x, y := a.Elsewhere(&this), b.Elsewhere(&this); x != y {
-			if x {
-				return -1
-			}
+// reviewOrder puts first what somebody should look at first: sign-ins of which nobody has said that they were theirs, then
+// what is used from elsewhere, and of each the oldest.
+func reviewOrder(this exeunt.Session, list []exeunt.Session, notices []exeunt.Notice) []exeunt.Session {
+	rank := func(s exeunt.Session) int {
+		switch {
+		case slices.ContainsFunc(notices, func(n exeunt.Notice) bool { return n.Session == s.ID && n.State == exeunt.NoticeOpen }):
+			return 0
+		case s.Elsewhere(&this):
 			return 1
 		}
-		return a.Started.Compare(b.Started)
+		return 2
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b exeunt.Session) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Started.Compare(b.Started))
 	})
 	return list
 }

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -127,4 +128,19 @@ func TestAReviewWithProof(t *testing.T) {
 	twin.post("/review/decide", again).leadsTo("/review")
 	b.get("/review").says("You kept 1 and ended 1")
 	twin.get("/review").says("You kept 1 and ended 1")
+}
+
+// What nobody has said was theirs comes first, then what is used from elsewhere, the oldest before others.
+func TestTheOrderOfAReview(t *testing.T) {
+	at := func(hour int, address string) exeunt.Session {
+		return exeunt.Session{ID: exeunt.NewSessionID(), Started: time.Unix(int64(hour)*3600, 0), LastAddress: netip.MustParseAddr(address)}
+	}
+	this := at(9, "192.0.2.1")
+	young, old, away, odd, said := at(5, "192.0.2.2"), at(1, "192.0.2.3"), at(3, "203.0.113.1"), at(8, "192.0.2.4"), at(7, "192.0.2.5")
+	notices := []exeunt.Notice{{Session: odd.ID, State: exeunt.NoticeOpen}, {Session: said.ID, State: exeunt.NoticeMe}}
+	for i, s := range reviewOrder(this, []exeunt.Session{said, young, old, away, odd}, notices) {
+		if want := []exeunt.Session{odd, away, old, young, said}[i]; s.ID != want.ID {
+			t.Errorf("number %d is of %v from %s", i, s.Started.UTC(), s.LastAddress)
+		}
+	}
 }

@@ -1,10 +1,15 @@
 package signin
 
 import (
+	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/store"
 )
 
 // An attack with leaked passwords, from many networks at many accounts (OWASP ASVS 5.0, 6.3.1).
@@ -28,6 +33,26 @@ var ownersWays = map[string]func(d *desk, owner int) error{
 	"from their usual network": func(d *desk, owner int) error {
 		return d.try(stuffed(owner), goodPassword, usual(owner))
 	},
+	"from a known device, somewhere else": func(d *desk, owner int) error {
+		_, err := d.PasswordOn(context.Background(), laptopOf(owner), stuffed(owner), goodPassword, netip.AddrFrom4([4]byte{203, 0, 113, byte(owner)}))
+		return err
+	},
+}
+
+func laptopOf(owner int) exeunt.TokenHash {
+	return exeunt.TokenFrom(exeunt.UseDevice, sha256.Sum256([]byte(stuffed(owner)))).Hash()
+}
+
+// own has the owner sign in where they usually do.
+func (d *desk) own(owner int) {
+	d.t.Helper()
+	proof, err := Proof(d.Password(context.Background(), stuffed(owner), goodPassword, usual(owner)))
+	must(d.t, err)
+	in := signInOf(proof)
+	in.Form = stuffed(owner)
+	in.Recognised = store.Recognised{Arrival: store.Arrival{Device: laptopOf(owner), Agent: "Firefox on Linux"}, Familiar: true}
+	_, _, err = d.authority.Start(context.Background(), in)
+	must(d.t, err)
 }
 
 func stuffed(i int) string { return fmt.Sprintf("owner%d", i) }
@@ -59,7 +84,7 @@ func stuff(t *testing.T, aim func(i int) (account, from int)) (hashed int64) {
 	d := newDesk(t)
 	for owner := 0; owner < stuffedAccounts; owner += 2 {
 		d.add(stuffed(owner), "", false)
-		must(t, d.try(stuffed(owner), goodPassword, usual(owner)))
+		d.own(owner)
 	}
 	next := time.Minute
 	for i := range stuffedAttempts {
