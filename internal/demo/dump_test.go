@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -260,11 +261,31 @@ func (s *story) tell(t *testing.T) {
 	s.phone(t, ada)
 	s.device(t, ada)
 	s.links(t)
+	s.mailed(t, ada)
 	s.away.Store(true)
 	s.sent(t, ada, "/security", "/security/password", url.Values{"current": {s.accounts.Accounts[0].Password},
 		"password": {"nine lanterns in the rain"}})
 	s.until(t, "a mail is tried", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.refused > 0 })
 }
+
+// mailed has links sent by mail, which nobody opens: for a new password, and to confirm an address.
+func (s *story) mailed(t *testing.T, ada *browser) {
+	t.Helper()
+	who := s.accounts.Accounts[0]
+	s.sent(t, newBrowser(laptopAgent), "/forgot", "/forgot", url.Values{"identifier": {who.Handle}})
+	s.sent(t, ada, "/settings", "/settings/profile", url.Values{"name": {"Ada"}, "email": {"ada.new@example.com"},
+		"current": {who.Password}})
+	for _, path := range linkPaths[:3] {
+		s.until(t, "a mail has a link to "+path, func() bool {
+			return slices.ContainsFunc(s.mailbox.box.Messages(), func(m mailbox.Message) bool {
+				return slices.ContainsFunc(m.Links, func(l string) bool { return strings.HasPrefix(l, s.ExeuntURL+path) })
+			})
+		})
+	}
+}
+
+// linkPaths are where one-time links lead. The first come by mail in this story.
+var linkPaths = []string{"/reset/", "/confirm/", "/not-me/", "/undo/", "/setup/"}
 
 // mailIsBack lets the mail arrive that waits.
 func (s *story) mailIsBack(t *testing.T) {
@@ -312,7 +333,9 @@ func (s *story) secrets(t *testing.T) map[string]string {
 			}
 		}
 	}
-	out[s.ExeuntURL+"/reset/"], out[s.ExeuntURL+"/setup/"] = "a link", "a link"
+	for _, path := range linkPaths {
+		out[s.ExeuntURL+path] = "a link"
+	}
 	return out
 }
 

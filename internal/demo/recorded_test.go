@@ -189,7 +189,7 @@ var (
 	recoveryCodes = regexp.MustCompile(`(?m)^[0-9](-[0-9a-z]{4}){3}`)
 	shownSecret   = regexp.MustCompile(`<code dir="ltr">([A-Z2-7 ]+)</code>`)
 	challenges    = regexp.MustCompile(`exh_[0-9A-Za-z_-]+`)
-	oneTime       = regexp.MustCompile(`^/(reset|setup)/.+`)
+	oneTime       = regexp.MustCompile(`^/(reset|setup|confirm|undo|not-me)/.+`)
 )
 
 // fields finds what forms had.
