@@ -408,6 +408,17 @@ func TestAKnownDeviceIsNotLockedOut(t *testing.T) {
 			t.Errorf("the device for another name, from %v: %v", from, err)
 		}
 	}
+	// Strangers everywhere use up what all networks have together.
+	for i := range perStrangers.Burst + perAccount.Burst {
+		_ = d.try("ada", otherPassword, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
+	}
+	travelling := netip.MustParseAddr("198.18.5.5")
+	if err := on(strange, "ada", goodPassword, travelling); !throttled(err) {
+		t.Errorf("a device that nobody knows, elsewhere: %v", err)
+	}
+	if err := on(laptop, "ada", goodPassword, travelling); err != nil {
+		t.Errorf("the owner's device, elsewhere: %v", err)
+	}
 	// Whoever has copied the device cookie gains its own few permits, beside those of a network that it was used from.
 	n := 0
 	for ; n < 100 && on(laptop, "ada", otherPassword, stranger) != nil; n++ {
