@@ -437,3 +437,30 @@ func TestAPasskeyThatIsRequired(t *testing.T) {
 	next.post("/signin", next.passkeyForm(key, "/sessions")).leadsTo("/sessions")
 	next.get("/sessions").is(http.StatusOK)
 }
+
+// A passkey keeps an account as a password does, alone and as the second step.
+func TestAPasskeyKeepsAnAccount(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	key, _ := b.addPasskey(nil)
+	b.submit("/account/delete", "/account/delete", nil).leadsTo("/account/deleting")
+	second := newBrowser(n)
+	page := second.password("/sessions")
+	form := page.form("/signin/code")
+	form.Set("passkey", key.answer(page.asks("data-passkey-form")))
+	second.post("/signin/code", form).leadsTo("/account/deleting")
+	if len(n.live("ada")) != 0 {
+		t.Error("there is a session")
+	}
+	alone := newBrowser(n)
+	form = alone.passkeyForm(key, "/")
+	twin := alone.thief()
+	alone.post("/signin", form).leadsTo("/account/deleting")
+	twin.post("/signin", form).leadsTo("/account/deleting")
+	if len(n.live("ada")) != 0 {
+		t.Error("there is a session")
+	}
+	alone.submit("/account/deleting", "/account/keep", nil).leadsTo("/settings")
+	alone.get("/").is(http.StatusOK)
+}

@@ -118,12 +118,15 @@ func AnsweredBy(answer string) (id exeunt.AccountID, credential []byte) {
 
 // Passkey proves who somebody is by a passkey alone, which is several factors in one. The same answer proves the same
 // again, for the session that it has started. Outcomes: nil; ErrChallengeOver; a FieldError for "passkey": "unknown",
-// "refused", or "cloned" when the authenticator has counted backwards; ErrDisabled; a ThrottledError; ErrUnavailable,
-// ErrNotConfirmed.
+// "refused", or "cloned" when the authenticator has counted backwards; ErrDisabled; ErrDeleting, with
+// the proof, as of Ask; a ThrottledError; ErrUnavailable, ErrNotConfirmed.
 func (s *Service) Passkey(ctx context.Context, a Asked, answer string, by exeunt.Actor) (proof exeunt.Proof, err error) {
 	c, before, err := s.asked(ctx, a, answer)
-	if err != nil || before.Repeated {
+	if err != nil {
 		return before, err
+	}
+	if before.Repeated {
+		return before, s.admits(ctx, &Answered{Proof: before}, nil)
 	}
 	refused := s.throttle.From(by.Address)
 	if wait := refused.TakeTwice("passkeys", perPasskeys); wait > 0 {
@@ -138,7 +141,7 @@ func (s *Service) Passkey(ctx context.Context, a Asked, answer string, by exeunt
 	if err == nil {
 		refused.GiveBack()
 	}
-	return proof, err
+	return proof, s.admits(ctx, &Answered{Proof: proof}, err)
 }
 
 // confirmByPasskey proves anew who somebody is who is signed in.
@@ -259,7 +262,7 @@ func (s *Service) checkPasskey(
 		err = s.refusedPasskey(errRefusedPasskey, err)
 	case cloned:
 		err = s.refusedPasskey(errClonedPasskey, errors.New("the authenticator has counted backwards"))
-	case u.account.Status != exeunt.AccountActive:
+	case u.account.Status != exeunt.AccountActive && u.account.Status != exeunt.AccountDeleting:
 		err = exeunt.ErrDisabled
 	}
 	return u, err
