@@ -27,8 +27,8 @@ var (
 	}
 )
 
-// AskReset sends a link for a new password to the account that has the handle or confirmed address, if it is active and
-// has a confirmed address. Whether it did does not show: the answer, the queries and the commit are the same, and nothing
+// AskReset sends a link for a new password to the account that has the handle or confirmed address, if it is active, or
+// about to be deleted, and has a confirmed address. Whether it did does not show: the answer, the queries and the commit are the same, and nothing
 // is hashed (OWASP ASVS 5.0, 6.3.8). The form is sent twice with one key for one mail. It may return a FieldError, when
 // nothing was typed; ErrNotFound without a mail server; a ThrottledError, ErrUnavailable or ErrNotConfirmed.
 func (s *Service) AskReset(ctx context.Context, identifier, form string, from netip.Addr) error {
@@ -55,7 +55,7 @@ func (s *Service) AskReset(ctx context.Context, identifier, form string, from ne
 	case err != nil && !errors.Is(err, exeunt.ErrNotFound):
 		permits.GiveBack()
 		return err
-	case err != nil, a.Status != exeunt.AccountActive, !a.EmailConfirmed, a.Email == "":
+	case err != nil, a.Status != exeunt.AccountActive && a.Status != exeunt.AccountDeleting, !a.EmailConfirmed, a.Email == "":
 		a = exeunt.Account{ID: exeunt.NewAccountID(), Handle: "nobody", Email: "nobody@example.com"} // who gets no mail
 	}
 	again, err := s.askReset(ctx, a, form, exeunt.Actor{Kind: exeunt.ActorPerson, Address: from})

@@ -130,7 +130,7 @@ func (s *Service) LookAtReset(ctx context.Context, t exeunt.Token) (exeunt.Accou
 		return exeunt.Account{}, err
 	}
 	a, err := s.Store.Account(ctx, v.Account)
-	if err == nil && a.Status != exeunt.AccountActive {
+	if err == nil && a.Status != exeunt.AccountActive && a.Status != exeunt.AccountDeleting {
 		err = exeunt.ErrInviteSpent // a disabled account has no use for a new password
 	}
 	return a, err

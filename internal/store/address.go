@@ -246,16 +246,16 @@ func (t *tx) mayUndo(id exeunt.AccountID, u *Undo, now time.Time) (refused, err 
 	return nil, err
 }
 
-// undo carries out an undo whose link is spent, and returns the profile's new version. Links of later changes go: their
-// addresses may be those of whoever made them. Links of earlier ones stay.
+// undo carries out an undo whose link is spent, and returns the profile's new version. Links of later changes go, with those
+// about sign-ins that were sent since: their addresses may be those of whoever made them. Links of earlier ones stay.
 func (t *tx) undo(id exeunt.AccountID, u *Undo) (version int64, err error) {
 	var address, handle string
 	var expires int64
 	if err := t.row(`SELECT data, expires FROM links WHERE hash = $1`, u.Link[:]).Scan(&address, &expires); err != nil {
 		return 0, err
 	}
-	if _, err := t.exec(`DELETE FROM links WHERE account_id = $1 AND purpose = 'undo' AND spent_at IS NULL
-		AND expires >= $2`, id.Bytes(), expires); err != nil {
+	if _, err := t.exec(`DELETE FROM links WHERE account_id = $1 AND purpose IN ('undo', 'not_me')
+		AND spent_at IS NULL AND expires >= $2`, id.Bytes(), expires); err != nil {
 		return 0, err
 	}
 	if err := t.dropPending(id); err != nil {

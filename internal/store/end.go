@@ -36,7 +36,8 @@ type Change struct {
 	Factors *FactorChange
 	// Deletion begins the account's; nil does not. With Credential, it is refused if that has changed.
 	Deletion *Deletion
-	// Secure begins to secure the account: what its owner is to look at is noted, and what anybody has begun is dropped.
+	// Secure begins to secure the account: what its owner is to look at is noted, and what anybody has begun is dropped,
+	// but not the links of mails that undo something.
 	Secure bool
 	// Link is the one-time link that sets the password; it is spent in the same transaction.
 	Link *exeunt.TokenHash
@@ -477,7 +478,9 @@ func (t *tx) endMany(e *ending) error {
 		e.profile, err = t.undo(rev.Account, change.Undo)
 	case change.NotMe != nil:
 		err = t.disown(*change.NotMe, rev.Account, e.now)
-	case change.Status != "", change.Secure:
+	case change.Deletion != nil, change.Secure: // neither asks whether it is the owner
+		err = t.dropBegun(rev.Account)
+	case change.Status != "":
 		err = t.dropUnfinished(rev.Account)
 	}
 	if err == nil && change.Secure {

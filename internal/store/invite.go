@@ -91,7 +91,7 @@ type ResetRequest struct {
 	By     exeunt.Actor
 }
 
-// AskReset stores the link and queues the mail if the account is active and has confirmed the address, and both are
+// AskReset stores the link and queues the mail if the account is active, or about to be deleted, and has confirmed the address, and both are
 // within their limits. Whether it does does not show: not in the answer, not in which statements run, and there is a
 // commit in any case (OWASP ASVS 5.0, 6.3.8). Links that were asked for before stay: otherwise anybody could
 // keep somebody from using theirs. again reports that the form was sent before. Outcomes: nil; ErrUnavailable,
@@ -104,8 +104,8 @@ func (s *Store) AskReset(ctx context.Context, r ResetRequest, now time.Time) (ag
 			return n == 0, err
 		}
 		var may bool
-		if err := t.row(`SELECT count(*) > 0 FROM accounts WHERE id = $1 AND status = 'active' AND email_confirmed = 1
-			AND email_key = $2`, r.Invite.Account.Bytes(), names.Key(r.Email)).Scan(&may); err != nil {
+		if err := t.row(`SELECT count(*) > 0 FROM accounts WHERE id = $1 AND status IN ('active', 'deleting')
+			AND email_confirmed = 1 AND email_key = $2`, r.Invite.Account.Bytes(), names.Key(r.Email)).Scan(&may); err != nil {
 			return false, err
 		}
 		queued, err := t.queueMail(r.Mail, now)
@@ -163,7 +163,7 @@ func (t *tx) dropBegun(id exeunt.AccountID) error {
 // spendReset spends a link for a new password of the account. It returns false when the link is not valid.
 func (t *tx) spendReset(hash exeunt.TokenHash, id exeunt.AccountID, now time.Time) (bool, error) {
 	n, err := t.exec(`UPDATE invites SET spent_at = $1 WHERE hash = $2 AND account_id = $3 AND spent_at IS NULL
-		AND expires > $1 AND EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND status = 'active')`,
+		AND expires > $1 AND EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND status IN ('active', 'deleting'))`,
 		ms(now), hash[:], id.Bytes())
 	return n == 1, err
 }
