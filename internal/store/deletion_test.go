@@ -147,14 +147,14 @@ func (s *testStore) full(sum HandleSum) exeunt.Account {
 		}
 	}
 	id := a.ID.Bytes()
-	s.mustExec(`INSERT INTO app_sessions (account_id, id, session_id, client_id, token_hash, scopes, token_expires, refreshes,
-		refreshed, started, seen) VALUES ($1, $2, $3, 'chirp', $2, '', 0, 0, 0, 1, 1)`, id, exeunt.NewAppSessionID().Bytes(), v.ID.Bytes())
+	s.mustExec(`INSERT INTO app_sessions (account_id, id, session_id, client_id, registration, token_hash, scopes, token_expires,
+		refreshes, refreshed, started, seen) VALUES ($1, $2, $3, 'chirp', 1, $2, '', 0, 0, 0, 1, 1)`, id, exeunt.NewAppSessionID().Bytes(), v.ID.Bytes())
 	s.mustExec(`INSERT INTO renewals (hash, account_id, session_id, at) VALUES ($2, $1, $3, 1)`, id, link[:], v.ID.Bytes())
-	s.mustExec(`INSERT INTO codes (hash, account_id, session_id, client_id, redirect_uri, challenge, scopes, nonce, expires, spent_at)
-		VALUES ($2, $1, $3, 'chirp', '', '', '', '', 1, 1)`, id, link[:], v.ID.Bytes())
-	s.mustExec(`INSERT INTO device_codes (user_code, hash, client_id, scopes, user_agent, address, expires, state, account_id)
-		VALUES ('GONE', $2, 'tv', '', 'Goneagent/1', '203.0.113.77', 1, 'allowed', $1)`, id, link[:])
-	s.mustExec(`INSERT INTO consents (account_id, client_id, scopes, at) VALUES ($1, 'chirp', '', 1)`, id)
+	s.mustExec(`INSERT INTO codes (hash, account_id, session_id, client_id, registration, redirect_uri, challenge, scopes, nonce, expires,
+		spent_at) VALUES ($2, $1, $3, 'chirp', 1, '', '', '', '', 1, 1)`, id, link[:], v.ID.Bytes())
+	s.mustExec(`INSERT INTO device_codes (user_code, hash, client_id, registration, scopes, user_agent, address, expires, state, account_id)
+		VALUES ('GONE', $2, 'tv', 1, '', 'Goneagent/1', '203.0.113.77', 1, 'allowed', $1)`, id, link[:])
+	s.mustExec(`INSERT INTO consents (account_id, client_id, registration, scopes, at) VALUES ($1, 'chirp', 1, '', 1)`, id)
 	s.mustExec(`INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires, account_id, spent_at)
 		VALUES ($2, 'gonehandle', '', '', '', 0, 1, $1, 1)`, id, v.ID.Bytes())
 	s.mustExec(`INSERT INTO factors (account_id, id, kind, name, data, counter, created, used, used_label, used_address)
@@ -167,6 +167,10 @@ func (s *testStore) full(sum HandleSum) exeunt.Account {
 	s.mustExec(`INSERT INTO reviews (account_id, started, items, place, kept, ended, finished) VALUES ($1, 1, 'gone', 1, 1, 1, 1)`, id)
 	s.mustExec(`INSERT INTO securings (account_id, started, by_kind, ended, looked, finished) VALUES ($1, 1, 'person', 1, 'gone', 1)`, id)
 	s.mustExec(`INSERT INTO links (hash, account_id, purpose, data, expires) VALUES ($2, $1, 'undo', 'gone@mail.example', 1)`, id, link[:])
+	s.mustExec(`INSERT INTO devices (account_id, hash, agent, network, first_seen, last_seen, familiar)
+		VALUES ($1, $2, 'Goneagent/1', '203.0.113.0/24', 1, 1, 1)`, id, link[:])
+	s.mustExec(`INSERT INTO notices (account_id, id, kind, session_id, device, at, label, address, place, state)
+		VALUES ($1, $2, 'unfamiliar_sign_in', $2, $3, 1, 'Gonebrowser', '203.0.113.77', 'Goneplace', 'open')`, id, v.ID.Bytes(), link[:])
 	person := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a.ID, Session: v.ID, Address: home}
 	rev := endAll(a.ID)
 	rev.Reason, rev.Key = exeunt.ReasonDeleted, "key"
