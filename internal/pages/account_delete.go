@@ -64,7 +64,7 @@ func (p *Pages) deletion(w http.ResponseWriter, r *http.Request) error {
 			return p.deletionBegun(w, r, v, at, err)
 		}
 	}
-	return p.admit(w, r, v, formOf(p.once(p.deleteAccount)))
+	return p.admit(w, r, v, p.sufficient(formOf(p.once(p.deleteAccount))))
 }
 
 func (p *Pages) deleteAccount(w http.ResponseWriter, r *http.Request, v web.Visitor) error {

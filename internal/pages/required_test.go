@@ -33,6 +33,7 @@ func TestWhoeverLacksAFactorAddsOne(t *testing.T) {
 	b.get("/required?return=%2Fapps").is(http.StatusOK).says("One more step", "Your account has none yet", "Sign out")
 	b.post("/settings/display", b.fields(url.Values{"display": {"dark"}})).is(http.StatusForbidden).
 		says("A password alone is not enough here")
+	b.post("/account/delete", b.fields(nil)).is(http.StatusForbidden).says("A password alone is not enough here")
 	out := newBrowser(n)
 	out.signIn("ada", "kept")
 	out.submit("/signout", "/signout", nil).leadsTo("/signed-out")
