@@ -60,6 +60,9 @@ var (
 	ErrInviteSpent = &Error{"invite_spent", "This link has been used or has expired. Ask for a new one."}
 	ErrNotAsked    = &Error{"not_asked",
 		"This sign-in is itself one that nobody has confirmed yet, so it cannot confirm or disown others. Nothing was changed."}
+	ErrManyNotices = &Error{"many_notices",
+		"So many sign-ins wait for an answer that it cannot be told which browser is yours, so nothing was changed. If they " +
+			"were not you, say so: that signs everybody out. Otherwise use the link of a mail."}
 	ErrNotMeLink = &Error{"not_me_link",
 		"This link does not work any more: it has expired, or is not complete. If somebody else uses your account, sign in " +
 			"and sign out everywhere, or ask whoever runs this site."}

@@ -111,10 +111,15 @@ func (t *tx) mayAnswer(a Answering, as exeunt.NoticeState, now time.Time) (n exe
 		return n, exeunt.ErrAnswered, nil
 	}
 	var asked bool
-	err = t.row(`SELECT EXISTS (SELECT 1 FROM notices WHERE account_id = $1 AND session_id = $2 AND state = 'open'
-		AND at > $3)`, a.By.Account.Bytes(), sessionID(a.By.Session), ms(now.Add(-exeunt.NoticeLife))).Scan(&asked)
-	if asked {
+	var open int
+	err = t.row(`SELECT count(*) > 0, (SELECT count(*) FROM notices WHERE account_id = $1 AND state = 'open' AND at > $3)
+		FROM notices WHERE account_id = $1 AND session_id = $2 AND state = 'open' AND at > $3`, a.By.Account.Bytes(),
+		sessionID(a.By.Session), ms(now.Add(-exeunt.NoticeLife))).Scan(&asked, &open)
+	switch {
+	case asked:
 		refused = exeunt.ErrNotAsked
+	case open >= exeunt.MaxNotices && as == exeunt.NoticeMe:
+		refused = exeunt.ErrManyNotices // the one about the actor's own session may have been pushed out
 	}
 	return n, refused, err
 }
@@ -127,7 +132,7 @@ func sessionID(id exeunt.SessionID) []byte {
 
 // AnswerMe records that a sign-in was the owner's: its device is one of theirs, and what else was asked of that device is
 // answered. Outcomes: nil, also when that was answered before; ErrNotFound; ErrSignedOut; ErrNotAsked, when the actor's
-// own session is asked about; ErrAnswered; ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
+// own session is asked about; ErrManyNotices, when it may have been; ErrAnswered; ErrInviteSpent; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) AnswerMe(ctx context.Context, a Answering, now time.Time) error {
 	return s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
 		if a.By.Kind == exeunt.ActorPerson {

@@ -283,3 +283,31 @@ func TestNoticesAreBounded(t *testing.T) {
 		s.checkLog()
 	})
 }
+
+// Whoever has the password pushes the notice about their first session out by many more, and still does not confirm the
+// others with it. That it was not the owner can be said.
+func TestAFloodOfNoticesConfirmsNothing(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *testStore) {
+		id, now := s.account().ID, epoch
+		home, _ := s.arrive(id, Arrival{newDevice(), atHome, aBrowser}, now)
+		thief, _ := s.arrive(id, Arrival{newDevice(), farAway, "Chrome"}, now)
+		var last *NewNotice
+		for range exeunt.MaxNotices {
+			now = now.Add(time.Second)
+			_, last = s.arrive(id, Arrival{newDevice(), farAway, "Chrome"}, now)
+		}
+		answer := Answering{By: personIn(thief), Notice: last.ID}
+		if err := s.AnswerMe(t.Context(), answer, now); !errors.Is(err, exeunt.ErrManyNotices) {
+			t.Errorf("the session that is not asked about any more: %v", err)
+		}
+		answer.By = personIn(home)
+		rev := endAll(id)
+		rev.Reason, rev.Key = exeunt.ReasonNotMe, "key"
+		if _, err := s.End(t.Context(), answer.By, rev, Change{NotMe: &NotMe{Answering: answer}}, now); err != nil {
+			t.Error(err)
+		}
+		if left := len(s.asking(id, now)); left != 0 {
+			t.Errorf("%d are asked about", left)
+		}
+	})
+}

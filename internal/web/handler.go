@@ -93,6 +93,7 @@ var statuses = []struct {
 	{exeunt.ErrForbidden, http.StatusForbidden},
 	{exeunt.ErrForged, http.StatusForbidden},
 	{exeunt.ErrNotAsked, http.StatusForbidden},
+	{exeunt.ErrManyNotices, http.StatusForbidden},
 	{exeunt.ErrAnswered, http.StatusConflict},
 	{exeunt.ErrDisabled, http.StatusForbidden},
 	{exeunt.ErrDeleting, http.StatusForbidden},
