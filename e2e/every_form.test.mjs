@@ -485,7 +485,7 @@ const judges = {
   },
   'exeunt /secure/finish': {
     needs: 'newcomer', before: (p) => begun(p, '/secure/begin'), path: '/secure', back: null, gone: /You finished/,
-    async true(p, page) { at(page, '/secure'); await says(page, /You finished securing/); },
+    async true(p, page) { at(page, '/secure'); await says(page, /You closed this list/); },
     after: (p) => p.out(),
   },
   'exeunt /session/stay': {

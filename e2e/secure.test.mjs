@@ -134,7 +134,7 @@ both(test, '[R7.5] securing an account ends everything first, and is finished in
   await home.getByRole('link', { name: 'Go on', exact: true }).click();
   await home.getByText('3 of 5 steps are done').waitFor();
   await button(home, 'Stop here').click();
-  await home.getByText('You finished securing your account').waitFor();
+  await home.getByText('You closed this list').waitFor();
   await home.goto(`${s.node.exeunt}/`);
   assert.equal(await home.getByRole('link', { name: 'Go on', exact: true }).count(), 0);
 });

@@ -46,7 +46,7 @@ func TestSecuringAnAccount(t *testing.T) {
 	again.submit("/secure", "/secure/step", url.Values{"step": {"factors"}})
 	again.get("/secure").says("5 of 5 steps are done", "Finish")
 	again.submit("/secure", "/secure/finish", nil).leadsTo("/secure")
-	again.get("/secure").says("You finished securing")
+	again.get("/secure").says("You closed this list")
 	again.get("/").hides("have not finished")
 	again.get("/secure?new=1").says("Sign everybody else out")
 }
