@@ -51,7 +51,7 @@ func TestManySessionsComeInPages(t *testing.T) {
 	ids := n.crowd("ada", many)
 	seen, pages := map[exeunt.SessionID]int{}, 0
 	for at := "/sessions"; at != ""; pages++ {
-		a := b.get(at).says("224", "Ends your 223 other sessions", "Ends all 224 sessions", "of 223 other sessions",
+		a := b.get(at).says("224", "Ends your 223 other sessions", "Ends your 224 sessions", "of 223 other sessions",
 			"Search by device")
 		rows := strings.Count(a.body, "data-ending>")
 		if rows > pageLen || rows == 0 || len(a.body) > 130_000 {
@@ -67,7 +67,7 @@ func TestManySessionsComeInPages(t *testing.T) {
 	if len(seen) != many || pages != 5 {
 		t.Errorf("%d sessions on %d pages", len(seen), pages)
 	}
-	b.get("/").says("223 other active sessions", "See all 224 sessions", "Three of the latest sign-ins")
+	b.get("/").says("223 other active sessions", "See your 224 sessions", "Three of the latest sign-ins")
 	b.get("/security").says("This ends your 223 other sessions")
 	for q, says := range map[string][]string{
 		"app 7":      {"App 7", "App 70", "11 sessions on this page match"},

@@ -59,7 +59,7 @@ func TestHomeEndsSessions(t *testing.T) {
 		_, ids[name] = n.app("ada", name)
 	}
 	page := b.get("/").says("4 other active sessions", "The three most recently used:", "Car", "Watch", "Tablet",
-		"See all 5 sessions").hides("Phone")
+		"See your 5 sessions").hides("Phone")
 	form := page.form("/sessions/" + ids["Watch"].String() + "/end")
 	b.post("/sessions/"+ids["Watch"].String()+"/end", form).leadsTo("/")
 	b.get("/").says("3 other active sessions", "Watch",
