@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/names"
 )
 
 // NewNotice is a notice about a session that starts.
@@ -167,7 +169,8 @@ func (s *Store) AnswerMe(ctx context.Context, a Answering, now time.Time) error 
 // NotMe is that a sign-in was somebody else's. It comes with the ending of everything.
 type NotMe struct {
 	Answering
-	// Reset, by the hash of its token, is a link for a new password, for whoever holds the confirmed mailbox; nil without.
+	// Reset, by the hash of its token, is a link for a new password; nil without. It is stored
+	// only if the link's mail went to the address that the account has confirmed.
 	Reset     *Invite
 	ResetHash exeunt.TokenHash
 }
@@ -190,8 +193,15 @@ func (t *tx) disown(n NotMe, account exeunt.AccountID, now time.Time) error {
 	if err := t.dropLinks(account, LinkConfirm); err != nil {
 		return err
 	}
-	if n.Reset == nil {
+	if n.Reset == nil || n.Link == nil {
 		return nil
+	}
+	// Looked up here: the address may have been put back since the page was read.
+	_, mailbox, _ := strings.Cut(n.Link.Data, " ")
+	var confirmed bool
+	if err := t.row(`SELECT count(*) > 0 FROM accounts WHERE id = $1 AND email_confirmed = 1 AND email_key = $2`, id,
+		names.Key(mailbox)).Scan(&confirmed); err != nil || !confirmed {
+		return err
 	}
 	return t.insertInvite(n.ResetHash, *n.Reset)
 }

@@ -176,6 +176,8 @@ func TestNotMe(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		s.mustExec(`UPDATE accounts SET email = 'x@example.com', email_key = 'x@example.com', email_confirmed = 1 WHERE id = $1`, id.Bytes())
+		n.Link.Data += " x@example.com"
 		by := exeunt.Actor{Kind: exeunt.ActorLink, Account: id}
 		reset := exeunt.NewToken(exeunt.UseInvite).Hash()
 		change := Change{NotMe: &NotMe{Answering: Answering{By: by, Notice: n.ID, Link: &n.Link}, ResetHash: reset,
@@ -308,6 +310,30 @@ func TestAFloodOfNoticesConfirmsNothing(t *testing.T) {
 		}
 		if left := len(s.asking(id, now)); left != 0 {
 			t.Errorf("%d are asked about", left)
+		}
+	})
+}
+
+// A link for a new password is stored only if the mail went to the address that is confirmed in that moment.
+func TestNotMeLeadsToANewPasswordByTheConfirmedMailbox(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *testStore) {
+		a := s.reached("ada", "ada@example.com", true)
+		for mailbox, want := range map[string]int64{"ada@example.com": 1, "mallory@example.com": 0} {
+			s.arrive(a.ID, Arrival{newDevice(), atHome, aBrowser}, epoch)
+			_, n := s.arrive(a.ID, Arrival{newDevice(), farAway, "Chrome " + mailbox}, epoch)
+			link, reset := n.Link, exeunt.NewToken(exeunt.UseInvite).Hash()
+			link.Data += " " + mailbox
+			rev := endAll(a.ID)
+			rev.Reason, rev.Key = exeunt.ReasonNotMe, mailbox
+			by := exeunt.Actor{Kind: exeunt.ActorLink, Account: a.ID}
+			_, err := s.End(t.Context(), by, rev, Change{NotMe: &NotMe{Answering: Answering{By: by, Notice: n.ID, Link: &link},
+				ResetHash: reset, Reset: &Invite{Handle: a.Handle, Account: a.ID, Expires: epoch.Add(time.Hour)}}}, epoch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.count(`SELECT count(*) FROM invites WHERE hash = $1`, reset[:]); got != want {
+				t.Errorf("by the mailbox %s there are %d links", mailbox, got)
+			}
 		}
 	})
 }
