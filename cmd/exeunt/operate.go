@@ -319,7 +319,7 @@ func (c *showAccountCommand) Run(ctx context.Context) error {
 			fmt.Fprintf(w, "deleted\tafter %s\n", when(a.DeleteAfter))
 		}
 		fmt.Fprintf(w, "status\t%s\ngroups\t%s\n", a.Status, strings.Join(a.Groups, ", "))
-		fmt.Fprintf(w, "sessions\t%d\tthat have not ended\ncreated\t%s\n", a.Sessions, when(a.Created))
+		fmt.Fprintf(w, "sessions\t%d that have not ended\ncreated\t%s\n", a.Sessions, when(a.Created))
 		for _, f := range a.Factors {
 			used := "never used"
 			if !f.Used.IsZero() {
@@ -328,7 +328,7 @@ func (c *showAccountCommand) Run(ctx context.Context) error {
 			fmt.Fprintf(w, "factor\t%s\t%s %s, added %s, %s\n", f.ID, f.Kind, f.Name, when(f.Created), used)
 		}
 		if len(a.Factors) > 0 {
-			fmt.Fprintf(w, "recovery codes\t%d\tleft\n", a.RecoveryCodes)
+			fmt.Fprintf(w, "recovery codes\t%d left\n", a.RecoveryCodes)
 		}
 	})
 }
