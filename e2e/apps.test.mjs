@@ -60,7 +60,7 @@ both(test, '[R5.1] an app that asks for a sign-out gets what the person chooses,
   await page.getByRole('button', { name: 'Sign out of this browser and its 2 apps' }).click();
   await page.getByText('your sign-in service did what you chose there').waitFor();
   await page.goto(`${s.node.exeunt}/sessions`);
-  await page.getByRole('button', { name: 'Sign in' }).waitFor();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
 });
 
 both(test, '[R5.1] the page of apps says what acts in one\'s name, and ends it', async (t, script) => {

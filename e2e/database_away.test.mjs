@@ -15,7 +15,7 @@ const away = [
 ];
 const confirm = 'main form[action="/signout"] button.danger';
 
-const credentials = async (page) => (await page.context().cookies()).filter((c) => c.name.startsWith('__Host-exeunt-') && c.name !== '__Host-exeunt-notice' && c.name !== '__Host-exeunt-device');
+const credentials = async (page) => (await page.context().cookies()).filter((c) => c.name.startsWith('__Host-exeunt-') && c.name !== '__Host-exeunt-notice' && c.name !== '__Host-exeunt-device' && c.name !== '__Host-exeunt-passkey');
 const ended = async (id) => (await s.node.sessions('ada')).ended.filter((e) => e.id === id);
 
 async function post(page) {

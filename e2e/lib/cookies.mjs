@@ -12,9 +12,12 @@ export const planted = (name, value, host = 'exeunt.localhost') => ({
 // What somebody called the device: kept or shared. It names nobody and stays.
 export const DEVICE = '__Host-exeunt-device';
 
+// What the browser's passkeys are asked. It names nobody, and goes when the browser closes.
+export const ASKED = '__Host-exeunt-passkey';
+
 // ours are the names of the authority's cookies in a browser that have to do with a sign-in.
 export const ours = async (context) => (await context.cookies())
-  .filter((c) => c.name.startsWith('__Host-exeunt') && c.name !== DEVICE).map((c) => c.name);
+  .filter((c) => c.name.startsWith('__Host-exeunt') && c.name !== DEVICE && c.name !== ASKED).map((c) => c.name);
 
 // copied is everything a thief would take: the cookies as they stand now.
 export const copied = async (context) => (await context.cookies())
