@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"html/template"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -90,53 +89,6 @@ type SignInView struct {
 	Unknown string
 }
 
-// SignInStepView is "/signin" after the password, for an account that has a factor.
-//
-// Its forms: POST /signin/code with challenge, code or passkey, and session as in SignInView; POST /signin/anew with return.
-type SignInStepView struct {
-	Frame
-	Handle    string
-	Methods   exeunt.Methods // any of which will do
-	Challenge string         // names the challenge, which only the cookie has
-	Ask       string         // what the script asks the browser's passkeys, as JSON; "" if they are of no use
-	Return    string
-	Client    *exeunt.Client // as in SignInView
-	Err       error
-}
-
-// May reports whether a method will do.
-func (v *SignInStepView) May(m exeunt.Method) bool { return slices.Contains(v.Methods, m) }
-
-// RecoveredView is "/recovered": somebody has signed in with a recovery code.
-//
-// Its form: POST /sessions/end as on the sessions page.
-type RecoveredView struct {
-	Frame
-	Codes  exeunt.RecoveryCodes
-	Others int // other live sessions
-	Return string
-}
-
-// RequiredView is "/required": somebody is signed in by less than the policy, or an app, requires.
-type RequiredView struct {
-	Frame
-	Client   *exeunt.Client // the app that requires it; nil: the site
-	Needs    exeunt.Requirement
-	Factors  []exeunt.Factor
-	Return   string
-	Passkeys bool // the site can have them
-}
-
-// ByPasskey reports whether only a passkey will do.
-func (v *RequiredView) ByPasskey() bool { return v.Needs == exeunt.OnlyPasskey }
-
-// Has reports whether the account has a factor that will do: then signing in again is enough.
-func (v *RequiredView) Has() bool {
-	return slices.ContainsFunc(v.Factors, func(f exeunt.Factor) bool {
-		return !v.ByPasskey() || f.Kind == exeunt.FactorPasskey
-	})
-}
-
 // SignUpView is "/signup" and, for the first account or an invitation, the page of a one-time link.
 // The form posts to its own address, so that the page never contains the link's secret.
 //
@@ -158,47 +110,6 @@ func (v *SignInView) Shared() bool { return v.Kind == exeunt.KindShared }
 
 // Shared is as in SignInView.
 func (v *SignUpView) Shared() bool { return v.Kind == exeunt.KindShared }
-
-// ResetView is the page of a one-time link that sets a new password. The form
-// posts to its own address, so that the page never contains the link's secret.
-//
-// Its form: password.
-type ResetView struct {
-	Frame
-	Handle string
-	Err    error
-}
-
-// ForgotView is "/forgot" and, with Sent, "/forgot/sent", which says the same whether or not there is such an account.
-//
-// Its form: POST /forgot with key, identifier.
-type ForgotView struct {
-	Frame
-	Identifier string
-	Sent       bool
-	Life       time.Duration // for how long the link works
-	Err        error
-}
-
-// AddressView is the page of a link that confirms an e-mail address. The form posts to its own address, so that
-// the page never contains the link's secret.
-type AddressView struct {
-	Frame
-	Handle, Address string
-	Replaces        string // the address that it replaces, "" if none
-	Done            bool
-	Err             error
-}
-
-// UndoView is the page of a link that undoes a change of an e-mail address. Its form is as in AddressView; once it
-// is Done, the same form leads to a new password.
-type UndoView struct {
-	Frame
-	Handle, Address string // that the account gets back
-	Replaced        string // the one that it has, "" if none
-	Done            bool
-	Err             error
-}
 
 // SignOutView is "/signout": what will end, before it ends. The script shows the same in a dialog.
 //
@@ -378,34 +289,6 @@ type SettingsView struct {
 	Proof Proof
 }
 
-// SecureView is "/secure": what is to be done when somebody else may have used the account.
-//
-// Its forms: POST /secure/begin with session and key; POST /secure/step with session and step; POST /secure/finish with
-// session.
-type SecureView struct {
-	Frame
-	Begin             bool // nothing is under way
-	Others            int  // sessions that would end
-	Started, Finished time.Time
-	By                exeunt.ActorKind // who has started it
-	Ended             int              // sessions
-	Steps             []SecureStep     // nil when it is finished
-	NewPassword       bool             // since it began
-	Factors           []exeunt.Factor
-	Email             string
-	EmailConfirmed    bool
-	Apps              []AppUsed
-	More              bool          // there are more apps
-	Changes           *ActivityView // of late
-	Return            string        // where the reader was going; "" omits it
-}
-
-// SecureStep is one step, with its state.
-type SecureStep struct {
-	Name string // of SecureSteps
-	Done bool
-}
-
 // The steps of securing an account. Names are stored: they do not change.
 const (
 	SecureEnd      = "end"
@@ -417,71 +300,6 @@ const (
 
 // SecureSteps are all of them, in their order.
 var SecureSteps = []string{SecureEnd, SecurePassword, SecureFactors, SecureEmail, SecureApps}
-
-// Where is the page on which the step is taken.
-func (s SecureStep) Where() string {
-	return map[string]string{SecureEnd: "/sessions", SecurePassword: "/security#change", SecureFactors: "/security#second",
-		SecureEmail: "/settings#profile", SecureApps: "/apps"}[s.Name]
-}
-
-// Done is how many steps are.
-func (v *SecureView) Done() (n int) {
-	for _, s := range v.Steps {
-		if s.Done {
-			n++
-		}
-	}
-	return n
-}
-
-// All reports whether every step is done.
-func (v *SecureView) All() bool { return v.Done() == len(v.Steps) }
-
-// ReviewView is "/review": sessions and apps are looked through one by one.
-//
-// Its forms: POST /review/begin with session; POST /review/decide with session, key, at and decision (keep or end);
-// POST /review/mail with session and mail.
-type ReviewView struct {
-	Frame
-	Under     bool // one is under way
-	At, Total int
-	Item      *exeunt.Session // what is looked at: a session or an app, or neither when nothing is left
-	App       *AppUsed
-	Clients   Clients
-
-	Done        bool // it is finished
-	Kept, Ended int
-	Last, Next  time.Time // the last one and when the next is due; zero: none
-	CanMail     bool
-	Mail        bool // the reader wants a mail when it is due
-}
-
-// Place is the number of what is looked at.
-func (v *ReviewView) Place() int { return v.At + 1 }
-
-// DeleteAccountView is "/account/delete": what follows if the account is deleted.
-//
-// Its form: POST /account/delete with session, key, and those of Proof.
-type DeleteAccountView struct {
-	Frame
-	Live  int // sessions, this one included
-	Days  int // for how long it can be kept
-	Apps  []AppUsed
-	More  bool          // there are more apps
-	Audit time.Duration // for how long the history is stored
-	Proof Proof
-	Err   error
-}
-
-// DeletingView is "/account/deleting": until when the account can be kept.
-//
-// Its forms: POST /account/keep and POST /account/leave, both with challenge.
-type DeletingView struct {
-	Frame
-	Until     time.Time
-	Handle    string // of somebody who has proved that it is theirs; "" right after the deletion was asked for
-	Challenge string
-}
 
 // Retention is how long ended sessions, and the history, are stored.
 type Retention struct{ Ended, Audit time.Duration }
@@ -526,100 +344,6 @@ type SecurityView struct {
 	Passkeys    bool   // the site can have them
 	Signals     string // what the browser is told of the account's passkeys, as JSON
 	Proof       Proof
-}
-
-// Proof is what a form asks for before a change that a stranger at the screen must not make. Its fields: passkey; or
-// current, the password, and code.
-type Proof struct {
-	Handle     string
-	Needed     bool
-	NoPassword bool // the account has none
-	Code       bool // the account has factors, and a code would do
-	App        bool // of an authenticator app; otherwise only a recovery code would
-	Passkey    bool // it has passkeys
-	Optional   bool // the form may be sent without, for what needs no proof
-	Err        error
-	At, Until  time.Time // when the person has proved it last, and for how long that counts
-}
-
-// ConfirmView asks for a proof before what a form of another page asks for, which had no fields for it.
-//
-// Its form: POST To with session, Fields, and those of Proof.
-type ConfirmView struct {
-	Frame
-	To     string
-	Fields url.Values
-	Proof  Proof
-	Err    error
-}
-
-// AppView is "/security/app": an authenticator app is set up.
-//
-// Its form: POST /security/app with session, key, setup, name, app_code, others, and those of Proof.
-type AppView struct {
-	Frame
-	Setup  string // sealed
-	QR     template.HTML
-	Secret string // for people who type it
-	Name   string
-	Others int // other sessions
-	Keep   bool
-	Proof  Proof
-	Err    error
-}
-
-// PasskeyView is "/security/passkeys": a passkey is made.
-//
-// Its form: POST /security/passkeys with session, key, setup, made, name, others, and those of Proof.
-type PasskeyView struct {
-	Frame
-	Setup  string // sealed
-	Ask    string // what the script asks the browser to make, as JSON
-	Made   string // what it has made already
-	Label  string // what this browser is called
-	Name   string
-	Others int // other sessions
-	Keep   bool
-	Proof  Proof
-	Err    error
-}
-
-// FactorNameView is "/security/factors/{id}/name".
-//
-// Its form: POST /security/factors/{id}/name with session, name.
-type FactorNameView struct {
-	Frame
-	Factor exeunt.Factor
-	Name   string
-	Err    error
-}
-
-// CodesView is "/security/codes": recovery codes that were just made, or the question whether to make new ones.
-//
-// Its forms: POST /security/codes with session, key, setup, and those of Proof; POST /security/codes/text and
-// POST /security/codes/saved with session.
-type CodesView struct {
-	Frame
-	Codes []string // just made
-	// NoFactor leads to adding one first: without, codes are of no use.
-	NoFactor bool
-	Setup    string // sealed
-	Has      exeunt.RecoveryCodes
-	Proof    Proof
-	Err      error
-}
-
-// FactorView is "/security/factors/{id}": the question whether to remove it.
-//
-// Its form: POST /security/factors/{id} with session, key, others, and those of Proof.
-type FactorView struct {
-	Frame
-	Factor exeunt.Factor
-	Last   bool // the account has no other one
-	Others int
-	Keep   bool
-	Proof  Proof
-	Err    error
 }
 
 // PasswordChanged tells what changing the password did.
