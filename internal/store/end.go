@@ -51,8 +51,8 @@ type Change struct {
 
 // IsZero reports whether nothing happens beside the ending.
 func (c Change) IsZero() bool {
-	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Deletion == nil && !c.Secure && c.Link == nil && c.Undo == nil &&
-		c.NotMe == nil && len(c.Mails) == 0
+	return c.PasswordHash == "" && c.Status == "" && c.Factors == nil && c.Deletion == nil && !c.Secure && c.Link == nil &&
+		c.Undo == nil && c.NotMe == nil && len(c.Mails) == 0
 }
 
 // proved reports whether the change is refused unless the person has proved who they are with the present password.
@@ -64,7 +64,8 @@ func (c Change) proved() bool { return c.PasswordHash != "" || c.Factors != nil 
 //   - ErrNotFound: no such account, session or app session.
 //   - ErrSignedOut: the person's own session has ended meanwhile.
 //   - ErrRenewed: with a Renewal, the session has another token by now.
-//   - ErrSignInAgain: with a new password, somebody else changed it first.
+//   - ErrSignInAgain: with a new password, somebody else changed it first; with a deletion, the account changed since the
+//     proof.
 //   - ErrInviteSpent: the link for the new password was used or has expired.
 //   - ErrAnswered, ErrNotAsked, ErrInviteSpent: with NotMe, as for AnswerMe.
 //   - ErrLinkSpent, ErrEmailTaken: of an undo, its link is of no use any more, or another account has the address.

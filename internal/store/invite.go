@@ -134,9 +134,9 @@ func (t *tx) dropResets(id exeunt.AccountID) error {
 	return err
 }
 
-// dropUnfinished deletes all with which somebody could finish what they have begun: the account's unused links, and the
-// codes of its sessions, its links and challenges. Otherwise enabling a disabled account would revive them. Whatever else is stored of somebody
-// who has not finished proving who they are must go here too.
+// dropUnfinished deletes all with which somebody could finish what they have begun: the account's unused links, its
+// challenges, and the codes of its sessions. Otherwise enabling a disabled account would revive them. Whatever else is
+// stored of somebody who has not finished proving who they are must go here too.
 func (t *tx) dropUnfinished(id exeunt.AccountID) error {
 	if _, err := t.exec(`DELETE FROM links WHERE account_id = $1`, id.Bytes()); err != nil {
 		return err
