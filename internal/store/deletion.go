@@ -61,7 +61,8 @@ func (s *Store) KeepAccount(ctx context.Context, k Keep, by exeunt.Actor, now ti
 		if k.Challenge != (exeunt.TokenHash{}) {
 			n, err := t.exec(`UPDATE challenges SET answer = $1 WHERE hash = $2 AND account_id = $3 AND purpose = $4
 				AND expires > $5 AND (generation, credential_version) =
-					(SELECT generation, credential_version FROM accounts WHERE id = $3)`, []byte{1}, k.Challenge[:], k.Account.Bytes(), ChallengeKeep, ms(now))
+					(SELECT generation, credential_version FROM accounts WHERE id = $3)`, []byte{1}, k.Challenge[:],
+				k.Account.Bytes(), ChallengeKeep, ms(now))
 			if err != nil || n == 0 {
 				return exeunt.ErrChallengeOver, err
 			}
@@ -242,7 +243,8 @@ func (s *Store) blankLogged(ctx context.Context, e *Erasure) error {
 	return nil
 }
 
-// deleteAccount deletes the account's row, with its few groups. If something of the account was written meanwhile, the engine refuses, and the next round deletes it.
+// deleteAccount deletes the account's row, with its few groups. If something of the account was written meanwhile, the
+// engine refuses, and the next round deletes it.
 func (s *Store) deleteAccount(ctx context.Context, id exeunt.AccountID, now time.Time) error {
 	return s.commit(ctx, func(t *tx) error {
 		for _, q := range []string{

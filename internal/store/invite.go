@@ -91,11 +91,11 @@ type ResetRequest struct {
 	By     exeunt.Actor
 }
 
-// AskReset stores the link and queues the mail if the account is active, or about to be deleted, and has confirmed the address, and both are
-// within their limits. Whether it does does not show: not in the answer, not in which statements run, and there is a
-// commit in any case (OWASP ASVS 5.0, 6.3.8). Links that were asked for before stay: otherwise anybody could
-// keep somebody from using theirs. again reports that the form was sent before. Outcomes: nil; ErrUnavailable,
-// ErrNotConfirmed.
+// AskReset stores the link and queues the mail if the account is active or about to be deleted and has confirmed the
+// address, and if both are within their limits. Nothing shows whether it did: neither the answer nor which statements
+// run, and there is a commit in any case (OWASP ASVS 5.0, 6.3.8). Links that were asked for before stay: otherwise
+// anybody could keep somebody from using theirs. again reports that the form was sent before. Outcomes: nil;
+// ErrUnavailable, ErrNotConfirmed.
 func (s *Store) AskReset(ctx context.Context, r ResetRequest, now time.Time) (again bool, err error) {
 	return committed(ctx, s, func(t *tx) (again bool, err error) {
 		n, err := t.exec(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES ($1, $2, 'forgot', 0, 0, $3)
