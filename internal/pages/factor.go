@@ -52,13 +52,10 @@ func (p *Pages) showApp(
 // addApp adds the app, once, however often the form is sent.
 func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	by, proving := v.Actor(r, p.Peers), p.proving(r, v)
-	f, err := p.factorPost(r, v, proving)
+	set, name, f, err := p.addition(r, v, proving)
 	if err != nil {
 		return err
 	}
-	var set account.Setup
-	p.Browser.Cookies.OpenForm(sealedSetup, r.PostFormValue("setup"), &set) // otherwise it is not usable
-	name := r.PostFormValue("name")
 	done, err := p.Accounts.AddApp(r.Context(), by, set, name, r.PostFormValue("app_code"), f)
 	if status := refusal(w, err); status != 0 {
 		proving.refused(w)
@@ -72,6 +69,15 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v web.Visitor) er
 	}
 	proving.withFactor(exeunt.MethodTOTP)
 	return p.factorsChanged(w, r, proving, done, "added")
+}
+
+// addition reads the form of a new factor. A setup that does not open is not usable.
+func (p *Pages) addition(r *http.Request, v web.Visitor, x *proving) (
+	set account.Setup, name string, f account.FactorForm, err error,
+) {
+	p.Browser.Cookies.OpenForm(sealedSetup, r.PostFormValue("setup"), &set)
+	f, err = p.factorPost(r, v, x)
+	return set, r.PostFormValue("name"), f, err
 }
 
 // factorPost reads what every form has that changes the factors.

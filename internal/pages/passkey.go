@@ -137,13 +137,10 @@ func (p *Pages) showPasskey(
 // addPasskey adds the passkey, once, however often the form is sent.
 func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	by, proving := v.Actor(r, p.Peers), p.proving(r, v)
-	f, err := p.factorPost(r, v, proving)
+	set, name, f, err := p.addition(r, v, proving)
 	if err != nil {
 		return err
 	}
-	var set account.Setup
-	p.Browser.Cookies.OpenForm(sealedSetup, r.PostFormValue("setup"), &set) // otherwise it is not usable
-	name := r.PostFormValue("name")
 	done, err := p.Accounts.AddPasskey(r.Context(), by, set, name, r.PostFormValue("made"), label(r), f)
 	if status := refusal(w, err); status != 0 {
 		proving.refused(w)

@@ -153,9 +153,14 @@ func (c Cookies) ReadDevice(r *http.Request) Device {
 
 // ReadDeviceToken returns the token of a device that somebody keeps signed in, or the zero Token.
 func (c Cookies) ReadDeviceToken(r *http.Request) exeunt.Token {
-	text, ok := single(r, cookieDevice)
+	return tokenIn(r, cookieDevice, exeunt.UseDevice)
+}
+
+// tokenIn is the token of that use in a cookie, or the zero Token.
+func tokenIn(r *http.Request, cookie string, use exeunt.TokenUse) exeunt.Token {
+	text, ok := single(r, cookie)
 	t, err := exeunt.ParseToken(text)
-	if !ok || err != nil || t.Use() != exeunt.UseDevice {
+	if !ok || err != nil || t.Use() != use {
 		return exeunt.Token{}
 	}
 	return t
@@ -261,12 +266,7 @@ func (c Cookies) SetChallenge(w http.ResponseWriter, t exeunt.Token) {
 
 // ReadChallenge returns the challenge that the browser presents, or the zero Token.
 func (c Cookies) ReadChallenge(r *http.Request) exeunt.Token {
-	text, ok := single(r, cookieChallenge)
-	t, err := exeunt.ParseToken(text)
-	if !ok || err != nil || t.Use() != exeunt.UseChallenge {
-		return exeunt.Token{}
-	}
-	return t
+	return tokenIn(r, cookieChallenge, exeunt.UseChallenge)
 }
 
 // ClearChallenge removes the challenge.
