@@ -51,6 +51,7 @@ type Client struct {
 	// it is sent one only when all of the account's sessions end.
 	BackchannelAccount bool
 	SignOutURL         string // where people sign out of the app itself; shown when it cannot be told
+	Site               *Site  // its requests are decided here; nil: it signs people in itself
 }
 
 // ClientAuth is how a client authenticates at the token endpoint, by the names of OpenID Connect Core section 9.
@@ -87,7 +88,7 @@ func (c Client) Validate() error {
 	if c.Name == "" || len(c.Name) > 100 {
 		return fmt.Errorf("client %s: invalid name %q: use 1 to 100 characters", c.ID, c.Name)
 	}
-	for _, check := range []func() error{c.validateAuth, c.validateTokens, c.validateAddresses} {
+	for _, check := range []func() error{c.validateAuth, c.validateTokens, c.validateAddresses, c.validateSite} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -97,6 +98,10 @@ func (c Client) Validate() error {
 
 func (c Client) validateAuth() error {
 	switch c.AuthMethod() {
+	case ClientSite:
+		if c.Site == nil || len(c.Keys) > 0 || c.NoPKCE || c.DeviceGrant {
+			return fmt.Errorf("client %s: auth %q is for sites, which have no secret", c.ID, ClientSite)
+		}
 	case ClientSecretBasic, ClientSecretPost:
 		if len(c.Keys) == 0 {
 			return fmt.Errorf("client %s has no secret: give it one, or set its auth to %q if it runs on people's devices",
@@ -118,6 +123,18 @@ func (c Client) validateAuth() error {
 			ClientSecretPost, ClientPublic)
 	}
 	return nil
+}
+
+func (c Client) validateSite() error {
+	switch {
+	case c.Site == nil:
+		return nil
+	case c.AuthMethod() != ClientSite || !c.Checked:
+		return fmt.Errorf("client %s is a site, whose auth is %q and which is checked", c.ID, ClientSite)
+	case !slices.Equal(c.RedirectURIs, []string{c.Site.Callback()}):
+		return fmt.Errorf("client %s is a site, whose only redirect address is %s", c.ID, c.Site.Callback())
+	}
+	return c.Site.validate()
 }
 
 func (c Client) validateTokens() error {

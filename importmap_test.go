@@ -48,7 +48,7 @@ var rooms = map[string][]string{
 	"internal/pages":   {"", "client", "internal/account", "internal/authority", "internal/factor", "internal/names", "internal/oauth", "internal/signin", "internal/ui", "internal/web"},
 	"internal/api":     {"", "client", "internal/account", "internal/authority", "internal/oauth", "internal/signin", "internal/web"},
 	"internal/oidc":    {"", "internal/authority", "internal/oauth", "internal/web"},
-	"internal/gate":    {"", "client", "internal/authority", "internal/oauth", "internal/web"},
+	"internal/gate":    {"", "client", "internal/authority", "internal/keys", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/notify", "internal/operate", "internal/web"},
 	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/fanout", "internal/feed",

@@ -26,6 +26,8 @@ import (
 //	             the request over TLS
 //	/gate …      for proxies and apps, which use other host names, so it is
 //	             outside the check of the host; it takes no cookie of ours
+//	/forward-auth/ …  for proxies in front of sites
+//	sites' hosts  our own addresses there, and the sites whose proxy we are
 //	host         only our own name, and bounded headers
 //	/api/        bearer tokens, which forged requests do not have
 //	/oauth/ …    what apps ask for by OpenID Connect: client secrets and bearer
@@ -72,6 +74,8 @@ func (n *Node) openSurfaces() error {
 	gateHandler := gate.New(n.Authority, n.OAuth.Registry)
 	gateHandler.AnyClient = n.Config.GateAnyClient
 	gateHandler.Peers = n.peers
+	sites := &gate.Sites{Gate: gateHandler, OAuth: n.OAuth, States: n.requests, Issuer: n.Config.URL, Log: n.log}
+	through := gate.NewRelay(sites)
 	var served http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The gate comes first: every request of every app passes here.
 		switch path := r.URL.Path; {
@@ -83,8 +87,18 @@ func (n *Node) openSurfaces() error {
 			n.refusePlain(w, r)
 		case isGate(r):
 			gateHandler.ServeHTTP(w, r)
+		case strings.HasPrefix(path, gate.ForwardPath):
+			sites.Forward(w, r)
 		default:
-			inner.ServeHTTP(w, r)
+			site, ok := n.OAuth.SiteAt(r.Host)
+			switch {
+			case ok && strings.HasPrefix(path, exeunt.SitePrefix):
+				sites.ServeHTTP(w, r)
+			case ok && site.Site.Upstream != "":
+				through.Serve(w, r, site)
+			default:
+				inner.ServeHTTP(w, r)
+			}
 		}
 	})
 	if n.Config.Secure() && n.Config.TLS.Cert == "" { // otherwise we terminate TLS, or it is development on loopback

@@ -23,6 +23,8 @@ type AppSignIn struct {
 	Challenge   string // computed from the app's PKCE verifier; "" without
 	// Life is how long a token lasts that can be replaced by another one; others last as long as the session.
 	Life time.Duration
+	// Fresh is how old the person's proof may become before the token expires; 0: any age.
+	Fresh time.Duration
 	// Own is set for an app on a person's device, which gets a session of its own beside the browser's.
 	Own *Device
 }
@@ -57,6 +59,14 @@ func (a *Authority) StartApp(ctx context.Context, in AppSignIn) (exeunt.Token, G
 	if granted.Scopes.Has(exeunt.ScopeOffline) {
 		x.Expires = expiryAfter(now, in.Life)
 		token = token.Expiring(x.Expires)
+	}
+	if in.Fresh > 0 {
+		s, err := a.store.Session(ctx, granted.Account, granted.Session)
+		if err != nil {
+			return exeunt.Token{}, Grant{}, err
+		}
+		x.Expires = expiryAfter(s.Proved, in.Fresh)
+		token = exeunt.NewToken(exeunt.UseTimed).Expiring(x.Expires)
 	}
 	x.Hash = token.Hash()
 	if in.Own != nil {

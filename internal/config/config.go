@@ -39,6 +39,7 @@ type Config struct {
 	Policy          Policy        `koanf:"policy"`
 	Retention       Retention     `koanf:"retention"`
 	Clients         []Client      `koanf:"clients"`
+	Sites           []Site        `koanf:"sites"`
 	MasterKey       Secret        `koanf:"master_key"` // base64; "" is a file in the data folder
 	SMTP            SMTP          `koanf:"smtp"`       // the server that takes our mails; none without a host
 	Places          Places        `koanf:"places"`     // about where addresses are; unknown without a file
@@ -265,7 +266,7 @@ func (l Limits) limits() exeunt.Limits {
 	return exeunt.Limits(l)
 }
 
-// RegisteredClients returns the clients.
+// RegisteredClients returns the clients, the sites among them.
 func (c *Config) RegisteredClients() []exeunt.Client {
 	var out []exeunt.Client
 	for _, cl := range c.Clients {
@@ -277,6 +278,11 @@ func (c *Config) RegisteredClients() []exeunt.Client {
 			SignOutAlone: cl.SignOutAlone, BackchannelURI: cl.BackchannelURI, BackchannelAccount: cl.BackchannelAccount,
 			SignOutURL: cl.SignOutURL, DeviceGrant: cl.DeviceGrant, RequireFactor: cl.RequireFactor,
 		})
+	}
+	for i := range c.Sites {
+		if site, err := c.Sites[i].registered(!c.Secure()); err == nil { // validated
+			out = append(out, site)
+		}
 	}
 	return out
 }
@@ -356,6 +362,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, c.validateSites()...)
 	seen := map[string]bool{}
 	for _, cl := range c.RegisteredClients() {
 		if err := cl.Validate(); err != nil {

@@ -92,25 +92,29 @@ func loadFile(k *koanf.Koanf, path string) error {
 		return fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	for _, key := range k.Keys() {
-		if !slices.Contains(Names(), key) && key != "clients" && key != "policy.groups" {
-			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, clients or policy.groups",
+		if !slices.Contains(Names(), key) && !slices.Contains(tables, key) {
+			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, clients, sites or policy.groups",
 				path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
 		}
 	}
 	return errors.Join(checkTables(k, "clients", "a client", reflect.TypeFor[Client](), path, string(text)),
+		checkTables(k, "sites", "a site", reflect.TypeFor[Site](), path, string(text)),
 		checkTables(k, "policy.groups", "a group's policy", reflect.TypeFor[GroupPolicy](), path, string(text)))
 }
 
+// tables are the settings that are lists of tables.
+var tables = []string{"clients", "sites", "policy.groups"}
+
 // checkTables refuses unknown keys of a list of tables.
-func checkTables(k *koanf.Koanf, key, what string, of reflect.Type, path, text string) error {
+func checkTables(k *koanf.Koanf, name, what string, of reflect.Type, path, text string) error {
 	valid := keysOf(of)
-	list, _ := k.Get(key).([]any) // anything else is refused when it is decoded
+	list, _ := k.Get(name).([]any) // anything else is refused when it is decoded
 	for _, one := range list {
 		table, _ := one.(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(table)) {
 			if !slices.Contains(valid, key) {
-				return fmt.Errorf("%s:%d: unknown setting %q of a client: use one of %s",
-					path, lineOf(text, "clients."+key), key, strings.Join(valid, ", "))
+				return fmt.Errorf("%s:%d: unknown setting %q of %s: use one of %s",
+					path, lineOf(text, name+"."+key), key, what, strings.Join(valid, ", "))
 			}
 		}
 	}

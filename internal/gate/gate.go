@@ -1,10 +1,11 @@
 // Package gate answers, for a proxy or an app, whether a request's sender is signed
 // in. Every request of every app waits for it, so for a token in memory it allocates
-// little and waits for nobody.
+// little and waits for nobody. Where the app is a site, it decides about the whole
+// request, signs people in and out on the site's host, and may be the site's proxy.
 //
-// It owns the gate's headers. It redirects nobody, renders nothing, and distinguishes
-// "signed out" (401) from "cannot tell" (503). It answers about an app's session only
-// to somebody who names that app.
+// It owns the gate's headers. It renders nothing, and distinguishes "signed out" (401)
+// from "cannot tell" (503). It answers about an app's session only to somebody who
+// names that app.
 package gate
 
 import (

@@ -83,6 +83,9 @@ func (a Answer) EndingAt(at time.Time) Answer {
 // ExpiresAt is when the session ends in any case.
 func (a Answer) ExpiresAt() time.Time { return time.UnixMilli(a.expires) }
 
+// SeenAt is when the token itself was last used, as far as this node knows.
+func (a Answer) SeenAt() time.Time { return time.UnixMilli(int64(a.state & seenMask)) }
+
 // IdleAt is when the session ends if it stays unused.
 func (a Answer) IdleAt() time.Time { return time.UnixMilli(a.idleAt) }
 

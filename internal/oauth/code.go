@@ -103,14 +103,22 @@ func (s *Service) ExchangeCode(ctx context.Context, x CodeExchange) (Tokens, err
 	}
 	in := authority.AppSignIn{Code: x.Code.Hash(), RedirectURI: x.RedirectURI}
 	if x.Verifier != "" {
-		sum := sha256.Sum256([]byte(x.Verifier))
-		in.Challenge = base64.RawURLEncoding.EncodeToString(sum[:])
+		in.Challenge = Challenge(x.Verifier)
+	}
+	if x.Client.Site != nil {
+		in.Fresh = x.Client.Site.Fresh
 	}
 	if x.Client.Public() {
 		x.Device.Label = x.Client.Name
 		in.Own = &x.Device
 	}
 	return s.start(ctx, x.Client, in)
+}
+
+// Challenge is the PKCE code_challenge of a verifier by S256 (RFC 7636 section 4.2).
+func Challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // start exchanges the code for tokens of the client.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type Registry struct {
 
 	mu      sync.Mutex // held while reading the store, so that an older read does not replace a newer one
 	clients atomic.Pointer[map[exeunt.ClientID]exeunt.Client]
+	sites   atomic.Pointer[map[string]exeunt.Client] // by host
 	reports *throttle.Throttle
 }
 
@@ -97,11 +99,15 @@ func (r *Registry) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clients := make(map[exeunt.ClientID]exeunt.Client, len(list))
+	clients, sites := make(map[exeunt.ClientID]exeunt.Client, len(list)), map[string]exeunt.Client{}
 	for _, c := range list {
 		clients[c.ID] = c
+		if c.Site != nil {
+			sites[c.Site.Host] = c
+		}
 	}
 	r.clients.Store(&clients)
+	r.sites.Store(&sites)
 	return nil
 }
 
@@ -115,6 +121,12 @@ func (r *Registry) Client(id exeunt.ClientID) (exeunt.Client, error) {
 		return c, fmt.Errorf("client %q: %w", id, exeunt.ErrNotFound)
 	}
 	return c, nil
+}
+
+// SiteAt returns the site of a host, as browsers name it.
+func (r *Registry) SiteAt(host string) (exeunt.Client, bool) {
+	c, ok := (*r.sites.Load())[strings.ToLower(host)]
+	return c, ok
 }
 
 // CheckedByKey returns the client whose secret it is, if it may follow the log.

@@ -32,6 +32,13 @@ func (r *Registry) ReportNoSuch(id exeunt.ClientID) {
 	}
 }
 
+// ReportNoSite tells the operator which host that no site has a proxy asks about.
+func (r *Registry) ReportNoSite(host string) {
+	if r.reports.Take(" site", perReport, netip.Prefix{}) == 0 { // which is no client's ID
+		r.log.Warn("a proxy asked about a host that no site has; correct the proxy, or add the site", "host", clip(host))
+	}
+}
+
 // reportAddress tells the operator both addresses, so that they can be compared.
 func (r *Registry) reportAddress(c exeunt.Client, q CodeRequest) {
 	if r.reports.Take(string(c.ID), perReport, netip.Prefix{}) == 0 {

@@ -66,7 +66,7 @@ func formPath(r *http.Request) string {
 		if r.URL.Path != "/authorize/decide" {
 			return ""
 		}
-		return localPath("/authorize?" + url.Values{requestParameter: r.PostForm[requestParameter]}.Encode())
+		return web.LocalPath("/authorize?" + url.Values{requestParameter: r.PostForm[requestParameter]}.Encode())
 	case "/signin", "/signup":
 		return withReturn(path, returnPath(r.PostForm.Get("return")))
 	}
@@ -81,7 +81,7 @@ func pagePath(r *http.Request) string {
 		return "/"
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return localPath(r.URL.RequestURI())
+		return web.LocalPath(r.URL.RequestURI())
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch first {

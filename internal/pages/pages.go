@@ -136,6 +136,7 @@ func (p *Pages) routes() []route {
 		{path: endSessionPath, get: p.endSessionForm, post: fromAppsPost(endSessionPath, oauth.SignOutParameters...)},
 		{path: "/end_session/browser", get: leadsTo("/"), post: p.signOut},
 		{path: "/end_session/app", get: leadsTo("/"), post: p.ending(p.endOneApp)},
+		{path: "/site", get: p.site},
 		{path: "/apps", get: p.signedIn(p.appList)},
 		{path: "/apps/{client}/end", get: leadsTo("/apps"), post: p.ending(p.endApp)},
 		{path: "/apps/{client}/remove", get: leadsTo("/apps"), post: p.ending(p.removeApp)},

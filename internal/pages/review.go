@@ -242,7 +242,7 @@ func (p *Pages) reviewLater(w http.ResponseWriter, r *http.Request, v web.Visito
 	if err := p.Accounts.PostponeReview(r.Context(), v.Actor(r, p.Peers)); err != nil {
 		return err
 	}
-	return redirect(w, localPath(r.PostFormValue("return")))
+	return redirect(w, web.LocalPath(r.PostFormValue("return")))
 }
 
 // reviewMail records whether to remind by mail.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // newRequest is a bare request of a browser to this site.
@@ -149,7 +150,7 @@ func TestOddAddresses(t *testing.T) {
 			}
 			r.URL, r.RequestURI = u, to
 			a := b.do(r)
-			if loc := a.Header.Get("Location"); a.StatusCode >= 500 || loc != "" && (localPath(loc) != loc) {
+			if loc := a.Header.Get("Location"); a.StatusCode >= 500 || loc != "" && (web.LocalPath(loc) != loc) {
 				t.Errorf("%s answers %d and leads to %q", to, a.StatusCode, loc)
 			}
 		}

@@ -116,7 +116,7 @@ func backToList(r *http.Request, one exeunt.SessionID) string {
 	if one.IsZero() {
 		return "/sessions"
 	}
-	to := localPath(r.PostFormValue("return"))
+	to := web.LocalPath(r.PostFormValue("return"))
 	if path, _, _ := strings.Cut(to, "?"); path != "/sessions" && (path != "/" || r.PostFormValue("return") == "") {
 		to = "/sessions"
 	}

@@ -33,7 +33,7 @@ func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
 
 // sessionStay is "Stay signed in" without script. The post itself is the activity.
 func (p *Pages) sessionStay(w http.ResponseWriter, r *http.Request, _ web.Visitor) error {
-	return redirect(w, localPath(r.PostFormValue("return")))
+	return redirect(w, web.LocalPath(r.PostFormValue("return")))
 }
 
 // stateOf says what the visitor's page may show. An incomplete credential is refused

@@ -400,3 +400,11 @@ func (s *Store) loadApp(ctx context.Context, hash exeunt.TokenHash, sn *exeunt.S
 	}
 	return s.addRemoval(ctx, &app, of)
 }
+
+// AppSeen returns when an app session was last used, as far as nodes have saved it, or ErrNotFound.
+func (s *Store) AppSeen(ctx context.Context, account exeunt.AccountID, app exeunt.AppSessionID) (time.Time, error) {
+	var seen int64
+	err := s.read.QueryRowContext(ctx, `SELECT seen FROM app_sessions WHERE account_id = $1 AND id = $2`, account.Bytes(),
+		app.Bytes()).Scan(&seen)
+	return at(seen), notFound("app session", err)
+}

@@ -44,6 +44,52 @@ type clientSettings struct {
 	BackchannelAccount bool              `json:"backchannel_account,omitempty"`
 	SignOutURL         string            `json:"sign_out_url,omitempty"`
 	RequireFactor      bool              `json:"require_factor,omitempty"`
+	Site               *siteSettings     `json:"site,omitempty"`
+}
+
+// siteSettings is what is stored of a site. Service tokens are stored as hashes.
+type siteSettings struct {
+	Host      string              `json:"host"`
+	Upstream  string              `json:"upstream,omitempty"`
+	Plain     bool                `json:"plain,omitempty"`
+	Idle      time.Duration       `json:"idle,omitempty"`  // nanoseconds
+	Fresh     time.Duration       `json:"fresh,omitempty"` // nanoseconds
+	Open      []string            `json:"open,omitempty"`
+	Preflight bool                `json:"preflight,omitempty"`
+	SignOut   []string            `json:"sign_out,omitempty"`
+	Cookies   []exeunt.SiteCookie `json:"cookies,omitempty"`
+	Tokens    []serviceToken      `json:"tokens,omitempty"`
+}
+
+type serviceToken struct {
+	User string `json:"user"`
+	Hash []byte `json:"hash"`
+}
+
+func siteOf(v *siteSettings) *exeunt.Site {
+	if v == nil {
+		return nil
+	}
+	out := &exeunt.Site{Host: v.Host, Upstream: v.Upstream, Plain: v.Plain, Idle: v.Idle, Fresh: v.Fresh, Open: v.Open,
+		Preflight: v.Preflight, SignOut: v.SignOut, Cookies: v.Cookies}
+	for _, t := range v.Tokens {
+		one := exeunt.ServiceToken{User: t.User}
+		copy(one.Hash[:], t.Hash)
+		out.Tokens = append(out.Tokens, one)
+	}
+	return out
+}
+
+func settingsOfSite(s *exeunt.Site) *siteSettings {
+	if s == nil {
+		return nil
+	}
+	out := &siteSettings{Host: s.Host, Upstream: s.Upstream, Plain: s.Plain, Idle: s.Idle, Fresh: s.Fresh, Open: s.Open,
+		Preflight: s.Preflight, SignOut: s.SignOut, Cookies: s.Cookies}
+	for _, t := range s.Tokens {
+		out.Tokens = append(out.Tokens, serviceToken{t.User, t.Hash[:]})
+	}
+	return out
 }
 
 func scanClient(row rowScanner) (c exeunt.Client, err error) {
@@ -67,7 +113,7 @@ func scanClient(row rowScanner) (c exeunt.Client, err error) {
 		NoPKCE: v.NoPKCE, Algorithm: v.Algorithm, TokenLife: v.TokenLife, FirstParty: v.FirstParty, Groups: v.Groups,
 		Checked: v.Checked, PostLogoutURIs: v.PostLogoutURIs, SignOutAlone: v.SignOutAlone,
 		BackchannelURI: v.BackchannelURI, BackchannelAccount: v.BackchannelAccount, SignOutURL: v.SignOutURL,
-		DeviceGrant: v.DeviceGrant, RequireFactor: v.RequireFactor,
+		DeviceGrant: v.DeviceGrant, RequireFactor: v.RequireFactor, Site: siteOf(v.Site),
 	}, nil
 }
 
@@ -77,7 +123,7 @@ func settingsOf(c exeunt.Client) (string, error) {
 		Algorithm: c.Algorithm, TokenLife: c.TokenLife, FirstParty: c.FirstParty, Groups: c.Groups, Checked: c.Checked,
 		PostLogoutURIs: c.PostLogoutURIs, SignOutAlone: c.SignOutAlone, BackchannelURI: c.BackchannelURI,
 		BackchannelAccount: c.BackchannelAccount, SignOutURL: c.SignOutURL, DeviceGrant: c.DeviceGrant,
-		RequireFactor: c.RequireFactor,
+		RequireFactor: c.RequireFactor, Site: settingsOfSite(c.Site),
 	})
 	return string(text), err
 }

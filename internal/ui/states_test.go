@@ -412,6 +412,14 @@ func states() map[string]View {
 			Factors: []exeunt.Factor{{Kind: exeunt.FactorTOTP, Name: "Phone"}}, Return: "/authorize?request=x"},
 		"required-passkey": &RequiredView{Frame: in(""), Needs: exeunt.OnlyPasskey,
 			Factors: []exeunt.Factor{{Kind: exeunt.FactorTOTP, Name: "Phone"}}, Return: "/sessions"},
+		"site-not-sent":       siteView(SiteNotSent),
+		"site-not-admitted":   siteView(SiteNotAdmitted),
+		"site-cookies":        siteView(SiteCookies),
+		"site-loop":           siteView(SiteLoop),
+		"site-stale":          siteView(SiteStale),
+		"site-declined":       siteView(SiteDeclined),
+		"site-unavailable":    siteView(SiteUnavailable),
+		"site-signed-out":     siteView(SiteSignedOut),
 		"recovered-none":      &RecoveredView{Frame: in(NavSecurity), Return: "/sessions"},
 		"sign-in-after-reset": &SignInView{Frame: out(), Policy: policy, Reset: true},
 		"home-many": &HomeView{Frame: in(NavHome), This: this(),
@@ -719,4 +727,8 @@ func testFactor(kind exeunt.FactorKind) exeunt.Factor {
 func by(s exeunt.Session, methods ...exeunt.Method) exeunt.Session {
 	s.Methods = methods
 	return s
+}
+
+func siteView(why SiteWhy) *SiteView {
+	return &SiteView{Frame: in(""), Site: exeunt.Client{ID: "wiki", Name: "Wiki & more"}, Why: why, To: "https://wiki.example/page?x=1"}
 }

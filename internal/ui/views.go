@@ -357,6 +357,47 @@ type HelpView struct {
 	Mails  bool // a link for a new password can be sent
 }
 
+// SiteView is "/site": why somebody did not get to a site.
+type SiteView struct {
+	Frame
+	Site exeunt.Client
+	Why  SiteWhy
+	To   string // where on the site they wanted to go
+}
+
+// SiteWhy is a reason.
+type SiteWhy string
+
+// The reasons.
+const (
+	SiteNotSent     SiteWhy = "not_sent"     // a form of somebody whose session has ended
+	SiteNotAdmitted SiteWhy = "not_admitted" // who is in none of its groups
+	SiteCookies     SiteWhy = "cookies"      // the browser sends none back
+	SiteLoop        SiteWhy = "loop"         // it was signed in again and again
+	SiteStale       SiteWhy = "stale"        // the sign-in took too long, or was another browser's
+	SiteDeclined    SiteWhy = "declined"
+	SiteUnavailable SiteWhy = "unavailable"
+	SiteSignedOut   SiteWhy = "signed_out"
+)
+
+// SiteWhys are all of them.
+var SiteWhys = []SiteWhy{SiteNotSent, SiteNotAdmitted, SiteCookies, SiteLoop, SiteStale, SiteDeclined, SiteUnavailable, SiteSignedOut}
+
+// Status is the page's.
+func (v *SiteView) Status() int {
+	switch v.Why {
+	case SiteSignedOut:
+		return 200
+	case SiteNotSent:
+		return 401
+	case SiteNotAdmitted, SiteDeclined:
+		return 403
+	case SiteUnavailable:
+		return 503
+	}
+	return 400
+}
+
 // AuthorizeView is "/authorize": an app asks for a session of its own.
 //
 // Its form: POST /authorize/decide with session, request, and decision
@@ -441,6 +482,7 @@ func (*SecureView) page() string        { return "secure" }
 func (*DeletingView) page() string      { return "account_deleting" }
 func (*ActivityView) page() string      { return "activity" }
 func (*HelpView) page() string          { return "help" }
+func (*SiteView) page() string          { return "site" }
 func (*AuthorizeView) page() string     { return "authorize" }
 func (*DeviceView) page() string        { return "device" }
 func (*ErrorView) page() string         { return "error" }

@@ -84,8 +84,8 @@ type Cookies struct {
 // Read returns what the browser presented in a slot: nothing, garbage, a pair or an
 // incomplete credential.
 func (c Cookies) Read(r *http.Request, s Slot) Presented {
-	text, ok := single(r, s.token())
-	here, okHere := single(r, s.here())
+	text, ok := Cookie(r, s.token())
+	here, okHere := Cookie(r, s.here())
 	if text == "" && here == "" && ok && okHere {
 		return Presented{Slot: s}
 	}
@@ -100,10 +100,10 @@ func (c Cookies) Read(r *http.Request, s Slot) Presented {
 	return Presented{Slot: s, Credential: authority.Credential{Token: token, Use: use}}
 }
 
-// single returns the value of a cookie, "" when there is none. It returns false when
+// Cookie returns the value of a cookie, "" when there is none. It returns false when
 // several differ, because nobody can say which one is ours, and when net/http skips
 // a cookie of that name because of bytes that ours never have.
-func single(r *http.Request, name string) (value string, ok bool) {
+func Cookie(r *http.Request, name string) (value string, ok bool) {
 	found := r.CookiesNamed(name)
 	for i, c := range found {
 		if i > 0 && c.Value != value {
@@ -129,8 +129,8 @@ func (c Cookies) SetPair(w http.ResponseWriter, s Slot, t exeunt.Token, kind exe
 	if kind == exeunt.KindKept {
 		age = int(life.Seconds())
 	}
-	http.SetCookie(w, hostCookie(s.token(), t.Reveal(), age, true))
-	http.SetCookie(w, hostCookie(s.here(), c.Pairs.Half(t), age, false))
+	http.SetCookie(w, HostCookie(s.token(), t.Reveal(), age, true))
+	http.SetCookie(w, HostCookie(s.here(), c.Pairs.Half(t), age, false))
 }
 
 // FormToken is the token of a session that the form with that key starts: at that time: for the same three it is always the same, so
@@ -141,7 +141,7 @@ func (c Cookies) FormToken(key string, id exeunt.SessionID, at time.Time) exeunt
 
 // ReadDevice returns what the browser remembers of its device.
 func (c Cookies) ReadDevice(r *http.Request) Device {
-	v, _ := single(r, cookieDevice)
+	v, _ := Cookie(r, cookieDevice)
 	switch d := Device(v); {
 	case d == DeviceNew, d == DeviceShared:
 		return d
@@ -158,7 +158,7 @@ func (c Cookies) ReadDeviceToken(r *http.Request) exeunt.Token {
 
 // tokenIn is the token of that use in a cookie, or the zero Token.
 func tokenIn(r *http.Request, cookie string, use exeunt.TokenUse) exeunt.Token {
-	text, ok := single(r, cookie)
+	text, ok := Cookie(r, cookie)
 	t, err := exeunt.ParseToken(text)
 	if !ok || err != nil || t.Use() != use {
 		return exeunt.Token{}
@@ -168,7 +168,7 @@ func tokenIn(r *http.Request, cookie string, use exeunt.TokenUse) exeunt.Token {
 
 // SetDevice has the browser remember, until it closes. A token that it had is gone.
 func (c Cookies) SetDevice(w http.ResponseWriter, d Device) {
-	http.SetCookie(w, hostCookie(cookieDevice, string(d), 0, true))
+	http.SetCookie(w, HostCookie(cookieDevice, string(d), 0, true))
 }
 
 // deviceLife is for how long a browser keeps its token; each sign-in begins it anew.
@@ -176,7 +176,7 @@ const deviceLife = 365 * 24 * time.Hour
 
 // SetDeviceToken has a browser that somebody keeps signed in remember its token.
 func (c Cookies) SetDeviceToken(w http.ResponseWriter, t exeunt.Token) {
-	http.SetCookie(w, hostCookie(cookieDevice, t.Reveal(), int(deviceLife.Seconds()), true))
+	http.SetCookie(w, HostCookie(cookieDevice, t.Reveal(), int(deviceLife.Seconds()), true))
 }
 
 // NewDeviceToken is the token of a browser that has none. For the same form it is the same, so that the form can be sent
@@ -199,8 +199,8 @@ func (c Cookies) ResetToken(link exeunt.Token) exeunt.Token {
 // has nothing usable there. It does not send Clear-Site-Data: "cookies", with which
 // Chromium deletes the cookies of every site under the same registrable domain.
 func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, s Slot) {
-	http.SetCookie(w, hostCookie(s.token(), "", -1, true))
-	http.SetCookie(w, hostCookie(s.here(), "", -1, false))
+	http.SetCookie(w, HostCookie(s.token(), "", -1, true))
+	http.SetCookie(w, HostCookie(s.here(), "", -1, false))
 	if !othersNeedStorage(r, s) {
 		w.Header().Set("Clear-Site-Data", `"storage"`)
 	}
@@ -217,7 +217,9 @@ func othersNeedStorage(r *http.Request, s Slot) bool {
 	return len(r.CookiesNamed(cookieTicket)) > 0
 }
 
-func hostCookie(name, value string, maxAge int, httpOnly bool) *http.Cookie {
+// HostCookie is a cookie of this host alone, which no neighbouring host can set (RFC 6265bis section 4.1.3.2). It goes when the
+// browser closes if maxAge is 0, and at once if it is negative.
+func HostCookie(name, value string, maxAge int, httpOnly bool) *http.Cookie {
 	return &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: maxAge,
 		Secure: true, HttpOnly: httpOnly, SameSite: http.SameSiteLaxMode,
@@ -233,12 +235,12 @@ const noticeLife = 5 * time.Minute
 // signed, so that nobody else can make a page say "signed out".
 func (c Cookies) LeaveNotice(w http.ResponseWriter, text string, now time.Time) {
 	dated := strconv.FormatInt(now.UnixMilli(), 36) + "." + text
-	http.SetCookie(w, hostCookie(cookieNotice, c.Notices.Code(dated)+"."+dated, 0, true))
+	http.SetCookie(w, HostCookie(cookieNotice, c.Notices.Code(dated)+"."+dated, 0, true))
 }
 
 // ReadNotice returns the notice, or "" when there is none, or it is forged or old.
 func (c Cookies) ReadNotice(r *http.Request, now time.Time) string {
-	v, ok := single(r, cookieNotice)
+	v, ok := Cookie(r, cookieNotice)
 	if !ok {
 		return ""
 	}
@@ -256,12 +258,12 @@ func (c Cookies) ReadNotice(r *http.Request, now time.Time) string {
 
 // ClearNotice removes the notice.
 func (c Cookies) ClearNotice(w http.ResponseWriter) {
-	http.SetCookie(w, hostCookie(cookieNotice, "", -1, true))
+	http.SetCookie(w, HostCookie(cookieNotice, "", -1, true))
 }
 
 // SetChallenge gives the browser the challenge of a sign-in, instead of an earlier one. It goes when the browser closes.
 func (c Cookies) SetChallenge(w http.ResponseWriter, t exeunt.Token) {
-	http.SetCookie(w, hostCookie(cookieChallenge, t.Reveal(), 0, true))
+	http.SetCookie(w, HostCookie(cookieChallenge, t.Reveal(), 0, true))
 }
 
 // ReadChallenge returns the challenge that the browser presents, or the zero Token.
@@ -271,21 +273,21 @@ func (c Cookies) ReadChallenge(r *http.Request) exeunt.Token {
 
 // ClearChallenge removes the challenge.
 func (c Cookies) ClearChallenge(w http.ResponseWriter) {
-	http.SetCookie(w, hostCookie(cookieChallenge, "", -1, true))
+	http.SetCookie(w, HostCookie(cookieChallenge, "", -1, true))
 }
 
 // SetAsked has the browser keep what its passkeys are asked, until it closes.
 func (c Cookies) SetAsked(w http.ResponseWriter, t exeunt.Token, expires time.Time) error {
 	sealed, err := c.Forms.Seal("passkey", []byte(strconv.FormatInt(expires.UnixMilli(), 36)+" "+t.Reveal()))
 	if err == nil {
-		http.SetCookie(w, hostCookie(cookieAsked, sealed, 0, true))
+		http.SetCookie(w, HostCookie(cookieAsked, sealed, 0, true))
 	}
 	return err
 }
 
 // ReadAsked returns what SetAsked was given; the zero Token when the browser brings none.
 func (c Cookies) ReadAsked(r *http.Request) (exeunt.Token, time.Time) {
-	sealed, _ := single(r, cookieAsked)
+	sealed, _ := Cookie(r, cookieAsked)
 	text, ok := c.Forms.Open("passkey", sealed)
 	when, what, _ := strings.Cut(string(text), " ")
 	ms, malformed := strconv.ParseInt(when, 36, 64)
@@ -313,16 +315,16 @@ func (c Cookies) OpenForm(purpose, sealed string, v any) bool {
 
 // SetCodes has the browser keep sealed recovery codes for the page that shows them, until it closes.
 func (c Cookies) SetCodes(w http.ResponseWriter, sealed string) {
-	http.SetCookie(w, hostCookie(cookieCodes, sealed, 0, true))
+	http.SetCookie(w, HostCookie(cookieCodes, sealed, 0, true))
 }
 
 // ReadCodes returns the sealed codes, "" when there are none.
 func (c Cookies) ReadCodes(r *http.Request) string {
-	sealed, _ := single(r, cookieCodes)
+	sealed, _ := Cookie(r, cookieCodes)
 	return sealed
 }
 
 // ClearCodes removes them.
 func (c Cookies) ClearCodes(w http.ResponseWriter) {
-	http.SetCookie(w, hostCookie(cookieCodes, "", -1, true))
+	http.SetCookie(w, HostCookie(cookieCodes, "", -1, true))
 }

@@ -13,7 +13,7 @@ const requesterLen = 26 // of rand.Text: 128 bits
 
 // ReadRequester returns the browser's secret for requests, "" if it has none.
 func (c Cookies) ReadRequester(r *http.Request) string {
-	if v, _ := single(r, cookieRequester); len(v) == requesterLen {
+	if v, _ := Cookie(r, cookieRequester); len(v) == requesterLen {
 		return v
 	}
 	return ""
@@ -24,7 +24,7 @@ func (c Cookies) Requester(w http.ResponseWriter, r *http.Request) string {
 	secret := c.ReadRequester(r)
 	if secret == "" {
 		secret = rand.Text()
-		http.SetCookie(w, hostCookie(cookieRequester, secret, 0, true))
+		http.SetCookie(w, HostCookie(cookieRequester, secret, 0, true))
 	}
 	return secret
 }
@@ -32,6 +32,6 @@ func (c Cookies) Requester(w http.ResponseWriter, r *http.Request) string {
 // ForgetRequester has the browser delete its secret for requests, so that a sign-out leaves nothing behind.
 func (c Cookies) ForgetRequester(w http.ResponseWriter, r *http.Request) {
 	if len(r.CookiesNamed(cookieRequester)) > 0 {
-		http.SetCookie(w, hostCookie(cookieRequester, "", -1, true))
+		http.SetCookie(w, HostCookie(cookieRequester, "", -1, true))
 	}
 }

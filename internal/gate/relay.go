@@ -1,0 +1,181 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/exeunt/exeunt"
+)
+
+// Relay is the proxy of sites that have no other proxy in front of them. It passes a request on only if the decision
+// admits it, tells the app who is signed in, and closes what is still open when their session ends: sockets, event streams
+// and downloads. It keeps no copy of what passes.
+type Relay struct {
+	sites *Sites
+	proxy httputil.ReverseProxy
+}
+
+// NewRelay returns the relay of the sites.
+func NewRelay(sites *Sites) *Relay {
+	r, log := &Relay{sites: sites}, sites.Log
+	r.proxy = httputil.ReverseProxy{
+		Rewrite: r.rewrite, ErrorHandler: r.failed, FlushInterval: -1,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Transport: &http.Transport{
+			DialContext:           (&net.Dialer{Timeout: dialPatience}).DialContext,
+			MaxIdleConnsPerHost:   idleConnections,
+			IdleConnTimeout:       90 * time.Second,
+			TLSHandshakeTimeout:   dialPatience,
+			ExpectContinueTimeout: time.Second,
+			DisableCompression:    true, // what the app and the browser have agreed on passes as it is
+		},
+	}
+	return r
+}
+
+const (
+	dialPatience    = 10 * time.Second
+	idleConnections = 64
+)
+
+type admitted struct{}
+
+// admission is what a request was admitted with.
+type admission struct {
+	site    exeunt.Client
+	to      *url.URL
+	verdict Verdict
+}
+
+// Serve passes a request to a site on, or refuses it.
+func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client) {
+	to, err := url.Parse(site.Site.Upstream)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	if why := malformed(r); why != "" {
+		http.Error(w, why, http.StatusBadRequest)
+		return
+	}
+	v := p.sites.Decide(r.Context(), Request{Site: site, Method: r.Method, URI: r.URL.RequestURI(), Header: r.Header,
+		Address: p.sites.Peers.Address(r)})
+	if !v.Passes() {
+		Refuse(w, v)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), admitted{}, admission{site, to, v}))
+	defer cancel(nil)
+	if !v.Credential.Token.IsZero() {
+		defer p.closeAtEnd(ctx, cancel, v)()
+	}
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // uploads and sockets may last
+	http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	p.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+var errEnded = errors.New("the session has ended")
+
+// closeAtEnd cuts the request off when its session is not usable any more. Call stop when the request is over.
+func (p *Relay) closeAtEnd(ctx context.Context, cut context.CancelCauseFunc, v Verdict) (stop func()) {
+	l := p.sites.authority.Listen(v.Answer.Account)
+	over := make(chan struct{})
+	go func() {
+		defer l.Close()
+		// The session may time out, too, which is no event until somebody looks.
+		look := time.NewTicker(lookAgain)
+		defer look.Stop()
+		for {
+			select {
+			case <-l.C():
+			case <-look.C:
+			case <-over:
+				return
+			case <-ctx.Done():
+				return
+			}
+			if !p.sites.authority.Check(ctx, v.Credential).Usable() {
+				cut(errEnded)
+				return
+			}
+		}
+	}()
+	return func() { close(over) }
+}
+
+const lookAgain = 5 * time.Second
+
+// rewrite makes the request to the app of the one that was admitted.
+func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
+	a := pr.In.Context().Value(admitted{}).(admission)
+	pr.SetURL(a.to)
+	// The path as the browser sent it, which the decision was about.
+	pr.Out.URL.Path, pr.Out.URL.RawPath, pr.Out.URL.RawQuery = pr.In.URL.Path, pr.In.URL.RawPath, pr.In.URL.RawQuery
+	pr.Out.Host = pr.In.Host
+	h := pr.Out.Header
+	for name := range h {
+		if isIdentity(name) {
+			delete(h, name)
+		}
+	}
+	if lines := WithoutOurs(h["Cookie"]); len(lines) > 0 {
+		h["Cookie"] = lines
+	} else {
+		delete(h, "Cookie")
+	}
+	if a.verdict.Program() {
+		delete(h, "Authorization") // it was for us
+	}
+	h.Set("X-Forwarded-For", p.sites.Peers.Address(pr.In).String())
+	h.Set("X-Forwarded-Host", pr.In.Host)
+	h.Set("X-Forwarded-Proto", strings.SplitN(a.site.Site.Origin(), ":", 2)[0])
+	p.sites.Identify(h, a.verdict)
+	pr.Out.Trailer = nil
+}
+
+// isIdentity reports whether a header is one that only we may send to an app, in whatever spelling: many programs do not tell
+// Remote-User from remote_user.
+func isIdentity(name string) bool {
+	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	return strings.HasPrefix(name, "remote-") || strings.HasPrefix(name, "exeunt-") || strings.HasPrefix(name, "x-forwarded-") ||
+		strings.HasPrefix(name, "x-remote-") || strings.HasPrefix(name, "x-auth-request-") || name == "forwarded" || name == "x-real-ip" ||
+		name == "x-original-url" || name == "x-rewrite-url"
+}
+
+// malformed says why a request is refused that servers may read in two ways; "" if it is in order. net/http has refused
+// what has both a length and an encoding, or two lengths (RFC 9112 section 6.3), and what has no or two hosts.
+func malformed(r *http.Request) string {
+	for name := range r.Header {
+		if strings.ContainsAny(name, " \t") {
+			return "A header's name has a space in it."
+		}
+	}
+	for _, line := range r.Header["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			// Connection makes a proxy take a header out again (RFC 9110 section 7.6.1), and must not take out ours.
+			if isIdentity(strings.TrimSpace(name)) {
+				return "Connection names a header that only the proxy may send."
+			}
+		}
+	}
+	return ""
+}
+
+// failed answers when the app does not.
+func (p *Relay) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(context.Cause(r.Context()), errEnded) {
+		panic(http.ErrAbortHandler) // whatever was sent so far is cut off, and not ended in order
+	}
+	if r.Context().Err() == nil {
+		p.sites.Log.Warn("the app of a site does not answer", "host", r.Host, "err", err)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "This app does not answer right now. Try again in a moment.", http.StatusBadGateway)
+}
