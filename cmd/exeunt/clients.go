@@ -342,7 +342,10 @@ Add this line to the app's [[clients]] in the configuration file, and restart th
 
   key_sha256 = "%s"
 
-An app that is not in the file gets its secret from exeunt clients add.
+An app that is not in the file gets its secret from exeunt clients add. For a program that calls a site, add it to the
+site's [[sites]] instead, with the name that the app is to be told:
+
+  tokens = ["backup %[2]s"]
 `, key.Reveal(), key.Hash())
 	return nil
 }

@@ -23,6 +23,7 @@ type commands struct {
 	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
 	Groups   groupsCommand   `cmd:"" help:"List and show groups; put accounts into them, and take them out."`
 	Clients  clientsCommand  `cmd:"" help:"List, register, change and remove apps."`
+	Sites    sitesCommand    `cmd:"" help:"Print what proxies in front of sites are told."`
 	Mail     mailCommand     `cmd:"" help:"List mails, try one again, and send a test."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
@@ -38,7 +39,7 @@ func main() {
 	k := kong.Must(&c, kong.Name("exeunt"),
 		kong.Description("A session authority: when somebody signs out, they are signed out."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)), copyHelp,
-		clientHelp)
+		clientHelp, kong.Vars{"site_proxies": siteHelp})
 	parsed, err := k.Parse(plainArguments(os.Args[1:]))
 	if err != nil {
 		// Not the whole usage, in which the error would be hard to find.

@@ -117,7 +117,8 @@ func writeCertificate(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"id.example.com", "app.example.com"},
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"id.example.com", "app.example.com",
+		wikiHost, notesHost},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
 	if err != nil {
@@ -167,6 +168,12 @@ func startNginx(t *testing.T, p *proxied, dir, app string) {
 		"listen "+p.https+" ssl;", "/etc/ssl/example.com.pem", filepath.Join(dir, "cert.pem"),
 		"/etc/ssl/example.com.key", filepath.Join(dir, "key.pem"),
 		"127.0.0.1:8443", p.server.Listener.Addr().String(), "127.0.0.1:8081", app)
+	runNginx(t, dir, site)
+}
+
+// runNginx runs nginx with these servers.
+func runNginx(t *testing.T, dir, site string) {
+	t.Helper()
 	user := ""
 	if os.Getuid() == 0 {
 		user = "user root;\n" // the folder is ours
@@ -188,9 +195,14 @@ func startCaddy(t *testing.T, p *proxied, dir, app string) {
 	site := replaced(t, snippet(t, "caddyfile"), "127.0.0.1:8443", p.server.Listener.Addr().String(),
 		"127.0.0.1:8081", app, "id.example.com {\n", "id.example.com {"+certificate,
 		"app.example.com {\n", "app.example.com {"+certificate)
+	runCaddy(t, dir, "127.0.0.1", portOf(p.http), portOf(p.https), site)
+}
+
+// runCaddy runs Caddy with these sites.
+func runCaddy(t *testing.T, dir, bind, http, https, site string) {
+	t.Helper()
 	file := filepath.Join(dir, "Caddyfile")
-	global := "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port " + portOf(p.http) + "\n\thttps_port " +
-		portOf(p.https) + "\n}\n"
+	global := "{\n\tadmin off\n\tgrace_period 1s\n\tdefault_bind " + bind + "\n\thttp_port " + http + "\n\thttps_port " + https + "\n}\n"
 	if err := os.WriteFile(file, []byte(global+site), 0o600); err != nil {
 		t.Fatal(err)
 	}

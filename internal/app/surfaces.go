@@ -24,10 +24,11 @@ import (
 //	bodies       by when a request's body must have arrived
 //	peers        which proxies may speak to us without TLS, and that they took
 //	             the request over TLS
+//	sites        whose proxy we are: every other address of their hosts is the app's
 //	/gate …      for proxies and apps, which use other host names, so it is
 //	             outside the check of the host; it takes no cookie of ours
 //	/forward-auth/ …  for proxies in front of sites
-//	sites' hosts  our own addresses there, and the sites whose proxy we are
+//	/.exeunt/    our own addresses on the hosts of sites
 //	host         only our own name, and bounded headers
 //	/api/        bearer tokens, which forged requests do not have
 //	/oauth/ …    what apps ask for by OpenID Connect: client secrets and bearer
@@ -77,28 +78,25 @@ func (n *Node) openSurfaces() error {
 	sites := &gate.Sites{Gate: gateHandler, OAuth: n.OAuth, States: n.requests, Issuer: n.Config.URL, Log: n.log}
 	through := gate.NewRelay(sites)
 	var served http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The gate comes first: every request of every app passes here.
+		site, ok := n.OAuth.SiteAt(r.Host)
+		ours := strings.HasPrefix(r.URL.Path, exeunt.SitePrefix)
 		switch path := r.URL.Path; {
+		case ok && site.Site.Upstream != "" && !ours:
+			through.Serve(w, r, site)
 		case path == "/livez":
 			n.livez(w, r)
 		case path == "/readyz":
 			n.readyz(w, r)
-		case n.peers.Plain(r):
-			n.refusePlain(w, r)
-		case isGate(r):
-			gateHandler.ServeHTTP(w, r)
 		case strings.HasPrefix(path, gate.ForwardPath):
 			sites.Forward(w, r)
+		case n.peers.Plain(r):
+			n.refusePlain(w, r, site)
+		case isGate(r):
+			gateHandler.ServeHTTP(w, r)
+		case ok && ours:
+			sites.ServeHTTP(w, r)
 		default:
-			site, ok := n.OAuth.SiteAt(r.Host)
-			switch {
-			case ok && strings.HasPrefix(path, exeunt.SitePrefix):
-				sites.ServeHTTP(w, r)
-			case ok && site.Site.Upstream != "":
-				through.Serve(w, r, site)
-			default:
-				inner.ServeHTTP(w, r)
-			}
+			inner.ServeHTTP(w, r)
 		}
 	})
 	if n.Config.Secure() && n.Config.TLS.Cert == "" { // otherwise we terminate TLS, or it is development on loopback
@@ -119,8 +117,8 @@ func isCall(r *http.Request) bool {
 
 // refusePlain answers a request that reached the proxy without TLS: somebody who opens
 // a page goes to the right address, and everything else is refused, because what it
-// carried may have been read on the way, and its answer would be too.
-func (n *Node) refusePlain(w http.ResponseWriter, r *http.Request) {
+// carried may have been read on the way, and its answer would be too. site is the site whose host was asked for, if any.
+func (n *Node) refusePlain(w http.ResponseWriter, r *http.Request, site exeunt.Client) {
 	web.NoStore(w)
 	switch {
 	case isGate(r):
@@ -129,7 +127,11 @@ func (n *Node) refusePlain(w http.ResponseWriter, r *http.Request) {
 	case isCall(r):
 		api.Fail(w, r, http.StatusForbidden, exeunt.ErrPlainHTTP)
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
-		w.Header().Set("Location", n.Config.URL+r.URL.RequestURI())
+		at := n.Config.URL
+		if site.Site != nil {
+			at = site.Site.Origin()
+		}
+		w.Header().Set("Location", at+r.URL.RequestURI())
 		w.WriteHeader(http.StatusPermanentRedirect)
 	default:
 		http.Error(w, exeunt.ErrPlainHTTP.Message, http.StatusForbidden)

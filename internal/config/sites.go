@@ -93,3 +93,14 @@ func (c *Config) validateSites() (errs []error) {
 	}
 	return errs
 }
+
+// Site returns the site of a host.
+func (c *Config) Site(host string) (exeunt.Client, bool) {
+	for i := range c.Sites {
+		if c.Sites[i].Host == host {
+			client, err := c.Sites[i].registered(!c.Secure())
+			return client, err == nil
+		}
+	}
+	return exeunt.Client{}, false
+}

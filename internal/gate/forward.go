@@ -50,8 +50,12 @@ func (g *Sites) Forward(w http.ResponseWriter, r *http.Request) {
 		g.forbid(w, []string{"no_such_site"})
 		return
 	}
-	v := g.Decide(r.Context(), Request{Site: site, Method: said.method, URI: said.uri, Header: r.Header,
-		Address: g.Peers.Forwarded(r)})
+	ask := Request{Site: site, Method: said.method, URI: said.uri, Header: r.Header, Address: g.Peers.Forwarded(r)}
+	if said.scheme+"://" != strings.TrimSuffix(site.Site.Origin(), site.Site.Host) {
+		a.answer(w, g.plain(ask))
+		return
+	}
+	v := g.Decide(r.Context(), ask)
 	if v.Passes() {
 		g.Identify(w.Header(), v)
 	}

@@ -61,6 +61,10 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 		p.failed(w, r, err)
 		return
 	}
+	if p.sites.Peers.Plain(r) && !site.Site.Plain {
+		Refuse(w, p.sites.plain(Request{Site: site, Method: r.Method, URI: r.URL.RequestURI(), Header: r.Header}))
+		return
+	}
 	if why := malformed(r); why != "" {
 		http.Error(w, why, http.StatusBadRequest)
 		return
@@ -133,7 +137,9 @@ func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 	if a.verdict.Program() {
 		delete(h, "Authorization") // it was for us
 	}
-	h.Set("X-Forwarded-For", p.sites.Peers.Address(pr.In).String())
+	if from := p.sites.Peers.Address(pr.In); from.IsValid() {
+		h.Set("X-Forwarded-For", from.String())
+	}
 	h.Set("X-Forwarded-Host", pr.In.Host)
 	h.Set("X-Forwarded-Proto", strings.SplitN(a.site.Site.Origin(), ":", 2)[0])
 	p.sites.Identify(h, a.verdict)

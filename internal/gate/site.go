@@ -146,6 +146,15 @@ func (g *Sites) elsewhere(r Request) string {
 	return ""
 }
 
+// plain answers a request that came without TLS: what it carried may have been read on the way.
+func (g *Sites) plain(r Request) Verdict {
+	v := Verdict{Status: http.StatusForbidden, Reason: exeunt.ErrPlainHTTP.Code}
+	if isNavigation(r.Method, r.Header) && strings.HasPrefix(r.URI, "/") {
+		v.Status, v.Location = http.StatusSeeOther, r.Site.Site.Origin()+r.URI
+	}
+	return v
+}
+
 func (g *Sites) forbidden(r Request) string {
 	if !isNavigation(r.Method, r.Header, r.Method) {
 		return ""
