@@ -642,6 +642,8 @@ test('every form of every page has a judge, and every judge a form', async () =>
   await p.mailed();
   await look(p.link);
   await p.asked();
+  await look(`${node.exeunt}/`);
+  await p.two();
   for (const path of inside) await look(node.exeunt + path);
   await look(`${node.gazette}/sign-in`);
   await enterGazette(page);
