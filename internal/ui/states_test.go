@@ -420,6 +420,7 @@ func states() map[string]View {
 		"site-declined":       siteView(SiteDeclined),
 		"site-unavailable":    siteView(SiteUnavailable),
 		"site-signed-out":     siteView(SiteSignedOut),
+		"site-no-such":        &SiteView{Frame: in(""), Why: SiteNoSuch},
 		"recovered-none":      &RecoveredView{Frame: in(NavSecurity), Return: "/sessions"},
 		"sign-in-after-reset": &SignInView{Frame: out(), Policy: policy, Reset: true},
 		"home-many": &HomeView{Frame: in(NavHome), This: this(),
