@@ -300,3 +300,58 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 		t.Errorf("%d of 300 were refused", refused)
 	}
 }
+
+// What two servers may read in two ways reaches no app, and what comes after it is no request of its own.
+func TestRequestsThatAreReadInTwoWays(t *testing.T) {
+	s := newSite(t, nil)
+	host := strings.TrimPrefix(s.origin, "http://")
+	p := s.visitor()
+	p.signIn(p.visit(http.MethodGet, s.origin+"/", nil), "ada")
+	cookie := "Cookie: __Host-exeunt-site=" + p.cookies[host]["__Host-exeunt-site"] + "\r\n"
+	const hidden = "GET /hidden HTTP/1.1\r\nHost: wiki\r\n\r\n"
+	for what, text := range map[string]string{
+		"a length and an encoding":      "POST /a HTTP/1.1\r\nHost: HOST\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+		"two lengths":                   "POST /a HTTP/1.1\r\nHost: HOST\r\nContent-Length: 0\r\nContent-Length: 60\r\n\r\n" + hidden,
+		"a length with a sign":          "POST /a HTTP/1.1\r\nHost: HOST\r\nContent-Length: +5\r\n\r\nhello" + hidden,
+		"an encoding that is none":      "POST /a HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + hidden,
+		"an encoding with a tab":        "POST /a HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding:\tchunked, identity\r\n\r\n0\r\n\r\n" + hidden,
+		"two encodings":                 "POST /a HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + hidden,
+		"a chunk's size with a sign":    "POST /a HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n" + hidden,
+		"a chunk's size that is huge":   "POST /a HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nx\r\n0\r\n\r\n" + hidden,
+		"a space before the colon":      "GET /a HTTP/1.1\r\nHost: HOST\r\nRemote-User : mallory\r\n\r\n",
+		"two hosts":                     "GET /a HTTP/1.1\r\nHost: HOST\r\nHost: other.localhost\r\n\r\n",
+		"no host":                       "GET /a HTTP/1.1\r\n\r\n",
+		"a null byte in a header":       "GET /a HTTP/1.1\r\nHost: HOST\r\nX-A: b\x00c\r\n\r\n",
+		"a line feed alone in a header": "GET /a HTTP/1.1\r\nHost: HOST\r\nX-A: b\rRemote-User: mallory\r\n\r\n",
+		"a header that is ours to send": "GET /a HTTP/1.1\r\nHost: HOST\r\nConnection: close, Remote-User\r\n\r\n",
+		"an address of another server":  "GET http://other.localhost/a HTTP/1.1\r\nHost: HOST\r\n\r\n",
+		"an address with a space":       "GET /a b HTTP/1.1\r\nHost: HOST\r\n\r\n",
+		"a version that is none":        "GET /a HTTP/3.9\r\nHost: HOST\r\n\r\n",
+		"more headers than are read":    "GET /a HTTP/1.1\r\nHost: HOST\r\nX-A: " + strings.Repeat("x", 3<<20) + "\r\n\r\n",
+		"a tunnel":                      "CONNECT other.localhost:80 HTTP/1.1\r\nHost: HOST\r\n\r\n",
+		"a body of what is no question": "TRACE /a HTTP/1.1\r\nHost: HOST\r\nContent-Length: 5\r\n\r\nhello",
+	} {
+		before := len(s.seen)
+		text = strings.Replace(strings.ReplaceAll(text, "Host: HOST", "Host: "+host), "\r\n", "\r\n"+cookie, 1)
+		conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(2 * time.Minute))
+		go io.WriteString(conn, text)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		conn.Close()
+		// Of both the encoding counts (RFC 9112 section 6.3), and the app gets that alone.
+		if err == nil && resp.StatusCode < 400 && what != "a length and an encoding" {
+			t.Errorf("%s: %d", what, resp.StatusCode)
+		}
+		s.mu.Lock()
+		for _, r := range s.seen[before:] {
+			// A body that turns out to be malformed is cut off; nothing of it is a request.
+			if r.URL.Path == "/hidden" || r.Host != host || r.Header.Get("Remote-User") == "mallory" || r.Method == "CONNECT" {
+				t.Errorf("%s: the app gets %s %s of %s", what, r.Method, r.URL, r.Host)
+			}
+		}
+		s.mu.Unlock()
+	}
+}

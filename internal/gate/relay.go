@@ -201,8 +201,11 @@ func isIdentity(name string) bool {
 }
 
 // malformed says why a request is refused that servers may read in two ways; "" if it is in order. net/http has refused
-// what has both a length and an encoding, or two lengths (RFC 9112 section 6.3), and what has no or two hosts.
+// two lengths and two hosts, and of a length and an encoding it has kept the encoding (RFC 9112 section 6.3).
 func malformed(r *http.Request) string {
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		return "This method is not passed on."
+	}
 	for name := range r.Header {
 		if strings.ContainsAny(name, " \t") {
 			return "A header's name has a space in it."
