@@ -52,6 +52,18 @@ func (r *Registry) Reconcile(ctx context.Context, file []exeunt.Client, now time
 	return r.load(ctx)
 }
 
+// ReconcileConnectors updates the store to the connectors that the configuration file has now.
+func (r *Registry) ReconcileConnectors(ctx context.Context, file []exeunt.Connector, now time.Time) error {
+	unknown, err := r.store.ReconcileConnectors(ctx, file, fileActor, now)
+	if err != nil {
+		return fmt.Errorf("save the connectors of the configuration file: %w", err)
+	}
+	for _, id := range unknown {
+		r.log.Warn("a connector does nothing until its client is registered", "client", id)
+	}
+	return r.load(ctx)
+}
+
 const (
 	firstPause  = 100 * time.Millisecond
 	maxPause    = 10 * time.Second

@@ -33,6 +33,8 @@ type Participation struct {
 type Used struct {
 	Participation
 	Registration int64
+	// Earlier: the session had ended before the event, which ended every one of the account.
+	Earlier bool
 }
 
 // text is nothing for the zero Participation.
@@ -71,7 +73,8 @@ func (s *Store) LogCursor(ctx context.Context) (c LogCursor, err error) {
 // Participations returns in which clients the sessions have been used that an event ended: of a bounded number, after a
 // place, with the place to go on from and whether there may be more. An app session that has ended by itself does not
 // count: that has an event of its own. Of such an event it is the client, unless the session has another app session
-// there. Of a renewal it is the clients whose app sessions ended with the old token.
+// there. Of a renewal it is the clients whose app sessions ended with the old token. Of an end of the whole account, it is
+// also in what the sessions have been used that had ended before, as far as that is stored.
 func (s *Store) Participations(
 	ctx context.Context, e *exeunt.Event, after Participation,
 ) (list []Used, next Participation, more bool, err error) {
@@ -114,7 +117,9 @@ func (s *Store) Participations(
 		return p, err
 	})
 	for _, p := range read {
-		if next = p.Participation; p.ended && (len(list) == 0 || list[len(list)-1] != p.Used) {
+		p.Earlier = !p.ended
+		if next = p.Participation; (p.ended || e.Scope == exeunt.ScopeAccount) &&
+			(len(list) == 0 || list[len(list)-1] != p.Used) {
 			list = append(list, p.Used)
 		}
 	}
