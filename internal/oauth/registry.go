@@ -141,16 +141,25 @@ func (r *Registry) SiteAt(host string) (exeunt.Client, bool) {
 	return c, ok
 }
 
-// CheckedByKey returns the client whose secret it is, if it may follow the log.
-func (r *Registry) CheckedByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
+// ByKey returns the client whose secret it is.
+func (r *Registry) ByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
 	if key.Use() != exeunt.UseClient {
 		return found, false
 	}
 	h := key.Hash()
 	for _, c := range r.Clients() {
-		if c.HasKey(h) && c.Checked {
+		if c.HasKey(h) {
 			found, ok = c, true
 		}
 	}
 	return found, ok
+}
+
+// CheckedByKey returns the client whose secret it is, if it may follow the log.
+func (r *Registry) CheckedByKey(key exeunt.Token) (exeunt.Client, bool) {
+	c, ok := r.ByKey(key)
+	if !ok || !c.Checked {
+		return exeunt.Client{}, false
+	}
+	return c, true
 }

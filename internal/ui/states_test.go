@@ -543,6 +543,7 @@ func states() map[string]View {
 			ended(others()[0], day, exeunt.ReasonDeleted, exeunt.ActorPerson, 0, "Firefox on Linux")}},
 		"ended-client_removed": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour),
 			Reason: exeunt.ReasonClientRemoved}},
+		"ended-revoked": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonRevoked}},
 		"ended-unknown": &EndedView{Frame: out(), Return: "/sessions"},
 		"menu":          &MenuView{Frame: in(NavSessions), Return: "/sessions"},
 		"menu-plain":    &MenuView{Frame: in(NavSettings)},
@@ -708,7 +709,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
 		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonAdministrator,
-		exeunt.ReasonDisabled, exeunt.ReasonNotMe, exeunt.ReasonDeleted, exeunt.ReasonSecured, exeunt.ReasonClientRemoved, "from_a_newer_program"} {
+		exeunt.ReasonDisabled, exeunt.ReasonNotMe, exeunt.ReasonDeleted, exeunt.ReasonSecured, exeunt.ReasonRevoked, exeunt.ReasonClientRemoved, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}
 	add(exeunt.AuditEnd, "account signed_out", operator)
