@@ -57,7 +57,7 @@ const (
 
 var (
 	placesOfPeople = []string{"handle", "email", "account"}
-	allPlaces      = append(placesOfPeople[:len(placesOfPeople):len(placesOfPeople)], placeFound, placeSecret, placeSecretBase64)
+	allPlaces      = slices.Concat(placesOfPeople, []string{placeFound, placeSecret, placeSecretBase64})
 )
 
 // placeholder has no other characters than names of placeholders: JSON has braces, too.
@@ -107,7 +107,7 @@ func (c *Connector) Validate() error {
 		}
 		origin, finds = at, finds || s.Find != ""
 		for _, text := range append([]string{s.URL, s.Body, s.Equals}, s.Headers...) {
-			named = named || slices.ContainsFunc(placesIn(text), func(p string) bool { return slices.Contains(placesOfPeople, p) })
+			named = named || slices.ContainsFunc(placesIn(text), isOfPeople)
 		}
 	}
 	if !named {
@@ -118,9 +118,7 @@ func (c *Connector) Validate() error {
 
 // UsesSecret reports whether a placeholder stands for the secret.
 func (c *Connector) UsesSecret() bool {
-	uses := func(text string) bool {
-		return slices.ContainsFunc(placesIn(text), func(p string) bool { return p == placeSecret || p == placeSecretBase64 })
-	}
+	uses := func(text string) bool { return slices.ContainsFunc(placesIn(text), isSecret) }
 	if slices.ContainsFunc(c.Headers, uses) {
 		return true
 	}
@@ -135,6 +133,10 @@ func placesIn(text string) (names []string) {
 	return names
 }
 
+func isOfPeople(place string) bool { return slices.Contains(placesOfPeople, place) }
+
+func isSecret(place string) bool { return place == placeSecret || place == placeSecretBase64 }
+
 // mayStand returns an error for a placeholder that is not known, or has no value in this step.
 func mayStand(text string, found, secret bool) error {
 	for _, p := range placesIn(text) {
@@ -143,7 +145,7 @@ func mayStand(text string, found, secret bool) error {
 			return fmt.Errorf("unknown placeholder {%s}: use {%s}", p, strings.Join(allPlaces, "}, {"))
 		case p == placeFound && !found:
 			return errors.New("{found} is what an earlier step finds, and none does: give that one find")
-		case !secret && (p == placeSecret || p == placeSecretBase64):
+		case !secret && isSecret(p):
 			return fmt.Errorf("{%s} may stand in headers and the body only: others log addresses", p)
 		}
 	}
@@ -203,8 +205,7 @@ func validateHeader(h string, found bool) error {
 		return fmt.Errorf("invalid header %q: use \"Name: value\" on one line", clipped(name))
 	case slices.Contains(connectionHeaders, strings.ToLower(name)):
 		return fmt.Errorf("header %s cannot be set", name)
-	case slices.Contains(secretHeaders, strings.ToLower(name)) && !slices.ContainsFunc(placesIn(value),
-		func(p string) bool { return p == placeSecret || p == placeSecretBase64 }):
+	case slices.Contains(secretHeaders, strings.ToLower(name)) && !slices.ContainsFunc(placesIn(value), isSecret):
 		return fmt.Errorf("header %s is stored as it is: put what is secret of it into secret_file, and {secret} in its place",
 			name)
 	}

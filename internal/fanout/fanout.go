@@ -2,8 +2,8 @@
 // end what somebody has in an app by the app's own API.
 //
 // It owns which apps an event is told to, the logout tokens, what a connector does, the attempts, and which addresses
-// may be reached. It works off the log by a cursor that is stored, so an ending waits for nothing of it, and nothing is lost
-// between. It ends no sessions, and does not decide how apps sign people in.
+// may be reached. It works off the log by a cursor that is stored, so an ending waits for nothing of it, and nothing is
+// lost between. It ends no sessions, and does not decide how apps sign people in.
 package fanout
 
 import (

@@ -192,9 +192,9 @@ func endsApps(e *exeunt.Event) bool {
 
 // delivery is what an event owes to a client in which a session has been used that it ended. When every session of the
 // account ends, the client is told once, of the account. When one session of several is left alone, a notice of the
-// account would end that, too; but a connector can do no less. What a client had that was removed is not told the one that
-// has its ID now. A client that is told of nothing less than the account is told also if its sessions ended before: it
-// was not told of them.
+// account would end that, too; but a connector can do no less. What a client had that was removed is not told the one
+// that has its ID now. A client that is told of nothing less than the account is told also if its sessions ended before:
+// it was not told of them.
 func delivery(e *exeunt.Event, p store.Used, clients map[exeunt.ClientID]exeunt.Client) (
 	d exeunt.Delivery, is bool,
 ) {

@@ -152,7 +152,8 @@ func (s *Service) attempt(ctx context.Context, d exeunt.Delivery) {
 // notRegistered is the error when the client that had to be told has been removed, or cannot be told any more.
 const notRegistered = "not_registered"
 
-// try sends a token, or has the client's connector act. made is false if it is not the app's fault that nothing was sent.
+// try sends a token, or has the client's connector act. made is false if it is not the app's fault that nothing was
+// sent.
 func (s *Service) try(ctx context.Context, d exeunt.Delivery) (a answer, made bool) {
 	c, err := s.Store.Client(ctx, d.Client)
 	switch {
