@@ -264,6 +264,9 @@ func (c Client) OnlyWhole() bool {
 	return c.BackchannelAccount
 }
 
+// EndsMore reports whether the end of one session ends everything that the person has in the app.
+func (c Client) EndsMore() bool { return c.Connector != nil && c.Connector.OnSession }
+
 // SignOutAt is where people sign out of the app itself, as far as is known.
 func (c Client) SignOutAt() string { return cmp.Or(c.SignOutURL, c.Home()) }
 
