@@ -94,15 +94,19 @@ test('Miniflux behind Exeunt, which it believes by a header, never shows one per
     AUTH_PROXY_HEADER: 'Remote-User', AUTH_PROXY_USER_CREATION: '1', TRUSTED_REVERSE_PROXY_NETWORKS: '127.0.0.1/32',
     BASE_URL: wall, LISTEN_ADDR: `127.0.0.1:${inner}` }, `http://127.0.0.1:${inner}/healthcheck`);
   const page = await visit(t);
-  const shown = () => page.locator('.logout-button').first().getAttribute('title');
+  const has = async () => { await page.goto(`${wall}/categories`); return page.locator('main').innerText(); };
   const people = [await own.account('ada'), await own.account('grace')];
   for (const person of people) {
     await page.goto(wall);
     await fillIn(page, person);
     await page.waitForURL(`${wall}/**`);
-    assert.match(await shown(), new RegExp(`\\b${person.handle}\\b`));
-    await page.goto(`${wall}/settings`);
-    assert.equal(await page.inputValue('input[name=username]'), person.handle);
+    // It keeps a session of its own, and shows who it is of by what it has.
+    assert.doesNotMatch(await has(), /of (ada|grace)/);
+    await page.goto(`${wall}/category/create`);
+    await page.fill('input[name=title]', `of ${person.handle}`);
+    await page.click('main form button[type=submit]');
+    await page.waitForURL(`${wall}/categories`);
+    assert.match(await has(), new RegExp(`of ${person.handle}`));
     // By its own way out, and the next time without it.
     if (person === people[0]) {
       await page.goto(`${wall}/logout`);
@@ -112,10 +116,11 @@ test('Miniflux behind Exeunt, which it believes by a header, never shows one per
   }
   await page.goto(`${own.exeunt}/signout`);
   await Promise.all([page.waitForURL('**/signed-out*'), page.click('main form[action="/signout"] button.danger')]);
-  await page.goto(`${wall}/settings`);
+  await page.goto(wall);
   await fillIn(page, people[0]);
-  await page.waitForURL(`${wall}/settings`);
-  assert.equal(await page.inputValue('input[name=username]'), 'ada');
+  await page.waitForURL(`${wall}/**`);
+  assert.match(await has(), /of ada/);
+  assert.doesNotMatch(await has(), /of grace/);
 });
 
 /** oauth2-proxy before an app that answers with the headers it got. */
