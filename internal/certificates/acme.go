@@ -174,6 +174,7 @@ func (i *issuer) ask(name string, a *asked) {
 	defer func() { close(a.under); a.under = nil }()
 	if err == nil {
 		a.ready, a.err = true, nil
+		i.calls.because(name, nil) // a challenge may have failed before another one did not
 		i.log.Info("a host has its certificate", "host", name, "until", got.Leaf.NotAfter)
 		return
 	}
@@ -211,12 +212,13 @@ func overdue(leaf *x509.Certificate) time.Duration {
 
 func (i *issuer) stop() {
 	i.calls.stopped.Store(true)
+	i.calls.next.CloseIdleConnections()
 	i.folder.close()
 }
 
 // calls are those of the CA. They note why it did not believe that a host is ours, which autocert does not say.
 type calls struct {
-	next    http.RoundTripper
+	next    *http.Transport
 	stopped atomic.Bool
 
 	mu   sync.Mutex
@@ -284,12 +286,12 @@ func (c *calls) because(name string, err error) string {
 	said := c.said[name]
 	delete(c.said, name)
 	switch {
-	case c.last != nil:
-		return c.last.Error()
 	case said != "":
 		return said
 	case err != nil:
 		return err.Error()
+	case c.last != nil:
+		return c.last.Error()
 	}
 	return "unknown"
 }
