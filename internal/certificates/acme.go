@@ -70,7 +70,7 @@ type asked struct {
 	err    error         // of the last time
 	again  time.Time     // not before
 	pause  time.Duration
-	warned time.Time // that it was not renewed
+	warned time.Time // that it was not renewed, or when it was ready
 }
 
 func newIssuer(c ACME, serves func(name string) bool, log *slog.Logger) (*issuer, error) {
@@ -174,6 +174,7 @@ func (i *issuer) ask(name string, a *asked) {
 	defer func() { close(a.under); a.under = nil }()
 	if err == nil {
 		a.ready, a.err = true, nil
+		a.warned = time.Now()      // a node that was off for weeks renews now
 		i.calls.because(name, nil) // a challenge may have failed before another one did not
 		i.log.Info("a host has its certificate", "host", name, "until", got.Leaf.NotAfter)
 		return
