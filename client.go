@@ -51,7 +51,12 @@ type Client struct {
 	// it is sent one only when all of the account's sessions end.
 	BackchannelAccount bool
 	SignOutURL         string // where people sign out of the app itself; shown when it cannot be told
-	Site               *Site  // its requests are decided here; nil: it signs people in itself
+	// Connector ends what somebody has in the app by its API for administrators; nil if nothing does. The configuration
+	// file has it, also that of a client which an operator registered.
+	Connector *Connector
+	// MayRevoke: it may end every session of anybody, as identity systems and tools against incidents do.
+	MayRevoke bool
+	Site      *Site // its requests are decided here; nil: it signs people in itself
 }
 
 // ClientAuth is how a client authenticates at the token endpoint, by the names of OpenID Connect Core section 9.
@@ -88,7 +93,8 @@ func (c Client) Validate() error {
 	if c.Name == "" || len(c.Name) > 100 {
 		return fmt.Errorf("client %s: invalid name %q: use 1 to 100 characters", c.ID, c.Name)
 	}
-	for _, check := range []func() error{c.validateAuth, c.validateTokens, c.validateAddresses, c.validateSite} {
+	for _, check := range []func() error{c.validateAuth, c.validateTokens, c.validateAddresses, c.validateSite,
+		c.validateConnector} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -125,6 +131,19 @@ func (c Client) validateAuth() error {
 	return nil
 }
 
+func (c Client) validateConnector() error {
+	switch {
+	case c.MayRevoke && len(c.Keys) == 0:
+		return fmt.Errorf("client %s may revoke, which needs a secret: set its auth to %q or %q", c.ID, ClientSecretBasic,
+			ClientSecretPost)
+	case c.Connector == nil:
+		return nil
+	case c.BackchannelURI != "":
+		return fmt.Errorf("client %s has a connector and a backchannel_uri: remove one of them", c.ID)
+	}
+	return c.Connector.Validate()
+}
+
 func (c Client) validateSite() error {
 	switch {
 	case c.Site == nil:
@@ -153,7 +172,7 @@ func (c Client) validateTokens() error {
 }
 
 func (c Client) validateAddresses() error {
-	if len(c.RedirectURIs) == 0 && !c.DeviceGrant {
+	if len(c.RedirectURIs) == 0 && !c.DeviceGrant && !c.MayRevoke {
 		return fmt.Errorf("client %s has no redirect_uris: name the address that signs people in to it", c.ID)
 	}
 	if len(c.RedirectURIs) > maxAddresses || len(c.PostLogoutURIs) > maxAddresses {
@@ -233,6 +252,20 @@ func (c Client) Home() string {
 	}
 	return u.Scheme + "://" + u.Host + "/"
 }
+
+// IsTold reports whether the app is told of endings: by logout tokens, or by its API.
+func (c Client) IsTold() bool { return c.BackchannelURI != "" || c.Connector != nil }
+
+// OnlyWhole reports whether the app is told only when every session of an account ends.
+func (c Client) OnlyWhole() bool {
+	if c.Connector != nil {
+		return !c.Connector.OnSession
+	}
+	return c.BackchannelAccount
+}
+
+// EndsMore reports whether the end of one session ends everything that the person has in the app.
+func (c Client) EndsMore() bool { return c.Connector != nil && c.Connector.OnSession }
 
 // SignOutAt is where people sign out of the app itself, as far as is known.
 func (c Client) SignOutAt() string { return cmp.Or(c.SignOutURL, c.Home()) }

@@ -150,6 +150,7 @@ const (
 	LimitDownloads      Limit = "downloads"       // of an account's history
 	LimitIntrospections Limit = "introspections"  // by a client
 	LimitUserInfo       Limit = "user_info"       // with one app session's tokens
+	LimitRevocations    Limit = "revocations"     // of everything of somebody, by a client
 	LimitStreams        Limit = "streams"         // open at the same time
 	LimitResets         Limit = "resets"          // asked for by mail
 	LimitMails          Limit = "mails"           // to confirm an address
@@ -173,6 +174,7 @@ var limitTexts = map[Limit]string{
 	LimitAddresses:      "The e-mail address of this account has been changed many times in a few days, so this time it was not.",
 	LimitIntrospections: "This app asks about tokens too often.",
 	LimitUserInfo:       "This app asks too often whose this token is.",
+	LimitRevocations:    "This client has signed out many people in a short while, so this time nobody was.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 

@@ -41,7 +41,7 @@ var rooms = map[string][]string{
 	"internal/account":   {"", "internal/authority", "internal/factor", "internal/keys", "internal/names", "internal/notify", "internal/passkey", "internal/password", "internal/store", "internal/throttle", "internal/ui"},
 	"internal/config":    {""},
 	"internal/licenses":  {},
-	"internal/presets":   {""},
+	"internal/presets":   {"", "client"},
 
 	"internal/certificates": {""},
 

@@ -44,6 +44,8 @@ const (
 	ReasonAddressUndone Reason = "address_undone"
 	// ReasonAdministrator: an administrator ended it.
 	ReasonAdministrator Reason = "administrator"
+	// ReasonRevoked: a client that may end anybody's sessions did, as identity systems do.
+	ReasonRevoked Reason = "revoked"
 	// ReasonClientRemoved: the app is no longer registered. Only app sessions, and the sessions that apps on people's
 	// devices have of their own, have this reason.
 	ReasonClientRemoved Reason = "client_removed"

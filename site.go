@@ -54,6 +54,8 @@ const (
 	maxSitePaths  = 64
 	maxSiteTokens = 16
 	maxSitePath   = 256
+	// maxSiteAddress leaves room in the state of an app's request.
+	maxSiteAddress = 2000
 )
 
 var siteHost = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:[0-9]{1,5})?$`)
@@ -77,6 +79,16 @@ func (s *Site) Callback() string { return s.Origin() + SitePrefix + "callback" }
 
 // SignedOut is where a browser comes back to after it signed out.
 func (s *Site) SignedOut() string { return s.Origin() + SitePrefix + "signed-out" }
+
+// At is an address of the site, for a path with a query that somebody may have made up; the front page for what is none.
+// Because the origin stands before it, no path leads to another site, whatever browsers make of it.
+func (s *Site) At(to string) string {
+	if !strings.HasPrefix(to, "/") || len(to) > maxSiteAddress ||
+		strings.ContainsFunc(to, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' || r == '\\' }) {
+		to = "/"
+	}
+	return s.Origin() + to
+}
 
 // IsOpen reports whether a path needs no sign-in. A path that servers may read in two ways never is.
 func (s *Site) IsOpen(p string) bool { return s.listed(s.Open, p) }

@@ -8,7 +8,7 @@ type Tier string
 const (
 	// TierChecked: it asks the authority about each request, so it refuses from the moment of the sign-out.
 	TierChecked Tier = "checked"
-	// TierTold: it is told, and confirms it, by OpenID Connect Back-Channel Logout 1.0.
+	// TierTold: it is told, and confirms it, by OpenID Connect Back-Channel Logout 1.0 or by its API.
 	TierTold Tier = "told"
 	// TierExpires: its access expires by itself in a while, and cannot be renewed after the sign-out.
 	TierExpires Tier = "expires"
@@ -33,11 +33,11 @@ func (c Client) Reach(app AppSession, now time.Time) Reach {
 	switch {
 	case c.Checked:
 		return Reach{Tier: TierChecked}
-	case c.BackchannelURI != "" && !c.BackchannelAccount:
+	case c.IsTold() && !c.OnlyWhole():
 		return Reach{Tier: TierTold}
 	case !app.TokenExpires.IsZero():
 		return Reach{TierExpires, max(c.LifeOfTokens(), app.TokenExpires.Sub(now)), app.TokenExpires}
-	case c.BackchannelURI != "":
+	case c.IsTold():
 		return Reach{Tier: TierAccount}
 	}
 	return Reach{Tier: TierUntold}
@@ -45,7 +45,7 @@ func (c Client) Reach(app AppSession, now time.Time) Reach {
 
 // ReachOfAll returns how far the end of every session of the account reaches the client.
 func (c Client) ReachOfAll(app AppSession, now time.Time) Reach {
-	if c.BackchannelURI != "" && !c.Checked {
+	if c.IsTold() && !c.Checked {
 		return Reach{Tier: TierTold}
 	}
 	return c.Reach(app, now)

@@ -29,7 +29,14 @@ func TestReach(t *testing.T) {
 			Reach{TierExpires, DefaultTokenLife, renewable.TokenExpires}, Reach{Tier: TierTold}},
 		"account":           {Client{BackchannelURI: uri, BackchannelAccount: true}, AppSession{}, Reach{Tier: TierAccount}, Reach{Tier: TierTold}},
 		"account, no where": {Client{BackchannelAccount: true}, AppSession{}, Reach{Tier: TierUntold}, Reach{Tier: TierUntold}},
-		"untold":            {Client{SignOutURL: uri}, AppSession{}, Reach{Tier: TierUntold}, Reach{Tier: TierUntold}},
+		"connector":         {Client{Connector: &Connector{}}, AppSession{}, Reach{Tier: TierAccount}, Reach{Tier: TierTold}},
+		"connector, and expires": {Client{Connector: &Connector{}}, renewable,
+			Reach{TierExpires, DefaultTokenLife, renewable.TokenExpires}, Reach{Tier: TierTold}},
+		"connector on every session": {Client{Connector: &Connector{OnSession: true}}, AppSession{}, Reach{Tier: TierTold},
+			Reach{Tier: TierTold}},
+		"connector, checked": {Client{Checked: true, Connector: &Connector{}}, AppSession{}, Reach{Tier: TierChecked},
+			Reach{Tier: TierChecked}},
+		"untold": {Client{SignOutURL: uri}, AppSession{}, Reach{Tier: TierUntold}, Reach{Tier: TierUntold}},
 	} {
 		if got := c.client.Reach(c.app, now); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)

@@ -495,7 +495,7 @@ const judges = {
     after: (p) => p.out(),
   },
   'exeunt /secure/finish': {
-    needs: 'newcomer', before: (p) => begun(p, '/secure/begin'), path: '/secure', back: null, gone: /You finished/,
+    needs: 'newcomer', before: (p) => begun(p, '/secure/begin'), path: '/secure', back: null, gone: /You closed this list/,
     async true(p, page) { at(page, '/secure'); await says(page, /You closed this list/); },
     after: (p) => p.out(),
   },
@@ -642,6 +642,8 @@ test('every form of every page has a judge, and every judge a form', async () =>
   await p.mailed();
   await look(p.link);
   await p.asked();
+  await look(`${node.exeunt}/`);
+  await p.two();
   for (const path of inside) await look(node.exeunt + path);
   await look(`${node.gazette}/sign-in`);
   await enterGazette(page);
@@ -672,7 +674,7 @@ test('every form of every page has a judge, and every judge a form', async () =>
 const settled = (page) => until('the browser is at rest', async () => {
   for (let i = 0; i < 3; i += 1) { if (page.open > 0) return false; await pause(20); }
   return true;
-}, 60_000);
+}, 2 * minutes);
 
 /** What is shown is true: at once, or as soon as the browser is there. */
 async function isTrue(what, page, truth) {
@@ -680,7 +682,7 @@ async function isTrue(what, page, truth) {
   let wrong;
   await until(what, async () => {
     try { await truth(); return true; } catch (err) { wrong = err; return false; }
-  }, 8000).catch(async () => assert.fail(`${what}: ${wrong.message}\nat ${page.url()}: ${await main(page).catch(() => '')}`));
+  }, 2 * minutes).catch(async () => assert.fail(`${what}: ${wrong.message}\nat ${page.url()}: ${await main(page).catch(() => '')}`));
 }
 
 function pressing(page, name, j) {

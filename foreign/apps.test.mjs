@@ -4,7 +4,9 @@ import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fillIn, shell } from '../e2e/lib/browser.mjs';
 import { Program, Server, freePort, minutes, root } from '../e2e/lib/serve.mjs';
@@ -56,16 +58,21 @@ async function enter(page, account = ada) {
   await page.click('form[action="/authorize/decide"] button[value=continue]');
 }
 
-test('Miniflux signs in', async (t) => {
+/** A database of its own for an app. */
+async function database(t) {
   const postgres = spawn(built('postgres'), [], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.after(async () => {
     postgres.stdin.end();
     await once(postgres, 'exit');
   });
   const [address] = await once(postgres.stdout.setEncoding('utf8'), 'data');
+  return address.trim();
+}
+
+test('Miniflux signs in', async (t) => {
   const url = `http://localhost:${await freePort()}`;
   await run(t, 'miniflux.app', { ...await preset('miniflux', 'miniflux', url),
-    DATABASE_URL: address.trim(), RUN_MIGRATIONS: '1', DISABLE_SCHEDULER_SERVICE: '1',
+    DATABASE_URL: await database(t), RUN_MIGRATIONS: '1', DISABLE_SCHEDULER_SERVICE: '1',
     BASE_URL: url, LISTEN_ADDR: `127.0.0.1:${new URL(url).port}` }, url);
   const page = await visit(t);
   await page.goto(url);
@@ -73,6 +80,42 @@ test('Miniflux signs in', async (t) => {
   await enter(page);
   await page.waitForURL(`${url}/unread`);
   assert.match(await page.locator('.logout-button').first().getAttribute('title'), /\bada\b/);
+});
+
+test('Miniflux behind Exeunt, which it believes by a header, never shows one person what is another\'s', async (t) => {
+  const [port, inner] = [await freePort(), await freePort()];
+  const wall = `https://miniflux.localhost:${port}`;
+  const folder = await mkdtemp(join(tmpdir(), 'exeunt-apps-'));
+  await writeFile(join(folder, 'exeunt.toml'),
+    `[[sites]]\nhost = "miniflux.localhost:${port}"\nname = "Miniflux"\nupstream = "http://127.0.0.1:${inner}"\nsign_out = ["/logout"]\n`);
+  const own = await Server.start({ args: [`--config=${join(folder, 'exeunt.toml')}`], host: 'id.localhost', port, folder });
+  t.after(() => own.stop());
+  await run(t, 'miniflux.app', { DATABASE_URL: await database(t), RUN_MIGRATIONS: '1', DISABLE_SCHEDULER_SERVICE: '1',
+    AUTH_PROXY_HEADER: 'Remote-User', AUTH_PROXY_USER_CREATION: '1', TRUSTED_REVERSE_PROXY_NETWORKS: '127.0.0.1/32',
+    BASE_URL: wall, LISTEN_ADDR: `127.0.0.1:${inner}` }, `http://127.0.0.1:${inner}/healthcheck`);
+  const page = await visit(t);
+  const shown = () => page.locator('.logout-button').first().getAttribute('title');
+  const people = [await own.account('ada'), await own.account('grace')];
+  for (const person of people) {
+    await page.goto(wall);
+    await fillIn(page, person);
+    await page.waitForURL(`${wall}/**`);
+    assert.match(await shown(), new RegExp(`\\b${person.handle}\\b`));
+    await page.goto(`${wall}/settings`);
+    assert.equal(await page.inputValue('input[name=username]'), person.handle);
+    // By its own way out, and the next time without it.
+    if (person === people[0]) {
+      await page.goto(`${wall}/logout`);
+      await page.click('form[action="/end_session/browser"] button');
+      await page.waitForURL(/signed_out/);
+    }
+  }
+  await page.goto(`${own.exeunt}/signout`);
+  await Promise.all([page.waitForURL('**/signed-out*'), page.click('main form[action="/signout"] button.danger')]);
+  await page.goto(`${wall}/settings`);
+  await fillIn(page, people[0]);
+  await page.waitForURL(`${wall}/settings`);
+  assert.equal(await page.inputValue('input[name=username]'), 'ada');
 });
 
 /** oauth2-proxy before an app that answers with the headers it got. */

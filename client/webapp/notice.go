@@ -111,6 +111,7 @@ var reasonText = map[string]string{
 	"account_deleted":       "The account is about to be deleted, which ended every sign-in.",
 	"review":                "It was ended while the sign-ins of this account were looked through.",
 	"secured":               "The account was secured, which ended its sign-ins.",
+	"revoked":               "Another system, which the administrator of the place where you sign in trusts, ended this sign-in.",
 	"client_removed":        "This app was removed from the place where you sign in, which ended this sign-in.",
 }
 

@@ -46,6 +46,7 @@ type clientFlags struct {
 	BackchannelURI     *string        `name:"backchannel-uri" help:"Where it takes logout tokens." placeholder:"URI"`
 	BackchannelAccount *bool          `help:"A logout token ends everything that the person has in it."`
 	SignOutURL         *string        `name:"sign-out-url" help:"${client_sign_out}" placeholder:"URL"`
+	MayRevoke          *bool          `help:"${client_revoke}"`
 }
 
 var clientHelp = kong.Vars{
@@ -59,6 +60,7 @@ var clientHelp = kong.Vars{
 	"client_device":   "It may sign people in by a code that they type in elsewhere, for devices without a browser.",
 	"client_alone":    "A sign-out that it asks for ends its own session only, if nothing else is chosen.",
 	"client_sign_out": "Where people sign out of it, if it cannot be told of a sign-out.",
+	"client_revoke":   "It may end every session of anybody by a request: for identity systems.",
 	"client_rotate":   "Make a new secret of an app beside the old one, or with --drop-old remove the old one.",
 	"client_new_key":  "Print a secret for an app of the configuration file, and the line for that file.",
 	"client_id":       "Its client_id: 1 to 40 of a-z, 0-9 and -, starting with a letter. It cannot be changed later.",
@@ -85,6 +87,7 @@ func (f *clientFlags) settings() (s control.ClientSettings, err error) {
 		FirstParty: f.FirstParty, Groups: list(f.Group), Checked: f.Checked, PostLogoutURIs: list(f.PostLogoutURI),
 		SignOutAlone: f.SignOutAlone, BackchannelURI: f.BackchannelURI, BackchannelAccount: f.BackchannelAccount,
 		SignOutURL: f.SignOutURL, DeviceGrant: f.DeviceGrant, RequireFactor: f.RequireFactor,
+		MayRevoke: f.MayRevoke,
 	}
 	if f.TokenLife != nil {
 		life := f.TokenLife.String()
@@ -228,6 +231,12 @@ func (c *showClientCommand) Run(ctx context.Context) error {
 			fmt.Fprintf(w, "a logout token ends\t%s\n", choose(client.BackchannelAccount, "all that the person has there",
 				"one session"))
 		}
+		if n := v.Connector; n != nil {
+			each("connector", n.Steps, "none")
+			fmt.Fprintf(w, "a connector acts when\t%s\n", choose(n.On == "session", "a session ends, for the whole account",
+				"every session of an account ends"))
+		}
+		fmt.Fprintf(w, "may end anybody's sessions\t%s\n", choose(client.MayRevoke, "yes", "no"))
 		fmt.Fprintf(w, "its own sign-out\t%s\n", cmp.Or(client.SignOutURL, "none"))
 		fmt.Fprintf(w, "registered by\t%s\n", choose(v.Source == "file", "the configuration file", "an operator"))
 		fmt.Fprintf(w, "registered\t%s\nchanged\t%s\n", when(v.Created), when(v.Changed))

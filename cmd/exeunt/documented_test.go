@@ -26,7 +26,7 @@ func TestDocumentedCommands(t *testing.T) {
 		if commands := documented(string(text)); len(commands) > 0 {
 			name := strings.TrimSuffix(filepath.Base(page), ".md")
 			file := filepath.Join(t.TempDir(), name+".txtar")
-			if err := os.WriteFile(file, []byte(asScript(t, name, commands)), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte(asScript(name, commands, configured(string(text)))), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			files = append(files, file)
@@ -59,9 +59,15 @@ func documented(page string) (out []string) {
 	return out
 }
 
+// configured is a configuration file with the first example of a page.
+func configured(page string) string {
+	_, block, _ := strings.Cut(page, "\n```toml\n")
+	block, _, _ = strings.Cut(block, "\n```")
+	return "url = \"https://id.example.com\"\ndata = \"data\"\ntrusted_proxies = [\"127.0.0.1\"]\n\n" + block + "\n"
+}
+
 // asScript makes a test script of the commands. A node that is to be copied is stopped first, as the page says.
-func asScript(t *testing.T, page string, commands []string) string {
-	t.Helper()
+func asScript(page string, commands []string, config string) string {
 	here := strings.NewReplacer("/var/lib/exeunt", "$DATA", "chain.pem", "cert.pem").Replace
 	out := []string{"# The commands in " + page + ".md.", "listen ADDR"}
 	running := false
@@ -84,5 +90,5 @@ func asScript(t *testing.T, page string, commands []string) string {
 	if running {
 		out = append(out, "kill -INT node", "wait node")
 	}
-	return strings.Join(out, "\n") + "\n\n-- ada.txt --\na long walk by the canal\n"
+	return strings.Join(out, "\n") + "\n\n-- ada.txt --\na long walk by the canal\n-- exeunt.toml --\n" + config
 }

@@ -2,6 +2,7 @@
 // apps and programs that nobody here wrote, which often refuse plain http.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,7 +24,7 @@ function binary() {
 /** Makes a certificate of localhost that nobody has signed. */
 export function makeCertificate(certificate, key) {
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
-    '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
+    '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,DNS:id.localhost,DNS:*.localhost,IP:127.0.0.1',
     '-keyout', key, '-out', certificate], { stdio: 'pipe' });
 }
 
@@ -64,25 +65,36 @@ export class Program {
   }
 }
 
+/** Every name below localhost is this machine. */
+const lookup = (_, options, found) => {
+  if (options.all) found(null, [{ address: '127.0.0.1', family: 4 }]);
+  else found(null, '127.0.0.1', 4);
+};
+
 export class Server {
-  /** Starts a node; args are further flags of `exeunt serve`, trust the file of a certificate that it shall trust. */
-  static async start({ args = [], trust } = {}) {
+  /**
+   * Starts a node; args are further flags of `exeunt serve`, trust the file of a certificate that it shall trust. It
+   * terminates TLS itself at host, or is behind a proxy of this machine, which people reach at the address behind.
+   */
+  static async start({ args = [], trust, host = 'localhost', behind, port, folder } = {}) {
     const server = new Server();
-    server.folder = await mkdtemp(join(tmpdir(), 'exeunt-serve-'));
+    server.folder = folder ?? await mkdtemp(join(tmpdir(), 'exeunt-serve-'));
     execFileSync('chmod', ['755', server.folder]); // programs that run as others read the certificate there
     server.certificate = join(server.folder, 'cert.pem');
-    const key = join(server.folder, 'key.pem');
-    makeCertificate(server.certificate, key);
+    server.key = join(server.folder, 'key.pem');
+    makeCertificate(server.certificate, server.key);
     server.ca = await readFile(server.certificate);
-    const port = await freePort();
-    server.exeunt = `https://localhost:${port}`;
+    server.port = port ?? await freePort();
+    server.exeunt = behind ?? `https://${host}:${server.port}`;
     server.data = join(server.folder, 'data');
     server.bin = binary();
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EXEUNT_')));
     if (trust) env.SSL_CERT_FILE = trust;
-    server.program = new Program(server.bin, ['serve', `--url=${server.exeunt}`, `--addr=127.0.0.1:${port}`,
-      `--data=${server.data}`, `--tls-cert=${server.certificate}`, `--tls-key=${key}`, ...args], { env });
-    await server.program.ready(async () => (await server.fetch(`${server.exeunt}/readyz`)).status === 200);
+    const tls = behind ? ['--trusted-proxy=127.0.0.1'] : [`--tls-cert=${server.certificate}`, `--tls-key=${server.key}`];
+    server.program = new Program(server.bin, ['serve', `--url=${server.exeunt}`, `--addr=127.0.0.1:${server.port}`,
+      `--data=${server.data}`, ...tls, ...args], { env });
+    const own = `${behind ? 'http' : 'https'}://127.0.0.1:${server.port}`;
+    await server.program.ready(async () => (await server.fetch(`${own}/readyz`)).status === 200);
     return server;
   }
 
@@ -110,8 +122,8 @@ export class Server {
 
   /** fetch that trusts the node's certificate and follows no redirect: what apps' libraries take for theirs. */
   fetch = (address, { method = 'GET', headers = {}, body } = {}) => new Promise((resolve, reject) => {
-    const options = { method, headers: Object.fromEntries(new Headers(headers)), ca: this.ca };
-    const r = https.request(address, options, (answer) => {
+    const options = { method, headers: Object.fromEntries(new Headers(headers)), ca: this.ca, lookup };
+    const r = (address.startsWith('http:') ? http : https).request(address, options, (answer) => {
       const parts = [];
       answer.on('data', (part) => parts.push(part)).on('error', reject).on('end', () => {
         const { statusCode: status } = answer;

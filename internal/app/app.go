@@ -6,6 +6,7 @@
 package app
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -216,7 +217,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 		Reserved: n.Config.Reserved(), Created: n.removeLinkFile, Notify: n.Notify, Place: n.places.Of,
 		Now: n.now, Log: n.log,
 	})
-	n.Fanout = fanout.New(fanout.Config{Store: n.Store, Sign: n.signers.Sign, Issuer: n.Config.URL,
+	n.Fanout = fanout.New(fanout.Config{Store: n.Store, Sign: n.signers.Sign, Open: n.master.Open, Issuer: n.Config.URL,
 		News: n.Authority.ListenAll().C(), Now: n.now, Log: n.log})
 	if err := n.openSurfaces(); err != nil {
 		return err
@@ -350,7 +351,40 @@ func (n *Node) openClients(ctx context.Context) error {
 	}
 	n.OAuth = &oauth.Service{Registry: clients, Authority: n.Authority, Refreshes: n.refreshes, Requests: n.requests,
 		Signers: n.signers, Issuer: n.Config.URL, Now: n.now}
-	return clients.Reconcile(ctx, n.Config.RegisteredClients(), n.now())
+	if err := clients.Reconcile(ctx, n.Config.RegisteredClients(), n.now()); err != nil {
+		return err
+	}
+	connectors, err := n.connectors(ctx)
+	if err != nil {
+		return err
+	}
+	return clients.ReconcileConnectors(ctx, connectors, n.now())
+}
+
+// connectors returns those of the configuration file with their secrets sealed. One that is stored and still the same
+// stays as it is sealed: what is sealed anew looks different each time, and would be a change at each start.
+func (n *Node) connectors(ctx context.Context) (out []exeunt.Connector, err error) {
+	stored, err := n.Store.Connectors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range n.Config.Connectors {
+		from := &n.Config.Connectors[i]
+		c, secret := from.App(), []byte(from.Secret)
+		for _, s := range stored {
+			if before, err := n.master.Open(fanout.Purpose(c.Client), s.Sealed); s.Client == c.Client && err == nil &&
+				bytes.Equal(before, secret) {
+				c.Sealed = s.Sealed
+			}
+		}
+		if c.Sealed == nil && len(secret) > 0 {
+			if c.Sealed, err = n.master.Seal(fanout.Purpose(c.Client), secret); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // openKeys opens the keys, and makes them on the first start. If there are keys that cannot be opened, it makes new

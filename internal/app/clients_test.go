@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/config"
+	"github.com/exeunt/exeunt/internal/fanout"
 	"github.com/exeunt/exeunt/internal/keys"
 )
 
@@ -63,6 +65,54 @@ func TestAStartTakesOverTheClientsOfTheFile(t *testing.T) {
 			}
 			head++
 		}
+		r.stop()
+	}
+}
+
+// A connector's secret is sealed once, and again only when it changes, so that a start with the same file is no change.
+// Of another client it is of no use.
+func TestAStartTakesOverTheConnectorsOfTheFile(t *testing.T) {
+	connector := func(secret string) config.Connector {
+		return config.Connector{Client: "app", Secret: config.Secret(secret), Headers: []string{"X-Key: {secret}"},
+			Steps: []config.Step{{URL: "https://app.example/users/{handle}/logout"}}}
+	}
+	c := site(t)
+	c.Clients = []config.Client{{ID: "app", Name: "App", RedirectURIs: []string{"https://app.example/callback"},
+		Auth: string(exeunt.ClientPublic)}}
+	var before []byte
+	head := int64(1) // of the client
+	for i, step := range []struct {
+		file   []config.Connector
+		events int64
+		secret string
+		same   bool // as it was sealed before
+	}{
+		{[]config.Connector{connector("one secret")}, 1, "one secret", false},
+		{[]config.Connector{connector("one secret")}, 0, "one secret", true},
+		{[]config.Connector{connector("another secret")}, 1, "another secret", false},
+		{nil, 1, "", false},
+	} {
+		c.Connectors = step.file
+		r := start(t, c)
+		got := r.OAuth.Clients()["app"].Connector
+		if (got != nil) != (step.file != nil) {
+			t.Fatalf("%d: %+v", i, got)
+		}
+		if got != nil {
+			text, err := r.master.Open(fanout.Purpose("app"), got.Sealed)
+			if err != nil || string(text) != step.secret || bytes.Equal(got.Sealed, before) != step.same {
+				t.Errorf("%d: %q, %v", i, text, err)
+			}
+			if _, err := r.master.Open(fanout.Purpose("other"), got.Sealed); err == nil {
+				t.Errorf("%d: it opens as another client's", i)
+			}
+			before = got.Sealed
+		}
+		now, err := r.Store.Head(t.Context())
+		if err != nil || now-head != step.events {
+			t.Errorf("%d: %d events, %v", i, now-head, err)
+		}
+		head = now
 		r.stop()
 	}
 }

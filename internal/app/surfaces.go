@@ -77,7 +77,8 @@ func (n *Node) openSurfaces() error {
 	gateHandler.AnyClient = n.Config.GateAnyClient
 	gateHandler.Peers = n.peers
 	sites := &gate.Sites{Gate: gateHandler, OAuth: n.OAuth, States: n.requests, Issuer: n.Config.URL, Log: n.log}
-	through := gate.NewRelay(sites)
+	// Each of its requests takes two connections, to the browser and to the app.
+	through := gate.NewRelay(sites, maxStreams(n.connections)/2)
 	var served http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site, ok := n.OAuth.SiteAt(r.Host)
 		ours := strings.HasPrefix(r.URL.Path, exeunt.SitePrefix)

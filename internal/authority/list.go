@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/exeunt/exeunt"
@@ -171,6 +172,16 @@ func (a *Authority) AccountByHandle(ctx context.Context, handle string) (exeunt.
 		return exeunt.Account{}, fmt.Errorf("account %q: %w", handle, exeunt.ErrNotFound)
 	}
 	acct, _, err := a.store.Identify(ctx, h)
+	return acct, err
+}
+
+// AccountByEmail returns the account that has confirmed an address, or ErrNotFound.
+func (a *Authority) AccountByEmail(ctx context.Context, address string) (exeunt.Account, error) {
+	key := names.Key(address)
+	if strings.HasPrefix(key, "@") || !strings.Contains(key, "@") { // a handle
+		return exeunt.Account{}, fmt.Errorf("account of an address: %w", exeunt.ErrNotFound)
+	}
+	acct, _, err := a.store.Identify(ctx, key)
 	return acct, err
 }
 

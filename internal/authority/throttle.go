@@ -35,6 +35,8 @@ var (
 	// questions whose a token is. Both leave room for an app that asks at each request of many people.
 	perClientQuestion = throttle.Rate{Burst: 1000, Every: 2 * time.Millisecond}
 	perAppQuestion    = throttle.Rate{Burst: 300, Every: 20 * time.Millisecond}
+	// perClientRevocation limits how many people a client that may revoke can sign out: each is an event.
+	perClientRevocation = throttle.Rate{Burst: 300, Every: 200 * time.Millisecond}
 	// perAppRefresh limits refreshes of one app session, repeated ones included.
 	perAppRefresh = throttle.Rate{Burst: 100, Every: 5 * time.Second}
 )
@@ -90,6 +92,12 @@ func isSignOut(by exeunt.Actor, rev exeunt.Revocation) bool {
 // CountIntrospection counts a client's question about a token. ThrottledError when it asks too often.
 func (a *Authority) CountIntrospection(c exeunt.ClientID, from netip.Addr) error {
 	_, err := a.count(exeunt.LimitIntrospections, perClientQuestion, string(c), from)
+	return err
+}
+
+// CountRevocation counts that a client ends everything of somebody. ThrottledError when it does so too often.
+func (a *Authority) CountRevocation(c exeunt.ClientID, from netip.Addr) error {
+	_, err := a.count(exeunt.LimitRevocations, perClientRevocation, string(c), from)
 	return err
 }
 

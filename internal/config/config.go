@@ -40,6 +40,7 @@ type Config struct {
 	Retention       Retention     `koanf:"retention"`
 	Clients         []Client      `koanf:"clients"`
 	Sites           []Site        `koanf:"sites"`
+	Connectors      []Connector   `koanf:"connectors"`
 	MasterKey       Secret        `koanf:"master_key"` // base64; "" is a file in the data folder
 	SMTP            SMTP          `koanf:"smtp"`       // the server that takes our mails; none without a host
 	Places          Places        `koanf:"places"`     // about where addresses are; unknown without a file
@@ -125,6 +126,7 @@ type Client struct {
 	BackchannelURI     string        `koanf:"backchannel_uri"`
 	BackchannelAccount bool          `koanf:"backchannel_account"`
 	SignOutURL         string        `koanf:"sign_out_url"`
+	MayRevoke          bool          `koanf:"may_revoke"`
 }
 
 // keys returns the hashes of the client's keys.
@@ -270,7 +272,7 @@ func (c *Config) RegisteredClients() []exeunt.Client {
 			Auth: exeunt.ClientAuth(cl.Auth), NoPKCE: cl.NoPKCE, Algorithm: cl.Algorithm, TokenLife: cl.TokenLife,
 			FirstParty: cl.FirstParty, Groups: cl.Groups, Checked: cl.Checked, PostLogoutURIs: cl.PostLogoutURIs,
 			SignOutAlone: cl.SignOutAlone, BackchannelURI: cl.BackchannelURI, BackchannelAccount: cl.BackchannelAccount,
-			SignOutURL: cl.SignOutURL, DeviceGrant: cl.DeviceGrant, RequireFactor: cl.RequireFactor,
+			SignOutURL: cl.SignOutURL, DeviceGrant: cl.DeviceGrant, RequireFactor: cl.RequireFactor, MayRevoke: cl.MayRevoke,
 		})
 	}
 	for i := range c.Sites {
@@ -357,6 +359,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.validateSites()...)
+	errs = append(errs, c.validateConnectors()...)
 	seen := map[string]bool{}
 	for _, cl := range c.RegisteredClients() {
 		if err := cl.Validate(); err != nil {

@@ -66,6 +66,9 @@ func Load(s Sources) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %s", oneLine(err))
 	}
+	if err := c.readSecrets(); err != nil {
+		return Config{}, err
+	}
 	return c, c.Validate()
 }
 
@@ -93,17 +96,18 @@ func loadFile(k *koanf.Koanf, path string) error {
 	}
 	for _, key := range k.Keys() {
 		if !slices.Contains(Names(), key) && !slices.Contains(tables, key) {
-			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, clients, sites or policy.groups",
+			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, clients, sites, connectors or policy.groups",
 				path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
 		}
 	}
 	return errors.Join(checkTables(k, "clients", "a client", reflect.TypeFor[Client](), path, string(text)),
 		checkTables(k, "sites", "a site", reflect.TypeFor[Site](), path, string(text)),
+		checkTables(k, "connectors", "a connector", reflect.TypeFor[Connector](), path, string(text)),
 		checkTables(k, "policy.groups", "a group's policy", reflect.TypeFor[GroupPolicy](), path, string(text)))
 }
 
 // tables are the settings that are lists of tables.
-var tables = []string{"clients", "sites", "policy.groups"}
+var tables = []string{"clients", "sites", "connectors", "policy.groups"}
 
 // checkTables refuses unknown keys of a list of tables.
 func checkTables(k *koanf.Koanf, name, what string, of reflect.Type, path, text string) error {
@@ -189,8 +193,8 @@ func checkEnviron(environ []string) error {
 
 var notOurs = regexp.MustCompile(`^EXEUNT_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_(TCP|UDP).*)?)$`)
 
-// Names lists the settings that a variable or a flag can set: all except clients
-// and the policies of groups, which are lists of tables.
+// Names lists the settings that a variable or a flag can set: all except those that
+// are lists of tables.
 func Names() []string {
 	var out []string
 	var walk func(t reflect.Type, prefix string)

@@ -24,7 +24,7 @@ func SettingsOf(c exeunt.Client) ClientSettings {
 		Algorithm: &alg, TokenLife: &life, FirstParty: &c.FirstParty, Groups: list(c.Groups), Checked: &c.Checked,
 		PostLogoutURIs: list(c.PostLogoutURIs), SignOutAlone: &c.SignOutAlone, BackchannelURI: &c.BackchannelURI,
 		BackchannelAccount: &c.BackchannelAccount, SignOutURL: &c.SignOutURL, DeviceGrant: &c.DeviceGrant,
-		RequireFactor: &c.RequireFactor,
+		RequireFactor: &c.RequireFactor, MayRevoke: &c.MayRevoke,
 	}
 }
 
@@ -65,6 +65,7 @@ func (s ClientSettings) Apply(c *exeunt.Client) error {
 	set(&c.BackchannelURI, s.BackchannelURI)
 	set(&c.BackchannelAccount, s.BackchannelAccount)
 	set(&c.SignOutURL, s.SignOutURL)
+	set(&c.MayRevoke, s.MayRevoke)
 	if s.TokenLife != nil {
 		life, err := time.ParseDuration(*s.TokenLife)
 		if err != nil {
@@ -80,6 +81,15 @@ func clientWire(c *operate.Client) RegisteredClient {
 		Source: "operator", Created: c.Created, Changed: c.Changed}
 	if c.FromFile {
 		out.Source = "file"
+	}
+	if n := c.Connector; n != nil {
+		out.Connector = &Connector{On: "account"}
+		if n.OnSession {
+			out.Connector.On = "session"
+		}
+		for i := range n.Steps {
+			out.Connector.Steps = append(out.Connector.Steps, n.Steps[i].Verb()+" "+n.Steps[i].URL)
+		}
 	}
 	return out
 }

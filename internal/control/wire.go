@@ -245,6 +245,7 @@ type ClientSettings struct {
 	BackchannelURI     *string   `json:"backchannel_uri,omitempty"`
 	BackchannelAccount *bool     `json:"backchannel_account,omitempty"`
 	SignOutURL         *string   `json:"sign_out_url,omitempty"`
+	MayRevoke          *bool     `json:"may_revoke,omitempty"`
 }
 
 // NewClient is what an operator gives to register a client.
@@ -261,9 +262,17 @@ type RegisteredClient struct {
 	Source  string    `json:"source"`  // file or operator
 	Created time.Time `json:"created"`
 	Changed time.Time `json:"changed"`
+	// Connector is what the configuration file has for it; nothing else changes it.
+	Connector *Connector `json:"connector,omitempty"`
 	// AppSessions have not ended; only of one client that is shown by itself. There are more if AppSessionsAtLeast.
 	AppSessions        *int64 `json:"app_sessions,omitempty"`
 	AppSessionsAtLeast bool   `json:"app_sessions_at_least,omitempty"`
+}
+
+// Connector says how what somebody has in an app is ended by its API, without what is sent there.
+type Connector struct {
+	On    string   `json:"on"`    // account or session
+	Steps []string `json:"steps"` // as "POST https://app.example.com/users/{found}/logout"
 }
 
 // ClientSecret is what an app needs to sign people in. The secret is shown once: only its hash is stored.

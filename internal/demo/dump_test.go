@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -192,7 +193,8 @@ type story struct {
 	accounts Accounts
 	recorder *recorder
 	log      *lines
-	away     atomic.Bool // the mailbox takes no mail
+	away     atomic.Bool  // the mailbox takes no mail
+	ended    atomic.Int64 // how often the phone app's API was called with its secret
 
 	mu      sync.Mutex
 	refused int
@@ -207,6 +209,9 @@ type lines struct {
 func (l *lines) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Write(p) }
 func (l *lines) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
+// apiSecret is that of the phone app's connector.
+const apiSecret = "an administrator's secret of the phone app"
+
 const phoneBack = "http://127.0.0.1/back"
 
 func must(t *testing.T, err error) {
@@ -220,9 +225,17 @@ func newStory(t *testing.T, opt Options) *story {
 	t.Helper()
 	s := &story{log: &lines{}, recorder: &recorder{}}
 	opt.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	phone := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Key") == apiSecret {
+			s.ended.Add(1)
+		}
+	}))
+	t.Cleanup(phone.Close)
 	opt.Open = func(ctx context.Context, c config.Config, o NodeOptions) (*Node, error) {
 		c.Clients = append(c.Clients, config.Client{ID: "phone", Name: "Phone", HomeURL: "http://phone.localhost/", Auth: "none",
 			RedirectURIs: []string{phoneBack}, DeviceGrant: true})
+		c.Connectors = append(c.Connectors, config.Connector{Client: "phone", On: "session", Secret: apiSecret,
+			Headers: []string{"X-Key: {secret}"}, Steps: []config.Step{{URL: phone.URL + "/{handle}/end"}}})
 		n, err := openNode(ctx, c, o)
 		if err == nil {
 			serve := n.Serve
@@ -265,6 +278,7 @@ func (s *story) tell(t *testing.T) {
 	s.away.Store(true)
 	s.sent(t, ada, "/security", "/security/password", url.Values{"current": {s.accounts.Accounts[0].Password},
 		"password": {"nine lanterns in the rain"}})
+	s.until(t, "the phone app's API is called", func() bool { return s.ended.Load() > 0 })
 	s.until(t, "a mail is tried", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.refused > 0 })
 }
 
@@ -322,6 +336,7 @@ func (s *story) secrets(t *testing.T) map[string]string {
 			t.Errorf("%s: the run has handed out %d, want %d at least", k.kind, n, k.least)
 		}
 	}
+	out[apiSecret] = "secret of a connector"
 	mails := s.mailbox.box.Messages()
 	if len(mails) < 2 {
 		t.Errorf("the run has sent %d mails", len(mails))

@@ -108,8 +108,8 @@ func (s *Service) end(id exeunt.ClientID, a answer, now time.Time) {
 	}
 	switch {
 	case c.open && !wasOpen:
-		s.Log.Info("an app cannot be told of sign-outs at its backchannel_uri; trying now and then", "client", id,
-			"err", a.err)
+		s.Log.Info("an app cannot be told of sign-outs, at its backchannel_uri or by its connector; trying now and then",
+			"client", id, "err", a.err)
 	case wasOpen && !c.open:
 		s.Log.Info("an app can be told of sign-outs again", "client", id)
 	}

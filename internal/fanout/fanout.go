@@ -1,8 +1,9 @@
-// Package fanout tells apps that sessions have ended, by OpenID Connect Back-Channel Logout 1.0.
+// Package fanout tells apps that sessions have ended, by OpenID Connect Back-Channel Logout 1.0 or by connectors, which
+// end what somebody has in an app by the app's own API.
 //
-// It owns which apps an event is told to, the logout tokens, the attempts to deliver them, and which addresses may be
-// reached. It works off the log by a cursor that is stored, so an ending waits for nothing of it, and nothing is lost
-// between. It ends no sessions, and does not decide how apps sign people in.
+// It owns which apps an event is told to, the logout tokens, what a connector does, the attempts, and which addresses
+// may be reached. It works off the log by a cursor that is stored, so an ending waits for nothing of it, and nothing is
+// lost between. It ends no sessions, and does not decide how apps sign people in.
 package fanout
 
 import (
@@ -21,7 +22,9 @@ import (
 type Config struct {
 	Store *store.Store
 	// Sign signs a token of that algorithm and sort.
-	Sign   func(alg, typ string, payload []byte) (string, error)
+	Sign func(alg, typ string, payload []byte) (string, error)
+	// Open opens what was sealed by the master key, as connectors' secrets are.
+	Open   func(purpose string, sealed []byte) ([]byte, error)
 	Issuer string          // of the tokens
 	News   <-chan struct{} // receives when the log may have more
 	Now    func() time.Time

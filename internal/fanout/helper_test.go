@@ -43,6 +43,7 @@ type site struct {
 	t       testing.TB
 	fan     *Service
 	signers *keys.Signers
+	master  keys.Master
 	said    *lockedBuffer
 	stop    func() // its telling
 }
@@ -78,17 +79,22 @@ func newSite(t testing.TB, o testnode.Options, apps ...*app) *site {
 	n := testnode.New(t, o)
 	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	must(t, err)
-	s := &site{Node: n, t: t, said: &lockedBuffer{}, signers: keys.NewSigners(n.Store, master, "oidc", time.Hour, n.Now)}
-	news := n.ListenAll()
-	s.fan = New(Config{Store: n.Store, Sign: s.signers.Sign, Issuer: issuer, News: news.C(), Now: n.Now,
+	s := &site{Node: n, t: t, said: &lockedBuffer{}, master: master, signers: keys.NewSigners(n.Store, master, "oidc", time.Hour, n.Now)}
+	s.start()
+	return s
+}
+
+// start has a new process tell apps.
+func (s *site) start() {
+	news := s.ListenAll()
+	s.fan = New(Config{Store: s.Store, Sign: s.signers.Sign, Open: s.master.Open, Issuer: issuer, News: news.C(), Now: s.Now,
 		Log: slog.New(slog.NewTextHandler(s.said, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	var once sync.Once
 	go func() { defer close(done); s.fan.Run(ctx) }()
 	s.stop = func() { once.Do(func() { cancel(); <-done; news.Close() }) }
-	t.Cleanup(s.stop)
-	return s
+	s.t.Cleanup(s.stop)
 }
 
 // app is an app that takes logout tokens.

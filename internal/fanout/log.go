@@ -131,7 +131,7 @@ func (s *Service) step(ctx context.Context, r *reading) (more bool, err error) {
 func (s *Service) owed(ctx context.Context, events []exeunt.Event, r *reading) (
 	rows []exeunt.Delivery, more bool, err error,
 ) {
-	var clients map[exeunt.ClientID]exeunt.Client // that take logout tokens
+	var clients map[exeunt.ClientID]exeunt.Client // that are told
 	for i := range events {
 		e := &events[i]
 		if e.Seq != r.at.Seq+1 {
@@ -171,7 +171,7 @@ func (s *Service) receivers(ctx context.Context) (map[exeunt.ClientID]exeunt.Cli
 	list, err := s.Store.Clients(ctx)
 	out := make(map[exeunt.ClientID]exeunt.Client, len(list))
 	for _, c := range list {
-		if c.BackchannelURI != "" {
+		if c.IsTold() {
 			out[c.ID] = c
 		}
 	}
@@ -192,17 +192,19 @@ func endsApps(e *exeunt.Event) bool {
 
 // delivery is what an event owes to a client in which a session has been used that it ended. When every session of the
 // account ends, the client is told once, of the account. When one session of several is left alone, a notice of the
-// account would end that, too. What a client had that was removed is not told the one that has its ID now.
+// account would end that, too; but a connector can do no less. What a client had that was removed is not told the one
+// that has its ID now. A client that is told of nothing less than the account is told also if its sessions ended before:
+// it was not told of them.
 func delivery(e *exeunt.Event, p store.Used, clients map[exeunt.ClientID]exeunt.Client) (
 	d exeunt.Delivery, is bool,
 ) {
 	c, takes := clients[p.Client]
 	whole := e.Scope == exeunt.ScopeAccount
-	if !takes || c.Registration != p.Registration || c.BackchannelAccount && !whole {
+	if !takes || c.Registration != p.Registration || c.OnlyWhole() && !whole || p.Earlier && !c.OnlyWhole() {
 		return d, false
 	}
 	d = exeunt.Delivery{Account: e.Account, Session: p.Session, Client: p.Client, Seq: e.Seq, At: e.At}
-	if whole {
+	if whole || c.Connector != nil {
 		d.Session = exeunt.SessionID{}
 	}
 	return d, true

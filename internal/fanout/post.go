@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	postTimeout     = 10 * time.Second // of all of a request, and its answer's headers
+	postTimeout     = 10 * time.Second // of all of an attempt
 	maxAnswerHeader = 16 << 10
 )
 

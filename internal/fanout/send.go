@@ -133,7 +133,7 @@ func (s *Service) attempt(ctx context.Context, d exeunt.Delivery) {
 		d.State = exeunt.DeliveryConfirmed
 	case a.refused:
 		d.State = exeunt.DeliveryRefused
-	case a.err == notRegistered, !now.Before(d.GiveUp) && made:
+	case slices.Contains(forGood, a.err), !now.Before(d.GiveUp) && made:
 		d.State = exeunt.DeliveryGaveUp
 	case ctx.Err() != nil: // this node stops, another may go on
 		d.Due = now
@@ -149,28 +149,35 @@ func (s *Service) attempt(ctx context.Context, d exeunt.Delivery) {
 	s.wakeSender()
 }
 
-// notRegistered is the error when the client that had to be told has been removed, or takes no logout tokens any more.
+// notRegistered is the error when the client that had to be told has been removed, or cannot be told any more.
 const notRegistered = "not_registered"
 
-// try sends a token. made is false if it is not the app's fault that none was sent.
+// try sends a token, or has the client's connector act. made is false if it is not the app's fault that nothing was
+// sent.
 func (s *Service) try(ctx context.Context, d exeunt.Delivery) (a answer, made bool) {
 	c, err := s.Store.Client(ctx, d.Client)
 	switch {
-	case errors.Is(err, exeunt.ErrNotFound), err == nil && (c.BackchannelURI == "" || d.Seq < c.Registration):
+	case errors.Is(err, exeunt.ErrNotFound), err == nil && (!c.IsTold() || d.Seq < c.Registration):
 		return answer{err: notRegistered}, false
 	case err != nil:
 		return answer{err: "database"}, false
 	}
-	now := s.Now()
-	token, err := s.token(d, c, now)
-	if err != nil {
-		s.logged("sign a logout token", err)
-		return answer{err: "signature"}, false
+	var token string
+	if c.Connector == nil {
+		if token, err = s.token(d, c, s.Now()); err != nil {
+			s.logged("sign a logout token", err)
+			return answer{err: "signature"}, false
+		}
 	}
-	if now = s.Now(); now.Add(postTimeout).After(d.Due) {
+	if s.Now().Add(postTimeout).After(d.Due) {
 		return answer{err: "late"}, false // the lease would be over before the request
 	}
-	if a = s.post(ctx, c.BackchannelURI, token); ctx.Err() != nil && !a.confirmed && !a.refused {
+	if c.Connector != nil {
+		a = s.connect(ctx, d, c.Connector)
+	} else {
+		a = s.post(ctx, c.BackchannelURI, token)
+	}
+	if ctx.Err() != nil && !a.confirmed && !a.refused {
 		return answer{err: "stopped"}, false
 	}
 	return a, true

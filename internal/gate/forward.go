@@ -47,7 +47,7 @@ func (g *Sites) Forward(w http.ResponseWriter, r *http.Request) {
 		return
 	case !known:
 		g.clients.ReportNoSite(said.host)
-		g.forbid(w, []string{"no_such_site"})
+		a.answer(w, g.noSite(said, r.Header))
 		return
 	}
 	ask := Request{Site: site, Method: said.method, URI: said.uri, Header: r.Header, Address: g.Peers.Forwarded(r)}
@@ -60,6 +60,14 @@ func (g *Sites) Forward(w http.ResponseWriter, r *http.Request) {
 		g.Identify(w.Header(), v)
 	}
 	a.answer(w, v)
+}
+
+// noSite refuses a request to a host that is no site. A browser is led to a page that says so.
+func (g *Sites) noSite(said told, h http.Header) Verdict {
+	if !isNavigation(said.method, h, said.method) {
+		return Verdict{Status: http.StatusForbidden, Reason: "no_such_site"}
+	}
+	return Verdict{Status: http.StatusSeeOther, Reason: "no_such_site", Location: g.Issuer + ExplainPath + "?why=no_such"}
 }
 
 // readForwarded reads the headers that Caddy's forward_auth and Traefik's ForwardAuth set, and that our configuration of

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -20,11 +21,15 @@ import (
 type Relay struct {
 	sites *Sites
 	proxy httputil.ReverseProxy
+	most  int
+
+	mu   sync.Mutex
+	open map[exeunt.AccountID]int // requests under way; the zero ID counts all
 }
 
-// NewRelay returns the relay of the sites.
-func NewRelay(sites *Sites) *Relay {
-	r, log := &Relay{sites: sites}, sites.Log
+// NewRelay returns the relay of the sites. It has at most so many requests under way at a time; 0: no limit.
+func NewRelay(sites *Sites, most int) *Relay {
+	r, log := &Relay{sites: sites, most: most, open: map[exeunt.AccountID]int{}}, sites.Log
 	r.proxy = httputil.ReverseProxy{
 		Rewrite: r.rewrite, ErrorHandler: r.failed, FlushInterval: -1,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -43,6 +48,8 @@ func NewRelay(sites *Sites) *Relay {
 const (
 	dialPatience    = 10 * time.Second
 	idleConnections = 64
+	// maxOfAccount is how many requests one account may have under way: sockets and event streams last for hours.
+	maxOfAccount = 256
 )
 
 type admitted struct{}
@@ -75,6 +82,13 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 		Refuse(w, v)
 		return
 	}
+	leave, status := p.enter(v.Answer.Account)
+	if status != 0 {
+		w.Header()["Retry-After"] = tenSeconds
+		http.Error(w, "Too many requests to this app are open. Close some of its pages, then try again.", status)
+		return
+	}
+	defer leave()
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), admitted{}, admission{site, to, v}))
 	defer cancel(nil)
 	if !v.Credential.Token.IsZero() {
@@ -84,6 +98,37 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 	http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
+
+// enter counts a request, or returns the status of a refusal: the account has too many, or all together.
+func (p *Relay) enter(account exeunt.AccountID) (leave func(), refusal int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := exeunt.AccountID{}
+	switch {
+	case p.most > 0 && p.open[all] >= p.most:
+		return nil, http.StatusServiceUnavailable
+	case account != all && p.open[account] >= maxOfAccount:
+		return nil, http.StatusTooManyRequests // RFC 6585 section 4
+	}
+	counted := []exeunt.AccountID{all, account}
+	if account == all {
+		counted = counted[:1] // nobody is signed in
+	}
+	for _, of := range counted {
+		p.open[of]++
+	}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, of := range counted {
+			if p.open[of]--; p.open[of] == 0 {
+				delete(p.open, of)
+			}
+		}
+	}, 0
+}
+
+var tenSeconds = []string{"10"}
 
 var errEnded = errors.New("the session has ended")
 
@@ -156,8 +201,11 @@ func isIdentity(name string) bool {
 }
 
 // malformed says why a request is refused that servers may read in two ways; "" if it is in order. net/http has refused
-// what has both a length and an encoding, or two lengths (RFC 9112 section 6.3), and what has no or two hosts.
+// two lengths and two hosts, and of a length and an encoding it has kept the encoding (RFC 9112 section 6.3).
 func malformed(r *http.Request) string {
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		return "This method is not passed on."
+	}
 	for name := range r.Header {
 		if strings.ContainsAny(name, " \t") {
 			return "A header's name has a space in it."

@@ -141,9 +141,18 @@ func (g *Sites) elsewhere(r Request) string {
 	case isNavigation(r.Method, r.Header):
 		return r.Site.Site.Origin() + signInPath + "?" + url.Values{"to": {r.URI}}.Encode()
 	case isNavigation(r.Method, r.Header, r.Method):
-		return g.explainAt(r.Site, "not_sent", "")
+		return g.explainAt(r.Site, "not_sent", cameFrom(r))
 	}
 	return ""
+}
+
+// cameFrom is the page of the site on which a form was sent; "" if that is not known.
+func cameFrom(r Request) string {
+	page, ok := strings.CutPrefix(first(r.Header, "Referer"), r.Site.Site.Origin())
+	if !ok || !strings.HasPrefix(page, "/") || len(page) > maxTo {
+		return ""
+	}
+	return page
 }
 
 // plain answers a request that came without TLS: what it carried may have been read on the way.

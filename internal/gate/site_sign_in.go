@@ -82,16 +82,19 @@ func seeOther(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// wayBack returns an address of the site's own to come back to, and its front page for anything else.
-func wayBack(to string) string {
-	to = web.LocalPath(to)
-	if len(to) > maxTo {
-		to, _, _ = strings.Cut(to, "?")
-	}
-	if len(to) > maxTo || strings.HasPrefix(to, exeunt.SitePrefix) {
+// wayBack returns an address of the site to come back to, and its front page for anything else.
+func wayBack(site *exeunt.Site, to string) string {
+	if strings.HasPrefix(to, exeunt.SitePrefix) {
 		return "/"
 	}
-	return to
+	back := strings.TrimPrefix(site.At(to), site.Origin())
+	if len(back) > maxTo {
+		back, _, _ = strings.Cut(back, "?")
+	}
+	if len(back) > maxTo {
+		return "/"
+	}
+	return back
 }
 
 // signIn begins to sign a browser in: with a request to the authority, like any app's.
@@ -106,7 +109,7 @@ func (g *Sites) signIn(w http.ResponseWriter, r *http.Request, site exeunt.Clien
 		by, rounds = rand.Text(), 0
 	}
 	setBegun(w, by, rounds, last)
-	state, err := g.state(begun{site.ID, wayBack(r.URL.Query().Get("to")), g.authority.Now().Unix(), by})
+	state, err := g.state(begun{site.ID, wayBack(site.Site, r.URL.Query().Get("to")), g.authority.Now().Unix(), by})
 	if err != nil {
 		g.Log.Error("a sign-in to a site cannot be sealed", "site", site.ID, "err", err)
 		http.Error(w, "The server cannot answer right now. Try again.", http.StatusServiceUnavailable)
@@ -194,7 +197,7 @@ func (g *Sites) callback(w http.ResponseWriter, r *http.Request, site exeunt.Cli
 	}
 	done := g.States.Code("site done " + q.Get("state"))
 	if was, _ := web.Cookie(r, cookieDone); was == done && g.hasSession(r, site) {
-		seeOther(w, b.To) // the page was loaded again: a code that is presented twice ends what it gave
+		seeOther(w, site.Site.At(b.To)) // the page was loaded again: a code that is presented twice ends what it gave
 		return
 	}
 	got, err := g.exchange(r, site, q.Get("code"), g.verifier(q.Get("state")))
@@ -208,7 +211,7 @@ func (g *Sites) callback(w http.ResponseWriter, r *http.Request, site exeunt.Cli
 	setBegun(w, by, rounds+1, now)
 	http.SetCookie(w, web.HostCookie(cookieDone, done, 0, true))
 	g.arrive(w, r, site, got)
-	seeOther(w, b.To)
+	seeOther(w, site.Site.At(b.To))
 }
 
 func refusal(code string) string {

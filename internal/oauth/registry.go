@@ -53,6 +53,18 @@ func (r *Registry) Reconcile(ctx context.Context, file []exeunt.Client, now time
 	return r.load(ctx)
 }
 
+// ReconcileConnectors updates the store to the connectors that the configuration file has now.
+func (r *Registry) ReconcileConnectors(ctx context.Context, file []exeunt.Connector, now time.Time) error {
+	unknown, err := r.store.ReconcileConnectors(ctx, file, fileActor, now)
+	if err != nil {
+		return fmt.Errorf("save the connectors of the configuration file: %w", err)
+	}
+	for _, id := range unknown {
+		r.log.Warn("a connector does nothing until its client is registered", "client", id)
+	}
+	return r.load(ctx)
+}
+
 const (
 	firstPause  = 100 * time.Millisecond
 	maxPause    = 10 * time.Second
@@ -139,16 +151,25 @@ func (r *Registry) SiteAt(host string) (exeunt.Client, bool) {
 // change the map.
 func (r *Registry) Relayed() map[string]exeunt.Client { return *r.relayed.Load() }
 
-// CheckedByKey returns the client whose secret it is, if it may follow the log.
-func (r *Registry) CheckedByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
+// ByKey returns the client whose secret it is.
+func (r *Registry) ByKey(key exeunt.Token) (found exeunt.Client, ok bool) {
 	if key.Use() != exeunt.UseClient {
 		return found, false
 	}
 	h := key.Hash()
 	for _, c := range r.Clients() {
-		if c.HasKey(h) && c.Checked {
+		if c.HasKey(h) {
 			found, ok = c, true
 		}
 	}
 	return found, ok
+}
+
+// CheckedByKey returns the client whose secret it is, if it may follow the log.
+func (r *Registry) CheckedByKey(key exeunt.Token) (exeunt.Client, bool) {
+	c, ok := r.ByKey(key)
+	if !ok || !c.Checked {
+		return exeunt.Client{}, false
+	}
+	return c, true
 }

@@ -23,6 +23,9 @@ func metadata(issuer string) map[string]any {
 		"device_authorization_endpoint": issuer + Device,
 		"jwks_uri":                      issuer + Keys,
 
+		"global_token_revocation_endpoint":                        issuer + GlobalRevoke,
+		"global_token_revocation_endpoint_auth_methods_supported": []string{string(exeunt.ClientSecretBasic), "Bearer"},
+
 		"scopes_supported":                      exeunt.KnownScopes,
 		"response_types_supported":              []string{"code"},
 		"response_modes_supported":              []string{"query"},

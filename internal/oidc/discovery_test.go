@@ -30,7 +30,7 @@ func TestDiscovery(t *testing.T) {
 	for name, path := range map[string]string{"authorization_endpoint": "/authorize", "end_session_endpoint": "/end_session",
 		"token_endpoint": Token, "userinfo_endpoint": UserInfo, "introspection_endpoint": Introspect,
 		"revocation_endpoint": Revoke, "jwks_uri": Keys,
-		"device_authorization_endpoint": Device} {
+		"device_authorization_endpoint": Device, "global_token_revocation_endpoint": GlobalRevoke} {
 		if got.str(name) != testnode.Issuer+path {
 			t.Errorf("%s: %q", name, got.str(name))
 		}
@@ -54,9 +54,10 @@ func TestDiscovery(t *testing.T) {
 	}
 	for name, want := range map[string]string{"response_types_supported": "code", "response_modes_supported": "query",
 		"subject_types_supported": "public", "id_token_signing_alg_values_supported": "RS256 ES256 EdDSA",
-		"token_endpoint_auth_methods_supported":         "client_secret_basic client_secret_post none",
-		"introspection_endpoint_auth_methods_supported": "client_secret_basic client_secret_post",
-		"code_challenge_methods_supported":              "S256", "prompt_values_supported": "none login consent select_account",
+		"token_endpoint_auth_methods_supported":                   "client_secret_basic client_secret_post none",
+		"introspection_endpoint_auth_methods_supported":           "client_secret_basic client_secret_post",
+		"global_token_revocation_endpoint_auth_methods_supported": "client_secret_basic Bearer",
+		"code_challenge_methods_supported":                        "S256", "prompt_values_supported": "none login consent select_account",
 		"scopes_supported": "openid profile email groups offline_access"} {
 		if text := strings.Join(list(name), " "); text != want {
 			t.Errorf("%s: %s", name, text)

@@ -44,6 +44,8 @@ func Fail(w http.ResponseWriter, _ *http.Request, status int, err error) {
 		f.Error, status = "invalid_grant", http.StatusBadRequest
 	case errors.Is(err, exeunt.ErrClientKey):
 		f.Error = "invalid_client"
+	case errors.Is(err, exeunt.ErrForbidden):
+		f.Error = "unauthorized_client"
 	case status < http.StatusInternalServerError:
 		f.Error = "invalid_request"
 		if own == nil {

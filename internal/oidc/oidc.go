@@ -34,9 +34,11 @@ const (
 	Revoke     = Prefix + "revoke"
 	Keys       = Prefix + "keys"
 	Device     = Prefix + "device"
-	Authorize  = "/authorize"
-	EndSession = "/end_session"
-	UserCode   = "/device"
+	// GlobalRevoke is for systems that may end everything of somebody.
+	GlobalRevoke = Prefix + "global-token-revocation"
+	Authorize    = "/authorize"
+	EndSession   = "/end_session"
+	UserCode     = "/device"
 )
 
 // Deps are what a Provider is made of. All fields are needed.
@@ -74,8 +76,9 @@ func (p *Provider) Mount(m *http.ServeMux) {
 	for _, path := range []string{Token, Introspect, Revoke, UserInfo, Device} {
 		endpoints.Handle("POST "+path, p.handle(p.form))
 	}
+	endpoints.Handle("POST "+GlobalRevoke, p.handle(p.globalRevoke))
 	endpoints.Handle("GET "+UserInfo, p.handle(p.read))
-	for _, path := range []string{Discovery, Keys, Token, Introspect, Revoke, UserInfo, Device} {
+	for _, path := range []string{Discovery, Keys, Token, Introspect, Revoke, UserInfo, Device, GlobalRevoke} {
 		endpoints.Handle(path, p.handle(otherMethod))
 	}
 	endpoints.Handle("/", p.handle(nothingHere))
@@ -85,7 +88,9 @@ func (p *Provider) Mount(m *http.ServeMux) {
 		ExposedHeaders: []string{"Retry-After", "WWW-Authenticate"},
 	}).Handler(endpoints)
 	m.Handle(Prefix, p.surface.Recover(shared))
-	m.Handle(Introspect, p.surface.Recover(endpoints)) // only for clients with a secret, which no browser has
+	for _, path := range []string{Introspect, GlobalRevoke} { // only for clients with a secret, which no browser has
+		m.Handle(path, p.surface.Recover(endpoints))
+	}
 	m.Handle(Discovery, p.surface.Recover(shared))
 }
 

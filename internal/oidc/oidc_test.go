@@ -26,10 +26,11 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	phone    = exeunt.ClientID("phone")  // public
-	legacy   = exeunt.ClientID("legacy") // sends no code_challenge
-	tv       = exeunt.ClientID("tv")     // public, only for devices
-	verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
+	phone     = exeunt.ClientID("phone")     // public
+	legacy    = exeunt.ClientID("legacy")    // sends no code_challenge
+	tv        = exeunt.ClientID("tv")        // public, only for devices
+	directory = exeunt.ClientID("directory") // may revoke, and signs nobody in
+	verifier  = "a-verifier-that-is-long-enough-for-rfc-7636-0123"
 )
 
 func clients() []exeunt.Client {
@@ -38,6 +39,7 @@ func clients() []exeunt.Client {
 		testnode.ClientAt(testnode.Other, "http://other.localhost:8082/exeunt/callback"),
 		testnode.ClientAt(phone, "http://127.0.0.1/callback"), testnode.ClientAt(legacy, "https://legacy.example.com/back"),
 		{ID: tv, Name: "TV", HomeURL: "https://tv.example.com/", Auth: exeunt.ClientPublic, DeviceGrant: true},
+		{ID: directory, Name: "Directory", HomeURL: "https://directory.example.com/", MayRevoke: true},
 	}
 	list[2].DeviceGrant, list[3].DeviceGrant = true, true
 	list[2].Auth, list[3].Auth, list[3].NoPKCE = exeunt.ClientPublic, exeunt.ClientSecretPost, true

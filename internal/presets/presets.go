@@ -21,6 +21,9 @@ type Preset struct {
 	where    string        // where the app's settings are
 	settings string        // the app's settings, ready to be pasted
 	notes    []string
+	// connector is a table of the configuration file, ready to be pasted, by which the app's API ends what somebody has in
+	// it; "" if none is known. what says what it does there, and what its secret is.
+	connector, what string
 }
 
 // Names returns the names of all presets.
@@ -92,5 +95,26 @@ func (p Preset) Guide(id exeunt.ClientID, secret, issuer, address string) (strin
 	for _, note := range p.notes {
 		out += "\n" + fill.Replace(note) + "\n"
 	}
+	if p.connector == "" {
+		return out, nil
+	}
+	table, err := p.Connector(id, address)
+	if err != nil {
+		return "", err
+	}
+	out += "\n" + fill.Replace(p.what) + "\n\n"
+	for _, line := range strings.Split(strings.TrimSuffix(table, "\n"), "\n") {
+		out += "  " + line + "\n"
+	}
 	return out, nil
+}
+
+// Connector returns the app's connector as a table of the configuration file; "" if none is known. Its own placeholders
+// are left in it.
+func (p Preset) Connector(id exeunt.ClientID, address string) (string, error) {
+	at, err := base(address)
+	if err != nil || p.connector == "" {
+		return "", err
+	}
+	return strings.NewReplacer("{url}", at, "{client_id}", string(id)).Replace(strings.TrimPrefix(p.connector, "\n")), nil
 }

@@ -73,6 +73,20 @@ GF_AUTH_GENERIC_OAUTH_SIGNOUT_REDIRECT_URL={issuer}/end_session?post_logout_redi
 `,
 			notes: []string{"Grafana ends its session when it is refused a new token, which it asks for when the one that it has\n" +
 				"expires: five minutes, or --token-life, after a sign-out here at the latest."},
+			what: "To have it end all of somebody's sessions at once when all of theirs end here, add this to the configuration\n" +
+				"file of every node. The file that it names has USER:PASSWORD of a Grafana server administrator, who should be\n" +
+				"nobody's own account: Grafana signs out anybody but whoever asks.",
+			connector: `
+[[connectors]]
+client = "{client_id}"
+secret_file = "/etc/exeunt/grafana-administrator"
+headers = ["Authorization: Basic {secret_base64}"]
+[[connectors.steps]]
+url = "{url}/api/users/lookup?loginOrEmail={handle}"
+find = "/id"
+[[connectors.steps]]
+url = "{url}/api/admin/users/{found}/logout"
+`,
 		},
 		{
 			Name: "home-assistant", App: "Home Assistant",
@@ -123,8 +137,27 @@ Set default username claim      preferred_username
 `,
 			notes: []string{
 				"People sign in at {url}/sso/OID/start/exeunt. Behind a proxy that ends TLS, set Scheme Override to https.",
-				"Jellyfin cannot be told of a sign-out here: its devices stay signed in until they are removed there.",
+				"Jellyfin takes no notice of a sign-out here: its devices stay signed in until they are removed there.",
 			},
+			what: "To have it remove somebody's devices when all of their sessions end here, add this to the configuration file of\n" +
+				"every node. The file that it names has an API key of Jellyfin (Dashboard > API Keys). A device that several\n" +
+				"people use is signed out for all of them.",
+			connector: `
+[[connectors]]
+client = "{client_id}"
+secret_file = "/etc/exeunt/jellyfin-key"
+headers = ['Authorization: MediaBrowser Token="{secret}"']
+[[connectors.steps]]
+url = "{url}/Devices"
+list = "/Items"
+where = "/LastUserName"
+equals = "{handle}"
+find = "/Id"
+[[connectors.steps]]
+method = "DELETE"
+url = "{url}/Devices?id={found}"
+success = [204, 404]
+`,
 		},
 		{
 			Name: "mattermost", App: "Mattermost",
@@ -141,7 +174,21 @@ MM_OPENIDSETTINGS_DISCOVERYENDPOINT={issuer}/.well-known/openid-configuration
 MM_OPENIDSETTINGS_SCOPE=profile openid email
 MM_OPENIDSETTINGS_BUTTONTEXT=Exeunt
 `,
-			notes: []string{"Mattermost cannot be told of a sign-out here: it keeps its own session until that ends."},
+			notes: []string{"Mattermost takes no notice of a sign-out here: it keeps its own session until that ends."},
+			what: "To have it end all of somebody's sessions when all of theirs end here, add this to the configuration file of\n" +
+				"every node. The file that it names has a personal access token of a Mattermost system administrator. People\n" +
+				"are found by their confirmed e-mail address.",
+			connector: `
+[[connectors]]
+client = "{client_id}"
+secret_file = "/etc/exeunt/mattermost-token"
+headers = ["Authorization: Bearer {secret}"]
+[[connectors.steps]]
+url = "{url}/api/v4/users/email/{email}"
+find = "/id"
+[[connectors.steps]]
+url = "{url}/api/v4/users/{found}/sessions/revoke/all"
+`,
 		},
 		{
 			Name: "miniflux", App: "Miniflux",
@@ -255,6 +302,27 @@ SSO_CLIENT_ID={client_id}
 SSO_CLIENT_SECRET={client_secret}
 SSO_SCOPES=email profile offline_access
 SSO_PKCE=true
+`,
+			what: "To have it sign all of somebody's devices out when all of their sessions end here, add this to the configuration\n" +
+				"file of every node. The file that it names has Vaultwarden's admin token (ADMIN_TOKEN) in clear. People are\n" +
+				"found by their confirmed e-mail address. Vaultwarden takes three sign-ins of an administrator at once and then\n" +
+				"one in five minutes: others wait, unless ADMIN_RATELIMIT_MAX_BURST is higher.",
+			connector: `
+[[connectors]]
+client = "{client_id}"
+secret_file = "/etc/exeunt/vaultwarden-admin-token"
+[[connectors.steps]]
+method = "POST"
+url = "{url}/admin"
+headers = ["Content-Type: application/x-www-form-urlencoded"]
+body = "token={secret}"
+[[connectors.steps]]
+url = "{url}/admin/users/by-mail/{email}"
+find = "/id"
+[[connectors.steps]]
+url = "{url}/admin/users/{found}/deauth"
+headers = ["Content-Type: application/json"]
+body = "{}"
 `,
 		},
 	}

@@ -22,6 +22,10 @@ const (
 
 const clientColumns = `id, settings, key_hashes, registration`
 
+// clientRead is what is read of a client: its columns, and its connector, if it has one.
+const clientRead = clientColumns + `, COALESCE((SELECT n.settings FROM connectors n WHERE n.client_id = clients.id), ''),
+	(SELECT n.sealed FROM connectors n WHERE n.client_id = clients.id)`
+
 // registered is the condition that a row of p belongs to its client as it is registered now.
 const registered = `EXISTS (SELECT 1 FROM clients k WHERE k.id = p.client_id AND k.registration = p.registration)`
 
@@ -44,6 +48,7 @@ type clientSettings struct {
 	BackchannelAccount bool              `json:"backchannel_account,omitempty"`
 	SignOutURL         string            `json:"sign_out_url,omitempty"`
 	RequireFactor      bool              `json:"require_factor,omitempty"`
+	MayRevoke          bool              `json:"may_revoke,omitempty"`
 	Site               *siteSettings     `json:"site,omitempty"`
 }
 
@@ -93,10 +98,17 @@ func settingsOfSite(s *exeunt.Site) *siteSettings {
 }
 
 func scanClient(row rowScanner) (c exeunt.Client, err error) {
-	var settings string
-	var keys []byte
-	if err := row.Scan(&c.ID, &settings, &keys, &c.Registration); err != nil {
+	var settings, connector string
+	var keys, sealed []byte
+	if err := row.Scan(&c.ID, &settings, &keys, &c.Registration, &connector, &sealed); err != nil {
 		return c, err
+	}
+	if connector != "" {
+		n, err := connectorOf(c.ID, connector, sealed)
+		if err != nil {
+			return c, err
+		}
+		c.Connector = &n
 	}
 	if len(keys)%len(exeunt.TokenHash{}) != 0 {
 		return c, errors.New("the hashes of a client's keys are 32 bytes each")
@@ -113,7 +125,8 @@ func scanClient(row rowScanner) (c exeunt.Client, err error) {
 		NoPKCE: v.NoPKCE, Algorithm: v.Algorithm, TokenLife: v.TokenLife, FirstParty: v.FirstParty, Groups: v.Groups,
 		Checked: v.Checked, PostLogoutURIs: v.PostLogoutURIs, SignOutAlone: v.SignOutAlone,
 		BackchannelURI: v.BackchannelURI, BackchannelAccount: v.BackchannelAccount, SignOutURL: v.SignOutURL,
-		DeviceGrant: v.DeviceGrant, RequireFactor: v.RequireFactor, Site: siteOf(v.Site),
+		DeviceGrant: v.DeviceGrant, RequireFactor: v.RequireFactor, MayRevoke: v.MayRevoke,
+		Connector: c.Connector, Site: siteOf(v.Site),
 	}, nil
 }
 
@@ -123,20 +136,20 @@ func settingsOf(c exeunt.Client) (string, error) {
 		Algorithm: c.Algorithm, TokenLife: c.TokenLife, FirstParty: c.FirstParty, Groups: c.Groups, Checked: c.Checked,
 		PostLogoutURIs: c.PostLogoutURIs, SignOutAlone: c.SignOutAlone, BackchannelURI: c.BackchannelURI,
 		BackchannelAccount: c.BackchannelAccount, SignOutURL: c.SignOutURL, DeviceGrant: c.DeviceGrant,
-		RequireFactor: c.RequireFactor, Site: settingsOfSite(c.Site),
+		RequireFactor: c.RequireFactor, MayRevoke: c.MayRevoke, Site: settingsOfSite(c.Site),
 	})
 	return string(text), err
 }
 
 // Clients returns every registered client, in the order of their IDs.
 func (s *Store) Clients(ctx context.Context) ([]exeunt.Client, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+clientRead+` FROM clients ORDER BY id`)
 	return collect(rows, err, "clients", scanClient)
 }
 
 // Client returns a registered client, or ErrNotFound.
 func (s *Store) Client(ctx context.Context, id exeunt.ClientID) (exeunt.Client, error) {
-	c, err := scanClient(s.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = $1`, id))
+	c, err := scanClient(s.read.QueryRowContext(ctx, `SELECT `+clientRead+` FROM clients WHERE id = $1`, id))
 	return c, notFound("client", err)
 }
 
@@ -147,7 +160,7 @@ type RegisteredClient struct {
 	Created, Changed time.Time
 }
 
-const registeredColumns = `source, created, changed, ` + clientColumns
+const registeredColumns = `source, created, changed, ` + clientRead
 
 func scanRegistered(row rowScanner) (c RegisteredClient, err error) {
 	var created, changed int64
@@ -282,6 +295,9 @@ type invalidClient struct{ error }
 func (invalidClient) Unwrap() error { return exeunt.ErrClientSettings }
 
 func (t *tx) putValid(c exeunt.Client, by exeunt.Actor, now time.Time) (refused, err error) {
+	if c.Connector, err = t.connector(c.ID); err != nil {
+		return nil, err
+	}
 	if err := c.Validate(); err != nil {
 		return invalidClient{err}, nil
 	}

@@ -33,6 +33,8 @@ type Participation struct {
 type Used struct {
 	Participation
 	Registration int64
+	// Earlier: the session had ended before the event, which ended every one of the account.
+	Earlier bool
 }
 
 // text is nothing for the zero Participation.
@@ -71,7 +73,8 @@ func (s *Store) LogCursor(ctx context.Context) (c LogCursor, err error) {
 // Participations returns in which clients the sessions have been used that an event ended: of a bounded number, after a
 // place, with the place to go on from and whether there may be more. An app session that has ended by itself does not
 // count: that has an event of its own. Of such an event it is the client, unless the session has another app session
-// there. Of a renewal it is the clients whose app sessions ended with the old token.
+// there. Of a renewal it is the clients whose app sessions ended with the old token. Of an end of the whole account, it is
+// also in what the sessions have been used that had ended before, as far as that is stored.
 func (s *Store) Participations(
 	ctx context.Context, e *exeunt.Event, after Participation,
 ) (list []Used, next Participation, more bool, err error) {
@@ -80,33 +83,35 @@ func (s *Store) Participations(
 	switch {
 	case e.Kind == exeunt.EventRenewed:
 		// COALESCE keeps an engine from reading all that the session ever had: few end in the same millisecond.
-		q, args = `SELECT p.session_id, p.client_id, p.registration, 1 = 1 FROM app_sessions p WHERE p.ended_at = $1
+		q, args = `SELECT p.session_id, p.client_id, p.registration, 2 FROM app_sessions p WHERE p.ended_at = $1
 			AND COALESCE(p.account_id, $2) = $2 AND COALESCE(p.session_id, $3) = $3 AND p.client_id > $4
 			ORDER BY p.client_id LIMIT $5`,
 			[]any{ms(e.At), e.Account.Bytes(), e.Session.Bytes(), after.Client, maintenanceStep}
 	case !e.AppSession.IsZero():
-		q, args = `SELECT p.session_id, p.client_id, p.registration, 1 = 1 FROM app_sessions p WHERE p.account_id = $1 AND p.id = $2
+		q, args = `SELECT p.session_id, p.client_id, p.registration, 2 FROM app_sessions p WHERE p.account_id = $1 AND p.id = $2
 			AND NOT EXISTS (SELECT 1 FROM app_sessions o WHERE o.account_id = p.account_id
 				AND o.session_id = p.session_id AND o.client_id = p.client_id
 				AND o.registration = p.registration AND o.ended_at IS NULL)`,
 			[]any{e.Account.Bytes(), e.AppSession.Bytes()}
 	case e.Scope == exeunt.ScopeSession:
-		q, args = `SELECT p.session_id, p.client_id, p.registration, 1 = 1 FROM app_sessions p WHERE p.account_id = $1
+		q, args = `SELECT p.session_id, p.client_id, p.registration, 2 FROM app_sessions p WHERE p.account_id = $1
 			AND p.session_id = $2 AND p.client_id > $3 AND p.ended_at IS NULL ORDER BY p.client_id LIMIT $4`,
 			[]any{e.Account.Bytes(), e.Session.Bytes(), after.Client, maintenanceStep}
 	default:
 		// The event ended the sessions of the generation before its own that had not ended before.
-		q, args = `SELECT p.session_id, p.client_id, p.registration, EXISTS (SELECT 1 FROM sessions s WHERE s.account_id = p.account_id
-				AND s.id = p.session_id AND s.generation = $4 AND (s.ended_at IS NULL OR s.ended_at = $5
-				AND NOT EXISTS (SELECT 1 FROM events o WHERE o.account_id = s.account_id AND o.at = $5
-					AND o.session_id = s.id AND o.kind = 'ended' AND o.scope = 'session' AND o.app_session_id IS NULL)))
+		q, args = `SELECT p.session_id, p.client_id, p.registration, COALESCE((SELECT CASE
+				WHEN s.generation = $4 AND (s.ended_at IS NULL OR s.ended_at = $5
+					AND NOT EXISTS (SELECT 1 FROM events o WHERE o.account_id = s.account_id AND o.at = $5
+						AND o.session_id = s.id AND o.kind = 'ended' AND o.scope = 'session' AND o.app_session_id IS NULL)) THEN 2
+				WHEN s.generation <= $4 THEN 1 ELSE 0 END
+				FROM sessions s WHERE s.account_id = p.account_id AND s.id = p.session_id), 0)
 			FROM app_sessions p WHERE p.account_id = $1 AND (p.session_id, p.client_id) > ($2, $3)
 			AND p.ended_at IS NULL ORDER BY p.session_id, p.client_id LIMIT $6`,
 			[]any{e.Account.Bytes(), present(after.Session), after.Client, e.Generation - 1, ms(e.At), maintenanceStep}
 	}
 	type participation struct {
 		Used
-		ended bool
+		ended int // 2: by the event, 1: before it
 	}
 	rows, err := s.read.QueryContext(ctx, q, args...)
 	read, err := collect(rows, err, "participations", func(r rowScanner) (p participation, err error) {
@@ -114,7 +119,8 @@ func (s *Store) Participations(
 		return p, err
 	})
 	for _, p := range read {
-		if next = p.Participation; p.ended && (len(list) == 0 || list[len(list)-1] != p.Used) {
+		p.Earlier = p.ended == 1 && e.Scope == exeunt.ScopeAccount
+		if next = p.Participation; (p.ended == 2 || p.Earlier) && (len(list) == 0 || list[len(list)-1] != p.Used) {
 			list = append(list, p.Used)
 		}
 	}

@@ -19,8 +19,8 @@ func (s *testStore) event(seq int64) *exeunt.Event {
 	return &list[0]
 }
 
-// participations reads all of an event's, in pages.
-func (s *testStore) participations(e *exeunt.Event) (out []Participation) {
+// participations reads all of an event's, in pages: those in sessions that it ended, or in those that had ended before.
+func (s *testStore) participations(e *exeunt.Event, earlier bool) (out []Participation) {
 	s.t.Helper()
 	var after Participation
 	for more := true; more; {
@@ -30,7 +30,9 @@ func (s *testStore) participations(e *exeunt.Event) (out []Participation) {
 			s.t.Fatal(err)
 		}
 		for _, p := range list {
-			out = append(out, p.Participation)
+			if p.Earlier == earlier {
+				out = append(out, p.Participation)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Participation) int {
@@ -57,7 +59,7 @@ func participations(t *testing.T, s *testStore) {
 	want := func(what string, e *exeunt.Event, list ...Participation) {
 		t.Helper()
 		slices.SortFunc(list, func(a, b Participation) int { return slices.Compare([]byte(a.text()), []byte(b.text())) })
-		if got := s.participations(e); !slices.Equal(got, list) {
+		if got := s.participations(e, false); !slices.Equal(got, list) {
 			t.Errorf("%s: %v, want %v", what, got, list)
 		}
 	}
@@ -77,6 +79,18 @@ func participations(t *testing.T, s *testStore) {
 	in(later, "e")
 	account := s.event(s.end(endAll(a.ID)).Seq)
 	want("the account", account, Participation{three.ID, "a"}, Participation{three.ID, "c"}, Participation{later.ID, "e"})
+	// What ended before it is told apart, and what began after it is not there.
+	after := s.session(a.ID)
+	in(after, "f")
+	before := []Participation{{one.ID, "a"}, {one.ID, "b"}, {two.ID, "a"}}
+	slices.SortFunc(before, func(a, b Participation) int { return slices.Compare([]byte(a.text()), []byte(b.text())) })
+	if got := s.participations(account, true); !slices.Equal(got, before) {
+		t.Errorf("before the account's end: %v, want %v", got, before)
+	}
+	if got := s.participations(others, true); got != nil {
+		t.Errorf("before the end of all others: %v", got)
+	}
+	s.end(endOne(after))
 	s.writeEnds()
 	want("all others, once the ends are written", others, Participation{two.ID, "a"})
 	want("the account, once the ends are written", account, Participation{three.ID, "a"}, Participation{three.ID, "c"},

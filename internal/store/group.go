@@ -229,7 +229,7 @@ func (t *tx) groupsOf(account exeunt.AccountID) (groups groupScan, err error) {
 
 // clientsFor returns the clients that the members of a group may use.
 func (t *tx) clientsFor(group string) (list []exeunt.Client, err error) {
-	rows, err := t.rows(`SELECT ` + clientColumns + ` FROM clients ORDER BY id`)
+	rows, err := t.rows(`SELECT ` + clientRead + ` FROM clients ORDER BY id`)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,8 @@ func reasonKey(r exeunt.Reason) string {
 	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonTooMany,
 		exeunt.ReasonIncomplete,
 		exeunt.ReasonPasswordChange, exeunt.ReasonFactorChange, exeunt.ReasonAddressUndone, exeunt.ReasonNotMe, exeunt.ReasonAdministrator,
-		exeunt.ReasonDisabled, exeunt.ReasonDeleted, exeunt.ReasonReview, exeunt.ReasonSecured, exeunt.ReasonClientRemoved:
+		exeunt.ReasonDisabled, exeunt.ReasonDeleted, exeunt.ReasonReview, exeunt.ReasonSecured, exeunt.ReasonRevoked,
+		exeunt.ReasonClientRemoved:
 		return string(r)
 	}
 	return "other"

@@ -11,6 +11,9 @@ import (
 
 // reach says beforehand how far a sign-out reaches an app.
 func (w *words) reach(a AppReach) (template.HTML, error) {
+	if a.Reach.Tier == exeunt.TierTold && a.Client.EndsMore() {
+		return w.t("reach.told_whole")
+	}
 	if a.Reach.Tier != exeunt.TierExpires {
 		return w.t("reach." + string(a.Reach.Tier))
 	}
@@ -30,6 +33,9 @@ func (w *words) afterwards(v *AuthorizeView) (template.HTML, error) {
 	reach, key := v.Client.Reach(app, v.Now), "own"
 	if !v.Client.Public() {
 		key = string(reach.Tier)
+	}
+	if reach.Tier == exeunt.TierTold && v.Client.EndsMore() {
+		key = "told_whole"
 	}
 	within, err := w.duration(atLeast(reach.Within))
 	if err != nil {

@@ -216,6 +216,7 @@ func tierClients() Clients {
 		{ID: "checked", Name: "Chirp", Checked: true}, {ID: "told", Name: "Photos & more", BackchannelURI: "https://photos.example/out"},
 		{ID: "expires", Name: "Grafana"}, {ID: "account", Name: "Nextcloud", BackchannelURI: "https://cloud.example/out",
 			BackchannelAccount: true, HomeURL: "https://cloud.example/"},
+		{ID: "whole", Name: "Forum", Connector: &exeunt.Connector{OnSession: true}},
 		{ID: "untold", Name: "Home Assistant", HomeURL: "https://home.example/", SignOutURL: "https://home.example/out?x=1&y=2"},
 	}
 	out := Clients{}
@@ -420,6 +421,7 @@ func states() map[string]View {
 		"site-declined":       siteView(SiteDeclined),
 		"site-unavailable":    siteView(SiteUnavailable),
 		"site-signed-out":     siteView(SiteSignedOut),
+		"site-no-such":        &SiteView{Frame: in(""), Why: SiteNoSuch},
 		"recovered-none":      &RecoveredView{Frame: in(NavSecurity), Return: "/sessions"},
 		"sign-in-after-reset": &SignInView{Frame: out(), Policy: policy, Reset: true},
 		"home-many": &HomeView{Frame: in(NavHome), This: this(),
@@ -507,6 +509,7 @@ func states() map[string]View {
 			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 3, Apps: 9}},
 		"signed-out-no-way":     &SignedOutView{Frame: out(), Client: &chirp, NoWay: true},
 		"sign-out-apps":         &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: inEveryTier(), Clients: tierClients()},
+		"sign-out-apps-whole":   &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: withApps("whole"), Clients: tierClients()},
 		"sign-out-apps-account": &SignOutView{Frame: in(""), Scope: exeunt.ScopeAccount, This: inEveryTier(), Clients: tierClients()},
 		"end-session": &EndSessionView{SignOutView: SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: inEveryTier(),
 			Others: others(), Clients: tierClients(), Client: &chirp, Cancel: "http://chirp.example/"}, Only: true,
@@ -543,6 +546,7 @@ func states() map[string]View {
 			ended(others()[0], day, exeunt.ReasonDeleted, exeunt.ActorPerson, 0, "Firefox on Linux")}},
 		"ended-client_removed": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour),
 			Reason: exeunt.ReasonClientRemoved}},
+		"ended-revoked": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonRevoked}},
 		"ended-unknown": &EndedView{Frame: out(), Return: "/sessions"},
 		"menu":          &MenuView{Frame: in(NavSessions), Return: "/sessions"},
 		"menu-plain":    &MenuView{Frame: in(NavSettings)},
@@ -616,6 +620,7 @@ func states() map[string]View {
 		"authorize-later":   &AuthorizeView{Frame: in(""), Client: chirp, Scopes: "openid email groups"},
 		"authorize-told":    &AuthorizeView{Frame: in(""), Client: tierClients()["told"], Scopes: "openid"},
 		"authorize-checked": &AuthorizeView{Frame: in(""), Client: tierClients()["checked"], Scopes: "openid"},
+		"authorize-whole":   &AuthorizeView{Frame: in(""), Client: tierClients()["whole"], Scopes: "openid"},
 		"authorize-account": &AuthorizeView{Frame: in(""), Client: tierClients()["account"], Scopes: "openid"},
 		"authorize-own":     &AuthorizeView{Frame: in(""), Client: exeunt.Client{ID: "pocket", Name: "Pocket", Auth: exeunt.ClientPublic}},
 		"authorize-back":    &AuthorizeView{Frame: in(""), Client: chirp, Scopes: "openid", Back: true},
@@ -708,7 +713,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
 		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonAdministrator,
-		exeunt.ReasonDisabled, exeunt.ReasonNotMe, exeunt.ReasonDeleted, exeunt.ReasonSecured, exeunt.ReasonClientRemoved, "from_a_newer_program"} {
+		exeunt.ReasonDisabled, exeunt.ReasonNotMe, exeunt.ReasonDeleted, exeunt.ReasonSecured, exeunt.ReasonRevoked, exeunt.ReasonClientRemoved, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}
 	add(exeunt.AuditEnd, "account signed_out", operator)

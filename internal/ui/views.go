@@ -362,7 +362,7 @@ type SiteView struct {
 	Frame
 	Site exeunt.Client
 	Why  SiteWhy
-	To   string // where on the site they wanted to go
+	To   string // where on the site they wanted to go; "" if there is no way there
 }
 
 // SiteWhy is a reason.
@@ -378,10 +378,12 @@ const (
 	SiteDeclined    SiteWhy = "declined"
 	SiteUnavailable SiteWhy = "unavailable"
 	SiteSignedOut   SiteWhy = "signed_out"
+	SiteNoSuch      SiteWhy = "no_such" // a proxy asks about a host that is no site; Site is zero
 )
 
 // SiteWhys are all of them.
-var SiteWhys = []SiteWhy{SiteNotSent, SiteNotAdmitted, SiteCookies, SiteLoop, SiteStale, SiteDeclined, SiteUnavailable, SiteSignedOut}
+var SiteWhys = []SiteWhy{SiteNotSent, SiteNotAdmitted, SiteCookies, SiteLoop, SiteStale, SiteDeclined, SiteUnavailable, SiteSignedOut,
+	SiteNoSuch}
 
 // Status is the page's.
 func (v *SiteView) Status() int {
@@ -394,6 +396,8 @@ func (v *SiteView) Status() int {
 		return 403
 	case SiteUnavailable:
 		return 503
+	case SiteNoSuch:
+		return 421
 	}
 	return 400
 }

@@ -3,7 +3,7 @@
 
 -- What the decision is about, besides the address. Nothing else of the request is sent.
 local asked = {
-  "cookie", "authorization", "accept", "origin", "upgrade", "x-requested-with", "user-agent",
+  "cookie", "authorization", "accept", "origin", "referer", "upgrade", "x-requested-with", "user-agent",
   "access-control-request-method", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user",
 }
 

@@ -8,7 +8,7 @@ import { liveSessions, endInPlace } from './live.js';
 import { localTimes } from './times.js';
 import { toldApps } from './told.js';
 import { passkeys } from './passkeys.js';
-import { deviceChoice, displaySwitch, passwordButtons, reviewKeys } from './forms.js';
+import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment } from './forms.js';
 
 const { session, idle } = document.body.dataset;
 const words = document.getElementById('words')?.dataset ?? {};
@@ -19,6 +19,7 @@ passwordButtons();
 toldApps();
 passkeys();
 reviewKeys();
+keepFragment();
 
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());

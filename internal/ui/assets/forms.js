@@ -66,3 +66,15 @@ export function reviewKeys() {
     form.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`)?.click();
   });
 }
+
+/**
+ * A fragment that is not of this page is of the page that somebody was on the way to: an app's address, for example. It
+ * goes on with the form, and redirects keep it; servers never see it.
+ */
+export function keepFragment() {
+  const { hash } = window.location;
+  if (!hash || document.getElementById(hash.slice(1))) return;
+  for (const form of document.querySelectorAll('main form[method=post]')) {
+    if (!form.action.includes('#')) form.action += hash;
+  }
+}

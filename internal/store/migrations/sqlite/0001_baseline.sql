@@ -217,6 +217,16 @@ CREATE TABLE clients (
   registration INTEGER NOT NULL
 );
 
+-- How what somebody has in an app is ended by its API, also of clients that
+-- operators registered: settings is JSON, sealed the secret, by the master key.
+-- The configuration file alone makes them, and they go when it no longer names
+-- them.
+CREATE TABLE connectors (
+  client_id TEXT NOT NULL PRIMARY KEY,
+  settings  TEXT NOT NULL,
+  sealed    BLOB
+);
+
 -- A one-time link. One that names an account sets a new password of it; one
 -- without makes an account.
 CREATE TABLE invites (
@@ -495,6 +505,7 @@ DROP TABLE challenges;
 DROP TABLE recovery_codes;
 DROP TABLE factors;
 DROP TABLE invites;
+DROP TABLE connectors;
 DROP TABLE clients;
 DROP TABLE consents;
 DROP TABLE device_codes;
