@@ -43,6 +43,8 @@ var rooms = map[string][]string{
 	"internal/licenses":  {},
 	"internal/presets":   {"", "client"},
 
+	"internal/certificates": {""},
+
 	"internal/web":     {"", "client", "internal/authority", "internal/keys"},
 	"internal/ui":      {"", "js"},
 	"internal/pages":   {"", "client", "internal/account", "internal/authority", "internal/factor", "internal/names", "internal/oauth", "internal/signin", "internal/ui", "internal/web"},
@@ -51,8 +53,8 @@ var rooms = map[string][]string{
 	"internal/gate":    {"", "client", "internal/authority", "internal/keys", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/notify", "internal/operate", "internal/web"},
-	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/config", "internal/control", "internal/fanout", "internal/feed",
-		"internal/gate", "internal/keys", "internal/live", "internal/notify", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/passkey", "internal/password", "internal/places", "internal/signin", "internal/store",
+	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/certificates", "internal/config", "internal/control", "internal/fanout",
+		"internal/feed", "internal/gate", "internal/keys", "internal/live", "internal/notify", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/passkey", "internal/password", "internal/places", "internal/signin", "internal/store",
 		"internal/stream", "internal/throttle", "internal/ui", "internal/web"},
 
 	// For tests: no room may import them.

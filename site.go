@@ -68,6 +68,12 @@ func (s *Site) Origin() string {
 	return "https://" + s.Host
 }
 
+// HostName is the host without its port.
+func (s *Site) HostName() string {
+	name, _, _ := strings.Cut(s.Host, ":")
+	return name
+}
+
 // Callback is where a browser brings the site's code.
 func (s *Site) Callback() string { return s.Origin() + SitePrefix + "callback" }
 

@@ -65,6 +65,12 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	}
 	defer l.Close()
 	opt := app.Options{Log: app.Logger(os.Stderr, conf.Log), Version: version(), NewKeys: c.NewKeys}
+	if conf.TLS.HTTPListen != "" {
+		if opt.Plain, err = config.Listen(conf.TLS.HTTPListen, "--set tls.http_listen"); err != nil {
+			return err
+		}
+		defer opt.Plain.Close()
+	}
 	slog.SetDefault(app.ForLibraries(opt.Log))
 	switch {
 	case c.EndSessions:

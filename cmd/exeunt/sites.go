@@ -61,7 +61,7 @@ func reachedAt(c config.Config) (string, error) {
 		host = "127.0.0.1"
 	}
 	scheme := "http"
-	if c.TLS.Cert != "" {
+	if c.TLS.Terminates() {
 		scheme = "https"
 	}
 	return scheme + "://" + net.JoinHostPort(host, port), nil

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/mail"
 	"net/url"
@@ -25,6 +26,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/certificates"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/fanout"
 	"github.com/exeunt/exeunt/internal/feed"
@@ -54,6 +56,8 @@ type Options struct {
 	NewKeys bool
 	// Decision is what to do about a database that was restored.
 	Decision Decision
+	// Plain is the listener of tls.http_listen, which Serve closes; nil without it.
+	Plain net.Listener
 }
 
 // Node is an open installation. Serve it, then Close it.
@@ -89,11 +93,13 @@ type Node struct {
 	started    time.Time
 	version    string
 
-	connections int // how many the public may have
+	connections      int // how many the public may have
+	plainConnections int // and besides them, at tls.http_listen
 
 	handler http.Handler
 
-	certificate *certificate // nil unless this node terminates TLS
+	certificates *certificates.Certificates // nil unless this node terminates TLS
+	plain        net.Listener               // nil unless that sends browsers to TLS
 
 	stopBackground context.CancelFunc
 	background     sync.WaitGroup
@@ -115,10 +121,14 @@ func New(ctx context.Context, c config.Config, opt Options) (*Node, error) {
 	}
 	n.connections = maxConnections(c.MaxConnections)
 	n.now, n.started = opt.Now, opt.Now()
-	// The certificate is read before anything is created or announced.
-	if c.TLS.Cert != "" {
+	if n.plain = opt.Plain; n.plain != nil {
+		n.plainConnections = max(n.connections/plainShare, 1)
+		n.connections = max(n.connections-n.plainConnections, 1)
+	}
+	// Certificates are read before anything is created or announced.
+	if c.TLS.Terminates() {
 		var err error
-		if n.certificate, err = newCertificate(c.TLS.Cert, c.TLS.Key, n.log); err != nil {
+		if n.certificates, err = n.openCertificates(); err != nil {
 			return nil, err
 		}
 	}
@@ -251,6 +261,30 @@ func (n *Node) openNotify() (err error) {
 	n.Notify = notify.New(c)
 	return nil
 }
+
+// openCertificates reads those of files. Hosts are looked up when somebody asks for one.
+func (n *Node) openCertificates() (*certificates.Certificates, error) {
+	own, err := url.Parse(n.Config.URL)
+	if err != nil {
+		return nil, err
+	}
+	c := certificates.Config{
+		Host: own.Hostname(), Files: certificates.Files{Cert: n.Config.TLS.Cert, Key: n.Config.TLS.Key},
+		Sites:     func() map[string]exeunt.Client { return n.OAuth.Relayed() },
+		SiteFiles: map[string]certificates.Files{}, Log: n.log,
+	}
+	for name, site := range n.Config.SiteFiles() {
+		c.SiteFiles[name] = certificates.Files{Cert: site.Cert, Key: site.Key}
+	}
+	if directory := n.Config.TLS.Directory(); directory != "" {
+		c.ACME = &certificates.ACME{Directory: directory, Email: n.Config.TLS.ACMEEmail, Roots: n.Config.TLS.ACMECA,
+			Folder: filepath.Join(n.Config.Data, acmeFolder), UserAgent: "exeunt/" + cmp.Or(n.version, "unknown")}
+	}
+	return certificates.Open(c)
+}
+
+// acmeFolder is where in the data folder the certificates of ACME are.
+const acmeFolder = "acme"
 
 func (n *Node) databaseURL() string {
 	if n.Config.Database != "" {
@@ -462,6 +496,9 @@ func (n *Node) masterKey() (keys.Master, error) {
 // Close saves memory and closes the database. It may be called after New has failed, and more than once.
 func (n *Node) Close() error {
 	n.drain.Do(func() { close(n.draining) })
+	if n.certificates != nil {
+		n.certificates.Close()
+	}
 	if n.stopBackground != nil {
 		n.stopBackground()
 		n.background.Wait()

@@ -31,6 +31,9 @@ func maxConnections(configured int) int {
 	return min(int(max(files-min(files/2, reserved), 1)), configured)
 }
 
+// plainShare is which part of the connections may be ones without TLS, which are only sent elsewhere.
+const plainShare = 16
+
 // maxStreams is how many of the connections may be event streams, which stay open for hours. The others are free
 // soon, so that sign-outs get through.
 func maxStreams(connections int) int { return connections / 2 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
@@ -36,7 +38,8 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	testpg.Main(m)
+	// Nothing stops what looks for hosts in Pebble, the CA of tests.
+	testpg.Main(m, goleak.IgnoreTopFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"))
 }
 
 // workUntilKilled signs in and out and says so, "in TOKEN" and "out TOKEN", while

@@ -113,12 +113,17 @@ func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1
 
 func writeCertificate(t *testing.T, dir string) {
 	t.Helper()
+	writeCertificateFor(t, dir, "id.example.com", "app.example.com", wikiHost, notesHost)
+}
+
+// writeCertificateFor writes cert.pem and key.pem.
+func writeCertificateFor(t *testing.T, dir string, hosts ...string) *x509.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"id.example.com", "app.example.com",
-		wikiHost, notesHost},
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: hosts,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
 	if err != nil {
@@ -135,6 +140,11 @@ func writeCertificate(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
+	out, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // runProgram runs a program until the end of the test.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -45,24 +44,38 @@ func Logger(w io.Writer, c config.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opt))
 }
 
-// Serve serves on a listener, which it closes, and on the operators' control socket, until ctx is done or the database
+// Serve serves on a listener, which it closes, at tls.http_listen, and on the operators' control socket, until ctx is done or the database
 // can no longer be relied on.
 func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	defer l.Close()
+	if n.plain != nil {
+		if n.certificates == nil {
+			return errors.New("a listener without TLS is for nodes that terminate TLS")
+		}
+		defer n.plain.Close()
+	}
 	socket, err := control.Listen(n.Config.Data)
 	if err != nil {
 		return err
 	}
 	operators, public := Server(n.controlHandler(), n.log, slog.LevelWarn), Server(n.Handler(), n.log, slog.LevelDebug)
 	operators.ConnContext = control.Peer
-	if n.certificate != nil {
-		public.TLSConfig = &tls.Config{GetCertificate: n.certificate.get, MinVersion: tls.VersionTLS12}
+	if n.certificates != nil {
+		public.TLSConfig = n.certificates.TLS()
 	}
 	all := &complaints{log: n.log}
 	limited := newConnections(l, n.connections, n.peers.Trusts, all)
 	limited.serve(public)
-	failed := make(chan error, 2)
+	servers, failed := []*http.Server{public, operators}, make(chan error, 3)
 	go func() { failed <- operators.Serve(newConnections(socket, 0, n.peers.Trusts, all)) }()
+	if n.plain != nil {
+		plain := Server(n.plainHandler(), n.log, slog.LevelDebug)
+		plain.SetKeepAlivesEnabled(false)
+		few := newConnections(n.plain, n.plainConnections, n.peers.Trusts, all)
+		few.serve(plain)
+		servers = append(servers, plain)
+		go func() { failed <- plain.Serve(few) }()
+	}
 	go func() {
 		if public.TLSConfig != nil {
 			failed <- public.ServeTLS(limited, "", "")
@@ -70,6 +83,12 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 		}
 		failed <- public.Serve(limited)
 	}()
+	if n.certificates != nil {
+		keeping, stop := context.WithCancel(ctx)
+		kept := make(chan struct{})
+		go func() { n.certificates.Keep(keeping); close(kept) }()
+		defer func() { stop(); <-kept }()
+	}
 	n.log.Info("ready", "address", n.Config.URL, "listening", l.Addr().String())
 	select {
 	case <-ctx.Done():
@@ -79,7 +98,7 @@ func (n *Node) Serve(ctx context.Context, l net.Listener) error {
 	case err = <-n.Store.Fatal():
 		err = fmt.Errorf("%w; start again to find out what was recorded", err)
 	}
-	return errors.Join(err, n.shutdown(public, operators))
+	return errors.Join(err, n.shutdown(servers...))
 }
 
 // Server returns a server with the limits of a connection. It logs connections' errors at the given level.

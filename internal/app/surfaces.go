@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/exeunt/exeunt"
@@ -100,7 +101,7 @@ func (n *Node) openSurfaces() error {
 			inner.ServeHTTP(w, r)
 		}
 	})
-	if n.Config.Secure() && n.Config.TLS.Cert == "" { // otherwise we terminate TLS, or it is development on loopback
+	if n.Config.Secure() && !n.Config.TLS.Terminates() { // otherwise we terminate TLS, or it is development on loopback
 		served = n.peers.Only(n.log, served)
 	}
 	n.handler = web.BoundBodies(served)
@@ -121,11 +122,12 @@ func isCall(r *http.Request) bool {
 // carried may have been read on the way, and its answer would be too. site is the site whose host was asked for, if any.
 func (n *Node) refusePlain(w http.ResponseWriter, r *http.Request, site exeunt.Client) {
 	web.NoStore(w)
+	relayed := site.Site != nil && site.Site.Upstream != "" // whose addresses are all the app's
 	switch {
-	case isGate(r):
+	case isGate(r) && !relayed:
 		w.Header().Set(client.HeaderReason, exeunt.ErrPlainHTTP.Code)
 		w.WriteHeader(http.StatusForbidden)
-	case isCall(r):
+	case isCall(r) && !relayed:
 		api.Fail(w, r, http.StatusForbidden, exeunt.ErrPlainHTTP)
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		at := n.Config.URL
@@ -137,6 +139,25 @@ func (n *Node) refusePlain(w http.ResponseWriter, r *http.Request, site exeunt.C
 	default:
 		http.Error(w, exeunt.ErrPlainHTTP.Message, http.StatusForbidden)
 	}
+}
+
+// plainHandler answers at tls.http_listen: whoever opens a page of ours goes to its https address, and a CA sees that the
+// host is ours. It leads to no other host than those that are served here.
+func (n *Node) plainHandler() http.Handler {
+	return n.certificates.Plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		own, _ := url.Parse(n.Config.URL) // validated
+		name := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
+		site, ok := n.OAuth.Relayed()[name]
+		switch {
+		case !ok && name != own.Hostname():
+			web.NoStore(w)
+			http.Error(w, "There is no such site at this address. Check the address.", http.StatusMisdirectedRequest)
+		case !strings.HasPrefix(r.URL.RequestURI(), "/"): // "@other.example" would make the host a user's name
+			http.Error(w, "This is no address of a page.", http.StatusBadRequest)
+		default:
+			n.refusePlain(w, r, site)
+		}
+	}))
 }
 
 // Handler returns the handler of everything that is served.

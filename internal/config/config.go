@@ -33,7 +33,7 @@ type Config struct {
 	MaxConnections  int           `koanf:"max_connections"`  // at the same time
 	SignUp          SignUp        `koanf:"sign_up"`          // open or closed
 	ReservedHandles []string      `koanf:"reserved_handles"` // that strangers cannot take
-	TLS             TLS           `koanf:"tls"`              // certificate and key, when we terminate TLS
+	TLS             TLS           `koanf:"tls"`              // certificates, when we terminate TLS
 	TrustedProxies  []string      `koanf:"trusted_proxies"`  // that terminate TLS: addresses or prefixes
 	GateAnyClient   bool          `koanf:"gate_any_client"`  // the gate takes any app's token where no client is named
 	Policy          Policy        `koanf:"policy"`
@@ -59,12 +59,6 @@ const (
 	SignUpOpen   SignUp = "open"
 	SignUpClosed SignUp = "closed"
 )
-
-// TLS names the files of a certificate chain and its key.
-type TLS struct {
-	Cert string `koanf:"cert"`
-	Key  string `koanf:"key"`
-}
 
 // Policy holds the timeouts by kind of session, and what sign-ins need.
 type Policy struct {
@@ -423,13 +417,7 @@ func (c *Config) validateTransport() error {
 	if u.Scheme != "https" {
 		return fmt.Errorf("invalid url %q: use https://, since browsers store our cookies only over TLS", c.URL)
 	}
-	switch {
-	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
-		return errors.New("only one of tls.cert and tls.key is set: set both")
-	case c.TLS.Cert == "" && len(c.TrustedProxies) == 0:
-		return errors.New("TLS is not set up: set tls.cert and tls.key, or name the proxy that terminates TLS in trusted_proxies")
-	}
-	return nil
+	return c.validateTLS(u.Hostname())
 }
 
 func (c *Config) validateSMTP() error {

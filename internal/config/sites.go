@@ -19,6 +19,8 @@ type Site struct {
 	ID            string        `koanf:"id"`       // "": made from the host
 	Name          string        `koanf:"name"`     // "": the host
 	Upstream      string        `koanf:"upstream"` // "": another proxy is in front of it, and asks
+	Cert          string        `koanf:"cert"`     // files of its own certificate chain and key, if we terminate its TLS
+	Key           string        `koanf:"key"`
 	Groups        []string      `koanf:"groups"`
 	RequireFactor bool          `koanf:"require_factor"`
 	Idle          time.Duration `koanf:"idle"`
@@ -43,6 +45,9 @@ func (s *Site) id() string {
 	}
 	return strings.TrimRight(out[:min(len(out), 40)], "-")
 }
+
+// hostName is the host without its port.
+func (s *Site) hostName() string { return (&exeunt.Site{Host: s.Host}).HostName() }
 
 // registered returns the site as a client. plain: browsers reach it without TLS, as they do the authority.
 func (s *Site) registered(plain bool) (exeunt.Client, error) {
@@ -92,6 +97,17 @@ func (c *Config) validateSites() (errs []error) {
 		seen[s.Host] = true
 	}
 	return errs
+}
+
+// SiteFiles returns the sites that have a certificate of their own, by the names of their hosts.
+func (c *Config) SiteFiles() map[string]Site {
+	out := map[string]Site{}
+	for _, s := range c.Sites {
+		if s.Cert != "" {
+			out[s.hostName()] = s
+		}
+	}
+	return out
 }
 
 // Site returns the site of a host.

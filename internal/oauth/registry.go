@@ -26,6 +26,7 @@ type Registry struct {
 	mu      sync.Mutex // held while reading the store, so that an older read does not replace a newer one
 	clients atomic.Pointer[map[exeunt.ClientID]exeunt.Client]
 	sites   atomic.Pointer[map[string]exeunt.Client] // by host
+	relayed atomic.Pointer[map[string]exeunt.Client] // those with an upstream, by the host's name
 	reports *throttle.Throttle
 }
 
@@ -111,15 +112,20 @@ func (r *Registry) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clients, sites := make(map[exeunt.ClientID]exeunt.Client, len(list)), map[string]exeunt.Client{}
+	clients := make(map[exeunt.ClientID]exeunt.Client, len(list))
+	sites, relayed := map[string]exeunt.Client{}, map[string]exeunt.Client{}
 	for _, c := range list {
 		clients[c.ID] = c
 		if c.Site != nil {
 			sites[c.Site.Host] = c
 		}
+		if c.Site != nil && c.Site.Upstream != "" {
+			relayed[c.Site.HostName()] = c
+		}
 	}
 	r.clients.Store(&clients)
 	r.sites.Store(&sites)
+	r.relayed.Store(&relayed)
 	return nil
 }
 
@@ -140,6 +146,10 @@ func (r *Registry) SiteAt(host string) (exeunt.Client, bool) {
 	c, ok := (*r.sites.Load())[strings.ToLower(host)]
 	return c, ok
 }
+
+// Relayed returns the sites whose proxy this program is, by the names of their hosts without a port. The caller must not
+// change the map.
+func (r *Registry) Relayed() map[string]exeunt.Client { return *r.relayed.Load() }
 
 // ByKey returns the client whose secret it is.
 func (r *Registry) ByKey(key exeunt.Token) (found exeunt.Client, ok bool) {

@@ -60,14 +60,14 @@ func NewDatabase(t testing.TB) string {
 }
 
 // Main runs a test binary's tests, stops the shared server, and fails if they
-// have left goroutines behind.
-func Main(m *testing.M) {
+// have left goroutines behind, but for those that are ignored.
+func Main(m *testing.M, ignored ...goleak.Option) {
 	code := m.Run()
 	if shared.Server != nil {
 		shared.Close()
 	}
 	if code == 0 {
-		if err := goleak.Find(); err != nil {
+		if err := goleak.Find(ignored...); err != nil {
 			fmt.Fprintln(os.Stderr, "left behind:", err)
 			code = 1
 		}

@@ -1,4 +1,4 @@
-package app
+package certificates
 
 import (
 	"bytes"
@@ -52,18 +52,14 @@ func TestARenewedCertificateIsReadAgain(t *testing.T) {
 	at := time.Now().Add(-time.Hour)
 	writePair(t, cert, key, 1, at)
 	var said bytes.Buffer
-	c, err := newCertificate(cert, key, slog.New(slog.NewTextHandler(&said, nil)))
+	c, err := openPair(Files{cert, key}, slog.New(slog.NewTextHandler(&said, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	serves := func(want int64) {
 		t.Helper()
 		c.looked = time.Time{}
-		pair, err := c.get(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := pair.Leaf.SerialNumber.Int64(); got != want {
+		if got := c.get().Leaf.SerialNumber.Int64(); got != want {
 			t.Errorf("it serves certificate %d, not %d", got, want)
 		}
 	}
@@ -80,7 +76,7 @@ func TestARenewedCertificateIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	serves(3)
-	if _, err := newCertificate(cert, key, slog.Default()); err == nil {
+	if _, err := openPair(Files{cert, key}, slog.Default()); err == nil {
 		t.Error("a start without the key succeeds")
 	}
 }
