@@ -77,9 +77,27 @@ func (s ClientSettings) Apply(c *exeunt.Client) error {
 
 func clientWire(c *operate.Client) RegisteredClient {
 	out := RegisteredClient{ID: string(c.ID), ClientSettings: SettingsOf(c.Client), Secrets: len(c.Keys),
-		Source: "operator", Created: c.Created, Changed: c.Changed}
+		Kind: "app", Source: "operator", Created: c.Created, Changed: c.Changed}
+	if c.Site != nil {
+		out.Kind, out.Site = "site", siteWire(c.Site)
+	}
 	if c.FromFile {
 		out.Source = "file"
+	}
+	return out
+}
+
+func siteWire(s *exeunt.Site) *Site {
+	out := &Site{Host: s.Host, Upstream: s.Upstream, Open: append([]string{}, s.Open...),
+		SignOut: append([]string{}, s.SignOut...), Programs: []string{}}
+	if s.Idle > 0 {
+		out.Idle = brief(s.Idle)
+	}
+	if s.Fresh > 0 {
+		out.Fresh = brief(s.Fresh)
+	}
+	for _, t := range s.Tokens {
+		out.Programs = append(out.Programs, t.User)
 	}
 	return out
 }
