@@ -90,6 +90,7 @@ func survives(e *client.LogEvent, p *client.Person) bool {
 func (v *Verifier) reset(p client.Place) {
 	v.window.Store(nil)
 	v.table.clear()
+	v.stirAll()
 	v.history = history{epoch: p.Epoch, first: p.Seq, applied: p.Seq, ring: v.history.ring}
 	v.history.ring[p.Seq%recentEvents] = client.LogEvent{Digest: p.Digest}
 }
@@ -108,6 +109,7 @@ func (v *Verifier) apply(e client.LogEvent) error {
 			k.generation = max(k.generation, e.Generation)
 		}
 	})
+	v.tell(&e)
 	h.ring[e.Seq%recentEvents] = e
 	h.applied = e.Seq
 	return v.openWindows()
