@@ -90,7 +90,6 @@ func survives(e *client.LogEvent, p *client.Person) bool {
 func (v *Verifier) reset(p client.Place) {
 	v.window.Store(nil)
 	v.table.clear()
-	v.stirAll()
 	v.history = history{epoch: p.Epoch, first: p.Seq, applied: p.Seq, ring: v.history.ring}
 	v.history.ring[p.Seq%recentEvents] = client.LogEvent{Digest: p.Digest}
 }

@@ -59,7 +59,6 @@ func (v *Verifier) lost(err error) {
 		v.reset(client.Place{})
 	case errors.Is(err, client.ErrMalformed):
 		v.window.Store(nil)
-		v.stirAll()
 	}
 }
 

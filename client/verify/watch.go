@@ -25,7 +25,7 @@ type watchers map[string]map[*watcher]struct{}
 
 // reasonWait is for how long the authority is asked why a session has ended that an
 // event has ended for certain. What is open must not stay so for the sake of a reason.
-const reasonWait = 50 * time.Millisecond
+const reasonWait = 30 * time.Millisecond
 
 // UntilEnd returns a context for what stays open after a check, such as a WebSocket, an
 // event stream or a long poll. It is done as soon as the session is not usable any more:
@@ -137,16 +137,6 @@ func (v *Verifier) tell(e *client.LogEvent) {
 // the gate knows.
 func ends(e *client.LogEvent) bool {
 	return e.Kind == client.EventEnded && (e.Scope == "session" || e.Scope == "others" || e.Scope == "account")
-}
-
-// stirAll wakes everything that is open, because memory was given up. It is called with
-// mu held.
-func (v *Verifier) stirAll() {
-	for _, of := range v.watchers {
-		for w := range of {
-			w.stir()
-		}
-	}
 }
 
 func (w *watcher) stir() {
