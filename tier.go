@@ -8,6 +8,11 @@ type Tier string
 const (
 	// TierChecked: it asks the authority about each request, so it refuses from the moment of the sign-out.
 	TierChecked Tier = "checked"
+	// TierRelayed: its requests pass through our own proxy, which refuses them from then on, and closes what is open.
+	TierRelayed Tier = "relayed"
+	// TierProxied: another proxy asks about each request, and so refuses them from then on. But proxies do not ask again
+	// about a connection that they have let through, such as a WebSocket.
+	TierProxied Tier = "proxied"
 	// TierTold: it is told, and confirms it, by OpenID Connect Back-Channel Logout 1.0 or by its API.
 	TierTold Tier = "told"
 	// TierExpires: its access expires by itself in a while, and cannot be renewed after the sign-out.
@@ -31,6 +36,10 @@ type Reach struct {
 // Reach returns how far the end of one session reaches the client, which has such an app session in it.
 func (c Client) Reach(app AppSession, now time.Time) Reach {
 	switch {
+	case c.Site != nil && c.Site.Upstream != "":
+		return Reach{Tier: TierRelayed}
+	case c.Site != nil:
+		return Reach{Tier: TierProxied}
 	case c.Checked:
 		return Reach{Tier: TierChecked}
 	case c.IsTold() && !c.OnlyWhole():

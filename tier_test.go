@@ -18,6 +18,8 @@ func TestReach(t *testing.T) {
 		want, all Reach
 	}{
 		"checked": {Client{Checked: true, BackchannelURI: uri}, renewable, Reach{Tier: TierChecked}, Reach{Tier: TierChecked}},
+		"relayed": {Client{Checked: true, Site: &Site{Upstream: "http://10.0.0.7:3000"}}, AppSession{}, Reach{Tier: TierRelayed}, Reach{Tier: TierRelayed}},
+		"proxied": {Client{Checked: true, Site: &Site{}}, AppSession{}, Reach{Tier: TierProxied}, Reach{Tier: TierProxied}},
 		"told":    {Client{BackchannelURI: uri}, renewable, Reach{Tier: TierTold}, Reach{Tier: TierTold}},
 		"expires": {Client{}, renewable, Reach{TierExpires, DefaultTokenLife, renewable.TokenExpires},
 			Reach{TierExpires, DefaultTokenLife, renewable.TokenExpires}},

@@ -36,6 +36,7 @@ type fake struct {
 	noEcho   bool
 	age      int64
 	slowGate time.Duration
+	slowNo   time.Duration // the gate's refusals are held back for so long
 	slowEcho time.Duration // by which its answers are held back
 	asked    int           // questions at the gate
 	echoes   int           // "how far is the log?"
@@ -305,7 +306,7 @@ func (f *fake) gate(r *http.Request, resp *http.Response, token string) (*http.R
 	if p == nil || p.ended {
 		resp.StatusCode, resp.Status = 401, "401 Unauthorized"
 		h.Set(client.HeaderReason, "signed_out")
-		return resp, nil
+		return resp, f.hold(r, f.slowNo)
 	}
 	if r.Header.Get(client.HeaderActivity) == "yes" {
 		p.IdleAt = time.Now().Add(time.Duration(p.idle) * time.Millisecond)
@@ -322,15 +323,17 @@ func (f *fake) gate(r *http.Request, resp *http.Response, token string) (*http.R
 	} {
 		h.Set(name, v)
 	}
-	if f.slowGate > 0 { // the answer is made, and held back
-		f.mu.Unlock()
-		err := sleep(r.Context(), f.slowGate)
-		f.mu.Lock()
-		if err != nil {
-			return nil, err
-		}
+	return resp, f.hold(r, f.slowGate)
+}
+
+// hold keeps an answer that is made back. It is called with mu held.
+func (f *fake) hold(r *http.Request, d time.Duration) error {
+	if d == 0 {
+		return nil
 	}
-	return resp, nil
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	return sleep(r.Context(), d)
 }
 
 func (f *fake) open(r *http.Request, resp *http.Response) (*http.Response, error) {

@@ -108,6 +108,7 @@ func (v *Verifier) apply(e client.LogEvent) error {
 			k.generation = max(k.generation, e.Generation)
 		}
 	})
+	v.tell(&e)
 	h.ring[e.Seq%recentEvents] = e
 	h.applied = e.Seq
 	return v.openWindows()

@@ -67,7 +67,10 @@ type Verifier struct {
 	mu         sync.Mutex         // guards history, and the table's entries
 	stopStream context.CancelFunc // ends the current stream; guarded by mu
 	connected  bool               // guarded by mu
+	watchers   watchers           // guarded by mu
 	lastErr    error              // guarded by mu
+
+	reasonWait time.Duration
 
 	afterAsk  func() // in tests, called between the gate's answer and its insertion
 	afterLook func() // in tests, called between reading the table and the clock
@@ -100,6 +103,7 @@ func New(o Options) (*Verifier, error) {
 	return &Verifier{
 		Options: o, now: clock(), table: newTable(o.MaxSessions), dirty: newDirty(),
 		history: history{ring: make([]client.LogEvent, recentEvents)}, asking: make(chan struct{}, maxAsking),
+		watchers: watchers{}, reasonWait: reasonWait,
 	}, nil
 }
 
@@ -134,7 +138,8 @@ func (v *Verifier) Check(ctx context.Context, token client.Secret, activity bool
 	if p, ok := v.recall(hash, activity); ok {
 		return p, nil
 	}
-	return v.ask(ctx, token, hash, activity)
+	a, err := v.ask(ctx, token, hash, activity)
+	return a.Person, err
 }
 
 // maybeToken reports whether the text is neither empty nor too long for a token.
@@ -181,14 +186,14 @@ func (v *Verifier) recall(hash tokenHash, activity bool) (p client.Person, ok bo
 const maxReasks = 4
 
 // ask asks the gate, and stores the answer unless an event has overtaken it.
-func (v *Verifier) ask(ctx context.Context, token client.Secret, hash tokenHash, activity bool) (client.Person, error) {
+func (v *Verifier) ask(ctx context.Context, token client.Secret, hash tokenHash, activity bool) (client.Checked, error) {
 	ctx, cancel := context.WithTimeout(ctx, v.MaxStaleness)
 	defer cancel()
 	select {
 	case v.asking <- struct{}{}:
 		defer func() { <-v.asking }()
 	case <-ctx.Done():
-		return client.Person{}, fmt.Errorf("%w: too many checks are waiting", client.ErrUnavailable)
+		return client.Checked{}, fmt.Errorf("%w: too many checks are waiting", client.ErrUnavailable)
 	}
 	for range maxReasks {
 		asked := v.now()
@@ -197,21 +202,21 @@ func (v *Verifier) ask(ctx context.Context, token client.Secret, hash tokenHash,
 		switch {
 		case errors.As(err, &ended):
 			v.forget(hash)
-			return client.Person{}, err
+			return client.Checked{}, err
 		case err != nil:
-			return client.Person{}, err
+			return client.Checked{}, err
 		case v.now().after(asked) >= v.MaxStaleness:
 			// The answer was delayed, and any event may have overtaken it.
-			return client.Person{}, fmt.Errorf("%w: the gate's answer came too late", client.ErrUnavailable)
+			return client.Checked{}, fmt.Errorf("%w: the gate's answer came too late", client.ErrUnavailable)
 		}
 		if v.afterAsk != nil {
 			v.afterAsk()
 		}
 		if v.store(hash, &answer, asked) {
-			return answer.Person, nil
+			return answer, nil
 		}
 	}
-	return client.Person{}, fmt.Errorf("%w: its answers were overtaken by events", client.ErrUnavailable)
+	return client.Checked{}, fmt.Errorf("%w: its answers were overtaken by events", client.ErrUnavailable)
 }
 
 // Forget makes the verifier ask about a token again. An app calls it after it has
@@ -225,7 +230,14 @@ func (v *Verifier) Forget(token client.Secret) {
 func (v *Verifier) forget(hash tokenHash) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if k := v.table.find(&hash); k != nil {
-		v.table.drop(k)
+	k := v.table.find(&hash)
+	if k == nil {
+		return
 	}
+	for w := range v.watchers[k.who.Account] {
+		if w.hash == hash {
+			w.stir()
+		}
+	}
+	v.table.drop(k)
 }

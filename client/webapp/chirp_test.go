@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
@@ -27,6 +28,14 @@ type chirpApp struct {
 	server   *httptest.Server
 	url      string
 	posted   atomic.Int32
+	open     atomic.Int32 // answers that stay open
+	closed   chan closing
+}
+
+// closing says when and why the app has closed an answer that stays open.
+type closing struct {
+	at  time.Time
+	why error
 }
 
 func newChirp(t *testing.T) *chirpApp {
@@ -39,7 +48,7 @@ func newChirp(t *testing.T) *chirpApp {
 func newChirpWith(t *testing.T, key func(*testsite.Site) client.Secret) *chirpApp {
 	t.Helper()
 	var handler http.Handler
-	c := &chirpApp{server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c := &chirpApp{closed: make(chan closing, 1000), server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(w, r)
 	}))}
 	c.url = testsite.Localhost(c.server, "chirp")
@@ -64,9 +73,31 @@ func newChirpWith(t *testing.T, key func(*testsite.Site) client.Secret) *chirpAp
 		c.posted.Add(1)
 		io.WriteString(w, "posted "+r.PostFormValue("text"))
 	})))
+	mux.HandleFunc("GET /live", c.live)
 	handler = c.app.Middleware(mux)
 	t.Cleanup(func() { c.app.Close(); c.server.Close() })
 	return c
+}
+
+// live keeps its answer open until the session ends: as a socket if it is asked for one, otherwise as an event stream.
+func (c *chirpApp) live(w http.ResponseWriter, r *http.Request) {
+	ctx, stop := c.app.UntilEnd(r)
+	defer stop()
+	if r.Header.Get("Upgrade") != "" {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	} else {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.(http.Flusher).Flush()
+	}
+	c.open.Add(1)
+	defer c.open.Add(-1)
+	<-ctx.Done()
+	c.closed <- closing{time.Now(), context.Cause(ctx)}
 }
 
 // browser keeps cookies as a browser does and follows no redirect by itself.

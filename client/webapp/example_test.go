@@ -1,11 +1,14 @@
 package webapp_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"time"
 
 	"github.com/exeunt/exeunt/client"
 	"github.com/exeunt/exeunt/client/webapp"
@@ -49,4 +52,34 @@ func Example() {
 	// Output:
 	// / 200
 	// /drafts 401
+}
+
+// An event stream that stays open for as long as the person is signed in. A handler of WebSockets does the same with its
+// connection: it closes it when the context is done, with the status 1008 for a session that has ended, and 1013 ("try
+// again later") for one that nobody can vouch for.
+func ExampleApp_UntilEnd() {
+	var app *webapp.App // from webapp.New
+	var news <-chan string
+
+	feed := app.RequirePerson(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, stop := app.UntilEnd(r)
+		defer stop()
+		out := http.NewResponseController(w)
+		out.SetWriteDeadline(time.Time{}) // the server's is for answers that end
+		w.Header().Set("Content-Type", "text/event-stream")
+		for {
+			select {
+			case text := <-news:
+				fmt.Fprintf(w, "data: %s\n\n", text)
+				out.Flush()
+			case <-ctx.Done():
+				var ended *client.EndedError
+				if errors.As(context.Cause(ctx), &ended) {
+					fmt.Fprintf(w, "event: ended\ndata: %s\n\n", webapp.ReasonText(ended.Reason))
+				}
+				return
+			}
+		}
+	}))
+	http.Handle("GET /feed", app.Middleware(feed))
 }

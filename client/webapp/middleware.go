@@ -26,8 +26,8 @@ const (
 // /exeunt/. A handler behind it gets the person from Who, if somebody is signed in.
 // The middleware itself answers:
 //   - a request for another host: 421;
-//   - a request that may change something and does not come from this app's
-//     own pages: 403;
+//   - a request that may change something, or opens a WebSocket, and does not come
+//     from this app's own pages: 403;
 //   - a request with a credential that is not usable any more: 401, the cookie
 //     expired, the origin's storage cleared, and a page that says what happened. A
 //     post is discarded, and not repeated after the next sign-in;
@@ -188,7 +188,14 @@ func removeTrusted(h http.Header) {
 // nothing. Every browser that is supported sends Sec-Fetch-Site or Origin with a
 // post; without both it may be forged.
 func (a *App) sameOrigin(r *http.Request) bool {
-	if client.SafeMethod(r.Method) {
+	switch {
+	case client.SafeMethod(r.Method) && strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		// Any site's page may open a socket, by a GET that brings the cookie, and change something through it (RFC 6455
+		// section 10.2). Browsers send its origin.
+		post := *r
+		post.Method = http.MethodPost
+		return a.cross.Check(&post) == nil
+	case client.SafeMethod(r.Method):
 		return true
 	}
 	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {

@@ -72,8 +72,9 @@ type streams struct {
 
 // stream is the stream of one session.
 type stream struct {
-	pages  map[page]struct{}
-	last   client.State // zero until the first message
+	pages  map[page]bool // false for what only waits for the end
+	shown  int           // how many are true
+	last   client.State  // zero until the first message
 	cancel context.CancelFunc
 	linger *time.Timer // runs while there is no page
 }
@@ -97,6 +98,17 @@ func newStreams(c *client.Client) *streams {
 // join adds a page. Call leave afterwards; ok is false if the session has too many
 // pages already.
 func (s *streams) join(token client.Secret) (p page, leave func(), ok bool) {
+	return s.add(token, true)
+}
+
+// watch is join for something that the app keeps open. Its own server bounds that, and
+// it takes no page's place.
+func (s *streams) watch(token client.Secret) (p page, leave func()) {
+	p, leave, _ = s.add(token, false)
+	return p, leave
+}
+
+func (s *streams) add(token client.Secret, isPage bool) (p page, leave func(), ok bool) {
 	key := sha256.Sum256([]byte(token.Reveal()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +116,7 @@ func (s *streams) join(token client.Secret) (p page, leave func(), ok bool) {
 	if of == nil {
 		of = s.start(key, token)
 	}
-	if len(of.pages) >= maxPages {
+	if isPage && of.shown >= maxPages {
 		return nil, nil, false
 	}
 	if of.linger != nil {
@@ -112,7 +124,10 @@ func (s *streams) join(token client.Secret) (p page, leave func(), ok bool) {
 		of.linger = nil
 	}
 	p = make(page, 1)
-	of.pages[p] = struct{}{}
+	of.pages[p] = isPage
+	if isPage {
+		of.shown++
+	}
 	if of.last.State == client.Unknown {
 		p <- of.last
 	}
@@ -122,7 +137,7 @@ func (s *streams) join(token client.Secret) (p page, leave func(), ok bool) {
 // start must be called with the lock held.
 func (s *streams) start(key [sha256.Size]byte, token client.Secret) *stream {
 	ctx, cancel := context.WithCancel(s.ctx)
-	of := &stream{pages: map[page]struct{}{}, cancel: cancel}
+	of := &stream{pages: map[page]bool{}, cancel: cancel}
 	s.open[key] = of
 	go func() {
 		defer cancel()
@@ -154,6 +169,9 @@ func (s *streams) tell(of *stream, state client.State) {
 func (s *streams) leave(of *stream, p page) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if of.pages[p] {
+		of.shown--
+	}
 	delete(of.pages, p)
 	if len(of.pages) == 0 {
 		of.linger = time.AfterFunc(lingerFor, func() { s.drop(of) })

@@ -183,10 +183,10 @@ type listClientsCommand struct{ listing }
 
 // Run lists clients.
 func (c *listClientsCommand) Run(ctx context.Context) error {
-	header := "CLIENT\tNAME\tAUTH\tHOME\tFROM\tCHANGED"
+	header := "CLIENT\tNAME\tKIND\tAUTH\tHOME\tFROM\tCHANGED"
 	return list(ctx, &c.listing, "/clients", url.Values{}, header, func(w io.Writer, v control.RegisteredClient) {
 		client, _ := clientOf(v) // the node has checked its settings
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, client.Name, client.AuthMethod(), client.Home(), v.Source,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, client.Name, v.Kind, client.AuthMethod(), client.Home(), v.Source,
 			when(v.Changed))
 	})
 }
@@ -204,7 +204,7 @@ func (c *showClientCommand) Run(ctx context.Context) error {
 	}
 	return c.show(v, func(w io.Writer) {
 		client, _ := clientOf(v) // the node has checked its settings
-		fmt.Fprintf(w, "client\t%s\nname\t%s\nhome\t%s\n", v.ID, client.Name, client.Home())
+		fmt.Fprintf(w, "client\t%s\nname\t%s\nkind\t%s\nhome\t%s\n", v.ID, client.Name, v.Kind, client.Home())
 		each := func(what string, list []string, none string) {
 			if len(list) == 0 {
 				list = []string{none}
@@ -213,6 +213,16 @@ func (c *showClientCommand) Run(ctx context.Context) error {
 				fmt.Fprintf(w, "%s\t%s\n", what, v)
 				what = ""
 			}
+		}
+		if s := v.Site; s != nil {
+			fmt.Fprintf(w, "host\t%s\n", s.Host)
+			fmt.Fprintf(w, "its requests pass through\t%s\n", choose(s.Upstream != "", "our own proxy, to "+s.Upstream,
+				"another proxy, which asks about each"))
+			fmt.Fprintf(w, "ends without use after\t%s\n", cmp.Or(s.Idle, "as long as the browser's session"))
+			fmt.Fprintf(w, "proof may be as old as\t%s\n", cmp.Or(s.Fresh, "it is"))
+			each("open without a sign-in", s.Open, "none")
+			each("its own sign-out", s.SignOut, "none")
+			each("programs with a token", s.Programs, "none")
 		}
 		each("redirect addresses", client.RedirectURIs, "none")
 		each("groups", client.Groups, "everybody may sign in")
@@ -237,7 +247,7 @@ func (c *showClientCommand) Run(ctx context.Context) error {
 				"every session of an account ends"))
 		}
 		fmt.Fprintf(w, "may end anybody's sessions\t%s\n", choose(client.MayRevoke, "yes", "no"))
-		fmt.Fprintf(w, "its own sign-out\t%s\n", cmp.Or(client.SignOutURL, "none"))
+		fmt.Fprintf(w, "people sign out of it at\t%s\n", cmp.Or(client.SignOutURL, "none"))
 		fmt.Fprintf(w, "registered by\t%s\n", choose(v.Source == "file", "the configuration file", "an operator"))
 		fmt.Fprintf(w, "registered\t%s\nchanged\t%s\n", when(v.Created), when(v.Changed))
 		fmt.Fprintf(w, "app sessions\t%s\tthat have not ended\n", atLeast(*v.AppSessions, v.AppSessionsAtLeast))

@@ -78,7 +78,10 @@ func (s ClientSettings) Apply(c *exeunt.Client) error {
 
 func clientWire(c *operate.Client) RegisteredClient {
 	out := RegisteredClient{ID: string(c.ID), ClientSettings: SettingsOf(c.Client), Secrets: len(c.Keys),
-		Source: "operator", Created: c.Created, Changed: c.Changed}
+		Kind: "app", Source: "operator", Created: c.Created, Changed: c.Changed}
+	if c.Site != nil {
+		out.Kind, out.Site = "site", siteWire(c.Site)
+	}
 	if c.FromFile {
 		out.Source = "file"
 	}
@@ -90,6 +93,21 @@ func clientWire(c *operate.Client) RegisteredClient {
 		for i := range n.Steps {
 			out.Connector.Steps = append(out.Connector.Steps, n.Steps[i].Verb()+" "+n.Steps[i].URL)
 		}
+	}
+	return out
+}
+
+func siteWire(s *exeunt.Site) *Site {
+	out := &Site{Host: s.Host, Upstream: s.Upstream, Open: append([]string{}, s.Open...),
+		SignOut: append([]string{}, s.SignOut...), Programs: []string{}}
+	if s.Idle > 0 {
+		out.Idle = brief(s.Idle)
+	}
+	if s.Fresh > 0 {
+		out.Fresh = brief(s.Fresh)
+	}
+	for _, t := range s.Tokens {
+		out.Programs = append(out.Programs, t.User)
 	}
 	return out
 }

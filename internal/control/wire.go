@@ -258,8 +258,11 @@ type NewClient struct {
 type RegisteredClient struct {
 	ID string `json:"client_id"`
 	ClientSettings
-	Secrets int       `json:"secrets"` // how many are valid
-	Source  string    `json:"source"`  // file or operator
+	// Kind is "site" for an app on a host of its own whose every request is decided here, and "app" for any other.
+	Kind    string    `json:"kind"`
+	Site    *Site     `json:"site,omitempty"` // only of a site
+	Secrets int       `json:"secrets"`        // how many are valid
+	Source  string    `json:"source"`         // file or operator
 	Created time.Time `json:"created"`
 	Changed time.Time `json:"changed"`
 	// Connector is what the configuration file has for it; nothing else changes it.
@@ -273,6 +276,17 @@ type RegisteredClient struct {
 type Connector struct {
 	On    string   `json:"on"`    // account or session
 	Steps []string `json:"steps"` // as "POST https://app.example.com/users/{found}/logout"
+}
+
+// Site is what a client is besides, if it is a site. Only the configuration file changes it.
+type Site struct {
+	Host     string   `json:"host"`               // with a port, if it is not the scheme's own
+	Upstream string   `json:"upstream,omitempty"` // where our own proxy sends its requests; "" if another proxy asks
+	Idle     string   `json:"idle,omitempty"`     // as 30m: without use, its own session ends; "" if it need not be used
+	Fresh    string   `json:"fresh,omitempty"`    // as 12h: how old somebody's proof may be; "" if that does not matter
+	Open     []string `json:"open"`               // paths that need no sign-in
+	SignOut  []string `json:"sign_out"`           // the app's own addresses for signing out
+	Programs []string `json:"programs"`           // the names of programs that have a service token
 }
 
 // ClientSecret is what an app needs to sign people in. The secret is shown once: only its hash is stored.

@@ -92,7 +92,7 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), admitted{}, admission{site, to, v}))
 	defer cancel(nil)
 	if !v.Credential.Token.IsZero() {
-		defer p.closeAtEnd(ctx, cancel, v)()
+		defer p.closeAtEnd(ctx, cancel, site, v)()
 	}
 	http.NewResponseController(w).SetReadDeadline(time.Time{}) // uploads and sockets may last
 	http.NewResponseController(w).SetWriteDeadline(time.Time{})
@@ -133,12 +133,14 @@ var tenSeconds = []string{"10"}
 var errEnded = errors.New("the session has ended")
 
 // closeAtEnd cuts the request off when its session is not usable any more. Call stop when the request is over.
-func (p *Relay) closeAtEnd(ctx context.Context, cut context.CancelCauseFunc, v Verdict) (stop func()) {
+func (p *Relay) closeAtEnd(
+	ctx context.Context, cut context.CancelCauseFunc, site exeunt.Client, v Verdict,
+) (stop func()) {
 	l := p.sites.authority.Listen(v.Answer.Account)
 	over := make(chan struct{})
 	go func() {
 		defer l.Close()
-		// The session may time out, too, which is no event until somebody looks.
+		// The session may time out, too, as may the site's own, which is no event until somebody looks.
 		look := time.NewTicker(lookAgain)
 		defer look.Stop()
 		for {
@@ -150,7 +152,8 @@ func (p *Relay) closeAtEnd(ctx context.Context, cut context.CancelCauseFunc, v V
 			case <-ctx.Done():
 				return
 			}
-			if !p.sites.authority.Check(ctx, v.Credential).Usable() {
+			ans := p.sites.authority.Check(ctx, v.Credential)
+			if !ans.Usable() || site.Site.Idle > 0 && !p.sites.inUse(ctx, Request{Site: site}, ans) {
 				cut(errEnded)
 				return
 			}

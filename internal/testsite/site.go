@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/client"
@@ -29,6 +30,7 @@ type Site struct {
 	Streams atomic.Int32  // how many were opened at the authority
 	Opened  chan struct{} // receives when one is opened
 	Away    atomic.Bool   // the authority does not answer
+	Mute    atomic.Bool   // the authority takes requests and says nothing; what is open stays open
 	Gates   atomic.Int32  // requests to the gate
 }
 
@@ -62,6 +64,13 @@ func New(t *testing.T, redirectURI string) *Site {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Away.Load() {
 			panic(http.ErrAbortHandler) // cuts the connection without an answer
+		}
+		for s.Mute.Load() {
+			select {
+			case <-r.Context().Done():
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
 		}
 		if strings.HasSuffix(r.URL.Path, "/stream") {
 			s.Streams.Add(1)

@@ -219,6 +219,11 @@ func tierClients() Clients {
 		{ID: "whole", Name: "Forum", Connector: &exeunt.Connector{OnSession: true}},
 		{ID: "untold", Name: "Home Assistant", HomeURL: "https://home.example/", SignOutURL: "https://home.example/out?x=1&y=2"},
 	}
+	for id, upstream := range map[exeunt.ClientID]string{"wiki": "http://10.0.0.7:3000", "files": ""} {
+		list = append(list, exeunt.Client{ID: id, Name: strings.ToUpper(string(id[:1])) + string(id[1:]), Checked: true,
+			HomeURL: "https://" + string(id) + ".example/", Auth: exeunt.ClientSite,
+			Site: &exeunt.Site{Host: string(id) + ".example", Upstream: upstream}})
+	}
 	out := Clients{}
 	for _, c := range list {
 		out[c.ID] = c
@@ -242,6 +247,31 @@ func withApps(ids ...exeunt.ClientID) exeunt.Session {
 
 func inEveryTier() exeunt.Session {
 	return withApps("checked", "told", "expires", "account", "untold", "gone")
+}
+
+// sites are apps that are sites: through our own proxy, and behind another one.
+func sites() exeunt.Session { return withApps("wiki", "files") }
+
+func sitesReached() []AppReach {
+	list, _ := ReachOf([]exeunt.Session{sites()}, tierClients(), testNow, false)
+	return list
+}
+
+// sitesUsed are the sites as somebody uses them.
+func sitesUsed() (list []AppUsed) {
+	for _, a := range sitesReached() {
+		list = append(list, AppUsed{AppReach: a, Since: testNow.Add(-day), Used: testNow.Add(-time.Minute),
+			Places: []string{"Firefox on Linux"}, Scopes: "openid profile email groups"})
+	}
+	return list
+}
+
+// sitesAfter are the sites after a sign-out.
+func sitesAfter() (list []AppAfter) {
+	for _, a := range sitesReached() {
+		list = append(list, AppAfter{AppReach: a})
+	}
+	return list
 }
 
 // appsAfter are apps in every state that they can be in after a sign-out.
@@ -522,9 +552,18 @@ func states() map[string]View {
 			Live: 3, Clients: testClients}, Foreign: true},
 		"end-session-many": &EndSessionView{SignOutView: SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: manyApps(),
 			Clients: testClients, Client: &chirp}},
-		"apps":       &AppsView{Frame: in(NavApps), Apps: appsUsed(), Email: "ada@example.com", After: "a", Next: "z"},
-		"apps-none":  &AppsView{Frame: in(NavApps)},
-		"apps-email": &AppsView{Frame: in(NavApps), Apps: appsUsed()[:1]},
+		"apps":           &AppsView{Frame: in(NavApps), Apps: appsUsed(), Email: "ada@example.com", After: "a", Next: "z"},
+		"apps-sites":     &AppsView{Frame: in(NavApps), Apps: sitesUsed(), Email: "ada@example.com"},
+		"apps-site-done": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: sitesReached()[0], Ended: 1}},
+		"sign-out-sites": &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: sites(), Clients: tierClients()},
+		"signed-out-sites": &SignedOutView{Frame: pathed("/signed-out"), Apps: sitesAfter(),
+			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Session: idFor(0), Ended: 1, Apps: 2}},
+		"end-session-sites": &EndSessionView{SignOutView: SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: sites(),
+			Clients: tierClients(), Client: new(tierClients()["wiki"])}, Only: true, Fields: url.Values{"client_id": {"wiki"}}},
+		"authorize-relayed": &AuthorizeView{Frame: in(""), Client: tierClients()["wiki"], Scopes: "openid"},
+		"authorize-proxied": &AuthorizeView{Frame: in(""), Client: tierClients()["files"], Scopes: "openid"},
+		"apps-none":         &AppsView{Frame: in(NavApps)},
+		"apps-email":        &AppsView{Frame: in(NavApps), Apps: appsUsed()[:1]},
 		"apps-done": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: AppReach{Client: tierClients()["untold"],
 			Reach: exeunt.Reach{Tier: exeunt.TierUntold}}, Ended: 2}},
 		"apps-done-one": &AppsView{Frame: in(NavApps), Done: &AppDone{AppReach: AppReach{Client: tierClients()["expires"],
