@@ -12,6 +12,7 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
 	"github.com/exeunt/exeunt/internal/web"
@@ -88,7 +89,7 @@ var causes = []cause{
 		must(t, err)
 	}},
 	// An app with sessions of its own is not told: the token would name the session, and so end the newer ones, too.
-	{name: "signed in to the app again and again", reason: exeunt.ReasonReplaced, not: []exeunt.ClientID{"told"}, end: all(func(t *testing.T, w *attachedNode, s *signedIn, a *attachment) {
+	{name: "signed in to the app again and again", reason: exeunt.ReasonReplaced, not: []exeunt.ClientID{"told", "connected"}, end: all(func(t *testing.T, w *attachedNode, s *signedIn, a *attachment) {
 		for range store.MaxAppSessions {
 			w.passed.Add(10_000) // so that one is the oldest, and there are not too many at once
 			w.attach(s, a.way)
@@ -178,6 +179,10 @@ var causes = []cause{
 		_, err := w.Accounts.Secure(t.Context(), anOperator, s.session.Account)
 		must(t, err)
 	}},
+	{name: "an identity system wants them out", reason: exeunt.ReasonRevoked, end: func(t *testing.T, w *attachedNode, s *signedIn, _ []*attachment) {
+		must(t, w.OAuth.RevokePerson(t.Context(), exeunt.Client{ID: "hr", Keys: []exeunt.TokenHash{{1}}, MayRevoke: true},
+			oauth.Subject{Format: oauth.SubjectOpaque, ID: s.session.Account.String()}, netip.Addr{}))
+	}},
 	{name: "ended in a review", reason: exeunt.ReasonReview, end: ending(there, exeunt.ScopeSession, exeunt.ReasonReview)},
 	{name: "the browser lost half of its credential", reason: exeunt.ReasonIncomplete, soon: true, end: func(t *testing.T, w *attachedNode, s *signedIn, _ []*attachment) {
 		w.passed.Add((authority.RenewalGrace + time.Second).Milliseconds())
@@ -218,7 +223,7 @@ var causes = []cause{
 	}},
 	// Last, because nobody signs in to these apps any more. One with sessions of its own is not told: it has no address to
 	// be told at any more.
-	{name: "app removed", reason: exeunt.ReasonClientRemoved, not: []exeunt.ClientID{"told"}, unsure: true,
+	{name: "app removed", reason: exeunt.ReasonClientRemoved, not: []exeunt.ClientID{"told", "connected"}, unsure: true,
 		end: func(t *testing.T, w *attachedNode, _ *signedIn, list []*attachment) {
 			must(t, w.OAuth.Reconcile(t.Context(), nil, w.now()))
 			for _, a := range list {

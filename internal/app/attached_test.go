@@ -56,11 +56,12 @@ type attachment struct {
 	tokens oauth.Tokens
 }
 
-// ways are all ways of being attached. A connector that tells an app in its own way is one more, which learns.
+// ways are all ways of being attached.
 var ways = []way{
 	{client: "sdk", tier: exeunt.TierChecked, strict: true, asks: askPage, opens: openPage},
 	{client: "verified", tier: exeunt.TierChecked, asks: askVerifier, opens: openVerifier},
 	{client: "told", tier: exeunt.TierTold, learns: listen},
+	{client: "connected", tier: exeunt.TierTold, learns: listen},
 	{client: "refreshing", tier: exeunt.TierExpires, strict: true, asks: askRefresh, scopes: "openid offline_access"},
 	{client: "gated", tier: exeunt.TierChecked, strict: true, asks: askGate},
 	{client: "files", tier: exeunt.TierProxied, strict: true, asks: askForward},
@@ -81,7 +82,7 @@ type attachedNode struct {
 	verifier *verify.Verifier
 
 	mu   sync.Mutex
-	told map[string]chan struct{} // by account; closed when the app was told of it
+	told map[string]chan struct{} // by app and account; closed when the app was told of it
 }
 
 var anOperator = exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
@@ -97,8 +98,12 @@ func newAttachedNode(t *testing.T) *attachedNode {
 		<-r.Context().Done()
 	}))
 	t.Cleanup(upstream.Close)
+	receiver := httptest.NewServer(http.HandlerFunc(w.receive))
+	t.Cleanup(receiver.Close)
 	w.edge = newEdge(t, func(c *config.Config) {
 		c.MaxSessions = 10
+		c.Connectors = []config.Connector{{Client: "connected", On: "session",
+			Steps: []config.Step{{Method: http.MethodPost, URL: receiver.URL + "/revoke/{account}"}}}}
 		c.Policy.Kept = config.Limits{Idle: 24 * time.Hour, Absolute: 36 * time.Hour}
 		_, port, _ := net.SplitHostPort(strings.TrimPrefix(c.URL, "http://"))
 		c.Sites = []config.Site{
@@ -116,10 +121,8 @@ func newAttachedNode(t *testing.T) *attachedNode {
 	t.Cleanup(w.chirp.Close)
 	_, port, _ := net.SplitHostPort(w.chirp.Listener.Addr().String())
 	w.chirpURL = "http://sdk.localhost:" + port
-	receiver := httptest.NewServer(http.HandlerFunc(w.receive))
-	t.Cleanup(receiver.Close)
 	for _, c := range []exeunt.Client{{ID: "sdk", Checked: true}, {ID: "verified", Checked: true},
-		{ID: "told", BackchannelURI: receiver.URL, Algorithm: "ES256"}, {ID: "refreshing"}, {ID: "gated", Checked: true}} {
+		{ID: "told", BackchannelURI: receiver.URL, Algorithm: "ES256"}, {ID: "connected"}, {ID: "refreshing"}, {ID: "gated", Checked: true}} {
 		c.Name, c.FirstParty, c.Groups = string(c.ID), true, []string{"staff"}
 		c.RedirectURIs = []string{"http://" + string(c.ID) + ".localhost/exeunt/callback"}
 		_, secret, err := w.operate.AddClient(t.Context(), anOperator, c)
@@ -150,8 +153,12 @@ func newAttachedNode(t *testing.T) *attachedNode {
 	return w
 }
 
-// receive takes logout tokens.
+// receive takes logout tokens, and what a connector says.
 func (w *attachedNode) receive(rw http.ResponseWriter, r *http.Request) {
+	if account, ok := strings.CutPrefix(r.URL.Path, "/revoke/"); ok {
+		w.tell("connected", account)
+		return
+	}
 	var claims struct {
 		Account string `json:"sub"`
 	}
@@ -160,11 +167,16 @@ func (w *attachedNode) receive(rw http.ResponseWriter, r *http.Request) {
 	if err := json.Unmarshal(text, &claims); err != nil {
 		w.t.Error(err)
 	}
+	w.tell("told", claims.Account)
+}
+
+func (w *attachedNode) tell(app exeunt.ClientID, account string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if of := w.told[claims.Account]; of != nil {
+	key := string(app) + " " + account
+	if of := w.told[key]; of != nil {
 		close(of)
-		delete(w.told, claims.Account)
+		delete(w.told, key)
 	}
 }
 
@@ -319,7 +331,7 @@ func listen(w *attachedNode, a *attachment) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	of := make(chan struct{})
-	w.told[a.who.session.Account.String()] = of
+	w.told[string(a.way.client)+" "+a.who.session.Account.String()] = of
 	return of
 }
 
