@@ -70,6 +70,7 @@ type Verifier struct {
 	watchers   watchers           // guarded by mu
 	lastErr    error              // guarded by mu
 
+	explaining chan struct{}
 	reasonWait time.Duration
 
 	afterAsk  func() // in tests, called between the gate's answer and its insertion
@@ -103,7 +104,7 @@ func New(o Options) (*Verifier, error) {
 	return &Verifier{
 		Options: o, now: clock(), table: newTable(o.MaxSessions), dirty: newDirty(),
 		history: history{ring: make([]client.LogEvent, recentEvents)}, asking: make(chan struct{}, maxAsking),
-		watchers: watchers{}, reasonWait: reasonWait,
+		watchers: watchers{}, reasonWait: reasonWait, explaining: make(chan struct{}, maxExplaining),
 	}, nil
 }
 

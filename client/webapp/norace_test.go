@@ -1,0 +1,5 @@
+//go:build !race
+
+package webapp_test
+
+const slower = 1
