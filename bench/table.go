@@ -46,7 +46,8 @@ const (
 	howGate = "Requests a second that `/gate` answers for random ones of 100,000 sessions, ÷ those of an empty handler behind the same " +
 		"`http.Server`. Bearer tokens, calls that do not count as activity. The load comes from another process."
 	howRelay = "Requests a second for a page of 1 kB that our proxy of sites passes on, in random ones of 1,000 sessions, ÷ those of " +
-		"`httputil.ReverseProxy` alone with the same transport behind the same `http.Server`. The app and the load are other processes."
+		"`httputil.ReverseProxy` alone with the same transport behind the same `http.Server`, which makes a new buffer for each answer " +
+		"where ours uses one again. The app and the load are other processes."
 	howRelayOther = "The same, ÷ those of oauth2-proxy, which signs in here as its preset says. Its log of requests is off. No request is " +
 		"one for which it asks for a new token."
 	howClosed = "Five people have 200 connections each to a site behind our proxy, half of them sockets and half event streams, and sign " +
