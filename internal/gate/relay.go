@@ -183,6 +183,8 @@ func (p *Relay) closeAtEnd(ctx context.Context, cut context.CancelCauseFunc, v V
 
 const lookAgain = 5 * time.Second
 
+var overTLS, overHTTP = []string{"https"}, []string{"http"}
+
 // rewrite makes the request to the app of the one that was admitted.
 func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 	a := pr.In.Context().Value(admitted{}).(admission)
@@ -208,7 +210,10 @@ func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 		h.Set("X-Forwarded-For", from.String())
 	}
 	h.Set("X-Forwarded-Host", pr.In.Host)
-	h.Set("X-Forwarded-Proto", strings.SplitN(a.site.Site.Origin(), ":", 2)[0])
+	h["X-Forwarded-Proto"] = overTLS
+	if a.site.Site.Plain {
+		h["X-Forwarded-Proto"] = overHTTP
+	}
 	p.sites.Identify(h, a.verdict)
 	pr.Out.Trailer = nil
 }
