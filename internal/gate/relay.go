@@ -48,14 +48,14 @@ func NewRelay(sites *Sites, most int) *Relay {
 const (
 	dialPatience = 10 * time.Second
 	// flushInterval is how long a part of an answer may wait for the next one. ReverseProxy lets no part of event streams
-	// and of answers of unknown length wait; to flush a page that is there whole took a third of the time.
+	// and of answers of unknown length wait. To flush at once a page that is there whole takes more writes than it needs.
 	flushInterval   = 100 * time.Millisecond
 	idleConnections = 64
 	// maxOfAccount is how many requests one account may have under way: sockets and event streams last for hours.
 	maxOfAccount = 256
 )
 
-// buffers are what answers pass through. A new one for each answer was most of what a request allocated.
+// buffers are what answers pass through. A new one for each answer keeps the garbage collector busy.
 type buffers struct{ pool sync.Pool }
 
 const bufferSize = 32 << 10 // as io.Copy has it
