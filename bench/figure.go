@@ -51,8 +51,8 @@ func (r *report) add(f figure) {
 		fmt.Printf(", beside %s", f.limit)
 	}
 	fmt.Printf(": %s", f.judgement(w))
-	if w.floor != 0 {
-		fmt.Printf(" (floor %s: %s)", w.number(w.floor), f.verdict(w))
+	if verdict := f.verdict(w); verdict != "" {
+		fmt.Printf(" (floor %s: %s)", w.number(w.floor), verdict)
 	}
 	if f.note != "" {
 		fmt.Printf("; %s", f.note)

@@ -215,7 +215,7 @@ func (o order) carryOut(requests [][]byte, next *int, t *tally) error {
 				return err
 			}
 		}
-		if o.Once && len(took) == len(requests) || !o.Once && !time.Now().Before(end) {
+		if o.Once && len(took) == len(requests) || !o.Once && len(took) > 0 && !time.Now().Before(end) {
 			break
 		}
 	}

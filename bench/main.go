@@ -40,6 +40,7 @@ var parts = []struct {
 	{"signout", onNode((*bench).signOuts)},
 	{"manysignouts", onNode((*bench).manySignOuts)},
 	{"gate", onNode((*bench).gate)},
+	{"relay", onNode((*bench).relay)},
 	{"tokens", onNode((*bench).tokens)},
 	{"introspection", onNode((*bench).introspection)},
 	{"deliveries", onNode((*bench).deliveries)},
@@ -50,8 +51,9 @@ var parts = []struct {
 
 // helpers are what this program does in processes that it starts.
 var helpers = map[string]func(io.Reader, io.Writer) error{
-	loadArgument:  loadOverStdin,
-	startArgument: startOverStdin,
+	loadArgument:     loadOverStdin,
+	startArgument:    startOverStdin,
+	upstreamArgument: upstreamOverStdin,
 }
 
 func main() {
@@ -186,13 +188,13 @@ func onCluster(b *bench, ctx context.Context, rounds int) error {
 }
 
 // newAccount makes an account and signs in to it.
-func newAccount(ctx context.Context, node *app.Node) (exeunt.Proof, error) {
+func newAccount(ctx context.Context, node *app.Node, handle string) (exeunt.Proof, error) {
 	password := exeunt.NewToken(exeunt.UseInvite).Reveal()
 	operator := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "bench"}
-	if _, err := node.Accounts.AddAccount(ctx, operator, account.NewAccount{Handle: "bench", Password: password}, false); err != nil {
+	if _, err := node.Accounts.AddAccount(ctx, operator, account.NewAccount{Handle: handle, Password: password}, false); err != nil {
 		return exeunt.Proof{}, err
 	}
-	return signin.Proof(node.SignIn.Password(ctx, "bench", password, operator.Address))
+	return signin.Proof(node.SignIn.Password(ctx, handle, password, operator.Address))
 }
 
 // start starts a session of an app.

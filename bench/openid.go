@@ -51,6 +51,14 @@ type party struct {
 	secret exeunt.Token
 }
 
+// verifier is its PKCE verifier, the same each time; "" if it uses none.
+func (p party) verifier() string {
+	if p.NoPKCE {
+		return ""
+	}
+	return strings.Repeat("verifier", 6) // RFC 7636 section 4.1: at least 43 characters
+}
+
 // register registers apps, in place of any before. Each may change what it likes of itself first.
 func (b *bench) register(ctx context.Context, n int, change func(i int, c *exeunt.Client)) ([]party, error) {
 	apps, list := make([]party, n), make([]exeunt.Client, n)
@@ -71,9 +79,13 @@ func (b *bench) grant(
 	ctx context.Context, p party, sessions []exeunt.Session, scopes exeunt.Scopes,
 ) ([]exeunt.Token, error) {
 	codes := make([]exeunt.Token, len(sessions))
+	challenge := ""
+	if v := p.verifier(); v != "" {
+		challenge = oauth.Challenge(v)
+	}
 	return codes, inParallel(len(sessions), func(i int) (err error) {
 		codes[i], err = b.node.OAuth.GrantCode(ctx, sessions[i].Account, sessions[i].ID,
-			oauth.CodeRequest{Client: p.ID, RedirectURI: appRedirect, Scopes: scopes})
+			oauth.CodeRequest{Client: p.ID, RedirectURI: p.RedirectURIs[0], Challenge: challenge, Scopes: scopes})
 		return err
 	})
 }
@@ -89,7 +101,7 @@ func (b *bench) signIn(
 	out := make([]oauth.Tokens, len(sessions))
 	return out, inParallel(len(sessions), func(i int) (err error) {
 		out[i], err = b.node.OAuth.ExchangeCode(ctx,
-			oauth.CodeExchange{Code: codes[i], Client: p.Client, RedirectURI: appRedirect})
+			oauth.CodeExchange{Code: codes[i], Client: p.Client, RedirectURI: p.RedirectURIs[0], Verifier: p.verifier()})
 		return err
 	})
 }

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// TestMain makes the tests' program the load generator when it is started as one.
+// TestMain makes the tests' program the load generator or another helper when it is started as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == loadArgument {
-		if err := loadOverStdin(os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) == 2 && helpers[os.Args[1]] != nil {
+		if err := helpers[os.Args[1]](os.Stdin, os.Stdout); err != nil {
 			panic(err)
 		}
 		return

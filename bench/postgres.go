@@ -55,7 +55,7 @@ func newCluster(ctx context.Context, dir string) (c *cluster, err error) {
 		}
 		c.nodes = append(c.nodes, n)
 	}
-	if c.proof, err = newAccount(ctx, c.nodes[0]); err != nil {
+	if c.proof, err = newAccount(ctx, c.nodes[0], "bench"); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil

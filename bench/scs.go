@@ -323,7 +323,7 @@ func openNode(ctx context.Context, dir, database string) (*app.Node, exeunt.Proo
 	if err != nil {
 		return nil, exeunt.Proof{}, err
 	}
-	proof, err := newAccount(ctx, n)
+	proof, err := newAccount(ctx, n, "bench")
 	if err != nil {
 		err = errors.Join(err, n.Close())
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -353,5 +354,43 @@ func TestRequestsThatAreReadInTwoWays(t *testing.T) {
 			}
 		}
 		s.mu.Unlock()
+	}
+}
+
+// A part of an answer does not wait for the rest, whether the answer's length is known or not.
+func TestPartsOfAnAnswerPass(t *testing.T) {
+	for _, length := range []string{"10", ""} {
+		read := make(chan struct{})
+		app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if length != "" {
+				w.Header().Set("Content-Length", length)
+			}
+			io.WriteString(w, "first")
+			w.(http.Flusher).Flush()
+			<-read
+			io.WriteString(w, "after")
+		}))
+		defer app.Close()
+		s := newSite(t, func(c *config.Site) { c.Upstream, c.Open = app.URL, []string{"/download"} })
+		host := strings.TrimPrefix(s.origin, "http://")
+		conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
+		fmt.Fprintf(conn, "GET /download HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		part := make([]byte, 5)
+		if err == nil {
+			_, err = io.ReadFull(resp.Body, part)
+		}
+		close(read)
+		if err != nil || string(part) != "first" {
+			t.Fatalf("length %q: %q, %v", length, part, err)
+		}
+		if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "after" {
+			t.Errorf("length %q: the rest is %q, %v", length, rest, err)
+		}
 	}
 }

@@ -31,7 +31,7 @@ type Relay struct {
 func NewRelay(sites *Sites, most int) *Relay {
 	r, log := &Relay{sites: sites, most: most, open: map[exeunt.AccountID]int{}}, sites.Log
 	r.proxy = httputil.ReverseProxy{
-		Rewrite: r.rewrite, ErrorHandler: r.failed, FlushInterval: -1,
+		Rewrite: r.rewrite, ErrorHandler: r.failed, FlushInterval: flushInterval, BufferPool: &buffers{},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Transport: &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: dialPatience}).DialContext,
@@ -46,11 +46,33 @@ func NewRelay(sites *Sites, most int) *Relay {
 }
 
 const (
-	dialPatience    = 10 * time.Second
+	dialPatience = 10 * time.Second
+	// flushInterval is how long a part of an answer may wait for the next one. ReverseProxy lets no part of event streams
+	// and of answers of unknown length wait. To flush at once a page that is there whole takes more writes than it needs.
+	flushInterval   = 100 * time.Millisecond
 	idleConnections = 64
 	// maxOfAccount is how many requests one account may have under way: sockets and event streams last for hours.
 	maxOfAccount = 256
 )
+
+// buffers are what answers pass through. A new one for each answer keeps the garbage collector busy.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10 // as io.Copy has it
+
+// Get returns a buffer with nothing in it.
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return p[:]
+	}
+	return make([]byte, bufferSize)
+}
+
+// Put takes a buffer back. What somebody read must not lie in memory until the next answer.
+func (b *buffers) Put(buffer []byte) {
+	clear(buffer)
+	b.pool.Put((*[bufferSize]byte)(buffer))
+}
 
 type admitted struct{}
 
@@ -164,6 +186,8 @@ func (p *Relay) closeAtEnd(
 
 const lookAgain = 5 * time.Second
 
+var overTLS, overHTTP = []string{"https"}, []string{"http"}
+
 // rewrite makes the request to the app of the one that was admitted.
 func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 	a := pr.In.Context().Value(admitted{}).(admission)
@@ -189,7 +213,10 @@ func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 		h.Set("X-Forwarded-For", from.String())
 	}
 	h.Set("X-Forwarded-Host", pr.In.Host)
-	h.Set("X-Forwarded-Proto", strings.SplitN(a.site.Site.Origin(), ":", 2)[0])
+	h["X-Forwarded-Proto"] = overTLS
+	if a.site.Site.Plain {
+		h["X-Forwarded-Proto"] = overHTTP
+	}
 	p.sites.Identify(h, a.verdict)
 	pr.Out.Trailer = nil
 }

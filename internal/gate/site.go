@@ -229,11 +229,14 @@ var IdentityHeaders = []string{
 	client.HeaderSession, client.HeaderAppSession, client.HeaderClient, client.HeaderIdleAt, client.HeaderWarnAt,
 }
 
+// noValue is shared, as the gate's constant values are.
+var noValue = []string{""}
+
 // Identify sets every identity header of a request that passes, with an empty value where there is nothing to say, so that
 // a proxy that copies them overwrites whatever a browser sent under one of them.
 func (g *Sites) Identify(h http.Header, v Verdict) {
 	for _, name := range IdentityHeaders {
-		h[name] = []string{""}
+		h[name] = noValue
 	}
 	if v.service != "" {
 		h[client.HeaderUser] = []string{v.service}
