@@ -91,11 +91,19 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 	defer leave()
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), admitted{}, admission{site, to, v}))
 	defer cancel(nil)
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Time{}) // uploads and sockets may last
+	control.SetWriteDeadline(time.Time{})
 	if !v.Credential.Token.IsZero() {
-		defer p.closeAtEnd(ctx, cancel, v)()
+		l := p.sites.authority.Listen(v.Answer.Account)
+		defer l.Close()
+		// The listener was told of no end that came between the decision and its beginning.
+		if !p.sites.authority.Check(ctx, v.Credential).Usable() {
+			p.Serve(w, r, site) // decides anew, without this session
+			return
+		}
+		defer p.closeAtEnd(ctx, cancel, control, l.C(), v)()
 	}
-	http.NewResponseController(w).SetReadDeadline(time.Time{}) // uploads and sockets may last
-	http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
@@ -133,30 +141,36 @@ var tenSeconds = []string{"10"}
 var errEnded = errors.New("the session has ended")
 
 // closeAtEnd cuts the request off when its session is not usable any more. Call stop when the request is over.
-func (p *Relay) closeAtEnd(ctx context.Context, cut context.CancelCauseFunc, v Verdict) (stop func()) {
-	l := p.sites.authority.Listen(v.Answer.Account)
+func (p *Relay) closeAtEnd(
+	ctx context.Context, cut context.CancelCauseFunc, control *http.ResponseController, news <-chan struct{}, v Verdict,
+) (stop func()) {
 	over := make(chan struct{})
 	go func() {
-		defer l.Close()
+		defer close(over)
 		// The session may time out, too, which is no event until somebody looks.
 		look := time.NewTicker(lookAgain)
 		defer look.Stop()
 		for {
 			select {
-			case <-l.C():
+			case <-news:
 			case <-look.C:
-			case <-over:
-				return
 			case <-ctx.Done():
 				return
 			}
-			if !p.sites.authority.Check(ctx, v.Credential).Usable() {
-				cut(errEnded)
-				return
+			if p.sites.authority.Check(ctx, v.Credential).Usable() || ctx.Err() != nil {
+				continue
 			}
+			cut(errEnded)
+			// Nor does it stay open for a browser that reads nothing and sends nothing.
+			control.SetReadDeadline(time.Unix(1, 0))
+			control.SetWriteDeadline(time.Unix(1, 0))
+			return
 		}
 	}()
-	return func() { close(over) }
+	return func() {
+		cut(nil)
+		<-over // control is of use only until the request is over
+	}
 }
 
 const lookAgain = 5 * time.Second
