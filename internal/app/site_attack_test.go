@@ -1,7 +1,10 @@
 package app
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -38,6 +41,25 @@ func (s *wiki) signedIn() (p *visitor, host, cookie string) {
 	return p, host, "__Host-exeunt-site=" + p.cookies[host]["__Host-exeunt-site"]
 }
 
+// ask sends a request to the site and returns the answer. Unlike send, it stays until the answer is there: of a browser that
+// has gone, the app is asked nothing.
+func (s *wiki) ask(head string) *http.Response {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		s.t.Fatalf("%.200q: %v", head, err)
+	}
+	return resp
+}
+
 // endsWhenWaitedFor is a request's context. When somebody first wants to wait for its end, something happens.
 type endsWhenWaitedFor struct {
 	context.Context
@@ -63,5 +85,36 @@ func TestAnEndBetweenTheDecisionAndItsListener(t *testing.T) {
 	s.Handler().ServeHTTP(w, r)
 	if !ended || w.Code != http.StatusUnauthorized || s.asked() != before {
 		t.Errorf("it ended: %v; status %d, and the app got %d requests", ended, w.Code, s.asked()-before)
+	}
+}
+
+// An app cannot set the cookies that sign people in to it.
+func TestAnAppSetsNoCookieOfOurs(t *testing.T) {
+	s := newSite(t, nil)
+	_, host, cookie := s.signedIn()
+	for _, more := range []string{" HTTP/1.1\r\n", "?socket HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"} {
+		resp := s.ask("GET /plants" + more + "Host: " + host + "\r\nCookie: " + cookie + "\r\n")
+		if got := resp.Header["Set-Cookie"]; len(got) != 1 || !strings.HasPrefix(got[0], "wiki_session=x") {
+			t.Errorf("%q: the browser gets %q", more, got)
+		}
+	}
+}
+
+// Only WebSockets take a connection over. In a connection that speaks HTTP/2 from then on, a browser could send the app
+// requests in anybody's name.
+func TestNoOtherProtocolThroughASite(t *testing.T) {
+	s := newSite(t, nil)
+	_, host, cookie := s.signedIn()
+	for _, upgrade := range []string{"h2c", "H2C", "websocket, h2c", "h2c\r\nUpgrade: websocket", "tcp", "HTTP/2.0", "websocket"} {
+		before := s.asked()
+		s.ask("GET /page HTTP/1.1\r\nHost: " + host + "\r\nCookie: " + cookie + "\r\nConnection: Upgrade, HTTP2-Settings\r\n" +
+			"HTTP2-Settings: AAMAAABkAAQAAP__\r\nUpgrade: " + upgrade + "\r\n")
+		if s.asked() != before+1 {
+			t.Fatalf("%q: the app got %d requests", upgrade, s.asked()-before)
+		}
+		h := s.seen[before].Header
+		if passes := len(h["Upgrade"]) > 0; passes != (upgrade == "websocket") || len(h["Http2-Settings"]) > 0 {
+			t.Errorf("%q: the app gets %q", upgrade, h)
+		}
 	}
 }

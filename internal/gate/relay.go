@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +32,7 @@ type Relay struct {
 func NewRelay(sites *Sites, most int) *Relay {
 	r, log := &Relay{sites: sites, most: most, open: map[exeunt.AccountID]int{}}, sites.Log
 	r.proxy = httputil.ReverseProxy{
-		Rewrite: r.rewrite, ErrorHandler: r.failed, FlushInterval: -1,
+		Rewrite: r.rewrite, ModifyResponse: keepOurs, ErrorHandler: r.failed, FlushInterval: -1,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Transport: &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: dialPatience}).DialContext,
@@ -39,6 +40,8 @@ func NewRelay(sites *Sites, most int) *Relay {
 			IdleConnTimeout:       90 * time.Second,
 			TLSHandshakeTimeout:   dialPatience,
 			ExpectContinueTimeout: time.Second,
+			// As much as is taken of a browser.
+			MaxResponseHeaderBytes: http.DefaultMaxHeaderBytes,
 			DisableCompression:    true, // what the app and the browser have agreed on passes as it is
 		},
 	}
@@ -196,6 +199,12 @@ func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 	if a.verdict.Program() {
 		delete(h, "Authorization") // it was for us
 	}
+	if !strings.EqualFold(h.Get("Upgrade"), "websocket") {
+		// Another protocol, such as HTTP/2 (h2c), would carry requests that nobody decides about.
+		delete(h, "Upgrade")
+		delete(h, "Connection")
+		delete(h, "Http2-Settings")
+	}
 	if from := p.sites.Peers.Address(pr.In); from.IsValid() {
 		h.Set("X-Forwarded-For", from.String())
 	}
@@ -203,6 +212,21 @@ func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 	h.Set("X-Forwarded-Proto", strings.SplitN(a.site.Site.Origin(), ":", 2)[0])
 	p.sites.Identify(h, a.verdict)
 	pr.Out.Trailer = nil
+}
+
+// keepOurs takes our cookies out of an answer: the app, or whoever has it set a cookie of any name, must not sign its people
+// in as somebody else.
+func keepOurs(r *http.Response) error {
+	lines := slices.DeleteFunc(r.Header["Set-Cookie"], func(line string) bool {
+		pair, _, _ := strings.Cut(line, ";")
+		// Some browsers send a cookie without a name as its value alone.
+		name, _, _ := strings.Cut(strings.TrimLeft(pair, "= \t"), "=")
+		return isOurs(strings.TrimSpace(name))
+	})
+	if r.Header["Set-Cookie"] = lines; len(lines) == 0 {
+		delete(r.Header, "Set-Cookie")
+	}
+	return nil
 }
 
 // isIdentity reports whether a header is one that only we may send to an app, in whatever spelling: many programs do not tell
