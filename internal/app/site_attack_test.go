@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt"
 )
@@ -116,5 +117,34 @@ func TestNoOtherProtocolThroughASite(t *testing.T) {
 		if passes := len(h["Upgrade"]) > 0; passes != (upgrade == "websocket") || len(h["Http2-Settings"]) > 0 {
 			t.Errorf("%q: the app gets %q", upgrade, h)
 		}
+	}
+}
+
+// A browser that reads nothing does not keep a request open after the end of its session.
+func TestAnEndCutsABrowserThatReadsNothing(t *testing.T) {
+	s := newSite(t, nil)
+	_, host, cookie := s.signedIn()
+	over := make(chan struct{})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(over)
+		s.Handler().ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	conn, err := net.Dial("tcp", front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /flood HTTP/1.1\r\nHost: "+host+"\r\nCookie: "+cookie+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	s.endAll()
+	select {
+	case <-over:
+	case <-time.After(time.Minute):
+		t.Error("it is still open after a minute")
 	}
 }

@@ -50,6 +50,10 @@ func newSite(t *testing.T, set func(*config.Site)) *wiki {
 				w.WriteHeader(http.StatusSwitchingProtocols)
 			}
 			return
+		case "/flood":
+			for _, err := w.Write(make([]byte, 1<<20)); err == nil; _, err = w.Write(make([]byte, 1<<20)) {
+			}
+			return
 		case "/events":
 			w.Header().Set("Content-Type", "text/event-stream")
 			for {

@@ -42,7 +42,7 @@ func NewRelay(sites *Sites, most int) *Relay {
 			ExpectContinueTimeout: time.Second,
 			// As much as is taken of a browser.
 			MaxResponseHeaderBytes: http.DefaultMaxHeaderBytes,
-			DisableCompression:    true, // what the app and the browser have agreed on passes as it is
+			DisableCompression:     true, // what the app and the browser have agreed on passes as it is
 		},
 	}
 	return r
