@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/config"
 )
 
 // endAll ends every session of ada's.
@@ -146,5 +147,28 @@ func TestAnEndCutsABrowserThatReadsNothing(t *testing.T) {
 	case <-over:
 	case <-time.After(time.Minute):
 		t.Error("it is still open after a minute")
+	}
+}
+
+// Another site's page cannot have what an app has stored cleared, by an image or a frame, with which no cookies come.
+func TestOnlyAPageClearsWhatAnAppHasStored(t *testing.T) {
+	s := newSite(t, func(c *config.Site) { c.Cookies = []string{"wiki_session /a"} })
+	for what, c := range map[string]struct {
+		header http.Header
+		clears bool
+	}{
+		"an image":               {http.Header{"Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Dest": {"image"}, "Sec-Fetch-Site": {"cross-site"}}, false},
+		"a frame":                {http.Header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"iframe"}, "Sec-Fetch-Site": {"cross-site"}}, false},
+		"an old browser's image": {http.Header{"Accept": {"image/png,*/*"}}, false},
+		"a page":                 {s.visitor().header, true},
+		"an old browser's page":  {http.Header{"Accept": {"text/html,*/*"}}, true},
+	} {
+		p := s.visitor()
+		p.header = c.header
+		got := p.once(http.MethodGet, s.origin+"/.exeunt/signed-out", nil).Header
+		if clears := got.Get("Clear-Site-Data") != "" && len(got["Set-Cookie"]) > 0; clears != c.clears ||
+			!clears && got.Get("Clear-Site-Data")+got.Get("Set-Cookie") != "" {
+			t.Errorf("%s gets %v", what, got)
+		}
 	}
 }
