@@ -230,9 +230,14 @@ func keepOurs(r *http.Response) error {
 }
 
 // isIdentity reports whether a header is one that only we may send to an app, in whatever spelling: many programs do not tell
-// Remote-User from remote_user.
+// Remote-User from remote_user, and some not from Remote.User.
 func isIdentity(name string) bool {
-	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	name = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
 	return strings.HasPrefix(name, "remote-") || strings.HasPrefix(name, "exeunt-") || strings.HasPrefix(name, "x-forwarded-") ||
 		strings.HasPrefix(name, "x-remote-") || strings.HasPrefix(name, "x-auth-request-") || name == "forwarded" || name == "x-real-ip" ||
 		name == "x-original-url" || name == "x-rewrite-url"
