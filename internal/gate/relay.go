@@ -24,8 +24,9 @@ type Relay struct {
 	proxy httputil.ReverseProxy
 	most  int
 
-	mu   sync.Mutex
-	open map[exeunt.AccountID]int // requests under way; the zero ID counts all
+	mu     sync.Mutex
+	open   map[exeunt.AccountID]int // requests under way; the zero ID counts all
+	nobody int                      // of those, requests of nobody who is signed in
 }
 
 // NewRelay returns the relay of the sites. It has at most so many requests under way at a time; 0: no limit.
@@ -85,7 +86,7 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 		Refuse(w, v)
 		return
 	}
-	leave, status := p.enter(v.Answer.Account)
+	leave, status := p.enter(v)
 	if status != 0 {
 		w.Header()["Retry-After"] = tenSeconds
 		http.Error(w, "Too many requests to this app are open. Close some of its pages, then try again.", status)
@@ -110,13 +111,18 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// enter counts a request, or returns the status of a refusal: the account has too many, or all together.
-func (p *Relay) enter(account exeunt.AccountID) (leave func(), refusal int) {
+// enter counts a request, or returns the status of a refusal: the account has too many, or all together. Anybody may ask for
+// what is open, so requests of nobody have half of the places, and the rest is for people and programs.
+func (p *Relay) enter(v Verdict) (leave func(), refusal int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := exeunt.AccountID{}
+	all, account := exeunt.AccountID{}, v.Answer.Account
+	nobody := 0
+	if account == all && !v.Program() {
+		nobody = 1
+	}
 	switch {
-	case p.most > 0 && p.open[all] >= p.most:
+	case p.most > 0 && (p.open[all] >= p.most || nobody > 0 && p.nobody >= p.most/2):
 		return nil, http.StatusServiceUnavailable
 	case account != all && p.open[account] >= maxOfAccount:
 		return nil, http.StatusTooManyRequests // RFC 6585 section 4
@@ -128,9 +134,11 @@ func (p *Relay) enter(account exeunt.AccountID) (leave func(), refusal int) {
 	for _, of := range counted {
 		p.open[of]++
 	}
+	p.nobody += nobody
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		p.nobody -= nobody
 		for _, of := range counted {
 			if p.open[of]--; p.open[of] == 0 {
 				delete(p.open, of)
