@@ -371,6 +371,16 @@ func (f *fronted) streams(t *testing.T) {
 	if resp, app := f.over(wikiHost, "GET /socket", "", upgrade...); resp.StatusCode != 401 || app != nil {
 		t.Errorf("a socket of nobody: %d", resp.StatusCode)
 	}
+	// In another protocol, requests that nobody decides about could follow.
+	for _, other := range [][]string{{"Upgrade: h2c"}, {"Upgrade: H2C"}, {"Upgrade: websocket, h2c"}, {"Upgrade: h2c", "Upgrade: websocket"},
+		{"Upgrade: websocket", "Upgrade: h2c"}, {"Upgrade: tcp"}} {
+		resp, app := f.over(wikiHost, "GET /a", "", append(other, "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__",
+			"Cookie: "+f.cookie)...)
+		if refused := app == nil && resp.StatusCode == http.StatusBadRequest; !refused && (app == nil ||
+			strings.Trim(fmt.Sprint(app.header["Upgrade"]), "[]") != "" && !slices.Equal(app.header["Upgrade"], []string{"websocket"})) {
+			t.Errorf("%q: %d, the app got %v", other, resp.StatusCode, app)
+		}
+	}
 	conn := f.dial("127.0.0.1", wikiHost)
 	if resp, _ := f.exchange(conn, wikiHost, "GET /socket", "", append(upgrade, "Cookie: "+f.cookie)...); resp.StatusCode != 101 {
 		t.Fatalf("a socket: %d", resp.StatusCode)
@@ -397,7 +407,8 @@ func (f *fronted) identity(t *testing.T, proxy string) {
 	ada := map[string]string{"REMOTE_USER": "ada", "REMOTE_NAME": "ada", "EXEUNT_ACCOUNT": f.session.Account.String(),
 		"EXEUNT_SESSION": f.session.ID.String()}
 	tried := 0
-	for _, line := range forged() {
+	// Some servers take any sign in a header's name for the one in a CGI variable's (lighttpd).
+	for _, line := range append(forged(), "Remote.User: mallory", "remote!groups: mallory", "Exeunt~Account: mallory") {
 		name, _, _ := strings.Cut(line, ":")
 		for _, extra := range [][]string{
 			nil, {name + ": second"}, {"Connection: close, " + name}, {"Trailer: " + name, "Transfer-Encoding: chunked"},

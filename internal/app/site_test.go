@@ -41,6 +41,19 @@ func newSite(t *testing.T, set func(*config.Site)) *wiki {
 		switch r.URL.Path {
 		case "/login": // an app that trusts only its own cookie
 			http.SetCookie(w, &http.Cookie{Name: "wiki_session", Value: r.Header.Get("Remote-User"), Path: "/"})
+		case "/plants":
+			w.Header()["Set-Cookie"] = []string{"wiki_session=x; Path=/", "__Host-exeunt-site=planted; Path=/; Secure",
+				" __Host-exeunt-site-of =planted; Path=/; Secure", "=__Host-exeunt-site-begun=planted; Path=/; Secure"}
+			if r.URL.Query().Has("socket") {
+				w.Header().Set("Connection", "Upgrade")
+				w.Header().Set("Upgrade", "websocket")
+				w.WriteHeader(http.StatusSwitchingProtocols)
+			}
+			return
+		case "/flood":
+			for _, err := w.Write(make([]byte, 1<<20)); err == nil; _, err = w.Write(make([]byte, 1<<20)) {
+			}
+			return
 		case "/events":
 			w.Header().Set("Content-Type", "text/event-stream")
 			for {
@@ -285,8 +298,11 @@ func TestSpoofedIdentityAtASite(t *testing.T) {
 			for _, extra := range []string{"", "Connection: " + name + "\r\n", name + ": second\r\n", "Trailer: " + name + "\r\n"} {
 				tried++
 				before := len(s.seen)
-				s.send("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\nCookie: __Host-exeunt-site=" +
-					p.cookies[host]["__Host-exeunt-site"] + "\r\n" + name + ": spoofed\r\n" + extra + "\r\n")
+				got := s.ask("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\nCookie: __Host-exeunt-site=" +
+					p.cookies[host]["__Host-exeunt-site"] + "\r\n" + name + ": spoofed\r\n" + extra)
+				if passes := !strings.HasPrefix(extra, "Connection"); passes != (s.asked() == before+1) {
+					t.Errorf("%s with %q: %d, and the app got %d requests", name, extra, got.StatusCode, s.asked()-before)
+				}
 				for _, r := range s.seen[before:] {
 					for of, values := range r.Header {
 						if slices.Contains(values, "spoofed") || slices.Contains(values, "second") {

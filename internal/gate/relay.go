@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,23 +24,27 @@ type Relay struct {
 	proxy httputil.ReverseProxy
 	most  int
 
-	mu   sync.Mutex
-	open map[exeunt.AccountID]int // requests under way; the zero ID counts all
+	mu     sync.Mutex
+	open   map[exeunt.AccountID]int // requests under way; the zero ID counts all
+	nobody int                      // of those, requests of nobody who is signed in
 }
 
 // NewRelay returns the relay of the sites. It has at most so many requests under way at a time; 0: no limit.
 func NewRelay(sites *Sites, most int) *Relay {
 	r, log := &Relay{sites: sites, most: most, open: map[exeunt.AccountID]int{}}, sites.Log
 	r.proxy = httputil.ReverseProxy{
-		Rewrite: r.rewrite, ErrorHandler: r.failed, FlushInterval: flushInterval, BufferPool: &buffers{},
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Rewrite: r.rewrite, ModifyResponse: keepOurs, ErrorHandler: r.failed, FlushInterval: flushInterval,
+		BufferPool: &buffers{},
+		ErrorLog:   slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Transport: &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: dialPatience}).DialContext,
 			MaxIdleConnsPerHost:   idleConnections,
 			IdleConnTimeout:       90 * time.Second,
 			TLSHandshakeTimeout:   dialPatience,
 			ExpectContinueTimeout: time.Second,
-			DisableCompression:    true, // what the app and the browser have agreed on passes as it is
+			// As much as is taken of a browser.
+			MaxResponseHeaderBytes: http.DefaultMaxHeaderBytes,
+			DisableCompression:     true, // what the app and the browser have agreed on passes as it is
 		},
 	}
 	return r
@@ -104,7 +109,7 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 		Refuse(w, v)
 		return
 	}
-	leave, status := p.enter(v.Answer.Account)
+	leave, status := p.enter(v)
 	if status != 0 {
 		w.Header()["Retry-After"] = tenSeconds
 		http.Error(w, "Too many requests to this app are open. Close some of its pages, then try again.", status)
@@ -113,21 +118,34 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 	defer leave()
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), admitted{}, admission{site, to, v}))
 	defer cancel(nil)
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Time{}) // uploads and sockets may last
+	control.SetWriteDeadline(time.Time{})
 	if !v.Credential.Token.IsZero() {
-		defer p.closeAtEnd(ctx, cancel, site, v)()
+		l := p.sites.authority.Listen(v.Answer.Account)
+		defer l.Close()
+		// The listener was told of no end that came between the decision and its beginning.
+		if !p.sites.authority.Check(ctx, v.Credential).Usable() {
+			p.Serve(w, r, site) // decides anew, without this session
+			return
+		}
+		defer p.closeAtEnd(ctx, cancel, control, l.C(), site, v)()
 	}
-	http.NewResponseController(w).SetReadDeadline(time.Time{}) // uploads and sockets may last
-	http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// enter counts a request, or returns the status of a refusal: the account has too many, or all together.
-func (p *Relay) enter(account exeunt.AccountID) (leave func(), refusal int) {
+// enter counts a request, or returns the status of a refusal: the account has too many, or all together. Anybody may ask for
+// what is open, so requests of nobody have half of the places, and the rest is for people and programs.
+func (p *Relay) enter(v Verdict) (leave func(), refusal int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := exeunt.AccountID{}
+	all, account := exeunt.AccountID{}, v.Answer.Account
+	nobody := 0
+	if account == all && !v.Program() {
+		nobody = 1
+	}
 	switch {
-	case p.most > 0 && p.open[all] >= p.most:
+	case p.most > 0 && (p.open[all] >= p.most || nobody > 0 && p.nobody >= p.most/2):
 		return nil, http.StatusServiceUnavailable
 	case account != all && p.open[account] >= maxOfAccount:
 		return nil, http.StatusTooManyRequests // RFC 6585 section 4
@@ -139,9 +157,11 @@ func (p *Relay) enter(account exeunt.AccountID) (leave func(), refusal int) {
 	for _, of := range counted {
 		p.open[of]++
 	}
+	p.nobody += nobody
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		p.nobody -= nobody
 		for _, of := range counted {
 			if p.open[of]--; p.open[of] == 0 {
 				delete(p.open, of)
@@ -156,32 +176,38 @@ var errEnded = errors.New("the session has ended")
 
 // closeAtEnd cuts the request off when its session is not usable any more. Call stop when the request is over.
 func (p *Relay) closeAtEnd(
-	ctx context.Context, cut context.CancelCauseFunc, site exeunt.Client, v Verdict,
+	ctx context.Context, cut context.CancelCauseFunc, control *http.ResponseController, news <-chan struct{},
+	site exeunt.Client, v Verdict,
 ) (stop func()) {
-	l := p.sites.authority.Listen(v.Answer.Account)
 	over := make(chan struct{})
 	go func() {
-		defer l.Close()
+		defer close(over)
 		// The session may time out, too, as may the site's own, which is no event until somebody looks.
 		look := time.NewTicker(lookAgain)
 		defer look.Stop()
 		for {
 			select {
-			case <-l.C():
+			case <-news:
 			case <-look.C:
-			case <-over:
-				return
 			case <-ctx.Done():
 				return
 			}
 			ans := p.sites.authority.Check(ctx, v.Credential)
-			if !ans.Usable() || site.Site.Idle > 0 && !p.sites.inUse(ctx, Request{Site: site}, ans) {
-				cut(errEnded)
-				return
+			idle := site.Site.Idle > 0 && ans.Usable() && !p.sites.inUse(ctx, Request{Site: site}, ans)
+			if ans.Usable() && !idle || ctx.Err() != nil {
+				continue
 			}
+			cut(errEnded)
+			// Nor does it stay open for a browser that reads nothing and sends nothing.
+			control.SetReadDeadline(time.Unix(1, 0))
+			control.SetWriteDeadline(time.Unix(1, 0))
+			return
 		}
 	}()
-	return func() { close(over) }
+	return func() {
+		cut(nil)
+		<-over // control is of use only until the request is over
+	}
 }
 
 const lookAgain = 5 * time.Second
@@ -209,6 +235,12 @@ func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 	if a.verdict.Program() {
 		delete(h, "Authorization") // it was for us
 	}
+	if !strings.EqualFold(h.Get("Upgrade"), "websocket") {
+		// Another protocol, such as HTTP/2 (h2c), would carry requests that nobody decides about.
+		delete(h, "Upgrade")
+		delete(h, "Connection")
+		delete(h, "Http2-Settings")
+	}
 	if from := p.sites.Peers.Address(pr.In); from.IsValid() {
 		h.Set("X-Forwarded-For", from.String())
 	}
@@ -221,10 +253,30 @@ func (p *Relay) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Trailer = nil
 }
 
+// keepOurs takes our cookies out of an answer: the app, or whoever has it set a cookie of any name, must not sign its people
+// in as somebody else.
+func keepOurs(r *http.Response) error {
+	lines := slices.DeleteFunc(r.Header["Set-Cookie"], func(line string) bool {
+		pair, _, _ := strings.Cut(line, ";")
+		// Some browsers send a cookie without a name as its value alone.
+		name, _, _ := strings.Cut(strings.TrimLeft(pair, "= \t"), "=")
+		return isOurs(strings.TrimSpace(name))
+	})
+	if r.Header["Set-Cookie"] = lines; len(lines) == 0 {
+		delete(r.Header, "Set-Cookie")
+	}
+	return nil
+}
+
 // isIdentity reports whether a header is one that only we may send to an app, in whatever spelling: many programs do not tell
-// Remote-User from remote_user.
+// Remote-User from remote_user, and some not from Remote.User.
 func isIdentity(name string) bool {
-	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	name = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
 	return strings.HasPrefix(name, "remote-") || strings.HasPrefix(name, "exeunt-") || strings.HasPrefix(name, "x-forwarded-") ||
 		strings.HasPrefix(name, "x-remote-") || strings.HasPrefix(name, "x-auth-request-") || name == "forwarded" || name == "x-real-ip" ||
 		name == "x-original-url" || name == "x-rewrite-url"

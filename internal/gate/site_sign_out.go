@@ -23,6 +23,11 @@ func (g *Sites) signedOut(w http.ResponseWriter, r *http.Request, site exeunt.Cl
 		g.signOut(w, r, site)
 		return
 	}
+	if !isNavigation(r.Method, r.Header) {
+		// An image on another site's page comes without our cookies, too, and must not clear what is stored.
+		http.Error(w, "This address is a page: open it in a window of its own.", http.StatusForbidden)
+		return
+	}
 	for _, name := range ours {
 		http.SetCookie(w, web.HostCookie(name, "", -1, true))
 	}
