@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -123,6 +124,9 @@ func open(t testing.TB, o Options, n *Node, index *live.Index, log *slog.Logger)
 	t.Helper()
 	url := o.Database
 	if url == "" {
+		empty, err := emptyDatabase()
+		must(t, err)
+		must(t, os.WriteFile(n.Path, empty, 0o600))
 		url = store.SQLiteURL(n.Path)
 	}
 	var follower *feed.Follower
@@ -148,6 +152,20 @@ func open(t testing.TB, o Options, n *Node, index *live.Index, log *slog.Logger)
 	}
 	return st, follow
 }
+
+// emptyDatabase is a file with the schema and nothing else, made once: to make it is most of a short test's work.
+var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "exeunt-schema-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "exeunt.db")
+	if err := store.Migrate(context.Background(), store.SQLiteURL(path), slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // inBackground runs a function until the test is over.
 func inBackground(t testing.TB, run func(context.Context)) {
