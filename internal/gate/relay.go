@@ -106,7 +106,7 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 			p.Serve(w, r, site) // decides anew, without this session
 			return
 		}
-		defer p.closeAtEnd(ctx, cancel, control, l.C(), v)()
+		defer p.closeAtEnd(ctx, cancel, control, l.C(), Request{Site: site}, v)()
 	}
 	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
@@ -153,7 +153,8 @@ var errEnded = errors.New("the session has ended")
 
 // closeAtEnd cuts the request off when its session is not usable any more. Call stop when the request is over.
 func (p *Relay) closeAtEnd(
-	ctx context.Context, cut context.CancelCauseFunc, control *http.ResponseController, news <-chan struct{}, v Verdict,
+	ctx context.Context, cut context.CancelCauseFunc, control *http.ResponseController, news <-chan struct{},
+	r Request, v Verdict,
 ) (stop func()) {
 	over := make(chan struct{})
 	go func() {
@@ -168,7 +169,7 @@ func (p *Relay) closeAtEnd(
 			case <-ctx.Done():
 				return
 			}
-			if p.sites.authority.Check(ctx, v.Credential).Usable() || ctx.Err() != nil {
+			if p.sites.stays(ctx, r, v) || ctx.Err() != nil {
 				continue
 			}
 			cut(errEnded)

@@ -133,6 +133,13 @@ func (g *Sites) inUse(ctx context.Context, r Request, ans authority.Answer) bool
 	return false
 }
 
+// stays reports whether the session that a request was admitted with is still good for the site. What passes in a socket or a
+// stream is no use of it.
+func (g *Sites) stays(ctx context.Context, r Request, v Verdict) bool {
+	ans := g.authority.Check(ctx, v.Credential)
+	return ans.Usable() && (r.Site.Site.Idle == 0 || g.inUse(ctx, r, ans))
+}
+
 // elsewhere is where a browser goes that is not signed in: to sign in, and back to the same address. Whoever sent a form
 // goes to a page that says that nothing was sent: a post of a session that has ended is never repeated. It is "" for
 // scripts and programs, which are only refused.
