@@ -83,7 +83,7 @@ func (g *Sites) Decide(ctx context.Context, r Request) Verdict {
 // identify tells who sends a request, and whether the site is theirs to use.
 func (g *Sites) identify(ctx context.Context, r Request) Verdict {
 	if len(r.Header["Authorization"]) > 0 {
-		if of, ok := r.Site.Site.ServiceOf(web.Bearer(&http.Request{Header: r.Header}).Token.Hash()); ok {
+		if of, ok := r.Site.Site.ServiceOf(web.Bearer(&http.Request{Header: r.Header}).Token); ok {
 			return Verdict{Status: http.StatusOK, service: of.User}
 		}
 	}
