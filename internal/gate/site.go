@@ -206,6 +206,11 @@ func isNavigation(method string, h http.Header, besides ...string) bool {
 
 // isPreflight reports whether a browser asks if a script of another site may call (Fetch, section 4.8).
 func isPreflight(r Request) bool {
+	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
+		if len(r.Header[name]) > 0 { // which no browser sends, and some apps take for the method
+			return false
+		}
+	}
 	return r.Method == http.MethodOptions && first(r.Header, "Origin") != "" &&
 		first(r.Header, "Access-Control-Request-Method") != ""
 }
