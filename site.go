@@ -105,8 +105,12 @@ func (s *Site) listed(list []string, p string) bool {
 	})
 }
 
-// ServiceOf returns the service token of that hash.
-func (s *Site) ServiceOf(h TokenHash) (ServiceToken, bool) {
+// ServiceOf returns the service token that this is.
+func (s *Site) ServiceOf(given Token) (ServiceToken, bool) {
+	if given.Use() != UseClient { // what is no token has a hash, too
+		return ServiceToken{}, false
+	}
+	h := given.Hash()
 	i := slices.IndexFunc(s.Tokens, func(t ServiceToken) bool { return t.Hash == h })
 	if i < 0 {
 		return ServiceToken{}, false
@@ -145,6 +149,9 @@ func (s *Site) validate() error {
 	for _, t := range s.Tokens {
 		if t.User == "" || len(t.User) > 63 || strings.ContainsFunc(t.User, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			return fail("invalid user %q of a service token: use 1 to 63 characters without spaces", t.User)
+		}
+		if t.Hash == (Token{}).Hash() {
+			return fail("the hash of the service token of %s is that of nothing: use what `exeunt clients new-key` prints", t.User)
 		}
 	}
 	return nil

@@ -19,6 +19,21 @@ func TestOpenPaths(t *testing.T) {
 	}
 }
 
+// Only a token is a service token, and only one of the kind that operators are given.
+func TestServiceTokens(t *testing.T) {
+	key, session := NewToken(UseClient), NewToken(UseSession)
+	s := &Site{Tokens: []ServiceToken{{User: "backup", Hash: key.Hash()}, {User: "nothing", Hash: Token{}.Hash()},
+		{User: "session", Hash: session.Hash()}}}
+	if of, ok := s.ServiceOf(key); !ok || of.User != "backup" {
+		t.Errorf("%v, %v", of, ok)
+	}
+	for _, none := range []Token{{}, session, NewToken(UseClient)} {
+		if of, ok := s.ServiceOf(none); ok {
+			t.Errorf("%v lets %s in", none, of.User)
+		}
+	}
+}
+
 func TestSites(t *testing.T) {
 	client := func(s Site) Client {
 		return Client{ID: "wiki", Name: "Wiki", Auth: ClientSite, Checked: true, RedirectURIs: []string{s.Callback()}, Site: &s}
@@ -40,6 +55,7 @@ func TestSites(t *testing.T) {
 		"our own path":         func(s *Site) { s.Open = []string{SitePrefix} },
 		"signing out anywhere": func(s *Site) { s.SignOut = []string{"/"} },
 		"a nameless token":     func(s *Site) { s.Tokens = []ServiceToken{{}} },
+		"a token of nothing":   func(s *Site) { s.Tokens = []ServiceToken{{User: "backup", Hash: Token{}.Hash()}} },
 	} {
 		s := good
 		change(&s)

@@ -3,10 +3,12 @@ package app
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -147,6 +149,35 @@ func TestAnEndCutsABrowserThatReadsNothing(t *testing.T) {
 	case <-over:
 	case <-time.After(time.Minute):
 		t.Error("it is still open after a minute")
+	}
+}
+
+// A socket that is left open at a site with an idle limit is closed when that is over, and is no use of the site itself.
+func TestAnIdleLimitClosesWhatIsOpen(t *testing.T) {
+	s := newSite(t, func(c *config.Site) { c.Idle = 10 * time.Minute })
+	p, host, cookie := s.signedIn()
+	conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET /socket HTTP/1.1\r\nHost: "+host+"\r\nCookie: "+cookie+
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	r := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	s.passed.Add(9 * time.Minute.Milliseconds())
+	p.once(http.MethodGet, s.origin+"/a", nil) // is use
+	s.passed.Add(9 * time.Minute.Milliseconds())
+	io.WriteString(conn, "still here\n")
+	if got, err := r.ReadString('\n'); got != "still here\n" {
+		t.Fatalf("within the limit: %q, %v", got, err)
+	}
+	s.passed.Add(2 * time.Minute.Milliseconds())
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := r.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after the limit: %v", err)
 	}
 }
 

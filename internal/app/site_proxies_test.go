@@ -289,6 +289,8 @@ func (f *fronted) whoMayPass(t *testing.T) {
 		{"a pre-flight", wikiHost, "OPTIONS /api", []string{"Origin: https://a.example", "Access-Control-Request-Method: GET"}, 401, "", false},
 		{"a pre-flight that is let through", notesHost, "OPTIONS /api", []string{"Origin: https://a.example",
 			"Access-Control-Request-Method: GET"}, 200, "", true},
+		{"a pre-flight that would be another request", notesHost, "OPTIONS /api", []string{"Origin: https://a.example",
+			"Access-Control-Request-Method: GET", "X-HTTP-Method-Override: DELETE"}, 401, "", false},
 		{"an open page", wikiHost, "GET /open/x", nil, 200, "", true},
 		{"not an open page", wikiHost, "GET /open/../x", nil, 401, "", false},
 		{"signed in", wikiHost, "GET /a?b", []string{cookie}, 200, "", true},

@@ -129,7 +129,7 @@ func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, site exeunt.Client
 			p.Serve(w, r, site) // decides anew, without this session
 			return
 		}
-		defer p.closeAtEnd(ctx, cancel, control, l.C(), site, v)()
+		defer p.closeAtEnd(ctx, cancel, control, l.C(), Request{Site: site}, v)()
 	}
 	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
@@ -177,7 +177,7 @@ var errEnded = errors.New("the session has ended")
 // closeAtEnd cuts the request off when its session is not usable any more. Call stop when the request is over.
 func (p *Relay) closeAtEnd(
 	ctx context.Context, cut context.CancelCauseFunc, control *http.ResponseController, news <-chan struct{},
-	site exeunt.Client, v Verdict,
+	r Request, v Verdict,
 ) (stop func()) {
 	over := make(chan struct{})
 	go func() {
@@ -192,9 +192,7 @@ func (p *Relay) closeAtEnd(
 			case <-ctx.Done():
 				return
 			}
-			ans := p.sites.authority.Check(ctx, v.Credential)
-			idle := site.Site.Idle > 0 && ans.Usable() && !p.sites.inUse(ctx, Request{Site: site}, ans)
-			if ans.Usable() && !idle || ctx.Err() != nil {
+			if p.sites.stays(ctx, r, v) || ctx.Err() != nil {
 				continue
 			}
 			cut(errEnded)

@@ -83,7 +83,7 @@ func (g *Sites) Decide(ctx context.Context, r Request) Verdict {
 // identify tells who sends a request, and whether the site is theirs to use.
 func (g *Sites) identify(ctx context.Context, r Request) Verdict {
 	if len(r.Header["Authorization"]) > 0 {
-		if of, ok := r.Site.Site.ServiceOf(web.Bearer(&http.Request{Header: r.Header}).Token.Hash()); ok {
+		if of, ok := r.Site.Site.ServiceOf(web.Bearer(&http.Request{Header: r.Header}).Token); ok {
 			return Verdict{Status: http.StatusOK, service: of.User}
 		}
 	}
@@ -131,6 +131,13 @@ func (g *Sites) inUse(ctx context.Context, r Request, ans authority.Answer) bool
 		g.Log.Warn("the session of a site that was not used cannot be ended; it is refused", "site", r.Site.ID, "err", err)
 	}
 	return false
+}
+
+// stays reports whether the session that a request was admitted with is still good for the site. What passes in a socket or a
+// stream is no use of it.
+func (g *Sites) stays(ctx context.Context, r Request, v Verdict) bool {
+	ans := g.authority.Check(ctx, v.Credential)
+	return ans.Usable() && (r.Site.Site.Idle == 0 || g.inUse(ctx, r, ans))
 }
 
 // elsewhere is where a browser goes that is not signed in: to sign in, and back to the same address. Whoever sent a form
@@ -199,6 +206,11 @@ func isNavigation(method string, h http.Header, besides ...string) bool {
 
 // isPreflight reports whether a browser asks if a script of another site may call (Fetch, section 4.8).
 func isPreflight(r Request) bool {
+	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
+		if len(r.Header[name]) > 0 { // which no browser sends, and some apps take for the method
+			return false
+		}
+	}
 	return r.Method == http.MethodOptions && first(r.Header, "Origin") != "" &&
 		first(r.Header, "Access-Control-Request-Method") != ""
 }

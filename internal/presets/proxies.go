@@ -47,14 +47,29 @@ func ProxyConfig(proxy, authority string, sites []Proxied) (string, error) {
 	}
 	v := proxyView{Exeunt: at.url, ExeuntAddr: at.addr, ExeuntName: at.name, ExeuntPort: at.port,
 		Headers: hyphenated(), Spellings: spellings()}
+	plain := proxy == "haproxy" || proxy == "envoy"
 	for _, s := range sites {
 		app, err := placeOf(s.App)
 		if err != nil {
 			return "", err
 		}
-		v.Sites = append(v.Sites, siteView{Host: s.Site.Site.Host, Name: nameOf(s.Site.Site.Host), ID: string(s.Site.ID),
+		for _, to := range []place{at, app} {
+			if plain && strings.HasPrefix(to.url, "https:") {
+				return "", fmt.Errorf("the configuration for %s reaches apps and Exeunt without TLS, and cannot reach %s: give the "+
+					"address of a plain listener, and add TLS by hand if it is on another machine", proxy, to.url)
+			}
+		}
+		host, port := hostPort(s.Site.Site.Host)
+		if !slices.Contains(v.Ports, port) {
+			v.Ports = append(v.Ports, port)
+		}
+		v.Sites = append(v.Sites, siteView{Host: s.Site.Site.Host, Name: host, Port: port, ID: string(s.Site.ID),
 			Var: strings.ReplaceAll(string(s.Site.ID), "-", "_"), App: app.url, AppAddr: app.addr, AppName: app.name,
 			AppPort: app.port})
+	}
+	if proxy == "envoy" && len(v.Ports) > 1 {
+		return "", fmt.Errorf("the configuration for envoy has one listener, and these sites are at the ports %s: print one "+
+			"for each port", strings.Join(v.Ports, ", "))
 	}
 	t, err := template.New(file).Delims("[[", "]]").ParseFS(proxyFiles, "proxies/"+file)
 	if err != nil {
@@ -69,10 +84,11 @@ func ProxyConfig(proxy, authority string, sites []Proxied) (string, error) {
 type proxyView struct {
 	Exeunt, ExeuntAddr, ExeuntName, ExeuntPort string
 	Headers, Spellings                         []string
+	Ports                                      []string // at which browsers reach the sites
 	Sites                                      []siteView
 }
 
-type siteView struct{ Host, Name, ID, Var, App, AppAddr, AppName, AppPort string }
+type siteView struct{ Host, Name, Port, ID, Var, App, AppAddr, AppName, AppPort string }
 
 type place struct{ url, addr, name, port string }
 
@@ -85,9 +101,10 @@ func placeOf(address string) (place, error) {
 	return place{u.Scheme + "://" + u.Host, net.JoinHostPort(u.Hostname(), port), u.Hostname(), port}, nil
 }
 
-func nameOf(host string) string {
-	name, _, _ := strings.Cut(host, ":")
-	return name
+// hostPort are the name and the port of a site's host. Sites behind a proxy are reached over TLS.
+func hostPort(host string) (name, port string) {
+	name, port, _ = strings.Cut(host, ":")
+	return name, cmp.Or(port, "443")
 }
 
 // identityHeaders are those by which an app reads who is signed in.

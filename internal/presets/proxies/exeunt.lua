@@ -4,7 +4,8 @@
 -- What the decision is about, besides the address. Nothing else of the request is sent.
 local asked = {
   "cookie", "authorization", "accept", "origin", "referer", "upgrade", "x-requested-with", "user-agent",
-  "access-control-request-method", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user",
+  "access-control-request-method", "x-http-method-override", "x-http-method", "x-method-override",
+  "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user",
 }
 
 local told = { "remote-user", "remote-name", "remote-email", "remote-groups", "exeunt-account", "exeunt-session" }
