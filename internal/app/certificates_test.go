@@ -423,11 +423,11 @@ func closedPort(t *testing.T) int {
 
 // While there is no certificate a handshake fails, the log says why once, and the CA is left alone for a while.
 func TestNoCertificateIsHad(t *testing.T) {
-	for name, why := range map[string]string{"the CA is away": "connection refused", "the host is not reached": "tls-alpn-01: "} {
+	for name, why := range map[string]string{"away": "connection refused", "unreached": "tls-alpn-01: "} {
 		t.Run(name, func(t *testing.T) {
 			l := listenHere(t)
 			authority := newCA(t, closedPort(t), closedPort(t), time.Hour)
-			if name == "the CA is away" {
+			if name == "away" { // the CA; otherwise it does not reach the host
 				authority.Close()
 			}
 			c := wikiBehindTLS(t)

@@ -23,7 +23,8 @@ func TestCodesOfTheStandard(t *testing.T) {
 }
 
 func TestOneStepIsTakenAndMoreAreExplained(t *testing.T) {
-	secret, now := NewSecret(), time.Unix(1_800_000_000, 0)
+	// Of a random secret two codes are now and then the same.
+	secret, now := []byte("12345678901234567890"), time.Unix(1_800_000_000, 0)
 	for off, want := range map[int64]bool{-11: false, -10: false, -2: false, -1: true, 0: true, 1: true, 2: false, 11: false} {
 		step, drift, ok := Match(secret, Code(secret, Step(now)+off), now)
 		known := off >= -10 && off <= 10
