@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
-import net from 'node:net';
+import tls from 'node:tls';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Program, Server, freePort, makeCertificate } from './serve.mjs';
@@ -18,7 +18,8 @@ const replaced = (text, ...pairs) => {
 };
 
 const listens = (port) => () => new Promise((resolve, reject) => {
-  const conn = net.connect(port, '127.0.0.1', () => { conn.destroy(); resolve(true); });
+  const conn = tls.connect({ port, host: '127.0.0.1', servername: 'wiki.localhost', rejectUnauthorized: false },
+    () => { conn.destroy(); resolve(true); });
   conn.on('error', reject);
 });
 
@@ -26,7 +27,7 @@ const proxies = {
   async nginx(f, snippet) {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${f.folder}/${kind};`);
     const sites = replaced(snippet('nginx'), ['listen 80;', `listen 127.0.0.1:${f.spare};`], ['listen [::]:80;', ''],
-      ['listen 443 ', `listen 127.0.0.1:${f.port} `], ['listen [::]:443 ssl http2;', ''],
+      [`listen ${f.port} `, `listen 127.0.0.1:${f.port} `], [`listen [::]:${f.port} ssl http2;`, ''],
       ...f.names.flatMap((name) => [[`/etc/ssl/${name}.pem`, f.server.certificate], [`/etc/ssl/${name}.key`, f.server.key]]));
     const file = join(f.folder, 'nginx.conf');
     await writeFile(file, `${process.getuid() === 0 ? 'user root;' : ''} daemon off; worker_processes 1; pid ${f.folder}/pid;
@@ -46,7 +47,7 @@ const proxies = {
     await writeFile(join(certs, 'both.pem'), `${await readFile(f.server.certificate)}${await readFile(f.server.key)}`);
     await writeFile(lua, snippet('haproxy-lua'));
     await writeFile(file, replaced(snippet('haproxy'), ['/etc/haproxy/exeunt.lua', lua], ['/etc/haproxy/certs/', certs],
-      ['bind :::80 v4v6', `bind 127.0.0.1:${f.spare}`], ['bind :::443 v4v6', `bind 127.0.0.1:${f.port}`]));
+      ['bind :::80 v4v6', `bind 127.0.0.1:${f.spare}`], [`bind :::${f.port} v4v6`, `bind 127.0.0.1:${f.port}`]));
     return ['haproxy', '-db', '-f', file];
   },
 };
