@@ -59,6 +59,8 @@ class Person {
   // What a form needs: nobody here, the person signed in, in Chirp too, or in a second place too.
   async out() {
     this.handle = this.own;
+    await this.page.keys?.detach(); // a passkey that is left signs in by itself wherever a form offers it
+    this.page.keys = undefined;
     await Promise.all([this.page, this.second].map(rest));
     await this.context.clearCookies();
     await call('end', { handle: this.own });
@@ -184,7 +186,6 @@ async function addApp(page) {
 
 /** Gives a page a new authenticator, which answers by itself. */
 async function authenticator(page) {
-  await page.keys?.detach(); // with the authenticator of an earlier test
   page.keys = await page.context().newCDPSession(page);
   await page.keys.send('WebAuthn.enable', { enableUI: false });
   await page.keys.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true,
