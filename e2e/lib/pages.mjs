@@ -105,7 +105,7 @@ async function membersPages(page, node, look) {
 }
 
 async function openDetails(page) {
-  const closed = page.locator('main details:not([open]) > summary');
+  const closed = page.locator('main details:not([open]) > summary:visible');
   for (let left = await closed.count(); left > 0; left--) await closed.first().click();
 }
 
