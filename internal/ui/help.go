@@ -24,9 +24,9 @@ type HelpView struct {
 	Search  string // what the reader looks for, as typed; "" shows everything
 
 	topics  []helpTopic  // with every question
-	answers []helpAnswer // those that were found first, best first; then the others, hidden
-	found   int
-	limited bool // some answers may be hidden
+	answers []helpAnswer // all; or what was found, best first
+	more    []helpAnswer // what was found besides, only to be linked to
+	limited bool         // something is looked for
 }
 
 // HelpBrowsers are the browsers whose menus help knows, in the order in which it lists them.
@@ -115,7 +115,6 @@ type helpAnswer struct {
 	Words    string        // others by which people may look for it
 	Body     template.HTML // without the ways
 	Ways     []helpButton
-	Hidden   bool
 }
 
 type helpButton struct {
@@ -124,12 +123,14 @@ type helpButton struct {
 	Out  bool // it opens the question before a sign-out
 }
 
-// Topics, Answers, Found and Limited are for the template.
+// Topics, Answers, More, Found and Limited are for the template.
 func (v *HelpView) Topics() []helpTopic { return v.topics }
 
 func (v *HelpView) Answers() []helpAnswer { return v.answers }
 
-func (v *HelpView) Found() int { return v.found }
+func (v *HelpView) More() []helpAnswer { return v.more }
+
+func (v *HelpView) Found() int { return len(v.answers) + len(v.more) }
 
 func (v *HelpView) Limited() bool { return v.limited }
 
@@ -204,10 +205,10 @@ func (v *HelpView) button(w *words, way helpWay) (b helpButton, err error) {
 	return b, err
 }
 
-// look sorts the answers by what the reader looks for. The script of the page does the same while somebody types
-// (assets/help.js).
+// look keeps the answers that have what the reader looks for. The script of the page finds the same while somebody types
+// (assets/help.js). What is found is sent without compression (web.Compress), so a page of it has only some in full.
 func (v *HelpView) look(w *words) error {
-	v.found = len(v.answers)
+	v.more = nil
 	skip, err := w.t("help.search_skip")
 	if err != nil {
 		return err
@@ -220,7 +221,7 @@ func (v *HelpView) look(w *words) error {
 	if v.limited = len(stems) > 0; !v.limited {
 		return nil
 	}
-	var best, good, rest []helpAnswer
+	var best, good []helpAnswer
 	for _, a := range v.answers {
 		title := searchWords(readableText(a.Question) + " " + a.Words)
 		switch {
@@ -228,13 +229,11 @@ func (v *HelpView) look(w *words) error {
 			best = append(best, a)
 		case hasStems(append(title, searchWords(readableText(a.Body))...), stems):
 			good = append(good, a)
-		default:
-			a.Hidden = true
-			rest = append(rest, a)
 		}
 	}
-	v.found = len(best) + len(good)
-	v.answers = slices.Concat(best, good, rest)
+	found := slices.Concat(best, good)
+	full := min(len(found), maxFull)
+	v.answers, v.more = found[:full], found[full:]
 	return nil
 }
 
@@ -243,6 +242,7 @@ const (
 	maxSearch      = 100 // characters
 	maxSearchWords = 8
 	minStem        = 3
+	maxFull        = 8 // answers in full
 )
 
 func boundedSearch(s string) string {

@@ -654,6 +654,7 @@ func states() map[string]View {
 		"help-shared":     &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
 		"help-signed-out": &HelpView{Frame: out(), Policy: policy, Browser: "firefox_computer"},
 		"help-found":      &HelpView{Frame: out(), Policy: policy, Browser: "safari_ios", Search: "saved passwords"},
+		"help-many":       &HelpView{Frame: in(NavHelp), Policy: policy, Search: "sign", Mails: true},
 		"help-none":       &HelpView{Frame: in(NavHelp), Policy: policy, Search: `"><b>zebra`},
 		"authorize":       &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},
 		"authorize-email": &AuthorizeView{Frame: in(""), Client: chirp, Email: "ada@example.com",

@@ -17,16 +17,34 @@ function stems(search, { skip, endings }) {
 export function helpSearch() {
   const form = document.querySelector('form[data-help]');
   if (!form) return;
+  const field = form.elements.q;
   const list = document.querySelector('[data-answers]');
-  const order = [...document.querySelectorAll('[data-toc] a')].map((link) => link.hash.slice(1));
-  const answers = [...list.children].map((node) => {
-    const title = node.querySelector('h2');
-    const asked = words(`${title.textContent} ${node.dataset.words}`);
-    return { node, asked, all: [...asked, ...words(node.querySelector('div').textContent)], place: order.indexOf(title.id) };
-  }).sort((a, b) => a.place - b.place);
+  const read = () => [...list.children].map((node) => {
+    const asked = words(`${node.querySelector('h2').textContent} ${node.dataset.words}`);
+    return { node, asked, all: [...asked, ...words(node.querySelector('div').textContent)] };
+  });
+  // A page of what was found has only that.
+  let answers = 'part' in form.dataset ? null : read();
+  let loading;
+  const whole = async () => {
+    try {
+      const response = await fetch(form.action, { redirect: 'error' });
+      if (!response.ok) return null;
+      const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+      for (const part of ['[data-answers]', '[data-toc]']) document.querySelector(part).replaceChildren(...page.querySelector(part).childNodes);
+      document.querySelector('[data-more]')?.remove();
+      return read();
+    } catch {
+      return null; // the form still works
+    } finally {
+      loading = null;
+    }
+  };
   const shown = (name, on) => { for (const node of document.querySelectorAll(`[data-${name}]`)) node.hidden = !on; };
-  const look = () => {
-    const wanted = stems(form.elements.q.value, form.dataset);
+  const look = async () => {
+    answers ??= await (loading ??= whole());
+    if (!answers) return;
+    const wanted = stems(field.value, form.dataset);
     const has = (said) => wanted.every((stem) => said.some((word) => word.startsWith(stem)));
     const best = answers.filter((one) => has(one.asked));
     const good = answers.filter((one) => !best.includes(one) && has(one.all));
@@ -43,8 +61,8 @@ export function helpSearch() {
   form.addEventListener('input', look);
   // Before a link is followed, so that Back leads to what was found.
   form.addEventListener('change', () => {
-    const search = form.elements.q.value.trim();
+    const search = field.value.trim();
     history.replaceState(history.state, '', search ? `?${new URLSearchParams({ q: search })}` : form.action);
   });
-  look(); // a browser may have restored what was typed
+  if (answers || field.value !== field.defaultValue) look(); // a browser may have restored what was typed
 }
