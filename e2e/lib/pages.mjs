@@ -5,12 +5,12 @@ import { enterChirp } from './chirp.mjs';
 import { request } from './wait.mjs';
 
 /** The pages of somebody who is signed in, by address. */
-export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/review', '/secure', '/account/delete', '/settings', '/help', '/menu', '/signout',
+export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/review', '/secure', '/account/delete', '/settings', '/help', '/help?q=phone', '/help?q=zebra', '/menu', '/signout',
   '/signout?scope=others', '/signout?scope=account', '/apps', '/end_session',
   '/activity', '/activity?kind=sign_outs', '/activity?kind=changes'];
 
 /** The pages that need nobody, by address. */
-export const outside = ['/signin', '/signin?shared=1', '/signup', '/forgot', '/help', '/signed-out', '/ended'];
+export const outside = ['/signin', '/signin?shared=1', '/signup', '/forgot', '/help', '/help?q=phone', '/help?q=zebra', '/signed-out', '/ended'];
 
 /** A request of an app that is not first-party, so that the person is asked. */
 export const authorize = (node) => `/authorize?${new URLSearchParams({
@@ -105,7 +105,7 @@ async function membersPages(page, node, look) {
 }
 
 async function openDetails(page) {
-  const closed = page.locator('main details:not([open]) > summary');
+  const closed = page.locator('main details:not([open]) > summary:visible');
   for (let left = await closed.count(); left > 0; left--) await closed.first().click();
 }
 

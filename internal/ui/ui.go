@@ -105,12 +105,22 @@ func (u *UI) Render(w io.Writer, view View) error {
 	if !ok {
 		return fmt.Errorf("no template for page %q", view.page())
 	}
+	if v, ok := view.(composed); ok {
+		if err := v.compose(lang.words, page); err != nil {
+			return fmt.Errorf("page %q: %w", view.page(), err)
+		}
+	}
 	var out bytes.Buffer
 	if err := page.ExecuteTemplate(&out, "layout.html", view); err != nil {
 		return fmt.Errorf("page %q: %w", view.page(), err)
 	}
 	_, err := w.Write(out.Bytes())
 	return err
+}
+
+// composed is a view that renders parts of its page by itself first.
+type composed interface {
+	compose(w *words, page *template.Template) error
 }
 
 // language picks the catalogue for an Accept-Language header, by default English.

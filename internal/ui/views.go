@@ -349,14 +349,6 @@ type SecurityView struct {
 // PasswordChanged tells what changing the password did.
 type PasswordChanged struct{ Ended int }
 
-// HelpView is "/help", also for people who are not signed in.
-type HelpView struct {
-	Frame
-	Policy exeunt.Policy
-	Shared bool // this session is on a shared computer
-	Mails  bool // a link for a new password can be sent
-}
-
 // SiteView is "/site": why somebody did not get to a site.
 type SiteView struct {
 	Frame

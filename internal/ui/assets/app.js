@@ -8,6 +8,7 @@ import { liveSessions, endInPlace } from './live.js';
 import { localTimes } from './times.js';
 import { toldApps } from './told.js';
 import { passkeys } from './passkeys.js';
+import { helpSearch } from './help.js';
 import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment } from './forms.js';
 
 const { session, idle } = document.body.dataset;
@@ -18,6 +19,7 @@ deviceChoice();
 passwordButtons();
 toldApps();
 passkeys();
+helpSearch();
 reviewKeys();
 keepFragment();
 
