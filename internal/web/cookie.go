@@ -21,8 +21,7 @@ import (
 const (
 	cookiePair   = "__Host-exeunt-" // with the slot's number
 	cookieNotice = "__Host-exeunt-notice"
-	// cookieTicket is set while the browser holds a sign-out ticket that has not
-	// been delivered. Nothing issues tickets yet.
+	// cookieTicket is set by the page of a locked browser while a sign-out ticket waits there to be delivered.
 	cookieTicket = "__Host-exeunt-ticket"
 	// cookieChallenge is the token of the challenge that this browser may answer: the second step of a sign-in.
 	cookieChallenge = "__Host-exeunt-challenge"
@@ -79,6 +78,7 @@ type Cookies struct {
 	Pairs   *keys.Ring // makes second halves
 	Notices *keys.Ring // signs notices
 	Forms   *keys.Ring // makes the tokens of sessions that a form starts
+	Tickets *keys.Ring // makes sign-out tickets
 }
 
 // Read returns what the browser presented in a slot: nothing, garbage, a pair or an

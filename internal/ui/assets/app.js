@@ -8,6 +8,7 @@ import { liveSessions, endInPlace } from './live.js';
 import { localTimes } from './times.js';
 import { toldApps } from './told.js';
 import { passkeys } from './passkeys.js';
+import { offline } from './offline.js';
 import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment } from './forms.js';
 
 const { session, idle } = document.body.dataset;
@@ -20,6 +21,7 @@ toldApps();
 passkeys();
 reviewKeys();
 keepFragment();
+offline();
 
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());
