@@ -55,14 +55,17 @@ func (p *Pages) finishOffline(w http.ResponseWriter, r *http.Request) error {
 	if v.SignedIn() && v.Answer.Session != s.ID {
 		return redirect(w, "/")
 	}
-	if err := v.Doubt(); err != nil {
-		return err
-	}
-	if gone {
+	switch {
+	case v.Doubt() != nil:
+		return v.Doubt()
+	case p.secondCookiePending(v):
+		return redirect(w, "/") // somebody signs in here at this moment
+	case v.Incomplete(), gone && !v.Nobody():
 		return p.clearAndExplain(w, r, v, "/")
+	case gone:
+		return redirect(w, "/signed-out")
 	}
-	scope := exeunt.ScopeSession
-	return p.left(w, r, v, scope, done, s)
+	return p.left(w, r, v, exeunt.ScopeSession, done, s)
 }
 
 // endByTicket ends the session of the ticket in a form. ErrNotFound when nothing is known of it any more: it was ended

@@ -444,6 +444,15 @@ type ErrorView struct {
 	// Way is what to do about a link that no longer works: "reset" or "undo", ask for another by mail; "confirm", have the
 	// mail sent again; "" is what the error itself says.
 	Way string
+	// Again is the form of an ending that was not confirmed, to be sent once more as it was; nil for anything else.
+	Again *SendAgain
+}
+
+// SendAgain is a form that is sent again. Its idempotency key makes that harmless.
+type SendAgain struct {
+	Action string
+	Fields url.Values
+	After  int // seconds after which the script sends it; 0 leaves that to the person
 }
 
 // OtherAccountView is the 409 of a form that was rendered for another session than the

@@ -9,7 +9,7 @@ import { localTimes } from './times.js';
 import { toldApps } from './told.js';
 import { passkeys } from './passkeys.js';
 import { offline } from './offline.js';
-import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment } from './forms.js';
+import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment, sendAgain } from './forms.js';
 
 const { session, idle } = document.body.dataset;
 const words = document.getElementById('words')?.dataset ?? {};
@@ -21,6 +21,7 @@ toldApps();
 passkeys();
 reviewKeys();
 keepFragment();
+sendAgain();
 offline();
 
 if (session) {

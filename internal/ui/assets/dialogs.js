@@ -66,7 +66,7 @@ export function confirmations() {
     if (!link || other(event)) return;
     if (document.body.dataset.page === 'sign_out') return; // the page itself is open
     event.preventDefault();
-    const form = await lift(link.href) ?? away(link.href);
+    const form = await lift(link.href) ?? await away(link.href);
     if (!form) {
       location.assign(link.href);
       return;
@@ -99,12 +99,18 @@ async function lift(address) {
 /** Whether the server did not answer the last question, or could not. */
 let unreachable = false;
 
-/** The question as this page has it, for a server that cannot be reached: it signs out of this browser. */
-function away(address) {
+/** The question without the server: it signs out of this browser. Its words are in the page that the worker keeps. */
+async function away(address) {
   if (!unreachable || !canLeaveOffline() || /scope=others/.test(address)) return null;
-  const form = document.getElementById('ask-away').content.firstElementChild.cloneNode(true);
-  if (/scope=account/.test(address)) form.append(Object.assign(document.createElement('input'), { type: 'hidden', name: 'scope', value: 'account' }));
-  return form;
+  try {
+    const kept = new DOMParser().parseFromString(await (await caches.match('/locked')).text(), 'text/html');
+    const form = document.adoptNode(kept.getElementById('ask-away').content.firstElementChild);
+    form.elements.ticket.value = document.body.dataset.ticket;
+    if (/scope=account/.test(address)) form.append(Object.assign(document.createElement('input'), { type: 'hidden', name: 'scope', value: 'account' }));
+    return form;
+  } catch {
+    return null;
+  }
 }
 
 /** Clicks for a new tab or window are left to the browser. */
