@@ -240,6 +240,7 @@ type SignOutDone struct {
 	Apps    int              // how many app sessions ended with this browser's
 	Shared  bool             // on a shared computer, where closing the window matters
 	NotMe   bool             // because a sign-in was somebody else's
+	Clear   bool             // the page has the browser clear what this site has stored
 }
 
 // EndedView is "/ended": why a credential is no longer valid. Whoever holds it may be a

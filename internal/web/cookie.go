@@ -206,9 +206,21 @@ func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, s Slot) {
 	}
 }
 
+// ClearStorage has the browser clear the origin's storage, unless something else needs it. It is for a page after Forget:
+// the answer to a form with a ticket passes through the service worker, and Chromium, which removes the worker before it
+// hands that answer on, would then wait for ever.
+func (c Cookies) ClearStorage(w http.ResponseWriter, r *http.Request, s Slot) {
+	if !othersNeedStorage(r, s) {
+		w.Header().Set("Clear-Site-Data", `"storage"`)
+	}
+}
+
 // othersNeedStorage reports whether the origin's storage must stay, because another
-// account is signed in or a sign-out ticket waits there.
+// account is signed in, a sign-out ticket waits there, or the service worker passes this answer on.
 func othersNeedStorage(r *http.Request, s Slot) bool {
+	if r.PostForm.Get("ticket") != "" {
+		return true
+	}
 	for other := range slots {
 		if other != s && len(r.CookiesNamed(other.token())) > 0 {
 			return true

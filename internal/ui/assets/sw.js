@@ -34,7 +34,7 @@ self.addEventListener('fetch', (event) => {
   const url = new URL(event.request.url);
   if (url.origin !== self.location.origin) return;
   const handle = handler(event.request, url);
-  if (handle) event.respondWith(handle().catch(() => fetch(event.request)));
+  if (handle) event.respondWith(handle().catch(() => fallBack(event.request)));
 });
 
 self.addEventListener('sync', (event) => {
@@ -72,14 +72,40 @@ async function leaveIfWithdrawn() {
 
 function handler(request, url) {
   if (request.mode === 'navigate') {
-    if (request.method === 'POST' && leaves.includes(url.pathname)) return () => leave(request);
-    return idle() ? null : () => visit(request, url);
+    if (request.method === 'POST' && leaves.includes(url.pathname) && isOurs(request)) return () => leave(request);
+    if (known && !locks(known) && !(known.some((r) => r.state === 'ready') && away(request))) {
+      if (waiting(known).length) deliver();
+      return null;
+    }
+    return () => visit(request, url);
   }
-  return idle() || !locks(known ?? [{ state: 'locked' }]) ? null : () => part(request, url);
+  return known && !locks(known) ? null : () => part(request, url);
 }
 
-/** Nothing is stored here, so there is nothing to do. */
-function idle() { return known?.length === 0; }
+/**
+ * Whether a page of ours sends a form. What a worker sends itself looks to the server as if it came from this site, so it
+ * must not pass on the forms of others.
+ */
+function isOurs(request) {
+  return Boolean(request.referrer) && new URL(request.referrer).origin === self.location.origin;
+}
+
+/** Whether this device says that it has no network. */
+function away(request) { return request.method === 'GET' && !self.navigator.onLine; }
+
+/** What is done where this script has failed. */
+function fallBack(request) {
+  if (request.mode === 'navigate' && request.method === 'POST') return isOurs(request) ? fetch(request) : Response.error();
+  return pass(request);
+}
+
+/**
+ * Leaves a request to the browser after all. A page is opened by a redirect to itself, which comes back here once what is
+ * stored is known: so it is the browser that sends it, and says where it comes from.
+ */
+function pass(request) {
+  return request.mode === 'navigate' && known ? Response.redirect(request.url, 307) : fetch(request);
+}
 
 async function records() {
   if (!known) {
@@ -175,21 +201,17 @@ async function lock(record) {
 async function visit(request, url) {
   if (!locks(await records())) {
     const ready = known.find((r) => r.state === 'ready');
-    try {
-      return await fetch(request);
-    } catch (error) {
-      if (!ready || request.method !== 'GET') throw error;
-      return page('away', ready.ticket);
-    }
+    if (!ready || !away(request)) return pass(request);
+    return fetch(request).catch(() => page('away', ready.ticket));
   }
   await deliver();
   const held = known.filter(holds);
-  if (held.length === 0) return fetch(request);
-  if (held.every((r) => r.state !== 'locked' && r.state !== 'leaving') && request.method === 'POST' && url.pathname === '/signin') {
+  const done = held.every((r) => r.state !== 'locked' && r.state !== 'leaving');
+  if (done && request.method === 'POST' && url.pathname === '/signin') {
     for (const r of held) await forget(r.ticket); // they are delivered, and somebody signs in
-    return fetch(request);
+    return pass(request);
   }
-  return page('locked', held[0].ticket);
+  return held.length ? page('locked', held[0].ticket) : pass(request);
 }
 
 /** What a page asks for while the browser is locked: it gets what the page of the lock needs. */

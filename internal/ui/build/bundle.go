@@ -17,8 +17,8 @@ func bundle(root string) (map[string][]byte, error) {
 	}
 	source := filepath.Join(root, "internal", "ui", "assets")
 	result := api.Build(api.BuildOptions{
-		AbsWorkingDir:     root,
-		EntryPoints:       []string{filepath.Join(source, "app.js"), filepath.Join(source, "app.css"),
+		AbsWorkingDir: root,
+		EntryPoints: []string{filepath.Join(source, "app.js"), filepath.Join(source, "app.css"),
 			filepath.Join(source, "locked.js"), filepath.Join(source, "sw.js")},
 		Outdir:            filepath.Join(root, "out"), // only names the results; nothing is written
 		Bundle:            true,
