@@ -1,6 +1,6 @@
 // Signing out when the server cannot be told: no network, a server that is away, silent or failing, exchanges that are cut,
 // a browser that is killed. In Chromium and Firefox, through a proxy that does all that.
-import { test, before, after } from 'node:test';
+import { test, before, after, beforeEach } from 'node:test';
 import assert from 'node:assert/strict';
 import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
@@ -20,6 +20,10 @@ before(async () => {
   between = await Between.start();
   for (const kind of ['chromium', 'firefox']) browsers[kind] = await open(kind, { port: between.port });
 });
+beforeEach(() => {
+  Object.assign(between, { change: null, cut: null });
+  between.be('pass');
+});
 after(async () => {
   for (const b of Object.values(browsers)) await b.close();
   await between?.stop();
@@ -28,6 +32,9 @@ after(async () => {
 
 const main = (page) => page.$eval('main', (m) => m.innerText).catch(() => '');
 const shows = (page, text) => until(`the page says ${text}`, async () => text.test(await main(page)), minutes);
+/** Waits for an element. Driving a page while it changes to another may fail, which says nothing. */
+const sees = (page, css) => until(`the page has ${css}`, () => page.evaluate((one) => Boolean(document.querySelector(one)), css).catch(() => false), minutes);
+const lockedPage = '[data-when=locked]:not([hidden])';
 const gone = (page) => page.goto('about:blank');
 
 async function fillIn(page, account, kind) {
@@ -66,7 +73,7 @@ const ends = (who, within = minutes) => until('the session ends on the server', 
 async function ask(page) {
   await page.click('.acct summary');
   await page.click('.acct a[data-signout]');
-  await page.waitForSelector('dialog#ask[open] button.danger');
+  await sees(page, 'dialog#ask[open] button.danger');
 }
 
 /** Presses, and returns after how many milliseconds the page was blank. */
@@ -85,10 +92,9 @@ async function press(page) {
 
 /** When the locked page was there, and when the one before was blank, in milliseconds after the press. */
 async function locked(page) {
-  await page.waitForSelector('[data-when=locked]:not([hidden])');
+  await sees(page, lockedPage);
   return page.evaluate(() => {
     const { t0, blank } = JSON.parse(window.name);
-    window.name = '';
     return { blank, locked: performance.timeOrigin + performance.getEntriesByType('navigation')[0].domInteractive - t0 };
   });
 }
@@ -108,7 +114,7 @@ for (const kind of ['chromium', 'firefox']) {
       assert.doesNotMatch(await main(page), /Signed out/);
       assert.equal(await state(who), 'lives');
       await page.goto(`${node.exeunt}/settings`); // every address is locked
-      await page.waitForSelector('[data-when=locked]:not([hidden])');
+      await sees(page, lockedPage);
       assert.doesNotMatch(await page.evaluate(() => document.cookie), /-here=/);
       const back = performance.now();
       between.be('pass');
@@ -144,7 +150,7 @@ for (const kind of ['chromium', 'firefox']) {
     b = await open(kind, { port: between.port, folder: first.folder });
     page = await b.tab();
     await page.goto(`${node.exeunt}/sessions`).catch(() => {});
-    await page.waitForSelector('[data-when=locked]:not([hidden])');
+    await sees(page, lockedPage);
     assert.equal(await state(who), 'lives');
     await node.advance(60); // a pair that is this young might still be on its way
     const answer = await request(`${node.exeunt}/sessions`, { headers: { Cookie: `${TOKEN}=${half}` } });
@@ -226,7 +232,7 @@ test('[R6.3] ten tabs go blank with the one that is locked, and all end with the
   await locked(first);
   for (const page of pages) {
     await until('every tab is locked', async () => !/Sessions|Signed in/.test(await main(page)), minutes);
-    await page.waitForSelector('[data-when=locked]:not([hidden])');
+    await sees(page, lockedPage);
   }
   between.be('pass');
   await ends(who);
@@ -279,10 +285,10 @@ test('[R6.3] every lock has a way out: it can be stopped, nobody is signed in th
   await ask(page);
   await press(page);
   await locked(page);
-  await page.waitForSelector('[data-out]:not([hidden])');
+  await sees(page, '[data-out]:not([hidden])');
   await page.click('[data-out] summary');
   await page.click('[data-release]');
-  await page.waitForFunction(() => !document.querySelector('[data-when=locked]:not([hidden])'));
+  await until('the lock has gone', () => page.evaluate((css) => !document.querySelector(css), lockedPage).catch(() => false), minutes);
   between.change = (path, answer) => { if (path === '/signout/ticket') answer.status = 503; }; // it is not delivered yet
   between.be('pass');
   await page.goto(`${node.exeunt}/sessions`);
@@ -319,7 +325,7 @@ test('[R4.2 R6.3] on a shared computer nothing is left once the server has confi
 
 test('[R6.3] a new worker in the midst of a lock takes it over; a withdrawn one delivers the ticket and goes', async (t) => {
   const page = await browsers.chromium.tab();
-  t.after(() => { between.change = null; return page.close(); });
+  t.after(() => page.close());
   const lock = async () => {
     const who = await signIn(page);
     await page.goto(`${node.exeunt}/sessions`);
@@ -343,7 +349,7 @@ test('[R6.3] a new worker in the midst of a lock takes it over; a withdrawn one 
   between.be('pass');
   await update();
   await page.goto(`${node.exeunt}/settings`);
-  await page.waitForSelector('[data-when=locked]:not([hidden])');
+  await sees(page, lockedPage);
   between.change = null;
   await ends(who);
   await shows(page, /Signed out of this browser/);
@@ -360,7 +366,6 @@ test('[R6.3] a new worker in the midst of a lock takes it over; a withdrawn one 
   await page.goto(`${node.exeunt}/`);
   await shows(page, /Sign in|Signed out|no longer signed in/);
   assert.equal(await state(who), 'signed_out');
-  between.change = null;
 });
 
 test('[R6.3] a worker that cannot be had, or fails, leaves ordinary sign-out as it is', async (t) => {
@@ -385,7 +390,7 @@ test('[R6.3] a worker that cannot be had, or fails, leaves ordinary sign-out as 
         between.be('gone');
         await press(page);
         await locked(page);
-        await page.waitForSelector('[data-weak]:not([hidden])');
+        await sees(page, '[data-weak]:not([hidden])');
         between.be('pass');
       } else {
         await press(page);
@@ -396,7 +401,6 @@ test('[R6.3] a worker that cannot be had, or fails, leaves ordinary sign-out as 
       await b.close();
     }
   }
-  between.change = null;
 });
 
 test('[R6.3] an app that was installed opens without the server, and can be signed out of there', async (t) => {
@@ -417,7 +421,7 @@ test('[R6.3] an app that was installed opens without the server, and can be sign
   await shows(page, /The server cannot be reached/);
   assert.equal(await state(who), 'lives');
   await page.click('[data-when=away] form button');
-  await page.waitForSelector('[data-when=locked]:not([hidden])');
+  await sees(page, lockedPage);
   between.be('pass');
   await shows(page, /Signed out of this browser/);
   assert.equal(await state(who), 'signed_out');
@@ -429,7 +433,7 @@ test('[R6.3] without script nothing is claimed offline, and the page had said so
   await page.setJavaScriptEnabled(false);
   await page.goto(`${node.exeunt}/signin`);
   await fillIn(page, node.ada, 'kept');
-  await page.waitForSelector('.acct');
+  await sees(page, '.acct');
   await page.goto(`${node.exeunt}/signout`);
   assert.match(await main(page), /Without JavaScript, signing out needs a connection/);
   between.be('gone');

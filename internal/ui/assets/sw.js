@@ -3,7 +3,7 @@
 // page from a cache but that one, and answers nothing else while nobody is signing out. Whatever goes wrong in it, the
 // request goes to the server as if it were not there.
 
-import { all, put, remove, drop, within } from './tickets.js';
+import { all, put, remove, drop } from './tickets.js';
 
 const { withdrawn, keeps, placeholder } = self.exeunt;
 const shell = keeps[0];
@@ -180,7 +180,8 @@ async function leave(request) {
 
 async function send(request) {
   try {
-    return await within(patience, fetch(request));
+    // Given up, it must not keep a connection: browsers have six for a server.
+    return await fetch(request, { signal: AbortSignal.timeout(patience) });
   } catch {
     return null;
   }
@@ -257,12 +258,12 @@ async function attemptAll() {
 /** What the server says of a ticket. The address takes no cookies, so that no other sign-in is touched. */
 async function bring(ticket) {
   try {
-    const response = await within(patience, fetch('/signout/ticket', {
+    const response = await fetch('/signout/ticket', {
       method: 'POST', body: new URLSearchParams({ ticket }), credentials: 'omit', cache: 'no-store', redirect: 'error',
-      headers: { 'Exeunt-Activity': 'no' },
-    }));
+      headers: { 'Exeunt-Activity': 'no' }, signal: AbortSignal.timeout(patience),
+    });
     if (response.status === 200 || response.status === 410) {
-      const answer = await within(patience, response.json()); // anything else is not from our server
+      const answer = await response.json(); // anything else is not from our server
       if (response.status === 200 && answer.state === 'signed_out') return { state: 'confirmed', at: answer.at };
       if (response.status === 410 && answer.state === 'gone') return { state: 'gone' };
     }

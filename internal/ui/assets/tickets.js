@@ -52,7 +52,7 @@ function open() {
 }
 
 /** The promise's value, or an error once the time has passed. */
-export function within(ms, promise) {
+function within(ms, promise) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error('no answer in time')), ms);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
