@@ -22,14 +22,14 @@ export interface Options {
   ended: string;
   /** Where to sign out by an ordinary page, offered while the server cannot be asked. */
   signOut?: string;
-  /** Forms that sign this browser out; other tabs blank as one is submitted. Default `form[data-exeunt-leave]`. */
+  /** Forms that sign this browser out; this page and other tabs blank as one is submitted. Default `form[data-exeunt-leave]`. */
   leave?: string;
   /** The idle warning: show says how many milliseconds are left. */
   warn?: { show?(idleIn: number): void; hide?(): void };
   /** The account's list of sessions changed. */
   changed?(): void;
   /** What the veil says, in the page's language. Default English. */
-  words?: Partial<Record<'checking' | 'unknown' | 'ended' | 'reload' | 'signOut', string>>;
+  words?: Partial<Record<'checking' | 'leaving' | 'unknown' | 'ended' | 'reload' | 'signOut', string>>;
 }
 
 export interface Handle {

@@ -13,6 +13,7 @@ const english = {
   checking: 'Checking that you are still signed in…',
   unknown: 'We cannot reach the server to check that you are still signed in, so this page stays hidden. '
     + 'We keep trying.',
+  leaving: 'Signing out…',
   ended: 'You are no longer signed in here.',
   reload: 'Load the page again',
   signOut: 'Sign out',
@@ -72,6 +73,7 @@ class Guard {
       if (event.defaultPrevented || !event.target.matches?.(this.o.leave)) return;
       this.tell({ kind: 'leaving' });
       this.answerDue = this.env.now() + leavingFor;
+      this.depart();
     });
     // Until the server has answered once, the idle time that the page was rendered with counts: a browser
     // may refuse every request by script.
@@ -101,6 +103,15 @@ class Guard {
     if (this.over) return;
     this.drop();
     this.line.close();
+  }
+
+  /** The page is signing out: it is blank before the network is tried. If nothing comes of that, a check says what is. */
+  depart() {
+    this.leavingUntil = this.answerDue;
+    this.drop();
+    this.veil.say('leaving');
+    this.env.clearTimeout(this.timer);
+    this.timer = this.env.setTimeout(() => this.check(), leavingFor);
   }
 
   back() {

@@ -47,7 +47,7 @@ export class Veil {
     this.focused = null;
   }
 
-  /** Shows a message on the veil, with links unless it is still checking. */
+  /** Shows a message on the veil, with links unless an answer is on its way. */
   say(which) {
     if (!this.down || this.said === which) return;
     const { document } = this.env;
@@ -55,7 +55,7 @@ export class Veil {
     const text = document.createElement('p');
     text.textContent = this.words[which];
     const parts = [text];
-    if (which !== 'checking') {
+    if (which !== 'checking' && which !== 'leaving') {
       // Nobody could reach the links behind an open modal dialog.
       for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
       parts.push(this.#links(which));

@@ -84,6 +84,7 @@ type Node struct {
 	pairs      *keys.Ring
 	notices    *keys.Ring
 	forms      *keys.Ring
+	tickets    *keys.Ring
 	templates  *ui.UI
 	places     *places.Places // nil: places are unknown
 	refreshes  *keys.Ring
@@ -191,7 +192,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 	if err := n.openClients(ctx); err != nil {
 		return err
 	}
-	cookies := web.Cookies{Pairs: n.pairs, Notices: n.notices, Forms: n.forms}
+	cookies := web.Cookies{Pairs: n.pairs, Notices: n.notices, Forms: n.forms, Tickets: n.tickets}
 	n.browser = web.Browser{Authority: n.Authority, Cookies: cookies, Now: n.now}
 	hasher, err := password.New(opt.Hashing)
 	if err != nil {
@@ -449,6 +450,10 @@ func (n *Node) openRings(ctx context.Context) error {
 	if n.forms, err = keys.Open(ctx, n.Store, master, "form", time.Hour, n.now()); err != nil {
 		return err
 	}
+	// A ticket may wait in a browser for as long as anything is known of its session.
+	if n.tickets, err = keys.Open(ctx, n.Store, master, "ticket", longest+n.Config.Retention.Ended, n.now()); err != nil {
+		return err
+	}
 	// Apps send ID tokens back as hints for as long as the session that they name may last.
 	n.signers = keys.NewSigners(n.Store, master, "oidc", longest, n.now)
 	if n.refreshes, err = keys.Open(ctx, n.Store, master, "refresh", longest, n.now()); err != nil {
@@ -473,7 +478,7 @@ func (n *Node) rotateKeys(ctx context.Context) {
 		case <-t.C:
 		}
 		err := n.signers.Rotate(ctx, n.now())
-		for _, ring := range []*keys.Ring{n.pairs, n.notices, n.forms, n.refreshes, n.requests} {
+		for _, ring := range []*keys.Ring{n.pairs, n.notices, n.forms, n.tickets, n.refreshes, n.requests} {
 			err = errors.Join(err, ring.Rotate(ctx, n.now()))
 		}
 		if err != nil {

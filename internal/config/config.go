@@ -35,6 +35,7 @@ type Config struct {
 	ReservedHandles []string      `koanf:"reserved_handles"` // that strangers cannot take
 	TLS             TLS           `koanf:"tls"`              // certificates, when we terminate TLS
 	TrustedProxies  []string      `koanf:"trusted_proxies"`  // that terminate TLS: addresses or prefixes
+	OfflineSignOut  bool          `koanf:"offline_sign_out"` // browsers lock and complete it later
 	GateAnyClient   bool          `koanf:"gate_any_client"`  // the gate takes any app's token where no client is named
 	Policy          Policy        `koanf:"policy"`
 	Retention       Retention     `koanf:"retention"`
@@ -212,7 +213,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func Default() Config {
 	const day = 24 * time.Hour
 	return Config{
-		Addr: "127.0.0.1:8443", SignUp: SignUpClosed, MaxStaleness: 2 * time.Second, MaxSessions: 1000,
+		Addr: "127.0.0.1:8443", SignUp: SignUpClosed, OfflineSignOut: true, MaxStaleness: 2 * time.Second, MaxSessions: 1000,
 		MaxConnections:  4096,
 		ReservedHandles: strings.Fields(usuallyReserved),
 		Policy:          policyOf(exeunt.DefaultPolicy()),

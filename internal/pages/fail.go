@@ -4,9 +4,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -18,6 +21,7 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err err
 	web.NoStore(w)
 	frame := p.frame(r, p.Browser.Introduced(r.Context(), p.Browser.Visitor(r)), "")
 	errorView := &ui.ErrorView{Frame: frame, Status: status, Err: err, Retry: retry(r, status), Way: p.way(r, err)}
+	errorView.Again = again(r, status)
 	if errors.Is(err, exeunt.ErrRenewed) {
 		// The new cookies are there by then, or the old ones are explained in the end.
 		errorView.Retry = pagePath(r)
@@ -52,6 +56,39 @@ func retry(r *http.Request, status int) string {
 		return ""
 	}
 	return pagePath(r)
+}
+
+// Again by script: so many times, and so many seconds after the answer.
+const (
+	mostAgain  = 20
+	againAfter = 3
+)
+
+// repeatable are the fields that a form of an ending may have to be sent again by a page. None is a secret.
+var repeatable = append([]string{"session", "key", "scope", "client", "return", "ticket", "answer", "again"}, oauth.SignOutParameters...)
+
+// again is the form of an ending that the server could not do or confirm, with the same key: what was lost is only the
+// answer, perhaps. nil for any other request.
+func again(r *http.Request, status int) *ui.SendAgain {
+	path := r.URL.Path
+	ends := path == "/signout" || path == offlinePath || strings.HasPrefix(path, "/end_session/") || path == "/sessions/end" ||
+		isEnding(path) || strings.HasPrefix(path, "/apps/")
+	if status != http.StatusServiceUnavailable || r.Method != http.MethodPost || !ends {
+		return nil
+	}
+	f := &ui.SendAgain{Action: path, Fields: url.Values{}}
+	for name, values := range r.PostForm {
+		if !slices.Contains(repeatable, name) {
+			return nil
+		}
+		f.Fields[name] = values[:1]
+	}
+	tried, _ := strconv.Atoi(r.PostForm.Get("again"))
+	if tried >= 0 && tried < mostAgain {
+		f.After = againAfter
+	}
+	f.Fields.Set("again", strconv.Itoa(tried+1))
+	return f
 }
 
 // formPath is where the form of a post can be loaded anew, for the sign-in that is active now; "" when that is the front

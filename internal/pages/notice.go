@@ -54,7 +54,7 @@ func signOutNotice(d ui.SignOutDone) url.Values {
 		"at": {strconv.FormatInt(d.At.UnixMilli(), 10)}, "scope": {string(d.Scope)},
 		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)},
 		"session": {d.Session.String()}, "shared": {strconv.FormatBool(d.Shared)},
-		"not_me": {strconv.FormatBool(d.NotMe)},
+		"not_me": {strconv.FormatBool(d.NotMe)}, "clear": {strconv.FormatBool(d.Clear)},
 	}
 }
 
@@ -62,7 +62,7 @@ func signOutNotice(d ui.SignOutDone) url.Values {
 func readSignOut(v url.Values) *ui.SignOutDone {
 	at, _ := strconv.ParseInt(v.Get("at"), 10, 64)
 	d := &ui.SignOutDone{At: time.UnixMilli(at).UTC(), Scope: exeunt.Scope(v.Get("scope")),
-		Shared: v.Get("shared") == "true", NotMe: v.Get("not_me") == "true"}
+		Shared: v.Get("shared") == "true", NotMe: v.Get("not_me") == "true", Clear: v.Get("clear") == "true"}
 	d.Ended, _ = strconv.Atoi(v.Get("ended"))
 	d.Apps, _ = strconv.Atoi(v.Get("apps"))
 	d.Session, _ = exeunt.ParseSessionID(v.Get("session"))

@@ -29,6 +29,7 @@ type Deps struct {
 	Policy    exeunt.Policy
 	Retention ui.Retention // how long ended sessions stay listed, and the history is kept
 	Place     ui.Place     // nil: places are unknown
+	Offline   bool         // browsers may be signed out without network
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -93,6 +94,11 @@ func (p *Pages) routes() []route {
 		{path: "/sessions/end", get: leadsTo("/sessions"), post: p.ending(p.onceByPolicy(p.endOthers))},
 		{path: "/sessions/{id}/end", get: leadsTo("/sessions"), post: p.ending(p.onceByPolicy(p.endSession))},
 		{path: "/signout", get: p.signOutForm, post: p.signOut},
+		{path: ticketPath, get: leadsTo("/signout"), post: p.takeTicket},
+		{path: offlinePath, get: leadsTo("/signed-out"), post: p.finishOffline},
+		{path: "/locked", get: p.locked},
+		{path: "/sw.js", get: p.worker},
+		{path: "/manifest.webmanifest", get: p.manifest},
 		{path: "/signed-out", get: p.signedOut},
 		{path: "/ended", get: p.ended},
 		{path: "/menu", get: p.anySession(p.menu)},

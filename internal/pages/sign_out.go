@@ -122,7 +122,7 @@ func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scop
 	p.Browser.Cookies.ForgetRequester(w, r)
 	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
 		At: done.At, Scope: scope, Session: s.ID, Ended: int(done.Ended), Apps: int(done.Apps),
-		Shared: s.Kind == exeunt.KindShared, NotMe: s.End != nil && s.End.Reason == exeunt.ReasonNotMe,
+		Clear: r.PostForm.Get("ticket") != "", Shared: s.Kind == exeunt.KindShared, NotMe: s.End != nil && s.End.Reason == exeunt.ReasonNotMe,
 	}))
 	return redirect(w, p.afterSignOut(r))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // signedOut tells what was done, if a notice of ours in this browser says so. Script loads the page again while apps are
@@ -28,6 +29,9 @@ func (p *Pages) showSignedOut(w http.ResponseWriter, r *http.Request, view *ui.S
 	view.Frame = p.outside(r)
 	if n, ok := p.notice(r, noticeSignedOut); ok {
 		view.Done = readSignOut(n)
+		if mode := r.Header.Get("Sec-Fetch-Mode"); view.Done.Clear && (mode == "navigate" || mode == "") { // not when script looks at apps
+			p.Browser.Cookies.ClearStorage(w, r, web.FirstSlot)
+		}
 		var err error
 		if view.Apps, view.More, err = p.appsAfter(r.Context(), view.Done); err != nil {
 			// That it is signed out is recorded, whatever can be read now.

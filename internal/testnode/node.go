@@ -115,7 +115,7 @@ func New(t testing.TB, o Options) *Node {
 		Now: n.Clock.Now, Log: log, Notify: mails(t, o, n),
 	})
 	n.Browser = web.Browser{Authority: n.Authority, Now: n.Now, Cookies: web.Cookies{
-		Pairs: ring(t, n, "pair"), Notices: ring(t, n, "notice"), Forms: ring(t, n, "form"),
+		Pairs: ring(t, n, "pair"), Notices: ring(t, n, "notice"), Forms: ring(t, n, "form"), Tickets: ring(t, n, "ticket"),
 	}}
 	return n
 }

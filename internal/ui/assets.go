@@ -100,6 +100,8 @@ func mediaType(name string) string {
 	switch path.Ext(name) {
 	case ".js":
 		return "text/javascript; charset=utf-8"
+	case ".png":
+		return "image/png"
 	case ".css":
 		return "text/css; charset=utf-8"
 	case ".svg":

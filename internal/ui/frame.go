@@ -16,6 +16,10 @@ type Frame struct {
 	// page have Session, so that a tab left from another sign-in changes nothing.
 	Account *AccountChip
 	Session exeunt.SessionID
+	// Ticket is the session's sign-out ticket, with which the browser can be signed out without network; "" when that is
+	// not offered. Shared: it is not left in the browser, because the computer is shared.
+	Ticket string
+	Shared bool
 
 	// WarnIn and IdleIn are the times from Now until the idle warning and until the idle
 	// timeout. Only browsers without script use them; zero omits the banner.

@@ -60,7 +60,7 @@ func in(current Nav) Frame {
 	return Frame{
 		Now: testNow, Account: &AccountChip{Name: "Ada Quill", Handle: "ada"}, Session: idFor(0),
 		WarnIn: 13 * time.Minute, IdleIn: 15 * time.Minute, Current: current, Path: "/here?x=1&y=2",
-		RequestID: "req-7f3k92",
+		RequestID: "req-7f3k92", Ticket: idFor(0).String() + ".TICKET",
 	}
 }
 
@@ -346,18 +346,21 @@ func states() map[string]View {
 	all := map[string]View{
 		"sessions-unknown": &SessionsView{Frame: in(NavSessions), This: this(), Others: []exeunt.Session{
 			session(3, exeunt.KindKept, "A browser", day, day)}, Clients: testClients},
-		"home":              &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
-		"home-asks":         asks(NavHome, 1),
-		"home-asks-many":    asks(NavHome, 5),
-		"home-asked-about":  &HomeView{Frame: in(NavHome), Asking: Asking{Notices: []exeunt.Notice{notice(0)}}, This: this(), Clients: testClients},
-		"home-answered":     &HomeView{Frame: in(NavHome), Asking: Asking{Answered: true}, This: this(), Others: others(), Clients: testClients},
-		"sessions-asks":     &SessionsView{Frame: placed(in(NavSessions)), Asking: Asking{Notices: []exeunt.Notice{notice(1), notice(2)}}, This: this(), Others: others(), Clients: testClients},
-		"not-me":            notMe(exeunt.NoticeOpen),
-		"not-me-confirmed":  notMe(exeunt.NoticeMe),
-		"not-me-spent":      &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeMe), Spent: true},
-		"not-me-gone":       &NotMeView{Frame: out(), Handle: "ada", Notice: exeunt.Notice{State: exeunt.NoticeOpen}},
-		"not-me-done":       &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeNotMe), Spent: true, Reset: true},
-		"not-me-done-late":  &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeNotMe), Spent: true},
+		"home":             &HomeView{Frame: in(NavHome), This: this(), Others: others(), Clients: testClients},
+		"home-asks":        asks(NavHome, 1),
+		"home-asks-many":   asks(NavHome, 5),
+		"home-asked-about": &HomeView{Frame: in(NavHome), Asking: Asking{Notices: []exeunt.Notice{notice(0)}}, This: this(), Clients: testClients},
+		"home-answered":    &HomeView{Frame: in(NavHome), Asking: Asking{Answered: true}, This: this(), Others: others(), Clients: testClients},
+		"sessions-asks":    &SessionsView{Frame: placed(in(NavSessions)), Asking: Asking{Notices: []exeunt.Notice{notice(1), notice(2)}}, This: this(), Others: others(), Clients: testClients},
+		"not-me":           notMe(exeunt.NoticeOpen),
+		"not-me-confirmed": notMe(exeunt.NoticeMe),
+		"not-me-spent":     &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeMe), Spent: true},
+		"not-me-gone":      &NotMeView{Frame: out(), Handle: "ada", Notice: exeunt.Notice{State: exeunt.NoticeOpen}},
+		"not-me-done":      &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeNotMe), Spent: true, Reset: true},
+		"not-me-done-late": &NotMeView{Frame: out(), Handle: "ada", Notice: answered(exeunt.NoticeNotMe), Spent: true},
+		"locked":           &LockedView{Frame: out()},
+		"error-again": &ErrorView{Frame: in(""), Status: 503, Err: exeunt.ErrNotConfirmed, Retry: "/signout",
+			Again: &SendAgain{Action: "/signout", Fields: url.Values{"key": {"K1"}, "session": {"ses_x"}, "again": {"1"}}, After: 3}},
 		"not-me-over":       &ErrorView{Frame: out(), Status: 410, Err: exeunt.ErrNotMeLink},
 		"home-offer":        &HomeView{Frame: in(NavHome), This: fresh, OfferPasskey: true},
 		"home-one":          &HomeView{Frame: in(NavHome), This: fresh, Others: others()[:1], Clients: testClients},

@@ -240,6 +240,7 @@ type SignOutDone struct {
 	Apps    int              // how many app sessions ended with this browser's
 	Shared  bool             // on a shared computer, where closing the window matters
 	NotMe   bool             // because a sign-in was somebody else's
+	Clear   bool             // the page has the browser clear what this site has stored
 }
 
 // EndedView is "/ended": why a credential is no longer valid. Whoever holds it may be a
@@ -436,6 +437,15 @@ type ErrorView struct {
 	// Way is what to do about a link that no longer works: "reset" or "undo", ask for another by mail; "confirm", have the
 	// mail sent again; "" is what the error itself says.
 	Way string
+	// Again is the form of an ending that was not confirmed, to be sent once more as it was; nil for anything else.
+	Again *SendAgain
+}
+
+// SendAgain is a form that is sent again. Its idempotency key makes that harmless.
+type SendAgain struct {
+	Action string
+	Fields url.Values
+	After  int // seconds after which the script sends it; 0 leaves that to the person
 }
 
 // OtherAccountView is the 409 of a form that was rendered for another session than the

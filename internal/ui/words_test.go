@@ -127,7 +127,7 @@ func TestUnknownLanguagesReadEnglish(t *testing.T) {
 func TestAssetsAreKeptForGood(t *testing.T) {
 	page := rendered(t, newUI(t), &SignedOutView{Frame: out()})
 	handler := Assets()
-	for _, address := range regexp.MustCompile(`/assets/[\w.]+`).FindAllString(page, -1) {
+	for _, address := range regexp.MustCompile(`/assets/[\w.-]+`).FindAllString(page, -1) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, address, nil))
 		if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") ||

@@ -21,8 +21,7 @@ import (
 const (
 	cookiePair   = "__Host-exeunt-" // with the slot's number
 	cookieNotice = "__Host-exeunt-notice"
-	// cookieTicket is set while the browser holds a sign-out ticket that has not
-	// been delivered. Nothing issues tickets yet.
+	// cookieTicket is set by the page of a locked browser while a sign-out ticket waits there to be delivered.
 	cookieTicket = "__Host-exeunt-ticket"
 	// cookieChallenge is the token of the challenge that this browser may answer: the second step of a sign-in.
 	cookieChallenge = "__Host-exeunt-challenge"
@@ -79,6 +78,7 @@ type Cookies struct {
 	Pairs   *keys.Ring // makes second halves
 	Notices *keys.Ring // signs notices
 	Forms   *keys.Ring // makes the tokens of sessions that a form starts
+	Tickets *keys.Ring // makes sign-out tickets
 }
 
 // Read returns what the browser presented in a slot: nothing, garbage, a pair or an
@@ -206,9 +206,21 @@ func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, s Slot) {
 	}
 }
 
+// ClearStorage has the browser clear the origin's storage, unless something else needs it. It is for a page after Forget:
+// the answer to a form with a ticket passes through the service worker, and Chromium, which removes the worker before it
+// hands that answer on, would then wait for ever.
+func (c Cookies) ClearStorage(w http.ResponseWriter, r *http.Request, s Slot) {
+	if !othersNeedStorage(r, s) {
+		w.Header().Set("Clear-Site-Data", `"storage"`)
+	}
+}
+
 // othersNeedStorage reports whether the origin's storage must stay, because another
-// account is signed in or a sign-out ticket waits there.
+// account is signed in, a sign-out ticket waits there, or the service worker passes this answer on.
 func othersNeedStorage(r *http.Request, s Slot) bool {
+	if r.PostForm.Get("ticket") != "" {
+		return true
+	}
 	for other := range slots {
 		if other != s && len(r.CookiesNamed(other.token())) > 0 {
 			return true

@@ -33,6 +33,7 @@ func Secure(tls bool, next http.Handler) http.Handler {
 func FormPolicy(origins ...string) string {
 	actions := strings.Join(append([]string{"'self'"}, origins...), " ")
 	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"manifest-src 'self'; worker-src 'self'; " +
 		"form-action " + actions + "; frame-ancestors 'none'; base-uri 'none'"
 }
 

@@ -70,7 +70,7 @@ func newCookies(t testing.TB, s *store.Store) Cookies {
 		}
 		return r
 	}
-	return Cookies{Pairs: ring("pair"), Notices: ring("notice"), Forms: ring("form")}
+	return Cookies{Pairs: ring("pair"), Notices: ring("notice"), Forms: ring("form"), Tickets: ring("ticket")}
 }
 
 func (s *site) pass(d time.Duration) { s.clock.Add(d.Milliseconds()) }

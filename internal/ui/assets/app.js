@@ -9,7 +9,8 @@ import { localTimes } from './times.js';
 import { toldApps } from './told.js';
 import { passkeys } from './passkeys.js';
 import { helpSearch } from './help.js';
-import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment } from './forms.js';
+import { offline } from './offline.js';
+import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment, sendAgain } from './forms.js';
 
 const { session, idle } = document.body.dataset;
 const words = document.getElementById('words')?.dataset ?? {};
@@ -22,6 +23,8 @@ passkeys();
 helpSearch();
 reviewKeys();
 keepFragment();
+sendAgain();
+offline();
 
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());

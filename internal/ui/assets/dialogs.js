@@ -1,5 +1,10 @@
 // Dialogs: the drawer, the sign-out confirmation, the idle warning.
 
+import { canLeaveOffline } from './offline.js';
+
+/** A confirmation that does not come by then is asked for without the server. */
+const patience = 2500;
+
 /**
  * Opens a dialog as one step of the history, so that Back closes it like Escape and its
  * own button. The focus then returns to what opened it.
@@ -61,7 +66,7 @@ export function confirmations() {
     if (!link || other(event)) return;
     if (document.body.dataset.page === 'sign_out') return; // the page itself is open
     event.preventDefault();
-    const form = await lift(link.href);
+    const form = await lift(link.href) ?? await away(link.href);
     if (!form) {
       location.assign(link.href);
       return;
@@ -75,11 +80,34 @@ export function confirmations() {
 }
 
 async function lift(address) {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), patience);
+  unreachable = true;
   try {
-    const response = await fetch(address, { headers: { 'Exeunt-Activity': 'no' }, redirect: 'error' });
+    const response = await fetch(address, { headers: { 'Exeunt-Activity': 'no' }, redirect: 'error', signal: abort.signal });
+    unreachable = response.status >= 500;
     if (!response.ok) return null;
     const page = new DOMParser().parseFromString(await response.text(), 'text/html');
     return page.body.dataset.session === document.body.dataset.session ? page.querySelector('main form') : null;
+  } catch {
+    return null;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Whether the server did not answer the last question, or could not. */
+let unreachable = false;
+
+/** The question without the server: it signs out of this browser. Its words are in the page that the worker keeps. */
+async function away(address) {
+  if (!unreachable || !canLeaveOffline() || /scope=others/.test(address)) return null;
+  try {
+    const kept = new DOMParser().parseFromString(await (await caches.match('/locked')).text(), 'text/html');
+    const form = document.adoptNode(kept.getElementById('ask-away').content.firstElementChild);
+    form.elements.ticket.value = document.body.dataset.ticket;
+    if (/scope=account/.test(address)) form.append(Object.assign(document.createElement('input'), { type: 'hidden', name: 'scope', value: 'account' }));
+    return form;
   } catch {
     return null;
   }

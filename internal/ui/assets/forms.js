@@ -67,6 +67,16 @@ export function reviewKeys() {
   });
 }
 
+/** A sign-out that the server could not confirm is sent again as it was, until it is. */
+export function sendAgain() {
+  const form = document.querySelector('form[data-again]');
+  if (!form) return;
+  form.querySelector('p[hidden]').hidden = false;
+  const timer = setTimeout(() => form.submit(), 1000 * form.dataset.again);
+  form.addEventListener('submit', () => clearTimeout(timer));
+  window.addEventListener('pagehide', () => clearTimeout(timer));
+}
+
 /**
  * A fragment that is not of this page is of the page that somebody was on the way to: an app's address, for example. It
  * goes on with the form, and redirects keep it; servers never see it.

@@ -17,8 +17,9 @@ func bundle(root string) (map[string][]byte, error) {
 	}
 	source := filepath.Join(root, "internal", "ui", "assets")
 	result := api.Build(api.BuildOptions{
-		AbsWorkingDir:     root,
-		EntryPoints:       []string{filepath.Join(source, "app.js"), filepath.Join(source, "app.css")},
+		AbsWorkingDir: root,
+		EntryPoints: []string{filepath.Join(source, "app.js"), filepath.Join(source, "app.css"),
+			filepath.Join(source, "locked.js"), filepath.Join(source, "sw.js")},
 		Outdir:            filepath.Join(root, "out"), // only names the results; nothing is written
 		Bundle:            true,
 		MinifyWhitespace:  true,
@@ -38,7 +39,7 @@ func bundle(root string) (map[string][]byte, error) {
 	for _, out := range result.OutputFiles {
 		files[filepath.Base(out.Path)] = out.Contents
 	}
-	for _, name := range []string{"sprite.svg", "favicon.svg"} {
+	for _, name := range []string{"sprite.svg", "favicon.svg", "icon-192.png", "icon-512.png"} {
 		content, err := os.ReadFile(filepath.Join(source, name))
 		if err != nil {
 			return nil, fmt.Errorf("picture: %w", err)

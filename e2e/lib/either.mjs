@@ -1,0 +1,53 @@
+// Chromium and Firefox, by one interface (WebDriver BiDi where that is how a browser is driven): for what both must do.
+import puppeteer from 'puppeteer-core';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const chromium = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'];
+
+const found = (...paths) => {
+  const path = paths.find((p) => p && existsSync(p));
+  if (!path) throw new Error(`none of ${paths.filter(Boolean).join(', ')} is installed; script/test installs it`);
+  return path;
+};
+
+/** A browser whose requests go through the proxy at that port. With a folder it begins with what an earlier one left there. */
+export async function open(kind, { port, folder } = {}) {
+  const dir = folder ?? await mkdtemp(join(tmpdir(), `exeunt-${kind}-`));
+  const b = kind === 'firefox'
+    ? await puppeteer.launch({
+      browser: 'firefox', executablePath: found(process.env.FIREFOX, '/usr/bin/firefox-esr', '/usr/bin/firefox'), headless: true,
+      userDataDir: dir, extraPrefsFirefox: {
+        ...(port ? { 'network.proxy.type': 1, 'network.proxy.http': '127.0.0.1', 'network.proxy.http_port': port,
+          'network.proxy.allow_hijacking_localhost': true, 'network.proxy.no_proxies_on': '' } : {}),
+        'browser.sessionstore.resume_from_crash': false, 'network.http.speculative-parallel-limit': 0,
+      },
+    })
+    : await puppeteer.launch({
+      browser: 'chrome', executablePath: found(process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'), headless: true,
+      userDataDir: dir, ignoreDefaultArgs: ['--disable-back-forward-cache'],
+      args: [...chromium, ...(port ? [`--proxy-server=127.0.0.1:${port}`, '--proxy-bypass-list=<-loopback>'] : [])],
+    });
+  return {
+    browser: b, folder: dir,
+    async tab() {
+      const page = await b.newPage();
+      page.setDefaultTimeout(120_000);
+      return page;
+    },
+    /** As a power cut ends it. */
+    async kill() {
+      const { process } = { process: b.process() };
+      const gone = new Promise((done) => { process.once('exit', done); });
+      process.kill('SIGKILL');
+      await gone;
+    },
+    async close() {
+      await b.close().catch(() => {});
+      await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    },
+  };
+}

@@ -1,0 +1,309 @@
+// The service worker. It makes "Sign out" work without the server: it writes down that this browser is locked before it
+// sends the form, and if no answer comes it shows a page of its own until the server has taken the ticket. It shows no
+// page from a cache but that one, and answers nothing else while nobody is signing out. Whatever goes wrong in it, the
+// request goes to the server as if it were not there.
+
+import { all, put, remove, drop } from './tickets.js';
+
+const { withdrawn, keeps, placeholder } = self.exeunt;
+const shell = keeps[0];
+const kept = `exeunt ${keeps.join(' ')}`;
+const sync = 'exeunt-sign-out';
+/** A server that accepts and does not answer counts as away. */
+const patience = 4000;
+const leaves = ['/signout', '/end_session/browser', '/signout/offline'];
+
+/** What is stored, or undefined if that has to be read. `weak`: it could not be stored, and goes with this worker. */
+let known;
+let weak = false;
+/** Tickets of forms that are on their way. In any other worker they are of one that was killed. */
+const onTheirWay = new Set();
+
+const tabs = attempt(() => new BroadcastChannel('exeunt'));
+const workers = attempt(() => new BroadcastChannel('exeunt-worker'));
+if (workers) workers.onmessage = () => { known = undefined; };
+
+self.addEventListener('install', (event) => {
+  self.skipWaiting();
+  event.waitUntil(prepare());
+});
+
+self.addEventListener('activate', (event) => event.waitUntil(begin()));
+
+self.addEventListener('fetch', (event) => {
+  const url = new URL(event.request.url);
+  if (url.origin !== self.location.origin) return;
+  const handle = handler(event.request, url);
+  if (handle) event.respondWith(handle().catch(() => fallBack(event.request)));
+});
+
+self.addEventListener('sync', (event) => {
+  if (event.tag === sync) event.waitUntil(deliver().then(undelivered));
+});
+
+self.addEventListener('message', (event) => {
+  event.waitUntil(told(event.data ?? {}).then((answer) => event.ports[0]?.postMessage(answer)));
+});
+
+/** Keeps the page of a locked browser. */
+async function prepare() {
+  if (withdrawn) return;
+  const cache = await caches.open(kept);
+  await cache.addAll(keeps.map((at) => new Request(at, { credentials: 'omit', cache: 'no-cache' })));
+}
+
+async function begin() {
+  await self.clients.claim();
+  await clearCaches();
+  await deliver();
+  await leaveIfWithdrawn();
+}
+
+async function clearCaches() {
+  for (const name of await caches.keys()) if (name !== kept || withdrawn) await caches.delete(name);
+}
+
+/** The server has withdrawn the worker: it goes once it holds no ticket that must be delivered. */
+async function leaveIfWithdrawn() {
+  if (!withdrawn || waiting(await records()).length) return;
+  drop();
+  await self.registration.unregister();
+}
+
+function handler(request, url) {
+  if (request.mode === 'navigate') {
+    if (request.method === 'POST' && leaves.includes(url.pathname) && isOurs(request)) return () => leave(request);
+    if (known && !locks(known) && !(known.some((r) => r.state === 'ready') && away(request))) {
+      if (waiting(known).length) deliver();
+      return null;
+    }
+    return () => visit(request, url);
+  }
+  return known && !locks(known) ? null : () => part(request, url);
+}
+
+/**
+ * Whether a page of ours sends a form. What a worker sends itself looks to the server as if it came from this site, so it
+ * must not pass on the forms of others.
+ */
+function isOurs(request) {
+  return Boolean(request.referrer) && new URL(request.referrer).origin === self.location.origin;
+}
+
+/** Whether this device says that it has no network. */
+function away(request) { return request.method === 'GET' && !self.navigator.onLine; }
+
+/** What is done where this script has failed. */
+function fallBack(request) {
+  if (request.mode === 'navigate' && request.method === 'POST') return isOurs(request) ? fetch(request) : Response.error();
+  return pass(request);
+}
+
+/**
+ * Leaves a request to the browser after all. A page is opened by a redirect to itself, which comes back here once what is
+ * stored is known: so it is the browser that sends it, and says where it comes from.
+ */
+function pass(request) {
+  return request.mode === 'navigate' && known ? Response.redirect(request.url, 307) : fetch(request);
+}
+
+async function records() {
+  if (!known) {
+    try {
+      known = await all();
+      weak = false;
+    } catch {
+      known = [];
+      weak = true;
+    }
+  }
+  return known;
+}
+
+/** Writes a ticket down, in memory at least. */
+async function save(record) {
+  const rest = (await records()).filter((r) => r.ticket !== record.ticket);
+  known = [...rest, record];
+  try {
+    await put(record);
+    weak = false;
+    workers?.postMessage('changed');
+  } catch {
+    weak = true;
+  }
+}
+
+async function forget(ticket) {
+  known = (await records()).filter((r) => r.ticket !== ticket);
+  if (known.length) await remove(ticket).catch(() => {});
+  else drop(); // an answer that clears the storage comes before this, which must leave nothing behind
+  workers?.postMessage('changed');
+}
+
+/** Whether no page may be shown. */
+function locks(list) { return list.some(holds); }
+
+function holds(r) {
+  return ['locked', 'confirmed', 'gone'].includes(r.state) || (r.state === 'leaving' && !onTheirWay.has(r.ticket));
+}
+
+/** The tickets that the server must still be told of. */
+function waiting(list) {
+  return list.filter((r) => r.state === 'locked' || r.state === 'released' || (r.state === 'leaving' && !onTheirWay.has(r.ticket)));
+}
+
+/** A form that signs out. The lock is on the disk before the network is tried. */
+async function leave(request) {
+  const form = await request.clone().formData();
+  const ticket = form.get('ticket');
+  if (!ticket) return fetch(request);
+  const before = (await records()).find((r) => r.ticket === ticket);
+  const shared = before?.shared ?? form.has('shared');
+  const record = { tries: 0, ...before, ticket, shared, since: before?.since ?? Date.now(), state: 'leaving' };
+  if (form.get('scope') === 'account') record.everywhere = true;
+  onTheirWay.add(ticket);
+  try {
+    await save(record);
+    const response = await send(request);
+    if (response && response.status < 500) {
+      if (response.status < 400) await forget(ticket); // the answer is a redirect, whose status nobody can see: 0
+      else if (before) await save(before);
+      else await forget(ticket);
+      return response;
+    }
+    await lock({ ...record, tries: record.tries + 1, last: response ? 'failing' : silence(), next: Date.now() });
+  } finally {
+    onTheirWay.delete(ticket);
+  }
+  return page('locked', ticket);
+}
+
+async function send(request) {
+  try {
+    // Given up, it must not keep a connection: browsers have six for a server.
+    return await fetch(request, { signal: AbortSignal.timeout(patience) });
+  } catch {
+    return null;
+  }
+}
+
+function silence() { return self.navigator.onLine ? 'silent' : 'offline'; }
+
+async function lock(record) {
+  await save({ ...record, state: 'locked' });
+  // Tickets begin with the name of their session.
+  tabs?.postMessage({ kind: 'state', session: record.ticket.split('.')[0], answer: { state: 'ended' } });
+  await attempt(() => self.cookieStore?.delete('__Host-exeunt-0-here'))?.catch(() => {});
+  await clearCaches();
+  await attempt(() => self.registration.sync?.register(sync))?.catch(() => {});
+}
+
+/** Somebody opens a page. A ticket is delivered before anything else is sent. */
+async function visit(request, url) {
+  if (!locks(await records())) {
+    const ready = known.find((r) => r.state === 'ready');
+    if (!ready || !away(request)) return pass(request);
+    return fetch(request).catch(() => page('away', ready.ticket));
+  }
+  await deliver();
+  const held = known.filter(holds);
+  const done = held.every((r) => r.state !== 'locked' && r.state !== 'leaving');
+  if (done && request.method === 'POST' && url.pathname === '/signin') {
+    for (const r of held) await forget(r.ticket); // they are delivered, and somebody signs in
+    return pass(request);
+  }
+  return held.length ? page('locked', held[0].ticket) : pass(request);
+}
+
+/** What a page asks for while the browser is locked: it gets what the page of the lock needs. */
+async function part(request, url) {
+  if (!locks(await records())) return fetch(request);
+  if (keeps.includes(url.pathname)) return (await caches.match(url.pathname)) ?? fetch(request);
+  if (url.pathname === '/sw.js') return fetch(request);
+  return new Response('{"state":"ended"}', {
+    status: 401, headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
+  });
+}
+
+async function page(state, ticket) {
+  const from = await caches.match(shell);
+  if (!from) throw new Error('the page was not kept');
+  const text = (await from.text()).replaceAll(placeholder, ticket).replace('data-offline="free"', `data-offline="${state}"`);
+  const headers = new Headers(from.headers);
+  headers.set('Cache-Control', 'no-store');
+  for (const name of ['Content-Encoding', 'Content-Length', 'Set-Cookie']) headers.delete(name);
+  return new Response(text, { headers });
+}
+
+let delivering = null;
+
+/** Brings the server what waits; one attempt at a time. */
+function deliver() {
+  delivering ??= attemptAll().finally(() => { delivering = null; });
+  return delivering;
+}
+
+async function attemptAll() {
+  for (const record of waiting(await records())) {
+    const outcome = await bring(record.ticket);
+    const now = known.find((r) => r.ticket === record.ticket);
+    if (!now || onTheirWay.has(record.ticket)) continue; // the form itself arrived meanwhile
+    if (outcome.state && now.state === 'released') await forget(record.ticket);
+    else if (outcome.state) await save({ ...now, ...outcome });
+    else await save({ ...now, ...outcome, state: now.state === 'released' ? 'released' : 'locked', tries: now.tries + 1 });
+  }
+  await leaveIfWithdrawn();
+}
+
+/** What the server says of a ticket. The address takes no cookies, so that no other sign-in is touched. */
+async function bring(ticket) {
+  try {
+    const response = await fetch('/signout/ticket', {
+      method: 'POST', body: new URLSearchParams({ ticket }), credentials: 'omit', cache: 'no-store', redirect: 'error',
+      headers: { 'Exeunt-Activity': 'no' }, signal: AbortSignal.timeout(patience),
+    });
+    if (response.status === 200 || response.status === 410) {
+      const answer = await response.json(); // anything else is not from our server
+      if (response.status === 200 && answer.state === 'signed_out') return { state: 'confirmed', at: answer.at };
+      if (response.status === 410 && answer.state === 'gone') return { state: 'gone' };
+    }
+    return { last: 'failing' };
+  } catch {
+    return { last: silence() };
+  }
+}
+
+/** Has Background Sync try again. */
+function undelivered() {
+  if (waiting(known ?? []).length) throw new Error('not delivered yet');
+}
+
+/** What pages tell and ask. */
+async function told({ kind, ticket, shared }) {
+  await records();
+  switch (kind) {
+    case 'ready': // the ticket of the sign-in of a page; none on a shared computer, or if nobody is signed in
+      for (const r of known) if (r.state === 'ready' && r.ticket !== ticket) await forget(r.ticket);
+      if (ticket && !withdrawn && !known.some((r) => r.ticket === ticket)) await save({ ticket, state: 'ready', shared });
+      return null;
+    case 'try':
+      await deliver();
+      break;
+    case 'release':
+      for (const r of known.filter((one) => one.state === 'locked' || one.state === 'leaving')) await save({ ...r, state: 'released' });
+      break;
+  }
+  const held = known.filter(holds);
+  if (!held.length) return { state: 'none' };
+  const [first] = held;
+  return { ...first, weak, more: known.filter((r) => r.state !== 'ready').length - 1 };
+}
+
+/** The value, or undefined if the browser refuses. */
+function attempt(value) {
+  try {
+    return value();
+  } catch {
+    return undefined;
+  }
+}
