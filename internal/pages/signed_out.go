@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/ui"
 )
 
@@ -28,6 +29,7 @@ func (p *Pages) showSignedOut(w http.ResponseWriter, r *http.Request, view *ui.S
 	view.Frame = p.outside(r)
 	if n, ok := p.notice(r, noticeSignedOut); ok {
 		view.Done = readSignOut(n)
+		view.Proof = p.receiptPath(authority.Ending{Seq: view.Done.Event, At: view.Done.At})
 		var err error
 		if view.Apps, view.More, err = p.appsAfter(r.Context(), view.Done); err != nil {
 			// That it is signed out is recorded, whatever can be read now.
