@@ -22,7 +22,7 @@ func (r Receipts) Path(done authority.Ending) string { return r.PathOf(done.Seq,
 
 // PathOf is Path for the event with that number and time.
 func (r Receipts) PathOf(seq int64, at time.Time) string {
-	if seq <= 0 {
+	if seq <= 0 || r.Handles == nil {
 		return ""
 	}
 	text := handleText(seq, at)
