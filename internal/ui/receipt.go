@@ -49,5 +49,8 @@ func (w *words) receiptWhat(v *ReceiptView) (template.HTML, error) {
 
 // receiptWhy says why it ended, as whoever holds a dead credential is told.
 func (w *words) receiptWhy(r exeunt.Reason) (template.HTML, error) {
+	if r == exeunt.ReasonSignedOut {
+		return w.t("receipt.signed_out")
+	}
 	return w.whyBriefly(&exeunt.Ended{Reason: r})
 }
