@@ -33,9 +33,11 @@ func (c *verifyReceiptCommand) Run(ctx context.Context) error {
 	case err == nil:
 		return printReceipt(os.Stdout, s, from)
 	case isRefusal(err):
-		return fmt.Errorf("%s proves nothing: %w. %s", c.File, err, remedyOf(err))
+		err = fmt.Errorf("%s proves nothing: %w. %s", c.File, err, remedyOf(err))
+	default:
+		err = fmt.Errorf("%s was not verified: %w", c.File, err)
 	}
-	return fmt.Errorf("%s was not verified: %w", c.File, err)
+	return errors.New(clean(err.Error())) // which has what the file says
 }
 
 // verify returns what the receipt says, and where the keys are from.
@@ -141,15 +143,8 @@ func printReceipt(w io.Writer, s *receipt.Statement, from string) error {
 	return err
 }
 
-// clean removes what could move the cursor of a terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, s)
-}
+// clean is a name on one line.
+func clean(s string) string { return strings.ReplaceAll(forTerminal(s), "\n", " ") }
 
 func whatEnded(s *receipt.Statement) string {
 	what := plural(s.Sessions, "session", "sessions")
