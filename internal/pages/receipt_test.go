@@ -237,6 +237,10 @@ func TestReceiptsOfEachSortOfEnding(t *testing.T) {
 	if len(s.Apps) != 1 || *s.AppSessions != 1 {
 		t.Errorf("%+v", s)
 	}
+	_, app := n.NewAppSession(t, v, testnode.Chirp)
+	s = end(exeunt.Actor{Kind: exeunt.ActorPerson, Account: ada, Session: v.ID, App: app.App}, exeunt.Revocation{Reason: exeunt.ReasonSignedOut,
+		Target: exeunt.Target{Account: ada, Scope: exeunt.ScopeSession, Session: v.ID, AppSession: app.App}})
+	is("of an app, by itself", s, receipt.ScopeApp, receipt.ByHere, 0, exeunt.ReasonSignedOut)
 	// A timeout is recorded later than the time was up.
 	n.Clock.Pass(testnode.Retention.Ended)
 	b.signIn("ada", "kept")

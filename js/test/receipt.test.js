@@ -17,9 +17,9 @@ const kinds = {
   EdDSA: [{ name: 'Ed25519' }, { name: 'Ed25519' }],
 };
 
-async function signer(alg, kid = 'k1') {
+async function signer(alg, kid = 'k1', more = {}) {
   const [make, how] = kinds[alg];
-  const pair = await crypto.subtle.generateKey(make, true, ['sign', 'verify']);
+  const pair = await crypto.subtle.generateKey({ ...make, ...more }, true, ['sign', 'verify']);
   return {
     jwk: { ...await crypto.subtle.exportKey('jwk', pair.publicKey), kid, alg, use: 'sig' },
     async sign(payload, header = JSON.stringify({ alg, kid, typ: 'exeunt-receipt+jwt' })) {
@@ -53,7 +53,8 @@ test('each algorithm', async () => {
 
 test('with any byte changed, missing or added it is no receipt', async () => {
   const wrong = [];
-  const check = async (what, changed) => { if (changed !== text && await refused(changed) === 'none') wrong.push(what); };
+  const codes = new Set(['malformed', 'version', 'unknown_key', 'signature']);
+  const check = async (what, changed) => { if (changed !== text && !codes.has(await refused(changed))) wrong.push(what); };
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     for (const other of [1, 2, 0x20].map((bit) => String.fromCharCode(code ^ bit)).concat('A', '-', '_', '+', '=', '.', '\n', 'é')) {
@@ -92,9 +93,10 @@ test('other tokens and other spellings', async () => {
 test('keys that are for something else', async () => {
   const s = await signer('RS256');
   const receipt = await s.sign(payload);
-  const small = await crypto.subtle.generateKey({ ...kinds.RS256[0], modulusLength: 1024 }, true, ['sign', 'verify']);
+  const small = await signer('RS256', 'k1', { modulusLength: 1024 });
+  assert.equal(await refused(await small.sign(payload), { keys: [small.jwk] }), 'signature');
   for (const key of [{ ...s.jwk, use: 'enc' }, { ...s.jwk, kid: 'k2' }]) assert.equal(await refused(receipt, { keys: [key] }), 'unknown_key');
-  for (const key of [{ ...s.jwk, alg: 'ES256' }, { ...s.jwk, n: 'AQAB' }, { ...await crypto.subtle.exportKey('jwk', small.publicKey), kid: 'k1' }, { ...s.jwk, kty: 'oct' }]) {
+  for (const key of [{ ...s.jwk, alg: 'ES256' }, { ...s.jwk, n: 'AQAB' }, { ...s.jwk, kty: 'oct' }]) {
     assert.equal(await refused(receipt, { keys: [key] }), 'signature');
   }
   assert.equal(await refused(receipt, { keys: [{ ...s.jwk, key_ops: [], ext: false }] }), 'none');
