@@ -311,8 +311,8 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// A receipt that somebody has kept is one for ever, whatever the program becomes. The tests of the JavaScript module read
-// these files, too.
+// A receipt that somebody has kept is one for ever, whatever the program becomes. The tests of the JavaScript module
+// read these files, too.
 func TestKeptReceipt(t *testing.T) {
 	if *update {
 		s := newRSA("k1", rsaKey())

@@ -48,8 +48,8 @@ type signed struct {
 	statement Statement
 }
 
-// Verify returns what a receipt says, if the holder of one of the keys has signed exactly that. With an issuer, it must be that
-// installation's. Errors are those of this package.
+// Verify returns what a receipt says, if the holder of one of the keys has signed exactly that. With an issuer, it must
+// be that installation's. Errors are those of this package.
 func Verify(text []byte, keys *Keys, issuer string) (*Statement, error) {
 	r, err := parse(text)
 	if err != nil {

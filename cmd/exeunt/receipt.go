@@ -109,7 +109,7 @@ func remedyOf(err error) string {
 	case errors.Is(err, receipt.ErrVersion):
 		return "Verify it with a newer version of this program"
 	case errors.Is(err, receipt.ErrUnknownKey):
-		return "Use the keys of the installation that made it, as they are now: it keeps every key that a receipt was signed with"
+		return "Use the keys of the installation that made it, as they are now: it keeps every key that it ever signed one with"
 	case errors.Is(err, receipt.ErrIssuer):
 		return "Leave out --issuer to learn what its own installation says of it"
 	}

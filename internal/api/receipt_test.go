@@ -28,6 +28,11 @@ func TestEndingsHaveReceipts(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, e, err)
 		}
 	}
+	for _, path := range []string{"/api/v1/session", "/api/v1/sessions/{id}"} {
+		if s.doc.at("paths", path, "delete", "responses", "204", "headers", client.HeaderReceipt, "schema") == nil {
+			t.Errorf("%s does not describe the header", path)
+		}
+	}
 	_, other := s.signed(t, "ada")
 	w := s.call(t, http.MethodDelete, "/api/v1/sessions/"+other.ID, token, "", nil, "Idempotency-Key", "one")
 	is("one", w.Header().Get(client.HeaderReceipt), "session")

@@ -23,7 +23,7 @@ func (a *Authority) Ending(ctx context.Context, seq int64, at time.Time) (Record
 	if err != nil {
 		return r, err
 	}
-	done, err := a.Listing(ctx, r.Account)
+	done, err := a.receipts.enter(ctx, r.Account)
 	if err != nil {
 		return r, err
 	}

@@ -25,8 +25,8 @@ type Recorded struct {
 	ToldKnown bool
 }
 
-// Ending returns the event of an ending and the name of the log. ErrReceiptGone when the log has no ending of that number and time:
-// it was deleted by the retention, or was lost with a database that was replaced by an older one.
+// Ending returns the event of an ending and the name of the log. ErrReceiptGone when the log has no ending of that
+// number and time: it was deleted by the retention, or was lost with a database that was replaced by an older one.
 func (s *Store) Ending(ctx context.Context, seq int64, when time.Time) (r Recorded, err error) {
 	var history []byte
 	row := s.read.QueryRowContext(ctx, `SELECT (SELECT history FROM log_head WHERE id = 1), ended, `+eventColumns+`
