@@ -63,6 +63,8 @@ var (
 	ErrManyNotices = &Error{"many_notices",
 		"So many sign-ins wait for an answer that it cannot be told which browser is yours, so nothing was changed. If they " +
 			"were not you, say so: that signs everybody out. Otherwise use the link of a mail."}
+	ErrReceiptGone = &Error{"receipt_gone",
+		"The record of this ending is no longer stored here. A receipt of it that was saved as a file stays valid."}
 	ErrNotMeLink = &Error{"not_me_link",
 		"This link does not work any more: it has expired, or is not complete. If somebody else uses your account, sign in " +
 			"and sign out everywhere, or ask whoever runs this site."}
@@ -152,6 +154,7 @@ const (
 	LimitUserInfo       Limit = "user_info"       // with one app session's tokens
 	LimitRevocations    Limit = "revocations"     // of everything of somebody, by a client
 	LimitStreams        Limit = "streams"         // open at the same time
+	LimitReceipts       Limit = "receipts"        // signed of one ending
 	LimitResets         Limit = "resets"          // asked for by mail
 	LimitMails          Limit = "mails"           // to confirm an address
 	LimitAddresses      Limit = "addresses"       // changes of a confirmed one that can be undone
@@ -175,6 +178,7 @@ var limitTexts = map[Limit]string{
 	LimitIntrospections: "This app asks about tokens too often.",
 	LimitUserInfo:       "This app asks too often whose this token is.",
 	LimitRevocations:    "This client has signed out many people in a short while, so this time nobody was.",
+	LimitReceipts:       "The receipt of this ending has been asked for many times in a short while, so this time it was not signed.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 

@@ -52,6 +52,8 @@ type Event struct {
 	Generation int64
 	// Version is the profile's new version with EventProfileChanged and EventGroupsChanged.
 	Version int64
+	// Ended is how many sessions an ending has ended, or 1 for an app session. It is 0 where it was not read.
+	Ended int64
 	// Row identifies the row that the event was read from, in a log that several programs share. A row that was
 	// restored from a backup has another number, even if its content is the same. It is 0 where it was not read.
 	Row int64

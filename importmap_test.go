@@ -18,6 +18,7 @@ const module = "github.com/exeunt/exeunt"
 var rooms = map[string][]string{
 	"":                   {},
 	"client":             {},
+	"client/receipt":     {"client"},
 	"client/verify":      {"client"},
 	"client/webapp":      {"client"},
 	"js":                 {},
@@ -33,7 +34,7 @@ var rooms = map[string][]string{
 	"internal/mailbox":   {},
 	"internal/places":    {},
 	"internal/operate":   {"", "internal/authority", "internal/notify", "internal/store"},
-	"internal/oauth":     {"", "internal/authority", "internal/keys", "internal/store", "internal/throttle"},
+	"internal/oauth":     {"", "client/receipt", "internal/authority", "internal/keys", "internal/store", "internal/throttle"},
 	"internal/password":  {""},
 	"internal/factor":    {""},
 	"internal/passkey":   {""},
@@ -47,9 +48,9 @@ var rooms = map[string][]string{
 
 	"internal/web":     {"", "client", "internal/authority", "internal/keys"},
 	"internal/ui":      {"", "js"},
-	"internal/pages":   {"", "client", "internal/account", "internal/authority", "internal/factor", "internal/names", "internal/oauth", "internal/signin", "internal/ui", "internal/web"},
+	"internal/pages":   {"", "client", "client/receipt", "internal/account", "internal/authority", "internal/factor", "internal/names", "internal/oauth", "internal/signin", "internal/ui", "internal/web"},
 	"internal/api":     {"", "client", "internal/account", "internal/authority", "internal/oauth", "internal/signin", "internal/web"},
-	"internal/oidc":    {"", "internal/authority", "internal/oauth", "internal/web"},
+	"internal/oidc":    {"", "client/receipt", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/gate":    {"", "client", "internal/authority", "internal/keys", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/notify", "internal/operate", "internal/web"},
@@ -71,7 +72,7 @@ var rooms = map[string][]string{
 	"examples/gazette/cmd/gazette": {"examples/gazette"},
 
 	"internal/demo": {"", "client", "examples/chirp", "examples/gazette", "internal/account", "internal/authority", "internal/config", "internal/mailbox", "internal/password", "internal/signin", "internal/store"},
-	"cmd/exeunt": {"", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/licenses",
+	"cmd/exeunt": {"", "client/receipt", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/licenses",
 		"internal/presets"},
 	"e2e/node":     {"", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/demo", "internal/password", "internal/signin", "internal/testpg"},
 	"e2e/postgres": {"internal/testpg"},
@@ -85,7 +86,7 @@ var rooms = map[string][]string{
 }
 
 // What others build on must not make them build on more than Go itself.
-var standardLibraryOnly = []string{"", "client", "client/verify", "client/webapp", "js"}
+var standardLibraryOnly = []string{"", "client", "client/receipt", "client/verify", "client/webapp", "js"}
 
 type goPackage struct {
 	ImportPath string

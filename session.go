@@ -133,4 +133,8 @@ type Ended struct {
 	// it was not ended from a session.
 	BySession SessionID
 	ByLabel   string // that session's label at the time
+	// Seq and Recorded are the number and time of the event that ended it, where they were read: in the account's list
+	// of ended sessions. A timeout is recorded some time after At.
+	Seq      int64
+	Recorded time.Time
 }

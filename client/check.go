@@ -25,6 +25,7 @@ const (
 	HeaderIdleAt     = "Exeunt-Idle-At"
 	HeaderWarnAt     = "Exeunt-Warn-At"
 	HeaderReason     = "Exeunt-Reason"
+	HeaderReceipt    = "Exeunt-Receipt"
 	HeaderEndedAt    = "Exeunt-Ended-At"
 	HeaderActivity   = "Exeunt-Activity"
 

@@ -97,7 +97,9 @@ type SessionList struct {
 // EndedCount is the answer to DELETE /api/v1/sessions.
 type EndedCount struct {
 	Ended int64 `json:"ended" doc:"How many sessions this request ended"`
-	Token Sent  `json:"token,omitempty" doc:"With others: the session's new token. The request's own is not accepted any more"`
+	// Receipt is where the receipt of it is.
+	Receipt string `json:"receipt,omitempty" doc:"Address of the receipt of it, which whoever knows it can read; absent if nothing ended"`
+	Token   Sent   `json:"token,omitempty" doc:"With others: the session's new token. The request's own is not accepted any more"`
 }
 
 // Place is a place in the event log, after one event: the log's epoch, and the event's

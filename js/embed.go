@@ -9,7 +9,8 @@ package js
 import "embed"
 
 // FS holds the module's files: exeunt.js and its imports, exeunt.css with the rules
-// that blank the page, and exeunt.d.ts.
+// that blank the page, and exeunt.d.ts. Beside them is receipt.js, which verifies receipts
+// and which none of them imports, with receipt.d.ts.
 //
-//go:embed exeunt.js veil.js line.js idle.js exeunt.css exeunt.d.ts
+//go:embed exeunt.js veil.js line.js idle.js exeunt.css exeunt.d.ts receipt.js receipt.d.ts
 var FS embed.FS

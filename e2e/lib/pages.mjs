@@ -121,6 +121,8 @@ async function lastPages(page, node, look) {
   await page.goto(`${node.exeunt}/signout`);
   await submit(page, 'main form', 'button.danger');
   await look('signed out');
+  await page.goto(new URL(await page.locator('main a[href^="/receipts/"]').getAttribute('href'), node.exeunt).href);
+  await look('a receipt');
   await signIn(page, node, node.ada, 'shared');
   await page.goto(`${node.exeunt}/sessions`);
   await look('sessions on a shared computer');

@@ -31,7 +31,8 @@ type Deps struct {
 	Accounts  *account.Service
 	OAuth     *oauth.Service
 	Peers     web.Peers // tells where a request comes from
-	URL       string    // the server's public address, for the description
+	URL       string    // the server's public address, for the description and receipts
+	Receipts  web.Receipts
 	Log       *slog.Logger
 }
 

@@ -35,7 +35,7 @@ func newSiteWith(t *testing.T, o testnode.Options) *site {
 	t.Helper()
 	s := &site{Node: testnode.New(t, o), mux: http.NewServeMux(), logs: &bytes.Buffer{}}
 	New(Deps{Authority: s.Authority, SignIn: s.SignIn, Accounts: s.Accounts, OAuth: s.OAuth, URL: "https://id.example.com",
-		Log: slog.New(slog.NewTextHandler(s.logs, nil))}).Mount(s.mux)
+		Receipts: s.Receipts, Log: slog.New(slog.NewTextHandler(s.logs, nil))}).Mount(s.mux)
 	s.doc = s.description(t)
 	return s
 }

@@ -46,14 +46,28 @@ type signOutInput struct {
 	EndingKey
 }
 
+// endedOutput is the answer to the end of one session: nothing but where the receipt is.
+type endedOutput struct {
+	Receipt string `header:"Exeunt-Receipt" doc:"Address of the receipt of it, which whoever knows it can read. Absent if nothing ended by this call, and where the caller's session is on a shared computer"`
+}
+
+// receiptOf is the address of an ending's receipt, "" where nothing may be kept that leads there.
+func (a *API) receiptOf(who authority.Answer, done authority.Ending) string {
+	path := a.Receipts.Path(done)
+	if path == "" || who.Kind == exeunt.KindShared {
+		return ""
+	}
+	return a.URL + path
+}
+
 // signOut also answers 204 if there is nothing left to end: a token without a record was
 // never issued, or its session ended and was deleted since.
-func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) {
+func (a *API) signOut(ctx context.Context, in *signOutInput) (*endedOutput, error) {
 	ans := a.Authority.Check(ctx, bearerOf(ctx))
 	switch ans.State {
 	case authority.Usable, authority.TimedOut:
 	case authority.NoSuch, authority.Ended:
-		return nil, nil
+		return &endedOutput{}, nil
 	case authority.Indeterminate:
 		return nil, a.problem(ctx, exeunt.ErrUnavailable)
 	case authority.Renewed:
@@ -67,8 +81,9 @@ func (a *API) signOut(ctx context.Context, in *signOutInput) (*struct{}, error) 
 	rev := exeunt.Revocation{Reason: exeunt.ReasonSignedOut, Key: in.Key, Target: exeunt.Target{
 		Account: ans.Account, Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App,
 	}}
-	if _, err := a.Authority.End(ctx, actorOf(ctx, ans), rev); err != nil {
+	done, err := a.Authority.End(ctx, actorOf(ctx, ans), rev)
+	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return nil, nil
+	return &endedOutput{a.receiptOf(ans, done)}, nil
 }

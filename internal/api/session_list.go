@@ -73,7 +73,7 @@ type endOneInput struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
-func (a *API) endOne(ctx context.Context, in *endOneInput) (*struct{}, error) {
+func (a *API) endOne(ctx context.Context, in *endOneInput) (*endedOutput, error) {
 	who, err := a.sessionCaller(ctx, in.Presence)
 	if err != nil {
 		return nil, err
@@ -84,10 +84,11 @@ func (a *API) endOne(ctx context.Context, in *endOneInput) (*struct{}, error) {
 	}
 	target := exeunt.Target{Account: who.Account, Scope: exeunt.ScopeSession, Session: id}
 	rev := exeunt.Revocation{Target: target, Reason: exeunt.ReasonSignedOut, Key: in.Key}
-	if _, err = a.Authority.End(ctx, who.actor, rev); err != nil {
+	done, err := a.Authority.End(ctx, who.actor, rev)
+	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return nil, nil
+	return &endedOutput{a.receiptOf(who.Answer, done)}, nil
 }
 
 type endManyInput struct {
@@ -112,7 +113,7 @@ func (a *API) endMany(ctx context.Context, in *endManyInput) (*endManyOutput, er
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return &endManyOutput{client.EndedCount{Ended: out.Ended}}, nil
+	return &endManyOutput{client.EndedCount{Ended: out.Ended, Receipt: a.receiptOf(who.Answer, out)}}, nil
 }
 
 // endOthers gives the caller another token. Whoever repeats the call with the old token
@@ -131,7 +132,7 @@ func (a *API) endOthers(ctx context.Context, in *endManyInput) (*endManyOutput, 
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
-		return endedOthers(out.Ended, next), nil
+		return a.endedOthers(ans, out, next), nil
 	}
 	who, err := a.sessionCaller(ctx, in.Presence)
 	if err != nil {
@@ -141,9 +142,10 @@ func (a *API) endOthers(ctx context.Context, in *endManyInput) (*endManyOutput, 
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return endedOthers(out.Ended, next), nil
+	return a.endedOthers(who.Answer, out, next), nil
 }
 
-func endedOthers(ended int64, next exeunt.Token) *endManyOutput {
-	return &endManyOutput{client.EndedCount{Ended: ended, Token: client.Sent(next.Reveal())}}
+func (a *API) endedOthers(who authority.Answer, out authority.Ending, next exeunt.Token) *endManyOutput {
+	return &endManyOutput{client.EndedCount{Ended: out.Ended, Token: client.Sent(next.Reveal()),
+		Receipt: a.receiptOf(who, out)}}
 }

@@ -89,7 +89,8 @@ type Node struct {
 	places     *places.Places // nil: places are unknown
 	refreshes  *keys.Ring
 	requests   *keys.Ring
-	signers    *keys.Signers // of ID and logout tokens
+	receipts   *keys.Ring    // of the handles of receipts
+	signers    *keys.Signers // of ID and logout tokens, and of receipts
 	peers      web.Peers
 	started    time.Time
 	version    string
@@ -459,7 +460,11 @@ func (n *Node) openRings(ctx context.Context) error {
 	if n.refreshes, err = keys.Open(ctx, n.Store, master, "refresh", longest, n.now()); err != nil {
 		return err
 	}
-	n.requests, err = keys.Open(ctx, n.Store, master, "request", time.Hour, n.now())
+	if n.requests, err = keys.Open(ctx, n.Store, master, "request", time.Hour, n.now()); err != nil {
+		return err
+	}
+	// For a year after an ending's record is gone, its page can say so.
+	n.receipts, err = keys.Open(ctx, n.Store, master, "receipt", n.Config.Retention.Audit+365*24*time.Hour, n.now())
 	return err
 }
 
@@ -478,7 +483,7 @@ func (n *Node) rotateKeys(ctx context.Context) {
 		case <-t.C:
 		}
 		err := n.signers.Rotate(ctx, n.now())
-		for _, ring := range []*keys.Ring{n.pairs, n.notices, n.forms, n.tickets, n.refreshes, n.requests} {
+		for _, ring := range []*keys.Ring{n.pairs, n.notices, n.forms, n.tickets, n.refreshes, n.requests, n.receipts} {
 			err = errors.Join(err, ring.Rotate(ctx, n.now()))
 		}
 		if err != nil {

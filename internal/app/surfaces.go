@@ -40,7 +40,7 @@ func (n *Node) openSurfaces() error {
 	page := pages.New(pages.Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser,
 		Peers: n.peers, Issuer: n.Config.URL, UI: n.templates, Policy: n.Config.SessionPolicy(), Retention: ui.Retention(n.Config.Retention),
-		Place: n.places.Of, Offline: n.Config.OfflineSignOut, Now: n.now, Log: n.log,
+		Receipts: web.Receipts{Handles: n.receipts}, Place: n.places.Of, Offline: n.Config.OfflineSignOut, Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
 	streams := stream.New(stream.Deps{
@@ -55,7 +55,8 @@ func (n *Node) openSurfaces() error {
 
 	forApps := http.NewServeMux()
 	api.New(api.Deps{
-		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Peers: n.peers, URL: n.Config.URL, Log: n.log,
+		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Peers: n.peers, URL: n.Config.URL,
+		Receipts: web.Receipts{Handles: n.receipts}, Log: n.log,
 	}).Mount(forApps)
 	streams.MountBearer(forApps)
 

@@ -54,6 +54,7 @@ type Authority struct {
 
 	addresses addresses
 	listing   listing
+	receipts  listing // apart: who knows a receipt's address must not keep the owner from their lists
 
 	patience time.Duration // commitPatience, except in tests
 	saving   sync.Mutex    // held while due activity is saved
@@ -71,7 +72,7 @@ func New(c Config) *Authority {
 	}
 	a.inDoubt.added = make(chan struct{}, 1)
 	a.addresses.of = map[exeunt.SessionID]netip.Addr{}
-	a.listing.of = map[exeunt.AccountID]*turns{}
+	a.listing.of, a.receipts.of = map[exeunt.AccountID]*turns{}, map[exeunt.AccountID]*turns{}
 	return a
 }
 

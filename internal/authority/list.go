@@ -61,7 +61,10 @@ const (
 // Listing waits for the caller's turn to read lists of an account; done ends it. It returns ErrBusyLists if too many
 // wait already.
 func (a *Authority) Listing(ctx context.Context, account exeunt.AccountID) (done func(), err error) {
-	l := &a.listing
+	return a.listing.enter(ctx, account)
+}
+
+func (l *listing) enter(ctx context.Context, account exeunt.AccountID) (done func(), err error) {
 	l.mu.Lock()
 	t := l.of[account]
 	if t == nil {

@@ -37,6 +37,8 @@ var (
 	perAppQuestion    = throttle.Rate{Burst: 300, Every: 20 * time.Millisecond}
 	// perClientRevocation limits how many people a client that may revoke can sign out: each is an event.
 	perClientRevocation = throttle.Rate{Burst: 300, Every: 200 * time.Millisecond}
+	// perEndingReceipt limits signatures, of which anybody who knows the address can have more.
+	perEndingReceipt = throttle.Rate{Burst: 20, Every: 2 * time.Second}
 	// perAppRefresh limits refreshes of one app session, repeated ones included.
 	perAppRefresh = throttle.Rate{Burst: 100, Every: 5 * time.Second}
 )

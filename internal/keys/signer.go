@@ -136,8 +136,22 @@ func (s *Signer) parse(der []byte) (jose.JSONWebKey, error) {
 // says what sort of token it is, so that one sort is not taken for another (RFC 8725
 // section 3.11).
 func (s *Signer) Sign(typ string, payload []byte) (string, error) {
+	return s.SignKept(typ, payload, func(string, []byte) error { return nil })
+}
+
+// SignKept is Sign for what must be verified for longer than the keys are published. keep is called before anything is
+// signed, with the ID of the key and its public half as a JSON Web Key; if it fails, nothing is signed.
+func (s *Signer) SignKept(typ string, payload []byte, keep func(id string, public []byte) error) (string, error) {
+	active := s.current.Load().active
+	public, err := json.Marshal(active.Public())
+	if err == nil {
+		err = keep(active.KeyID, public)
+	}
+	if err != nil {
+		return "", fmt.Errorf("sign %s: %w", typ, err)
+	}
 	opt := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
-	key := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(s.alg), Key: s.current.Load().active}
+	key := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(s.alg), Key: active}
 	signer, err := jose.NewSigner(key, opt)
 	if err != nil {
 		return "", fmt.Errorf("sign %s: %w", typ, err)

@@ -68,6 +68,26 @@ func (s *Signers) Sign(alg, typ string, payload []byte) (string, error) {
 	return signer.Sign(typ, payload)
 }
 
+// SignKept is Signer.SignKept with that algorithm.
+func (s *Signers) SignKept(
+	alg, typ string, payload []byte, keep func(id string, public []byte) error,
+) (string, error) {
+	signer, err := s.signer(Algorithm(alg))
+	if err != nil {
+		return "", err
+	}
+	return signer.SignKept(typ, payload, keep)
+}
+
+// JWKSOf returns the public keys of one algorithm, as JWKS does.
+func (s *Signers) JWKSOf(alg Algorithm) ([]byte, error) {
+	signer, err := s.signer(alg)
+	if err != nil {
+		return nil, err
+	}
+	return JWKS(signer)
+}
+
 // JWKS returns the public keys of all algorithms, as JWKS does.
 func (s *Signers) JWKS() ([]byte, error) {
 	var all []*Signer

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -27,6 +28,8 @@ type Service struct {
 	Signers   *keys.Signers // of ID tokens
 	Issuer    string        // the authority's address, by which apps know it
 	Now       func() time.Time
+
+	kept sync.Map // IDs of the keys that SignReceipt has stored
 }
 
 // Secret is a text that is masked when it is printed.

@@ -19,6 +19,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client/receipt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/web"
@@ -34,6 +35,8 @@ const (
 	Revoke     = Prefix + "revoke"
 	Keys       = Prefix + "keys"
 	Device     = Prefix + "device"
+	// ReceiptKeys are those that receipts were ever signed with; Keys are only as old as the tokens that apps verify.
+	ReceiptKeys = receipt.KeysPath
 	// GlobalRevoke is for systems that may end everything of somebody.
 	GlobalRevoke = Prefix + "global-token-revocation"
 	Authorize    = "/authorize"
@@ -73,12 +76,13 @@ func (p *Provider) Mount(m *http.ServeMux) {
 	for _, path := range []string{Discovery, Keys} {
 		endpoints.Handle("GET "+path, p.handle(p.read))
 	}
+	endpoints.Handle("GET "+ReceiptKeys, p.handle(p.receiptKeys))
 	for _, path := range []string{Token, Introspect, Revoke, UserInfo, Device} {
 		endpoints.Handle("POST "+path, p.handle(p.form))
 	}
 	endpoints.Handle("POST "+GlobalRevoke, p.handle(p.globalRevoke))
 	endpoints.Handle("GET "+UserInfo, p.handle(p.read))
-	for _, path := range []string{Discovery, Keys, Token, Introspect, Revoke, UserInfo, Device, GlobalRevoke} {
+	for _, path := range []string{Discovery, Keys, ReceiptKeys, Token, Introspect, Revoke, UserInfo, Device, GlobalRevoke} {
 		endpoints.Handle(path, p.handle(otherMethod))
 	}
 	endpoints.Handle("/", p.handle(nothingHere))
@@ -110,7 +114,7 @@ func (p *Provider) handle(h web.Handler) http.Handler {
 func otherMethod(w http.ResponseWriter, r *http.Request) error {
 	allow := http.MethodPost
 	switch r.URL.Path {
-	case Discovery, Keys:
+	case Discovery, Keys, ReceiptKeys:
 		allow = "GET, HEAD"
 	case UserInfo:
 		allow = "GET, HEAD, POST"
@@ -147,6 +151,14 @@ func (p *Provider) form(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Provider) read(w http.ResponseWriter, r *http.Request) error {
 	return p.serve(w, withoutQuery(r))
+}
+
+func (p *Provider) receiptKeys(w http.ResponseWriter, r *http.Request) error {
+	set, err := p.OAuth.ReceiptKeys(r.Context())
+	if err == nil {
+		write(w, http.StatusOK, set)
+	}
+	return err
 }
 
 func withoutQuery(r *http.Request) *http.Request {

@@ -32,13 +32,13 @@ func TestASignOutThatIsCutAtEveryByte(t *testing.T) {
 			one := exchange{n: n, t: t, server: server, kind: kind}
 			whole := one.begin()
 			answer := whole.sent(len(whole.request), 1<<20)
-			if !told(kind, answer) || whole.lives() {
+			if !isTold(kind, answer) || whole.lives() {
 				t.Fatalf("a whole sign-out was answered %q", answer)
 			}
 			for i := 0; i < len(whole.request); i += step {
 				cut := one.begin()
 				cut.request = cut.request[:len(cut.request):len(cut.request)]
-				if got := cut.sent(i, 1<<20); told(kind, got) {
+				if got := cut.sent(i, 1<<20); isTold(kind, got) {
 					t.Fatalf("cut after byte %d of the request, it is told: %q", i, got)
 				}
 				cut.isTrue(i, nil)
@@ -96,8 +96,8 @@ func (e *exchange) sent(request, answer int) []byte {
 	return got
 }
 
-// told reports whether an answer, as far as it goes, says that it is done.
-func told(kind string, answer []byte) bool {
+// isTold reports whether an answer, as far as it goes, says that it is done.
+func isTold(kind string, answer []byte) bool {
 	head, _, whole := bytes.Cut(answer, []byte("\r\n\r\n"))
 	if kind == "ticket" {
 		return whole && bytes.Contains(answer, []byte("signed_out"))
@@ -114,14 +114,14 @@ func (e *exchange) lives() bool {
 // isTrue checks what was told against the session, and that the same request once more leads to the end in any case.
 func (e *exchange) isTrue(at int, answer []byte) {
 	e.t.Helper()
-	if (told(e.kind, answer) || bytes.HasPrefix(answer, []byte("HTTP/1.1 303"))) && e.lives() {
+	if (isTold(e.kind, answer) || bytes.HasPrefix(answer, []byte("HTTP/1.1 303"))) && e.lives() {
 		e.t.Fatalf("cut at byte %d, the session lives after %q", at, answer)
 	}
 	again := e.sent(len(e.request), 1<<20)
 	r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(again)), nil)
 	e.n.must(err)
 	body, _ := io.ReadAll(r.Body)
-	if !told(e.kind, again) && r.StatusCode != http.StatusOK || e.lives() {
+	if !isTold(e.kind, again) && r.StatusCode != http.StatusOK || e.lives() {
 		e.t.Fatalf("cut at byte %d, the same form is answered %d %s: %s", at, r.StatusCode, r.Header, strings.TrimSpace(string(body)))
 	}
 }

@@ -49,7 +49,7 @@ func newNodeWith(t testing.TB, policy exeunt.Policy, mails bool) *node {
 	n.must(err)
 	n.pages = New(Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.Browser, UI: faces, Issuer: testOrigin,
-		Policy: policy, Retention: ui.Retention(testnode.Retention), Now: n.Now, Log: n.Log,
+		Policy: policy, Receipts: n.Receipts, Retention: ui.Retention(testnode.Retention), Now: n.Now, Log: n.Log,
 		Offline: true,
 	})
 	s := web.Surface{Fail: n.pages.Fail, Log: n.Log}

@@ -50,12 +50,16 @@ func (p *Pages) takeNotice(w http.ResponseWriter, r *http.Request, what string) 
 }
 
 func signOutNotice(d ui.SignOutDone) url.Values {
-	return url.Values{
+	v := url.Values{
 		"at": {strconv.FormatInt(d.At.UnixMilli(), 10)}, "scope": {string(d.Scope)},
 		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)},
 		"session": {d.Session.String()}, "shared": {strconv.FormatBool(d.Shared)},
 		"not_me": {strconv.FormatBool(d.NotMe)}, "clear": {strconv.FormatBool(d.Clear)},
 	}
+	if d.Event > 0 {
+		v.Set("event", strconv.FormatInt(d.Event, 10))
+	}
+	return v
 }
 
 // readSignOut reads what signOutNotice wrote. The notice is signed, so it is valid.
@@ -66,5 +70,6 @@ func readSignOut(v url.Values) *ui.SignOutDone {
 	d.Ended, _ = strconv.Atoi(v.Get("ended"))
 	d.Apps, _ = strconv.Atoi(v.Get("apps"))
 	d.Session, _ = exeunt.ParseSessionID(v.Get("session"))
+	d.Event, _ = strconv.ParseInt(v.Get("event"), 10, 64)
 	return d
 }

@@ -27,6 +27,7 @@ type Deps struct {
 	Issuer    string // the address of this site, by which apps know it
 	UI        *ui.UI
 	Policy    exeunt.Policy
+	Receipts  web.Receipts
 	Retention ui.Retention // how long ended sessions stay listed, and the history is kept
 	Place     ui.Place     // nil: places are unknown
 	Offline   bool         // browsers may be signed out without network
@@ -101,6 +102,7 @@ func (p *Pages) routes() []route {
 		{path: "/manifest.webmanifest", get: p.manifest},
 		{path: "/signed-out", get: p.signedOut},
 		{path: "/ended", get: p.ended},
+		{path: web.ReceiptPath + "{handle}", get: p.receipt},
 		{path: "/menu", get: p.anySession(p.menu)},
 		{path: "/settings", get: p.signedIn(p.settings)},
 		{path: "/settings/profile", get: leadsTo("/settings"), post: p.form(p.once(p.changeProfile))},

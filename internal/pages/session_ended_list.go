@@ -28,8 +28,12 @@ func (p *Pages) endedSessionList(w http.ResponseWriter, r *http.Request, v web.V
 	if err != nil {
 		return err
 	}
-	return p.show(w, http.StatusOK, &ui.EndedSessionsView{
+	view := &ui.EndedSessionsView{
 		Frame: p.frame(r, v, ui.NavSessions), Part: partView("/sessions/ended", f, ended.Next), Ended: ended.Items,
 		Count: int(count), LiveCount: int(active), KeptFor: p.Retention.Ended, Clients: p.OAuth.Clients(),
-	})
+	}
+	if v.Answer.Kind != exeunt.KindShared {
+		view.Proof = func(e *exeunt.Ended) string { return p.Receipts.PathOf(e.Seq, e.Recorded) }
+	}
+	return p.show(w, http.StatusOK, view)
 }

@@ -120,10 +120,15 @@ func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scop
 	done authority.Ending, s exeunt.Session) error {
 	p.Browser.Cookies.Forget(w, r, v.Slot)
 	p.Browser.Cookies.ForgetRequester(w, r)
-	p.leaveNotice(w, noticeSignedOut, signOutNotice(ui.SignOutDone{
+	note := ui.SignOutDone{
 		At: done.At, Scope: scope, Session: s.ID, Ended: int(done.Ended), Apps: int(done.Apps),
-		Clear: r.PostForm.Get("ticket") != "", Shared: s.Kind == exeunt.KindShared, NotMe: s.End != nil && s.End.Reason == exeunt.ReasonNotMe,
-	}))
+		Clear:  r.PostForm.Get("ticket") != "",
+		Shared: s.Kind == exeunt.KindShared, NotMe: s.End != nil && s.End.Reason == exeunt.ReasonNotMe,
+	}
+	if s.Kind == exeunt.KindKept {
+		note.Event = done.Seq
+	}
+	p.leaveNotice(w, noticeSignedOut, signOutNotice(note))
 	return redirect(w, p.afterSignOut(r))
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/ui"
 	"github.com/exeunt/exeunt/internal/web"
 )
@@ -32,6 +33,7 @@ func (p *Pages) showSignedOut(w http.ResponseWriter, r *http.Request, view *ui.S
 		if mode := r.Header.Get("Sec-Fetch-Mode"); view.Done.Clear && (mode == "navigate" || mode == "") { // not when script looks at apps
 			p.Browser.Cookies.ClearStorage(w, r, web.FirstSlot)
 		}
+		view.Proof = p.receiptPath(authority.Ending{Seq: view.Done.Event, At: view.Done.At})
 		var err error
 		if view.Apps, view.More, err = p.appsAfter(r.Context(), view.Done); err != nil {
 			// That it is signed out is recorded, whatever can be read now.

@@ -14,7 +14,7 @@ import (
 var tables = []string{"accounts", "past_handles", "reviews", "securings", "sessions", "renewals", "app_sessions", "account_groups",
 	"group_sizes", "factors", "recovery_codes", "challenges", "links", "devices", "notices", "clients", "connectors", "consents", "codes", "device_codes", "invites", "events", "cursors", "deliveries", "mails",
 	"marks", "audit",
-	"outcomes", "sealed_keys", "log_head"}
+	"outcomes", "sealed_keys", "receipt_keys", "log_head"}
 
 // Copied is Copy's progress.
 type Copied struct {

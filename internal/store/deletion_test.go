@@ -16,7 +16,7 @@ import (
 var ofNobody = map[string]string{
 	"accounts": "the row itself, which goes last", "account_groups": "goes with it", "group_sizes": "counts them",
 	"past_handles": "a keyed hash", "clients": "of apps", "connectors": "of apps", "cursors": "of the log", "log_head": "of the log",
-	"outcomes": "IDs and hashes, for a day", "sealed_keys": "of the installation", "nodes": "of nodes", "marks": "of nodes",
+	"outcomes": "IDs and hashes, for a day", "sealed_keys": "of the installation", "receipt_keys": "of the installation", "nodes": "of nodes", "marks": "of nodes",
 }
 
 // schemaTables are the tables that the database has.

@@ -529,7 +529,7 @@ func (t *tx) record(turn []*ending) error {
 		if !e.out.Already {
 			ended = append(ended, e)
 			events = append(events, exeunt.Event{At: e.now, Kind: exeunt.EventEnded, Target: e.rev.Target,
-				Reason: e.rev.Reason, By: e.by, Generation: e.generation})
+				Reason: e.rev.Reason, By: e.by, Generation: e.generation, Ended: e.out.Ended})
 			if !e.rev.Renewal.IsZero() {
 				more = append(more, exeunt.Event{At: e.now, Kind: exeunt.EventRenewed,
 					Target: exeunt.Target{Account: e.rev.Account, Session: e.rev.Session}, Reason: e.rev.Reason, By: e.by})
@@ -568,8 +568,8 @@ func (t *tx) record(turn []*ending) error {
 }
 
 var (
-	eventRows = forMany(`INSERT INTO events (`+eventColumns+`, by_address) VALUES `,
-		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
+	eventRows = forMany(`INSERT INTO events (`+eventColumns+`, by_address, ended) VALUES `,
+		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
 	outcomeRows = forMany(`INSERT INTO outcomes (actor, key, request, seq, ended, at) VALUES `,
 		`(?, ?, ?, ?, ?, ?)`, ``)
 )
@@ -582,7 +582,7 @@ func (t *tx) appendEvents(list []exeunt.Event) error {
 	}
 	t.events = append(t.events, list...)
 	return eventRows.exec(t, len(list), func(to []any, row int) []any {
-		return append(append(to, eventValues(&list[row])...), addressText(list[row].By.Address))
+		return append(append(to, eventValues(&list[row])...), addressText(list[row].By.Address), list[row].Ended)
 	})
 }
 

@@ -94,6 +94,7 @@ func (s *Store) endedOf(
 			if !stored || v.End == nil || f.Search != "" && !v.Matches(f.Search) {
 				continue
 			}
+			v.End.Seq, v.End.Recorded = part.places[i].seq, at(part.places[i].at)
 			if p.Items = append(p.Items, v); len(p.Items) == limit {
 				p.Next = part.places[i].cursor()
 				return p, nil

@@ -512,6 +512,23 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 	}
 	check("a page of everyone's sessions", 20*walkStep, everyone)
 	check("the whole account", single, func() error { return end(endAll(big.ID), exeunt.System()) })
+	last, err := s.LastPlace(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt := func() error {
+		r, err := s.Ending(t.Context(), last.Seq, s.event(last.Seq).At)
+		if err == nil {
+			err = s.AddEnded(t.Context(), &r, 50)
+		}
+		return err
+	}
+	for range 6 { // see list above
+		if err := receipt(); err != nil {
+			t.Error(err)
+		}
+	}
+	check("what a receipt of the whole account's end says", page, receipt)
 	check("a page of everyone's sessions, many of which have ended", 20*walkStep, everyone)
 	for i := range 4 {
 		check(fmt.Sprint("step ", i+1, " of writing the ends"), step,

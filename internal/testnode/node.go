@@ -60,6 +60,7 @@ type Node struct {
 	Accounts *account.Service
 	OAuth    *oauth.Service
 	Browser  web.Browser // the browser's side: pairs of cookies
+	Receipts web.Receipts
 	Clock    *Clock
 	Keys     map[exeunt.ClientID]exeunt.Token // a secret key of each client, unless the database is shared
 	Path     string                           // of the database
@@ -117,6 +118,7 @@ func New(t testing.TB, o Options) *Node {
 	n.Browser = web.Browser{Authority: n.Authority, Now: n.Now, Cookies: web.Cookies{
 		Pairs: ring(t, n, "pair"), Notices: ring(t, n, "notice"), Forms: ring(t, n, "form"), Tickets: ring(t, n, "ticket"),
 	}}
+	n.Receipts = web.Receipts{Handles: ring(t, n, "receipt")}
 	return n
 }
 

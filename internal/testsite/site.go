@@ -56,7 +56,8 @@ func New(t *testing.T, redirectURI string) *Site {
 	for _, path := range []string{gate.Path, gate.Path + "/"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.Gates.Add(1); door.ServeHTTP(w, r) })
 	}
-	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, Accounts: s.Accounts, OAuth: s.OAuth, Log: s.Log}).Mount(mux)
+	api.New(api.Deps{Authority: s.Authority, SignIn: s.SignIn, Accounts: s.Accounts, OAuth: s.OAuth, Receipts: s.Receipts,
+		Log: s.Log}).Mount(mux)
 	stream.New(stream.Deps{
 		Authority: s.Authority, Clients: s.OAuth.Registry, Now: s.Now, Done: done,
 		Surface: web.Surface{Fail: api.Fail, Log: s.Log},

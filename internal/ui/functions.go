@@ -17,7 +17,7 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 		"t": w.t, "tn": w.tn, "duration": w.duration, "number": w.number,
 		"ago": w.ago, "by": w.by, "on": w.on, "exact": w.exact,
 		"activity": w.activity, "activityKinds": func() []string { return ActivityKinds },
-		"why": w.why, "whyBriefly": w.whyBriefly,
+		"why": w.why, "whyBriefly": w.whyBriefly, "receiptWhat": w.receiptWhat, "receiptWhy": w.receiptWhy,
 		"reach": w.reach, "after": w.after, "may": w.may, "places": w.places, "afterwards": w.afterwards,
 		"old":      func(now, at time.Time) bool { return now.Sub(at) >= 7*day },
 		"appAfter": func(a AppReach) AppAfter { return AppAfter{AppReach: a} },

@@ -48,6 +48,9 @@ func (w *words) afterwards(v *AuthorizeView) (template.HTML, error) {
 func (w *words) after(now time.Time, a AppAfter) (template.HTML, error) {
 	switch a.Reach.Tier {
 	case exeunt.TierTold:
+		if a.Lost {
+			return w.t("after.lost")
+		}
 		return w.told(a.Delivery)
 	case exeunt.TierExpires:
 		if !a.Reach.By.After(now) {

@@ -20,6 +20,7 @@ type rowPart struct {
 	// Unfamiliar: nobody has said yet that the sign-in was theirs.
 	Unfamiliar bool
 	Return     string // where its form leads back; "" is the list's beginning
+	Proof      string // where the receipt of its end is; "" if nothing leads there
 }
 
 // lister is a view whose page lists sessions.
@@ -38,6 +39,10 @@ func newRow(v lister, s exeunt.Session) rowPart {
 	switch v := v.(type) {
 	case *HomeView:
 		r.Return, r.Unfamiliar = "/", v.unfamiliar(s.ID)
+	case *EndedSessionsView:
+		if v.Proof != nil && s.End != nil {
+			r.Proof = v.Proof(s.End)
+		}
 	case *SessionsView:
 		r.Unfamiliar = v.unfamiliar(s.ID)
 		if v.IsPart() {

@@ -333,7 +333,7 @@ func states() map[string]View {
 	}
 	for _, limit := range []exeunt.Limit{exeunt.LimitEndings, exeunt.LimitSingleEndings, exeunt.LimitSignIns,
 		exeunt.LimitProfileChanges, exeunt.LimitAppSignIns, exeunt.LimitStreams, exeunt.LimitDownloads,
-		exeunt.LimitResets, exeunt.LimitMails, exeunt.LimitAddresses} {
+		exeunt.LimitResets, exeunt.LimitMails, exeunt.LimitAddresses, exeunt.LimitReceipts} {
 		problems = append(problems, &exeunt.ThrottledError{RetryAfter: time.Second, Limit: limit})
 	}
 	fields := map[string]string{
@@ -540,7 +540,18 @@ func states() map[string]View {
 		"signed-out-nobody": &SignedOutView{Frame: out()},
 		"signed-out-told": &SignedOutView{Frame: pathed("/signed-out"), Apps: appsAfter(), More: 2,
 			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeAccount, Ended: 3, Apps: 9}},
-		"signed-out-no-way":     &SignedOutView{Frame: out(), Client: &chirp, NoWay: true},
+		"signed-out-no-way": &SignedOutView{Frame: out(), Client: &chirp, NoWay: true},
+		"signed-out-proof": &SignedOutView{Frame: pathed("/signed-out"), Proof: "/receipts/h.1.code",
+			Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1, Event: 17}},
+		"sessions-ended-proof": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions()[:2], LiveCount: 5, KeptFor: 90 * day,
+			Clients: testClients, Proof: func(*exeunt.Ended) string { return "/receipts/h.1.code" }},
+		"receipt":               receiptView(),
+		"receipt-plain":         receiptAs(func(v *ReceiptView) { v.SignIns, v.Apps, v.Reason, v.By = 0, nil, exeunt.ReasonIdle, "system" }),
+		"receipt-others":        receiptAs(func(v *ReceiptView) { v.Scope, v.Sessions, v.By, v.Some = exeunt.ScopeOthers, 12, "elsewhere", true }),
+		"receipt-account":       receiptAs(func(v *ReceiptView) { v.Scope, v.Sessions, v.By, v.Frame = exeunt.ScopeAccount, 1, "link", in("") }),
+		"receipt-app":           receiptAs(func(v *ReceiptView) { v.App, v.By = true, "administrator" }),
+		"receipt-old":           receiptAs(func(v *ReceiptView) { v.Apps, v.Some = nil, true }),
+		"receipt-gone":          &ErrorView{Frame: out(), Status: 410, Err: exeunt.ErrReceiptGone},
 		"sign-out-apps":         &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: inEveryTier(), Clients: tierClients()},
 		"sign-out-apps-whole":   &SignOutView{Frame: in(""), Scope: exeunt.ScopeSession, This: withApps("whole"), Clients: tierClients()},
 		"sign-out-apps-account": &SignOutView{Frame: in(""), Scope: exeunt.ScopeAccount, This: inEveryTier(), Clients: tierClients()},
@@ -777,6 +788,20 @@ func testFactor(kind exeunt.FactorKind) exeunt.Factor {
 func by(s exeunt.Session, methods ...exeunt.Method) exeunt.Session {
 	s.Methods = methods
 	return s
+}
+
+func receiptView() *ReceiptView {
+	lost := AppAfter{AppReach: AppReach{Client: tierClients()["told"], Reach: exeunt.Reach{Tier: exeunt.TierTold}}, Lost: true}
+	return &ReceiptView{Frame: pathed("/receipts/h.1.code"), At: testNow.Add(-time.Hour), Scope: exeunt.ScopeSession, Sessions: 1, SignIns: 3,
+		Reason: exeunt.ReasonSignedOut, By: "here", Event: 17, Log: "8c2f0e5d9a714b36b1d7c0a95e6f3d12", Apps: append(appsAfter(), lost),
+		File: "/receipts/h.1.code.jws", Name: "exeunt-receipt-2026-11-22-17.jws", Issuer: "https://id.example.com",
+		Keys: "https://id.example.com/oauth/receipt-keys"}
+}
+
+func receiptAs(change func(*ReceiptView)) *ReceiptView {
+	v := receiptView()
+	change(v)
+	return v
 }
 
 func siteView(why SiteWhy) *SiteView {

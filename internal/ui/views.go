@@ -67,6 +67,8 @@ type EndedSessionsView struct {
 	LiveCount int              // for the other tab, with this browser's session
 	KeptFor   time.Duration    // how long ended sessions stay listed
 	Clients   Clients
+	// Proof returns where the receipt of an end is, "" if it has none; nil on a shared computer.
+	Proof func(*exeunt.Ended) string
 }
 
 // SignInView is "/signin".
@@ -146,6 +148,7 @@ type SignedOutView struct {
 	NoWay  bool           // as in EndSessionView
 	Apps   []AppAfter     // what has become of the apps that were used with what ended
 	More   int            // how many there are besides
+	Proof  string         // where its receipt is; "" on a shared computer
 }
 
 // Waiting reports whether an app is still being told.
@@ -157,10 +160,11 @@ func (v *SignedOutView) Waiting() bool {
 type AppAfter struct {
 	AppReach
 	Delivery *exeunt.Delivery // how far it has been told; nil if that is not recorded yet, or it cannot be told
+	Lost     bool             // it could be told, and nothing is recorded of it any more
 }
 
 func (a AppAfter) pending() bool {
-	return a.Reach.Tier == exeunt.TierTold && (a.Delivery == nil || a.Delivery.State == exeunt.DeliveryPending)
+	return !a.Lost && a.Reach.Tier == exeunt.TierTold && (a.Delivery == nil || a.Delivery.State == exeunt.DeliveryPending)
 }
 
 // AppReach is an app with how far a sign-out reaches it.
@@ -187,7 +191,7 @@ func (a AppAfter) There() string {
 }
 
 func (a AppAfter) failed() bool {
-	return a.Reach.Tier == exeunt.TierTold && !a.pending() && a.Delivery.State != exeunt.DeliveryConfirmed
+	return a.Reach.Tier == exeunt.TierTold && !a.pending() && (a.Lost || a.Delivery.State != exeunt.DeliveryConfirmed)
 }
 
 // Mark is the symbol of how far the sign-out has reached the app.
@@ -241,6 +245,7 @@ type SignOutDone struct {
 	Shared  bool             // on a shared computer, where closing the window matters
 	NotMe   bool             // because a sign-in was somebody else's
 	Clear   bool             // the page has the browser clear what this site has stored
+	Event   int64            // number of its event; 0 on a shared computer, where nothing leads to the receipt
 }
 
 // EndedView is "/ended": why a credential is no longer valid. Whoever holds it may be a
@@ -479,6 +484,7 @@ func (*EndSessionView) page() string    { return "end_session" }
 func (*AppsView) page() string          { return "apps" }
 func (*SignedOutView) page() string     { return "signed_out" }
 func (*EndedView) page() string         { return "ended" }
+func (*ReceiptView) page() string       { return "receipt" }
 func (*MenuView) page() string          { return "menu" }
 func (*SettingsView) page() string      { return "settings" }
 func (*SecurityView) page() string      { return "security" }

@@ -121,6 +121,7 @@ var statuses = []struct {
 	{exeunt.ErrInviteSpent, http.StatusGone},
 	{exeunt.ErrNotMeLink, http.StatusGone},
 	{exeunt.ErrLinkSpent, http.StatusGone},
+	{exeunt.ErrReceiptGone, http.StatusGone},
 	{exeunt.ErrCodeSpent, http.StatusBadRequest},
 	{exeunt.ErrUnknownClient, http.StatusBadRequest},
 	{exeunt.ErrRedirectURI, http.StatusBadRequest},

@@ -367,7 +367,8 @@ CREATE TABLE events (
   by_session     BYTEA,
   by_app         BYTEA, -- of a person who acted through an app: its app session
   by_label       TEXT COLLATE "C" NOT NULL,
-  by_address     TEXT COLLATE "C" NOT NULL
+  by_address     TEXT COLLATE "C" NOT NULL,
+  ended          BIGINT           NOT NULL DEFAULT 0 -- how many sessions ended by it, or 1 for an app session
 );
 CREATE INDEX events_generation ON events (account_id, generation) WHERE generation > 0;
 -- Few events end sessions together: what is left to write finds them at once.
@@ -470,6 +471,13 @@ CREATE TABLE sealed_keys (
   created BIGINT           NOT NULL
 );
 
+-- Public keys that a receipt was signed with: people keep receipts for longer than those keys are in use.
+CREATE TABLE receipt_keys (
+  id      TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  key     TEXT COLLATE "C" NOT NULL, -- as RFC 7517 section 4 has it
+  created BIGINT           NOT NULL
+);
+
 -- A row a node, for its heartbeats. They are commits like any other, so that a
 -- server whose commits count no more cannot confirm one.
 CREATE TABLE nodes (
@@ -490,6 +498,7 @@ CREATE INDEX marks_at ON marks (at);
 -- +goose Down
 DROP TABLE marks;
 DROP TABLE nodes;
+DROP TABLE receipt_keys;
 DROP TABLE sealed_keys;
 DROP TABLE outcomes;
 DROP TABLE audit;
