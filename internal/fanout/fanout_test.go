@@ -609,7 +609,7 @@ func TestGivingUp(t *testing.T) {
 	until(t, "one more to be owed", func() bool {
 		from, err := s.Store.LogCursor(t.Context())
 		must(t, err)
-		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, s.Now())
+		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, nil, s.Now())
 		return err == nil && moved
 	})
 	s.fan.wakeSender()
@@ -621,7 +621,7 @@ func TestGivingUp(t *testing.T) {
 	until(t, "an old one to be owed", func() bool {
 		from, err := s.Store.LogCursor(t.Context())
 		must(t, err)
-		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, s.Now())
+		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, nil, s.Now())
 		return err == nil && moved
 	})
 	s.fan.wakeSender()

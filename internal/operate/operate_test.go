@@ -188,7 +188,7 @@ func TestStatusHasWhatAppsMustBeTold(t *testing.T) {
 	s := &operate.Service{Authority: n.Authority}
 	_, v := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	owed := []exeunt.Delivery{{Account: v.Account, Session: v.ID, Client: testnode.Chirp, Seq: 1, At: n.Now()}}
-	if moved, err := n.Store.RecordOwed(t.Context(), store.LogCursor{}, store.LogCursor{Seq: 1}, owed, n.Now()); err != nil || !moved {
+	if moved, err := n.Store.RecordOwed(t.Context(), store.LogCursor{}, store.LogCursor{Seq: 1}, owed, nil, n.Now()); err != nil || !moved {
 		t.Fatal(moved, err)
 	}
 	st, err := s.Status(t.Context(), operator)
