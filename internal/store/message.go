@@ -193,7 +193,7 @@ func (s *Store) MessageTotals(ctx context.Context) (out []exeunt.MessageTotals, 
 			to    *exeunt.Total
 		}{{"IS NULL", &v.Pending}, {"IS NOT NULL", &v.GaveUp}} {
 			if err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM messages
-				WHERE webhook = $1 AND finished %s LIMIT %d) AS some`, of.which, maxCounted+1), name).
+				WHERE webhook = $1 AND finished %s LIMIT %d) AS counted`, of.which, maxCounted+1), name).
 				Scan(&of.to.Count); err != nil {
 				return out, unavailable("messages", err)
 			}
