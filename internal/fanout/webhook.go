@@ -179,6 +179,10 @@ func (s *Service) attemptMessage(ctx context.Context, w *Webhook, m exeunt.Messa
 	if err != nil {
 		s.logged("record that a webhook was told", err)
 	}
+	s.wakeMessenger()
+}
+
+func (s *Service) wakeMessenger() {
 	select {
 	case s.wakeHooks <- struct{}{}:
 	default:
