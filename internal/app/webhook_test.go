@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"database/sql"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,7 +11,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,7 +27,7 @@ import (
 
 const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-// hookTold is what a webhook was told.
+// hookTold is what a webhook was told and has confirmed.
 type hookTold struct {
 	t      *testing.T
 	server *httptest.Server
@@ -49,13 +53,14 @@ func newHookTold(t *testing.T, moody bool) *hookTold {
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		if h.requests++; h.moody && h.requests%3 == 0 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
 		if before, is := h.events[m.ID]; is && before != m.Event {
 			h.t.Errorf("%s was first %+v, then %+v", m.ID, before, m.Event)
 		}
 		h.events[m.ID] = m.Event
-		if h.requests++; h.moody && h.requests%3 == 0 {
-			w.WriteHeader(http.StatusBadGateway)
-		}
 	}))
 	t.Cleanup(h.server.Close)
 	return h
@@ -205,6 +210,16 @@ func TestKilledWhileTellingWebhooks(t *testing.T) {
 	}
 	must(t, rows.Err())
 	mustEqual(t, "started", told.of(webhook.SessionStarted), started, started)
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(hookSecret, "whsec_"))
+	must(t, err)
+	files, err := filepath.Glob(filepath.Join(c.Data, "*"))
+	must(t, err)
+	for _, name := range files {
+		text, _ := os.ReadFile(name) // there may be a folder
+		if bytes.Contains(text, key) || bytes.Contains(text, []byte(hookSecret[6:])) {
+			t.Errorf("the secret is in %s", name)
+		}
+	}
 	t.Logf("%d kills, %d starts, %d ends, %d requests", rounds, len(started), ends, told.requests)
 	if len(started) < 2*rounds || ends < rounds/2 {
 		t.Errorf("that shows nothing: %d starts, %d ends", len(started), ends)

@@ -233,14 +233,17 @@ func startsOfEverySort(t *testing.T, database string) {
 	}
 }
 
-// However many sessions end together, it is one message.
+// However many sessions end together, it is one message, also if the log's reader takes several steps for their apps.
 func TestEverywhereIsOneMessage(t *testing.T) {
 	r := newReceiver(t, "siem", nil, exeunt.MessageEnded)
-	s := newHookedSite(t, testnode.Options{}, []*receiver{r})
+	a := newApp(t, "chirp", nil)
+	s := newHookedSite(t, testnode.Options{}, []*receiver{r}, a)
 	p := s.NewAccount(t, "ada")
 	var last exeunt.Session
-	for range 1000 {
-		_, last = s.NewSession(t, p, exeunt.KindKept)
+	for i := range 1000 {
+		if _, last = s.NewSession(t, p, exeunt.KindKept); i < 300 {
+			s.NewAppSession(t, last, "chirp")
+		}
 	}
 	s.SignOutEverywhere(t, last)
 	for more := true; more; { // the ends of all are written into their rows
@@ -249,6 +252,7 @@ func TestEverywhereIsOneMessage(t *testing.T) {
 		must(t, err)
 	}
 	s.nothingPending()
+	until(t, "the app to be told", func() bool { return len(a.got()) == 1 })
 	if n := len(r.got()); n != 1 {
 		t.Fatalf("%d messages", n)
 	}
