@@ -325,7 +325,7 @@ func TestWebhookAnswers(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
 	defer other.Close()
 	var next func(http.ResponseWriter)
-	hangs := make(chan struct{})
+	hangs, wrote := make(chan struct{}), make(chan int, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { next(w) }))
 	defer server.Close()
 	defer close(hangs)
@@ -364,11 +364,14 @@ func TestWebhookAnswers(t *testing.T) {
 		"a redirect":              {status(307, "Location", other.URL), answer{err: "http_307"}},
 		"an endless body": {func(w http.ResponseWriter) {
 			w.WriteHeader(200)
-			for range 1 << 20 {
+			n := 0
+			for n < 1<<20 {
 				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
-					return
+					break
 				}
+				n++
 			}
+			wrote <- n
 		}, answer{confirmed: true}},
 		"too many headers": {func(w http.ResponseWriter) {
 			for i := range 1000 {
@@ -383,6 +386,9 @@ func TestWebhookAnswers(t *testing.T) {
 	}
 	if elsewhere != 0 {
 		t.Error("a redirect was followed")
+	}
+	if n := <-wrote; n > 1<<16 {
+		t.Errorf("%d KiB of an endless body were taken", n)
 	}
 	for to, want := range map[string]string{"http://169.254.169.254/latest": "address", "http://[fe80::1%25lo]/": "address",
 		"http://[fd00:ec2::254]/": "address", deadPort(t): "connection_refused"} {
