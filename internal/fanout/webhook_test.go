@@ -510,7 +510,8 @@ func TestWebhooksGivenUp(t *testing.T) {
 		s.fan.wakeMessenger()
 		return state().Open
 	})
-	if v := state(); v.Error != "connection_refused" || v.Pending.Count != opensAfter || !v.Known || v.URL != r.URL {
+	// It is late when the clock was put forward while an attempt was about to begin.
+	if v := state(); v.Error != "connection_refused" && v.Error != "late" || v.Pending.Count != opensAfter || !v.Known || v.URL != r.URL {
 		t.Errorf("%+v", v)
 	}
 	if said := s.said.String(); strings.Count(said, "a webhook cannot be reached") != 1 || strings.Contains(said, r.URL) {
