@@ -26,6 +26,7 @@ type commands struct {
 	Sites    sitesCommand    `cmd:"" help:"Print what proxies in front of sites are told."`
 	Mail     mailCommand     `cmd:"" help:"List mails, try one again, and send a test."`
 	Receipt  receiptCommand  `cmd:"" help:"Verify receipts of sign-outs."`
+	Webhooks webhooksCommand `cmd:"" help:"List webhooks, and test one."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
 	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`

@@ -163,6 +163,9 @@ func (c *statusCommand) Run(ctx context.Context) error {
 			}
 			fmt.Fprintln(w)
 		}
+		for _, t := range s.Webhooks {
+			webhookStatus(w, t)
+		}
 	})
 }
 

@@ -31,7 +31,7 @@ type serveCommand struct {
 func (c *serveCommand) Help() string {
 	return "Every setting can be in the file, in a variable, or in a flag; a later one of these overrides an earlier one. " +
 		"The variable of policy.shared.idle is EXEUNT_POLICY_SHARED_IDLE; EXEUNT_MASTER_KEY_FILE names a file with master_key. " +
-		"The settings are " + strings.Join(config.Names(), ", ") + ", and clients, sites and connectors in the file. " +
+		"The settings are " + strings.Join(config.Names(), ", ") + ", and clients, sites, connectors and webhooks in the file. " +
 		"The documentation describes them and their defaults."
 }
 

@@ -86,6 +86,7 @@ type Node struct {
 	forms      *keys.Ring
 	tickets    *keys.Ring
 	templates  *ui.UI
+	webhooks   []fanout.Webhook
 	places     *places.Places // nil: places are unknown
 	refreshes  *keys.Ring
 	requests   *keys.Ring
@@ -220,7 +221,7 @@ func (n *Node) open(ctx context.Context, opt Options) (err error) {
 		Now: n.now, Log: n.log,
 	})
 	n.Fanout = fanout.New(fanout.Config{Store: n.Store, Sign: n.signers.Sign, Open: n.master.Open, Issuer: n.Config.URL,
-		News: n.Authority.ListenAll().C(), Now: n.now, Log: n.log})
+		Webhooks: n.webhooks, News: n.Authority.ListenAll().C(), Now: n.now, Log: n.log})
 	if err := n.openSurfaces(); err != nil {
 		return err
 	}
@@ -310,7 +311,16 @@ func (n *Node) openStore(ctx context.Context) (index *live.Index, err error) {
 	}
 	n.feed = feed.New(authority.Memory(index), n.follower)
 	n.Live = index
-	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: n.committed, Server: n.feed.Server, Log: n.log})
+	for i := range n.Config.Webhooks {
+		from := &n.Config.Webhooks[i]
+		w := fanout.Webhook{Webhook: from.Target()}
+		if w.Secrets, err = from.Secrets(); err != nil {
+			return nil, err
+		}
+		n.webhooks = append(n.webhooks, w)
+	}
+	n.Store, err = store.Open(ctx, store.Options{URL: url, Committed: n.committed, Server: n.feed.Server,
+		Started: fanout.Started(n.webhooks), Log: n.log})
 	return index, err
 }
 

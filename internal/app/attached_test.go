@@ -80,6 +80,7 @@ type attachedNode struct {
 	chirp    *httptest.Server
 	chirpURL string
 	verifier *verify.Verifier
+	hook     *hookTold // a webhook that wants to know everything
 
 	mu   sync.Mutex
 	told map[string]chan struct{} // by app and account; closed when the app was told of it
@@ -100,8 +101,10 @@ func newAttachedNode(t *testing.T) *attachedNode {
 	t.Cleanup(upstream.Close)
 	receiver := httptest.NewServer(http.HandlerFunc(w.receive))
 	t.Cleanup(receiver.Close)
+	w.hook = newHookTold(t, false)
 	w.edge = newEdge(t, func(c *config.Config) {
 		c.MaxSessions = 10
+		c.Webhooks = w.hook.config()
 		c.Connectors = []config.Connector{{Client: "connected", On: "session",
 			Steps: []config.Step{{Method: http.MethodPost, URL: receiver.URL + "/revoke/{account}"}}}}
 		c.Policy.Kept = config.Limits{Idle: 24 * time.Hour, Absolute: 36 * time.Hour}
@@ -473,6 +476,12 @@ func TestEveryCauseReachesEveryAttachedApp(t *testing.T) {
 				}
 			}
 		})
+	}
+	// And a webhook was told of each of these ends, once, and of nothing else.
+	w.t = t
+	head := toldAll(t, w.Store, func() { w.passed.Add(time.Second.Milliseconds()) })
+	if ends, secures := w.hook.mustKnowEnds(t, w.Store, head); ends < 20 || secures < 3 {
+		t.Errorf("that shows nothing: %d ends, %d accounts secured", ends, secures)
 	}
 	for _, reason := range allReasons(t) {
 		if !covered[reason] && elsewhere[reason] == "" {

@@ -51,6 +51,9 @@ func workUntilKilled(dir string) error {
 	if mailServer != "" {
 		c.SMTP = smtpAt(mailServer)
 	}
+	if url := os.Getenv(webhookUntilKilled); url != "" {
+		c.Webhooks = []config.Webhook{hookAt(url)}
+	}
 	n, err := New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler),
 		Hashing: password.Hashing{MemoryKiB: 64, Iterations: 1, AtOnce: 1}})
 	if err != nil {

@@ -143,7 +143,7 @@ func (r run) readLog() {
 		must(r.t, err)
 		head, err := r.Store.Head(r.t.Context())
 		must(r.t, err)
-		moved, err = r.Store.RecordOwed(r.t.Context(), from, store.LogCursor{Seq: head, Holder: from.Holder}, nil, r.now())
+		moved, err = r.Store.RecordOwed(r.t.Context(), from, store.LogCursor{Seq: head, Holder: from.Holder}, nil, nil, r.now())
 		must(r.t, err)
 	}
 }

@@ -208,7 +208,7 @@ func writeStatus(w http.ResponseWriter, ok bool, yes, no string) {
 func (n *Node) controlHandler() http.Handler {
 	s := &control.Server{
 		Operate: &operate.Service{Authority: n.Authority, Store: n.Store, ClientsChanged: n.OAuth.Reload,
-			Notify: n.Notify},
+			Notify: n.Notify, Fanout: n.Fanout},
 		Accounts: n.Accounts,
 		Surface:  web.Surface{Fail: control.Fail, Log: n.log}, Version: n.version, URL: n.Config.URL, Started: n.started,
 		Link: n.inviteLink, ResetLink: n.resetLink,

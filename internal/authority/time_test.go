@@ -444,7 +444,7 @@ func TestTheSweepPurgesThemAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	// No app has to be told of any of it.
-	if moved, err := n.store.RecordOwed(ctx, store.LogCursor{}, store.LogCursor{Seq: head}, nil, n.Now()); err != nil || !moved {
+	if moved, err := n.store.RecordOwed(ctx, store.LogCursor{}, store.LogCursor{Seq: head}, nil, nil, n.Now()); err != nil || !moved {
 		t.Fatal(moved, err)
 	}
 	n.clock.add(n.retention.Ended + time.Hour)

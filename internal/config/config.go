@@ -42,6 +42,7 @@ type Config struct {
 	Clients         []Client      `koanf:"clients"`
 	Sites           []Site        `koanf:"sites"`
 	Connectors      []Connector   `koanf:"connectors"`
+	Webhooks        []Webhook     `koanf:"webhooks"`
 	MasterKey       Secret        `koanf:"master_key"` // base64; "" is a file in the data folder
 	SMTP            SMTP          `koanf:"smtp"`       // the server that takes our mails; none without a host
 	Places          Places        `koanf:"places"`     // about where addresses are; unknown without a file
@@ -361,6 +362,7 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.validateSites()...)
 	errs = append(errs, c.validateConnectors()...)
+	errs = append(errs, c.validateWebhooks()...)
 	seen := map[string]bool{}
 	for _, cl := range c.RegisteredClients() {
 		if err := cl.Validate(); err != nil {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -46,22 +47,34 @@ func (c *Connector) App() exeunt.Connector {
 	return out
 }
 
-// readSecrets reads the files that connectors' secrets are in.
+// readSecrets reads the files that the secrets of connectors and webhooks are in.
 func (c *Config) readSecrets() error {
+	var errs []error
 	for i := range c.Connectors {
 		n := &c.Connectors[i]
-		switch {
-		case n.SecretFile == "":
-			continue
-		case n.Secret != "":
-			return fmt.Errorf("connector of %s: secret and secret_file are both set; set one", n.Client)
-		}
-		b, err := os.ReadFile(n.SecretFile)
-		if err != nil {
-			return fmt.Errorf("connector of %s: secret_file: %w", n.Client, err)
-		}
-		n.Secret = Secret(strings.TrimSpace(string(b)))
+		errs = append(errs, n.Secret.readFrom(n.SecretFile, "connector of "+n.Client, "secret"))
 	}
+	for i := range c.Webhooks {
+		w := &c.Webhooks[i]
+		errs = append(errs, w.Secret.readFrom(w.SecretFile, "webhook "+w.Name, "secret"),
+			w.OldSecret.readFrom(w.OldSecretFile, "webhook "+w.Name, "old_secret"))
+	}
+	return errors.Join(errs...)
+}
+
+// readFrom reads a setting of something that may be in a file instead; "" is none.
+func (s *Secret) readFrom(file, of, name string) error {
+	if file == "" {
+		return nil
+	}
+	if *s != "" {
+		return fmt.Errorf("%s: %s and %[2]s_file are both set; set one", of, name)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%s: %s_file: %w", of, name, err)
+	}
+	*s = Secret(strings.TrimSpace(string(b)))
 	return nil
 }
 

@@ -96,18 +96,19 @@ func loadFile(k *koanf.Koanf, path string) error {
 	}
 	for _, key := range k.Keys() {
 		if !slices.Contains(Names(), key) && !slices.Contains(tables, key) {
-			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, clients, sites, connectors or policy.groups",
+			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, clients, sites, connectors, webhooks or policy.groups",
 				path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
 		}
 	}
 	return errors.Join(checkTables(k, "clients", "a client", reflect.TypeFor[Client](), path, string(text)),
 		checkTables(k, "sites", "a site", reflect.TypeFor[Site](), path, string(text)),
 		checkTables(k, "connectors", "a connector", reflect.TypeFor[Connector](), path, string(text)),
+		checkTables(k, "webhooks", "a webhook", reflect.TypeFor[Webhook](), path, string(text)),
 		checkTables(k, "policy.groups", "a group's policy", reflect.TypeFor[GroupPolicy](), path, string(text)))
 }
 
 // tables are the settings that are lists of tables.
-var tables = []string{"clients", "sites", "connectors", "policy.groups"}
+var tables = []string{"clients", "sites", "connectors", "webhooks", "policy.groups"}
 
 // checkTables refuses unknown keys of a list of tables.
 func checkTables(k *koanf.Koanf, name, what string, of reflect.Type, path, text string) error {

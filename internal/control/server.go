@@ -116,6 +116,8 @@ func (s *Server) Handler() http.Handler {
 		"GET /mails/{id}":                       s.mail,
 		"POST /mails/test":                      s.testMail,
 		"POST /mails/{id}/retry":                s.retryMail,
+		"GET /webhooks":                         s.webhooks,
+		"POST /webhooks/{name}/test":            s.testWebhook,
 		"GET /invites":                          s.invites,
 		"POST /invites/{handle}/withdraw":       s.uninvite,
 	} {
@@ -186,6 +188,9 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	for _, d := range st.Deliveries {
 		out.Notices = append(out.Notices, Notices{Client: string(d.Client), Pending: d.Pending.Count,
 			AtLeast: d.Pending.AtLeast, Since: d.Since, Error: d.Error})
+	}
+	for _, t := range st.Webhooks {
+		out.Webhooks = append(out.Webhooks, webhookTotals(t, t.Webhook))
 	}
 	return reply(w, out)
 }

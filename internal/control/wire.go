@@ -17,8 +17,38 @@ type Status struct {
 	InMemory int       `json:"in_memory"` // tokens that are answered without the database
 	LogHead  int64     `json:"log_head"`  // number of the last event
 	// Notices are those to apps, of sign-outs, that are pending, by client.
-	Notices []Notices   `json:"notices,omitempty"`
-	Mails   *MailTotals `json:"mails,omitempty"`
+	Notices []Notices `json:"notices,omitempty"`
+	// Webhooks are those that have messages which are pending or were given up.
+	Webhooks []WebhookTotals `json:"webhooks,omitempty"`
+	Mails    *MailTotals     `json:"mails,omitempty"`
+}
+
+// WebhookTotals say how it stands with the messages to a webhook.
+type WebhookTotals struct {
+	Name           string    `json:"name"`
+	Pending        int64     `json:"pending"`
+	PendingAtLeast bool      `json:"pending_at_least,omitempty"` // there are more
+	Since          time.Time `json:"since,omitzero"`             // since when the oldest is pending
+	Error          string    `json:"error,omitempty"`            // what that one met last
+	GaveUp         int64     `json:"gave_up"`                    // in the last 7 days
+	GaveUpAtLeast  bool      `json:"gave_up_at_least,omitempty"`
+}
+
+// Webhook is a webhook, of the node's configuration file unless its state is unknown.
+type Webhook struct {
+	WebhookTotals
+	URL    string   `json:"url,omitempty"`
+	Events []string `json:"events,omitempty"`
+	State  string   `json:"state"` // well; failing: it is tried now and then; or unknown: not in this node's file
+}
+
+// WebhookAnswer is what a webhook has answered to a test.
+type WebhookAnswer struct {
+	Confirmed bool   `json:"confirmed"`        // it answered 2xx
+	Status    int    `json:"status,omitempty"` // of HTTP; left out if there was no answer
+	Error     string `json:"error,omitempty"`  // a word for what went wrong
+	Body      string `json:"body,omitempty"`   // its beginning
+	Millis    int64  `json:"milliseconds"`
 }
 
 // MailTotals say how it stands with mails.

@@ -140,7 +140,8 @@ func everyCauseReachesApps(t *testing.T, database string) {
 	a, whole := newApp(t, "chirp", nil), newApp(t, "whole", nil)
 	whole.client.BackchannelAccount = true
 	policy := exeunt.DefaultPolicy()
-	s := newSite(t, testnode.Options{Database: database, Policy: policy}, a, whole)
+	hook := newReceiver(t, "siem", nil, exeunt.MessageEnded, exeunt.MessageSecured)
+	s := newHookedSite(t, testnode.Options{Database: database, Policy: policy}, []*receiver{hook}, a, whole)
 	operator := exeunt.Actor{Kind: exeunt.ActorOperator, Label: "root"}
 	end := func(by exeunt.Actor, v exeunt.Session, scope exeunt.Scope, session exeunt.SessionID) error {
 		_, err := s.End(context.Background(), by, exeunt.Revocation{Target: exeunt.Target{Account: v.Account,
@@ -223,7 +224,7 @@ func everyCauseReachesApps(t *testing.T, database string) {
 		otherToken, other := s.NewSession(t, p, exeunt.KindKept)
 		s.NewAppSession(t, v, "chirp")
 		s.NewAppSession(t, v, "whole")
-		before, wholeBefore := len(a.got()), len(whole.got())
+		before, wholeBefore, hookBefore := len(a.got()), len(whole.got()), len(hook.got())
 		must(t, c.end(token, otherToken, v, other))
 		until(t, c.cause+": the app to be told", func() bool { return len(a.got()) > before })
 		got := claimsOf(a.got()[before].token)
@@ -243,6 +244,7 @@ func everyCauseReachesApps(t *testing.T, database string) {
 		if n := len(whole.got()) - wholeBefore; (n == 1) != c.whole {
 			t.Errorf("%s: the app that can only end all was told %d times", c.cause, n)
 		}
+		s.mustHaveToldHook(t, c.cause, hook, hookBefore, v, other)
 	}
 }
 
@@ -609,7 +611,7 @@ func TestGivingUp(t *testing.T) {
 	until(t, "one more to be owed", func() bool {
 		from, err := s.Store.LogCursor(t.Context())
 		must(t, err)
-		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, s.Now())
+		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, nil, s.Now())
 		return err == nil && moved
 	})
 	s.fan.wakeSender()
@@ -621,7 +623,7 @@ func TestGivingUp(t *testing.T) {
 	until(t, "an old one to be owed", func() bool {
 		from, err := s.Store.LogCursor(t.Context())
 		must(t, err)
-		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, s.Now())
+		moved, err := s.Store.RecordOwed(t.Context(), from, from, []exeunt.Delivery{w}, nil, s.Now())
 		return err == nil && moved
 	})
 	s.fan.wakeSender()

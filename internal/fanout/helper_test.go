@@ -45,6 +45,8 @@ type site struct {
 	signers *keys.Signers
 	master  keys.Master
 	said    *lockedBuffer
+	hooks   []Webhook
+	most    int    // messages that may be pending; 0: as usual
 	stop    func() // its telling
 }
 
@@ -67,6 +69,17 @@ func (b *lockedBuffer) String() string {
 
 func newSite(t testing.TB, o testnode.Options, apps ...*app) *site {
 	t.Helper()
+	return newHookedSite(t, o, nil, apps...)
+}
+
+// newHookedSite is a site with webhooks.
+func newHookedSite(t testing.TB, o testnode.Options, hooks []*receiver, apps ...*app) *site {
+	t.Helper()
+	var list []Webhook
+	for _, r := range hooks {
+		list = append(list, r.Webhook)
+	}
+	o.Started = Started(list)
 	if o.Clients == nil {
 		o.Clients = []exeunt.Client{}
 		for _, a := range apps {
@@ -79,7 +92,7 @@ func newSite(t testing.TB, o testnode.Options, apps ...*app) *site {
 	n := testnode.New(t, o)
 	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	must(t, err)
-	s := &site{Node: n, t: t, said: &lockedBuffer{}, master: master, signers: keys.NewSigners(n.Store, master, "oidc", time.Hour, n.Now)}
+	s := &site{Node: n, t: t, said: &lockedBuffer{}, hooks: list, master: master, signers: keys.NewSigners(n.Store, master, "oidc", time.Hour, n.Now)}
 	s.start()
 	return s
 }
@@ -87,8 +100,12 @@ func newSite(t testing.TB, o testnode.Options, apps ...*app) *site {
 // start has a new process tell apps.
 func (s *site) start() {
 	news := s.ListenAll()
-	s.fan = New(Config{Store: s.Store, Sign: s.signers.Sign, Open: s.master.Open, Issuer: issuer, News: news.C(), Now: s.Now,
+	s.fan = New(Config{Store: s.Store, Sign: s.signers.Sign, Open: s.master.Open, Issuer: issuer, Webhooks: s.hooks,
+		News: news.C(), Now: s.Now,
 		Log: slog.New(slog.NewTextHandler(s.said, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if s.most > 0 {
+		s.fan.mostMessages = s.most
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	var once sync.Once

@@ -77,12 +77,12 @@ func (s *Service) letGo(ctx context.Context, r *reading) {
 	defer cancel()
 	to := r.saved
 	to.Held = time.Time{}
-	if _, err := s.Store.RecordOwed(ctx, r.saved, to, nil, s.Now()); err != nil {
+	if _, err := s.Store.RecordOwed(ctx, r.saved, to, nil, nil, s.Now()); err != nil {
 		s.Log.Debug("the cursor of deliveries was not let go; another node takes it over a little later", "err", err)
 	}
 }
 
-// step reads some events and records the deliveries that they owe. It reports whether there may be more to do.
+// step reads some events and records the deliveries and messages that they owe. It reports whether there may be more to do.
 func (s *Service) step(ctx context.Context, r *reading) (more bool, err error) {
 	now := s.Now()
 	c, err := s.Store.LogCursor(ctx)
@@ -101,18 +101,18 @@ func (s *Service) step(ctx context.Context, r *reading) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	rows, more, err := s.owed(ctx, events, r)
+	rows, messages, more, err := s.owed(ctx, events, r)
 	if err != nil {
 		return false, err
 	}
 	ahead := r.at.Seq > r.saved.Seq || r.at.Within != r.saved.Within
-	if len(rows) == 0 && !(ahead && (now.Sub(r.savedAt) >= saveEvery || r.at.Seq-r.saved.Seq >= saveAfter)) {
+	if len(rows) == 0 && len(messages) == 0 && !(ahead && (now.Sub(r.savedAt) >= saveEvery || r.at.Seq-r.saved.Seq >= saveAfter)) {
 		return more, nil
 	}
 	to := r.at
 	to.Holder, to.Held = s.node, now.Add(holdCursor)
-	// A crash before the commit: the next start reads these events again. After it: the deliveries are recorded.
-	moved, err := s.Store.RecordOwed(ctx, r.saved, to, rows, now)
+	// A crash before the commit: the next start reads these events again. After it: what they owe is recorded.
+	moved, err := s.Store.RecordOwed(ctx, r.saved, to, rows, messages, now)
 	if err != nil {
 		return false, err
 	}
@@ -127,26 +127,26 @@ func (s *Service) step(ctx context.Context, r *reading) (more bool, err error) {
 	return more, nil
 }
 
-// owed returns the deliveries that events owe, up to a bounded number, and moves the reading accordingly.
+// owed returns the deliveries and messages that events owe, up to a bounded number, and moves the reading accordingly.
 func (s *Service) owed(ctx context.Context, events []exeunt.Event, r *reading) (
-	rows []exeunt.Delivery, more bool, err error,
+	rows []exeunt.Delivery, messages []exeunt.Message, more bool, err error,
 ) {
 	var clients map[exeunt.ClientID]exeunt.Client // that are told
 	for i := range events {
 		e := &events[i]
 		if e.Seq != r.at.Seq+1 {
-			return nil, false, fmt.Errorf("the log lacks event %d", r.at.Seq+1)
+			return nil, nil, false, fmt.Errorf("the log lacks event %d", r.at.Seq+1)
 		}
 		if endsApps(e) {
 			if clients == nil {
 				if clients, err = s.receivers(ctx); err != nil {
-					return nil, false, err
+					return nil, nil, false, err
 				}
 			}
 			if len(clients) > 0 {
 				list, next, unfinished, err := s.Store.Participations(ctx, e, r.at.Within)
 				if err != nil {
-					return nil, false, err
+					return nil, nil, false, err
 				}
 				for _, p := range list {
 					if d, is := delivery(e, p, clients); is {
@@ -155,16 +155,17 @@ func (s *Service) owed(ctx context.Context, events []exeunt.Event, r *reading) (
 				}
 				if unfinished {
 					r.at.Within = next
-					return rows, true, nil
+					return rows, messages, true, nil
 				}
 			}
 		}
 		r.at.Seq, r.at.Within = e.Seq, store.Participation{}
-		if len(rows) >= stepRows {
-			return rows, true, nil
+		messages = append(messages, messagesOf(e, s.Webhooks)...) // once, however many steps the event took
+		if len(rows)+len(messages) >= stepRows {
+			return rows, messages, true, nil
 		}
 	}
-	return rows, len(events) == stepEvents, nil
+	return rows, messages, len(events) == stepEvents, nil
 }
 
 func (s *Service) receivers(ctx context.Context) (map[exeunt.ClientID]exeunt.Client, error) {

@@ -95,7 +95,8 @@ func mayReach(a netip.Addr) bool {
 // answer is what came of a request.
 type answer struct {
 	confirmed, refused bool
-	err                string // what went wrong otherwise, as a word
+	err                string        // what went wrong otherwise, as a word
+	after              time.Duration // for how long to leave it alone, if it says so
 }
 
 // post sends a logout token (OpenID Connect Back-Channel Logout 1.0 section 2.5). 400 is a refusal (section 2.8).

@@ -105,8 +105,8 @@ func (s *Service) inTurn(list []store.Owing) []store.Owing {
 	if len(list) == 0 {
 		return nil
 	}
-	s.turn = (s.turn + 1) % len(list)
-	list = slices.Concat(list[s.turn:], list[:s.turn])
+	s.atClient = (s.atClient + 1) % len(list)
+	list = slices.Concat(list[s.atClient:], list[:s.atClient])
 	open := map[exeunt.ClientID]int{}
 	for _, o := range list {
 		if s.isOpen(o.Client) {

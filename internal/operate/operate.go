@@ -11,6 +11,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
+	"github.com/exeunt/exeunt/internal/fanout"
 	"github.com/exeunt/exeunt/internal/notify"
 	"github.com/exeunt/exeunt/internal/store"
 )
@@ -22,6 +23,7 @@ type Service struct {
 	Authority *authority.Authority
 	Store     *store.Store // for clients
 	Notify    *notify.Service
+	Fanout    *fanout.Service // for webhooks
 	// ClientsChanged has this node read the clients again, so that whoever was told of a change finds it made. The
 	// others learn of it by the log.
 	ClientsChanged func(context.Context)
@@ -50,6 +52,7 @@ type Status struct {
 	LogHead  int64 // number of the last event
 	// Deliveries to apps that are pending, of each client that has any.
 	Deliveries []exeunt.DeliveryTotals
+	Webhooks   []exeunt.MessageTotals // of each with messages that are pending or were given up lately
 	Mails      exeunt.MailTotals
 	SendsMails bool // a mail server is configured
 }
@@ -63,6 +66,9 @@ func (s *Service) Status(ctx context.Context, by exeunt.Actor) (st Status, err e
 	st.Accounts, st.Sessions, st.LogHead, err = s.Authority.Count(ctx)
 	if err == nil {
 		st.Deliveries, err = s.Authority.DeliveryTotals(ctx)
+	}
+	if err == nil {
+		st.Webhooks, err = s.Store.MessageTotals(ctx)
 	}
 	if err == nil {
 		st.Mails, err = s.Notify.Totals(ctx)

@@ -182,18 +182,28 @@ func TestListsTellTheirTotal(t *testing.T) {
 	}
 }
 
-// The status has what apps must be told of, by client.
+// The status has what apps and webhooks must be told of, by client and name.
 func TestStatusHasWhatAppsMustBeTold(t *testing.T) {
 	n := testnode.New(t, testnode.Options{})
-	s := &operate.Service{Authority: n.Authority}
+	s := service(n)
 	_, v := n.NewSession(t, n.NewAccount(t, "ada"), exeunt.KindKept)
 	owed := []exeunt.Delivery{{Account: v.Account, Session: v.ID, Client: testnode.Chirp, Seq: 1, At: n.Now()}}
-	if moved, err := n.Store.RecordOwed(t.Context(), store.LogCursor{}, store.LogCursor{Seq: 1}, owed, n.Now()); err != nil || !moved {
+	told := []exeunt.Message{{Webhook: "siem", ID: "m1", Account: v.Account, Body: []byte("{}")}}
+	if moved, err := n.Store.RecordOwed(t.Context(), store.LogCursor{}, store.LogCursor{Seq: 1}, owed, told, n.Now()); err != nil || !moved {
 		t.Fatal(moved, err)
 	}
 	st, err := s.Status(t.Context(), operator)
 	if err != nil || len(st.Deliveries) != 1 || st.Deliveries[0].Client != testnode.Chirp ||
 		st.Deliveries[0].Pending.Count != 1 || n.Now().Sub(st.Deliveries[0].Since).Abs() > time.Minute {
 		t.Errorf("%+v, %v", st, err)
+	}
+	if len(st.Webhooks) != 1 || st.Webhooks[0].Webhook != "siem" || st.Webhooks[0].Pending.Count != 1 {
+		t.Errorf("%+v", st.Webhooks)
+	}
+	if _, err := s.Webhooks(t.Context(), testnode.PersonIn(v)); !errors.Is(err, exeunt.ErrForbidden) {
+		t.Error(err)
+	}
+	if _, err := s.TestWebhook(t.Context(), testnode.PersonIn(v), "siem"); !errors.Is(err, exeunt.ErrForbidden) {
+		t.Error(err)
 	}
 }

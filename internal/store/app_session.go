@@ -169,7 +169,7 @@ func (t *tx) startOwn(
 	account exeunt.AccountID, browser exeunt.SessionID, registration int64, x Exchange, now time.Time,
 ) error {
 	v := &x.Own.Session
-	v.Account, v.Started = account, now
+	v.Account, v.Kind, v.Started = account, exeunt.KindApp, now
 	if err := t.limitByGroups(account, x.Own); err != nil {
 		return err
 	}
@@ -183,6 +183,9 @@ func (t *tx) startOwn(
 	}
 	if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1 WHERE id = $1`,
 		account.Bytes()); err != nil {
+		return err
+	}
+	if err := t.tellWebhooks(v, x.Client); err != nil {
 		return err
 	}
 	if err := t.endOldestSessions(*x.Own); err != nil {

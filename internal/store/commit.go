@@ -248,6 +248,9 @@ func (s *Store) concluded(err error) error {
 	if t.mailed {
 		s.wakeMailer()
 	}
+	if t.messaged {
+		s.wakeMessenger()
+	}
 	return nil
 }
 

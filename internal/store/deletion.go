@@ -117,6 +117,7 @@ var owned = []struct {
 	{"invites", `SELECT hash FROM invites WHERE account_id = $1 LIMIT $2`, dropBy("invites", "hash")},
 	{"deliveries", `SELECT account_id, session_id, client_id FROM deliveries WHERE account_id = $1 LIMIT $2`,
 		forManyBetween(" OR ", `DELETE FROM deliveries WHERE `, `account_id = ? AND session_id = ? AND client_id = ?`, ``)},
+	{"messages", `SELECT webhook, id FROM messages WHERE account_id = $1 LIMIT $2`, dropByTwo("messages", "webhook", "id")},
 	{"mails", `SELECT id FROM mails WHERE account_id = $1 LIMIT $2`, dropBy("mails", "id")},
 }
 
@@ -172,6 +173,7 @@ func (s *Store) beginErasure(ctx context.Context, e *Erasure, now time.Time) (mo
 	var status exeunt.AccountStatus
 	ok, err := found(s.read.QueryRowContext(ctx, `SELECT a.id, a.status FROM accounts a WHERE a.delete_after <= $1
 		AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.account_id = a.id AND d.finished IS NULL)
+		AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.account_id = a.id AND m.finished IS NULL)
 		AND NOT EXISTS (SELECT 1 FROM events v WHERE v.account_id = a.id AND v.kind <> 'account_deleted'
 			AND v.at >= `+unreadSince+` AND v.seq > `+readUpTo+`)
 		ORDER BY a.delete_after LIMIT 1`, ms(now)).Scan(&id, &status))

@@ -164,6 +164,8 @@ func (s *testStore) full(sum HandleSum) exeunt.Account {
 		VALUES ($2, $1, 'test', $2, $2, 'pending', 1, 0, 1, 1, '')`, id, link[:])
 	s.mustExec(`INSERT INTO deliveries (account_id, session_id, client_id, seq, at, state, attempts, due, give_up, error, finished)
 		VALUES ($1, $2, 'chirp', 1, 1, 'confirmed', 1, 1, 1, '', 1)`, id, v.ID.Bytes())
+	s.mustExec(`INSERT INTO messages (webhook, id, account_id, body, attempts, due, give_up, error, finished)
+		VALUES ('siem', 'gone', $1, '', 1, 1, 1, 'timeout', 1)`, id)
 	s.mustExec(`INSERT INTO reviews (account_id, started, items, place, kept, ended, finished) VALUES ($1, 1, 'gone', 1, 1, 1, 1)`, id)
 	s.mustExec(`INSERT INTO securings (account_id, started, by_kind, ended, looked, finished) VALUES ($1, 1, 'person', 1, 'gone', 1)`, id)
 	s.mustExec(`INSERT INTO links (hash, account_id, purpose, data, expires) VALUES ($2, $1, 'undo', 'gone@mail.example', 1)`, id, link[:])

@@ -146,11 +146,11 @@ var owedRows = forMany(`INSERT INTO deliveries (account_id, session_id, client_i
 // AttemptLease is for how long no other node makes an attempt that one has claimed.
 const AttemptLease = 20 * time.Second
 
-// RecordOwed records deliveries that are owed, and moves the cursor, in one transaction. It does neither if the cursor
-// is not where it is expected, or another node moves it: then moved is false. If the app is just being told of an earlier
-// end of the same session, it is told of this one once that attempt is over.
+// RecordOwed records deliveries and messages that are owed, and moves the cursor, in one transaction. It does nothing if
+// the cursor is not where it is expected, or another node moves it: then moved is false. If the app is just being told of
+// an earlier end of the same session, it is told of this one once that attempt is over.
 func (s *Store) RecordOwed(
-	ctx context.Context, from, to LogCursor, list []exeunt.Delivery, now time.Time,
+	ctx context.Context, from, to LogCursor, list []exeunt.Delivery, messages []exeunt.Message, now time.Time,
 ) (moved bool, err error) {
 	list = newestOfEach(list)
 	heldUpTo := ms(now)
@@ -163,6 +163,9 @@ func (s *Store) RecordOwed(
 			to.Seq, to.Within.text(), to.Holder, ms(to.Held), from.Seq, from.Within.text(), heldUpTo)
 		if moved = n == 1; err != nil || !moved {
 			return moved, err
+		}
+		if err := t.addMessages(messages, now); err != nil {
+			return false, err
 		}
 		return true, owedRows.exec(t, len(list), func(to []any, row int) []any {
 			d := &list[row]

@@ -172,7 +172,7 @@ func theCursor(t *testing.T, s *testStore) {
 		t.Helper()
 		before := s.count(`SELECT count(*) FROM deliveries`)
 		d.Account = exeunt.NewAccountID()
-		moved, err := s.RecordOwed(t.Context(), from, to, []exeunt.Delivery{d}, now)
+		moved, err := s.RecordOwed(t.Context(), from, to, []exeunt.Delivery{d}, nil, now)
 		if err != nil || moved != want || s.count(`SELECT count(*) FROM deliveries`)-before != flag(want) {
 			t.Errorf("%s: moved %v, want %v; %v", what, moved, want, err)
 		}
@@ -199,7 +199,7 @@ func (s *testStore) owe(d exeunt.Delivery, now time.Time) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	moved, err := s.RecordOwed(s.t.Context(), from, LogCursor{Seq: d.Seq}, []exeunt.Delivery{d}, now)
+	moved, err := s.RecordOwed(s.t.Context(), from, LogCursor{Seq: d.Seq}, []exeunt.Delivery{d}, nil, now)
 	if err != nil || !moved {
 		s.t.Fatalf("moved %v, %v", moved, err)
 	}

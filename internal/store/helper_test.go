@@ -230,7 +230,7 @@ func (s *testStore) readLog() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	moved, err := s.RecordOwed(s.t.Context(), from, LogCursor{Seq: head, Holder: from.Holder}, nil, epoch)
+	moved, err := s.RecordOwed(s.t.Context(), from, LogCursor{Seq: head, Holder: from.Holder}, nil, nil, epoch)
 	if err != nil || !moved {
 		s.t.Fatalf("moved %v, %v", moved, err)
 	}

@@ -26,6 +26,8 @@ var oldRows = []struct {
 		WHERE finished IS NOT NULL AND finished < $1 LIMIT $2`, Retention.ended,
 		forManyBetween(" OR ", `DELETE FROM deliveries WHERE `,
 			`account_id = ? AND session_id = ? AND client_id = ? AND COALESCE(finished, 0) > 0`, ``)},
+	{"messages", `SELECT webhook, id FROM messages WHERE finished IS NOT NULL AND finished < $1 LIMIT $2`, messagesBefore,
+		dropByTwo("messages", "webhook", "id")},
 	{"mails", `SELECT id FROM mails WHERE finished IS NOT NULL AND finished < $1 LIMIT $2`, mailsBefore,
 		dropBy("mails", "id")},
 	{"renewals", `SELECT hash FROM renewals WHERE at < $1 LIMIT $2`, dayBefore, dropBy("renewals", "hash")},
@@ -71,6 +73,9 @@ func (r Retention) audit(now time.Time) time.Time { return now.Add(-r.Audit) }
 func (r Retention) marks(now time.Time) time.Time { return r.audit(now).Add(-24 * time.Hour) } // longer than events
 func mailsBefore(_ Retention, now time.Time) time.Time {
 	return now.Add(-MailsKept)
+}
+func messagesBefore(_ Retention, now time.Time) time.Time {
+	return now.Add(-MessagesKept)
 }
 func devicesBefore(_ Retention, now time.Time) time.Time {
 	return now.Add(-DevicesKept)

@@ -128,6 +128,9 @@ func (t *tx) tellOfStart(n NewSession) error {
 		By: n.By, Detail: string(v.Kind) + " " + v.Methods.String()}); err != nil {
 		return err
 	}
+	if err := t.tellWebhooks(v, ""); err != nil {
+		return err
+	}
 	if err := t.rememberArrival(n, v.Started); err != nil || n.Notice == nil {
 		return err
 	}

@@ -25,7 +25,10 @@ type Options struct {
 	// Server returns the identity of the server, of several that replace each other, that is current: no other is
 	// read from. 0, or a nil func, is any.
 	Server func() int64
-	Log    *slog.Logger
+	// Started, unless nil, returns what webhooks are told of a session that starts, which is recorded with it. client is
+	// whose it is, if it is the session of an app on a person's device.
+	Started func(s *exeunt.Session, client exeunt.ClientID) []exeunt.Message
+	Log     *slog.Logger
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
@@ -50,6 +53,7 @@ type Store struct {
 	failed     atomic.Bool
 	fatal      chan error
 	mailed     chan struct{}         // see MailQueued
+	messaged   chan struct{}         // see MessageQueued
 	writing    atomic.Pointer[error] // why the last write failed; nil when it did not
 	held       atomic.Pointer[error] // see Hold
 
@@ -68,9 +72,10 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	s := &Store{
 		opt: opt, engine: e, traits: e.traits(), queue: make(chan *member, queueLen),
 		stop: make(chan struct{}), stopped: make(chan struct{}), fatal: make(chan error, 1),
-		mailed: make(chan struct{}, 1),
+		mailed: make(chan struct{}, 1), messaged: make(chan struct{}, 1),
 	}
 	s.tx = newTx(e, s.traits)
+	s.tx.started = opt.Started
 	if err := s.open(ctx); err != nil {
 		s.closeDatabases()
 		return nil, fmt.Errorf("database %s: %w", e.name(), cmp.Or(e.problem(err), err))

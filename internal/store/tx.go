@@ -25,6 +25,9 @@ type tx struct {
 	recheck bool  // an attempt has failed since: read the head again
 	events  []exeunt.Event
 	mailed  bool // this transaction has queued mails
+	// messaged: this transaction has recorded messages to webhooks. started is Options.Started.
+	messaged bool
+	started  func(*exeunt.Session, exeunt.ClientID) []exeunt.Message
 }
 
 func newTx(e engine, t traits) *tx {
@@ -45,7 +48,7 @@ func (t *tx) limit() func() {
 }
 
 func (t *tx) begin() error {
-	t.events, t.begun, t.mailed = nil, false, false
+	t.events, t.begun, t.mailed, t.messaged = nil, false, false, false
 	t.dropStale()
 	reused := t.conn != nil
 	err := t.open()

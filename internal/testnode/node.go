@@ -39,6 +39,8 @@ type Options struct {
 	Staleness time.Duration // of a shared database; zero: 2 s
 	// Mails: there is a mail server, and the node sends mails.
 	Mails bool
+	// Started is as in store.Options.
+	Started func(*exeunt.Session, exeunt.ClientID) []exeunt.Message
 	// Source, if not nil, wraps the log of a shared database.
 	Source func(feed.Source) feed.Source
 }
@@ -146,7 +148,8 @@ func open(t testing.TB, o Options, n *Node, index *live.Index, log *slog.Logger)
 	}
 	follow = feed.New(authority.Memory(index), follower)
 	var err error
-	st, err = store.Open(t.Context(), store.Options{URL: url, Committed: follow.Own, Server: follow.Server, Log: log})
+	st, err = store.Open(t.Context(), store.Options{URL: url, Committed: follow.Own, Server: follow.Server,
+		Started: o.Started, Log: log})
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
 	if follower != nil {

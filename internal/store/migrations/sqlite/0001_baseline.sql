@@ -408,6 +408,24 @@ CREATE INDEX deliveries_due ON deliveries (client_id, due) WHERE finished IS NUL
 CREATE INDEX deliveries_pending ON deliveries (client_id, give_up) WHERE finished IS NULL;
 CREATE INDEX deliveries_finished ON deliveries (finished) WHERE finished IS NOT NULL;
 
+-- What a webhook must be told, once: body is the same for each attempt. Confirmed ones are deleted.
+CREATE TABLE messages (
+  webhook    TEXT    NOT NULL, -- its name in the configuration file
+  id         TEXT    NOT NULL, -- the same for each webhook that is told of this
+  account_id BLOB    NOT NULL,
+  body       BLOB    NOT NULL,
+  attempts   INTEGER NOT NULL,
+  due        INTEGER NOT NULL, -- when it is tried next; while it is being tried, when another node may
+  give_up    INTEGER NOT NULL, -- after which it is not tried again
+  error      TEXT    NOT NULL, -- of the last attempt
+  finished   INTEGER, -- when it was given up; NULL: pending
+  PRIMARY KEY (webhook, id)
+);
+CREATE INDEX messages_due ON messages (webhook, due) WHERE finished IS NULL;
+CREATE INDEX messages_pending ON messages (webhook, give_up) WHERE finished IS NULL;
+CREATE INDEX messages_account ON messages (account_id);
+CREATE INDEX messages_finished ON messages (finished) WHERE finished IS NOT NULL;
+
 -- Mails to people. To whom one goes and what it says are sealed by the master key, which is never in the
 -- database, and deleted once a server has accepted it. recipient is a keyed hash of the address, for a limit.
 CREATE TABLE mails (
@@ -503,6 +521,7 @@ DROP TABLE sealed_keys;
 DROP TABLE outcomes;
 DROP TABLE audit;
 DROP TABLE mails;
+DROP TABLE messages;
 DROP TABLE deliveries;
 DROP TABLE cursors;
 DROP TABLE events;
