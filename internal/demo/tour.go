@@ -260,6 +260,9 @@ func (t *tour) signOutLaptop(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("the cookie %s was not cleared", name)
 		}
 	}
+	if p, err = t.laptop.once(ctx, http.MethodGet, t.Exeunt+p.header.Get("Location"), nil); err != nil || p.status >= http.StatusMultipleChoices {
+		return "", unexpected("what was done", p, err)
+	}
 	if p.header.Get("Clear-Site-Data") != `"storage"` {
 		return "", errors.New("the browser was not told to clear its storage")
 	}
