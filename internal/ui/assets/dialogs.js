@@ -106,7 +106,9 @@ async function away(address) {
     const kept = new DOMParser().parseFromString(await (await caches.match('/locked')).text(), 'text/html');
     const form = document.adoptNode(kept.getElementById('ask-away').content.firstElementChild);
     form.elements.ticket.value = document.body.dataset.ticket;
-    if (/scope=account/.test(address)) form.append(Object.assign(document.createElement('input'), { type: 'hidden', name: 'scope', value: 'account' }));
+    const add = (name, value) => form.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }));
+    if (/scope=account/.test(address)) add('scope', 'account');
+    if (document.body.dataset.shared !== undefined) add('shared', '1');
     return form;
   } catch {
     return null;
