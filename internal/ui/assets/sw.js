@@ -171,10 +171,10 @@ async function leave(request) {
     await save(record);
     const response = await send(request);
     if (response && response.status < 500) {
-      if (response.status < 400) await forget(ticket); // the answer is a redirect, whose status nobody can see: 0
-      if (response.status < 400 && shared) await vanish();
-      else if (before) await save(before);
+      // The answer is a redirect, whose status nobody can see (it is 0), unless the form was refused.
+      if (response.status >= 400 && before) await save(before);
       else await forget(ticket);
+      if (response.status < 400 && shared) await vanish();
       return response;
     }
     await lock({ ...record, tries: record.tries + 1, last: response ? 'failing' : silence(), next: Date.now() });
