@@ -62,13 +62,21 @@ export function confirmations() {
     dialog.close();
   });
   document.addEventListener('click', async (event) => {
-    const link = event.target.closest('a[data-signout]');
+    // A page that is hidden because the server cannot be asked offers it, too.
+    const veil = event.target.closest('.exeunt-veil');
+    const link = event.target.closest(veil ? 'a[href="/signout"]' : 'a[data-signout]');
     if (!link || other(event)) return;
     if (document.body.dataset.page === 'sign_out') return; // the page itself is open
     event.preventDefault();
     const form = await lift(link.href) ?? await away(link.href);
     if (!form) {
       location.assign(link.href);
+      return;
+    }
+    if (veil) {
+      form.querySelector('[data-cancel]').remove(); // the page behind it cannot be shown
+      veil.replaceChildren(form);
+      form.querySelector('button.danger').focus();
       return;
     }
     dialog.replaceChildren(form);
