@@ -1,7 +1,7 @@
 // The database goes away while somebody signs out: a real PostgreSQL server,
 // stopped as by a crash or frozen with its connections open. The page says that
 // it is not confirmed, nothing is cleared or half done, and the same button
-// works once the database is back.
+// works once the database is back. With script the form is sent again by itself.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { stage } from './lib/stage.mjs';

@@ -44,11 +44,14 @@ async function fillIn(page, account, kind) {
   await page.click('main form button.primary');
 }
 
+const signedIn = (page) => until('somebody is signed in', () => page.evaluate(() => location.pathname === '/'
+  && document.readyState === 'complete' && Boolean(document.body.dataset.session)).catch(() => false), minutes);
+
 /** Signs in, and waits until this browser could be signed out without the server. */
 async function signIn(page, account = node.ada, kind = 'kept') {
   await page.goto(`${node.exeunt}/signin${kind === 'shared' ? '?shared=1' : ''}`);
   await fillIn(page, account, kind);
-  await page.waitForFunction(() => location.pathname === '/' && document.body?.dataset.session);
+  await signedIn(page);
   await ready(page);
   const session = await page.evaluate(() => document.body.dataset.session);
   const cookies = await page.cookies(node.exeunt.replace('http:', 'https:')).catch(() => page.cookies());
@@ -56,12 +59,7 @@ async function signIn(page, account = node.ada, kind = 'kept') {
 }
 
 /** The worker controls the page, and has what it keeps. */
-const ready = (page) => page.evaluate(async () => {
-  await navigator.serviceWorker.ready;
-  if (!navigator.serviceWorker.controller) {
-    await new Promise((done) => { navigator.serviceWorker.addEventListener('controllerchange', done, { once: true }); });
-  }
-});
+const ready = (page) => until('the worker is ready', () => page.evaluate(() => Boolean(navigator.serviceWorker.controller)).catch(() => false), minutes);
 
 const state = async ({ session, handle }) => {
   const { active, ended } = await node.sessions(handle);
@@ -69,10 +67,12 @@ const state = async ({ session, handle }) => {
 };
 const ends = (who, within = minutes) => until('the session ends on the server', async () => await state(who) !== 'lives', within);
 
+/** Clicks; that the page is gone by then is what a click may be for. */
+const click = (page, css) => page.evaluate((one) => { document.querySelector(one).click(); }, css).catch(() => {});
+
 /** Opens the question, which needs no server either. */
 async function ask(page) {
-  await page.click('.acct summary');
-  await page.click('.acct a[data-signout]');
+  await click(page, '.acct a[data-signout]');
   await sees(page, 'dialog#ask[open] button.danger');
 }
 
@@ -87,7 +87,7 @@ async function press(page) {
         .observe(document.documentElement, { attributes: true, attributeFilter: ['data-exeunt-veil'] });
     }, true);
   });
-  await page.click('dialog#ask button.danger');
+  await click(page, 'dialog#ask button.danger');
 }
 
 /** When the locked page was there, and when the one before was blank, in milliseconds after the press. */
@@ -199,15 +199,17 @@ test('[R6.4] an exchange that is cut never says "signed out" of a session that l
     await ask(page);
     between.cut = { path: '/signout', ...cut };
     await press(page);
+    let blank = 0;
     await until('the page says what is', async () => {
       const text = await main(page);
-      if (/Signed out of this browser/.test(text)) {
+      if (/Signed out of this browser|You are not signed in|no longer signed in/.test(text)) {
         assert.notEqual(await state(who), 'lives', `told after the cut ${JSON.stringify(cut)}`);
         return true;
       }
-      return /Locked on this device/.test(text);
+      // Chromium takes a head that is cut for a whole one: then it has no address to go on to, and shows nothing.
+      if (!text && !between.cut && await state(who) !== 'lives' && (blank += 1) > 100) await page.goto(`${node.exeunt}/sessions`).catch(() => {});
+      return false;
     }, minutes);
-    await shows(page, /Signed out of this browser/);
     assert.equal(await state(who), 'signed_out', JSON.stringify(cut));
     assert.equal(between.cut, null, 'the exchange was cut');
   }
@@ -226,14 +228,12 @@ test('[R6.3] ten tabs go blank with the one that is locked, and all end with the
     assert.match(await main(page), /Sessions/);
   }
   await first.bringToFront();
+  await until('the first is shown again', () => first.evaluate(() => !document.documentElement.hasAttribute('data-exeunt-veil')), minutes);
   between.be('gone');
   await ask(first);
   await press(first);
   await locked(first);
-  for (const page of pages) {
-    await until('every tab is locked', async () => !/Sessions|Signed in/.test(await main(page)), minutes);
-    await sees(page, lockedPage);
-  }
+  for (const page of pages) await sees(page, lockedPage);
   between.be('pass');
   await ends(who);
   for (const page of pages) {
@@ -243,11 +243,37 @@ test('[R6.3] ten tabs go blank with the one that is locked, and all end with the
   assert.equal(await state(who), 'signed_out');
 });
 
+for (const device of ['kept', 'shared']) {
+  test(`[R6.3] a page that is hidden because the server cannot be asked can be signed out of: ${device}`, async (t) => {
+    const page = await browsers.chromium.tab();
+    t.after(() => page.close());
+    const who = await signIn(page, node.ada, device);
+    await page.goto(`${node.exeunt}/sessions`);
+    // Without a window all tabs count as visible.
+    const look = (how) => page.evaluate((value) => {
+      Object.defineProperty(document, 'visibilityState', { value, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, how);
+    await look('hidden');
+    between.be('gone');
+    await look('visible');
+    await sees(page, '.exeunt-veil a[href="/signout"]');
+    await page.click('.exeunt-veil a[href="/signout"]');
+    await sees(page, '.exeunt-veil button.danger');
+    await page.click('.exeunt-veil button.danger');
+    await sees(page, lockedPage);
+    assert.equal(await state(who), 'lives');
+    between.be('pass');
+    await shows(page, /Signed out of this browser/);
+    assert.equal(await state(who), 'signed_out');
+  });
+}
+
 test('[R6.3 R8.1] a sign-in while a ticket waits: the ticket is delivered before the password is sent', async (t) => {
   const page = await browsers.chromium.tab();
-  const form = await browsers.chromium.tab();
-  t.after(async () => { await page.close(); await form.close(); });
   const who = await signIn(page);
+  const form = await browsers.chromium.tab(); // only a tab in front loads
+  t.after(async () => { await page.close(); await form.close(); });
   await form.goto(`${node.exeunt}/signin`);
   await page.bringToFront();
   await page.goto(`${node.exeunt}/sessions`);
@@ -255,17 +281,15 @@ test('[R6.3 R8.1] a sign-in while a ticket waits: the ticket is delivered before
   await ask(page);
   await press(page);
   await locked(page);
-  await gone(page); // no page is left that would deliver it
-  await form.evaluate(() => { // as somebody who has this page open and the network back
-    document.documentElement.removeAttribute('data-exeunt-veil');
-  }).catch(() => {});
+  await gone(page);
+  await form.bringToFront();
   between.posts = [];
   between.be('pass');
   await form.goto(`${node.exeunt}/signin`).catch(() => {});
   await shows(form, /Signed out of this browser|Sign in/);
   await form.goto(`${node.exeunt}/signin`);
   await fillIn(form, node.grace, 'kept');
-  await form.waitForFunction(() => location.pathname === '/' && document.body?.dataset.session);
+  await signedIn(form);
   const posts = between.posts.filter((p) => p === '/signout/ticket' || p === '/signin');
   assert.ok(posts.indexOf('/signout/ticket') >= 0 && posts.indexOf('/signout/ticket') < posts.indexOf('/signin'), posts.join(' '));
   assert.equal(await state(who), 'signed_out');
@@ -381,7 +405,7 @@ test('[R6.3] a worker that cannot be had, or fails, leaves ordinary sign-out as 
       const page = await b.tab();
       await page.goto(`${node.exeunt}/signin`);
       await fillIn(page, node.ada, 'kept');
-      await page.waitForFunction(() => location.pathname === '/' && document.body?.dataset.session);
+      await signedIn(page);
       if (broken !== 'the script is refused') await ready(page);
       const who = { handle: 'ada', session: await page.evaluate(() => document.body.dataset.session) };
       await page.goto(`${node.exeunt}/sessions`);

@@ -109,7 +109,8 @@ class Guard {
   depart() {
     this.leavingUntil = this.answerDue;
     this.drop();
-    this.veil.say('leaving');
+    // The form may be on the veil itself, and a form that is taken away is not sent.
+    this.env.setTimeout(() => this.veil.say('leaving'), 0);
     this.env.clearTimeout(this.timer);
     this.timer = this.env.setTimeout(() => this.check(), leavingFor);
   }

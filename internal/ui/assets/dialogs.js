@@ -62,13 +62,21 @@ export function confirmations() {
     dialog.close();
   });
   document.addEventListener('click', async (event) => {
-    const link = event.target.closest('a[data-signout]');
+    // A page that is hidden because the server cannot be asked offers it, too.
+    const veil = event.target.closest('.exeunt-veil');
+    const link = event.target.closest(veil ? 'a[href="/signout"]' : 'a[data-signout]');
     if (!link || other(event)) return;
     if (document.body.dataset.page === 'sign_out') return; // the page itself is open
     event.preventDefault();
     const form = await lift(link.href) ?? await away(link.href);
     if (!form) {
       location.assign(link.href);
+      return;
+    }
+    if (veil) {
+      form.querySelector('[data-cancel]').remove(); // the page behind it cannot be shown
+      veil.replaceChildren(form);
+      form.querySelector('button.danger').focus();
       return;
     }
     dialog.replaceChildren(form);
@@ -106,7 +114,9 @@ async function away(address) {
     const kept = new DOMParser().parseFromString(await (await caches.match('/locked')).text(), 'text/html');
     const form = document.adoptNode(kept.getElementById('ask-away').content.firstElementChild);
     form.elements.ticket.value = document.body.dataset.ticket;
-    if (/scope=account/.test(address)) form.append(Object.assign(document.createElement('input'), { type: 'hidden', name: 'scope', value: 'account' }));
+    const add = (name, value) => form.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }));
+    if (/scope=account/.test(address)) add('scope', 'account');
+    if (document.body.dataset.shared !== undefined) add('shared', '1');
     return form;
   } catch {
     return null;

@@ -65,8 +65,13 @@ async function clearCaches() {
 
 /** The server has withdrawn the worker: it goes once it holds no ticket that must be delivered. */
 async function leaveIfWithdrawn() {
-  if (!withdrawn || waiting(await records()).length) return;
+  if (withdrawn && !waiting(await records()).length) await vanish();
+}
+
+/** Leaves nothing of itself behind, as on a shared computer. */
+async function vanish() {
   drop();
+  for (const name of await caches.keys()) await caches.delete(name);
   await self.registration.unregister();
 }
 
@@ -166,9 +171,10 @@ async function leave(request) {
     await save(record);
     const response = await send(request);
     if (response && response.status < 500) {
-      if (response.status < 400) await forget(ticket); // the answer is a redirect, whose status nobody can see: 0
-      else if (before) await save(before);
+      // The answer is a redirect, whose status nobody can see (it is 0), unless the form was refused.
+      if (response.status >= 400 && before) await save(before);
       else await forget(ticket);
+      if (response.status < 400 && shared) await vanish();
       return response;
     }
     await lock({ ...record, tries: record.tries + 1, last: response ? 'failing' : silence(), next: Date.now() });
@@ -181,7 +187,7 @@ async function leave(request) {
 async function send(request) {
   try {
     // Given up, it must not keep a connection: browsers have six for a server.
-    return await fetch(request, { signal: AbortSignal.timeout(patience) });
+    return await fetch(request, { redirect: 'manual', signal: AbortSignal.timeout(patience) });
   } catch {
     return null;
   }
