@@ -196,8 +196,15 @@ test('[R4.2] on a shared computer nothing persists once the browser is closed', 
       for (const path of ['/sessions', '/settings', '/security', '/help']) await page.goto(node.exeunt + path);
       const session = await page.locator('body').getAttribute('data-session');
       assert.match(await page.content(), /Ada Quill/);
-      const kept = await page.evaluate(storage);
-      assert.deepEqual({ ...kept, readable: '' }, { local: [], session: [], databases: [], caches: [], workers: 0, readable: '' });
+      // The service worker keeps its one page, and of somebody's own device the sign-out ticket.
+      const ready = { local: [], session: [], databases: kind === 'kept' ? ['exeunt'] : [], caches: 1, workers: 1 };
+      let kept;
+      await until('the worker is ready', async () => {
+        kept = await page.evaluate(storage);
+        kept = { ...kept, caches: kept.caches.filter((name) => name.startsWith('exeunt /locked')).length };
+        delete kept.readable;
+        return JSON.stringify(Object.entries(kept).sort()) === JSON.stringify(Object.entries(ready).sort());
+      }, 120_000).catch(() => assert.deepEqual(kept, ready));
       const jar = (await first.context.cookies()).filter((c) => c.name.startsWith('__Host-exeunt') && !(c.name === DEVICE && (kind === 'kept' || c.value === kind)) && !(c.name === ASKED && c.expires === -1));
       assert.deepEqual(jar.map((c) => c.name).sort(), [TOKEN, HERE]);
       for (const c of jar) assert.equal(c.expires === -1, kind === 'shared', `${c.name} expires ${c.expires}`);
@@ -205,7 +212,7 @@ test('[R4.2] on a shared computer nothing persists once the browser is closed', 
       await first.context.close();
 
       assert.notDeepEqual(await filesWith(first.dir, ['exeunt.localhost']), [], 'the search finds nothing where there is something');
-      assert.deepEqual(await filesWith(first.dir, ['Ada Quill', node.ada.password, token, session]), []);
+      assert.deepEqual(await filesWith(first.dir, ['Ada Quill', node.ada.password, token, ...(kind === 'shared' ? [session] : [])]), []);
 
       const again = await profile({ ...desktop, folder: first.dir });
       const tab = await again.context.newPage();

@@ -27,6 +27,15 @@ async function post(page) {
   return answer;
 }
 
+async function isOver(page, id, cookie) {
+  assert.deepEqual(await credentials(page), []);
+  const record = await ended(id);
+  assert.equal(record.length, 1);
+  assert.equal(record[0].reason, 'signed_out');
+  const { status } = await request(`${s.node.exeunt}/session/state`, { headers: { cookie } });
+  assert.equal(status, 401);
+}
+
 for (const { how, leave, come, script, device } of away) {
   test(`[R6.4] a sign-out while the database is ${how} is not confirmed, and works when it is back, ${script ? 'with' : 'without'} script`, async (t) => {
     const page = await s.visit(t, { ...device, javaScriptEnabled: script });
@@ -37,10 +46,23 @@ for (const { how, leave, come, script, device } of away) {
     assert.equal(before.length, 2);
     const cookie = await cookieHeader(page.context(), s.node.exeunt);
     await page.goto(`${s.node.exeunt}/signout`);
+    if (script) await page.waitForFunction(() => navigator.serviceWorker.controller);
 
     await s.node.call('database', { state: leave });
     let back = false;
     t.after(async () => { if (!back) await s.node.call('database', { state: come }); });
+    if (script) { // the browser is locked, tells the server as soon as that can, and says what was done
+      await page.click(confirm, { noWaitAfter: true });
+      await page.getByRole('heading', { name: 'Locked on this device' }).waitFor();
+      await page.getByText('has not confirmed yet').locator('visible=true').waitFor();
+      await page.goto(`${s.node.exeunt}/sessions`);
+      await page.getByRole('heading', { name: 'Locked on this device' }).waitFor();
+      await s.node.call('database', { state: come });
+      back = true;
+      await page.waitForURL('**/signed-out*');
+      await isOver(page, id, cookie);
+      return;
+    }
     const refused = await post(page);
     assert.equal(refused.status(), 503);
     assert.equal(refused.headers()['clear-site-data'], undefined);
@@ -62,11 +84,6 @@ for (const { how, leave, come, script, device } of away) {
       assert.equal(done.status(), 303);
     }
     await page.waitForURL('**/signed-out*');
-    assert.deepEqual(await credentials(page), []);
-    const record = await ended(id);
-    assert.equal(record.length, 1);
-    assert.equal(record[0].reason, 'signed_out');
-    const { status } = await request(`${s.node.exeunt}/session/state`, { headers: { cookie } });
-    assert.equal(status, 401);
+    await isOver(page, id, cookie);
   });
 }

@@ -359,12 +359,13 @@ test('[R6.3] a new worker in the midst of a lock takes it over; a withdrawn one 
     await locked(page);
     return who;
   };
+  // The page goes on by itself as soon as it can, so it may be gone before it has told.
   const update = () => page.evaluate(async () => {
     const one = await navigator.serviceWorker.getRegistration();
-    await one.update().catch(() => {});
-    const next = one.installing ?? one.waiting;
-    if (next) await new Promise((done) => { next.addEventListener('statechange', () => next.state === 'activated' && done()); setTimeout(done, 5000); });
-  });
+    const found = new Promise((done) => { one.addEventListener('updatefound', done, { once: true }); });
+    while (!await one.update().then(() => true, () => false)); // the connection of a moment ago may be dead
+    await found;
+  }).catch((err) => { if (!/context|Execution|navigat|detached/i.test(err.message)) throw err; });
   let who = await lock();
   between.change = (path, answer) => {
     if (path === '/signout/ticket') answer.status = 503;
@@ -428,8 +429,12 @@ test('[R6.3] a worker that cannot be had, or fails, leaves ordinary sign-out as 
 });
 
 test('[R6.3] an app that was installed opens without the server, and can be signed out of there', async (t) => {
-  const page = await browsers.chromium.tab();
-  t.after(() => page.close());
+  const b = await open('chromium', { port: between.port });
+  t.after(() => b.close());
+  const page = await b.tab();
+  between.change = (path, answer) => { // a device that says that it has no network, which this machine always has
+    if (path === '/sw.js') answer.body = Buffer.from(`Object.defineProperty(WorkerNavigator.prototype, 'onLine', { get: () => false });${answer.body}`);
+  };
   const who = await signIn(page);
   const manifest = JSON.parse((await request(`${node.exeunt}/manifest.webmanifest`)).text);
   assert.deepEqual([manifest.start_url, manifest.display], ['/', 'standalone']);
@@ -452,8 +457,9 @@ test('[R6.3] an app that was installed opens without the server, and can be sign
 });
 
 test('[R6.3] without script nothing is claimed offline, and the page had said so', async (t) => {
-  const page = await browsers.chromium.tab();
-  t.after(() => page.close());
+  const b = await open('chromium', { port: between.port }); // no script has installed a worker there
+  t.after(() => b.close());
+  const page = await b.tab();
   await page.setJavaScriptEnabled(false);
   await page.goto(`${node.exeunt}/signin`);
   await fillIn(page, node.ada, 'kept');

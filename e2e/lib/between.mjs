@@ -42,6 +42,7 @@ export class Between {
       return;
     }
     const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !/^(proxy-)?connection$/.test(name)));
+    if (this.change) delete headers['accept-encoding']; // what is changed is read
     const cut = request.method === 'POST' && this.cut?.path === url.pathname ? this.cut : null;
     if (cut) this.cut = null;
     const upstream = http.request({ host: '127.0.0.1', port: url.port, method: request.method, path: url.pathname + url.search,

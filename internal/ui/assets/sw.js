@@ -234,7 +234,9 @@ async function part(request, url) {
 async function page(state, ticket) {
   const from = await caches.match(shell);
   if (!from) throw new Error('the page was not kept');
-  const text = (await from.text()).replaceAll(placeholder, ticket).replace('data-offline="free"', `data-offline="${state}"`);
+  // As it must be without script, too.
+  const text = (await from.text()).replaceAll(placeholder, ticket).replace('data-offline="free"', `data-offline="${state}"`)
+    .replace('data-when="free"', '$& hidden').replace(`data-when="${state}" hidden`, `data-when="${state}"`);
   const headers = new Headers(from.headers);
   headers.set('Cache-Control', 'no-store');
   for (const name of ['Content-Encoding', 'Content-Length', 'Set-Cookie']) headers.delete(name);

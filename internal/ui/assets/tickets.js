@@ -11,9 +11,13 @@ const store = 'tickets';
 /** A database that does not answer is one that the browser refuses. */
 const patience = 1500;
 
-/** Every ticket. Throws if the browser refuses. */
+/** Every ticket. Throws if the browser refuses. Where there is none, looking leaves no database behind. */
 export function all() {
-  return within(patience, run('readonly', (tickets) => tickets.getAll()));
+  return within(patience, exists().then((yes) => (yes ? run('readonly', (tickets) => tickets.getAll()) : [])));
+}
+
+async function exists() {
+  return !indexedDB.databases || (await indexedDB.databases()).some((db) => db.name === 'exeunt');
 }
 
 /** Writes tickets, and resolves once they are on the disk: they must survive the browser being killed. */
