@@ -1,5 +1,5 @@
 # The commands a developer needs.
-.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster apps
+.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster offline apps
 test:   ; script/test                                # everything, as CI runs it
 demo:   ; go run ./cmd/exeunt demo                   # the authority, Chirp and a tour
 assets: ; go run ./internal/ui/build                 # rebuild the committed browser assets
@@ -20,6 +20,8 @@ visits: ; $(LONG) -run Visits ./internal/store       # how many rows statements 
 # An account of 100,000 sessions ended, on three nodes.
 large:  ; $(LONG) -run LargeAccount ./internal/testnode -large 100000 -quiet
 soak:   ; $(LONG) -run Soak ./internal/fault -minutes 20 $(SEED:%=-seed %) # half load, random faults
+# Figures of signing out without a network, 50 times in Chromium and in Firefox, on a machine with nothing else to do.
+offline: ; EXEUNT_PRESSES=50 node --test --test-name-pattern='without network' e2e/offline.test.mjs
 cluster: ; script/cluster                            # three nodes as in production; the primary fails under load
 apps: # Miniflux and oauth2-proxy, from their Go modules, sign people in
 	cd foreign && go build -o ../bin/ tool

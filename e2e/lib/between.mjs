@@ -8,6 +8,7 @@ export class Between {
     b.sockets = new Set();
     b.mode = 'pass';
     b.change = null; // (path, answer) may change an answer: {status, headers, body}
+    b.blocks = null; // addresses that nothing comes back from
     b.cut = null; // {path, request or answer: bytes}, once
     b.posts = [];
     b.server = http.createServer((request, response) => b.#handle(request, response).catch(() => request.socket.destroy()));
@@ -34,7 +35,7 @@ export class Between {
 
   async #handle(request, response) {
     const url = new URL(request.url, `http://${request.headers.host}`);
-    if (this.mode === 'gone') { request.socket.destroy(); return; }
+    if (this.mode === 'gone' || this.blocks?.test(url.pathname)) { request.socket.destroy(); return; }
     if (this.mode === 'silent') return;
     if (request.method === 'POST') this.posts.push(url.pathname);
     if (this.mode === '503') {

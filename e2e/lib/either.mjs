@@ -14,8 +14,8 @@ const found = (...paths) => {
   return path;
 };
 
-/** A browser whose requests go through the proxy at that port. With a folder it begins with what an earlier one left there. */
-export async function open(kind, { port, folder } = {}) {
+/** A browser whose requests go through the proxy at that port. With a folder it begins with what an earlier one left there; private: all its windows are. */
+export async function open(kind, { port, folder, private: hidden } = {}) {
   const dir = folder ?? await mkdtemp(join(tmpdir(), `exeunt-${kind}-`));
   const b = kind === 'firefox'
     ? await puppeteer.launch({
@@ -23,13 +23,14 @@ export async function open(kind, { port, folder } = {}) {
       userDataDir: dir, extraPrefsFirefox: {
         ...(port ? { 'network.proxy.type': 1, 'network.proxy.http': '127.0.0.1', 'network.proxy.http_port': port,
           'network.proxy.allow_hijacking_localhost': true, 'network.proxy.no_proxies_on': '' } : {}),
+        ...(hidden ? { 'browser.privatebrowsing.autostart': true } : {}),
         'browser.sessionstore.resume_from_crash': false, 'network.http.speculative-parallel-limit': 0,
       },
     })
     : await puppeteer.launch({
       browser: 'chrome', executablePath: found(process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'), headless: true,
       userDataDir: dir, ignoreDefaultArgs: ['--disable-back-forward-cache'],
-      args: [...chromium, ...(port ? [`--proxy-server=127.0.0.1:${port}`, '--proxy-bypass-list=<-loopback>'] : [])],
+      args: [...chromium, ...(hidden ? ['--incognito'] : []), ...(port ? [`--proxy-server=127.0.0.1:${port}`, '--proxy-bypass-list=<-loopback>'] : [])],
     });
   return {
     browser: b, folder: dir,
