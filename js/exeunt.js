@@ -243,7 +243,9 @@ class Guard {
       case 'leaving':
         this.drop();
         this.leavingUntil = this.env.now() + leavingFor;
-        this.check();
+        // Not at once: browsers have six connections for a server, and the sign-out needs one.
+        this.env.clearTimeout(this.timer);
+        this.timer = this.env.setTimeout(() => this.check(), 300);
         break;
     }
   }
