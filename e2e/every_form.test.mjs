@@ -315,6 +315,20 @@ const judges = {
     async true(p, page) { at(page, '/settings'); await says(page, /The mail is on its way/); },
     after: (p) => p.out(),
   },
+  'exeunt /signout/offline': {
+    needs: 'in', path: '/locked', button: 'form[data-finish] button',
+    async before(p) { // the service worker fills in the ticket
+      await p.page.goto(`${node.exeunt}/`);
+      p.ticket = await p.page.getAttribute('body', 'data-ticket');
+    },
+    fill: (p, page) => page.locator('form[data-finish] input[name=ticket]').evaluate((field, ticket) => { field.value = ticket; }, p.ticket),
+    async true(p, page) {
+      at(page, '/signed-out');
+      await says(page, /Signed out of this browser/);
+      assert.ok(!(await p.active()).some((one) => p.ticket.startsWith(one.id)));
+    },
+    after: (p) => p.out(),
+  },
   'exeunt /signout': {
     needs: 'in', path: '/signout', back: null,
     async true(p, page) {

@@ -2,6 +2,7 @@
 // a browser that is killed. In Chromium and Firefox, through a proxy that does all that.
 import { test, before, after, beforeEach } from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
 import { open } from './lib/either.mjs';
@@ -298,6 +299,38 @@ test('[R6.3 R8.1] a sign-in while a ticket waits: the ticket is delivered before
   await form.goto(`${node.exeunt}/signout`);
   await form.click('main form[action="/signout"] button.danger');
   await shows(form, /Signed out of this browser/);
+});
+
+test('[R6.3] the locked page is for everybody: phone and desktop, light and dark, no fault that axe finds, the keyboard reaches all', async (t) => {
+  const page = await browsers.chromium.tab();
+  t.after(() => page.close());
+  const who = await signIn(page);
+  await page.goto(`${node.exeunt}/sessions`);
+  between.be('gone');
+  await ask(page);
+  await press(page);
+  await locked(page);
+  await sees(page, '[data-out]:not([hidden])');
+  const axe = await readFile(new URL('./node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+  for (const viewport of [{ width: 1280, height: 860 }, { width: 390, height: 844, isMobile: true, hasTouch: true }]) {
+    for (const value of ['light', 'dark']) {
+      await page.setViewport(viewport);
+      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]);
+      await sees(page, lockedPage);
+      const found = await page.evaluate(`${axe}; axe.run(document).then((r) => r.violations.map((v) => v.id + ' ' + v.nodes[0].html))`);
+      assert.deepEqual(found, [], `${viewport.width} ${value}`);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is cut off at the side');
+    }
+  }
+  const reached = new Set();
+  for (let i = 0; i < 12; i++) {
+    await page.keyboard.press('Tab');
+    reached.add(await page.evaluate(() => document.activeElement.textContent.trim()));
+  }
+  for (const name of ['Try now', 'It never gets through']) assert.ok(reached.has(name), [...reached].join(', '));
+  between.be('pass');
+  await ends(who);
+  await shows(page, /Signed out of this browser/);
 });
 
 test('[R6.3] every lock has a way out: it can be stopped, nobody is signed in then, and the ticket is still delivered', async (t) => {

@@ -10,7 +10,7 @@ export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/secur
   '/activity', '/activity?kind=sign_outs', '/activity?kind=changes'];
 
 /** The pages that need nobody, by address. */
-export const outside = ['/signin', '/signin?shared=1', '/signup', '/forgot', '/help', '/help?q=phone', '/help?q=zebra', '/signed-out', '/ended'];
+export const outside = ['/signin', '/signin?shared=1', '/signup', '/forgot', '/help', '/help?q=phone', '/help?q=zebra', '/signed-out', '/ended', '/locked'];
 
 /** A request of an app that is not first-party, so that the person is asked. */
 export const authorize = (node) => `/authorize?${new URLSearchParams({
