@@ -308,7 +308,7 @@ func TestReceiptAfterRetention(t *testing.T) {
 	n.must(err)
 	head, err := n.Store.Head(t.Context())
 	n.must(err)
-	_, err = n.Store.RecordOwed(t.Context(), from, store.LogCursor{Seq: head, Holder: from.Holder}, nil, n.Now()) // no app is to be told
+	_, err = n.Store.RecordOwed(t.Context(), from, store.LogCursor{Seq: head, Holder: from.Holder}, nil, nil, n.Now()) // no app is to be told
 	n.must(err)
 	for more := true; more; {
 		more, err = n.Store.WriteEnds(t.Context(), n.Now())
