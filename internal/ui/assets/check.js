@@ -27,15 +27,14 @@ let restored = ['back_forward'].includes(performance.getEntriesByType('navigatio
 
 /** Each looks at one layer, and may throw where the browser refuses. */
 const layers = { ticket, cookies, storage, databases, caches: copies, http, proxy, worker, tabs, restored: broughtBack, password, clock };
-const brief = ['ticket', 'cookies', 'storage', 'databases', 'caches', 'http', 'worker', 'tabs'];
+// Not the cache: a browser notes each page that it has not as an error.
+const brief = ['ticket', 'cookies', 'storage', 'databases', 'caches', 'worker', 'tabs'];
+
+/** What is wrong around the browser, and is not left in it. */
+const around = ['proxy', 'restored', 'clock'];
 
 let running;
 let again = false;
-look();
-window.addEventListener('pageshow', (event) => { if (event.persisted) { restored = true; look(); } });
-root.querySelector('[data-inert]')?.addEventListener('submit', (event) => event.preventDefault());
-root.querySelector('[data-inert]')?.addEventListener('input', () => one('password'));
-root.querySelector('[data-again]')?.addEventListener('click', (event) => { event.preventDefault(); window.location.reload(); });
 
 /** Looks everywhere; asked again meanwhile, once more. */
 async function look() {
@@ -100,9 +99,10 @@ function sum() {
   many.textContent = many.dataset.words.replace('%s', n);
   const instead = root.querySelector('[data-verdict="left"][hidden], [data-verdict="left"][data-ours]');
   if (!instead || session) return;
+  const lies = [...found].some((name) => !around.includes(name));
   instead.dataset.ours = '';
-  instead.hidden = !n;
-  root.querySelector('[data-verdict="server"]').hidden = n > 0;
+  instead.hidden = !lies;
+  root.querySelector('[data-verdict="server"]').hidden = lies;
   const tick = root.querySelector('[data-tick]');
   const mark = tick.querySelector('use');
   tick.dataset.was ??= `${mark.getAttribute('href').replace(/.*#/, '')} ${tick.className}`;
@@ -256,7 +256,7 @@ async function tabs() {
       list = await here();
     }
     const over = strange(list);
-    if (!over.length) return list.length ? use : gone;
+    if (!over.length) return list.length > 1 ? use : gone; // this page has answered, too
     return left(over.map((tab) => tab.path), () => {
       const say = new BroadcastChannel('exeunt');
       for (const tab of over) say.postMessage({ kind: 'state', session: tab.session, answer: { state: 'ended' } });
@@ -294,3 +294,10 @@ async function clock() {
   const minutes = Math.round(off / 60_000);
   return left([`${minutes > 0 ? '+' : '−'}${Math.floor(Math.abs(minutes) / 60)}:${String(Math.abs(minutes) % 60).padStart(2, '0')} h`]);
 }
+
+// Last, once everything above is there.
+look();
+window.addEventListener('pageshow', (event) => { if (event.persisted) { restored = true; look(); } });
+root.querySelector('[data-inert]')?.addEventListener('submit', (event) => event.preventDefault());
+root.querySelector('[data-inert]')?.addEventListener('input', () => one('password'));
+root.querySelector('[data-again]')?.addEventListener('click', (event) => { event.preventDefault(); window.location.reload(); });
