@@ -41,6 +41,7 @@ async function look() {
   again = true;
   if (running) return;
   running = true;
+  root.ariaBusy = 'true';
   while (again) {
     again = false;
     fresh = undefined;
@@ -48,6 +49,7 @@ async function look() {
     sum();
   }
   running = false;
+  root.ariaBusy = 'false';
 }
 
 async function one(name) {
