@@ -4,10 +4,14 @@ import { test, before, after, beforeEach } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
 import { open } from './lib/either.mjs';
+import { profile } from './lib/browser.mjs';
 import { elsewhere } from './lib/elsewhere.mjs';
 import { request, until } from './lib/wait.mjs';
 import { TOKEN, HERE } from './lib/cookies.mjs';
@@ -350,6 +354,43 @@ test('[R6.7] survivor: an app that cannot be told', async (t) => {
   const { verdict, left } = await check(page);
   assert.deepEqual([verdict, left], ['You are signed out here, but not in every app', {}]);
   assert.match(await main(page), /notes You may still be signed in there: it cannot be told\. Sign out there too/i);
+});
+
+test('[R6.7] survivor: a saved password that fills itself in', async (t) => {
+  const own = await open('chromium', { port: between.port }); // passwords are saved for a profile
+  t.after(() => own.close());
+  const page = await own.tab();
+  assert.deepEqual((await check(page)).left, {}, 'before');
+  await page.goto('chrome://password-manager/passwords');
+  await page.evaluate((url) => chrome.passwordsPrivate.addPassword({ url, username: 'ada', password: 'a word', note: '', useAccountStore: false }), node.exeunt);
+  let got;
+  await until('the browser fills it in', async () => { got = await check(page); return got.left.password; }, minutes); // saved a moment later
+  assert.deepEqual([got.left, got.why], [{ password: ['Handle or e-mail', 'Password'] }, ['password']]);
+  assert.match(await main(page), /Chrome on a computer: Menu at the top right/);
+  await page.focus('#try-password');
+  await page.keyboard.press('Enter');
+  await found(page);
+  assert.equal(page.url(), `${node.exeunt}/check`, 'the fields lead nowhere');
+});
+
+test('[R6.7] survivor: a window that was restored', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'exeunt-profile-'));
+  await mkdir(join(dir, 'Default'));
+  await writeFile(join(dir, 'Default', 'Preferences'), JSON.stringify({ session: { restore_on_startup: 1 } }));
+  const first = await profile({ folder: dir });
+  let second;
+  try {
+    await first.context.pages()[0].goto(`${node.exeunt}/check`);
+    await first.context.close();
+    second = await profile({ folder: dir });
+    const restored = await until('the restored tab', () => second.context.pages().find((p) => p.url().startsWith('http')), minutes);
+    const { left, why } = await found(restored);
+    assert.deepEqual([left, why], [{ restored: ['/check'] }, ['restored']]);
+  } finally {
+    await first.context.close().catch(() => {});
+    await second?.context.close();
+    await first.remove();
+  }
 });
 
 test('[R6.7] a clock that is far off is named', async (t) => {
