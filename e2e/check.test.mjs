@@ -46,6 +46,12 @@ async function visitor(t, browser = chromium.browser) {
   return { tab, page: await tab() };
 }
 
+async function another(t, name) {
+  const b = await open(name, { port: between.port });
+  t.after(() => b.close());
+  return b;
+}
+
 const main = (page) => page.$eval('main', (m) => m.innerText).catch(() => '');
 const shows = (page, text) => until(`the page says ${text}`, async () => text.test(await main(page)), minutes);
 
@@ -100,9 +106,9 @@ async function fixed(page, layer) {
   }, layer).catch(() => false), minutes);
 }
 
-for (const kind of ['kept', 'shared']) {
-  test(`[R6.7] in a browser that was signed out, ${kind}, nothing is found, and the page after the sign-out says so`, async (t) => {
-    const { page } = await visitor(t);
+for (const [name, kind] of [['chromium', 'kept'], ['chromium', 'shared'], ['firefox', 'kept'], ['firefox', 'shared']]) {
+  test(`[R6.7] ${name}: in a browser that was signed out, ${kind}, nothing is found, and the page after the sign-out says so`, async (t) => {
+    const { page } = await visitor(t, name === 'firefox' ? (await another(t, name)).browser : chromium.browser);
     assert.deepEqual((await check(page)).left, {}, 'before anybody has signed in');
     const session = await signIn(page, node.ada, kind);
     const inside = await check(page);
@@ -241,6 +247,24 @@ test('[R6.7] a proxy that keeps or changes answers is named, and one that only s
   };
   const { left, verdict } = await check(page);
   assert.deepEqual([left, verdict], [{ proxy: ['Cache-Control: private, max-age=0', 'Age: 17', 'Via: 1.1 a-proxy'] }, 'You are signed out']);
+});
+
+test('[R6.7] firefox names what survives, too', async (t) => {
+  const { page } = await visitor(t, (await another(t, 'firefox')).browser);
+  await signIn(page);
+  between.change = (path, answer) => { if (path === '/sessions') replaced('Cache-Control', 'max-age=3600')(answer); };
+  await page.goto(`${node.exeunt}/sessions`);
+  between.change = null;
+  await signOut(page);
+  await page.goto(`${node.exeunt}/help`);
+  await page.evaluate(async () => {
+    localStorage.setItem('left-over', 'x');
+    await (await caches.open('copies')).put('/sessions', new Response('<title>Sessions</title>'));
+    await new Promise((done) => { const r = indexedDB.open('somebody-elses', 1); r.onsuccess = () => { r.result.close(); done(); }; });
+  });
+  const { left } = await check(page);
+  assert.deepEqual(left, { storage: ['left-over'], databases: ['somebody-elses'], caches: ['copies: /sessions'], http: ['/sessions'] });
+  for (const layer of Object.keys(left)) await fixed(page, layer);
 });
 
 test('[R6.7] survivor: a service worker that is not ours', async (t) => {
