@@ -121,7 +121,7 @@ async function lastPages(page, node, look) {
   await page.goto(`${node.exeunt}/signout`);
   await submit(page, 'main form', 'button.danger');
   await look('signed out');
-  await page.goto(new URL(await page.locator('main a[href^="/receipts/"]').getAttribute('href'), node.exeunt).href);
+  await page.goto(new URL(await page.locator('main .cta a[href^="/receipts/"]').getAttribute('href'), node.exeunt).href);
   await look('a receipt');
   await page.goto(new URL(await page.locator('main a[href$="/check"]').getAttribute('href'), node.exeunt).href);
   await look('a sign-out checked');
