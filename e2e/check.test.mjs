@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import axe from 'axe-core';
 import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
 import { open } from './lib/either.mjs';
@@ -423,6 +424,33 @@ test('[R6.7] a clock that is far off is named', async (t) => {
   const { left, verdict } = await check(page);
   assert.deepEqual([Object.keys(left), verdict], [['clock'], 'You are signed out']);
   assert.match(left.clock[0], /^\+[12]:\d\d h$/);
+});
+
+test('[R6.7] what was found can be read by everybody, light and dark, and removed by keyboard alone', async (t) => {
+  const { page } = await visitor(t);
+  await page.goto(`${node.exeunt}/help`);
+  await page.evaluate(async () => {
+    localStorage.setItem('left-over', 'x');
+    await (await caches.open('copies')).put('/sessions', new Response('<title>Sessions</title>'));
+  });
+  const { left } = await check(page);
+  assert.deepEqual(Object.keys(left), ['storage', 'caches']);
+  await page.evaluate(axe.source);
+  for (const value of ['light', 'dark']) {
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]);
+    const bad = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations
+      .filter((v) => v.impact === 'serious' || v.impact === 'critical').flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html}`)));
+    assert.deepEqual(bad, [], value);
+  }
+  for (const layer of ['storage', 'caches']) {
+    for (let i = 0; i < 60 && !await page.evaluate((name) => document.activeElement.matches(`[data-layer="${name}"] [data-fix]`), layer); i++) {
+      await page.keyboard.press('Tab');
+    }
+    await page.keyboard.press('Enter');
+    await until(`${layer} is clean`, () => page.evaluate((name) => !document.querySelector(`[data-layer="${name}"]`).classList.contains('left'), layer), minutes);
+  }
+  await until('the page says so', async () => (await found(page)).verdict === 'You are signed out', minutes);
+  assert.ok(await page.evaluate(() => Boolean(document.activeElement.closest('[data-check]'))), 'the focus is not lost with the button');
 });
 
 test('[R6.7] without script the server’s half is there, and the page says what it cannot see', async (t) => {

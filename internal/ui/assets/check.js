@@ -63,6 +63,7 @@ const found = new Set();
 
 function show(name, { state, names = [], fix }) {
   const line = root.querySelector(`[data-layer="${name}"]`);
+  const held = line.contains(document.activeElement);
   for (const part of line.querySelectorAll('[data-when]')) part.hidden = part.dataset.when !== state;
   line.classList.toggle('left', state === 'left');
   icon(line.querySelector('svg use'), { gone: 'check', left: 'odd' }[state] ?? 'dot');
@@ -76,6 +77,7 @@ function show(name, { state, names = [], fix }) {
   }));
   const button = line.querySelector('[data-fix]');
   if (button) button.onclick = async () => { await fix?.(); look(); };
+  if (held && state !== 'left') line.querySelector('h3').focus(); // its button has gone
   const why = document.querySelector(`[data-reason="${name}"]`);
   if (why) why.hidden = state !== 'left';
   found[state === 'left' ? 'add' : 'delete'](name);
