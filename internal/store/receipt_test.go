@@ -81,7 +81,7 @@ func endingsAreKnownAfterwards(t *testing.T, s *testStore) {
 	early := owed(one.ID, "early", single)
 	early.At = epoch.Add(-time.Hour)
 	if _, err := s.RecordOwed(t.Context(), from, LogCursor{Seq: account.Seq}, []exeunt.Delivery{early,
-		owed(one.ID, "photos", single), owed(two.ID, "chirp", others), owed(exeunt.SessionID{}, "bulk", account)}, epoch); err != nil {
+		owed(one.ID, "photos", single), owed(two.ID, "chirp", others), owed(exeunt.SessionID{}, "bulk", account)}, nil, epoch); err != nil {
 		t.Fatal(err)
 	}
 	told := func(r Recorded) (list []string) {
