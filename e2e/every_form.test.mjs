@@ -11,7 +11,7 @@ import { enterChirp } from './lib/chirp.mjs';
 import { inside, outside } from './lib/pages.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
 import { minutes } from './lib/serve.mjs';
-import { planted } from './lib/cookies.mjs';
+import { planted, TOKEN } from './lib/cookies.mjs';
 import { totp } from './lib/totp.mjs';
 
 let node, browser;
@@ -345,6 +345,15 @@ const judges = {
       assert.equal((await p.active()).length, 0);
     },
   },
+  'exeunt /check/clear': {
+    needs: 'out', path: '/check', back: null, gone: /Nothing\. Nobody is signed in here/,
+    before: (p) => p.context.addCookies([planted(TOKEN, 'exs_garbage')]),
+    async true(p, page) {
+      at(page, '/check');
+      await says(page, /Nothing\. Nobody is signed in here/);
+      assert.doesNotMatch(await cookieHeader(p.context, node.exeunt), /exs_/);
+    },
+  },
   'exeunt /sessions/end': {
     needs: 'two', path: '/signout?scope=others',
     async true(p, page) {
@@ -643,6 +652,10 @@ test('every form of every page has a judge, and every judge a form', async () =>
     for (const form of await formsOf(page)) if (!found.has(form)) found.set(form, address);
   };
   for (const path of outside) await look(node.exeunt + path);
+  await p.out();
+  await p.context.addCookies([planted(TOKEN, 'exs_garbage')]);
+  await look(`${node.exeunt}/check`);
+  await p.context.clearCookies();
   await look((await call('invite', { handle: fresh() })).link);
   await look((await call('reset', { handle: p.handle })).link);
   const moved = { handle: fresh(), password: p.password };

@@ -51,6 +51,7 @@ export interface Handle {
  * extension may block requests by scripts), because the server has rendered it for a
  * live session. It is hidden whenever it is left, and shown again only after a check.
  * So also where fetch, EventSource or BroadcastChannel are missing or throw.
- * guard throws nothing and stores nothing.
+ * guard throws nothing and stores nothing. On the BroadcastChannel `exeunt` it answers {kind: 'who', session} with
+ * {kind: 'here', session, path}, so that a page can find out which pages of a sign-in are open in this browser.
  */
 export function guard(options: Options): Handle;

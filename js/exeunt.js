@@ -240,6 +240,10 @@ class Guard {
         this.idle.noted();
         if (this.idle.warning) this.check();
         break;
+      case 'who': // which pages of a sign-in this browser shows; one of another sign-in than the asker's may have ended
+        this.tell({ kind: 'here', path: this.env.location.pathname });
+        if (!mine) this.check();
+        break;
       case 'leaving':
         this.drop();
         this.leavingUntil = this.env.now() + leavingFor;

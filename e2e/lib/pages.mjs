@@ -6,11 +6,11 @@ import { request } from './wait.mjs';
 
 /** The pages of somebody who is signed in, by address. */
 export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/review', '/secure', '/account/delete', '/settings', '/help', '/help?q=phone', '/help?q=zebra', '/menu', '/signout',
-  '/signout?scope=others', '/signout?scope=account', '/apps', '/end_session',
+  '/signout?scope=others', '/signout?scope=account', '/apps', '/end_session', '/check',
   '/activity', '/activity?kind=sign_outs', '/activity?kind=changes'];
 
 /** The pages that need nobody, by address. */
-export const outside = ['/signin', '/signin?shared=1', '/signup', '/forgot', '/help', '/help?q=phone', '/help?q=zebra', '/signed-out', '/ended', '/locked'];
+export const outside = ['/signin', '/signin?shared=1', '/signup', '/forgot', '/help', '/help?q=phone', '/help?q=zebra', '/signed-out', '/ended', '/check', '/locked'];
 
 /** A request of an app that is not first-party, so that the person is asked. */
 export const authorize = (node) => `/authorize?${new URLSearchParams({
@@ -121,8 +121,10 @@ async function lastPages(page, node, look) {
   await page.goto(`${node.exeunt}/signout`);
   await submit(page, 'main form', 'button.danger');
   await look('signed out');
-  await page.goto(new URL(await page.locator('main a[href^="/receipts/"]').getAttribute('href'), node.exeunt).href);
+  await page.goto(new URL(await page.locator('main .cta a[href^="/receipts/"]').getAttribute('href'), node.exeunt).href);
   await look('a receipt');
+  await page.goto(new URL(await page.locator('main a[href$="/check"]').getAttribute('href'), node.exeunt).href);
+  await look('a sign-out checked');
   await signIn(page, node, node.ada, 'shared');
   await page.goto(`${node.exeunt}/sessions`);
   await look('sessions on a shared computer');
@@ -144,6 +146,10 @@ async function lastPages(page, node, look) {
   await page.context().addCookies([{ name: '__Host-exeunt-0', value: 'exs_garbage', url, secure: true, httpOnly: true }]);
   await page.goto(`${node.exeunt}/sessions`);
   await look('a damaged sign-in');
+  await page.context().addCookies([{ name: '__Host-exeunt-0', value: 'exs_garbage', url, secure: true, httpOnly: true }]);
+  await page.goto(`${node.exeunt}/check`);
+  await page.locator('form[action="/check/clear"]').waitFor();
+  await look('a damaged sign-in, checked');
   await page.context().clearCookies();
 }
 

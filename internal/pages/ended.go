@@ -45,25 +45,30 @@ var errUsable = errors.New("the credential is usable")
 // clearAndExplain removes an invalid credential and says why it is invalid. It tells only the
 // reason and the time, since whoever holds it may be a thief or the next user of the computer.
 func (p *Pages) clearAndExplain(w http.ResponseWriter, r *http.Request, v web.Visitor, back string) error {
-	view := &ui.EndedView{Frame: p.outside(r), Damaged: v.Token.IsZero(), Return: notFront(back)}
-	var err error
-	switch {
-	case v.Token.IsZero():
-	case v.Incomplete():
-		view.Ended, err = p.endIncomplete(r, v)
-	default:
-		view.Ended, err = p.why(r.Context(), v)
-	}
+	end, err := p.removeDead(w, r, v)
 	switch {
 	case errors.Is(err, errUsable):
 		return redirect(w, back)
 	case err != nil:
 		return err
 	}
-	if !p.justReplaced(view.Ended) {
+	return p.show(w, http.StatusOK, &ui.EndedView{Frame: p.outside(r), Ended: end, Damaged: v.Token.IsZero(), Return: notFront(back)})
+}
+
+// removeDead removes an invalid credential, ends its session if it is the half of one that lives, and returns when and why
+// it ended, nil if nothing is known of it. It returns errUsable, and removes nothing, if it has not ended after all.
+func (p *Pages) removeDead(w http.ResponseWriter, r *http.Request, v web.Visitor) (end *exeunt.Ended, err error) {
+	switch {
+	case v.Token.IsZero():
+	case v.Incomplete():
+		end, err = p.endIncomplete(r, v)
+	default:
+		end, err = p.why(r.Context(), v)
+	}
+	if err == nil && !p.justReplaced(end) {
 		p.Browser.Cookies.Forget(w, r, v.Slot)
 	}
-	return p.show(w, http.StatusOK, view)
+	return end, err
 }
 
 // justReplaced reports a session that a sign-in in the same browser has just replaced.

@@ -44,7 +44,7 @@ func (p *Pages) receiptView(r *http.Request, e *authority.Recorded, path string)
 	apps, complete := p.reached(e)
 	view := &ui.ReceiptView{Frame: p.frame(r, p.visit(r), ""), At: e.At, Scope: e.Scope, App: !e.AppSession.IsZero(),
 		Sessions: int(e.Event.Ended), Reason: e.Reason, By: string(endedBy(e)), Event: e.Seq, Log: e.Log, Apps: apps,
-		Some: !complete, File: path + receiptFile, Name: receiptName(e), Issuer: p.Issuer, Keys: p.Issuer + receipt.KeysPath}
+		Some: !complete, File: path + receiptFile, Check: path + checkPath, Name: receiptName(e), Issuer: p.Issuer, Keys: p.Issuer + receipt.KeysPath}
 	if n := signIns(e); n != nil {
 		view.SignIns = int(*n)
 	}

@@ -100,8 +100,9 @@ func TestFormsOfAnotherSession(t *testing.T) {
 	before := n.recorded()
 	for _, rt := range n.pages.routes() {
 		switch {
-		// a link's form is for whoever holds the link, one is asked for by anybody, and a sign-in asks first who somebody is
-		case rt.post == nil, isOneTimeLink(rt.path), rt.path == "/forgot", rt.path == ticketPath, rt.path == offlinePath, strings.HasPrefix(rt.path, "/signin"), isFromApps(rt.path):
+		// a link's form is for whoever holds the link, one is asked for by anybody, a sign-in asks first who somebody is, and
+		// what is cleared is of no session that lives
+		case rt.post == nil, rt.path == checkPath+"/clear", isOneTimeLink(rt.path), rt.path == "/forgot", rt.path == ticketPath, rt.path == offlinePath, strings.HasPrefix(rt.path, "/signin"), isFromApps(rt.path):
 			continue
 		}
 		to := strings.ReplaceAll(rt.path, "{id}", b.session().String())

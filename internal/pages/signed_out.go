@@ -33,7 +33,8 @@ func (p *Pages) showSignedOut(w http.ResponseWriter, r *http.Request, view *ui.S
 		if mode := r.Header.Get("Sec-Fetch-Mode"); view.Done.Clear && (mode == "navigate" || mode == "") { // not when script looks at apps
 			p.Browser.Cookies.ClearStorage(w, r, web.FirstSlot)
 		}
-		view.Proof = p.receiptPath(authority.Ending{Seq: view.Done.Event, At: view.Done.At})
+		recorded := authority.Ending{Seq: view.Done.Event, At: view.Done.At}
+		view.Proof, view.Check = p.receiptPath(recorded), p.checkPathOf(recorded)
 		var err error
 		if view.Apps, view.More, err = p.appsAfter(r.Context(), view.Done); err != nil {
 			// That it is signed out is recorded, whatever can be read now.

@@ -313,8 +313,8 @@ type helpSteps struct {
 
 type helpStep struct{ Browser, Text template.HTML }
 
-// steps takes the key before the browser's, such as "help.passwords".
-func (w *words) steps(v *HelpView, key string) (s helpSteps, err error) {
+// steps takes the reader's browser, and the key before the browser's, such as "help.passwords".
+func (w *words) steps(own, key string) (s helpSteps, err error) {
 	for _, browser := range HelpBrowsers {
 		var one helpStep
 		if one.Browser, err = w.t("help.browser." + browser); err != nil {
@@ -323,7 +323,7 @@ func (w *words) steps(v *HelpView, key string) (s helpSteps, err error) {
 		if one.Text, err = w.t(key + "." + browser); err != nil {
 			return s, err
 		}
-		if browser == v.Browser {
+		if browser == own {
 			s.Own = &one
 		} else {
 			s.Others = append(s.Others, one)

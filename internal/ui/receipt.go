@@ -25,6 +25,7 @@ type ReceiptView struct {
 	Some    bool   // there may be other apps
 	File    string // where the signed file is
 	Name    string // and what it is called
+	Check   string // where the sign-out is checked
 	Issuer  string // this site's address
 	Keys    string // where its keys are
 }

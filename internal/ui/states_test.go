@@ -663,14 +663,29 @@ func states() map[string]View {
 			Shared: true, KeptFor: 365 * day, MaxDownload: 1000},
 		"activity-none-here": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "sign_ins",
 			After: "1.2.3", Next: "1.2.2"}, KeptFor: 365 * day, MaxDownload: 1000},
-		"help":            &HelpView{Frame: in(NavHelp), Policy: policy},
-		"help-groups":     &HelpView{Frame: out(), Policy: short},
-		"help-shared":     &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
-		"help-signed-out": &HelpView{Frame: out(), Policy: policy, Browser: "firefox_computer"},
-		"help-found":      &HelpView{Frame: out(), Policy: policy, Browser: "safari_ios", Search: "saved passwords"},
-		"help-many":       &HelpView{Frame: in(NavHelp), Policy: policy, Search: "sign", Mails: true},
-		"help-none":       &HelpView{Frame: in(NavHelp), Policy: policy, Search: `"><b>zebra`},
-		"authorize":       &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},
+		"check":            checkView(CheckNobody, func(v *CheckView) { v.Out = checkOut(""); v.Apps, v.More, v.Some = appsAfter(), 2, true }),
+		"check-clean":      checkView(CheckNobody, func(v *CheckView) { v.Out = checkOut("") }),
+		"check-wait":       checkView(CheckNobody, func(v *CheckView) { v.Out = checkOut(""); v.Apps = waitingApps() }),
+		"check-unknown":    checkView(CheckNobody, nil),
+		"check-ended":      checkView(CheckEnded, func(v *CheckView) { v.Ended = &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonIdle} }),
+		"check-ended-long": checkView(CheckEnded, func(v *CheckView) { v.Out = checkOut(""); v.Out.Scope = exeunt.ScopeAccount }),
+		"check-half":       checkView(CheckHalf, func(v *CheckView) { v.Out = checkOut(""); v.Out.Scope = exeunt.ScopeOthers }),
+		"check-readable":   checkView(CheckReadable, nil),
+		"check-garbage":    checkView(CheckGarbage, func(v *CheckView) { v.Out = checkOut(""); v.Out.App = true }),
+		"check-arriving":   checkView(CheckArriving, nil),
+		"check-in":         checkIn(nil),
+		"check-in-alone":   checkIn(func(v *CheckView) { v.Others, v.Live, v.Using, v.More = nil, 1, nil, 0 }),
+		"check-in-again":   checkIn(func(v *CheckView) { v.Out = checkOut(CheckAgain); v.Apps = appsAfter() }),
+		"check-in-another": checkIn(func(v *CheckView) { v.Out = checkOut(CheckAnother) }),
+		"check-in-other":   checkIn(func(v *CheckView) { v.Out = checkOut(CheckOther) }),
+		"help":             &HelpView{Frame: in(NavHelp), Policy: policy},
+		"help-groups":      &HelpView{Frame: out(), Policy: short},
+		"help-shared":      &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
+		"help-signed-out":  &HelpView{Frame: out(), Policy: policy, Browser: "firefox_computer"},
+		"help-found":       &HelpView{Frame: out(), Policy: policy, Browser: "safari_ios", Search: "saved passwords"},
+		"help-many":        &HelpView{Frame: in(NavHelp), Policy: policy, Search: "sign", Mails: true},
+		"help-none":        &HelpView{Frame: in(NavHelp), Policy: policy, Search: `"><b>zebra`},
+		"authorize":        &AuthorizeView{Frame: in(""), Client: chirp, Request: `"><b>`, Scopes: "openid profile"},
 		"authorize-email": &AuthorizeView{Frame: in(""), Client: chirp, Email: "ada@example.com",
 			Groups: []string{"staff", `"><b>`}, Scopes: "openid profile email groups offline_access"},
 		"authorize-later":   &AuthorizeView{Frame: in(""), Client: chirp, Scopes: "openid email groups"},
@@ -795,7 +810,7 @@ func receiptView() *ReceiptView {
 	return &ReceiptView{Frame: pathed("/receipts/h.1.code"), At: testNow.Add(-time.Hour), Scope: exeunt.ScopeSession, Sessions: 1, SignIns: 3,
 		Reason: exeunt.ReasonSignedOut, By: "here", Event: 17, Log: "8c2f0e5d9a714b36b1d7c0a95e6f3d12", Apps: append(appsAfter(), lost),
 		File: "/receipts/h.1.code.jws", Name: "exeunt-receipt-2026-11-22-17.jws", Issuer: "https://id.example.com",
-		Keys: "https://id.example.com/oauth/receipt-keys"}
+		Keys: "https://id.example.com/oauth/receipt-keys", Check: "/receipts/h.1.code/check"}
 }
 
 func receiptAs(change func(*ReceiptView)) *ReceiptView {
@@ -806,4 +821,33 @@ func receiptAs(change func(*ReceiptView)) *ReceiptView {
 
 func siteView(why SiteWhy) *SiteView {
 	return &SiteView{Frame: in(""), Site: exeunt.Client{ID: "wiki", Name: "Wiki & more"}, Why: why, To: "https://wiki.example/page?x=1"}
+}
+
+func checkView(state CheckState, change func(*CheckView)) *CheckView {
+	v := &CheckView{Frame: pathed("/check"), State: state, Browser: "firefox_computer"}
+	if change != nil {
+		change(v)
+	}
+	return v
+}
+
+func checkOut(who CheckWho) *CheckOut {
+	return &CheckOut{At: testNow.Add(-2 * time.Minute), Scope: exeunt.ScopeSession, Who: who}
+}
+
+// checkIn is the check of somebody who is signed in.
+func checkIn(change func(*CheckView)) *CheckView {
+	v := &CheckView{Frame: in(NavHelp), State: CheckLive, This: this(), Others: others()[:3], Live: 5, More: 2}
+	for _, a := range appsAfter() {
+		v.Using = append(v.Using, a.AppReach)
+	}
+	if change != nil {
+		change(v)
+	}
+	return v
+}
+
+// waitingApps is an app that has not been told yet.
+func waitingApps() []AppAfter {
+	return []AppAfter{{AppReach: AppReach{Client: tierClients()["told"], Reach: exeunt.Reach{Tier: exeunt.TierTold}}}}
 }

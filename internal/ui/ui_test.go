@@ -244,7 +244,7 @@ func TestGolden(t *testing.T) {
 	key := regexp.MustCompile(`name="key" value="[A-Z2-7]{26}"`)
 	all := states()
 	for _, name := range []string{"sessions", "sign-in", "sign-out", "signed-out", "ended-idle", "error",
-		"sign-out-apps", "signed-out-told", "end-session", "apps", "help-found", "apps-sites", "sign-out-sites", "signed-out-sites", "end-session-sites", "receipt"} {
+		"sign-out-apps", "signed-out-told", "end-session", "apps", "help-found", "apps-sites", "sign-out-sites", "signed-out-sites", "end-session-sites", "receipt", "check", "check-in-again"} {
 		t.Run(name, func(t *testing.T) {
 			page := rendered(t, u, all[name])
 			page = key.ReplaceAllString(hash.ReplaceAllString(page, "$1.HASH"), `name="key" value="KEY"`)

@@ -149,6 +149,7 @@ type SignedOutView struct {
 	Apps   []AppAfter     // what has become of the apps that were used with what ended
 	More   int            // how many there are besides
 	Proof  string         // where its receipt is; "" on a shared computer
+	Check  string         // where it is checked
 }
 
 // Waiting reports whether an app is still being told.

@@ -100,6 +100,11 @@ func (c Cookies) Read(r *http.Request, s Slot) Presented {
 	return Presented{Slot: s, Credential: authority.Credential{Token: token, Use: use}}
 }
 
+// OnlyReadable reports that of a slot's pair there is the readable half alone.
+func (c Cookies) OnlyReadable(r *http.Request, s Slot) bool {
+	return len(r.CookiesNamed(s.token())) == 0 && len(r.CookiesNamed(s.here())) > 0
+}
+
 // Cookie returns the value of a cookie, "" when there is none. It returns false when
 // several differ, because nobody can say which one is ours, and when net/http skips
 // a cookie of that name because of bytes that ours never have.

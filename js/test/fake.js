@@ -77,7 +77,7 @@ export class World {
     document.body.append(main);
     document.body.parent = document.documentElement;
     const window = new Target();
-    const location = { href: 'http://x/sessions', host: 'x', replaced: [], reloads: 0,
+    const location = { href: 'http://x/sessions', pathname: '/sessions', host: 'x', replaced: [], reloads: 0,
       replace(a) { this.replaced.push(a); }, reload() { this.reloads++; } };
     class Channel extends Target {
       constructor(name) { super(); this.name = name; world.channels.add(this); }

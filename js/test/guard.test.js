@@ -348,3 +348,24 @@ test('constructors that throw are guarded against too', async () => {
   await settle();
   assert.deepEqual(page.location.replaced, ['/ended']);
 });
+
+test('asked which pages of a sign-in are open, a page says where it is; one of another sign-in looks after itself first', async () => {
+  const w = new World();
+  const p = await open(w);
+  const heard = [];
+  const { BroadcastChannel } = w.page().env;
+  const asker = new BroadcastChannel('exeunt');
+  asker.addEventListener('message', ({ data }) => heard.push(data));
+  const before = w.count('/state');
+  asker.postMessage({ kind: 'who', session: 'ses_a' });
+  await settle();
+  assert.deepEqual(heard, [{ kind: 'here', path: '/sessions', session: 'ses_a' }]);
+  assert.equal(w.count('/state'), before, 'the server is not asked by pages of the sign-in that asks');
+  w.answer = ended;
+  asker.postMessage({ kind: 'who', session: '' });
+  await settle();
+  assert.deepEqual(p.location.replaced, ['/ended']);
+  asker.postMessage({ kind: 'who', session: '' });
+  await settle();
+  assert.equal(heard.filter((one) => one.kind === 'here').length, 2, 'it is empty now, and does not answer');
+});

@@ -302,7 +302,7 @@ async function told({ kind, ticket, shared }) {
       break;
   }
   const held = known.filter(holds);
-  if (!held.length) return { state: 'none' };
+  if (!held.length) return { state: 'none', waiting: waiting(known).length };
   const [first] = held;
   return { ...first, weak, more: known.filter((r) => r.state !== 'ready').length - 1 };
 }
