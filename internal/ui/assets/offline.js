@@ -8,7 +8,18 @@ export function offline() {
   else if (!workers.controller || session) return;
   // On a shared computer the ticket is only in the page.
   const keep = shared === undefined ? ticket : undefined;
-  workers.ready.then((one) => one.active.postMessage({ kind: 'ready', ticket: keep, shared: false })).catch(() => {});
+  workers.ready.then((one) => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = (event) => { if (event.data?.waiting === 0) noneWaits(); };
+    one.active.postMessage({ kind: 'ready', ticket: keep, shared: false }, [channel.port2]);
+  }).catch(() => {});
+}
+
+/** The locked page has left a cookie for as long as a ticket waits. */
+function noneWaits() {
+  if (document.cookie.includes('__Host-exeunt-ticket=')) {
+    document.cookie = '__Host-exeunt-ticket=; Max-Age=0; Secure; SameSite=Lax; Path=/';
+  }
 }
 
 /** Whether the worker takes what this page sends: then it can be signed out without the server. */

@@ -293,7 +293,7 @@ async function told({ kind, ticket, shared }) {
     case 'ready': // the ticket of the sign-in of a page; none on a shared computer, or if nobody is signed in
       for (const r of known) if (r.state === 'ready' && r.ticket !== ticket) await forget(r.ticket);
       if (ticket && !withdrawn && !known.some((r) => r.ticket === ticket)) await save({ ticket, state: 'ready', shared });
-      return null;
+      return { waiting: waiting(known).length };
     case 'try':
       await deliver();
       break;
