@@ -11,6 +11,7 @@ const kept = `exeunt ${keeps.join(' ')}`;
 const sync = 'exeunt-sign-out';
 /** A server that accepts and does not answer counts as away. */
 const patience = 4000;
+const marker = '__Host-exeunt-ticket';
 const leaves = ['/signout', '/end_session/browser', '/signout/offline'];
 
 /** What is stored, or undefined if that has to be read. `weak`: it could not be stored, and goes with this worker. */
@@ -21,7 +22,7 @@ const onTheirWay = new Set();
 
 const tabs = attempt(() => new BroadcastChannel('exeunt'));
 const workers = attempt(() => new BroadcastChannel('exeunt-worker'));
-if (workers) workers.onmessage = () => { known = undefined; };
+if (workers) workers.onmessage = () => { if (!weak) known = undefined; };
 
 self.addEventListener('install', (event) => {
   self.skipWaiting();
@@ -47,9 +48,12 @@ self.addEventListener('message', (event) => {
 
 /** Keeps the page of a locked browser. */
 async function prepare() {
-  if (withdrawn) return;
-  const cache = await caches.open(kept);
-  await cache.addAll(keeps.map((at) => new Request(at, { credentials: 'omit', cache: 'no-cache' })));
+  try {
+    const cache = await caches.open(kept);
+    await cache.addAll(keeps.map((at) => new Request(at, { credentials: 'omit', cache: 'no-cache' })));
+  } catch (err) {
+    if (!withdrawn) throw err; // a withdrawn worker must come whatever is broken
+  }
 }
 
 async function begin() {
@@ -60,7 +64,7 @@ async function begin() {
 }
 
 async function clearCaches() {
-  for (const name of await caches.keys()) if (name !== kept || withdrawn) await caches.delete(name);
+  for (const name of await caches.keys()) if (name !== kept) await caches.delete(name);
 }
 
 /** The server has withdrawn the worker: it goes once it holds no ticket that must be delivered. */
@@ -101,7 +105,7 @@ function away(request) { return request.method === 'GET' && !self.navigator.onLi
 /** What is done where this script has failed. */
 function fallBack(request) {
   if (request.mode === 'navigate' && request.method === 'POST') return isOurs(request) ? fetch(request) : Response.error();
-  return pass(request);
+  return known && locks(known) ? fetch(request) : pass(request); // a redirect would come back to what has failed
 }
 
 /**
@@ -140,8 +144,9 @@ async function save(record) {
 
 async function forget(ticket) {
   known = (await records()).filter((r) => r.ticket !== ticket);
-  if (known.length) await remove(ticket).catch(() => {});
-  else drop(); // an answer that clears the storage comes before this, which must leave nothing behind
+  await remove(ticket).catch(() => {});
+  // As soon as no ticket waits, answers may clear what is stored here.
+  if (known.every((r) => r.state === 'ready')) await attempt(() => self.cookieStore?.delete(marker))?.catch(() => {});
   workers?.postMessage('changed');
 }
 
@@ -161,7 +166,7 @@ function waiting(list) {
 async function leave(request) {
   const form = await request.clone().formData();
   const ticket = form.get('ticket');
-  if (!ticket) return fetch(request);
+  if (!/^[\w.-]+$/.test(ticket)) return fetch(request);
   const before = (await records()).find((r) => r.ticket === ticket);
   const shared = before?.shared ?? form.has('shared');
   const record = { tries: 0, ...before, ticket, shared, since: before?.since ?? Date.now(), state: 'leaving' };
@@ -170,11 +175,11 @@ async function leave(request) {
   try {
     await save(record);
     const response = await send(request);
-    if (response && response.status < 500) {
+    if (response && isOfServer(response)) {
       // The answer is a redirect, whose status nobody can see (it is 0), unless the form was refused.
-      if (response.status >= 400 && before) await save(before);
+      if (response.status >= 400 && before && !['confirmed', 'gone'].includes(before.state)) await save(before);
       else await forget(ticket);
-      if (response.status < 400 && shared) await vanish();
+      if (response.status < 400 && shared && !waiting(await records()).length) await vanish();
       return response;
     }
     await lock({ ...record, tries: record.tries + 1, last: response ? 'failing' : silence(), next: Date.now() });
@@ -191,6 +196,15 @@ async function send(request) {
   } catch {
     return null;
   }
+}
+
+/**
+ * Whether it is an answer of our server that works. Proxies answer by themselves while it is away, and with any status.
+ * Nothing can be seen of a redirect.
+ */
+function isOfServer(response) {
+  return response.type === 'opaqueredirect'
+    || (response.status < 500 && /^[a-z2-7]{16}$/.test(response.headers.get('X-Request-Id') ?? ''));
 }
 
 function silence() { return self.navigator.onLine ? 'silent' : 'offline'; }
@@ -212,7 +226,7 @@ async function visit(request, url) {
     return fetch(request).catch(() => page('away', ready.ticket));
   }
   await deliver();
-  const held = known.filter(holds);
+  const held = (await records()).filter(holds); // another worker may have changed them
   const done = held.every((r) => r.state !== 'locked' && r.state !== 'leaving');
   if (done && request.method === 'POST' && url.pathname === '/signin') {
     for (const r of held) await forget(r.ticket); // they are delivered, and somebody signs in
@@ -254,7 +268,7 @@ function deliver() {
 async function attemptAll() {
   for (const record of waiting(await records())) {
     const outcome = await bring(record.ticket);
-    const now = known.find((r) => r.ticket === record.ticket);
+    const now = (await records()).find((r) => r.ticket === record.ticket);
     if (!now || onTheirWay.has(record.ticket)) continue; // the form itself arrived meanwhile
     if (outcome.state && now.state === 'released') await forget(record.ticket);
     else if (outcome.state) await save({ ...now, ...outcome });
@@ -301,7 +315,7 @@ async function told({ kind, ticket, shared }) {
       for (const r of known.filter((one) => one.state === 'locked' || one.state === 'leaving')) await save({ ...r, state: 'released' });
       break;
   }
-  const held = known.filter(holds);
+  const held = (await records()).filter(holds);
   if (!held.length) return { state: 'none' };
   const [first] = held;
   return { ...first, weak, more: known.filter((r) => r.state !== 'ready').length - 1 };
