@@ -158,9 +158,12 @@ test('a ticket that is only in memory stays there when another worker has change
 test('the page of the lock has no text that is no ticket', async () => {
   const browser = new Browser();
   const worker = await browser.ready();
-  for (const form of [{ ticket: '"><script src=/x></script>' }, { ticket: "$'" }]) {
+  for (const form of [{ ticket: '"><script src=/x></script>' }, { ticket: "$'" }, {}]) {
+    worker.sent.length = 0;
     await assert.rejects(signOut(worker, form), TypeError);
     assert.equal(browser.disk.size, 0);
+    assert.equal(worker.sent[0].how.headers.get('Exeunt-Worker'), '1', 'or Chromium would wait for ever for an answer that clears');
+    assert.match(worker.sent[0].how.headers.get('Content-Type'), /form/);
   }
 });
 
