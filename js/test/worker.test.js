@@ -45,7 +45,7 @@ class Browser {
       skipWaiting() {}, clients: { claim() {} }, registration: { unregister() { worker.registered = false; } },
       cookieStore: { delete: async (name) => { this.cookies.push(name); } },
     };
-    vm.runInNewContext(source, { self, URL, URLSearchParams, Response, Headers, AbortSignal, Date, Error, Request: class { constructor(at) { this.at = at; } },
+    vm.runInNewContext(source, { self, URL, URLSearchParams, Response, Headers, AbortController, setTimeout, clearTimeout, Date, Error, Request: class { constructor(at) { this.at = at; } },
       BroadcastChannel: Channel,
       caches: {
         open: async (name) => ({ addAll: async (list) => {

@@ -199,10 +199,23 @@ function carry(request) {
   return fetch(request, { headers, redirect: 'manual' });
 }
 
+/**
+ * What read makes of the answer. A request that is given up must not keep a connection: browsers have six for a server.
+ * Older ones, which have workers, lack AbortSignal.timeout.
+ */
+async function inTime(request, how, read = (response) => response) {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), patience);
+  try {
+    return await read(await fetch(request, { ...how, signal: abort.signal }));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function send(request) {
   try {
-    // Given up, it must not keep a connection: browsers have six for a server.
-    return await fetch(request, { redirect: 'manual', signal: AbortSignal.timeout(patience) });
+    return await inTime(request, { redirect: 'manual' });
   } catch {
     return null;
   }
@@ -290,16 +303,17 @@ async function attemptAll() {
 /** What the server says of a ticket. The address takes no cookies, so that no other sign-in is touched. */
 async function bring(ticket) {
   try {
-    const response = await fetch('/signout/ticket', {
+    return await inTime('/signout/ticket', {
       method: 'POST', body: new URLSearchParams({ ticket }), credentials: 'omit', cache: 'no-store', redirect: 'error',
-      headers: { 'Exeunt-Activity': 'no' }, signal: AbortSignal.timeout(patience),
+      headers: { 'Exeunt-Activity': 'no' },
+    }, async (response) => {
+      if (response.status === 200 || response.status === 410) {
+        const answer = await response.json(); // anything else is not from our server
+        if (response.status === 200 && answer.state === 'signed_out') return { state: 'confirmed', at: answer.at };
+        if (response.status === 410 && answer.state === 'gone') return { state: 'gone' };
+      }
+      return { last: 'failing' };
     });
-    if (response.status === 200 || response.status === 410) {
-      const answer = await response.json(); // anything else is not from our server
-      if (response.status === 200 && answer.state === 'signed_out') return { state: 'confirmed', at: answer.at };
-      if (response.status === 410 && answer.state === 'gone') return { state: 'gone' };
-    }
-    return { last: 'failing' };
   } catch {
     return { last: silence() };
   }
