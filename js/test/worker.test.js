@@ -190,6 +190,21 @@ test('a withdrawn worker keeps the page while a ticket waits, and can be install
   await assert.rejects(new Browser().start({ broken: true }).install());
 });
 
+test('several tickets are delivered at once: with a silent server each takes four seconds', async () => {
+  const browser = new Browser();
+  for (const name of ['ses_1.code', 'ses_2.code', 'ses_3.code']) browser.disk.set(name, { ...waits, ticket: name });
+  let under = 0;
+  let most = 0;
+  const worker = await browser.ready({ fetch: async () => {
+    most = Math.max(most, ++under);
+    await new Promise((done) => { setImmediate(done); });
+    under--;
+    return json({ state: 'signed_out' });
+  } });
+  assert.deepEqual([(await worker.tell({ kind: 'try' })).state, most], ['confirmed', 3]);
+  assert.deepEqual([...browser.disk.values()].map((r) => r.state), ['confirmed', 'confirmed', 'confirmed']);
+});
+
 test('after a lock was stopped and its ticket delivered, answers may clear the storage again', async () => {
   const browser = new Browser();
   browser.disk.set(ticket, { ...waits, state: 'released' });

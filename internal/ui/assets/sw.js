@@ -289,14 +289,15 @@ function deliver() {
 }
 
 async function attemptAll() {
-  for (const record of waiting(await records())) {
+  // All at once: a page that opens, and the one of the lock, wait for no more than one of them.
+  await Promise.all(waiting(await records()).map(async (record) => {
     const outcome = await bring(record.ticket);
     const now = (await records()).find((r) => r.ticket === record.ticket);
-    if (!now || onTheirWay.has(record.ticket)) continue; // the form itself arrived meanwhile
+    if (!now || onTheirWay.has(record.ticket)) return; // the form itself arrived meanwhile
     if (outcome.state && now.state === 'released') await forget(record.ticket);
     else if (outcome.state) await save({ ...now, ...outcome });
     else await save({ ...now, ...outcome, state: now.state === 'released' ? 'released' : 'locked', tries: now.tries + 1 });
-  }
+  }));
   await leaveIfWithdrawn();
 }
 
