@@ -123,7 +123,7 @@ func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scop
 	note := ui.SignOutDone{
 		At: done.At, Scope: scope, Session: s.ID, Ended: int(done.Ended), Apps: int(done.Apps),
 		// After a lock the browser has cleared its storage by then, and Firefox, told to, has shown nothing for minutes.
-		Clear:  r.PostForm.Get("ticket") != "" && r.URL.Path != offlinePath,
+		Clear:  web.ThroughWorker(r) && r.URL.Path != offlinePath,
 		Shared: s.Kind == exeunt.KindShared, NotMe: s.End != nil && s.End.Reason == exeunt.ReasonNotMe,
 	}
 	if s.Kind == exeunt.KindKept {

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -76,6 +77,26 @@ func TestSignOutOnASharedComputerSaysToCloseTheWindow(t *testing.T) {
 	b := newBrowser(n)
 	b.signIn("ada", "shared")
 	b.follow(b.submit("/signout", "/signout", nil)).says("Close this window")
+}
+
+// Chromium waits for ever for an answer that clears the storage and comes through the service worker.
+func TestSignOutWithoutTicketThroughTheWorker(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	form := b.get("/signout").form("/signout")
+	form.Del("ticket")
+	r := httptest.NewRequest(http.MethodPost, "http://"+testHost+"/signout", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Exeunt-Worker", "1")
+	a := b.do(r).leadsTo("/signed-out")
+	if got := a.Header.Get("Clear-Site-Data"); got != "" {
+		t.Errorf("Clear-Site-Data is %q", got)
+	}
+	if got := b.follow(a).says("Signed out of this browser").Header.Get("Clear-Site-Data"); got != `"storage"` {
+		t.Errorf("then Clear-Site-Data is %q", got)
+	}
 }
 
 func TestSignOutEverywhere(t *testing.T) {

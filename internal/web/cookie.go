@@ -212,7 +212,7 @@ func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, s Slot) {
 }
 
 // ClearStorage has the browser clear the origin's storage, unless something else needs it. It is for a page after Forget:
-// the answer to a form with a ticket passes through the service worker, and Chromium, which removes the worker before it
+// the answer to the form passes through the service worker, and Chromium, which removes the worker before it
 // hands that answer on, would then wait for ever.
 func (c Cookies) ClearStorage(w http.ResponseWriter, r *http.Request, s Slot) {
 	if !othersNeedStorage(r, s) {
@@ -220,10 +220,18 @@ func (c Cookies) ClearStorage(w http.ResponseWriter, r *http.Request, s Slot) {
 	}
 }
 
+// headerWorker is set by the service worker in a form without ticket that it passes on.
+const headerWorker = "Exeunt-Worker"
+
+// ThroughWorker reports whether the service worker passes the answer to a form on.
+func ThroughWorker(r *http.Request) bool {
+	return r.PostForm.Get("ticket") != "" || r.Header.Get(headerWorker) != ""
+}
+
 // othersNeedStorage reports whether the origin's storage must stay, because another
 // account is signed in, a sign-out ticket waits there, or the service worker passes this answer on.
 func othersNeedStorage(r *http.Request, s Slot) bool {
-	if r.PostForm.Get("ticket") != "" {
+	if ThroughWorker(r) {
 		return true
 	}
 	for other := range slots {

@@ -93,7 +93,8 @@ async function lift(address) {
   unreachable = true;
   try {
     const response = await fetch(address, { headers: { 'Exeunt-Activity': 'no' }, redirect: 'error', signal: abort.signal });
-    unreachable = response.status >= 500;
+    // A proxy may answer for a server that is away, and with any status; our own answers have an ID.
+    unreachable = response.status >= 500 || !response.headers.has('X-Request-Id');
     if (!response.ok) return null;
     const page = new DOMParser().parseFromString(await response.text(), 'text/html');
     return page.body.dataset.session === document.body.dataset.session ? page.querySelector('main form') : null;

@@ -17,10 +17,12 @@ function locked() {
   clear();
   let pause = firstPause;
   let timer;
+  let unanswered = 0;
   const look = async (kind) => {
     clearTimeout(timer);
     const answer = await ask(kind);
     if (answer) show(answer);
+    else if (++unanswered > 1) part.querySelector('[data-out]').hidden = false; // the worker has no say over the way out
     if (answer && over(answer)) return;
     pause = Math.min(2 * pause, lastPause);
     countDown(pause);

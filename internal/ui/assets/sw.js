@@ -11,6 +11,7 @@ const kept = `exeunt ${keeps.join(' ')}`;
 const sync = 'exeunt-sign-out';
 /** A server that accepts and does not answer counts as away. */
 const patience = 4000;
+const marker = '__Host-exeunt-ticket';
 const leaves = ['/signout', '/end_session/browser', '/signout/offline'];
 
 /** What is stored, or undefined if that has to be read. `weak`: it could not be stored, and goes with this worker. */
@@ -21,7 +22,7 @@ const onTheirWay = new Set();
 
 const tabs = attempt(() => new BroadcastChannel('exeunt'));
 const workers = attempt(() => new BroadcastChannel('exeunt-worker'));
-if (workers) workers.onmessage = () => { known = undefined; };
+if (workers) workers.onmessage = () => { if (!weak) known = undefined; };
 
 self.addEventListener('install', (event) => {
   self.skipWaiting();
@@ -47,9 +48,12 @@ self.addEventListener('message', (event) => {
 
 /** Keeps the page of a locked browser. */
 async function prepare() {
-  if (withdrawn) return;
-  const cache = await caches.open(kept);
-  await cache.addAll(keeps.map((at) => new Request(at, { credentials: 'omit', cache: 'no-cache' })));
+  try {
+    const cache = await caches.open(kept);
+    await cache.addAll(keeps.map((at) => new Request(at, { credentials: 'omit', cache: 'no-cache' })));
+  } catch (err) {
+    if (!withdrawn) throw err; // a withdrawn worker must come whatever is broken
+  }
 }
 
 async function begin() {
@@ -60,7 +64,7 @@ async function begin() {
 }
 
 async function clearCaches() {
-  for (const name of await caches.keys()) if (name !== kept || withdrawn) await caches.delete(name);
+  for (const name of await caches.keys()) if (name !== kept) await caches.delete(name);
 }
 
 /** The server has withdrawn the worker: it goes once it holds no ticket that must be delivered. */
@@ -101,7 +105,7 @@ function away(request) { return request.method === 'GET' && !self.navigator.onLi
 /** What is done where this script has failed. */
 function fallBack(request) {
   if (request.mode === 'navigate' && request.method === 'POST') return isOurs(request) ? fetch(request) : Response.error();
-  return pass(request);
+  return known && locks(known) ? fetch(request) : pass(request); // a redirect would come back to what has failed
 }
 
 /**
@@ -140,8 +144,9 @@ async function save(record) {
 
 async function forget(ticket) {
   known = (await records()).filter((r) => r.ticket !== ticket);
-  if (known.length) await remove(ticket).catch(() => {});
-  else drop(); // an answer that clears the storage comes before this, which must leave nothing behind
+  await remove(ticket).catch(() => {});
+  // As soon as no ticket waits, answers may clear what is stored here.
+  if (known.every((r) => r.state === 'ready')) await attempt(() => self.cookieStore?.delete(marker))?.catch(() => {});
   workers?.postMessage('changed');
 }
 
@@ -160,8 +165,8 @@ function waiting(list) {
 /** A form that signs out. The lock is on the disk before the network is tried. */
 async function leave(request) {
   const form = await request.clone().formData();
-  const ticket = form.get('ticket');
-  if (!ticket) return fetch(request);
+  const ticket = form.get('ticket') ?? '';
+  if (!/^[\w.-]+$/.test(ticket)) return carry(request);
   const before = (await records()).find((r) => r.ticket === ticket);
   const shared = before?.shared ?? form.has('shared');
   const record = { tries: 0, ...before, ticket, shared, since: before?.since ?? Date.now(), state: 'leaving' };
@@ -170,11 +175,11 @@ async function leave(request) {
   try {
     await save(record);
     const response = await send(request);
-    if (response && response.status < 500) {
+    if (response && isOfServer(response)) {
       // The answer is a redirect, whose status nobody can see (it is 0), unless the form was refused.
-      if (response.status >= 400 && before) await save(before);
+      if (response.status >= 400 && before && !['confirmed', 'gone'].includes(before.state)) await save(before);
       else await forget(ticket);
-      if (response.status < 400 && shared) await vanish();
+      if (response.status < 400 && shared && !waiting(await records()).length) await vanish();
       return response;
     }
     await lock({ ...record, tries: record.tries + 1, last: response ? 'failing' : silence(), next: Date.now() });
@@ -184,13 +189,45 @@ async function leave(request) {
   return page('locked', ticket);
 }
 
+/**
+ * Sends a form without ticket. The server is told that the answer comes through here: Chromium waits for ever for one that
+ * clears the storage, and this worker with it.
+ */
+function carry(request) {
+  const headers = new Headers(request.headers);
+  headers.set('Exeunt-Worker', '1');
+  return fetch(request, { headers, redirect: 'manual' });
+}
+
+/**
+ * What read makes of the answer. A request that is given up must not keep a connection: browsers have six for a server.
+ * Older ones, which have workers, lack AbortSignal.timeout.
+ */
+async function inTime(request, how, read = (response) => response) {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), patience);
+  try {
+    return await read(await fetch(request, { ...how, signal: abort.signal }));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function send(request) {
   try {
-    // Given up, it must not keep a connection: browsers have six for a server.
-    return await fetch(request, { redirect: 'manual', signal: AbortSignal.timeout(patience) });
+    return await inTime(request, { redirect: 'manual' });
   } catch {
     return null;
   }
+}
+
+/**
+ * Whether it is an answer of our server that works. Proxies answer by themselves while it is away, and with any status.
+ * Nothing can be seen of a redirect.
+ */
+function isOfServer(response) {
+  return response.type === 'opaqueredirect'
+    || (response.status < 500 && /^[a-z2-7]{16}$/.test(response.headers.get('X-Request-Id') ?? ''));
 }
 
 function silence() { return self.navigator.onLine ? 'silent' : 'offline'; }
@@ -212,7 +249,7 @@ async function visit(request, url) {
     return fetch(request).catch(() => page('away', ready.ticket));
   }
   await deliver();
-  const held = known.filter(holds);
+  const held = (await records()).filter(holds); // another worker may have changed them
   const done = held.every((r) => r.state !== 'locked' && r.state !== 'leaving');
   if (done && request.method === 'POST' && url.pathname === '/signin') {
     for (const r of held) await forget(r.ticket); // they are delivered, and somebody signs in
@@ -252,30 +289,32 @@ function deliver() {
 }
 
 async function attemptAll() {
-  for (const record of waiting(await records())) {
+  // All at once: a page that opens, and the one of the lock, wait for no more than one of them.
+  await Promise.all(waiting(await records()).map(async (record) => {
     const outcome = await bring(record.ticket);
-    const now = known.find((r) => r.ticket === record.ticket);
-    if (!now || onTheirWay.has(record.ticket)) continue; // the form itself arrived meanwhile
+    const now = (await records()).find((r) => r.ticket === record.ticket);
+    if (!now || onTheirWay.has(record.ticket)) return; // the form itself arrived meanwhile
     if (outcome.state && now.state === 'released') await forget(record.ticket);
     else if (outcome.state) await save({ ...now, ...outcome });
     else await save({ ...now, ...outcome, state: now.state === 'released' ? 'released' : 'locked', tries: now.tries + 1 });
-  }
+  }));
   await leaveIfWithdrawn();
 }
 
 /** What the server says of a ticket. The address takes no cookies, so that no other sign-in is touched. */
 async function bring(ticket) {
   try {
-    const response = await fetch('/signout/ticket', {
+    return await inTime('/signout/ticket', {
       method: 'POST', body: new URLSearchParams({ ticket }), credentials: 'omit', cache: 'no-store', redirect: 'error',
-      headers: { 'Exeunt-Activity': 'no' }, signal: AbortSignal.timeout(patience),
+      headers: { 'Exeunt-Activity': 'no' },
+    }, async (response) => {
+      if (response.status === 200 || response.status === 410) {
+        const answer = await response.json(); // anything else is not from our server
+        if (response.status === 200 && answer.state === 'signed_out') return { state: 'confirmed', at: answer.at };
+        if (response.status === 410 && answer.state === 'gone') return { state: 'gone' };
+      }
+      return { last: 'failing' };
     });
-    if (response.status === 200 || response.status === 410) {
-      const answer = await response.json(); // anything else is not from our server
-      if (response.status === 200 && answer.state === 'signed_out') return { state: 'confirmed', at: answer.at };
-      if (response.status === 410 && answer.state === 'gone') return { state: 'gone' };
-    }
-    return { last: 'failing' };
   } catch {
     return { last: silence() };
   }
@@ -291,9 +330,9 @@ async function told({ kind, ticket, shared }) {
   await records();
   switch (kind) {
     case 'ready': // the ticket of the sign-in of a page; none on a shared computer, or if nobody is signed in
-      for (const r of known) if (r.state === 'ready' && r.ticket !== ticket) await forget(r.ticket);
-      if (ticket && !withdrawn && !known.some((r) => r.ticket === ticket)) await save({ ticket, state: 'ready', shared });
-      return { waiting: waiting(known).length };
+      for (const r of await records()) if (r.state === 'ready' && r.ticket !== ticket) await forget(r.ticket);
+      if (ticket && !withdrawn && !(await records()).some((r) => r.ticket === ticket)) await save({ ticket, state: 'ready', shared });
+      return { waiting: waiting(await records()).length };
     case 'try':
       await deliver();
       break;
@@ -301,8 +340,8 @@ async function told({ kind, ticket, shared }) {
       for (const r of known.filter((one) => one.state === 'locked' || one.state === 'leaving')) await save({ ...r, state: 'released' });
       break;
   }
-  const held = known.filter(holds);
-  if (!held.length) return { state: 'none', waiting: waiting(known).length };
+  const held = (await records()).filter(holds);
+  if (!held.length) return { state: 'none', waiting: waiting(await records()).length };
   const [first] = held;
   return { ...first, weak, more: known.filter((r) => r.state !== 'ready').length - 1 };
 }

@@ -25,8 +25,16 @@ export function put(...records) {
   return within(patience, run('readwrite', (tickets) => { for (const r of records) tickets.put(r); }));
 }
 
+/** Removes tickets, and the database with the last one. */
 export function remove(...names) {
-  return within(patience, run('readwrite', (tickets) => { for (const name of names) tickets.delete(name); }));
+  return within(patience, exists().then(async (yes) => {
+    if (!yes) return; // an answer may have cleared the storage, and this must leave nothing behind
+    const left = await run('readwrite', (tickets) => {
+      for (const name of names) tickets.delete(name);
+      return tickets.count();
+    });
+    if (!left) drop();
+  }));
 }
 
 /** Removes the database. */
