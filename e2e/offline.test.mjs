@@ -38,12 +38,19 @@ const sees = (page, css) => until(`the page has ${css}`, () => page.evaluate((on
 const lockedPage = '[data-when=locked]:not([hidden])';
 const gone = (page) => page.goto('about:blank');
 
-async function fillIn(page, account, kind) {
-  await page.type('input[name=identifier]', account.handle);
-  await page.type('input[name=password]', account.password);
-  await page.click(`input[name=kind][value=${kind}]`);
-  await page.click('main form button.primary');
-}
+/** Fills in the form of the page and sends it, once; a page that is just being left is asked again. */
+const fillIn = (page, account, kind) => until('the form is sent', () => page.evaluate(({ handle, password }, device) => {
+  const form = document.querySelector('form[data-device]');
+  if (!form) return Boolean(document.body?.dataset.session);
+  if (!form.dataset.sent) {
+    form.dataset.sent = 'yes';
+    form.elements.identifier.value = handle;
+    form.elements.password.value = password;
+    form.querySelector(`input[name=kind][value=${device}]`).click();
+    form.querySelector('button.primary').click();
+  }
+  return false;
+}, account, kind).catch(() => false), minutes);
 
 const signedIn = (page) => until('somebody is signed in', () => page.evaluate(() => location.pathname === '/'
   && document.readyState === 'complete' && Boolean(document.body.dataset.session)).catch(() => false), minutes);
