@@ -322,7 +322,7 @@ test('[R6.3] the locked page is for everybody: phone and desktop, light and dark
   for (const viewport of [{ width: 1280, height: 860 }, { width: 390, height: 844, isMobile: true, hasTouch: true }]) {
     for (const value of ['light', 'dark']) {
       await page.setViewport(viewport);
-      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]);
+      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }, { name: 'prefers-reduced-motion', value: 'reduce' }]);
       await sees(page, lockedPage);
       const found = await page.evaluate(`${axe}; axe.run(document).then((r) => r.violations.map((v) => v.id + ' ' + v.nodes[0].html))`);
       assert.deepEqual(found, [], `${viewport.width} ${value}`);
