@@ -22,7 +22,7 @@ beforeEach(() => {
   between.be('pass');
 });
 
-const main = (page) => page.$eval('main', (m) => m.innerText).catch(() => '');
+const main = (page) => page.evaluate(() => document.querySelector('main')?.innerText ?? '').catch(() => '');
 const shows = (page, text) => until(`the page says ${text}`, async () => text.test(await main(page)), minutes);
 const sees = (page, css) => until(`the page has ${css}`, () => page.evaluate((one) => Boolean(document.querySelector(one)), css).catch(() => false), minutes);
 const click = (page, css) => page.evaluate((one) => { document.querySelector(one).click(); }, css).catch(() => {});

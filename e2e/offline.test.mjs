@@ -31,7 +31,7 @@ after(async () => {
   await node?.stop();
 });
 
-const main = (page) => page.$eval('main', (m) => m.innerText).catch(() => '');
+const main = (page) => page.evaluate(() => document.querySelector('main')?.innerText ?? '').catch(() => '');
 const shows = (page, text) => until(`the page says ${text}`, async () => text.test(await main(page)), minutes);
 /** Waits for an element. Driving a page while it changes to another may fail, which says nothing. */
 const sees = (page, css) => until(`the page has ${css}`, () => page.evaluate((one) => Boolean(document.querySelector(one)), css).catch(() => false), minutes);
