@@ -179,6 +179,7 @@ both(test, '[R3.3 R4.1] signing out revokes on the server and clears the browser
   await page.goto(`${exeunt}/signout`);
   if (script) await page.evaluate(() => { localStorage.setItem('left', 'behind'); sessionStorage.setItem('left', 'behind'); });
   const answered = page.waitForResponse((r) => r.request().method() === 'POST' && r.url().endsWith('/signout'));
+  const shown = page.waitForResponse((r) => r.request().isNavigationRequest() && r.url().endsWith('/signed-out'));
   await page.locator('main form button.danger').click();
   const answer = await answered;
   const refused = await Promise.all(Object.entries(doors).map(async ([name, knock]) => [name, await knock()]));
@@ -191,12 +192,13 @@ both(test, '[R3.3 R4.1] signing out revokes on the server and clears the browser
     }
     assert.doesNotMatch(got.text, /ada|Quill/i, name);
   }
-  const headers = await answer.headersArray();
-  const all = (name) => headers.filter((h) => h.name.toLowerCase() === name).map((h) => h.value);
+  const all = async (of, name) => (await of.headersArray()).filter((h) => h.name.toLowerCase() === name).map((h) => h.value);
+  // Of a redirect that came through the service worker nothing can be seen here; what became of the cookies can, below.
+  const expired = answer.fromServiceWorker() ? null : await all(answer, 'set-cookie');
   for (const name of ['__Host-exeunt-0', '__Host-exeunt-0-here']) {
-    assert.ok(all('set-cookie').some((line) => line.startsWith(`${name}=;`) && /Max-Age=0|01 Jan 1970/.test(line)), `${name} is expired by name`);
+    assert.ok(!expired || expired.some((line) => line.startsWith(`${name}=;`) && /Max-Age=0|01 Jan 1970/.test(line)), `${name} is expired by name`);
   }
-  assert.deepEqual(all('clear-site-data'), ['"storage"'], 'and nothing of neighbouring sites');
+  assert.deepEqual(await all(await shown, 'clear-site-data'), ['"storage"'], 'by the page, and nothing of neighbouring sites');
   await page.waitForURL('**/signed-out');
   assert.doesNotMatch(await holds(page), /__Host-exeunt-0/);
   if (script) assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length]), [0, 0]);
