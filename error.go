@@ -155,6 +155,7 @@ const (
 	LimitRevocations    Limit = "revocations"     // of everything of somebody, by a client
 	LimitStreams        Limit = "streams"         // open at the same time
 	LimitReceipts       Limit = "receipts"        // signed of one ending
+	LimitTickets        Limit = "tickets"         // brought for one session
 	LimitResets         Limit = "resets"          // asked for by mail
 	LimitMails          Limit = "mails"           // to confirm an address
 	LimitAddresses      Limit = "addresses"       // changes of a confirmed one that can be undone
@@ -179,6 +180,7 @@ var limitTexts = map[Limit]string{
 	LimitUserInfo:       "This app asks too often whose this token is.",
 	LimitRevocations:    "This client has signed out many people in a short while, so this time nobody was.",
 	LimitReceipts:       "The receipt of this ending has been asked for many times in a short while, so this time it was not signed.",
+	LimitTickets:        "This sign-out has been brought many times in a short while, so this time it was not looked at.",
 	LimitStreams:        "Too many event streams are open at the same time. Close some.",
 }
 

@@ -39,6 +39,9 @@ var (
 	perClientRevocation = throttle.Rate{Burst: 300, Every: 200 * time.Millisecond}
 	// perEndingReceipt limits signatures, of which anybody who knows the address can have more.
 	perEndingReceipt = throttle.Rate{Burst: 20, Every: 2 * time.Second}
+	// perSessionTicket limits sign-out tickets, each of which has the store confirm the end once more. A locked browser
+	// brings one every 4 s, and with each page that is opened.
+	perSessionTicket = throttle.Rate{Burst: 60, Every: 2 * time.Second}
 	// perAppRefresh limits refreshes of one app session, repeated ones included.
 	perAppRefresh = throttle.Rate{Burst: 100, Every: 5 * time.Second}
 )
@@ -94,6 +97,12 @@ func isSignOut(by exeunt.Actor, rev exeunt.Revocation) bool {
 // CountIntrospection counts a client's question about a token. ThrottledError when it asks too often.
 func (a *Authority) CountIntrospection(c exeunt.ClientID, from netip.Addr) error {
 	_, err := a.count(exeunt.LimitIntrospections, perClientQuestion, string(c), from)
+	return err
+}
+
+// CountTicket counts that a sign-out ticket of a session is brought. ThrottledError when that is too often.
+func (a *Authority) CountTicket(id exeunt.SessionID, from netip.Addr) error {
+	_, err := a.count(exeunt.LimitTickets, perSessionTicket, id.String(), from)
 	return err
 }
 

@@ -75,6 +75,9 @@ func (p *Pages) endByTicket(r *http.Request) (authority.Ending, exeunt.Session, 
 	if !ok {
 		return authority.Ending{}, exeunt.Session{}, exeunt.ErrNotFound
 	}
+	if err := p.Authority.CountTicket(id, p.Peers.Address(r)); err != nil {
+		return authority.Ending{}, exeunt.Session{}, err
+	}
 	account, err := p.Authority.AccountOf(r.Context(), id)
 	if err != nil {
 		return authority.Ending{}, exeunt.Session{}, err

@@ -72,6 +72,24 @@ func mustToken(t *testing.T, b *browser) exeunt.Token {
 	return token
 }
 
+// Whoever has a ticket may bring it often, but not without end: each time the store confirms that it is done. Other
+// sessions' tickets are not affected, and after a while it is answered again.
+func TestTicketsAreBounded(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b, other := n.signedIn("ada"), n.signedIn("ada")
+	ticket := b.ticket()
+	for range 60 {
+		bring(n, ticket).is(http.StatusOK)
+	}
+	if got := bring(n, ticket).is(http.StatusTooManyRequests).Header.Get("Retry-After"); got == "" {
+		t.Error("it does not say when")
+	}
+	bring(n, other.ticket()).is(http.StatusOK)
+	n.Clock.Pass(time.Minute)
+	bring(n, ticket).is(http.StatusOK)
+}
+
 // A ticket is good for nothing but that: no page, no other form takes it for a sign-in.
 func TestATicketIsNoCredential(t *testing.T) {
 	n := newNode(t)

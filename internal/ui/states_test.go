@@ -333,7 +333,8 @@ func states() map[string]View {
 	}
 	for _, limit := range []exeunt.Limit{exeunt.LimitEndings, exeunt.LimitSingleEndings, exeunt.LimitSignIns,
 		exeunt.LimitProfileChanges, exeunt.LimitAppSignIns, exeunt.LimitStreams, exeunt.LimitDownloads,
-		exeunt.LimitResets, exeunt.LimitMails, exeunt.LimitAddresses, exeunt.LimitReceipts} {
+		exeunt.LimitResets, exeunt.LimitMails, exeunt.LimitAddresses, exeunt.LimitReceipts,
+		exeunt.LimitTickets} {
 		problems = append(problems, &exeunt.ThrottledError{RetryAfter: time.Second, Limit: limit})
 	}
 	fields := map[string]string{

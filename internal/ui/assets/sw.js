@@ -1,7 +1,7 @@
 // The service worker. It makes "Sign out" work without the server: it writes down that this browser is locked before it
 // sends the form, and if no answer comes it shows a page of its own until the server has taken the ticket. It shows no
-// page from a cache but that one, and answers nothing else while nobody is signing out. Whatever goes wrong in it, the
-// request goes to the server as if it were not there.
+// page from a cache but that one. While nobody is signing out it leaves requests to the browser. Where it fails, a request
+// goes to the server all the same, unless it is a form that another site has sent.
 
 import { all, put, remove, drop } from './tickets.js';
 
@@ -182,7 +182,7 @@ async function leave(request) {
       if (response.status < 400 && shared && !waiting(await records()).length) await vanish();
       return response;
     }
-    await lock({ ...record, tries: record.tries + 1, last: response ? 'failing' : silence(), next: Date.now() });
+    await lock({ ...record, tries: record.tries + 1, last: response ? 'failing' : silence() });
   } finally {
     onTheirWay.delete(ticket);
   }

@@ -1,4 +1,5 @@
-// The sign-out tickets that this browser holds, in IndexedDB: {ticket, state, scope, shared, since, tries, last, at}.
+// The sign-out tickets that this browser holds, in IndexedDB: {ticket, state, everywhere, shared, since,
+// tries, last, at}.
 //
 //   ready      of the session that is signed in here, for a sign-out at any time
 //   leaving    a sign-out is being sent
