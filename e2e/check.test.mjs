@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import axe from 'axe-core';
 import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
-import { open } from './lib/either.mjs';
+import { main, open, shows } from './lib/either.mjs';
 import { profile } from './lib/browser.mjs';
 import { elsewhere } from './lib/elsewhere.mjs';
 import { request, until } from './lib/wait.mjs';
@@ -53,8 +53,6 @@ async function another(t, name) {
   return b;
 }
 
-const main = (page) => page.$eval('main', (m) => m.innerText).catch(() => '');
-const shows = (page, text) => until(`the page says ${text}`, async () => text.test(await main(page)), minutes);
 
 async function signIn(page, account = node.ada, kind = 'kept') {
   await page.goto(`${node.exeunt}/signin${kind === 'shared' ? '?shared=1' : ''}`);

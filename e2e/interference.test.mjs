@@ -4,7 +4,7 @@ import { test, before, after, beforeEach } from 'node:test';
 import assert from 'node:assert/strict';
 import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
-import { open } from './lib/either.mjs';
+import { click, fillIn, main, open, sees, shows, workerReady } from './lib/either.mjs';
 import { until } from './lib/wait.mjs';
 
 const minutes = 120_000;
@@ -22,10 +22,6 @@ beforeEach(() => {
   between.be('pass');
 });
 
-const main = (page) => page.evaluate(() => document.querySelector('main')?.innerText ?? '').catch(() => '');
-const shows = (page, text) => until(`the page says ${text}`, async () => text.test(await main(page)), minutes);
-const sees = (page, css) => until(`the page has ${css}`, () => page.evaluate((one) => Boolean(document.querySelector(one)), css).catch(() => false), minutes);
-const click = (page, css) => page.evaluate((one) => { document.querySelector(one).click(); }, css).catch(() => {});
 const locked = '[data-when=locked]:not([hidden])';
 
 async function browser(t, kind = 'chromium', more = {}) {
@@ -36,21 +32,8 @@ async function browser(t, kind = 'chromium', more = {}) {
 
 async function signIn(page, { worker = true, kind = 'kept' } = {}) {
   await page.goto(`${node.exeunt}/signin`);
-  await until('the form is sent', () => page.evaluate(({ handle, password }, device) => {
-    const form = document.querySelector('form[data-device]');
-    if (!form) return Boolean(document.body?.dataset.session);
-    if (!form.dataset.sent) {
-      form.dataset.sent = 'yes';
-      form.elements.identifier.value = handle;
-      form.elements.password.value = password;
-      form.querySelector(`input[name=kind][value=${device}]`).click();
-      form.querySelector('button.primary').click();
-    }
-    return false;
-  }, node.ada, kind).catch(() => false), minutes);
-  await until('somebody is signed in', () => page.evaluate(() => location.pathname === '/' && document.readyState === 'complete'
-    && Boolean(document.body.dataset.session)).catch(() => false), minutes);
-  if (worker) await until('the worker is ready', () => page.evaluate(() => Boolean(navigator.serviceWorker.controller)).catch(() => false), minutes);
+  await fillIn(page, node.ada, kind);
+  if (worker) await workerReady(page);
   return page.evaluate(() => document.body.dataset.session);
 }
 
@@ -209,7 +192,7 @@ for (const kind of ['chromium', 'firefox']) {
     assert.equal(await reason(session), 'signed_out');
     if (!workers) return;
     const again = await signIn(page, { worker: false });
-    const ready = await until('the worker', () => page.evaluate(() => Boolean(navigator.serviceWorker.controller)).catch(() => false), 15_000).catch(() => false);
+    const ready = await workerReady(page, 15_000).catch(() => false);
     t.diagnostic(`${kind}: the worker controls a private window: ${Boolean(ready)}`);
     if (!ready) return;
     await lock(page);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
-import { open } from './lib/either.mjs';
+import { click, fillIn, main, open, sees, shows, workerReady } from './lib/either.mjs';
 import { request, until } from './lib/wait.mjs';
 import { TOKEN, HERE } from './lib/cookies.mjs';
 
@@ -31,52 +31,24 @@ after(async () => {
   await node?.stop();
 });
 
-const main = (page) => page.evaluate(() => document.querySelector('main')?.innerText ?? '').catch(() => '');
-const shows = (page, text) => until(`the page says ${text}`, async () => text.test(await main(page)), minutes);
-/** Waits for an element. Driving a page while it changes to another may fail, which says nothing. */
-const sees = (page, css) => until(`the page has ${css}`, () => page.evaluate((one) => Boolean(document.querySelector(one)), css).catch(() => false), minutes);
 const lockedPage = '[data-when=locked]:not([hidden])';
 const gone = (page) => page.goto('about:blank');
-
-/** Fills in the form of the page and sends it, once; a page that is just being left is asked again. */
-const fillIn = (page, account, kind) => until('the form is sent', () => page.evaluate(({ handle, password }, device) => {
-  const form = document.querySelector('form[data-device]');
-  if (!form) return Boolean(document.body?.dataset.session);
-  if (!form.dataset.sent) {
-    form.dataset.sent = 'yes';
-    form.elements.identifier.value = handle;
-    form.elements.password.value = password;
-    form.querySelector(`input[name=kind][value=${device}]`).click();
-    form.querySelector('button.primary').click();
-  }
-  return false;
-}, account, kind).catch(() => false), minutes);
-
-const signedIn = (page) => until('somebody is signed in', () => page.evaluate(() => location.pathname === '/'
-  && document.readyState === 'complete' && Boolean(document.body.dataset.session)).catch(() => false), minutes);
 
 /** Signs in, and waits until this browser could be signed out without the server. */
 async function signIn(page, account = node.ada, kind = 'kept') {
   await page.goto(`${node.exeunt}/signin${kind === 'shared' ? '?shared=1' : ''}`);
   await fillIn(page, account, kind);
-  await signedIn(page);
-  await ready(page);
+  await workerReady(page);
   const session = await page.evaluate(() => document.body.dataset.session);
   const cookies = await page.cookies(node.exeunt.replace('http:', 'https:')).catch(() => page.cookies());
   return { session, handle: account.handle, cookies };
 }
-
-/** The worker controls the page, and has what it keeps. */
-const ready = (page) => until('the worker is ready', () => page.evaluate(() => Boolean(navigator.serviceWorker.controller)).catch(() => false), minutes);
 
 const state = async ({ session, handle }) => {
   const { active, ended } = await node.sessions(handle);
   return active.some((s) => s.id === session) ? 'lives' : ended.find((s) => s.id === session)?.reason;
 };
 const ends = (who, within = minutes) => until('the session ends on the server', async () => await state(who) !== 'lives', within);
-
-/** Clicks; that the page is gone by then is what a click may be for. */
-const click = (page, css) => page.evaluate((one) => { document.querySelector(one).click(); }, css).catch(() => {});
 
 /** Opens the question, which needs no server either. */
 async function ask(page) {
@@ -297,7 +269,6 @@ test('[R6.3 R8.1] a sign-in while a ticket waits: the ticket is delivered before
   await shows(form, /Signed out of this browser|Sign in/);
   await form.goto(`${node.exeunt}/signin`);
   await fillIn(form, node.grace, 'kept');
-  await signedIn(form);
   const posts = between.posts.filter((p) => p === '/signout/ticket' || p === '/signin');
   assert.ok(posts.indexOf('/signout/ticket') >= 0 && posts.indexOf('/signout/ticket') < posts.indexOf('/signin'), posts.join(' '));
   assert.equal(await state(who), 'signed_out');
@@ -448,8 +419,7 @@ test('[R6.3] a worker that cannot be had, or fails, leaves ordinary sign-out as 
       const page = await b.tab();
       await page.goto(`${node.exeunt}/signin`);
       await fillIn(page, node.ada, 'kept');
-      await signedIn(page);
-      if (broken !== 'the script is refused') await ready(page);
+      if (broken !== 'the script is refused') await workerReady(page);
       const who = { handle: 'ada', session: await page.evaluate(() => document.body.dataset.session) };
       await page.goto(`${node.exeunt}/sessions`);
       await ask(page);

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from './wait.mjs';
 
 const chromium = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
@@ -52,3 +53,35 @@ export async function open(kind, { port, folder, private: hidden } = {}) {
     },
   };
 }
+
+// Pages are asked by functions that run in them: a handle is lost while one page gives way to the next, and that a question
+// fails then says nothing.
+const minutes = 120_000;
+
+export const main = (page) => page.evaluate(() => document.querySelector('main')?.innerText ?? '').catch(() => '');
+export const shows = (page, text) => until(`the page says ${text}`, async () => text.test(await main(page)), minutes);
+export const sees = (page, css) => until(`the page has ${css}`, () => page.evaluate((one) => Boolean(document.querySelector(one)), css).catch(() => false), minutes);
+/** Clicks; that the page is gone by then is what a click may be for. */
+export const click = (page, css) => page.evaluate((one) => { document.querySelector(one).click(); }, css).catch(() => {});
+
+/** Fills in the form of the page and sends it, once, and waits until somebody is signed in. */
+export async function fillIn(page, account, kind) {
+  await until('the form is sent', () => page.evaluate(({ handle, password }, device) => {
+    const form = document.querySelector('form[data-device]');
+    if (!form) return Boolean(document.body?.dataset.session);
+    if (!form.dataset.sent) {
+      form.dataset.sent = 'yes';
+      form.elements.identifier.value = handle;
+      form.elements.password.value = password;
+      form.querySelector(`input[name=kind][value=${device}]`).click();
+      form.querySelector('button.primary').click();
+    }
+    return false;
+  }, account, kind).catch(() => false), minutes);
+  await until('somebody is signed in', () => page.evaluate(() => location.pathname === '/'
+    && document.readyState === 'complete' && Boolean(document.body.dataset.session)).catch(() => false), minutes);
+}
+
+/** Waits until the page's worker takes what it sends. */
+export const workerReady = (page, within = minutes) => until('the worker is ready',
+  () => page.evaluate(() => Boolean(navigator.serviceWorker.controller)).catch(() => false), within);
