@@ -12,11 +12,13 @@ export default async function* reporter(source) {
     const seconds = ((data.details?.duration_ms ?? 0) / 1000).toFixed(1);
     const mark = { pass: '✓', fail: '✗', skip: '-' }[state];
     process.stderr.write(`  ${mark} ${data.name} (${seconds} s)\n`);
+    let reason;
     if (state === 'fail') {
       const error = data.details?.error;
-      process.stderr.write(`${inspect(error?.cause ?? error, { depth: 4 })}\n    at ${data.file}:${data.line}\n`);
+      reason = `${inspect(error?.cause ?? error, { depth: 4 })}\n    at ${data.file}:${data.line}`;
+      process.stderr.write(`${reason}\n`);
     }
     // A test that only groups others is counted by those.
-    yield JSON.stringify({ name: data.name, state, nesting: data.nesting, file: data.file }) + '\n';
+    yield JSON.stringify({ name: data.name, state, nesting: data.nesting, file: data.file, reason }) + '\n';
   }
 }

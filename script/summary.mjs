@@ -95,10 +95,13 @@ function merge(file, again) {
   const second = lines(again).map((l) => JSON.parse(l));
   const files = new Set(second.map((r) => r.file));
   const first = lines(file).map((l) => JSON.parse(l));
-  for (const r of first) if (files.has(r.file) && r.state === 'fail') console.log(`failed at first: ${r.name}`);
+  for (const r of first) if (files.has(r.file) && r.state === 'fail') console.log(`failed at first: ${r.name}\n${brief(r.reason)}`);
   writeFileSync(file, [...first.filter((r) => !files.has(r.file)), ...second].map((r) => `${JSON.stringify(r)}\n`).join(''));
   return second.length > 0;
 }
+
+/** The first lines of an error. */
+const brief = (reason = '') => reason.split('\n').slice(0, 12).map((line) => `    ${line.slice(0, 300)}`).join('\n');
 
 function total(named) {
   const sum = { pass: 0, fail: 0, skip: 0 };
@@ -107,7 +110,15 @@ function total(named) {
     const [name, file] = arg.split(/=(.*)/s);
     let states = [];
     try {
-      states = name === 'go' ? [...readGo(file).tests.values()] : lines(file).map((l) => JSON.parse(l).state);
+      if (name === 'go') {
+        const { tests, output } = readGo(file);
+        for (const [key, action] of tests) if (action !== 'pass') console.log(`${action}: ${key}\n${brief(output.get(key))}`);
+        states = [...tests.values()];
+      } else {
+        const results = lines(file).map((l) => JSON.parse(l));
+        for (const r of results) if (r.state !== 'pass') console.log(`${r.state}: ${r.name}\n${brief(r.reason)}`);
+        states = results.map((r) => r.state);
+      }
     } catch (e) {
       console.log(`${name}: no results (${e.message})`);
     }
