@@ -99,6 +99,8 @@ var (
 		"This idempotency key was used before for something else, so nothing was changed. Use a new key."}
 	ErrOtherAccount = &Error{"other_account",
 		"This tab belongs to another sign-in than the one active now, so nothing was changed."}
+	ErrTooManyAccounts = &Error{"too_many_accounts",
+		"As many accounts are signed in in this browser as can be. Sign out of one first."}
 	ErrCookies = &Error{"cookies",
 		"This browser did not send back the cookie of this form, so nothing was done and you are not signed in. " +
 			"Allow cookies for this site, then try again."}

@@ -91,6 +91,10 @@ type Policy struct {
 	Fresh time.Duration
 	// ConfirmEndings: ending other sessions needs a fresh proof, too.
 	ConfirmEndings bool
+	// Accounts is how many accounts may be signed in in one browser. With one, whoever signs in takes the other's place.
+	Accounts int
+	// ConfirmSwitch: changing to another account that is signed in in the browser needs a fresh proof, too.
+	ConfirmSwitch bool
 	// Review is after how long people are reminded to look through their sessions and apps; 0 is never.
 	Review time.Duration
 	Factor Requirement // of everybody
@@ -106,6 +110,9 @@ type GroupPolicy struct {
 	Factor         Requirement
 }
 
+// MaxAccounts is how many accounts can be signed in in one browser at most: their cookies must stay small.
+const MaxAccounts = 5
+
 // DefaultPolicy is what an installation starts with.
 func DefaultPolicy() Policy {
 	const day = 24 * time.Hour
@@ -113,7 +120,7 @@ func DefaultPolicy() Policy {
 		Kept:   Limits{Idle: 30 * day, Absolute: 180 * day, Warning: 2 * time.Minute},
 		Shared: Limits{Idle: 15 * time.Minute, Absolute: 4 * time.Hour, Warning: 2 * time.Minute},
 		App:    Limits{Idle: 30 * day, Absolute: 180 * day, Warning: 2 * time.Minute},
-		Fresh:  10 * time.Minute, Review: 90 * day, Factor: NoFactor,
+		Fresh:  10 * time.Minute, Review: 90 * day, Factor: NoFactor, Accounts: MaxAccounts,
 	}
 }
 
@@ -190,6 +197,9 @@ func (p Policy) Validate() error {
 	bounds, err := p.Preset.bounds()
 	if err != nil {
 		return err
+	}
+	if p.Accounts < 1 || p.Accounts > MaxAccounts {
+		return fmt.Errorf("policy.accounts_per_browser is %d; use 1 to %d", p.Accounts, MaxAccounts)
 	}
 	for _, l := range []struct {
 		kind SessionKind

@@ -34,7 +34,7 @@ async function pass(seconds, ...pages) {
 /** Opens a page and waits until it knows how long it has. */
 async function open(page, path) {
   await page.goto('about:blank'); // no request of the page before is taken for this one's
-  const told = page.waitForResponse('**/session/state');
+  const told = page.waitForResponse('**/session/state*');
   await page.goto(s.node.exeunt + path);
   await (await told).finished();
   await page.evaluate(() => fetch('/session/state').then((answer) => answer.text())); // the first was read before this
@@ -110,13 +110,13 @@ test('[R3.5] a page that cannot reach the server at its end hides what it shows,
   await pass(50, page);
   await warning(page).waitFor();
   const before = (await ask(jar)).idleIn;
-  await page.route('**/session/state', (route) => route.abort());
+  await page.route('**/session/state*', (route) => route.abort());
   await page.clock.runFor(14_000);
   await page.getByText('We cannot reach the server').waitFor();
   assert.equal(await warning(page).count(), 0, 'nothing private is in front of the veil');
   assert.equal(await page.locator('main').evaluate((main) => getComputedStyle(main).visibility === 'visible' && main.offsetHeight > 0), false);
   assert.ok((await ask(jar)).idleIn <= before, 'closing the warning was not taken for an answer');
-  await page.unroute('**/session/state');
+  await page.unroute('**/session/state*');
   await pass(12, page);
   await page.waitForURL('**/ended*');
 });
@@ -176,7 +176,7 @@ test('[R3.5] an open page with its stream, polling, and an app\'s polling keep n
   const page = await signedIn(t, { frozen: false });
   await enterChirp(page, s.node);
   const [jar, chirp] = [await jarOf(page), await cookieHeader(page.context(), s.node.chirp)];
-  const streamed = page.waitForResponse('**/session/stream');
+  const streamed = page.waitForResponse('**/session/stream*');
   await page.goto(`${s.node.exeunt}/settings`);
   assert.equal((await streamed).status(), 200, 'the page holds a stream');
   let polls = 0;

@@ -38,7 +38,7 @@ class Guard {
     this.o = { leave: 'form[data-exeunt-leave]', warn: {}, changed() {}, ...options };
     this.env = env;
     this.veil = new Veil(env, { ...english, ...options.words }, { signOut: options.signOut, ended: options.ended });
-    this.line = new Line(env, options.stream, {
+    this.line = new Line(env, options.stream, options.session, {
       state: (answer) => { this.tell({ kind: 'state', answer }); this.apply(answer); },
       changed: () => { this.tell({ kind: 'changed' }); this.o.changed(); },
       lost: () => this.check(),
@@ -71,7 +71,7 @@ class Guard {
     this.on(window, 'online', () => this.check());
     this.on(document, 'submit', (event) => {
       if (event.defaultPrevented || !event.target.matches?.(this.o.leave)) return;
-      this.tell({ kind: 'leaving' });
+      this.tell({ kind: 'leaving', all: event.target.dataset?.exeuntLeave === 'all' });
       this.answerDue = this.env.now() + leavingFor;
       this.depart();
     });
@@ -234,9 +234,10 @@ class Guard {
         else this.check();
         break;
       case 'changed':
-        this.o.changed();
+        if (mine) this.o.changed();
         break;
       case 'active':
+        if (!mine) break;
         this.idle.noted();
         if (this.idle.warning) this.check();
         break;
@@ -245,6 +246,7 @@ class Guard {
         if (!mine) this.check();
         break;
       case 'leaving':
+        if (!mine && !message.all) break; // another account of this browser
         this.drop();
         this.leavingUntil = this.env.now() + leavingFor;
         // Not at once: browsers have six connections for a server, and the sign-out needs one.

@@ -1,4 +1,4 @@
-// The line to the server: one event stream for all tabs of this site in a browser.
+// The line to the server: one event stream for all tabs of a session in a browser.
 // Over HTTP/1.1 a browser opens at most six connections to a host; a stream per tab
 // would soon block all other requests, including the sign-out.
 
@@ -9,11 +9,13 @@ export class Line {
   /**
    * @param env the browser
    * @param address of the event stream
+   * @param session whose stream it is: tabs of the same one share it
    * @param heard {state(answer), changed(), lost()}
    */
-  constructor(env, address, heard) {
+  constructor(env, address, session, heard) {
     this.env = env;
     this.address = address;
+    this.name = session ? `exeunt-stream ${session}` : 'exeunt-stream';
     this.heard = heard;
     this.wanted = false;
   }
@@ -31,7 +33,7 @@ export class Line {
     }
     const abort = new AbortController();
     this.abort = abort;
-    locks.request('exeunt-stream', { signal: abort.signal }, () => {
+    locks.request(this.name, { signal: abort.signal }, () => {
       if (abort.signal.aborted) return undefined;
       return new Promise((release) => {
         this.release = release;

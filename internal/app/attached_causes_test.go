@@ -15,7 +15,6 @@ import (
 	"github.com/exeunt/exeunt/internal/oauth"
 	"github.com/exeunt/exeunt/internal/signin"
 	"github.com/exeunt/exeunt/internal/store"
-	"github.com/exeunt/exeunt/internal/web"
 )
 
 // cause ends a session, or what somebody has in apps.
@@ -301,7 +300,7 @@ func (w *attachedNode) prove(s *signedIn) account.Prove {
 // pairOf is the Cookie header of their browser.
 func (w *attachedNode) pairOf(s *signedIn) string {
 	r := httptest.NewRecorder()
-	w.browser.Cookies.SetPair(r, web.FirstSlot, s.token, exeunt.KindKept, time.Hour)
+	w.browser.Cookies.SetPair(r, s.session.ID, s.token, exeunt.KindKept, time.Hour)
 	var all []string
 	for _, c := range r.Result().Cookies() {
 		all = append(all, c.Name+"="+c.Value)

@@ -111,7 +111,7 @@ func (e *edge) signInAda() {
 	}
 	e.app = got.Access
 	w := httptest.NewRecorder()
-	e.browser.Cookies.SetPair(w, web.FirstSlot, e.pair, exeunt.KindKept, time.Hour)
+	e.browser.Cookies.SetPair(w, e.session.ID, e.pair, exeunt.KindKept, time.Hour)
 	var all []string
 	for _, c := range w.Result().Cookies() {
 		all = append(all, c.Name+"="+c.Value)
@@ -150,7 +150,7 @@ func TestNeighboursCookiesDoNotStopASignOut(t *testing.T) {
 		"ten of 3.9 kB":                    repeated("n%d="+strings.Repeat("x", 3900), 10),
 		"as many as a browser stores":      repeated("n%d="+strings.Repeat("x", 4090), 180),
 		"more than net/http cares to read": repeated("n%d=x", 5000),
-		"with names like ours":             repeated("x__Host-exeunt-0=%d; __Host-Exeunt-0=%d", 1000),
+		"with names like ours":             repeated("x__Host-exeunt-ses_=%d; __Host-Exeunt-ses_=%d", 1000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)

@@ -69,7 +69,9 @@ type Policy struct {
 	App            Limits             `koanf:"app"`
 	Fresh          time.Duration      `koanf:"fresh"`
 	ConfirmEndings bool               `koanf:"confirm_endings"` // ending other sessions needs a fresh proof, too
-	Review         time.Duration      `koanf:"review"`          // after which people are reminded to look through their sessions
+	Accounts       int                `koanf:"accounts_per_browser"`
+	ConfirmSwitch  bool               `koanf:"confirm_switch"` // changing between them needs a fresh proof
+	Review         time.Duration      `koanf:"review"`         // after which people are reminded to look through their sessions
 	Factor         exeunt.Requirement `koanf:"factor"`
 	Preset         exeunt.Preset      `koanf:"preset"` // what is not set is as strict as this needs
 	Groups         []GroupPolicy      `koanf:"groups"`
@@ -88,7 +90,7 @@ type GroupPolicy struct {
 func policyOf(p exeunt.Policy) Policy {
 	limits := func(l exeunt.Limits) Limits { return Limits{Idle: l.Idle, Absolute: l.Absolute} }
 	return Policy{Kept: limits(p.Kept), Shared: limits(p.Shared), App: limits(p.App), Fresh: p.Fresh, Review: p.Review, Factor: p.Factor,
-		Preset: p.Preset}
+		Preset: p.Preset, Accounts: p.Accounts}
 }
 
 // Limits are the timeouts of one kind.
@@ -248,7 +250,8 @@ func (c *Config) Reserved() []string {
 // SessionPolicy returns the policy.
 func (c *Config) SessionPolicy() exeunt.Policy {
 	p := exeunt.Policy{Kept: c.Policy.Kept.limits(), Shared: c.Policy.Shared.limits(), App: c.Policy.App.limits(),
-		MaxSessions: c.MaxSessions, Fresh: c.Policy.Fresh, ConfirmEndings: c.Policy.ConfirmEndings, Review: c.Policy.Review, Factor: c.Policy.Factor, Preset: c.Policy.Preset}
+		MaxSessions: c.MaxSessions, Fresh: c.Policy.Fresh, ConfirmEndings: c.Policy.ConfirmEndings, Review: c.Policy.Review, Factor: c.Policy.Factor, Preset: c.Policy.Preset,
+		Accounts: c.Policy.Accounts, ConfirmSwitch: c.Policy.ConfirmSwitch}
 	for _, g := range c.Policy.Groups {
 		p.Groups = append(p.Groups, exeunt.GroupPolicy(g))
 	}

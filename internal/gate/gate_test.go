@@ -231,7 +231,7 @@ func TestGateRefuses(t *testing.T) {
 	for name, set := range map[string]func(http.Header){
 		"nothing":                     func(http.Header) {},
 		"a browser's token as bearer": withBearer(pair),
-		"a browser's token as cookie": withCookie("__Host-exeunt-0=" + pair.Reveal()),
+		"a browser's token as cookie": withCookie("__Host-exeunt-" + exeunt.NewSessionID().String() + "=" + pair.Reveal()),
 		"garbage":                     func(h http.Header) { h.Set("Authorization", "Bearer exa_xyz") },
 		"another scheme":              func(h http.Header) { h.Set("Authorization", "Basic "+app1.Reveal()) },
 		"two authorizations": func(h http.Header) {

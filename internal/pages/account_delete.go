@@ -97,7 +97,7 @@ func (p *Pages) deletionBegun(w http.ResponseWriter, r *http.Request, v web.Visi
 	if err != nil {
 		return err
 	}
-	p.Browser.Cookies.Forget(w, r, v.Slot)
+	p.Browser.Cookies.Forget(w, r, v.Named)
 	p.Browser.Cookies.ForgetRequester(w, r)
 	until := at.Add(exeunt.DeletionGrace).UnixMilli()
 	p.leaveNotice(w, noticeDeletion, url.Values{"until": {strconv.FormatInt(until, 10)}})
@@ -156,9 +156,6 @@ func (p *Pages) keepAccount(w http.ResponseWriter, r *http.Request) error {
 	k, err := p.SignIn.ToKeep(r.Context(), t)
 	if err == nil && r.PostFormValue("challenge") != challengeName(t) {
 		err = exeunt.ErrChallengeOver
-	}
-	if err == nil && v.SignedIn() && v.Answer.Account != k.Account.ID {
-		err = v.FormSession(r)
 	}
 	if err == nil {
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: k.Account.ID, Label: label(r), Address: p.Peers.Address(r)}

@@ -136,8 +136,24 @@ func (b *browser) signIn(handle, kind string) *answer {
 }
 
 // token and here are the two halves that the browser holds.
-func (b *browser) token() string { return b.cookies["__Host-exeunt-0"] }
-func (b *browser) here() string  { return b.cookies["__Host-exeunt-0-here"] }
+func (b *browser) token() string { return b.cookies[b.tokenName()] }
+func (b *browser) here() string  { return b.cookies[b.hereName()] }
+
+// tokenName and hereName are the names of the cookies that hold them: of the account that is active.
+func (b *browser) tokenName() string {
+	active, _, _ := strings.Cut(b.cookies["__Host-exeunt-active"], ".")
+	if _, ok := b.cookies["__Host-exeunt-"+active]; ok && active != "" {
+		return "__Host-exeunt-" + active
+	}
+	for name := range b.cookies {
+		if strings.HasPrefix(name, "__Host-exeunt-ses_") {
+			return strings.TrimSuffix(name, "-here")
+		}
+	}
+	return ""
+}
+
+func (b *browser) hereName() string { return b.tokenName() + "-here" }
 
 // session is the one whose credential the browser holds.
 func (b *browser) session() exeunt.SessionID {

@@ -91,7 +91,7 @@ func (p *Pages) presented(r *http.Request, v web.Visitor) ui.CheckState {
 		return ui.CheckLive
 	case v.Nobody():
 		return ui.CheckNobody
-	case v.Token.IsZero() && p.Browser.Cookies.OnlyReadable(r, v.Slot):
+	case v.Token.IsZero() && p.Browser.Cookies.OnlyReadable(r, v.Named):
 		return ui.CheckReadable
 	case v.Token.IsZero():
 		return ui.CheckGarbage
@@ -149,17 +149,19 @@ func whoIsIn(v web.Visitor, s exeunt.Session, account exeunt.AccountID, at time.
 // clearDead removes what a browser presents that lets nobody in, as /ended does, and leads back to the check. What lets
 // somebody in stays: that is signed out.
 func (p *Pages) clearDead(w http.ResponseWriter, r *http.Request) error {
-	v := p.Browser.Visitor(r)
-	switch {
-	case v.SignedIn(), v.Nobody():
-		return redirect(w, checkPath)
-	case v.Doubt() != nil:
-		return v.Doubt()
-	case p.secondCookiePending(v):
-		return exeunt.ErrSignedOut
-	}
-	if _, err := p.removeDead(w, r, v); err != nil && !errors.Is(err, errUsable) {
-		return err
+	active := p.Browser.Visitor(r)
+	for _, v := range append([]web.Visitor{active}, p.Browser.Others(r, active)...) {
+		switch {
+		case v.SignedIn(), v.Nobody():
+			continue
+		case v.Doubt() != nil:
+			return v.Doubt()
+		case p.secondCookiePending(v):
+			return exeunt.ErrSignedOut
+		}
+		if _, err := p.removeDead(w, r, v); err != nil && !errors.Is(err, errUsable) {
+			return err
+		}
 	}
 	return redirect(w, checkPath)
 }

@@ -13,7 +13,6 @@ import (
 
 // The server's half of the check: what a browser presents, by name, and what removes it.
 func TestCheckNamesWhatIsPresented(t *testing.T) {
-	const token, here = "__Host-exeunt-0", "__Host-exeunt-0-here"
 	for name, c := range map[string]struct {
 		left  func(n *node, b *browser) // what is done to a browser in which somebody has just signed in
 		says  []string
@@ -30,17 +29,18 @@ func TestCheckNamesWhatIsPresented(t *testing.T) {
 			n.must(err)
 		}, []string{"Something is left in this browser", "A sign-in that has ended. It is refused.", "administrator", "08:00:00 UTC"}, []string{"@ada", "linux"}, ""},
 		"a pair that nothing is known of": {func(_ *node, b *browser) {
-			b.cookies[token], b.cookies[here] = exeunt.NewToken(exeunt.UseSession).Reveal(), "x"
+			name := b.tokenName()
+			b.cookies[name], b.cookies[name+"-here"] = exeunt.NewToken(exeunt.UseSession).Reveal(), "x"
 		}, []string{"A sign-in that has ended", "Nothing is known of it here any more."}, nil, ""},
 		"the hidden half alone": {func(n *node, b *browser) {
 			n.Clock.Pass(time.Minute)
-			delete(b.cookies, here)
+			delete(b.cookies, b.hereName())
 		}, []string{"the cookie that pages cannot read, without the other"}, []string{"@ada", "linux"}, "session incomplete_credential"},
-		"the hidden half alone, a moment after a sign-in": {func(_ *node, b *browser) { delete(b.cookies, here) },
+		"the hidden half alone, a moment after a sign-in": {func(_ *node, b *browser) { delete(b.cookies, b.hereName()) },
 			[]string{"Half of a sign-in that is just being stored."}, []string{"Remove what is left"}, ""},
-		"the readable half alone": {func(_ *node, b *browser) { delete(b.cookies, token) },
+		"the readable half alone": {func(_ *node, b *browser) { delete(b.cookies, b.tokenName()) },
 			[]string{"the cookie that pages can read, without the other"}, []string{"@ada"}, ""},
-		"a damaged cookie": {func(_ *node, b *browser) { b.cookies[token] = "exs_garbage" },
+		"a damaged cookie": {func(_ *node, b *browser) { b.cookies[b.tokenName()] = "exs_garbage" },
 			[]string{"Cookies that are damaged, or are not ours."}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,11 +12,6 @@ import (
 	"github.com/exeunt/exeunt"
 )
 
-const (
-	first  = "__Host-exeunt-0"
-	second = "__Host-exeunt-0-here"
-)
-
 // addresses are every route, with an example for what varies.
 func addresses(n *node) (get, post []string) {
 	for _, rt := range n.pages.routes() {
@@ -35,7 +30,8 @@ func addresses(n *node) (get, post []string) {
 
 // garbage are credentials that are none, as cookie headers. The pair is a live
 // one, to be spoilt.
-func garbage(token, here string) map[string]string {
+func garbage(b *browser) map[string]string {
+	first, second, token, here := b.tokenName(), b.hereName(), b.token(), b.here()
 	pair := func(a, b string) string { return first + "=" + a + "; " + second + "=" + b }
 	app := exeunt.NewToken(exeunt.UseApp).Reveal()
 	return map[string]string{
@@ -65,7 +61,7 @@ func TestGarbageCredentials(t *testing.T) {
 	b := n.signedIn("ada")
 	n.Clock.Pass(time.Minute) // an incomplete credential is no longer excused by its age
 	get, post := addresses(n)
-	for name, header := range garbage(b.token(), b.here()) {
+	for name, header := range garbage(b) {
 		t.Run(name, func(t *testing.T) {
 			for _, to := range get {
 				a := n.raw(t, http.MethodGet, to, header)
@@ -91,7 +87,7 @@ func TestGarbageCredentials(t *testing.T) {
 			a := n.raw(t, http.MethodGet, "/ended?return=/sessions", header).is(http.StatusOK)
 			cleared := 0
 			for _, c := range a.Cookies() {
-				if (c.Name == first || c.Name == second) && c.MaxAge < 0 {
+				if (c.Name == b.tokenName() || c.Name == b.hereName()) && c.MaxAge < 0 {
 					cleared++
 				}
 			}
@@ -168,14 +164,14 @@ func TestANewIncompleteCredentialIsOnlyRefused(t *testing.T) {
 		}
 	}
 	for _, to := range post {
-		if to != "/signout" && to != "/end_session/browser" { // asked to, it clears, and ends what it clears
+		if to != "/signout" && to != "/signout/all" && to != "/end_session/browser" { // asked to, it clears, and ends what it clears
 			half.post(to, url.Values{}).leavesCookies()
 		}
 	}
 	if n.recorded() != before {
 		t.Error("something changed")
 	}
-	half.cookies[second] = b.here() // the other cookie has arrived
+	half.cookies[b.hereName()] = b.here() // the other cookie has arrived
 	half.send(http.MethodGet, "/ended?return=/sessions", nil).leadsTo("/sessions")
 	b.get("/").says("Hello, Ada")
 }
@@ -186,7 +182,8 @@ func TestAnAppsTokenIsNoCookie(t *testing.T) {
 	n.account("ada")
 	token, _ := n.app("ada", "Chirp on Pixel 8")
 	b := newBrowser(n)
-	b.cookies[first], b.cookies[second] = token.Reveal(), n.pages.Browser.Cookies.Pairs.Half(token)
+	name := "__Host-exeunt-" + exeunt.NewSessionID().String()
+	b.cookies[name], b.cookies[name+"-here"] = token.Reveal(), n.pages.Browser.Cookies.Pairs.Half(token)
 	b.get("/sessions").hides("@ada").says("You are no longer signed in here")
 	if !n.Check(t.Context(), token).Usable() {
 		t.Error("the app was signed out by it")
@@ -198,7 +195,7 @@ func TestStateWithGarbageLeavesCookies(t *testing.T) {
 	n.account("ada")
 	b := n.signedIn("ada")
 	n.Clock.Pass(time.Minute)
-	for name, header := range garbage(b.token(), b.here()) {
+	for name, header := range garbage(b) {
 		for _, c := range []struct{ method, to string }{
 			{http.MethodGet, "/session/state"}, {http.MethodPost, "/session/activity"},
 		} {

@@ -71,7 +71,7 @@ func (e exchange) begin() *exchange {
 	if e.kind == "ticket" {
 		path, form = ticketPath, url.Values{"ticket": {e.n.Browser.Cookies.Ticket(e.id)}}
 	} else {
-		cookies = fmt.Sprintf("Cookie: __Host-exeunt-0=%s; __Host-exeunt-0-here=%s\r\n", e.browser.token(), e.browser.here())
+		cookies = fmt.Sprintf("Cookie: %s=%s; %s=%s\r\n", e.browser.tokenName(), e.browser.token(), e.browser.hereName(), e.browser.here())
 	}
 	body := form.Encode()
 	e.request = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nSec-Fetch-Site: same-origin\r\n%s"+

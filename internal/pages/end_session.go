@@ -28,7 +28,7 @@ func (p *Pages) endSessionForm(w http.ResponseWriter, r *http.Request) error {
 	case q.URI != "":
 		return redirect(w, q.Back())
 	}
-	return p.showSignedOut(w, r, &ui.SignedOutView{Client: known(q.App),
+	return p.showSignedOut(w, r, &ui.SignedOutView{Frame: p.outside(r), Client: known(q.App),
 		NoWay: q.Wrong && r.URL.Query().Has("post_logout_redirect_uri")})
 }
 
@@ -47,7 +47,7 @@ func (p *Pages) askForEnd(w http.ResponseWriter, r *http.Request, v web.Visitor,
 	}
 	view := &ui.EndSessionView{
 		SignOutView: ui.SignOutView{Frame: p.frame(r, v, ""), Scope: exeunt.ScopeSession, This: live.this, Others: live.others,
-			Live: live.count, Clients: p.OAuth.Clients(), Client: known(q.App), Cancel: q.App.Home()},
+			Live: live.count, Clients: p.OAuth.Clients(), Client: known(q.App), Cancel: q.App.Home(), Of: chip(v), Form: p.outForm(v)},
 		Fields: q.Fields(), NoWay: q.Wrong && r.URL.Query().Has("post_logout_redirect_uri"),
 		// Of another sign-in nothing ends: whoever has an old ID token of somebody may not sign them out with it.
 		Foreign: q.Hinted && (q.Hint.Account != v.Answer.Account || q.Hint.Session != v.Answer.Session),

@@ -32,7 +32,14 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, err err
 	}
 	var view ui.View = errorView
 	if errors.Is(err, exeunt.ErrOtherAccount) {
-		view = &ui.OtherAccountView{Frame: frame, Form: formPath(r)}
+		other := &ui.OtherAccountView{Frame: frame, Form: formPath(r)}
+		if id, err := exeunt.ParseSessionID(r.PostFormValue("session")); err == nil && frame.SignedIn() && id != frame.Session {
+			if tab := p.Browser.Introduced(r.Context(), p.Browser.VisitorOf(r, id)); tab.SignedIn() {
+				of := chip(tab)
+				other.Tab = &of
+			}
+		}
+		view = other
 	}
 	if err := p.show(w, status, view); err != nil {
 		p.Log.Error("cannot render the error page", "status", status, "err", err)

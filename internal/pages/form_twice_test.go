@@ -236,8 +236,8 @@ func TestSecondTabAtTheSignInForm(t *testing.T) {
 	if got := n.live("ada"); len(got) != 1 || len(n.ends()) > 0 {
 		t.Errorf("%d sessions, and the log has %q", len(got), n.ends())
 	}
-	// Another account's tab changes nothing, and has a way on.
-	maps.Copy(two, signInFields("bob", "kept"))
+	// Where another account would take the place of the first, its tab changes nothing, and has a way on.
+	maps.Copy(two, signInFields("bob", "shared"))
 	page := b.post("/signin", two).is(http.StatusConflict).says("Open the form again").leavesCookies()
 	if !strings.Contains(page.body, `href="/signin?return=`) {
 		t.Error("the form cannot be opened again for where it leads")

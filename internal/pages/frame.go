@@ -23,10 +23,13 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	if !v.SignedIn() {
 		return f
 	}
-	f.Account = &ui.AccountChip{Slot: int(v.Slot), Name: v.Profile.Name, Handle: v.Profile.Handle}
+	mine := chip(v)
+	f.Account, f.OtherAccounts = &mine, p.others(r, v)
 	f.Display, f.Session, f.Current = v.Profile.Display, v.Answer.Session, current
+	f.Shared = v.Answer.Kind == exeunt.KindShared
+	f.MayAdd = !f.Shared && f.Accounts() < p.Policy.Accounts
 	if p.Offline {
-		f.Ticket, f.Shared = p.Browser.Cookies.Ticket(v.Answer.Session), v.Answer.Kind == exeunt.KindShared
+		f.Ticket = p.Browser.Cookies.Ticket(v.Answer.Session)
 	}
 	f.WarnIn, f.IdleIn = p.states.TimeLeft(v.Answer)
 	return f

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -59,6 +60,9 @@ func signOutNotice(d ui.SignOutDone) url.Values {
 	if d.Event > 0 {
 		v.Set("event", strconv.FormatInt(d.Event, 10))
 	}
+	for _, one := range d.More {
+		v.Add("more", fmt.Sprint(one.Session, " ", one.At.UnixMilli(), " ", one.Event, " ", one.Apps))
+	}
 	return v
 }
 
@@ -71,5 +75,14 @@ func readSignOut(v url.Values) *ui.SignOutDone {
 	d.Apps, _ = strconv.Atoi(v.Get("apps"))
 	d.Session, _ = exeunt.ParseSessionID(v.Get("session"))
 	d.Event, _ = strconv.ParseInt(v.Get("event"), 10, 64)
+	for _, text := range v["more"] {
+		var name string
+		var ms int64
+		var one ui.AccountLeft
+		_, _ = fmt.Sscan(text, &name, &ms, &one.Event, &one.Apps)
+		one.Session, _ = exeunt.ParseSessionID(name)
+		one.At = time.UnixMilli(ms).UTC()
+		d.More = append(d.More, one)
+	}
 	return d
 }

@@ -144,8 +144,8 @@ func TestHalfARenewedPair(t *testing.T) {
 	old := b.thief()
 	b.submit("/signout?scope=others", "/sessions/end", nil).leadsTo("/sessions")
 	for name, mix := range map[string]func(*browser){
-		"the new token and the old half": func(c *browser) { c.cookies["__Host-exeunt-0"] = b.token() },
-		"the old token and the new half": func(c *browser) { c.cookies["__Host-exeunt-0-here"] = b.here() },
+		"the new token and the old half": func(c *browser) { c.cookies[c.tokenName()] = b.token() },
+		"the old token and the new half": func(c *browser) { c.cookies[c.hereName()] = b.here() },
 	} {
 		c := old.thief()
 		mix(c)
@@ -159,7 +159,7 @@ func TestHalfARenewedPair(t *testing.T) {
 	// Long after, a token without its half ends the session as ever.
 	n.Clock.Pass(time.Hour)
 	c := b.thief()
-	delete(c.cookies, "__Host-exeunt-0-here")
+	delete(c.cookies, c.hereName())
 	n.Tend(t)
 	c.get("/").says("incomplete")
 	b.get("/").hides("Hello, Ada")

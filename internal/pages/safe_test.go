@@ -102,12 +102,16 @@ func TestFormsOfAnotherSession(t *testing.T) {
 		switch {
 		// a link's form is for whoever holds the link, one is asked for by anybody, a sign-in asks first who somebody is, and
 		// what is cleared is of no session that lives
-		case rt.post == nil, rt.path == checkPath+"/clear", isOneTimeLink(rt.path), rt.path == "/forgot", rt.path == ticketPath, rt.path == offlinePath, strings.HasPrefix(rt.path, "/signin"), isFromApps(rt.path):
+		case rt.post == nil, rt.path == checkPath+"/clear", isOneTimeLink(rt.path), rt.path == "/forgot", rt.path == "/accounts/switch", rt.path == ticketPath, rt.path == offlinePath, strings.HasPrefix(rt.path, "/signin"), isFromApps(rt.path):
 			continue
 		}
 		to := strings.ReplaceAll(rt.path, "{id}", b.session().String())
 		form := other.fields(appQuery("s"))
 		form.Set("decision", "continue")
+		if to == "/session/activity" {
+			b.post(to, form).is(http.StatusUnauthorized).leavesCookies() // its session is not in this browser
+			continue
+		}
 		b.post(to, form).is(http.StatusConflict).says("This tab belongs to another sign-in", "@ada").leavesCookies()
 	}
 	if n.recorded() != before {

@@ -7,18 +7,18 @@ import (
 	"github.com/exeunt/exeunt/internal/web"
 )
 
-// sessionState tells an open page whether its session is still live. It does not count
+// sessionState tells an open page whether its session, which it names, is still live. It does not count
 // as activity, and it leaves the cookies alone: a late answer must not clear those of a
 // sign-in that happened meanwhile.
 func (p *Pages) sessionState(w http.ResponseWriter, r *http.Request) error {
-	web.WriteState(w, p.stateOf(r, p.Browser.Visitor(r)))
+	web.WriteState(w, p.stateOf(r, p.Browser.NamedIn(r, r.URL.Query().Get("session"))))
 	return nil
 }
 
 // sessionActivity notes an open page's report that somebody is using it. The page names
-// its session, so a tab of another sign-in keeps nothing alive.
+// its session, so a tab of an account that is not active keeps its own alive, and one of an earlier sign-in nothing.
 func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
-	v := p.Browser.Visitor(r)
+	v := p.Browser.NamedIn(r, r.PostFormValue("session"))
 	if !v.SignedIn() {
 		web.WriteState(w, p.stateOf(r, v))
 		return nil

@@ -156,7 +156,7 @@ func TestSessionState(t *testing.T) {
 }
 
 func halfOf(b *browser) *browser {
-	delete(b.cookies, "__Host-exeunt-0-here")
+	delete(b.cookies, b.hereName())
 	return b
 }
 
@@ -187,7 +187,7 @@ func TestActivity(t *testing.T) {
 		}, false},
 		{"a tab of another sign-in", func() {
 			b.fetch(http.MethodPost, "/session/activity",
-				"session="+exeunt.NewSessionID().String()).is(http.StatusConflict)
+				"session="+exeunt.NewSessionID().String()).is(http.StatusUnauthorized)
 		}, false},
 		{"a navigation", func() { b.get("/help").is(http.StatusOK) }, true},
 		{"stay signed in", func() {

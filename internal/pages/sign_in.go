@@ -76,12 +76,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	if errors.As(err, &more) {
 		return p.askMore(w, in, more)
 	}
-	deleting := errors.Is(err, exeunt.ErrDeleting)
-	if (err == nil || deleting) && v.SignedIn() && v.Answer.Account != proof.Account {
-		err = v.FormSession(r)
-		deleting = deleting && err == nil
-	}
-	if deleting {
+	if errors.Is(err, exeunt.ErrDeleting) {
 		return p.askToKeep(w, r, in, proof)
 	}
 	if err == nil {
@@ -146,7 +141,7 @@ func refusal(w http.ResponseWriter, err error) int {
 }
 
 // enter starts a session from a proof, as the form said, gives its cookies to the browser and redirects
-// it. The session that this browser had before ends, unless it is just what was asked for: then it goes on with other
+// it. A session that the account had here before ends, unless it is just what was asked for: then it goes on with other
 // cookies, and the form goes on to where it leads, as it does for another tab of an app, or for the second of two
 // presses.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, form entry, proof exeunt.Proof) error {
@@ -157,11 +152,18 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, for
 			return p.Browser.Cookies.FormToken(form.Key, id, at)
 		}
 	}
-	if v.SignedIn() || v.Incomplete() {
-		in.Replaces = v.Answer.Session
+	to, err := p.placeOf(r, v, form.Kind, proof.Account)
+	if errors.Is(err, exeunt.ErrTooManyAccounts) {
+		return p.showAccounts(w, r, v, http.StatusConflict, true)
 	}
-	if v.Renewed() || v.SignedIn() && v.Answer.Account == proof.Account && v.Answer.Kind == in.Kind {
-		in.Renews = v.Token
+	if err != nil {
+		return err
+	}
+	if to.takes.SignedIn() || to.takes.Incomplete() {
+		in.Replaces = to.takes.Answer.Session
+	}
+	if to.takes.Renewed() || to.takes.SignedIn() && to.takes.Answer.Account == proof.Account && to.takes.Answer.Kind == in.Kind {
+		in.Renews = to.takes.Token
 	}
 	device := p.deviceToken(r, form)
 	known, err := p.Accounts.Recognise(r.Context(), proof.Account, account.Arrival{Kind: in.Kind, Device: device,
@@ -170,21 +172,27 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, for
 		return err
 	}
 	in.Recognised = known
+	for _, one := range to.ends {
+		if _, err := p.Authority.End(r.Context(), one.Actor(r, p.Peers), one.Revocation(exeunt.ReasonReplaced)); err != nil {
+			return err
+		}
+	}
 	token, session, err := p.Authority.Start(r.Context(), in)
 	if err != nil {
 		return err
 	}
-	to := p.afterSignIn(r, proof.Account, form.Return)
+	next := p.afterSignIn(r, proof.Account, form.Return)
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}
-	if v.SignedIn() && token.Hash() == v.Token.Hash() {
-		return redirect(w, to) // sent twice
+	if to.takes.SignedIn() && token.Hash() == to.takes.Token.Hash() && to.takes.Named == v.Named {
+		return redirect(w, next) // sent twice
 	}
-	life := session.ExpiresAt.Sub(p.Now())
-	p.Browser.Cookies.SetPair(w, v.Slot, token, in.Kind, life)
+	p.Browser.Cookies.ForgetPairs(w, r, to.forgets(session.ID)...)
+	p.Browser.Cookies.SetPair(w, session.ID, token, in.Kind, session.ExpiresAt.Sub(p.Now()))
+	p.Browser.Cookies.SetActive(w, r, session.ID, in.Kind)
 	p.setDevice(w, device)
-	return redirect(w, to)
+	return redirect(w, next)
 }
 
 // deviceToken returns the token by which this browser is recognised. On a shared computer there is none, and none is read.

@@ -85,9 +85,6 @@ func (p *Pages) signInCode(w http.ResponseWriter, r *http.Request) error {
 	if err == nil && r.PostFormValue("challenge") != challengeName(t) {
 		err = exeunt.ErrChallengeOver
 	}
-	if err == nil && v.SignedIn() && v.Answer.Account != pending.Account.ID {
-		err = v.FormSession(r)
-	}
 	in := readEntry(pending.Form)
 	if err == nil {
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Address: p.Peers.Address(r), Label: label(r)}

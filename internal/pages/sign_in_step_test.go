@@ -34,7 +34,7 @@ func (n *node) secretOf(handle string) (secret []byte, codes []factor.RecoveryCo
 	n.t.Helper()
 	b = newBrowser(n)
 	b.signIn(handle, "kept")
-	token, err := exeunt.ParseToken(b.cookies["__Host-exeunt-0"])
+	token, err := exeunt.ParseToken(b.cookies[b.tokenName()])
 	n.must(err)
 	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: n.id(handle), Session: b.session()}
 	secret, codes = n.GiveApp(n.t, by, token, 1)
@@ -46,7 +46,7 @@ func (b *browser) password(back string) *answer {
 	b.n.t.Helper()
 	b.submit("/signin?return="+url.QueryEscape(back), "/signin",
 		url.Values{"identifier": {"ada"}, "password": {password}, "kind": {"kept"}}).leadsTo(withReturn("/signin", back))
-	if _, ok := b.cookies["__Host-exeunt-0"]; ok {
+	if _, ok := b.cookies[b.tokenName()]; ok {
 		b.n.t.Error("the password alone has started a session")
 	}
 	return b.get(withReturn("/signin", back))
@@ -138,8 +138,8 @@ func TestTheSecondStepPressedTwice(t *testing.T) {
 	b = twins[0].thief()
 	twins[0].submit("/signout", "/signout", url.Values{"scope": {"session"}}).leadsTo("/signed-out")
 	b.cookies["__Host-exeunt-challenge"] = challenge
-	delete(b.cookies, "__Host-exeunt-0")
-	delete(b.cookies, "__Host-exeunt-0-here")
+	delete(b.cookies, b.tokenName())
+	delete(b.cookies, b.hereName())
 	b.post("/signin/code", form).is(http.StatusConflict).says("Handle or e-mail")
 }
 

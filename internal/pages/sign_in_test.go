@@ -21,7 +21,7 @@ func TestSignIn(t *testing.T) {
 	a := b.submit("/signin?return=/sessions", "/signin",
 		url.Values{"identifier": {"@Ada"}, "password": {password}, "kind": {"kept"}})
 	a.leadsTo("/sessions")
-	if !b.lasting["__Host-exeunt-0"] || !b.lasting["__Host-exeunt-0-here"] {
+	if !b.lasting[b.tokenName()] || !b.lasting[b.hereName()] {
 		t.Error("a kept sign-in does not outlive the browser")
 	}
 	page := b.get("/sessions").is(http.StatusOK).says("Firefox on Linux", "192.0.2.7")
@@ -103,7 +103,7 @@ func TestSignInMakesANewCredential(t *testing.T) {
 	n.account("ada")
 	n.account("mallory")
 	planted := n.signedIn("mallory")
-	before, beforeSession := planted.token(), planted.session()
+	before := planted.token()
 	victim := planted.thief()
 	victim.get("/signin").says("You are signed in as @mallory")
 	victim.signIn("ada", "kept")
@@ -111,6 +111,18 @@ func TestSignInMakesANewCredential(t *testing.T) {
 		t.Fatal("the planted credential is the one after the sign-in")
 	}
 	victim.get("/").says("Hello, Ada")
+	victim.get("/accounts").says("2 accounts", "@ada · active", "@mallory") // nothing is done in the other's name, or unseen
+
+	// Where there is room for one, the planted session is not left alive without a holder.
+	alone := exeunt.DefaultPolicy()
+	alone.Accounts = 1
+	n = newNodeOf(t, alone)
+	n.account("ada")
+	n.account("mallory")
+	planted = n.signedIn("mallory")
+	beforeSession := planted.session()
+	victim = planted.thief()
+	victim.signIn("ada", "kept")
 	planted.get("/").says("signed in again in this browser").hides("mallory", "Hello")
 	s, err := n.Session(t.Context(), n.id("mallory"), beforeSession)
 	n.must(err)
@@ -119,8 +131,11 @@ func TestSignInMakesANewCredential(t *testing.T) {
 	}
 }
 
+// A tab that was opened before somebody signed in ends nobody's session.
 func TestSignInTabLeftFromBefore(t *testing.T) {
-	n := newNode(t)
+	alone := exeunt.DefaultPolicy()
+	alone.Accounts = 1
+	n := newNodeOf(t, alone)
 	n.account("ada")
 	n.account("bob")
 	b := newBrowser(n)

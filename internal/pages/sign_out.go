@@ -14,7 +14,10 @@ import (
 
 // signOutForm says what will end, before it ends.
 func (p *Pages) signOutForm(w http.ResponseWriter, r *http.Request) error {
-	v := p.visit(r)
+	v := p.Browser.Introduced(r.Context(), p.Browser.NamedIn(r, r.URL.Query().Get("session")))
+	if active := p.visit(r); v.Nobody() && active.SignedIn() {
+		return redirect(w, "/accounts") // that account was signed out already
+	}
 	if v.Nobody() {
 		return redirect(w, signedOutPath(p.client(r.URL.Query().Get("client"))))
 	}
@@ -30,18 +33,35 @@ func (p *Pages) askSignOut(w http.ResponseWriter, r *http.Request, v web.Visitor
 	if err != nil {
 		return err
 	}
-	view := &ui.SignOutView{Frame: p.frame(r, v, ""), Scope: scope, This: live.this, Others: live.others,
-		Live: live.count, Clients: p.OAuth.Clients()}
+	view := &ui.SignOutView{Frame: p.frame(r, p.active(r, v), ""), Scope: scope, This: live.this, Others: live.others,
+		Live: live.count, Clients: p.OAuth.Clients(), Of: chip(v), Form: p.outForm(v)}
 	if view.Client = p.client(r.URL.Query().Get("client")); view.Client != nil {
 		view.Cancel = view.Client.Home()
 	}
 	return p.show(w, http.StatusOK, view)
 }
 
+// active is the visitor whose account is active. Somebody may sign out of another one of this browser.
+func (p *Pages) active(r *http.Request, v web.Visitor) web.Visitor {
+	if active := p.visit(r); active.SignedIn() {
+		return active
+	}
+	return v
+}
+
+func (p *Pages) outForm(v web.Visitor) (f ui.OutForm) {
+	if p.Offline {
+		f = ui.OutForm{Ticket: p.Browser.Cookies.Ticket(v.Answer.Session), Shared: v.Answer.Kind == exeunt.KindShared}
+	}
+	return f
+}
+
 // signOut ends the session, or all of them. A credential that is already invalid is
 // cleared too, since that is what was asked for.
+//
+// It is the session of the form, whichever account is active: what signs somebody out must not need a switch first.
 func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
-	v := p.arrive(r)
+	v := p.Browser.NamedIn(r, r.PostFormValue("session"))
 	switch {
 	case v.SignedIn():
 		return formOf(p.endHere)(w, r, v)
@@ -50,13 +70,17 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
 	case v.Doubt() != nil:
 		return v.Doubt()
 	case v.Nobody():
+		n, ok := p.notice(r, noticeSignedOut)
+		if p.Browser.Visitor(r).SignedIn() && (!ok || readSignOut(n).Session != v.Named) {
+			return exeunt.ErrOtherAccount
+		}
 		return redirect(w, p.afterSignOut(r))
 	case v.Answer.State == authority.Ended:
 		if done, err := p.signOutAgain(w, r, v); done || err != nil {
 			return err
 		}
 		if to := p.wayBack(r); to != "" { // the app is told the same as after a sign-out
-			p.Browser.Cookies.Forget(w, r, v.Slot)
+			p.Browser.Cookies.Forget(w, r, v.Named)
 			return redirect(w, to)
 		}
 	}
@@ -118,7 +142,7 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 // left clears the browser after a recorded sign-out, and says what was done.
 func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope,
 	done authority.Ending, s exeunt.Session) error {
-	p.Browser.Cookies.Forget(w, r, v.Slot)
+	p.Browser.Cookies.Forget(w, r, v.Named)
 	p.Browser.Cookies.ForgetRequester(w, r)
 	note := ui.SignOutDone{
 		At: done.At, Scope: scope, Session: s.ID, Ended: int(done.Ended), Apps: int(done.Apps),

@@ -122,7 +122,7 @@ func TestSignOutEverywhereElse(t *testing.T) {
 	form := b.get("/signout?scope=others").says("Sign out everywhere else?", "You stay signed in").form("/sessions/end")
 	old := b.token()
 	b.post("/sessions/end", form).leadsTo("/sessions")
-	if b.token() == old || !b.lasting["__Host-exeunt-0"] || !b.lasting["__Host-exeunt-0-here"] {
+	if b.token() == old || !b.lasting[b.tokenName()] || !b.lasting[b.hereName()] {
 		t.Error("the cookies were not renewed as they were")
 	}
 	if strings.Contains(b.fetch(http.MethodGet, "/sessions", "").body, "One session ended") {
@@ -243,7 +243,7 @@ func TestSignOutWithAnIncompleteCredential(t *testing.T) {
 	for _, age := range []time.Duration{time.Second, time.Hour} {
 		b := n.signedIn("ada")
 		whole := b.thief()
-		delete(b.cookies, "__Host-exeunt-0-here")
+		delete(b.cookies, b.hereName())
 		n.Clock.Pass(age)
 		a := b.post("/signout", url.Values{}).is(http.StatusOK).says("This browser’s sign-in cookies were incomplete")
 		if b.token() != "" || a.Header.Get("Clear-Site-Data") == "" {
@@ -278,6 +278,6 @@ func TestSignOutWithoutTheStore(t *testing.T) {
 		cold.post(to, url.Values{}).is(http.StatusServiceUnavailable).leavesCookies()
 	}
 	half := cold.thief()
-	delete(half.cookies, "__Host-exeunt-0-here")
+	delete(half.cookies, half.hereName())
 	half.get("/ended").is(http.StatusServiceUnavailable).leavesCookies()
 }

@@ -10,31 +10,32 @@ import (
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/ui"
-	"github.com/exeunt/exeunt/internal/web"
 )
 
 // signedOut tells what was done, if a notice of ours in this browser says so. Script loads the page again while apps are
 // being told.
 func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
-	if v.SignedIn() {
+	if n, ok := p.notice(r, noticeSignedOut); v.SignedIn() && (!ok || readSignOut(n).Session == v.Answer.Session) {
 		return redirect(w, "/")
 	}
 	if err := v.Doubt(); err != nil {
 		return err
 	}
-	return p.showSignedOut(w, r, &ui.SignedOutView{Client: p.client(r.URL.Query().Get("client"))})
+	return p.showSignedOut(w, r, &ui.SignedOutView{Frame: p.frame(r, v, ""), Client: p.client(r.URL.Query().Get("client"))})
 }
 
 func (p *Pages) showSignedOut(w http.ResponseWriter, r *http.Request, view *ui.SignedOutView) error {
-	view.Frame = p.outside(r)
 	if n, ok := p.notice(r, noticeSignedOut); ok {
 		view.Done = readSignOut(n)
 		if mode := r.Header.Get("Sec-Fetch-Mode"); view.Done.Clear && (mode == "navigate" || mode == "") { // not when script looks at apps
-			p.Browser.Cookies.ClearStorage(w, r, web.FirstSlot)
+			p.Browser.Cookies.ClearStorage(w, r)
 		}
 		recorded := authority.Ending{Seq: view.Done.Event, At: view.Done.At}
 		view.Proof, view.Check = p.receiptPath(recorded), p.checkPathOf(recorded)
+		if len(view.Done.More) > 0 {
+			view.Proofs = p.proofsOf(view.Done)
+		}
 		var err error
 		if view.Apps, view.More, err = p.appsAfter(r.Context(), view.Done); err != nil {
 			// That it is signed out is recorded, whatever can be read now.
@@ -43,6 +44,17 @@ func (p *Pages) showSignedOut(w http.ResponseWriter, r *http.Request, view *ui.S
 		}
 	}
 	return p.show(w, http.StatusOK, view)
+}
+
+// proofsOf returns the receipts of several accounts that were signed out together.
+func (p *Pages) proofsOf(d *ui.SignOutDone) (list []ui.NumberedProof) {
+	all := append([]ui.AccountLeft{{At: d.At, Event: d.Event}}, d.More...)
+	for i, one := range all {
+		if path := p.receiptPath(authority.Ending{Seq: one.Event, At: one.At}); path != "" {
+			list = append(list, ui.NumberedProof{Number: i + 1, Path: path})
+		}
+	}
+	return list
 }
 
 // shownAfter is how many apps the page after a sign-out shows.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -28,7 +29,7 @@ type ticketAnswer struct {
 // takeTicket ends the session that a ticket is for. The worker asks again until it gets 200 or 410, so several of its
 // attempts may arrive.
 func (p *Pages) takeTicket(w http.ResponseWriter, r *http.Request) error {
-	done, _, err := p.endByTicket(r)
+	done, _, err := p.endByTicket(r, r.PostFormValue("ticket"))
 	answer, status := ticketAnswer{State: "signed_out"}, http.StatusOK
 	switch {
 	case errors.Is(err, exeunt.ErrNotFound):
@@ -44,15 +45,21 @@ func (p *Pages) takeTicket(w http.ResponseWriter, r *http.Request) error {
 }
 
 // finishOffline does the same for the page, clears what the browser still holds of that session, and leads to the page
-// that says what was done. Whoever has signed in here since then stays signed in.
+// that says what was done. Whoever has signed in here since then stays signed in, and so do other accounts.
 func (p *Pages) finishOffline(w http.ResponseWriter, r *http.Request) error {
-	done, s, err := p.endByTicket(r)
+	if tickets := strings.Fields(r.PostFormValue("ticket")); len(tickets) > 1 {
+		return p.finishSeveral(w, r, tickets)
+	}
+	done, s, err := p.endByTicket(r, r.PostFormValue("ticket"))
 	gone := errors.Is(err, exeunt.ErrNotFound)
 	if err != nil && !gone {
 		return err
 	}
-	v := p.Browser.Visitor(r)
-	if v.SignedIn() && v.Answer.Session != s.ID {
+	v, active := p.Browser.Visitor(r), p.Browser.Visitor(r)
+	if id, ok := p.Browser.Cookies.OpenTicket(r.PostFormValue("ticket")); ok {
+		v = p.Browser.VisitorOf(r, id)
+	}
+	if active.SignedIn() && (v.Nobody() || gone || s.Kind == exeunt.KindShared || s.Account == active.Answer.Account && s.ID != active.Answer.Session) {
 		return redirect(w, "/")
 	}
 	switch {
@@ -68,10 +75,30 @@ func (p *Pages) finishOffline(w http.ResponseWriter, r *http.Request) error {
 	return p.left(w, r, v, exeunt.ScopeSession, done, s)
 }
 
+// finishSeveral does so for the tickets of several accounts.
+func (p *Pages) finishSeveral(w http.ResponseWriter, r *http.Request, tickets []string) error {
+	var left []ui.AccountLeft
+	var gone []exeunt.SessionID
+	for _, ticket := range tickets[:min(len(tickets), exeunt.MaxAccounts)] {
+		done, s, err := p.endByTicket(r, ticket)
+		if err != nil && !errors.Is(err, exeunt.ErrNotFound) {
+			return err
+		}
+		if id, ok := p.Browser.Cookies.OpenTicket(ticket); ok {
+			gone = append(gone, id)
+		}
+		if err == nil {
+			left = append(left, ui.AccountLeft{At: done.At, Session: s.ID, Apps: int(done.Apps), Event: done.Seq})
+		}
+	}
+	p.leftSeveral(w, r, gone, left)
+	return redirect(w, "/signed-out")
+}
+
 // endByTicket ends the session of the ticket in a form. ErrNotFound when nothing is known of it any more: it was ended
 // long ago, with its account perhaps, or no key makes such a ticket. Its holder is somebody who was signed in there.
-func (p *Pages) endByTicket(r *http.Request) (authority.Ending, exeunt.Session, error) {
-	id, ok := p.Browser.Cookies.OpenTicket(r.PostFormValue("ticket"))
+func (p *Pages) endByTicket(r *http.Request, ticket string) (authority.Ending, exeunt.Session, error) {
+	id, ok := p.Browser.Cookies.OpenTicket(ticket)
 	if !ok {
 		return authority.Ending{}, exeunt.Session{}, exeunt.ErrNotFound
 	}

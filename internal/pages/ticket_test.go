@@ -96,8 +96,8 @@ func TestATicketIsNoCredential(t *testing.T) {
 	n.account("ada")
 	b := n.signedIn("ada")
 	thief := newBrowser(n)
-	thief.cookies["__Host-exeunt-0"] = b.ticket()
-	thief.cookies["__Host-exeunt-0-here"] = b.here()
+	thief.cookies[thief.tokenName()] = b.ticket()
+	thief.cookies[thief.hereName()] = b.here()
 	thief.get("/sessions").hides("@ada")
 	thief.post("/signout", b.fields(url.Values{"ticket": {b.ticket()}})).leadsTo("/signed-out")
 	if !n.Check(t.Context(), mustToken(t, b)).Usable() {
@@ -114,7 +114,7 @@ func TestTheEndOfALock(t *testing.T) {
 	b := n.signedIn("ada")
 	ticket := b.ticket()
 	n.Clock.Pass(time.Hour)
-	delete(b.cookies, "__Host-exeunt-0-here")
+	delete(b.cookies, b.hereName())
 	b.follow(b.post(offlinePath, url.Values{"ticket": {ticket}}).leadsTo("/signed-out")).says("Signed out of this browser")
 	if b.token() != "" {
 		t.Error("half of the sign-in is left")
@@ -134,7 +134,7 @@ func TestTheEndOfALock(t *testing.T) {
 	newBrowser(n).post(offlinePath, url.Values{"ticket": {"ses_x.y"}}).leadsTo("/signed-out")
 	b = n.signedIn("ada")
 	n.Clock.Pass(time.Hour)
-	delete(b.cookies, "__Host-exeunt-0-here") // and a ticket of which nothing is known: the half that is left goes, too
+	delete(b.cookies, b.hereName()) // and a ticket of which nothing is known: the half that is left goes, too
 	b.post(offlinePath, url.Values{"ticket": {"ses_x.y"}}).is(http.StatusOK).says("cookies were incomplete")
 	if b.token() != "" {
 		t.Error("half of the sign-in is left")

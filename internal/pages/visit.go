@@ -29,7 +29,7 @@ func (p *Pages) visit(r *http.Request) web.Visitor {
 }
 
 // signedIn admits only somebody who is signed in by what the policy requires.
-func (p *Pages) signedIn(h page) web.Handler { return p.anySession(p.sufficient(h)) }
+func (p *Pages) signedIn(h page) web.Handler { return p.anySession(p.withRoom(p.sufficient(h))) }
 
 // anySession admits only somebody who is signed in, by whatever, for pages that lead to what the policy requires.
 func (p *Pages) anySession(h page) web.Handler {
@@ -118,7 +118,7 @@ func (d *ifDone) Unwrap() http.ResponseWriter { return d.ResponseWriter }
 // setPair gives the browser another credential of the session that it has.
 func (p *Pages) setPair(w http.ResponseWriter, v web.Visitor, t exeunt.Token) {
 	if !t.IsZero() {
-		p.Browser.Cookies.SetPair(w, v.Slot, t, v.Answer.Kind, v.Answer.ExpiresAt().Sub(p.Now()))
+		p.Browser.Cookies.SetPair(w, v.Answer.Session, t, v.Answer.Kind, v.Answer.ExpiresAt().Sub(p.Now()))
 	}
 }
 

@@ -83,7 +83,7 @@ func (s *Stream) MountBearer(m *http.ServeMux) {
 type asker func(r *http.Request) (authority.Credential, authority.Answer)
 
 func (s *Stream) fromBrowser(r *http.Request) (authority.Credential, authority.Answer) {
-	v := s.Browser.Visitor(r)
+	v := s.Browser.NamedIn(r, r.URL.Query().Get("session"))
 	return v.Credential, v.Answer
 }
 

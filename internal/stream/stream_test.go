@@ -202,7 +202,7 @@ func TestStreamRefuses(t *testing.T) {
 	}{
 		{"nothing", "/session/stream", `{"state":"ended","reason":""}`, nil},
 		{"half a pair", "/session/stream", `{"state":"ended","reason":""}`,
-			http.Header{"Cookie": {"__Host-exeunt-0=" + token.Reveal()}}},
+			http.Header{"Cookie": {"__Host-exeunt-" + session.ID.String() + "=" + token.Reveal()}}},
 		{"a browser's token as bearer", "/api/v1/session/stream", `{"state":"ended","reason":""}`,
 			testnode.AsApp(token)},
 		{"a bearer token for the browser's address", "/session/stream", `{"state":"ended","reason":""}`,

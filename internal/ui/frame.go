@@ -16,6 +16,9 @@ type Frame struct {
 	// page have Session, so that a tab left from another sign-in changes nothing.
 	Account *AccountChip
 	Session exeunt.SessionID
+	// OtherAccounts are the other ones that are signed in in this browser. MayAdd: there is room for another.
+	OtherAccounts []AccountChip
+	MayAdd        bool
 	// Ticket is the session's sign-out ticket, with which the browser can be signed out without network; "" when that is
 	// not offered. Shared: it is not left in the browser, because the computer is shared.
 	Ticket string
@@ -39,9 +42,9 @@ type Frame struct {
 
 // AccountChip is the account as the panel shows it.
 type AccountChip struct {
-	Slot   int // which of the browser's accounts; 0 is the only one
-	Name   string
-	Handle string // without "@"
+	Session exeunt.SessionID
+	Name    string
+	Handle  string // without "@"
 }
 
 // Nav names an entry of the navigation.
@@ -68,6 +71,12 @@ func (f *Frame) frame() *Frame { return f }
 
 // SignedIn reports whether the page is shown to somebody signed in.
 func (f *Frame) SignedIn() bool { return f.Account != nil }
+
+// Several reports whether several accounts are signed in in this browser, so that pages say which one they show.
+func (f *Frame) Several() bool { return f.SignedIn() && len(f.OtherAccounts) > 0 }
+
+// Accounts is how many accounts are signed in in this browser.
+func (f *Frame) Accounts() int { return len(f.OtherAccounts) + 1 }
 
 // IdleWarnSeconds and IdleEndSeconds are the frame's idle times for the
 // stylesheet that works without script.

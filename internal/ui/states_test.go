@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -715,6 +716,15 @@ func states() map[string]View {
 		"other-account":    &OtherAccountView{Frame: in(""), Form: "/signin"},
 		"other-nobody":     &OtherAccountView{Frame: out()},
 	}
+	maps.Copy(all, accountStates(policy))
+	for _, view := range all {
+		switch v := view.(type) {
+		case *SignOutView:
+			v.ofActive()
+		case *EndSessionView:
+			v.ofActive()
+		}
+	}
 	for _, status := range []int{400, 401, 403, 404, 405, 409, 413, 418, 422, 429, 500, 502, 503} {
 		all[fmt.Sprintf("error-%d", status)] = &ErrorView{Frame: out(), Status: status}
 	}
@@ -739,6 +749,49 @@ func states() map[string]View {
 		all[fmt.Sprintf("ended-in-%d", month)] = &EndedView{Frame: f, Ended: &exeunt.Ended{At: f.Now}}
 	}
 	return all
+}
+
+// ofActive fills in what a page has that signs out of the account that is active.
+func (v *SignOutView) ofActive() {
+	if v.Of.Handle == "" {
+		v.Of = *v.Account
+		v.Of.Session = v.Session
+		v.Form = OutForm{Ticket: v.Ticket, Shared: v.Shared}
+	}
+}
+
+// accountStates are pages of a browser in which several accounts are signed in.
+func accountStates(policy exeunt.Policy) map[string]View {
+	bob := AccountChip{Session: idFor(1), Name: `Bob <b>"X"</b>`, Handle: "bob"}
+	with := func(current Nav, others ...AccountChip) Frame {
+		f := in(current)
+		f.OtherAccounts, f.MayAdd = others, len(others) < 2
+		return f
+	}
+	two, three := with("", bob), with("", bob, AccountChip{Session: idFor(2), Name: "Carol", Handle: "carol"})
+	proof := Proof{Needed: true, Handle: "bob"}
+	alone := in("")
+	alone.MayAdd = true
+	return map[string]View{
+		"accounts": &AccountsView{Frame: three, Most: 3}, "accounts-one": &AccountsView{Frame: alone, Most: 5},
+		"accounts-full": &AccountsView{Frame: three, Most: 3, Full: true}, "accounts-full-of-one": &AccountsView{Frame: alone, Most: 1, Full: true},
+		"accounts-home":    &HomeView{Frame: with(NavHome, bob), This: this(), Clients: testClients},
+		"accounts-menu":    &MenuView{Frame: three, Return: "/"},
+		"switch":           &SwitchView{Frame: two, To: bob, Return: "/settings", Proof: proof},
+		"switch-wrong":     &SwitchView{Frame: two, To: bob, Proof: proof, Err: exeunt.ErrWrongCredentials},
+		"sign-in-adds":     &SignInView{Frame: two, Policy: policy},
+		"sign-in-full":     &SignInView{Frame: three, Policy: policy},
+		"sign-in-full-two": &SignInView{Frame: with("", bob, bob), Policy: policy},
+		"sign-out-all":     &SignOutAllView{Frame: three, Tickets: []string{"ses_b.TICKET", "ses_c.TICKET"}},
+		"sign-out-several": &SignOutView{Frame: two, Scope: exeunt.ScopeSession, This: this(), Clients: testClients},
+		"sign-out-of-other": &SignOutView{Frame: two, Scope: exeunt.ScopeSession, This: this(), Clients: testClients, Of: bob,
+			Form: OutForm{Ticket: "ses_b.TICKET"}},
+		"signed-out-one-of": &SignedOutView{Frame: two, Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1}, Proof: "/receipts/h.1.code"},
+		"signed-out-two-of": &SignedOutView{Frame: three, Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1}},
+		"signed-out-every": &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 2,
+			More: []AccountLeft{{At: testNow}}}, Proof: "/receipts/h.1.code", Proofs: []NumberedProof{{1, "/receipts/h.1.code"}, {2, "/receipts/h.2.code"}}},
+		"other-account-tab": &OtherAccountView{Frame: two, Form: "/settings", Tab: &bob},
+	}
 }
 
 // activityEntries has every action, and every reason.

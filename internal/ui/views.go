@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -126,6 +127,56 @@ type SignOutView struct {
 	Clients Clients
 	Client  *exeunt.Client // the app whose "Sign out" was pressed, if one was
 	Cancel  string         // where Cancel goes; "" is "/sessions"
+
+	// Of is the account that is signed out, which need not be the active one, and Form what its form has for a browser
+	// without network.
+	Of   AccountChip
+	Form OutForm
+}
+
+// OutForm is what a form that signs out has for a browser without network, as in Frame.
+type OutForm struct {
+	Ticket string
+	Shared bool
+}
+
+// OfQuery is what links to other scopes add, so that they are about the same account.
+func (v *SignOutView) OfQuery() string {
+	if v.Of.Session == v.Session {
+		return ""
+	}
+	return "&session=" + v.Of.Session.String()
+}
+
+// SignOutAllView is "/signout/all": the accounts of this browser, before all are signed out.
+//
+// Its form: POST /signout/all with session, key and ticket.
+type SignOutAllView struct {
+	Frame
+	Tickets []string // of the other accounts
+}
+
+// AllTickets are the sign-out tickets of all accounts of this browser, as the form has them.
+func (v *SignOutAllView) AllTickets() string {
+	return strings.Join(append([]string{v.Ticket}, v.Tickets...), " ")
+}
+
+// AccountsView is "/accounts": who is signed in in this browser. Its forms: POST /accounts/switch with session and to.
+type AccountsView struct {
+	Frame
+	Most int  // how many can be
+	Full bool // somebody wanted to add one more
+}
+
+// SwitchView asks for a fresh proof before another account of this browser becomes the active one.
+//
+// Its form: POST /accounts/switch with session, to, return, key and the proof.
+type SwitchView struct {
+	Frame
+	To     AccountChip
+	Return string
+	Proof  Proof
+	Err    error
 }
 
 // EndSessionView is "/end_session": what will end, after an app has asked for it.
@@ -143,13 +194,20 @@ type EndSessionView struct {
 // SignedOutView is "/signed-out". Nobody is signed in, and it names nobody.
 type SignedOutView struct {
 	Frame
-	Done   *SignOutDone   // nil if there is no notice of a sign-out: then the page says only that nobody is signed in
-	Client *exeunt.Client // the app that asked for it, for the way back
-	NoWay  bool           // as in EndSessionView
-	Apps   []AppAfter     // what has become of the apps that were used with what ended
-	More   int            // how many there are besides
-	Proof  string         // where its receipt is; "" on a shared computer
-	Check  string         // where it is checked
+	Done   *SignOutDone    // nil if there is no notice of a sign-out: then the page says only that nobody is signed in
+	Client *exeunt.Client  // the app that asked for it, for the way back
+	NoWay  bool            // as in EndSessionView
+	Apps   []AppAfter      // what has become of the apps that were used with what ended
+	More   int             // how many there are besides
+	Proof  string          // where its receipt is; "" on a shared computer
+	Proofs []NumberedProof // of each account, if several were signed out
+	Check  string          // where it is checked
+}
+
+// NumberedProof is the receipt of one of several accounts, none of which the page names.
+type NumberedProof struct {
+	Number int
+	Path   string
 }
 
 // Waiting reports whether an app is still being told.
@@ -247,7 +305,19 @@ type SignOutDone struct {
 	NotMe   bool             // because a sign-in was somebody else's
 	Clear   bool             // the page has the browser clear what this site has stored
 	Event   int64            // number of its event; 0 on a shared computer, where nothing leads to the receipt
+	More    []AccountLeft    // the other accounts of this browser, which were signed out with it
 }
+
+// AccountLeft is the sign-out of one of several accounts.
+type AccountLeft struct {
+	At      time.Time
+	Session exeunt.SessionID
+	Apps    int
+	Event   int64 // as in SignOutDone
+}
+
+// All is how many accounts were signed out of this browser.
+func (d *SignOutDone) All() int { return len(d.More) + 1 }
 
 // EndedView is "/ended": why a credential is no longer valid. Whoever holds it may be a
 // thief or the next user of the computer, so the page shows only a reason and a time, and
@@ -458,9 +528,13 @@ type SendAgain struct {
 // active one. Account in the frame is the active one.
 type OtherAccountView struct {
 	Frame
-	Form string // where the same form is for the active one; "" omits it
+	Form string       // where the same form is for the active one; "" omits it
+	Tab  *AccountChip // the account of the tab, which is signed in here, but not active
 }
 
+func (*AccountsView) page() string      { return "accounts" }
+func (*SwitchView) page() string        { return "switch" }
+func (*SignOutAllView) page() string    { return "sign_out_all" }
 func (*HomeView) page() string          { return "home" }
 func (*SessionsView) page() string      { return "sessions" }
 func (*EndedSessionsView) page() string { return "sessions_ended" }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +19,14 @@ import (
 // made from the first and readable, so that "Sign out" can delete it even without
 // network. Names begin with __Host-, so no sibling site can set one (RFC 6265bis
 // section 4.1.3.2).
+//
+// Each account that is signed in here has its own pair, named after its session: several tabs may sign in at once, and no
+// pair takes another's place.
 const (
-	cookiePair   = "__Host-exeunt-" // with the slot's number
+	cookiePrefix = "__Host-exeunt-" // of all our cookies, and with a session's ID the name of its token
+	halfEnding   = "-here"
+	// cookieActive lists this browser's sessions, the one used last first. That one is active: pages are shown for it.
+	cookieActive = "__Host-exeunt-active"
 	cookieNotice = "__Host-exeunt-notice"
 	// cookieTicket is set by the page of a locked browser while a sign-out ticket waits there to be delivered.
 	cookieTicket = "__Host-exeunt-ticket"
@@ -48,22 +55,18 @@ const (
 	DeviceShared = Device(exeunt.KindShared)
 )
 
-// Slot is the place of one account in a browser. Each has its own pair of cookies.
-type Slot uint8
+// maxPresented bounds the sessions that one browser may present: tabs that sign in at the same moment can pass the policy's
+// limit.
+const maxPresented = 16
 
-const (
-	// FirstSlot is the only slot in use.
-	FirstSlot Slot = 0
-	slots     Slot = 5
-)
+func tokenName(id exeunt.SessionID) string { return cookiePrefix + id.String() }
+func halfName(id exeunt.SessionID) string  { return tokenName(id) + halfEnding }
 
-func (s Slot) token() string { return cookiePair + strconv.Itoa(int(s)) }
-func (s Slot) here() string  { return s.token() + "-here" }
-
-// Presented is the credential that a browser presented in a slot: a pair, an
-// incomplete credential, which is a token without its second half, or neither.
+// Presented is the credential that a browser presented of a session: a pair, an incomplete credential, which is a token
+// without its second half, or neither.
 type Presented struct {
-	Slot Slot
+	// Named is the session after which the cookies are named. Whether they are its credential a check tells.
+	Named exeunt.SessionID
 	authority.Credential
 	// Garbage: there are cookies, but no credential: they are truncated, changed,
 	// foreign, ambiguous, or the readable half alone.
@@ -81,28 +84,65 @@ type Cookies struct {
 	Tickets *keys.Ring // makes sign-out tickets
 }
 
-// Read returns what the browser presented in a slot: nothing, garbage, a pair or an
-// incomplete credential.
-func (c Cookies) Read(r *http.Request, s Slot) Presented {
-	text, ok := Cookie(r, s.token())
-	here, okHere := Cookie(r, s.here())
+// Sessions returns the sessions of which the browser presents cookies: the active one, and the others by when they were used.
+func (c Cookies) Sessions(r *http.Request) []exeunt.SessionID {
+	var have []exeunt.SessionID
+	for _, line := range r.Header["Cookie"] {
+		for part := range strings.SplitSeq(line, ";") {
+			name, _, _ := strings.Cut(strings.TrimSpace(part), "=")
+			text, ours := strings.CutPrefix(strings.TrimSuffix(name, halfEnding), cookiePrefix)
+			if !ours {
+				continue
+			}
+			if id, err := exeunt.ParseSessionID(text); err == nil && !slices.Contains(have, id) && len(have) < maxPresented {
+				have = append(have, id)
+			}
+		}
+	}
+	var ordered []exeunt.SessionID
+	for _, id := range append(readActive(r), have...) {
+		if slices.Contains(have, id) && !slices.Contains(ordered, id) {
+			ordered = append(ordered, id)
+		}
+	}
+	return ordered
+}
+
+// readActive returns what cookieActive lists.
+func readActive(r *http.Request) (list []exeunt.SessionID) {
+	text, _ := Cookie(r, cookieActive)
+	for name := range strings.SplitSeq(text, ".") {
+		if id, err := exeunt.ParseSessionID(name); err == nil && len(list) < maxPresented {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// Read returns what the browser presented of a session: nothing, garbage, a pair or an incomplete credential.
+func (c Cookies) Read(r *http.Request, id exeunt.SessionID) Presented {
+	if id.IsZero() {
+		return Presented{}
+	}
+	text, ok := Cookie(r, tokenName(id))
+	here, okHere := Cookie(r, halfName(id))
 	if text == "" && here == "" && ok && okHere {
-		return Presented{Slot: s}
+		return Presented{Named: id}
 	}
 	token, err := exeunt.ParseToken(text)
 	if !ok || err != nil || !authority.AsPair.Takes(token) {
-		return Presented{Slot: s, Garbage: true}
+		return Presented{Named: id, Garbage: true}
 	}
 	use := authority.AsPair
 	if !okHere || !c.Pairs.IsHalf(token, here) {
 		use = authority.AsIncomplete
 	}
-	return Presented{Slot: s, Credential: authority.Credential{Token: token, Use: use}}
+	return Presented{Named: id, Credential: authority.Credential{Token: token, Use: use}}
 }
 
-// OnlyReadable reports that of a slot's pair there is the readable half alone.
-func (c Cookies) OnlyReadable(r *http.Request, s Slot) bool {
-	return len(r.CookiesNamed(s.token())) == 0 && len(r.CookiesNamed(s.here())) > 0
+// OnlyReadable reports that of a session's pair there is the readable half alone.
+func (c Cookies) OnlyReadable(r *http.Request, id exeunt.SessionID) bool {
+	return len(r.CookiesNamed(tokenName(id))) == 0 && len(r.CookiesNamed(halfName(id))) > 0
 }
 
 // Cookie returns the value of a cookie, "" when there is none. It returns false when
@@ -126,16 +166,34 @@ func Cookie(r *http.Request, name string) (value string, ok bool) {
 	return value, true
 }
 
-// SetPair gives the browser the credential of a slot. On a shared computer the cookies
+// SetPair gives the browser the credential of a session. On a shared computer the cookies
 // have no expiry, so that they go when the browser closes; elsewhere they survive
 // that, and the server's own limits decide.
-func (c Cookies) SetPair(w http.ResponseWriter, s Slot, t exeunt.Token, kind exeunt.SessionKind, life time.Duration) {
+func (c Cookies) SetPair(w http.ResponseWriter, id exeunt.SessionID, t exeunt.Token, kind exeunt.SessionKind, life time.Duration) {
 	age := 0
 	if kind == exeunt.KindKept {
 		age = int(life.Seconds())
 	}
-	http.SetCookie(w, HostCookie(s.token(), t.Reveal(), age, true))
-	http.SetCookie(w, HostCookie(s.here(), c.Pairs.Half(t), age, false))
+	http.SetCookie(w, HostCookie(tokenName(id), t.Reveal(), age, true))
+	http.SetCookie(w, HostCookie(halfName(id), c.Pairs.Half(t), age, false))
+}
+
+// SetActive makes a session the active one. The order of the others stays.
+func (c Cookies) SetActive(w http.ResponseWriter, r *http.Request, id exeunt.SessionID, kind exeunt.SessionKind) {
+	others := slices.DeleteFunc(c.Sessions(r), func(one exeunt.SessionID) bool { return one == id })
+	age := 0
+	if kind == exeunt.KindKept {
+		age = int(deviceLife.Seconds())
+	}
+	setActive(w, append([]exeunt.SessionID{id}, others...), age)
+}
+
+func setActive(w http.ResponseWriter, list []exeunt.SessionID, age int) {
+	names := make([]string, len(list))
+	for i, id := range list {
+		names[i] = id.String()
+	}
+	http.SetCookie(w, HostCookie(cookieActive, strings.Join(names, "."), age, true))
 }
 
 // FormToken is the token of a session that the form with that key starts: at that time: for the same three it is always the same, so
@@ -199,25 +257,38 @@ func (c Cookies) ResetToken(link exeunt.Token) exeunt.Token {
 	return exeunt.TokenFrom(exeunt.UseInvite, c.Forms.Sum("reset "+link.Reveal()))
 }
 
-// Forget tells the browser to delete the credential of a slot by name, and the
-// origin's storage. Call it only after an ending has been recorded, or if the browser
-// has nothing usable there. It does not send Clear-Site-Data: "cookies", with which
-// Chromium deletes the cookies of every site under the same registrable domain.
-func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, s Slot) {
-	http.SetCookie(w, HostCookie(s.token(), "", -1, true))
-	http.SetCookie(w, HostCookie(s.here(), "", -1, false))
-	if !othersNeedStorage(r, s) {
-		w.Header().Set("Clear-Site-Data", `"storage"`)
+// Forget tells the browser to delete the credentials of sessions by name, and the origin's storage if nothing else needs it.
+// Call it only after an ending has been recorded, or if the browser has nothing usable there. It does not send
+// Clear-Site-Data: "cookies", with which Chromium deletes the cookies of every site under the same registrable domain.
+func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, ids ...exeunt.SessionID) {
+	c.ForgetPairs(w, r, ids...)
+	c.ClearStorage(w, r, ids...)
+}
+
+// ForgetPairs is Forget for a browser that stays in use: its storage stays.
+func (c Cookies) ForgetPairs(w http.ResponseWriter, r *http.Request, ids ...exeunt.SessionID) {
+	for _, id := range ids {
+		http.SetCookie(w, HostCookie(tokenName(id), "", -1, true))
+		http.SetCookie(w, HostCookie(halfName(id), "", -1, false))
+	}
+	if len(c.rest(r, ids)) == 0 && len(r.CookiesNamed(cookieActive)) > 0 {
+		setActive(w, nil, -1)
 	}
 }
 
 // ClearStorage has the browser clear the origin's storage, unless something else needs it. It is for a page after Forget:
 // the answer to the form passes through the service worker, and Chromium, which removes the worker before it
 // hands that answer on, would then wait for ever.
-func (c Cookies) ClearStorage(w http.ResponseWriter, r *http.Request, s Slot) {
-	if !othersNeedStorage(r, s) {
+func (c Cookies) ClearStorage(w http.ResponseWriter, r *http.Request, without ...exeunt.SessionID) {
+	// Another account is signed in, a sign-out ticket waits in the storage, or the service worker passes this answer on.
+	if !ThroughWorker(r) && len(c.rest(r, without)) == 0 && len(r.CookiesNamed(cookieTicket)) == 0 {
 		w.Header().Set("Clear-Site-Data", `"storage"`)
 	}
+}
+
+// rest are the sessions of this browser without those.
+func (c Cookies) rest(r *http.Request, without []exeunt.SessionID) []exeunt.SessionID {
+	return slices.DeleteFunc(c.Sessions(r), func(id exeunt.SessionID) bool { return slices.Contains(without, id) })
 }
 
 // headerWorker is set by the service worker in a form without ticket that it passes on.
@@ -226,20 +297,6 @@ const headerWorker = "Exeunt-Worker"
 // ThroughWorker reports whether the service worker passes the answer to a form on.
 func ThroughWorker(r *http.Request) bool {
 	return r.PostForm.Get("ticket") != "" || r.Header.Get(headerWorker) != ""
-}
-
-// othersNeedStorage reports whether the origin's storage must stay, because another
-// account is signed in, a sign-out ticket waits there, or the service worker passes this answer on.
-func othersNeedStorage(r *http.Request, s Slot) bool {
-	if ThroughWorker(r) {
-		return true
-	}
-	for other := range slots {
-		if other != s && len(r.CookiesNamed(other.token())) > 0 {
-			return true
-		}
-	}
-	return len(r.CookiesNamed(cookieTicket)) > 0
 }
 
 // HostCookie is a cookie of this host alone, which no neighbouring host can set (RFC 6265bis section 4.1.3.2). It goes when the

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,19 +13,14 @@ import (
 	"github.com/exeunt/exeunt/internal/authority"
 )
 
-const (
-	tokenName = "__Host-exeunt-0"
-	hereName  = "__Host-exeunt-0-here"
-)
-
 func TestPairsReadBack(t *testing.T) {
 	s := newSite(t)
 	for _, kind := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared} {
-		token, _, cookies := s.signIn(kind)
-		if p := s.Cookies.Read(request(cookies...), FirstSlot); p.Use != authority.AsPair || p.Token != token {
+		token, session, cookies := s.signIn(kind)
+		if p := s.Cookies.Read(request(cookies...), session.ID); p.Use != authority.AsPair || p.Token != token {
 			t.Errorf("%v: %+v", kind, p)
 		}
-		if len(cookies) != 2 || cookies[0].Name != tokenName || cookies[1].Name != hereName {
+		if len(cookies) != 2 || cookies[0].Name != "__Host-exeunt-"+session.ID.String() || cookies[1].Name != "__Host-exeunt-"+session.ID.String()+"-here" {
 			t.Fatalf("the cookies are %v", cookies)
 		}
 		for i, c := range cookies {
@@ -42,14 +39,16 @@ func TestPairsReadBack(t *testing.T) {
 
 func TestWhateverElseArrives(t *testing.T) {
 	s := newSite(t)
-	token, _, pair := s.signIn(exeunt.KindKept)
+	token, session, pair := s.signIn(exeunt.KindKept)
+	id := session.ID
+	tokenName, hereName := tokenName(id), halfName(id)
 	_, _, other := s.signIn(exeunt.KindKept)
 	a, here := tokenName+"="+token.Reveal(), hereName+"="+pair[1].Value
 	app := exeunt.NewToken(exeunt.UseApp)
 	junk := strings.Repeat("j", 4096)
-	nothing, garbage := Presented{}, Presented{Garbage: true}
-	whole := Presented{Credential: authority.Credential{Token: token, Use: authority.AsPair}}
-	half := Presented{Credential: authority.Credential{Token: token, Use: authority.AsIncomplete}}
+	nothing, garbage := Presented{Named: id}, Presented{Named: id, Garbage: true}
+	whole := Presented{Named: id, Credential: authority.Credential{Token: token, Use: authority.AsPair}}
+	half := Presented{Named: id, Credential: authority.Credential{Token: token, Use: authority.AsIncomplete}}
 	for name, c := range map[string]struct {
 		cookies []string
 		want    Presented
@@ -74,11 +73,11 @@ func TestWhateverElseArrives(t *testing.T) {
 		"another version's token":     {[]string{tokenName + "=ex2_" + token.Reveal()[4:] + "; " + here}, garbage},
 		"4 kB of junk":                {[]string{tokenName + "=" + junk + "; " + here}, garbage},
 		"two tokens":                  {[]string{a + "; " + here + "; " + tokenName + "=" + other[0].Value}, garbage},
-		"two tokens, one of them cut": {[]string{a[:20] + "; " + a + "; " + here}, garbage},
+		"two tokens, one of them cut": {[]string{a[:len(tokenName)+20] + "; " + a + "; " + here}, garbage},
 		"bytes no cookie has":         {[]string{tokenName + "=\x01\xff; " + here}, garbage},
 		"a token in a line of junk":   {[]string{";;==; ;" + tokenName + "=\"" + junk + "; =;"}, garbage},
 	} {
-		if p := s.Cookies.Read(rawRequest(c.cookies...), FirstSlot); p != c.want {
+		if p := s.Cookies.Read(rawRequest(c.cookies...), id); p != c.want {
 			t.Errorf("%s: %+v", name, p)
 		}
 		if v := s.Visitor(rawRequest(c.cookies...)); v.SignedIn() != (c.want == whole) ||
@@ -99,7 +98,8 @@ func flip(s string) string {
 func TestClearingClearsByName(t *testing.T) {
 	s := newSite(t)
 	w := httptest.NewRecorder()
-	s.Cookies.Forget(w, request(), FirstSlot)
+	id := exeunt.NewSessionID()
+	s.Cookies.Forget(w, rawRequest(cookieActive+"="+id.String()), id)
 	s.Cookies.ClearNotice(w)
 	names := map[string]bool{}
 	for _, c := range w.Result().Cookies() {
@@ -109,7 +109,7 @@ func TestClearingClearsByName(t *testing.T) {
 			t.Errorf("%v", c)
 		}
 	}
-	if !names[tokenName] || !names[hereName] || !names[cookieNotice] {
+	if !names[tokenName(id)] || !names[halfName(id)] || !names[cookieNotice] || !names[cookieActive] {
 		t.Errorf("cleared %v", names)
 	}
 	if h := w.Header().Get("Clear-Site-Data"); h != `"storage"` { // "cookies" would clear other sites' too
@@ -120,52 +120,92 @@ func TestClearingClearsByName(t *testing.T) {
 // What a browser stores goes with an account unless another one, or a ticket that
 // has not been delivered, needs it.
 func TestStorageIsClearedWithTheLastAccount(t *testing.T) {
+	mine, other := exeunt.NewSessionID(), exeunt.NewSessionID()
 	for name, c := range map[string]struct {
 		cookies string
-		slot    Slot
 		clears  bool
 	}{
-		"nothing else":           {"theme=dark", 0, true},
-		"the same account's":     {"__Host-exeunt-0=x; __Host-exeunt-0-here=y; __Host-exeunt-notice=z", 0, true},
-		"another account":        {"__Host-exeunt-0=x; __Host-exeunt-3=y", 0, false},
-		"the first stays":        {"__Host-exeunt-0=x; __Host-exeunt-3=y", 3, false},
-		"a ticket":               {"__Host-exeunt-0=x; __Host-exeunt-ticket=1", 0, false},
-		"beyond the last slot":   {"__Host-exeunt-5=x", 0, true},
-		"only the readable half": {"__Host-exeunt-1-here=x", 0, true},
+		"nothing else":                      {"theme=dark", true},
+		"its own":                           {tokenName(mine) + "=x; " + halfName(mine) + "=y; __Host-exeunt-notice=z; " + cookieActive + "=" + mine.String(), true},
+		"another account":                   {tokenName(mine) + "=x; " + tokenName(other) + "=y", false},
+		"the readable half of another":      {halfName(other) + "=x", false},
+		"a ticket":                          {tokenName(mine) + "=x; __Host-exeunt-ticket=1", false},
+		"a name that is no session's":       {"__Host-exeunt-0=x; __Host-exeunt-ses_a=x", true},
+		"another that is only listed as is": {cookieActive + "=" + other.String(), true},
 	} {
 		w := httptest.NewRecorder()
-		Cookies{}.Forget(w, rawRequest(c.cookies), c.slot)
+		Cookies{}.Forget(w, rawRequest(c.cookies), mine)
 		if got := w.Header().Get("Clear-Site-Data") != ""; got != c.clears {
 			t.Errorf("%s: cleared is %v", name, got)
 		}
 		for _, line := range w.Header().Values("Set-Cookie") {
-			if !strings.HasPrefix(line, c.slot.token()) {
-				t.Errorf("%s: another slot's cookie is touched: %s", name, line)
+			if !strings.HasPrefix(line, tokenName(mine)) && !strings.HasPrefix(line, cookieActive+"=;") {
+				t.Errorf("%s: another account's cookie is touched: %s", name, line)
 			}
 		}
 	}
 }
 
-// Each slot has a pair of its own, which is none in another.
-func TestSlotsDoNotMix(t *testing.T) {
+// Each account has a pair of its own, which is none of another. The one used last is active.
+func TestAccountsDoNotMix(t *testing.T) {
 	s := newSite(t)
-	w := httptest.NewRecorder()
-	var tokens [slots]exeunt.Token
-	for slot := range slots {
-		tokens[slot] = exeunt.NewToken(exeunt.UseSession)
-		s.Cookies.SetPair(w, slot, tokens[slot], exeunt.KindKept, time.Hour)
-	}
-	r := request(w.Result().Cookies()...)
-	for slot := range slots {
-		want := Presented{Slot: slot, Credential: authority.Credential{Token: tokens[slot], Use: authority.AsPair}}
-		if p := s.Cookies.Read(r, slot); p != want {
-			t.Errorf("slot %d: %+v", slot, p)
+	var ids [exeunt.MaxAccounts]exeunt.SessionID
+	var tokens [exeunt.MaxAccounts]exeunt.Token
+	jar := map[string]*http.Cookie{}
+	keep := func(w *httptest.ResponseRecorder) {
+		for _, c := range w.Result().Cookies() {
+			jar[c.Name] = c
 		}
 	}
-	crossed := request(&http.Cookie{Name: Slot(1).token(), Value: tokens[1].Reveal()},
-		&http.Cookie{Name: Slot(1).here(), Value: s.Cookies.Pairs.Half(tokens[0])})
-	if p := s.Cookies.Read(crossed, 1); p.Use != authority.AsIncomplete {
-		t.Errorf("with another slot's second half: %+v", p)
+	sent := func() *http.Request { return request(slices.Collect(maps.Values(jar))...) }
+	for i := range ids {
+		ids[i], tokens[i] = exeunt.NewSessionID(), exeunt.NewToken(exeunt.UseSession)
+		w := httptest.NewRecorder()
+		s.Cookies.SetPair(w, ids[i], tokens[i], exeunt.KindKept, time.Hour)
+		s.Cookies.SetActive(w, sent(), ids[i], exeunt.KindKept)
+		keep(w)
+	}
+	r := sent()
+	want := slices.Clone(ids[:])
+	slices.Reverse(want)
+	if got := s.Cookies.Sessions(r); !slices.Equal(got, want) {
+		t.Errorf("the order is %v, not %v", got, want)
+	}
+	w := httptest.NewRecorder()
+	s.Cookies.SetActive(w, r, ids[2], exeunt.KindKept)
+	keep(w)
+	want = []exeunt.SessionID{ids[2], ids[4], ids[3], ids[1], ids[0]}
+	if got := s.Cookies.Sessions(sent()); !slices.Equal(got, want) {
+		t.Errorf("after a switch the order is %v, not %v", got, want)
+	}
+	size := 0
+	for name, c := range jar {
+		size += len(name) + len(c.Value) + len("=; ")
+	}
+	if size > 4<<10 {
+		t.Errorf("the cookies are %d bytes long", size)
+	}
+	for i, id := range ids {
+		whole := Presented{Named: id, Credential: authority.Credential{Token: tokens[i], Use: authority.AsPair}}
+		if p := s.Cookies.Read(r, id); p != whole {
+			t.Errorf("account %d: %+v", i, p)
+		}
+	}
+	crossed := request(&http.Cookie{Name: tokenName(ids[1]), Value: tokens[1].Reveal()},
+		&http.Cookie{Name: halfName(ids[1]), Value: s.Cookies.Pairs.Half(tokens[0])})
+	if p := s.Cookies.Read(crossed, ids[1]); p.Use != authority.AsIncomplete {
+		t.Errorf("with another account's second half: %+v", p)
+	}
+}
+
+// A pair that somebody has filed under another session's name is none: forms name the session that a sign-out ends.
+func TestARenamedPairIsNone(t *testing.T) {
+	s := newSite(t)
+	token, _, _ := s.signIn(exeunt.KindKept)
+	w := httptest.NewRecorder()
+	s.Cookies.SetPair(w, exeunt.NewSessionID(), token, exeunt.KindKept, time.Hour)
+	if v := s.Visitor(request(w.Result().Cookies()...)); v.SignedIn() || !v.Garbage || !v.Token.IsZero() {
+		t.Errorf("%+v", v)
 	}
 }
 
@@ -205,28 +245,31 @@ func TestNotices(t *testing.T) {
 // SetPair made.
 func FuzzCookies(f *testing.F) {
 	s := newSite(f)
-	token := exeunt.NewToken(exeunt.UseSession)
+	token, id := exeunt.NewToken(exeunt.UseSession), exeunt.NewSessionID()
 	w := httptest.NewRecorder()
-	s.Cookies.SetPair(w, FirstSlot, token, exeunt.KindKept, time.Hour)
+	s.Cookies.SetPair(w, id, token, exeunt.KindKept, time.Hour)
 	var pair []string
 	for _, c := range w.Result().Cookies() {
 		pair = append(pair, c.Name+"="+c.Value)
 	}
-	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], tokenName + "=",
-		tokenName + "=\"" + token.Reveal() + "\"",
+	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], tokenName(id) + "=",
+		tokenName(id) + "=\"" + token.Reveal() + "\"",
 		strings.Join(pair, ";") + "\x00", pair[0] + "; " + pair[0] + "x", cookieNotice + "=a.b.c",
-		strings.Repeat(pair[0]+"; ", 40), "=;=;=", hereName + "=\xff\xfe"} {
+		strings.Repeat(pair[0]+"; ", 40), "=;=;=", halfName(id) + "=\xff\xfe"} {
 		f.Add(seed)
 	}
 	half := s.Cookies.Pairs.Half(token)
 	f.Fuzz(func(t *testing.T, header string) {
 		r := rawRequest(header)
-		p := s.Cookies.Read(r, FirstSlot)
+		p := s.Cookies.Read(r, id)
 		if p.Garbage && !p.Token.IsZero() || p.Token.IsZero() != (p.Use == 0) {
 			t.Fatalf("%q: %+v", header, p)
 		}
 		if p.Use == authority.AsPair && (!strings.Contains(header, token.Reveal()) || !strings.Contains(header, half)) {
 			t.Fatalf("%q is taken for a pair", header)
+		}
+		if got := s.Cookies.Sessions(r); len(got) > maxPresented {
+			t.Fatalf("%q presents %d sessions", header, len(got))
 		}
 		if s.Cookies.ReadNotice(r, epoch) != "" {
 			t.Fatalf("%q is taken for a notice", header)

@@ -108,6 +108,7 @@ var statuses = []struct {
 	{exeunt.ErrRenewed, http.StatusConflict},
 	{exeunt.ErrSignInAgain, http.StatusConflict},
 	{exeunt.ErrOtherAccount, http.StatusConflict},
+	{exeunt.ErrTooManyAccounts, http.StatusConflict},
 	{exeunt.ErrHandleTaken, http.StatusConflict},
 	{exeunt.ErrEmailTaken, http.StatusConflict},
 	{exeunt.ErrManyGroups, http.StatusConflict},

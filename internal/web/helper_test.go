@@ -91,7 +91,7 @@ func (s *site) signIn(kind exeunt.SessionKind) (exeunt.Token, exeunt.Session, []
 		s.t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	s.Cookies.SetPair(w, FirstSlot, token, kind, time.Hour)
+	s.Cookies.SetPair(w, v.ID, token, kind, time.Hour)
 	return token, v, w.Result().Cookies()
 }
 

@@ -47,7 +47,7 @@ func keepOwnCookies(h http.Header) {
 		for line != "" && len(own) < maxOwn {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
-			if pair = strings.Trim(pair, " \t"); strings.HasPrefix(pair, cookiePair) && len(pair) <= longestOwn {
+			if pair = strings.Trim(pair, " \t"); strings.HasPrefix(pair, cookiePrefix) && len(pair) <= longestOwn {
 				own = append(own, pair)
 			}
 		}

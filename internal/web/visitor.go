@@ -70,22 +70,52 @@ const pairGrace = authority.RenewalGrace
 // that time. Clearing cookies then might undo the sign-in.
 func (b Browser) JustNow(at time.Time) bool { return b.Now().Sub(at) <= pairGrace }
 
-// Visitor returns who the request comes from. An incomplete credential is refused, and
+// Visitor returns who the request comes from: the account that is active in this browser.
+func (b Browser) Visitor(r *http.Request) Visitor {
+	var active exeunt.SessionID
+	if list := b.Cookies.Sessions(r); len(list) > 0 {
+		active = list[0]
+	}
+	return b.VisitorOf(r, active)
+}
+
+// VisitorOf returns the visitor whose session that is. An incomplete credential is refused, and
 // ends the session unless it was issued just now: somebody has deleted the second half
 // to lock this browser, or has copied only the token. Reading a page ends a session in
 // no other case.
-func (b Browser) Visitor(r *http.Request) Visitor {
-	v := Visitor{Presented: b.Cookies.Read(r, FirstSlot), Answer: authority.Answer{State: authority.NoSuch}}
+func (b Browser) VisitorOf(r *http.Request, id exeunt.SessionID) Visitor {
+	v := Visitor{Presented: b.Cookies.Read(r, id), Answer: authority.Answer{State: authority.NoSuch}}
 	if v.Token.IsZero() {
 		return v
 	}
 	v.Answer = b.Authority.Check(r.Context(), v.Credential)
+	if (v.SignedIn() || v.Incomplete()) && v.Answer.Session != id { // somebody has renamed it
+		return Visitor{Presented: Presented{Named: id, Garbage: true}, Answer: authority.Answer{State: authority.NoSuch}}
+	}
 	if v.Incomplete() {
 		if v.JustIssued = b.justIssued(r.Context(), v.Answer); !v.JustIssued {
 			b.Authority.EndSoon(v.Revocation(exeunt.ReasonIncomplete))
 		}
 	}
 	return v
+}
+
+// Others are the other visitors whose cookies this browser presents, by when they were used last.
+func (b Browser) Others(r *http.Request, v Visitor) (others []Visitor) {
+	for _, id := range b.Cookies.Sessions(r) {
+		if id != v.Named {
+			others = append(others, b.VisitorOf(r, id))
+		}
+	}
+	return others
+}
+
+// NamedIn is the visitor of the session that a parameter of the request names, and the active one if it names none.
+func (b Browser) NamedIn(r *http.Request, value string) Visitor {
+	if id, err := exeunt.ParseSessionID(value); err == nil {
+		return b.VisitorOf(r, id)
+	}
+	return b.Visitor(r)
 }
 
 // justIssued also says yes if it is unknown when the credential was renewed: it is

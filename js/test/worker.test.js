@@ -88,7 +88,7 @@ class Browser {
 
 const json = (value, status = 200) => new Response(JSON.stringify(value), { status });
 const ours = (status) => new Response('a page', { status, headers: { 'X-Request-Id': 'abcdefghij234567' } });
-const signOut = (worker, form = { ticket }) => worker.ask('/signout', { method: 'POST', form });
+const signOut = (worker, form = { ticket }, at = '/signout') => worker.ask(at, { method: 'POST', form });
 const isLocked = async (answer) => /data-offline="locked"/.test(await answer.text());
 
 test('a locked browser that has lost its page is not led in a circle', async () => {
@@ -212,4 +212,31 @@ test('after a lock was stopped and its ticket delivered, answers may clear the s
   await worker.tell({ kind: 'try' });
   assert.deepEqual(browser.cookies, ['__Host-exeunt-ticket']);
   assert.equal(browser.disk.size, 0);
+});
+
+test('the accounts of a browser are signed out together, and each ticket is delivered', async () => {
+  const browser = new Browser();
+  const both = ['ses_1.code', 'ses_2.code'];
+  browser.disk.set(both[1], { ticket: both[1], state: 'ready' });
+  let up = false;
+  const worker = await browser.ready({ fetch: async (what) => {
+    if (!up) throw new TypeError('no network');
+    return what === '/signout/ticket' ? json({ state: 'signed_out' }) : ours(200);
+  } });
+  const shown = await (await signOut(worker, { ticket: both.join(' ') }, '/signout/all')).text();
+  assert.match(shown, /ses_1\.code ses_2\.code/);
+  assert.deepEqual([...browser.disk.values()].map((r) => r.state), ['locked', 'locked']);
+  assert.deepEqual(browser.cookies, ['__Host-exeunt-ses_1-here', '__Host-exeunt-ses_2-here']);
+  up = true;
+  assert.equal((await worker.tell({ kind: 'try' })).state, 'confirmed');
+  assert.equal((await signOut(worker, { ticket: both.join(' ') }, '/signout/offline')).status, 200);
+  assert.equal(browser.disk.size, 0);
+});
+
+test('a page of one account leaves the tickets of the others, and removes those of accounts that are not here', async () => {
+  const browser = new Browser();
+  for (const name of ['ses_1.code', 'ses_2.code', 'ses_3.code']) browser.disk.set(name, { ticket: name, state: 'ready' });
+  const worker = await browser.ready();
+  await worker.tell({ kind: 'ready', ticket: 'ses_1.code', sessions: ['ses_1', 'ses_2'] });
+  assert.deepEqual([...browser.disk.keys()], ['ses_1.code', 'ses_2.code']);
 });

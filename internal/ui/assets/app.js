@@ -29,8 +29,8 @@ offline();
 if (session) {
   const warning = idleWarning(words, () => guarded.stay());
   const guarded = guard({
-    state: '/session/state',
-    stream: '/session/stream',
+    state: `/session/state?session=${session}`,
+    stream: `/session/stream?session=${session}`,
     activity: '/session/activity',
     session,
     idleIn: +idle,

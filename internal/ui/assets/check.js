@@ -6,6 +6,8 @@ import { all } from './tickets.js';
 const root = document.querySelector('[data-check]');
 const full = root.dataset.check === 'full';
 const { session = '' } = document.body.dataset;
+/** The sessions of all accounts that are signed in in this browser. */
+const here = [session, ...[...document.querySelectorAll('button[form="switch"]')].map((one) => one.value)].filter(Boolean);
 const marker = '__Host-exeunt-ticket';
 /** Addresses whose pages name somebody. No answer of theirs may be kept. */
 const pages = ['/', '/sessions', '/sessions/ended', '/security', '/apps', '/activity', '/settings', '/review', '/menu', '/session/state'];
@@ -133,9 +135,9 @@ const expire = (name) => { document.cookie = `${name}=; Max-Age=0; Secure; SameS
 
 async function cookies() {
   const names = document.cookie.split('; ').map((text) => text.split('=')[0]);
-  const halves = names.filter((name) => /^__Host-exeunt-\d-here$/.test(name));
+  const halves = names.filter((name) => /^__Host-exeunt-ses_\w+-here$/.test(name));
   const waits = names.includes(marker) && (await ticket().catch(() => gone)).state !== 'left';
-  const over = [...(session ? halves.filter((name) => !name.includes('-0-')) : halves), ...(waits ? [marker] : [])];
+  const over = [...halves.filter((name) => !here.some((one) => name.includes(one))), ...(waits ? [marker] : [])];
   if (!over.length) return session && halves.length ? use : gone;
   return left(over, () => {
     expire(marker);
@@ -253,7 +255,7 @@ async function tabs() {
       await new Promise((done) => { setTimeout(done, answerTime); });
       return list;
     };
-    const strange = (list) => list.filter((tab) => tab.session !== session);
+    const strange = (list) => list.filter((tab) => tab.session !== session && !here.includes(tab.session));
     let list = await here();
     if (strange(list).length) {
       await new Promise((done) => { setTimeout(done, leaveTime); });

@@ -11,7 +11,9 @@ export function offline() {
   workers.ready.then((one) => {
     const channel = new MessageChannel();
     channel.port1.onmessage = (event) => { if (event.data?.waiting === 0) noneWaits(); };
-    one.active.postMessage({ kind: 'ready', ticket: keep, shared: false }, [channel.port2]);
+    // Other accounts of this browser keep theirs.
+    const sessions = [...document.cookie.matchAll(/__Host-exeunt-(ses_\w+)-here=/g)].map(([, name]) => name);
+    one.active.postMessage({ kind: 'ready', ticket: keep, shared: false, sessions }, [channel.port2]);
   }).catch(() => {});
 }
 

@@ -12,7 +12,7 @@ const sync = 'exeunt-sign-out';
 /** A server that accepts and does not answer counts as away. */
 const patience = 4000;
 const marker = '__Host-exeunt-ticket';
-const leaves = ['/signout', '/end_session/browser', '/signout/offline'];
+const leaves = ['/signout', '/signout/all', '/end_session/browser', '/signout/offline'];
 
 /** What is stored, or undefined if that has to be read. `weak`: it could not be stored, and goes with this worker. */
 let known;
@@ -129,12 +129,12 @@ async function records() {
   return known;
 }
 
-/** Writes a ticket down, in memory at least. */
-async function save(record) {
-  const rest = (await records()).filter((r) => r.ticket !== record.ticket);
-  known = [...rest, record];
+/** Writes tickets down, in memory at least. */
+async function save(...list) {
+  await records(); // others may change what is known meanwhile
+  known = [...known.filter((r) => !list.some((one) => one.ticket === r.ticket)), ...list];
   try {
-    await put(record);
+    await put(...list);
     weak = false;
     workers?.postMessage('changed');
   } catch {
@@ -143,7 +143,8 @@ async function save(record) {
 }
 
 async function forget(ticket) {
-  known = (await records()).filter((r) => r.ticket !== ticket);
+  await records();
+  known = known.filter((r) => r.ticket !== ticket);
   await remove(ticket).catch(() => {});
   // As soon as no ticket waits, answers may clear what is stored here.
   if (known.every((r) => r.state === 'ready')) await attempt(() => self.cookieStore?.delete(marker))?.catch(() => {});
@@ -162,31 +163,36 @@ function waiting(list) {
   return list.filter((r) => r.state === 'locked' || r.state === 'released' || (r.state === 'leaving' && !onTheirWay.has(r.ticket)));
 }
 
-/** A form that signs out. The lock is on the disk before the network is tried. */
+/** A form that signs out, of one account or of all in this browser. The lock is on the disk before the network is tried. */
 async function leave(request) {
   const form = await request.clone().formData();
-  const ticket = form.get('ticket') ?? '';
-  if (!/^[\w.-]+$/.test(ticket)) return carry(request);
-  const before = (await records()).find((r) => r.ticket === ticket);
-  const shared = before?.shared ?? form.has('shared');
-  const record = { tries: 0, ...before, ticket, shared, since: before?.since ?? Date.now(), state: 'leaving' };
-  if (form.get('scope') === 'account') record.everywhere = true;
-  onTheirWay.add(ticket);
+  const tickets = (form.get('ticket') ?? '').split(' ');
+  if (!tickets.every((ticket) => /^[\w.-]+$/.test(ticket))) return carry(request);
+  const before = new Map((await records()).map((r) => [r.ticket, r]));
+  const leaving = tickets.map((ticket) => {
+    const known = before.get(ticket);
+    const record = { tries: 0, ...known, ticket, shared: known?.shared ?? form.has('shared'), since: known?.since ?? Date.now(), state: 'leaving' };
+    return form.get('scope') === 'account' ? { ...record, everywhere: true } : record;
+  });
+  for (const ticket of tickets) onTheirWay.add(ticket);
   try {
-    await save(record);
+    await save(...leaving);
     const response = await send(request);
     if (response && isOfServer(response)) {
-      // The answer is a redirect, whose status nobody can see (it is 0), unless the form was refused.
-      if (response.status >= 400 && before && !['confirmed', 'gone'].includes(before.state)) await save(before);
-      else await forget(ticket);
-      if (response.status < 400 && shared && !waiting(await records()).length) await vanish();
+      for (const ticket of tickets) {
+        const was = before.get(ticket);
+        // The answer is a redirect, whose status nobody can see (it is 0), unless the form was refused.
+        if (response.status >= 400 && was && !['confirmed', 'gone'].includes(was.state)) await save(was);
+        else await forget(ticket);
+      }
+      if (response.status < 400 && leaving.some((r) => r.shared) && !waiting(await records()).length) await vanish();
       return response;
     }
-    await lock({ ...record, tries: record.tries + 1, last: response ? 'failing' : silence() });
+    await lock(leaving.map((r) => ({ ...r, tries: r.tries + 1, last: response ? 'failing' : silence() })));
   } finally {
-    onTheirWay.delete(ticket);
+    for (const ticket of tickets) onTheirWay.delete(ticket);
   }
-  return page('locked', ticket);
+  return lockedPage((await records()).filter(holds));
 }
 
 /**
@@ -232,14 +238,18 @@ function isOfServer(response) {
 
 function silence() { return self.navigator.onLine ? 'silent' : 'offline'; }
 
-async function lock(record) {
-  await save({ ...record, state: 'locked' });
-  // Tickets begin with the name of their session.
-  tabs?.postMessage({ kind: 'state', session: record.ticket.split('.')[0], answer: { state: 'ended' } });
-  await attempt(() => self.cookieStore?.delete('__Host-exeunt-0-here'))?.catch(() => {});
+async function lock(list) {
+  await save(...list.map((r) => ({ ...r, state: 'locked' })));
+  for (const r of list) {
+    tabs?.postMessage({ kind: 'state', session: sessionOf(r.ticket), answer: { state: 'ended' } });
+    await attempt(() => self.cookieStore?.delete(`__Host-exeunt-${sessionOf(r.ticket)}-here`))?.catch(() => {});
+  }
   await clearCaches();
   await attempt(() => self.registration.sync?.register(sync))?.catch(() => {});
 }
+
+/** Tickets begin with the name of their session. */
+function sessionOf(ticket) { return ticket.split('.')[0]; }
 
 /** Somebody opens a page. A ticket is delivered before anything else is sent. */
 async function visit(request, url) {
@@ -255,7 +265,7 @@ async function visit(request, url) {
     for (const r of held) await forget(r.ticket); // they are delivered, and somebody signs in
     return pass(request);
   }
-  return held.length ? page('locked', held[0].ticket) : pass(request);
+  return held.length ? lockedPage(held) : pass(request);
 }
 
 /** What a page asks for while the browser is locked: it gets what the page of the lock needs. */
@@ -267,6 +277,8 @@ async function part(request, url) {
     status: 401, headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
   });
 }
+
+function lockedPage(held) { return page('locked', held.map((r) => r.ticket).join(' ')); }
 
 async function page(state, ticket) {
   const from = await caches.match(shell);
@@ -326,11 +338,13 @@ function undelivered() {
 }
 
 /** What pages tell and ask. */
-async function told({ kind, ticket, shared }) {
+async function told({ kind, ticket, shared, sessions = [] }) {
   await records();
   switch (kind) {
     case 'ready': // the ticket of the sign-in of a page; none on a shared computer, or if nobody is signed in
-      for (const r of await records()) if (r.state === 'ready' && r.ticket !== ticket) await forget(r.ticket);
+      for (const r of await records()) {
+        if (r.state === 'ready' && r.ticket !== ticket && !sessions.includes(sessionOf(r.ticket))) await forget(r.ticket);
+      }
       if (ticket && !withdrawn && !(await records()).some((r) => r.ticket === ticket)) await save({ ticket, state: 'ready', shared });
       return { waiting: waiting(await records()).length };
     case 'try':
@@ -342,8 +356,8 @@ async function told({ kind, ticket, shared }) {
   }
   const held = (await records()).filter(holds);
   if (!held.length) return { state: 'none', waiting: waiting(await records()).length };
-  const [first] = held;
-  return { ...first, weak, more: known.filter((r) => r.state !== 'ready').length - 1 };
+  const first = held.find((r) => r.state === 'locked' || r.state === 'leaving') ?? held[0];
+  return { ...first, weak, more: known.filter((r) => r.state !== 'ready' && !held.includes(r)).length };
 }
 
 /** The value, or undefined if the browser refuses. */
