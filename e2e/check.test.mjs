@@ -15,7 +15,7 @@ import { main, open, shows } from './lib/either.mjs';
 import { profile } from './lib/browser.mjs';
 import { elsewhere } from './lib/elsewhere.mjs';
 import { request, until } from './lib/wait.mjs';
-import { TOKEN, HERE } from './lib/cookies.mjs';
+import { hereOf, tokenOf } from './lib/cookies.mjs';
 
 const run = promisify(execFile);
 const minutes = 120_000;
@@ -146,7 +146,7 @@ test('[R6.7] survivor: cookies of a session that was ended elsewhere', async (t)
   await page.goto('about:blank');
   await node.call('end', { handle: 'ada', session });
   const { verdict, left, why, state } = await check(page);
-  assert.deepEqual([verdict, left, why, state], ['Something is left in this browser', { cookies: [HERE] }, ['cookies'], 'ended']);
+  assert.deepEqual([verdict, left, why, state], ['Something is left in this browser', { cookies: [hereOf(session)] }, ['cookies'], 'ended']);
   assert.match(await main(page), /administrator/);
   await fixed(page, 'cookies');
   const after = await found(page);
@@ -155,11 +155,11 @@ test('[R6.7] survivor: cookies of a session that was ended elsewhere', async (t)
 
 test('[R6.7] survivor: the readable half of a sign-in alone', async (t) => {
   const { page } = await visitor(t);
-  await signIn(page);
+  const session = await signIn(page);
   await page.goto('about:blank');
-  await page.deleteCookie({ name: TOKEN, url: node.exeunt.replace('http:', 'https:') });
+  await page.deleteCookie({ name: tokenOf(session), url: node.exeunt.replace('http:', 'https:') });
   const { left, state } = await check(page);
-  assert.deepEqual([left, state], [{ cookies: [HERE] }, 'readable']);
+  assert.deepEqual([left, state], [{ cookies: [hereOf(session)] }, 'readable']);
   await page.click('form[action="/check/clear"] button');
   await shows(page, /You are signed out/);
   assert.deepEqual((await found(page)).left, {});
@@ -169,7 +169,7 @@ test('[R6.7] survivor: the hidden half of a sign-in alone', async (t) => {
   const { page } = await visitor(t);
   const session = await signIn(page);
   await page.goto('about:blank');
-  await page.deleteCookie({ name: HERE, url: node.exeunt.replace('http:', 'https:') });
+  await page.deleteCookie({ name: hereOf(session), url: node.exeunt.replace('http:', 'https:') });
   const early = await check(page);
   assert.deepEqual([early.state, early.clear], ['arriving', false], 'its other half may still arrive');
   await node.advance(60);

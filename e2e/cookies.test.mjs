@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Node } from './lib/node.mjs';
 import { launch, desktop, profile, signIn, signOut } from './lib/browser.mjs';
 import { until } from './lib/wait.mjs';
-import { TOKEN, HERE, ours, planted as cookie, ASKED, DEVICE } from './lib/cookies.mjs';
+import { hereOf, isHere, isToken, ours, planted as cookie, tokenOf, ASKED, DEVICE } from './lib/cookies.mjs';
 
 let node, browser;
 before(async () => { node = await Node.start(); browser = await launch(); });
@@ -20,8 +20,8 @@ async function pairOf(account) {
   const page = await context.newPage();
   await signIn(page, node, account);
   const jar = await context.cookies();
-  const value = (name) => jar.find((c) => c.name === name)?.value;
-  const pair = { token: value(TOKEN), here: value(HERE), session: await page.locator('body').getAttribute('data-session') };
+  const value = (is) => jar.find((c) => is(c.name))?.value;
+  const pair = { token: value(isToken), here: value(isHere), session: await page.locator('body').getAttribute('data-session') };
   await context.close();
   assert.match(pair.token, /^exs_/);
   assert.ok(pair.here && pair.session);
@@ -41,20 +41,20 @@ async function holding(cookies, options = {}) {
 const junk = 'junk'.repeat(1000); // 4 kB, as much as a browser takes
 
 const garbage = [
-  ['a token cut short', (p) => [[TOKEN, p.token.slice(0, -7)], [HERE, p.here]]],
-  ['a token with a character changed', (p) => [[TOKEN, flip(p.token)], [HERE, p.here]]],
-  ['a token with something added', (p) => [[TOKEN, `${p.token}A`], [HERE, p.here]]],
-  ['a token in capitals', (p) => [[TOKEN, p.token.toUpperCase()], [HERE, p.here]]],
-  ['4 kB of junk as the token', (p) => [[TOKEN, junk], [HERE, p.here]]],
-  ['4 kB of junk in both', () => [[TOKEN, junk], [HERE, junk]]],
-  ['the prefix of an app session', (p) => [[TOKEN, p.token.replace('exs_', 'exa_')], [HERE, p.here]]],
-  ['a prefix of another version', (p) => [[TOKEN, p.token.replace('exs_', 'exs2_')], [HERE, p.here]]],
-  ['the halves exchanged', (p) => [[TOKEN, p.here], [HERE, p.token]]],
-  ['the readable half alone', (p) => [[HERE, p.here]]],
-  ['the readable half with an empty token', (p) => [[TOKEN, ''], [HERE, p.here]]],
-  ['a percent-encoded token', (p) => [[TOKEN, p.token.replace('_', '%5F')], [HERE, p.here]]],
-  ['JSON', () => [[TOKEN, '{"session":"ses_1"}'], [HERE, 'null']]],
-  ['markup', () => [[TOKEN, '<script>alert(1)</script>'], [HERE, "'--"]]],
+  ['a token cut short', (p) => [[tokenOf(p.session), p.token.slice(0, -7)], [hereOf(p.session), p.here]]],
+  ['a token with a character changed', (p) => [[tokenOf(p.session), flip(p.token)], [hereOf(p.session), p.here]]],
+  ['a token with something added', (p) => [[tokenOf(p.session), `${p.token}A`], [hereOf(p.session), p.here]]],
+  ['a token in capitals', (p) => [[tokenOf(p.session), p.token.toUpperCase()], [hereOf(p.session), p.here]]],
+  ['4 kB of junk as the token', (p) => [[tokenOf(p.session), junk], [hereOf(p.session), p.here]]],
+  ['4 kB of junk in both', (p) => [[tokenOf(p.session), junk], [hereOf(p.session), junk]]],
+  ['the prefix of an app session', (p) => [[tokenOf(p.session), p.token.replace('exs_', 'exa_')], [hereOf(p.session), p.here]]],
+  ['a prefix of another version', (p) => [[tokenOf(p.session), p.token.replace('exs_', 'exs2_')], [hereOf(p.session), p.here]]],
+  ['the halves exchanged', (p) => [[tokenOf(p.session), p.here], [hereOf(p.session), p.token]]],
+  ['the readable half alone', (p) => [[hereOf(p.session), p.here]]],
+  ['the readable half with an empty token', (p) => [[tokenOf(p.session), ''], [hereOf(p.session), p.here]]],
+  ['a percent-encoded token', (p) => [[tokenOf(p.session), p.token.replace('_', '%5F')], [hereOf(p.session), p.here]]],
+  ['JSON', (p) => [[tokenOf(p.session), '{"session":"ses_1"}'], [hereOf(p.session), 'null']]],
+  ['markup', (p) => [[tokenOf(p.session), '<script>alert(1)</script>'], [hereOf(p.session), "'--"]]],
 ];
 
 function flip(token) {
@@ -119,17 +119,17 @@ test('[R6.1 R3.4] an incomplete credential is refused at once, and ends the sess
   const grace = await pairOf(node.grace);
   const halves = [
     ['without its partner', '/sessions', () => null],
-    ["with another account's partner", '/sessions', () => cookie(HERE, grace.here)],
-    ['with junk for a partner', '/session/state', () => cookie(HERE, 'junk')],
+    ["with another account's partner", '/sessions', (p) => cookie(hereOf(p.session), grace.here)],
+    ['with junk for a partner', '/session/state', (p) => cookie(hereOf(p.session), 'junk')],
   ];
   for (const [what, path, partner] of halves) {
     await t.test(`${what}, at ${path}`, async () => {
       const ada = await pairOf(node.ada);
-      const { context, page, answers } = await holding([cookie(TOKEN, ada.token), partner()]);
+      const { context, page, answers } = await holding([cookie(tokenOf(ada.session), ada.token), partner(ada)]);
       await page.goto(node.exeunt + path);
       assert.doesNotMatch(await page.content(), /Ada Quill|Grace Wren|data-session/);
       assert.ok(answers.length <= 3 && answers.every((a) => a.status < 500), JSON.stringify(answers));
-      assert.ok((await ours(context)).includes(TOKEN), 'a sign-in under way was undone');
+      assert.ok((await ours(context)).includes(tokenOf(ada.session)), 'a sign-in under way was undone');
       assert.ok((await node.sessions('ada')).active.some((s) => s.id === ada.session), 'a young pair was ended');
 
       await node.advance(31);
@@ -143,7 +143,7 @@ test('[R6.1 R3.4] an incomplete credential is refused at once, and ends the sess
       assert.equal(ended.find((s) => s.id === ada.session)?.reason, 'incomplete_credential');
       assert.ok((await node.sessions('grace')).active.some((s) => s.id === grace.session), 'the other account lost its session');
       // The whole pair, put together again, is dead too.
-      const whole = await holding([cookie(TOKEN, ada.token), cookie(HERE, ada.here)]);
+      const whole = await holding([cookie(tokenOf(ada.session), ada.token), cookie(hereOf(ada.session), ada.here)]);
       await whole.page.goto(`${node.exeunt}/sessions`);
       assert.equal(new URL(whole.page.url()).pathname, '/ended');
       await whole.context.close();
@@ -157,7 +157,7 @@ test('[R6.1] a script that deletes the readable half locks the browser at once',
   await signIn(page, node);
   const session = await page.locator('body').getAttribute('data-session');
   await node.advance(31);
-  await page.evaluate((name) => { document.cookie = `${name}=; Max-Age=0; Secure; Path=/`; }, HERE);
+  await page.evaluate((name) => { document.cookie = `${name}=; Max-Age=0; Secure; Path=/`; }, hereOf(session));
   // The page may have noticed before it is sent elsewhere.
   await page.goto(`${node.exeunt}/settings`).catch(() => {});
   await until('on the page that explains', () => new URL(page.url()).pathname === '/ended', 15000);
@@ -206,9 +206,9 @@ test('[R4.2] on a shared computer nothing persists once the browser is closed', 
         return JSON.stringify(Object.entries(kept).sort()) === JSON.stringify(Object.entries(ready).sort());
       }, 120_000).catch(() => assert.deepEqual(kept, ready));
       const jar = (await first.context.cookies()).filter((c) => c.name.startsWith('__Host-exeunt') && !(c.name === DEVICE && (kind === 'kept' || c.value === kind)) && !(c.name === ASKED && c.expires === -1));
-      assert.deepEqual(jar.map((c) => c.name).sort(), [TOKEN, HERE]);
+      assert.deepEqual(jar.map((c) => c.name).sort(), [tokenOf(session), hereOf(session)]);
       for (const c of jar) assert.equal(c.expires === -1, kind === 'shared', `${c.name} expires ${c.expires}`);
-      const token = jar.find((c) => c.name === TOKEN).value;
+      const token = jar.find((c) => isToken(c.name)).value;
       await first.context.close();
 
       assert.notDeepEqual(await filesWith(first.dir, ['exeunt.localhost']), [], 'the search finds nothing where there is something');

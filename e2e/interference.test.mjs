@@ -6,6 +6,7 @@ import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
 import { click, fillIn, main, open, sees, shows, workerReady } from './lib/either.mjs';
 import { until } from './lib/wait.mjs';
+import { hereOf } from './lib/cookies.mjs';
 
 const minutes = 120_000;
 let node, between;
@@ -92,10 +93,10 @@ test('[R6.2 R6.7] a proxy caches pages in spite of no-store: one that is shown f
 test('[R6.6] scripts may set no cookie: the lock holds, cannot be stopped by hand, and the ticket is delivered', async (t) => {
   const page = await browser(t);
   const session = await signIn(page);
-  await page.evaluateOnNewDocument(() => {
-    Object.defineProperty(Document.prototype, 'cookie', { get: () => '__Host-exeunt-0-here=kept', set() {} });
+  await page.evaluateOnNewDocument((name) => {
+    Object.defineProperty(Document.prototype, 'cookie', { get: () => `${name}=kept`, set() {} });
     Object.defineProperty(ServiceWorkerRegistration.prototype, 'cookies', { value: undefined });
-  });
+  }, hereOf(session));
   await lock(page);
   await sees(page, '[data-out]:not([hidden])');
   await click(page, '[data-release]');

@@ -7,7 +7,7 @@ import { Node } from './lib/node.mjs';
 import { Between } from './lib/between.mjs';
 import { click, fillIn, main, open, sees, shows, workerReady } from './lib/either.mjs';
 import { request, until } from './lib/wait.mjs';
-import { TOKEN, HERE } from './lib/cookies.mjs';
+import { isHere, isToken, tokenOf } from './lib/cookies.mjs';
 
 const minutes = 120_000;
 const presses = Number(process.env.EXEUNT_PRESSES ?? 5);
@@ -120,7 +120,7 @@ for (const kind of ['chromium', 'firefox']) {
     t.after(() => b.close());
     let page = await b.tab();
     const who = await signIn(page);
-    const half = who.cookies.find((c) => c.name === TOKEN).value;
+    const half = who.cookies.find((c) => isToken(c.name)).value;
     await page.goto(`${node.exeunt}/sessions`);
     between.be('gone');
     await ask(page);
@@ -133,7 +133,7 @@ for (const kind of ['chromium', 'firefox']) {
     await sees(page, lockedPage);
     assert.equal(await state(who), 'lives');
     await node.advance(60); // a pair that is this young might still be on its way
-    const answer = await request(`${node.exeunt}/sessions`, { headers: { Cookie: `${TOKEN}=${half}` } });
+    const answer = await request(`${node.exeunt}/sessions`, { headers: { Cookie: `${tokenOf(who.session)}=${half}` } });
     assert.equal(answer.status, 303);
     await ends(who);
     assert.equal(await state(who), 'incomplete_credential');
@@ -356,7 +356,7 @@ test('[R4.2 R6.3] on a shared computer nothing is left once the server has confi
     const left = await stored();
     return !left.caches.length && !left.databases.length && !left.workers && !left.local && !left.cookies;
   }, minutes).catch(async () => assert.fail(JSON.stringify(await stored())));
-  const jar = (await page.cookies()).map((c) => c.name).filter((n) => n === TOKEN || n === HERE || n === '__Host-exeunt-ticket');
+  const jar = (await page.cookies()).map((c) => c.name).filter((n) => isToken(n) || isHere(n) || n === '__Host-exeunt-ticket');
   assert.deepEqual(jar, []);
 });
 

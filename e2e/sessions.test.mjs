@@ -10,6 +10,7 @@ import { both, stage } from './lib/stage.mjs';
 import { enterChirp } from './lib/chirp.mjs';
 import { newest, submit } from './lib/pages.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
+import { hereOf, isHere, isToken } from './lib/cookies.mjs';
 
 const s = stage();
 const day = 24 * 60 * 60;
@@ -20,7 +21,7 @@ async function signedIn(t, { script = true, kind = 'kept', account, as = desktop
   return page;
 }
 
-const cookie = async (page, name) => (await page.context().cookies()).find((one) => one.name === name);
+const cookie = async (page, is) => (await page.context().cookies()).find((one) => is(one.name));
 const sessionOf = (page) => page.locator('body').getAttribute('data-session');
 const state = async (header) => (await request(`${s.node.exeunt}/session/state`, { headers: { Cookie: header } })).status;
 const holds = (page) => cookieHeader(page.context(), s.node.exeunt);
@@ -47,12 +48,12 @@ async function stored() {
 
 test('[R3.1] the cookie is an opaque random token, and the server stores only its hash', async (t) => {
   const [one, two] = [await signedIn(t), await signedIn(t)];
-  const [first, second] = [await cookie(one, '__Host-exeunt-0'), await cookie(two, '__Host-exeunt-0')];
+  const [first, second] = [await cookie(one, isToken), await cookie(two, isToken)];
   assert.match(first.value, /^exs_[0-9A-Za-z]{49}$/, 'a prefix, 256 random bits, a checksum');
   let same = 0;
   for (let i = 4; i < 47; i++) same += first.value[i] === second.value[i] ? 1 : 0;
   assert.ok(same < 12, 'two tokens of one account have nothing in common');
-  const here = await cookie(one, '__Host-exeunt-0-here');
+  const here = await cookie(one, isHere);
   await enterChirp(one, s.node);
   const app = (await one.context().cookies()).find((each) => each.value.startsWith('exa_'));
   assert.ok(app, 'Chirp has a token of its own');
@@ -74,21 +75,22 @@ test('[R3.1 R4.2] kept cookies live as long as a session may; shared ones have n
     await signIn(page, s.node, s.node.ada, kind);
     const answer = answers.find((r) => r.request().method() === 'POST' && r.url().endsWith('/signin'));
     const set = (await answer.headersArray()).filter((h) => h.name.toLowerCase() === 'set-cookie').map((h) => h.value);
-    for (const name of ['__Host-exeunt-0', '__Host-exeunt-0-here']) {
-      const line = set.find((one) => one.startsWith(`${name}=`));
-      assert.ok(line, `${name} is set`);
+    for (const is of [isToken, isHere]) {
+      const line = set.find((one) => is(one.split('=')[0]));
+      const name = line?.split('=')[0];
+      assert.ok(line, 'it is set');
       assert.match(line, /; Path=\//);
       assert.match(line, /; Secure/);
       assert.match(line, /; SameSite=Lax/);
       assert.doesNotMatch(line, /Domain/i);
-      assert.equal(/HttpOnly/.test(line), name === '__Host-exeunt-0', 'only the token is out of reach of scripts');
+      assert.equal(/HttpOnly/.test(line), is === isToken, 'only the token is out of reach of scripts');
       assert.equal(/Expires|Max-Age/i.test(line), kind === 'kept');
-      const held = await cookie(page, name);
+      const held = await cookie(page, is);
       if (kind === 'shared') assert.equal(held.expires, -1);
       else assert.ok(Math.abs(held.expires - Date.now() / 1000 - 180 * day) < 300, 'as long as the absolute limit');
     }
     const read = await page.evaluate(() => document.cookie);
-    assert.match(read, /__Host-exeunt-0-here=/);
+    assert.match(read, /__Host-exeunt-ses_\w+-here=/);
     assert.doesNotMatch(read, /exs_/);
   }
 });
@@ -148,7 +150,7 @@ for (const kind of ['kept', 'shared']) {
       assert.match(await later.locator('section.here').innerText(), /This browser, now/);
     } else {
       assert.equal(new URL(later.url()).pathname, '/signin');
-      assert.deepEqual((await second.context.cookies()).filter((one) => one.name.startsWith('__Host-exeunt-0')), []);
+      assert.deepEqual((await second.context.cookies()).filter((one) => one.name.startsWith('__Host-exeunt-ses_')), []);
     }
   });
 }
@@ -195,12 +197,12 @@ both(test, '[R3.3 R4.1] signing out revokes on the server and clears the browser
   const all = async (of, name) => (await of.headersArray()).filter((h) => h.name.toLowerCase() === name).map((h) => h.value);
   // Of a redirect that came through the service worker nothing can be seen here; what became of the cookies can, below.
   const expired = answer.fromServiceWorker() ? null : await all(answer, 'set-cookie');
-  for (const name of ['__Host-exeunt-0', '__Host-exeunt-0-here']) {
-    assert.ok(!expired || expired.some((line) => line.startsWith(`${name}=;`) && /Max-Age=0|01 Jan 1970/.test(line)), `${name} is expired by name`);
+  for (const [name, is] of [['the token', isToken], ['its other half', isHere]]) {
+    assert.ok(!expired || expired.some((line) => is(line.split('=')[0]) && /^[^=]+=;/.test(line) && /Max-Age=0|01 Jan 1970/.test(line)), `${name} is expired by name`);
   }
   assert.deepEqual(await all(await shown, 'clear-site-data'), ['"storage"'], 'by the page, and nothing of neighbouring sites');
   await page.waitForURL('**/signed-out');
-  assert.doesNotMatch(await holds(page), /__Host-exeunt-0/);
+  assert.doesNotMatch(await holds(page), /__Host-exeunt-ses_/);
   if (script) assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length]), [0, 0]);
 });
 
@@ -350,7 +352,7 @@ const endings = {
     async end({ page, id, account }) {
       await page.goto('about:blank'); // an open page would notice by itself
       await s.node.advance(60);
-      await page.context().clearCookies({ name: '__Host-exeunt-0-here' });
+      await page.context().clearCookies({ name: hereOf(id) });
       await page.goto(`${s.node.exeunt}/sessions`);
       await until('it has ended', async () => (await s.node.sessions(account.handle)).ended.some((one) => one.id === id));
     },

@@ -1,12 +1,17 @@
 // The authority's cookies, as the tests plant them in browsers and copy them out.
-export const TOKEN = '__Host-exeunt-0';
-export const HERE = '__Host-exeunt-0-here';
+// The two of a sign-in are named after its session.
+export const tokenOf = (session) => `__Host-exeunt-${session}`;
+export const hereOf = (session) => `${tokenOf(session)}-here`;
+export const isToken = (name) => /^__Host-exeunt-ses_[a-z2-7]{26}$/.test(name);
+export const isHere = (name) => name.endsWith('-here') && isToken(name.slice(0, -5));
+// Of a session that nobody has ever heard of.
+export const TOKEN = tokenOf(`ses_${'b'.repeat(25)}a`);
 
 // planted is a cookie for context.addCookies. Browsers keep Secure cookies of
 // *.localhost apart from the port and the scheme; what is set over https is
 // sent over http there.
 export const planted = (name, value, host = 'exeunt.localhost') => ({
-  name, value, url: `https://${host}/`, httpOnly: name !== HERE, sameSite: 'Lax',
+  name, value, url: `https://${host}/`, httpOnly: !isHere(name), sameSite: 'Lax',
 });
 
 // What somebody called the device: kept or shared. It names nobody and stays.

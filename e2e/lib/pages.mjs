@@ -3,6 +3,7 @@
 import { signIn } from './browser.mjs';
 import { enterChirp } from './chirp.mjs';
 import { request } from './wait.mjs';
+import { TOKEN } from './cookies.mjs';
 
 /** The pages of somebody who is signed in, by address. */
 export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/review', '/secure', '/account/delete', '/settings', '/help', '/help?q=phone', '/help?q=zebra', '/menu', '/signout',
@@ -143,10 +144,10 @@ async function lastPages(page, node, look) {
   await page.goto(`${node.exeunt}/sessions`);
   await look('ended by an administrator');
   const url = node.exeunt.replace('http:', 'https:'); // Secure cookies can be put only there
-  await page.context().addCookies([{ name: '__Host-exeunt-0', value: 'exs_garbage', url, secure: true, httpOnly: true }]);
+  await page.context().addCookies([{ name: TOKEN, value: 'exs_garbage', url, secure: true, httpOnly: true }]);
   await page.goto(`${node.exeunt}/sessions`);
   await look('a damaged sign-in');
-  await page.context().addCookies([{ name: '__Host-exeunt-0', value: 'exs_garbage', url, secure: true, httpOnly: true }]);
+  await page.context().addCookies([{ name: TOKEN, value: 'exs_garbage', url, secure: true, httpOnly: true }]);
   await page.goto(`${node.exeunt}/check`);
   await page.locator('form[action="/check/clear"]').waitFor();
   await look('a damaged sign-in, checked');

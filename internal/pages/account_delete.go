@@ -97,7 +97,7 @@ func (p *Pages) deletionBegun(w http.ResponseWriter, r *http.Request, v web.Visi
 	if err != nil {
 		return err
 	}
-	p.Browser.Cookies.Forget(w, r, v.Named)
+	p.Browser.Cookies.Forget(w, r, v.Place)
 	p.Browser.Cookies.ForgetRequester(w, r)
 	until := at.Add(exeunt.DeletionGrace).UnixMilli()
 	p.leaveNotice(w, noticeDeletion, url.Values{"until": {strconv.FormatInt(until, 10)}})

@@ -25,7 +25,7 @@ func (p *Pages) showAccounts(w http.ResponseWriter, r *http.Request, v web.Visit
 // moment know nothing of each other.
 func (p *Pages) withRoom(h page) page {
 	return func(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-		if r.Method == http.MethodGet && len(p.Browser.Cookies.Sessions(r)) > p.Policy.Accounts && len(p.others(r, v)) >= p.Policy.Accounts {
+		if r.Method == http.MethodGet && len(p.Browser.Cookies.Places(r)) > p.Policy.Accounts && len(p.others(r, v)) >= p.Policy.Accounts {
 			return p.showAccounts(w, r, v, http.StatusConflict, true)
 		}
 		return h(w, r, v)
@@ -102,7 +102,7 @@ func (p *Pages) switchAccount(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Pages) switchTo(w http.ResponseWriter, r *http.Request, to web.Visitor, back string) error {
 	p.Authority.TouchFrom(to.Answer, p.Peers.Address(r))
-	p.Browser.Cookies.SetActive(w, r, to.Answer.Session, to.Answer.Kind)
+	p.Browser.Cookies.SetActive(w, r, to.Place)
 	return redirect(w, back)
 }
 
@@ -134,7 +134,7 @@ func (p *Pages) signOutAll(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var done []ui.AccountLeft
-	var gone []exeunt.SessionID
+	var gone []web.Place
 	for _, v := range all {
 		switch {
 		case v.Nobody():
@@ -146,7 +146,7 @@ func (p *Pages) signOutAll(w http.ResponseWriter, r *http.Request) error {
 		case v.Doubt() != nil:
 			return v.Doubt()
 		}
-		gone = append(gone, v.Named)
+		gone = append(gone, v.Place)
 		left, err := p.leaveOne(r, v, key)
 		if err != nil {
 			return err
@@ -160,7 +160,7 @@ func (p *Pages) signOutAll(w http.ResponseWriter, r *http.Request) error {
 }
 
 // leftSeveral clears the browser after the sign-out of several accounts was recorded, and says what was done.
-func (p *Pages) leftSeveral(w http.ResponseWriter, r *http.Request, gone []exeunt.SessionID, done []ui.AccountLeft) {
+func (p *Pages) leftSeveral(w http.ResponseWriter, r *http.Request, gone []web.Place, done []ui.AccountLeft) {
 	p.Browser.Cookies.Forget(w, r, gone...)
 	p.Browser.Cookies.ForgetRequester(w, r)
 	if len(done) == 0 {
@@ -176,6 +176,7 @@ func (p *Pages) leftSeveral(w http.ResponseWriter, r *http.Request, gone []exeun
 func (p *Pages) leaveOne(r *http.Request, v web.Visitor, key string) (*ui.AccountLeft, error) {
 	var done authority.Ending
 	var err error
+	s := exeunt.Session{ID: v.Answer.Session, Kind: v.Answer.Kind}
 	switch {
 	case v.SignedIn() || v.Incomplete():
 		rev := v.Revocation(exeunt.ReasonSignedOut)
@@ -184,7 +185,7 @@ func (p *Pages) leaveOne(r *http.Request, v web.Visitor, key string) (*ui.Accoun
 	case v.Token.IsZero():
 		return nil, nil
 	default: // by the first of two presses, perhaps
-		_, _, done, err = p.Authority.SignedOutHere(r.Context(), v.Token)
+		s, _, done, err = p.Authority.SignedOutHere(r.Context(), v.Token)
 		if errors.Is(err, exeunt.ErrNotFound) || err == nil && !p.Browser.JustNow(done.At) {
 			return nil, nil
 		}
@@ -192,8 +193,8 @@ func (p *Pages) leaveOne(r *http.Request, v web.Visitor, key string) (*ui.Accoun
 	if err != nil {
 		return nil, err
 	}
-	left := &ui.AccountLeft{At: done.At, Session: v.Named, Apps: int(done.Apps)}
-	if v.Answer.Kind == exeunt.KindKept {
+	left := &ui.AccountLeft{At: done.At, Session: s.ID, Apps: int(done.Apps)}
+	if s.Kind == exeunt.KindKept {
 		left.Event = done.Seq
 	}
 	return left, nil

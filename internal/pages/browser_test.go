@@ -146,7 +146,7 @@ func (b *browser) tokenName() string {
 		return "__Host-exeunt-" + active
 	}
 	for name := range b.cookies {
-		if strings.HasPrefix(name, "__Host-exeunt-ses_") {
+		if strings.HasPrefix(name, "__Host-exeunt-ses_") || strings.HasPrefix(name, "__Host-exeunt-shared") {
 			return strings.TrimSuffix(name, "-here")
 		}
 	}

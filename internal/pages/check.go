@@ -91,7 +91,7 @@ func (p *Pages) presented(r *http.Request, v web.Visitor) ui.CheckState {
 		return ui.CheckLive
 	case v.Nobody():
 		return ui.CheckNobody
-	case v.Token.IsZero() && p.Browser.Cookies.OnlyReadable(r, v.Named):
+	case v.Token.IsZero() && p.Browser.Cookies.OnlyReadable(r, v.Place):
 		return ui.CheckReadable
 	case v.Token.IsZero():
 		return ui.CheckGarbage

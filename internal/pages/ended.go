@@ -66,7 +66,7 @@ func (p *Pages) removeDead(w http.ResponseWriter, r *http.Request, v web.Visitor
 		end, err = p.why(r.Context(), v)
 	}
 	if err == nil && !p.justReplaced(end) {
-		p.Browser.Cookies.Forget(w, r, v.Named)
+		p.Browser.Cookies.Forget(w, r, v.Place)
 	}
 	return end, err
 }

@@ -12,7 +12,7 @@ import (
 type place struct {
 	takes web.Visitor   // whose session it goes on with or takes the place of; nobody if the account is added
 	ends  []web.Visitor // whose sessions end besides, because the computer is shared
-	gone  []exeunt.SessionID
+	gone  []web.Place
 }
 
 // placeOf finds the place of an account that signs in. Several accounts can be signed in in one browser, but not on a shared
@@ -30,7 +30,7 @@ func (p *Pages) placeOf(r *http.Request, v web.Visitor, kind exeunt.SessionKind,
 		case one.Doubt() != nil:
 			return place{}, one.Doubt()
 		case !one.Nobody():
-			to.gone = append(to.gone, one.Named)
+			to.gone = append(to.gone, one.Place)
 		}
 	}
 	i := slices.IndexFunc(live, func(one web.Visitor) bool { return one.Answer.Account == account })
@@ -57,13 +57,11 @@ func (p *Pages) placeOf(r *http.Request, v web.Visitor, kind exeunt.SessionKind,
 	return to, nil
 }
 
-// forgets returns the sessions whose cookies go once the new session has its own.
-func (to place) forgets(id exeunt.SessionID) []exeunt.SessionID {
+// forgets returns where cookies go once the new session has its own.
+func (to place) forgets(at web.Place) []web.Place {
 	gone := to.gone
 	for _, one := range append(to.ends, to.takes) {
-		if !one.Named.IsZero() && one.Named != id {
-			gone = append(gone, one.Named)
-		}
+		gone = append(gone, one.Place)
 	}
-	return gone
+	return slices.DeleteFunc(gone, func(one web.Place) bool { return one == "" || one == at })
 }

@@ -185,12 +185,14 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, for
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {
 		p.Browser.Cookies.ClearNotice(w) // it is about an earlier session
 	}
-	if to.takes.SignedIn() && token.Hash() == to.takes.Token.Hash() && to.takes.Named == v.Named {
+	if to.takes.SignedIn() && token.Hash() == to.takes.Token.Hash() && to.takes.Place == v.Place {
 		return redirect(w, next) // sent twice
 	}
-	p.Browser.Cookies.ForgetPairs(w, r, to.forgets(session.ID)...)
+	at := web.PlaceOf(session.ID, in.Kind)
+	gone := to.forgets(at)
+	p.Browser.Cookies.ForgetPairs(w, r, gone...)
 	p.Browser.Cookies.SetPair(w, session.ID, token, in.Kind, session.ExpiresAt.Sub(p.Now()))
-	p.Browser.Cookies.SetActive(w, r, session.ID, in.Kind)
+	p.Browser.Cookies.SetActive(w, r, at, gone...)
 	p.setDevice(w, device)
 	return redirect(w, next)
 }

@@ -71,7 +71,7 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
 		return v.Doubt()
 	case v.Nobody():
 		n, ok := p.notice(r, noticeSignedOut)
-		if p.Browser.Visitor(r).SignedIn() && (!ok || readSignOut(n).Session != v.Named) {
+		if p.Browser.Visitor(r).SignedIn() && (!ok || readSignOut(n).Session.String() != r.PostFormValue("session")) {
 			return exeunt.ErrOtherAccount
 		}
 		return redirect(w, p.afterSignOut(r))
@@ -80,7 +80,7 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if to := p.wayBack(r); to != "" { // the app is told the same as after a sign-out
-			p.Browser.Cookies.Forget(w, r, v.Named)
+			p.Browser.Cookies.Forget(w, r, v.Place)
 			return redirect(w, to)
 		}
 	}
@@ -142,7 +142,7 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 // left clears the browser after a recorded sign-out, and says what was done.
 func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope,
 	done authority.Ending, s exeunt.Session) error {
-	p.Browser.Cookies.Forget(w, r, v.Named)
+	p.Browser.Cookies.Forget(w, r, v.Place)
 	p.Browser.Cookies.ForgetRequester(w, r)
 	note := ui.SignOutDone{
 		At: done.At, Scope: scope, Session: s.ID, Ended: int(done.Ended), Apps: int(done.Apps),

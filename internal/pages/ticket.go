@@ -78,14 +78,14 @@ func (p *Pages) finishOffline(w http.ResponseWriter, r *http.Request) error {
 // finishSeveral does so for the tickets of several accounts.
 func (p *Pages) finishSeveral(w http.ResponseWriter, r *http.Request, tickets []string) error {
 	var left []ui.AccountLeft
-	var gone []exeunt.SessionID
+	var gone []web.Place
 	for _, ticket := range tickets[:min(len(tickets), exeunt.MaxAccounts)] {
 		done, s, err := p.endByTicket(r, ticket)
 		if err != nil && !errors.Is(err, exeunt.ErrNotFound) {
 			return err
 		}
 		if id, ok := p.Browser.Cookies.OpenTicket(ticket); ok {
-			gone = append(gone, id)
+			gone = append(gone, p.Browser.VisitorOf(r, id).Place)
 		}
 		if err == nil {
 			left = append(left, ui.AccountLeft{At: done.At, Session: s.ID, Apps: int(done.Apps), Event: done.Seq})

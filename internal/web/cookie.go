@@ -20,12 +20,11 @@ import (
 // network. Names begin with __Host-, so no sibling site can set one (RFC 6265bis
 // section 4.1.3.2).
 //
-// Each account that is signed in here has its own pair, named after its session: several tabs may sign in at once, and no
-// pair takes another's place.
+// Each account that is signed in here has its own pair, see Place.
 const (
-	cookiePrefix = "__Host-exeunt-" // of all our cookies, and with a session's ID the name of its token
+	cookiePrefix = "__Host-exeunt-" // of all our cookies, and with a place the name of a token
 	halfEnding   = "-here"
-	// cookieActive lists this browser's sessions, the one used last first. That one is active: pages are shown for it.
+	// cookieActive lists the places in use, that of the session used last first. It is active: pages are shown for it.
 	cookieActive = "__Host-exeunt-active"
 	cookieNotice = "__Host-exeunt-notice"
 	// cookieTicket is set by the page of a locked browser while a sign-out ticket waits there to be delivered.
@@ -55,18 +54,44 @@ const (
 	DeviceShared = Device(exeunt.KindShared)
 )
 
-// maxPresented bounds the sessions that one browser may present: tabs that sign in at the same moment can pass the policy's
+// Place is where among the cookies of a browser a session has its pair: under its own ID, so that several tabs may sign in at
+// once and no pair takes another's place.
+type Place string
+
+// SharedPlace is the place of a session on a shared computer. It is alone there, and browsers write the names of cookies to
+// their disk, so its cookies name nothing.
+const SharedPlace Place = "shared"
+
+// PlaceOf returns the place of a session.
+func PlaceOf(id exeunt.SessionID, kind exeunt.SessionKind) Place {
+	if kind == exeunt.KindShared {
+		return SharedPlace
+	}
+	return Place(id.String())
+}
+
+// maxPresented bounds the pairs that one browser may present: tabs that sign in at the same moment can pass the policy's
 // limit.
 const maxPresented = 16
 
-func tokenName(id exeunt.SessionID) string { return cookiePrefix + id.String() }
-func halfName(id exeunt.SessionID) string  { return tokenName(id) + halfEnding }
+func (p Place) token() string { return cookiePrefix + string(p) }
+func (p Place) half() string  { return p.token() + halfEnding }
 
-// Presented is the credential that a browser presented of a session: a pair, an incomplete credential, which is a token
+// session is the session that has its pair there, the zero ID if that is not known from the place.
+func (p Place) session() exeunt.SessionID {
+	id, err := exeunt.ParseSessionID(string(p))
+	if err != nil {
+		return exeunt.SessionID{}
+	}
+	return id
+}
+
+func (p Place) valid() bool { return p == SharedPlace || !p.session().IsZero() }
+
+// Presented is the credential that a browser presented at a place: a pair, an incomplete credential, which is a token
 // without its second half, or neither.
 type Presented struct {
-	// Named is the session after which the cookies are named. Whether they are its credential a check tells.
-	Named exeunt.SessionID
+	Place Place
 	authority.Credential
 	// Garbage: there are cookies, but no credential: they are truncated, changed,
 	// foreign, ambiguous, or the readable half alone.
@@ -84,65 +109,62 @@ type Cookies struct {
 	Tickets *keys.Ring // makes sign-out tickets
 }
 
-// Sessions returns the sessions of which the browser presents cookies: the active one, and the others by when they were used.
-func (c Cookies) Sessions(r *http.Request) []exeunt.SessionID {
-	var have []exeunt.SessionID
+// Places returns where the browser presents cookies: of the active session first, and of the others by when they were used.
+func (c Cookies) Places(r *http.Request) []Place {
+	var have []Place
 	for _, line := range r.Header["Cookie"] {
 		for part := range strings.SplitSeq(line, ";") {
 			name, _, _ := strings.Cut(strings.TrimSpace(part), "=")
-			text, ours := strings.CutPrefix(strings.TrimSuffix(name, halfEnding), cookiePrefix)
-			if !ours {
-				continue
-			}
-			if id, err := exeunt.ParseSessionID(text); err == nil && !slices.Contains(have, id) && len(have) < maxPresented {
-				have = append(have, id)
+			at, ours := strings.CutPrefix(strings.TrimSuffix(name, halfEnding), cookiePrefix)
+			if p := Place(at); ours && p.valid() && !slices.Contains(have, p) && len(have) < maxPresented {
+				have = append(have, p)
 			}
 		}
 	}
-	var ordered []exeunt.SessionID
-	for _, id := range append(readActive(r), have...) {
-		if slices.Contains(have, id) && !slices.Contains(ordered, id) {
-			ordered = append(ordered, id)
+	var ordered []Place
+	for _, p := range append(readActive(r), have...) {
+		if slices.Contains(have, p) && !slices.Contains(ordered, p) {
+			ordered = append(ordered, p)
 		}
 	}
 	return ordered
 }
 
 // readActive returns what cookieActive lists.
-func readActive(r *http.Request) (list []exeunt.SessionID) {
+func readActive(r *http.Request) (list []Place) {
 	text, _ := Cookie(r, cookieActive)
 	for name := range strings.SplitSeq(text, ".") {
-		if id, err := exeunt.ParseSessionID(name); err == nil && len(list) < maxPresented {
-			list = append(list, id)
+		if len(list) < maxPresented {
+			list = append(list, Place(name))
 		}
 	}
 	return list
 }
 
-// Read returns what the browser presented of a session: nothing, garbage, a pair or an incomplete credential.
-func (c Cookies) Read(r *http.Request, id exeunt.SessionID) Presented {
-	if id.IsZero() {
+// Read returns what the browser presented at a place: nothing, garbage, a pair or an incomplete credential.
+func (c Cookies) Read(r *http.Request, at Place) Presented {
+	if at == "" {
 		return Presented{}
 	}
-	text, ok := Cookie(r, tokenName(id))
-	here, okHere := Cookie(r, halfName(id))
+	text, ok := Cookie(r, at.token())
+	here, okHere := Cookie(r, at.half())
 	if text == "" && here == "" && ok && okHere {
-		return Presented{Named: id}
+		return Presented{Place: at}
 	}
 	token, err := exeunt.ParseToken(text)
 	if !ok || err != nil || !authority.AsPair.Takes(token) {
-		return Presented{Named: id, Garbage: true}
+		return Presented{Place: at, Garbage: true}
 	}
 	use := authority.AsPair
 	if !okHere || !c.Pairs.IsHalf(token, here) {
 		use = authority.AsIncomplete
 	}
-	return Presented{Named: id, Credential: authority.Credential{Token: token, Use: use}}
+	return Presented{Place: at, Credential: authority.Credential{Token: token, Use: use}}
 }
 
-// OnlyReadable reports that of a session's pair there is the readable half alone.
-func (c Cookies) OnlyReadable(r *http.Request, id exeunt.SessionID) bool {
-	return len(r.CookiesNamed(tokenName(id))) == 0 && len(r.CookiesNamed(halfName(id))) > 0
+// OnlyReadable reports that of the pair at a place there is the readable half alone.
+func (c Cookies) OnlyReadable(r *http.Request, at Place) bool {
+	return len(r.CookiesNamed(at.token())) == 0 && len(r.CookiesNamed(at.half())) > 0
 }
 
 // Cookie returns the value of a cookie, "" when there is none. It returns false when
@@ -174,24 +196,27 @@ func (c Cookies) SetPair(w http.ResponseWriter, id exeunt.SessionID, t exeunt.To
 	if kind == exeunt.KindKept {
 		age = int(life.Seconds())
 	}
-	http.SetCookie(w, HostCookie(tokenName(id), t.Reveal(), age, true))
-	http.SetCookie(w, HostCookie(halfName(id), c.Pairs.Half(t), age, false))
+	at := PlaceOf(id, kind)
+	http.SetCookie(w, HostCookie(at.token(), t.Reveal(), age, true))
+	http.SetCookie(w, HostCookie(at.half(), c.Pairs.Half(t), age, false))
 }
 
-// SetActive makes a session the active one. The order of the others stays.
-func (c Cookies) SetActive(w http.ResponseWriter, r *http.Request, id exeunt.SessionID, kind exeunt.SessionKind) {
-	others := slices.DeleteFunc(c.Sessions(r), func(one exeunt.SessionID) bool { return one == id })
-	age := 0
-	if kind == exeunt.KindKept {
-		age = int(deviceLife.Seconds())
+// SetActive makes the session at a place the active one, before all others that do not go. Their order stays. One that is
+// alone needs no cookie for that.
+func (c Cookies) SetActive(w http.ResponseWriter, r *http.Request, at Place, gone ...Place) {
+	others := c.rest(r, append(gone, at))
+	switch {
+	case len(others) > 0:
+		setActive(w, append([]Place{at}, others...), int(deviceLife.Seconds()))
+	case len(r.CookiesNamed(cookieActive)) > 0:
+		setActive(w, nil, -1)
 	}
-	setActive(w, append([]exeunt.SessionID{id}, others...), age)
 }
 
-func setActive(w http.ResponseWriter, list []exeunt.SessionID, age int) {
+func setActive(w http.ResponseWriter, list []Place, age int) {
 	names := make([]string, len(list))
-	for i, id := range list {
-		names[i] = id.String()
+	for i, at := range list {
+		names[i] = string(at)
 	}
 	http.SetCookie(w, HostCookie(cookieActive, strings.Join(names, "."), age, true))
 }
@@ -257,21 +282,21 @@ func (c Cookies) ResetToken(link exeunt.Token) exeunt.Token {
 	return exeunt.TokenFrom(exeunt.UseInvite, c.Forms.Sum("reset "+link.Reveal()))
 }
 
-// Forget tells the browser to delete the credentials of sessions by name, and the origin's storage if nothing else needs it.
+// Forget tells the browser to delete the credentials at some places by name, and the origin's storage if nothing else needs it.
 // Call it only after an ending has been recorded, or if the browser has nothing usable there. It does not send
 // Clear-Site-Data: "cookies", with which Chromium deletes the cookies of every site under the same registrable domain.
-func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, ids ...exeunt.SessionID) {
-	c.ForgetPairs(w, r, ids...)
-	c.ClearStorage(w, r, ids...)
+func (c Cookies) Forget(w http.ResponseWriter, r *http.Request, places ...Place) {
+	c.ForgetPairs(w, r, places...)
+	c.ClearStorage(w, r, places...)
 }
 
 // ForgetPairs is Forget for a browser that stays in use: its storage stays.
-func (c Cookies) ForgetPairs(w http.ResponseWriter, r *http.Request, ids ...exeunt.SessionID) {
-	for _, id := range ids {
-		http.SetCookie(w, HostCookie(tokenName(id), "", -1, true))
-		http.SetCookie(w, HostCookie(halfName(id), "", -1, false))
+func (c Cookies) ForgetPairs(w http.ResponseWriter, r *http.Request, places ...Place) {
+	for _, at := range places {
+		http.SetCookie(w, HostCookie(at.token(), "", -1, true))
+		http.SetCookie(w, HostCookie(at.half(), "", -1, false))
 	}
-	if len(c.rest(r, ids)) == 0 && len(r.CookiesNamed(cookieActive)) > 0 {
+	if len(c.rest(r, places)) == 0 && len(r.CookiesNamed(cookieActive)) > 0 {
 		setActive(w, nil, -1)
 	}
 }
@@ -279,16 +304,16 @@ func (c Cookies) ForgetPairs(w http.ResponseWriter, r *http.Request, ids ...exeu
 // ClearStorage has the browser clear the origin's storage, unless something else needs it. It is for a page after Forget:
 // the answer to the form passes through the service worker, and Chromium, which removes the worker before it
 // hands that answer on, would then wait for ever.
-func (c Cookies) ClearStorage(w http.ResponseWriter, r *http.Request, without ...exeunt.SessionID) {
+func (c Cookies) ClearStorage(w http.ResponseWriter, r *http.Request, without ...Place) {
 	// Another account is signed in, a sign-out ticket waits in the storage, or the service worker passes this answer on.
 	if !ThroughWorker(r) && len(c.rest(r, without)) == 0 && len(r.CookiesNamed(cookieTicket)) == 0 {
 		w.Header().Set("Clear-Site-Data", `"storage"`)
 	}
 }
 
-// rest are the sessions of this browser without those.
-func (c Cookies) rest(r *http.Request, without []exeunt.SessionID) []exeunt.SessionID {
-	return slices.DeleteFunc(c.Sessions(r), func(id exeunt.SessionID) bool { return slices.Contains(without, id) })
+// rest are the places in use without those.
+func (c Cookies) rest(r *http.Request, without []Place) []Place {
+	return slices.DeleteFunc(c.Places(r), func(at Place) bool { return slices.Contains(without, at) })
 }
 
 // headerWorker is set by the service worker in a form without ticket that it passes on.

@@ -17,11 +17,16 @@ func TestPairsReadBack(t *testing.T) {
 	s := newSite(t)
 	for _, kind := range []exeunt.SessionKind{exeunt.KindKept, exeunt.KindShared} {
 		token, session, cookies := s.signIn(kind)
-		if p := s.Cookies.Read(request(cookies...), session.ID); p.Use != authority.AsPair || p.Token != token {
+		at := PlaceOf(session.ID, kind)
+		if p := s.Cookies.Read(request(cookies...), at); p.Use != authority.AsPair || p.Token != token {
 			t.Errorf("%v: %+v", kind, p)
 		}
-		if len(cookies) != 2 || cookies[0].Name != "__Host-exeunt-"+session.ID.String() || cookies[1].Name != "__Host-exeunt-"+session.ID.String()+"-here" {
+		if len(cookies) != 2 || cookies[0].Name != "__Host-exeunt-"+string(at) || cookies[1].Name != "__Host-exeunt-"+string(at)+"-here" {
 			t.Fatalf("the cookies are %v", cookies)
+		}
+		// Browsers write names to their disk.
+		if shared := string(at) == "shared"; shared != (kind == exeunt.KindShared) || !shared && string(at) != session.ID.String() {
+			t.Errorf("%v: its place is %s", kind, at)
 		}
 		for i, c := range cookies {
 			if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || c.Path != "/" || c.Domain != "" ||
@@ -40,15 +45,15 @@ func TestPairsReadBack(t *testing.T) {
 func TestWhateverElseArrives(t *testing.T) {
 	s := newSite(t)
 	token, session, pair := s.signIn(exeunt.KindKept)
-	id := session.ID
-	tokenName, hereName := tokenName(id), halfName(id)
+	id := PlaceOf(session.ID, exeunt.KindKept)
+	tokenName, hereName := id.token(), id.half()
 	_, _, other := s.signIn(exeunt.KindKept)
 	a, here := tokenName+"="+token.Reveal(), hereName+"="+pair[1].Value
 	app := exeunt.NewToken(exeunt.UseApp)
 	junk := strings.Repeat("j", 4096)
-	nothing, garbage := Presented{Named: id}, Presented{Named: id, Garbage: true}
-	whole := Presented{Named: id, Credential: authority.Credential{Token: token, Use: authority.AsPair}}
-	half := Presented{Named: id, Credential: authority.Credential{Token: token, Use: authority.AsIncomplete}}
+	nothing, garbage := Presented{Place: id}, Presented{Place: id, Garbage: true}
+	whole := Presented{Place: id, Credential: authority.Credential{Token: token, Use: authority.AsPair}}
+	half := Presented{Place: id, Credential: authority.Credential{Token: token, Use: authority.AsIncomplete}}
 	for name, c := range map[string]struct {
 		cookies []string
 		want    Presented
@@ -95,11 +100,14 @@ func flip(s string) string {
 	return string(b)
 }
 
+// somewhere is the place of a session that nobody has heard of.
+func somewhere() Place { return PlaceOf(exeunt.NewSessionID(), exeunt.KindKept) }
+
 func TestClearingClearsByName(t *testing.T) {
 	s := newSite(t)
 	w := httptest.NewRecorder()
-	id := exeunt.NewSessionID()
-	s.Cookies.Forget(w, rawRequest(cookieActive+"="+id.String()), id)
+	id := somewhere()
+	s.Cookies.Forget(w, rawRequest(cookieActive+"="+string(id)), id)
 	s.Cookies.ClearNotice(w)
 	names := map[string]bool{}
 	for _, c := range w.Result().Cookies() {
@@ -109,7 +117,7 @@ func TestClearingClearsByName(t *testing.T) {
 			t.Errorf("%v", c)
 		}
 	}
-	if !names[tokenName(id)] || !names[halfName(id)] || !names[cookieNotice] || !names[cookieActive] {
+	if !names[id.token()] || !names[id.half()] || !names[cookieNotice] || !names[cookieActive] {
 		t.Errorf("cleared %v", names)
 	}
 	if h := w.Header().Get("Clear-Site-Data"); h != `"storage"` { // "cookies" would clear other sites' too
@@ -120,18 +128,19 @@ func TestClearingClearsByName(t *testing.T) {
 // What a browser stores goes with an account unless another one, or a ticket that
 // has not been delivered, needs it.
 func TestStorageIsClearedWithTheLastAccount(t *testing.T) {
-	mine, other := exeunt.NewSessionID(), exeunt.NewSessionID()
+	mine, other := somewhere(), somewhere()
 	for name, c := range map[string]struct {
 		cookies string
 		clears  bool
 	}{
 		"nothing else":                      {"theme=dark", true},
-		"its own":                           {tokenName(mine) + "=x; " + halfName(mine) + "=y; __Host-exeunt-notice=z; " + cookieActive + "=" + mine.String(), true},
-		"another account":                   {tokenName(mine) + "=x; " + tokenName(other) + "=y", false},
-		"the readable half of another":      {halfName(other) + "=x", false},
-		"a ticket":                          {tokenName(mine) + "=x; __Host-exeunt-ticket=1", false},
+		"its own":                           {mine.token() + "=x; " + mine.half() + "=y; __Host-exeunt-notice=z; " + cookieActive + "=" + string(mine), true},
+		"a shared one":                      {mine.token() + "=x; " + SharedPlace.token() + "=y", false},
+		"another account":                   {mine.token() + "=x; " + other.token() + "=y", false},
+		"the readable half of another":      {other.half() + "=x", false},
+		"a ticket":                          {mine.token() + "=x; __Host-exeunt-ticket=1", false},
 		"a name that is no session's":       {"__Host-exeunt-0=x; __Host-exeunt-ses_a=x", true},
-		"another that is only listed as is": {cookieActive + "=" + other.String(), true},
+		"another that is only listed as is": {cookieActive + "=" + string(other), true},
 	} {
 		w := httptest.NewRecorder()
 		Cookies{}.Forget(w, rawRequest(c.cookies), mine)
@@ -139,7 +148,7 @@ func TestStorageIsClearedWithTheLastAccount(t *testing.T) {
 			t.Errorf("%s: cleared is %v", name, got)
 		}
 		for _, line := range w.Header().Values("Set-Cookie") {
-			if !strings.HasPrefix(line, tokenName(mine)) && !strings.HasPrefix(line, cookieActive+"=;") {
+			if !strings.HasPrefix(line, mine.token()) && !strings.HasPrefix(line, cookieActive+"=;") {
 				t.Errorf("%s: another account's cookie is touched: %s", name, line)
 			}
 		}
@@ -149,7 +158,7 @@ func TestStorageIsClearedWithTheLastAccount(t *testing.T) {
 // Each account has a pair of its own, which is none of another. The one used last is active.
 func TestAccountsDoNotMix(t *testing.T) {
 	s := newSite(t)
-	var ids [exeunt.MaxAccounts]exeunt.SessionID
+	var ids [exeunt.MaxAccounts]Place
 	var tokens [exeunt.MaxAccounts]exeunt.Token
 	jar := map[string]*http.Cookie{}
 	keep := func(w *httptest.ResponseRecorder) {
@@ -159,23 +168,24 @@ func TestAccountsDoNotMix(t *testing.T) {
 	}
 	sent := func() *http.Request { return request(slices.Collect(maps.Values(jar))...) }
 	for i := range ids {
-		ids[i], tokens[i] = exeunt.NewSessionID(), exeunt.NewToken(exeunt.UseSession)
+		id := exeunt.NewSessionID()
+		ids[i], tokens[i] = PlaceOf(id, exeunt.KindKept), exeunt.NewToken(exeunt.UseSession)
 		w := httptest.NewRecorder()
-		s.Cookies.SetPair(w, ids[i], tokens[i], exeunt.KindKept, time.Hour)
-		s.Cookies.SetActive(w, sent(), ids[i], exeunt.KindKept)
+		s.Cookies.SetPair(w, id, tokens[i], exeunt.KindKept, time.Hour)
+		s.Cookies.SetActive(w, sent(), ids[i])
 		keep(w)
 	}
 	r := sent()
 	want := slices.Clone(ids[:])
 	slices.Reverse(want)
-	if got := s.Cookies.Sessions(r); !slices.Equal(got, want) {
+	if got := s.Cookies.Places(r); !slices.Equal(got, want) {
 		t.Errorf("the order is %v, not %v", got, want)
 	}
 	w := httptest.NewRecorder()
-	s.Cookies.SetActive(w, r, ids[2], exeunt.KindKept)
+	s.Cookies.SetActive(w, r, ids[2])
 	keep(w)
-	want = []exeunt.SessionID{ids[2], ids[4], ids[3], ids[1], ids[0]}
-	if got := s.Cookies.Sessions(sent()); !slices.Equal(got, want) {
+	want = []Place{ids[2], ids[4], ids[3], ids[1], ids[0]}
+	if got := s.Cookies.Places(sent()); !slices.Equal(got, want) {
 		t.Errorf("after a switch the order is %v, not %v", got, want)
 	}
 	size := 0
@@ -186,13 +196,13 @@ func TestAccountsDoNotMix(t *testing.T) {
 		t.Errorf("the cookies are %d bytes long", size)
 	}
 	for i, id := range ids {
-		whole := Presented{Named: id, Credential: authority.Credential{Token: tokens[i], Use: authority.AsPair}}
+		whole := Presented{Place: id, Credential: authority.Credential{Token: tokens[i], Use: authority.AsPair}}
 		if p := s.Cookies.Read(r, id); p != whole {
 			t.Errorf("account %d: %+v", i, p)
 		}
 	}
-	crossed := request(&http.Cookie{Name: tokenName(ids[1]), Value: tokens[1].Reveal()},
-		&http.Cookie{Name: halfName(ids[1]), Value: s.Cookies.Pairs.Half(tokens[0])})
+	crossed := request(&http.Cookie{Name: ids[1].token(), Value: tokens[1].Reveal()},
+		&http.Cookie{Name: ids[1].half(), Value: s.Cookies.Pairs.Half(tokens[0])})
 	if p := s.Cookies.Read(crossed, ids[1]); p.Use != authority.AsIncomplete {
 		t.Errorf("with another account's second half: %+v", p)
 	}
@@ -245,17 +255,18 @@ func TestNotices(t *testing.T) {
 // SetPair made.
 func FuzzCookies(f *testing.F) {
 	s := newSite(f)
-	token, id := exeunt.NewToken(exeunt.UseSession), exeunt.NewSessionID()
+	token, session := exeunt.NewToken(exeunt.UseSession), exeunt.NewSessionID()
+	id := PlaceOf(session, exeunt.KindKept)
 	w := httptest.NewRecorder()
-	s.Cookies.SetPair(w, id, token, exeunt.KindKept, time.Hour)
+	s.Cookies.SetPair(w, session, token, exeunt.KindKept, time.Hour)
 	var pair []string
 	for _, c := range w.Result().Cookies() {
 		pair = append(pair, c.Name+"="+c.Value)
 	}
-	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], tokenName(id) + "=",
-		tokenName(id) + "=\"" + token.Reveal() + "\"",
+	for _, seed := range []string{"", strings.Join(pair, "; "), pair[0], pair[1], pair[0][:30], id.token() + "=",
+		id.token() + "=\"" + token.Reveal() + "\"",
 		strings.Join(pair, ";") + "\x00", pair[0] + "; " + pair[0] + "x", cookieNotice + "=a.b.c",
-		strings.Repeat(pair[0]+"; ", 40), "=;=;=", halfName(id) + "=\xff\xfe"} {
+		strings.Repeat(pair[0]+"; ", 40), "=;=;=", id.half() + "=\xff\xfe"} {
 		f.Add(seed)
 	}
 	half := s.Cookies.Pairs.Half(token)
@@ -268,7 +279,7 @@ func FuzzCookies(f *testing.F) {
 		if p.Use == authority.AsPair && (!strings.Contains(header, token.Reveal()) || !strings.Contains(header, half)) {
 			t.Fatalf("%q is taken for a pair", header)
 		}
-		if got := s.Cookies.Sessions(r); len(got) > maxPresented {
+		if got := s.Cookies.Places(r); len(got) > maxPresented {
 			t.Fatalf("%q presents %d sessions", header, len(got))
 		}
 		if s.Cookies.ReadNotice(r, epoch) != "" {

@@ -72,25 +72,25 @@ func (b Browser) JustNow(at time.Time) bool { return b.Now().Sub(at) <= pairGrac
 
 // Visitor returns who the request comes from: the account that is active in this browser.
 func (b Browser) Visitor(r *http.Request) Visitor {
-	var active exeunt.SessionID
-	if list := b.Cookies.Sessions(r); len(list) > 0 {
+	var active Place
+	if list := b.Cookies.Places(r); len(list) > 0 {
 		active = list[0]
 	}
-	return b.VisitorOf(r, active)
+	return b.visitorAt(r, active)
 }
 
-// VisitorOf returns the visitor whose session that is. An incomplete credential is refused, and
+// visitorAt returns the visitor whose credential is at a place. An incomplete credential is refused, and
 // ends the session unless it was issued just now: somebody has deleted the second half
 // to lock this browser, or has copied only the token. Reading a page ends a session in
 // no other case.
-func (b Browser) VisitorOf(r *http.Request, id exeunt.SessionID) Visitor {
-	v := Visitor{Presented: b.Cookies.Read(r, id), Answer: authority.Answer{State: authority.NoSuch}}
+func (b Browser) visitorAt(r *http.Request, at Place) Visitor {
+	v := Visitor{Presented: b.Cookies.Read(r, at), Answer: authority.Answer{State: authority.NoSuch}}
 	if v.Token.IsZero() {
 		return v
 	}
 	v.Answer = b.Authority.Check(r.Context(), v.Credential)
-	if (v.SignedIn() || v.Incomplete()) && v.Answer.Session != id { // somebody has renamed it
-		return Visitor{Presented: Presented{Named: id, Garbage: true}, Answer: authority.Answer{State: authority.NoSuch}}
+	if of := at.session(); (v.SignedIn() || v.Incomplete()) && !of.IsZero() && v.Answer.Session != of { // somebody has renamed it
+		return Visitor{Presented: Presented{Place: at, Garbage: true}, Answer: authority.Answer{State: authority.NoSuch}}
 	}
 	if v.Incomplete() {
 		if v.JustIssued = b.justIssued(r.Context(), v.Answer); !v.JustIssued {
@@ -100,11 +100,24 @@ func (b Browser) VisitorOf(r *http.Request, id exeunt.SessionID) Visitor {
 	return v
 }
 
+// VisitorOf returns the visitor whose session that is, which need not be the active one.
+func (b Browser) VisitorOf(r *http.Request, id exeunt.SessionID) Visitor {
+	v := b.visitorAt(r, PlaceOf(id, exeunt.KindKept))
+	if !v.Nobody() {
+		return v
+	}
+	// What is dead or damaged at the shared place may be anybody's, and is taken for what is asked for.
+	if shared := b.visitorAt(r, SharedPlace); !shared.Nobody() && (shared.Answer.Session == id || !shared.SignedIn()) {
+		return shared
+	}
+	return v
+}
+
 // Others are the other visitors whose cookies this browser presents, by when they were used last.
 func (b Browser) Others(r *http.Request, v Visitor) (others []Visitor) {
-	for _, id := range b.Cookies.Sessions(r) {
-		if id != v.Named {
-			others = append(others, b.VisitorOf(r, id))
+	for _, at := range b.Cookies.Places(r) {
+		if at != v.Place {
+			others = append(others, b.visitorAt(r, at))
 		}
 	}
 	return others

@@ -6,8 +6,8 @@ import { all } from './tickets.js';
 const root = document.querySelector('[data-check]');
 const full = root.dataset.check === 'full';
 const { session = '' } = document.body.dataset;
-/** The sessions of all accounts that are signed in in this browser. */
-const here = [session, ...[...document.querySelectorAll('button[form="switch"]')].map((one) => one.value)].filter(Boolean);
+/** The sessions of all accounts that are signed in in this browser, and where the cookies of a shared one are. */
+const here = [session, document.body.dataset.shared === undefined ? '' : 'shared', ...[...document.querySelectorAll('button[form="switch"]')].map((one) => one.value)].filter(Boolean);
 const marker = '__Host-exeunt-ticket';
 /** Addresses whose pages name somebody. No answer of theirs may be kept. */
 const pages = ['/', '/sessions', '/sessions/ended', '/security', '/apps', '/activity', '/settings', '/review', '/menu', '/session/state'];
@@ -135,7 +135,7 @@ const expire = (name) => { document.cookie = `${name}=; Max-Age=0; Secure; SameS
 
 async function cookies() {
   const names = document.cookie.split('; ').map((text) => text.split('=')[0]);
-  const halves = names.filter((name) => /^__Host-exeunt-ses_\w+-here$/.test(name));
+  const halves = names.filter((name) => /^__Host-exeunt-(ses_\w+|shared)-here$/.test(name));
   const waits = names.includes(marker) && (await ticket().catch(() => gone)).state !== 'left';
   const over = [...halves.filter((name) => !here.some((one) => name.includes(one))), ...(waits ? [marker] : [])];
   if (!over.length) return session && halves.length ? use : gone;

@@ -4,8 +4,8 @@
 const part = document.querySelector('[data-offline]');
 const state = part.dataset.offline;
 const marker = '__Host-exeunt-ticket';
-/** Tickets begin with the name of their session. */
-const sessions = part.querySelector('form[data-finish]').elements.ticket.value.split(' ').map((ticket) => ticket.split('.')[0]);
+/** The sign-ins whose tickets these are; tickets begin with the name of their session. On a shared computer it has none. */
+const places = ['shared', ...part.querySelector('form[data-finish]').elements.ticket.value.split(' ').map((ticket) => ticket.split('.')[0])];
 const firstPause = 500;
 /** When the server is back nothing tells us, and a session must not outlive that for long. */
 const lastPause = 4000;
@@ -37,7 +37,7 @@ function locked() {
 
 /** Deletes the readable half of the sign-in, and what pages may have stored. */
 function clear() {
-  for (const session of sessions) expire(`__Host-exeunt-${session}-here`);
+  for (const place of places) expire(`__Host-exeunt-${place}-here`);
   // While a ticket waits, no answer of the server may clear what is stored here.
   document.cookie = `${marker}=1; Secure; SameSite=Lax; Path=/; Max-Age=31536000`;
   for (const storage of ['localStorage', 'sessionStorage']) {
@@ -52,7 +52,7 @@ function clear() {
 function expire(name) { document.cookie = `${name}=; Max-Age=0; Secure; SameSite=Lax; Path=/`; }
 
 /** Whether a readable half is left: then whoever comes next would be signed in. */
-function half() { return sessions.some((session) => document.cookie.includes(`__Host-exeunt-${session}-here=`)); }
+function half() { return places.some((place) => document.cookie.includes(`__Host-exeunt-${place}-here=`)); }
 
 /** Asks the worker; null if it does not answer. */
 function ask(kind) {

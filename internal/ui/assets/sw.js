@@ -242,7 +242,8 @@ async function lock(list) {
   await save(...list.map((r) => ({ ...r, state: 'locked' })));
   for (const r of list) {
     tabs?.postMessage({ kind: 'state', session: sessionOf(r.ticket), answer: { state: 'ended' } });
-    await attempt(() => self.cookieStore?.delete(`__Host-exeunt-${sessionOf(r.ticket)}-here`))?.catch(() => {});
+    const at = r.shared ? 'shared' : sessionOf(r.ticket);
+    await attempt(() => self.cookieStore?.delete(`__Host-exeunt-${at}-here`))?.catch(() => {});
   }
   await clearCaches();
   await attempt(() => self.registration.sync?.register(sync))?.catch(() => {});
