@@ -1,8 +1,8 @@
 // The authority's cookies, as the tests plant them in browsers and copy them out.
-// The two of a sign-in are named after its session.
+// The two of a sign-in are named after its session; on a shared computer, where names are written to the disk, after nothing.
 export const tokenOf = (session) => `__Host-exeunt-${session}`;
 export const hereOf = (session) => `${tokenOf(session)}-here`;
-export const isToken = (name) => /^__Host-exeunt-ses_[a-z2-7]{26}$/.test(name);
+export const isToken = (name) => /^__Host-exeunt-(ses_[a-z2-7]{26}|shared)$/.test(name);
 export const isHere = (name) => name.endsWith('-here') && isToken(name.slice(0, -5));
 // Of a session that nobody has ever heard of.
 export const TOKEN = tokenOf(`ses_${'b'.repeat(25)}a`);

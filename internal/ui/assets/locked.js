@@ -90,8 +90,8 @@ function show(answer) {
 /** Goes on once the server has confirmed, or nothing is locked any more. */
 function over(answer) {
   switch (answer.state) {
-    case 'none':
-      window.location.replace('/');
+    case 'none': // another tab has gone on before
+      window.location.replace('/signed-out');
       return true;
     case 'confirmed':
     case 'gone':
