@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { stage } from './lib/stage.mjs';
 import { signIn } from './lib/browser.mjs';
 import { enterChirp, secrets } from './lib/chirp.mjs';
+import { until } from './lib/wait.mjs';
 
 const s = stage();
 
@@ -53,6 +54,8 @@ test('[R4.1 R6.6] where reading fetch and its like throws, pages are shown, hidd
 
 test('[R1.3 R6.6] its links to sign out lead to the page that asks', async (t) => {
   const { page } = await refusing(t);
+  // With or without a worker, through which a browser could be signed out without the server.
+  await until('the worker is ready', () => page.evaluate(() => Boolean(navigator.serviceWorker.controller)), 120_000);
   await page.locator('#main a[data-signout]').first().click();
   await page.waitForURL('**/signout');
   await Promise.all([page.waitForURL('**/signed-out*'), page.click('main form[action="/signout"] button.danger')]);

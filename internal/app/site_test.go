@@ -18,6 +18,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/account"
+	"github.com/exeunt/exeunt/internal/authority"
 	"github.com/exeunt/exeunt/internal/config"
 )
 
@@ -237,6 +238,67 @@ func TestTheNextPersonAtASite(t *testing.T) {
 	if got := p.signIn(p.visit(http.MethodGet, s.origin+"/", nil), "grace"); got.body != "wiki of grace at /" {
 		t.Fatalf("grace sees %q", got.body)
 	}
+}
+
+// Where several accounts are signed in, the one that a site is used with is remembered, and can be changed on the site. What
+// the last one had there ends, the app's own cookies included.
+func TestTheAccountOfASite(t *testing.T) {
+	s := newSite(t, nil)
+	if _, err := s.Accounts.AddAccount(t.Context(), exeunt.Actor{Kind: exeunt.ActorOperator},
+		account.NewAccount{Handle: "grace", Password: adasPassword}, false); err != nil {
+		t.Fatal(err)
+	}
+	p := s.visitor()
+	p.signIn(p.visit(http.MethodGet, s.origin+"/login", nil), "ada")
+	p.signIn(p.visit(http.MethodGet, s.Config.URL+"/signin", nil), "grace") // another account, which is active from now on
+	if got := p.visit(http.MethodGet, s.origin+"/page", nil); got.body != "wiki of ada at /page" {
+		t.Fatalf("the site shows %q", got.body)
+	}
+	host := strings.TrimPrefix(s.origin, "http://")
+	old := p.cookies[host]["__Host-exeunt-site"]
+
+	page := p.visit(http.MethodGet, s.origin+"/.exeunt/account?to=/page", nil)
+	if !strings.Contains(page.body, "Which account for") {
+		t.Fatalf("%s: %s", page.at, mainOf(page.body))
+	}
+	link := choiceOf(t, page.body, "@grace")
+	if got := p.visit(http.MethodGet, s.Config.URL+link, nil); got.body != "wiki of grace at /page" {
+		t.Fatalf("grace sees %q", got.body)
+	}
+	if p.cookies[host]["wiki_session"] == "ada" {
+		t.Error("the app's cookie of the last account is there still")
+	}
+	token, err := exeunt.ParseToken(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Authority.Check(t.Context(), authority.Credential{Token: token, Use: authority.AsAppCookie}).Usable() {
+		t.Error("the site's session of the last account lives on")
+	}
+	// It is remembered: without the site's own cookie, and with ada active.
+	delete(p.cookies[host], "__Host-exeunt-site")
+	front := p.visit(http.MethodGet, s.Config.URL+"/accounts", nil)
+	i := strings.Index(front.body, `name="to" value="`)
+	to := front.body[i+len(`name="to" value="`):][:30]
+	p.visit(http.MethodPost, s.Config.URL+"/accounts/switch", url.Values{"to": {to}})
+	if got := p.visit(http.MethodGet, s.Config.URL+"/sessions", nil); !strings.Contains(got.body, "@ada") {
+		t.Fatal("ada is not active")
+	}
+	if got := p.visit(http.MethodGet, s.origin+"/page", nil); got.body != "wiki of grace at /page" {
+		t.Errorf("the site shows %q", got.body)
+	}
+}
+
+// choiceOf is where the link of an account leads.
+func choiceOf(t *testing.T, body, handle string) string {
+	t.Helper()
+	for _, part := range strings.Split(body, `<li class="row"><a class="who" href="`)[1:] {
+		if to, rest, _ := strings.Cut(part, `"`); strings.Contains(rest[:strings.Index(rest, "</li>")], handle) {
+			return strings.ReplaceAll(to, "&amp;", "&")
+		}
+	}
+	t.Fatalf("there is no choice of %s: %s", handle, mainOf(body))
+	return ""
 }
 
 // What is open when a session ends is closed.

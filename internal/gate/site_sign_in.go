@@ -20,6 +20,7 @@ import (
 const (
 	signInPath    = exeunt.SitePrefix + "sign-in"
 	callbackPath  = exeunt.SitePrefix + "callback"
+	accountPath   = exeunt.SitePrefix + "account"
 	signOutPath   = exeunt.SitePrefix + "sign-out"
 	signedOutPath = exeunt.SitePrefix + "signed-out"
 )
@@ -64,7 +65,7 @@ func (g *Sites) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := map[string]func(http.ResponseWriter, *http.Request, exeunt.Client){
-		signInPath: g.signIn, callbackPath: g.callback, signOutPath: g.signOut, signedOutPath: g.signedOut,
+		signInPath: g.signIn, accountPath: g.signIn, callbackPath: g.callback, signOutPath: g.signOut, signedOutPath: g.signedOut,
 	}[r.URL.Path]
 	switch {
 	case h == nil:
@@ -97,7 +98,8 @@ func wayBack(site *exeunt.Site, to string) string {
 	return back
 }
 
-// signIn begins to sign a browser in: with a request to the authority, like any app's.
+// signIn begins to sign a browser in: with a request to the authority, like any app's. At accountPath it is asked which of the
+// browser's accounts is used here.
 func (g *Sites) signIn(w http.ResponseWriter, r *http.Request, site exeunt.Client) {
 	by, rounds, last := readBegun(r)
 	if rounds >= maxRounds && g.authority.Now().Sub(last) < roundTime {
@@ -119,6 +121,9 @@ func (g *Sites) signIn(w http.ResponseWriter, r *http.Request, site exeunt.Clien
 		"client_id": {string(site.ID)}, "redirect_uri": {site.Site.Callback()}, "response_type": {"code"},
 		"scope": {"openid profile email groups"}, "state": {state},
 		"code_challenge": {oauth.Challenge(g.verifier(state))}, "code_challenge_method": {"S256"},
+	}
+	if r.URL.Path == accountPath {
+		q.Set("prompt", oauth.PromptSelect)
 	}
 	if age := maxAge(site.Site); age > 0 {
 		q.Set("max_age", strconv.Itoa(int(age.Seconds())))
@@ -252,8 +257,10 @@ func (g *Sites) failed(w http.ResponseWriter, site exeunt.Client, to string, err
 	}
 }
 
-// arrive gives the browser the site's session. The app's own session of whoever was here before must not meet them.
+// arrive gives the browser the site's session. The app's own session of whoever was here before must not meet them, and
+// what they had of the site's ends: nothing holds it any more.
 func (g *Sites) arrive(w http.ResponseWriter, r *http.Request, site exeunt.Client, got oauth.Tokens) {
+	g.replace(r, site, got.Account)
 	age := 0 // goes when the browser closes
 	if got.Kind == exeunt.KindKept {
 		age = int(got.ExpiresAt().Sub(g.authority.Now()).Seconds())
@@ -264,4 +271,22 @@ func (g *Sites) arrive(w http.ResponseWriter, r *http.Request, site exeunt.Clien
 		g.clearApp(w, r, site)
 	}
 	http.SetCookie(w, web.HostCookie(cookieOf, of, age, true))
+}
+
+// replace ends the site's session that the browser has, if it is another account's.
+func (g *Sites) replace(r *http.Request, site exeunt.Client, by exeunt.AccountID) {
+	c, ok := siteCredential(r.Header)
+	if !ok {
+		return
+	}
+	ans := g.authority.Check(r.Context(), c)
+	if !ans.Usable() || ans.Client != site.ID || ans.Account == by {
+		return
+	}
+	// Even if this cannot be recorded now, it is of no use without its cookie, and ends with its own limits.
+	_, err := g.authority.End(r.Context(), exeunt.System(), exeunt.Revocation{Reason: exeunt.ReasonReplaced, Target: exeunt.Target{
+		Account: ans.Account, Scope: exeunt.ScopeSession, Session: ans.Session, AppSession: ans.App}})
+	if err != nil {
+		g.Log.Warn("the session of a site that another account took over cannot be ended", "site", site.ID, "err", err)
+	}
 }

@@ -171,13 +171,13 @@ func (s *Service) MustProve(q *Request, who exeunt.Session) bool {
 	if q.MustProve(who.Proved, s.Now()) {
 		return true
 	}
-	expected := s.expected(q)
+	expected := s.Expected(q)
 	// Whoever has proved it for this request may be somebody else than the app expects: it finds out by the answer.
 	return !expected.IsZero() && expected != who.Account && (q.Began.IsZero() || who.Proved.Before(q.Began))
 }
 
-// expected is whom the request's hint names; zero if it has none of ours.
-func (s *Service) expected(q *Request) exeunt.AccountID {
+// Expected is whom the request's hint names; zero if it has none of ours.
+func (s *Service) Expected(q *Request) exeunt.AccountID {
 	if !q.Expects.IsZero() {
 		return q.Expects
 	}

@@ -42,6 +42,7 @@ type Request struct {
 	Hint      string           // id_token_hint, as it was sent; "" once it is sealed
 	Expects   exeunt.AccountID // whom the hint named, once it is sealed
 	Began     time.Time        // when it first came, once it is sealed
+	Chosen    bool             // somebody has chosen the account for it
 
 	given    url.Values // the known parameters, as they were sent
 	state    string
@@ -214,18 +215,27 @@ func (q *Request) Prompts(one string) bool { return slices.Contains(q.Prompt, on
 
 // MustProve reports whether somebody who proved who they are at that moment must do so again for this request.
 func (q *Request) MustProve(proved, now time.Time) bool {
-	since := q.Began
-	if since.IsZero() {
-		since = now
-	}
+	since := q.since(now)
 	switch {
-	case q.Prompts(PromptLogin), q.Prompts(PromptSelect):
+	case q.Prompts(PromptLogin):
 		return proved.Before(since)
 	case q.MaxAge >= 0:
 		// Whoever has just proved it for this request is asked once, not until the clock stands still.
 		return proved.Before(since) && now.Sub(proved) > q.MaxAge
 	}
 	return false
+}
+
+// MustChoose reports whether somebody must choose the account for this request. Whoever has signed in for it has done so.
+func (q *Request) MustChoose(proved, now time.Time) bool {
+	return q.Prompts(PromptSelect) && !q.Chosen && proved.Before(q.since(now))
+}
+
+func (q *Request) since(now time.Time) time.Time {
+	if q.Began.IsZero() {
+		return now
+	}
+	return q.Began
 }
 
 // Answer returns the app's redirect address with a code (RFC 6749 section 4.1.2, RFC 9207 section 2).
@@ -277,7 +287,7 @@ func (s *Service) Seal(q Request, browser string) (string, error) {
 	given := maps.Clone(q.given)
 	delete(given, "id_token_hint")
 	return s.Requests.Seal(sealedRequest, fmt.Appendf(nil, "%s\n%d\n%s\n%d\n%s", bound(browser), q.Began.UnixMilli(),
-		s.expected(&q), q.App.Registration, given.Encode()))
+		s.Expected(&q), q.App.Registration, given.Encode()))
 }
 
 // OpenRequest returns a request that was sealed for this browser not too long ago; otherwise ErrRequestExpired. Its

@@ -178,12 +178,22 @@ func TestMustProve(t *testing.T) {
 		want   bool
 	}{
 		"nothing asked": {nil, -1, -9999, false}, "login": {[]string{"login"}, -1, -1, true},
-		"login, done": {[]string{"login"}, -1, 1, false}, "select": {[]string{"select_account"}, -1, -1, true},
+		"login, done": {[]string{"login"}, -1, 1, false}, "select": {[]string{"select_account"}, -1, -1, false},
 		"young": {nil, time.Minute, -30, false}, "old": {nil, time.Minute, -61, true}, "at once": {nil, 0, -1, true},
 		"at once, done": {nil, 0, 1, false}, "consent": {[]string{"consent"}, -1, -9999, false},
 	} {
 		q := oauth.Request{Prompt: c.prompt, MaxAge: c.maxAge, Began: at(0)}
 		if got := q.MustProve(at(c.proved), at(10)); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	for name, c := range map[string]struct {
+		proved int
+		chosen bool
+		want   bool
+	}{"asked": {-1, false, true}, "chosen": {-1, true, false}, "signed in for it": {1, false, false}} {
+		q := oauth.Request{Prompt: []string{"select_account"}, Began: at(0), Chosen: c.chosen}
+		if got := q.MustChoose(at(c.proved), at(10)); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

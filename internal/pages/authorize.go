@@ -19,7 +19,7 @@ func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuse(w, q, err)
 	}
-	v := p.visit(r)
+	v := p.visitFor(r, &q)
 	if !v.SignedIn() {
 		return p.signInFor(w, r, v, q)
 	}
@@ -27,11 +27,15 @@ func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if q.MustChoose(s.Proved, p.Now()) {
+		return p.choose(w, r, q)
+	}
 	if p.OAuth.MustProve(&q, s) {
 		return p.signInFor(w, r, v, q)
 	}
 	switch err := p.Authority.Suffices(r.Context(), v.Answer.Account, v.Answer.Session, &q.App); {
 	case errors.Is(err, exeunt.ErrFactorNeeded):
+		p.Browser.Cookies.SetActive(w, r, v.Place) // what it leads to is done as the active account
 		return p.askFactor(w, r, q)
 	case err != nil:
 		return err
@@ -154,5 +158,6 @@ func (p *Pages) grant(w http.ResponseWriter, r *http.Request, v web.Visitor, q o
 	if err != nil {
 		return err
 	}
+	p.Browser.Cookies.SetUsed(w, r, q.Client, v.Answer.Account)
 	return redirect(w, q.Answer(code, p.Issuer))
 }

@@ -19,8 +19,10 @@ import (
 // any more there is nothing to ask.
 func (p *Pages) endSessionForm(w http.ResponseWriter, r *http.Request) error {
 	q := p.OAuth.ParseSignOut(r.URL.Query())
-	v := p.visit(r)
+	v, err := p.visitToEnd(r, q)
 	switch {
+	case err != nil:
+		return err
 	case v.SignedIn():
 		return p.askForEnd(w, r, v, q)
 	case v.Doubt() != nil:
@@ -30,6 +32,29 @@ func (p *Pages) endSessionForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	return p.showSignedOut(w, r, &ui.SignedOutView{Frame: p.outside(r), Client: known(q.App),
 		NoWay: q.Wrong && r.URL.Query().Has("post_logout_redirect_uri")})
+}
+
+// visitToEnd returns whose sign-out an app asks for: of the one whom its hint names, or who uses it, if they are signed in
+// here; else of the active account.
+func (p *Pages) visitToEnd(r *http.Request, q oauth.SignOutRequest) (web.Visitor, error) {
+	active := p.visit(r)
+	others := p.Browser.Others(r, active)
+	if len(others) == 0 || !active.SignedIn() {
+		return active, nil
+	}
+	for _, v := range append([]web.Visitor{active}, others...) {
+		uses := v.SignedIn() && q.Hinted && v.Answer.Session == q.Hint.Session
+		if v.SignedIn() && !q.Hinted && q.App.ID != "" {
+			var err error
+			if uses, err = p.isUsed(r, v, q.App.ID); err != nil {
+				return v, err
+			}
+		}
+		if uses {
+			return p.Browser.Introduced(r.Context(), v), nil
+		}
+	}
+	return active, nil
 }
 
 // known returns the app, or nil if the request does not say which it is.
@@ -46,7 +71,7 @@ func (p *Pages) askForEnd(w http.ResponseWriter, r *http.Request, v web.Visitor,
 		return err
 	}
 	view := &ui.EndSessionView{
-		SignOutView: ui.SignOutView{Frame: p.frame(r, v, ""), Scope: exeunt.ScopeSession, This: live.this, Others: live.others,
+		SignOutView: ui.SignOutView{Frame: p.frame(r, p.active(r, v), ""), Scope: exeunt.ScopeSession, This: live.this, Others: live.others,
 			Live: live.count, Clients: p.OAuth.Clients(), Client: known(q.App), Cancel: q.App.Home(), Of: chip(v), Form: p.outForm(v)},
 		Fields: q.Fields(), NoWay: q.Wrong && r.URL.Query().Has("post_logout_redirect_uri"),
 		// Of another sign-in nothing ends: whoever has an old ID token of somebody may not sign them out with it.

@@ -147,10 +147,11 @@ func (p *Pages) routes() []route {
 		{path: "/help", get: p.help},
 		{path: "/.well-known/change-password", get: leadsTo("/security")}, // which password managers open
 		{path: "/authorize", get: p.authorizeForm, post: fromAppsPost("/authorize", oauth.Parameters...)},
-		{path: "/authorize/decide", get: leadsTo("/"), post: p.form(p.authorize)},
+		{path: "/authorize/decide", get: leadsTo("/"), post: p.named(p.authorize)},
+		{path: "/authorize/choose", get: p.chooseForm},
 		{path: endSessionPath, get: p.endSessionForm, post: fromAppsPost(endSessionPath, oauth.SignOutParameters...)},
 		{path: "/end_session/browser", get: leadsTo("/"), post: p.signOut},
-		{path: "/end_session/app", get: leadsTo("/"), post: p.ending(p.endOneApp)},
+		{path: "/end_session/app", get: leadsTo("/"), post: p.named(p.endOneApp)},
 		{path: "/site", get: p.site},
 		{path: "/apps", get: p.signedIn(p.appList)},
 		{path: "/apps/{client}/end", get: leadsTo("/apps"), post: p.ending(p.endApp)},

@@ -790,6 +790,8 @@ func accountStates(policy exeunt.Policy) map[string]View {
 		"signed-out-two-of": &SignedOutView{Frame: three, Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1}},
 		"signed-out-every": &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 2,
 			More: []AccountLeft{{At: testNow}}}, Proof: "/receipts/h.1.code", Proofs: []NumberedProof{{1, "/receipts/h.1.code"}, {2, "/receipts/h.2.code"}}},
+		"choose": &ChooseView{Frame: two, Client: testClients["chirp"], Another: "/signin?return=/authorize", Choices: []Choice{
+			{AccountChip: *two.Account, To: "/authorize?request=x&as=ses_a"}, {AccountChip: bob, To: "/authorize?request=x&as=ses_b"}}},
 		"other-account-tab": &OtherAccountView{Frame: two, Form: "/settings", Tab: &bob},
 	}
 }

@@ -168,6 +168,23 @@ type AccountsView struct {
 	Full bool // somebody wanted to add one more
 }
 
+// ChooseView asks which account an app's request is for. It has links.
+type ChooseView struct {
+	Frame
+	Client  exeunt.Client
+	Choices []Choice
+	Another string // where somebody signs in to one that is not here
+}
+
+// Choice is an account, and where its link leads.
+type Choice struct {
+	AccountChip
+	To string
+}
+
+// Chip is the account alone.
+func (c Choice) Chip() *AccountChip { return &c.AccountChip }
+
 // SwitchView asks for a fresh proof before another account of this browser becomes the active one.
 //
 // Its form: POST /accounts/switch with session, to, return, key and the proof.
@@ -533,6 +550,7 @@ type OtherAccountView struct {
 }
 
 func (*AccountsView) page() string      { return "accounts" }
+func (*ChooseView) page() string        { return "choose" }
 func (*SwitchView) page() string        { return "switch" }
 func (*SignOutAllView) page() string    { return "sign_out_all" }
 func (*HomeView) page() string          { return "home" }

@@ -296,8 +296,13 @@ func (c Cookies) ForgetPairs(w http.ResponseWriter, r *http.Request, places ...P
 		http.SetCookie(w, HostCookie(at.token(), "", -1, true))
 		http.SetCookie(w, HostCookie(at.half(), "", -1, false))
 	}
-	if len(c.rest(r, places)) == 0 && len(r.CookiesNamed(cookieActive)) > 0 {
-		setActive(w, nil, -1)
+	if len(c.rest(r, places)) > 0 {
+		return
+	}
+	for _, name := range []string{cookieActive, cookieUsed} {
+		if len(r.CookiesNamed(name)) > 0 {
+			http.SetCookie(w, HostCookie(name, "", -1, true))
+		}
 	}
 }
 

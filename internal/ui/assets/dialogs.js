@@ -90,7 +90,7 @@ export function confirmations() {
 async function lift(address) {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), patience);
-  unreachable = true;
+  unreachable = false;
   try {
     const response = await fetch(address, { headers: { 'Exeunt-Activity': 'no' }, redirect: 'error', signal: abort.signal });
     // A proxy may answer for a server that is away, and with any status; our own answers have an ID.
@@ -98,7 +98,9 @@ async function lift(address) {
     if (!response.ok) return null;
     const page = new DOMParser().parseFromString(await response.text(), 'text/html');
     return page.body.dataset.session === document.body.dataset.session ? page.querySelector('main form') : null;
-  } catch {
+  } catch (error) {
+    // A browser that refuses scripts to ask says nothing of the server.
+    unreachable = error instanceof TypeError || error.name === 'AbortError';
     return null;
   } finally {
     clearTimeout(timer);

@@ -1,0 +1,101 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/client"
+	"github.com/exeunt/exeunt/internal/oauth"
+	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
+)
+
+// chosenParameter names the session of the account that somebody has chosen for an app's request.
+const chosenParameter = "as"
+
+// visitFor returns whose account an app's request is about, of those that are signed in in this browser: the one that was
+// chosen for it, that the app names, or that was used with this app last; else the active one.
+func (p *Pages) visitFor(r *http.Request, q *oauth.Request) web.Visitor {
+	active := p.visit(r)
+	all := append([]web.Visitor{active}, p.Browser.Others(r, active)...)
+	find := func(is func(web.Visitor) bool) (web.Visitor, bool) {
+		i := slices.IndexFunc(all, func(v web.Visitor) bool { return v.SignedIn() && is(v) })
+		if i < 0 {
+			return active, false
+		}
+		v := all[i]
+		if v.Place != active.Place {
+			if client.IsActivity(r.Header) {
+				p.Authority.TouchFrom(v.Answer, p.Peers.Address(r))
+			}
+			v = p.Browser.Introduced(r.Context(), v)
+		}
+		return v, true
+	}
+	// Only our own pages have a sealed request, so no app chooses for anybody.
+	if id, err := exeunt.ParseSessionID(r.URL.Query().Get(chosenParameter)); err == nil && !q.Began.IsZero() {
+		if v, ok := find(func(v web.Visitor) bool { return v.Answer.Session == id }); ok {
+			q.Chosen = true
+			return v
+		}
+	}
+	if len(all) == 1 {
+		return active
+	}
+	for _, is := range []func(web.Visitor) bool{
+		func(v web.Visitor) bool { return v.Answer.Account == p.OAuth.Expected(q) },
+		func(v web.Visitor) bool { return q.LoginHint != "" && p.isCalled(r, v, q.LoginHint) },
+		func(v web.Visitor) bool { return p.Browser.Cookies.Uses(r, q.Client, v.Answer.Account) },
+	} {
+		if v, ok := find(is); ok {
+			return v
+		}
+	}
+	return active
+}
+
+// isCalled reports whether a login_hint names the visitor (OpenID Connect Core section 3.1.2.1).
+func (p *Pages) isCalled(r *http.Request, v web.Visitor, name string) bool {
+	of := p.Browser.Introduced(r.Context(), v).Profile
+	return strings.EqualFold(strings.TrimPrefix(name, "@"), of.Handle) || of.Email != "" && strings.EqualFold(name, of.Email)
+}
+
+// chooseForm is where somebody who was asked whether an app may know them takes another account.
+func (p *Pages) chooseForm(w http.ResponseWriter, r *http.Request) error {
+	q, err := p.appRequest(r, r.URL.Query())
+	if err != nil {
+		return p.refuse(w, q, err)
+	}
+	return p.choose(w, r, q)
+}
+
+// choose asks which account an app's request is for (OpenID Connect Core section 3.1.2.1, select_account).
+func (p *Pages) choose(w http.ResponseWriter, r *http.Request, q oauth.Request) error {
+	active := p.visit(r)
+	if !active.SignedIn() {
+		return p.signInFor(w, r, active, q)
+	}
+	back, err := p.carried(w, r, q)
+	if err != nil {
+		return err
+	}
+	view := &ui.ChooseView{Frame: p.frame(r, active, ""), Client: q.App, Another: "/signin?" + url.Values{"return": {back}}.Encode()}
+	for _, one := range append([]ui.AccountChip{chip(active)}, view.OtherAccounts...) {
+		view.Choices = append(view.Choices, ui.Choice{AccountChip: one, To: back + "&" + chosenParameter + "=" + one.Session.String()})
+	}
+	return p.show(w, http.StatusOK, view)
+}
+
+// named is form for whichever account of this browser the form is of: it says so, and the person has seen it.
+func (p *Pages) named(h page) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		v := p.Browser.Introduced(r.Context(), p.Browser.NamedIn(r, r.PostFormValue("session")))
+		if v.Nobody() && p.Browser.Visitor(r).SignedIn() {
+			return exeunt.ErrOtherAccount
+		}
+		return p.admit(w, r, v, p.sufficient(formOf(h)))
+	}
+}
