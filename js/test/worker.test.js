@@ -240,3 +240,13 @@ test('a page of one account leaves the tickets of the others, and removes those 
   await worker.tell({ kind: 'ready', ticket: 'ses_1.code', sessions: ['ses_1', 'ses_2'] });
   assert.deepEqual([...browser.disk.keys()], ['ses_1.code', 'ses_2.code']);
 });
+
+test('without the server an account is signed out of by its own ticket, which the page of another does not have', async () => {
+  for (const [held, gone] of [['ses_2', ['ses_2.code']], ['all', ['ses_1.code', 'ses_2.code']]]) {
+    const browser = new Browser();
+    for (const name of ['ses_1.code', 'ses_2.code']) browser.disk.set(name, { ticket: name, state: 'ready' });
+    const worker = await browser.ready();
+    assert.ok(await isLocked(await signOut(worker, { ticket: 'ses_1.code', held }, '/signout/offline')));
+    assert.deepEqual([...browser.disk.values()].filter((r) => r.state === 'locked').map((r) => r.ticket), gone);
+  }
+});

@@ -118,7 +118,11 @@ async function away(address) {
     const form = document.adoptNode(kept.getElementById('ask-away').content.firstElementChild);
     form.elements.ticket.value = document.body.dataset.ticket;
     const add = (name, value) => form.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }));
+    const { pathname, searchParams } = new URL(address);
     if (/scope=account/.test(address)) add('scope', 'account');
+    // The worker has the tickets of other accounts.
+    const of = pathname === '/signout/all' ? 'all' : searchParams.get('session');
+    if (of && of !== document.body.dataset.session) add('held', of);
     if (document.body.dataset.shared !== undefined) add('shared', '1');
     return form;
   } catch {

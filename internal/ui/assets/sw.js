@@ -163,11 +163,18 @@ function waiting(list) {
   return list.filter((r) => r.state === 'locked' || r.state === 'released' || (r.state === 'leaving' && !onTheirWay.has(r.ticket)));
 }
 
+/** The tickets that a page asks for which does not have them itself: of all accounts, or of a session. */
+async function heldFor(of) {
+  if (!of) return null;
+  return (await records()).filter((r) => r.state === 'ready' && (of === 'all' || sessionOf(r.ticket) === of)).map((r) => r.ticket);
+}
+
 /** A form that signs out, of one account or of all in this browser. The lock is on the disk before the network is tried. */
 async function leave(request) {
   const form = await request.clone().formData();
-  const tickets = (form.get('ticket') ?? '').split(' ');
-  if (!tickets.every((ticket) => /^[\w.-]+$/.test(ticket))) return carry(request);
+  const held = await heldFor(form.get('held'));
+  const tickets = held ?? (form.get('ticket') ?? '').split(' ');
+  if (!tickets.length || !tickets.every((ticket) => /^[\w.-]+$/.test(ticket))) return carry(request);
   const before = new Map((await records()).map((r) => [r.ticket, r]));
   const leaving = tickets.map((ticket) => {
     const known = before.get(ticket);
@@ -177,7 +184,7 @@ async function leave(request) {
   for (const ticket of tickets) onTheirWay.add(ticket);
   try {
     await save(...leaving);
-    const response = await send(request);
+    const response = held ? null : await send(request); // which has not these tickets: the page of the lock delivers them
     if (response && isOfServer(response)) {
       for (const ticket of tickets) {
         const was = before.get(ticket);
