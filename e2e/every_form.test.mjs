@@ -6,7 +6,7 @@ import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Node } from './lib/node.mjs';
-import { launch, desktop } from './lib/browser.mjs';
+import { fillIn, launch, desktop } from './lib/browser.mjs';
 import { enterChirp } from './lib/chirp.mjs';
 import { inside, outside } from './lib/pages.mjs';
 import { cookieHeader, request, until } from './lib/wait.mjs';
@@ -105,6 +105,15 @@ class Person {
     await this.out();
     await this.signIn();
     await this.app();
+  }
+
+  // Another account has been added in the browser, and is active.
+  async several() {
+    await this.in();
+    this.other = fresh();
+    await call('add', { handle: this.other, password: word });
+    await this.page.goto(`${node.exeunt}/signin`);
+    await Promise.all([this.page.waitForURL(`${node.exeunt}/`), fillIn(this.page, { handle: this.other, password: word })]);
   }
 
   // An app signs in; with a name of its own, the account was not used with it.
@@ -336,6 +345,21 @@ const judges = {
       await says(page, /Signed out of this browser/);
       assert.equal((await p.active()).length, 0);
     },
+  },
+  'exeunt /signout/all': {
+    needs: 'several', path: '/signout/all', back: null,
+    async true(p, page) {
+      at(page, '/signed-out');
+      await says(page, /Signed out of all 2 accounts/);
+      assert.equal((await p.active()).length, 0);
+    },
+    after: (p) => p.out(),
+  },
+  'exeunt /accounts/switch': {
+    needs: 'several', path: '/accounts', button: 'main button[form=switch]',
+    async back(p, page) { at(page, '/'); assert.match(await page.locator('.acct .who').first().innerText(), new RegExp(`@${p.other}`)); },
+    async true(p, page) { at(page, '/'); assert.match(await page.locator('.acct .who').first().innerText(), new RegExp(`@${p.handle}`)); },
+    after: (p) => p.out(),
   },
   'exeunt /signout everywhere': {
     form: 'exeunt /signout', needs: 'two', path: '/signout?scope=account', back: null,
@@ -671,6 +695,9 @@ test('every form of every page has a judge, and every judge a form', async () =>
   await look(p.link);
   await p.asked();
   await look(`${node.exeunt}/`);
+  await p.several();
+  for (const path of ['/accounts', '/signout/all']) await look(node.exeunt + path);
+  await p.out();
   await p.two();
   for (const path of inside) await look(node.exeunt + path);
   await look(`${node.gazette}/sign-in`);

@@ -1,6 +1,6 @@
 // Walks a browser through every page a person can see, in the states that
 // matter, for the tests that look at all of them: reach, size, looks.
-import { signIn } from './browser.mjs';
+import { fillIn, signIn } from './browser.mjs';
 import { enterChirp } from './chirp.mjs';
 import { request } from './wait.mjs';
 import { TOKEN } from './cookies.mjs';
@@ -29,6 +29,7 @@ export async function everyPage(page, node, look) {
   await signIn(page, node);
   await membersPages(page, node, look);
   await lastPages(page, node, look);
+  await severalPages(page, node, look);
 }
 
 let accounts = 0;
@@ -151,6 +152,23 @@ async function lastPages(page, node, look) {
   await page.goto(`${node.exeunt}/check`);
   await page.locator('form[action="/check/clear"]').waitFor();
   await look('a damaged sign-in, checked');
+  await page.context().clearCookies();
+}
+
+/** Pages of a browser in which several accounts are signed in. */
+async function severalPages(page, node, look) {
+  await signIn(page, node);
+  await page.goto(`${node.exeunt}/signin`);
+  await look('sign-in of another account');
+  await Promise.all([page.waitForURL(`${node.exeunt}/`), fillIn(page, node.grace)]);
+  if (await openMenu(page, '.panel .acct')) await look('account menu of two accounts');
+  for (const path of ['/accounts', '/menu', '/signout', `/authorize/choose${new URL(node.exeunt + authorize(node)).search}`, '/signout/all']) {
+    await page.goto(node.exeunt + path);
+    await openDetails(page);
+    await look(`two accounts ${path.replace(/\?.*/, '')}`);
+  }
+  await submit(page, 'main form', 'button.danger');
+  await look('signed out of all accounts');
   await page.context().clearCookies();
 }
 
