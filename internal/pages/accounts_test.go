@@ -237,6 +237,15 @@ func TestAccountsSeeNothingOfEachOther(t *testing.T) {
 			}
 		}
 	}
+	// Nor on the receipt of one.
+	b.switchTo(ids["carol"])
+	b.submit("/signout", "/signout", nil).leadsTo("/signed-out")
+	receipt := b.get("/signed-out").body
+	for _, other := range []string{"ada", "bob", "dora", "emil"} {
+		if sheet := switcher(b.get(proofLink.FindStringSubmatch(receipt)[1]).body); strings.Contains(sheet, ids[other].String()) || strings.Contains(sheet, "@"+other) {
+			t.Errorf("the receipt of carol's sign-out names %s", other)
+		}
+	}
 }
 
 // Where policy says so, switching needs a fresh proof, in the same form.
