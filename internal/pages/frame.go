@@ -23,7 +23,8 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	if !v.SignedIn() {
 		return f
 	}
-	f.Account = &ui.AccountChip{Slot: int(v.Slot), Name: v.Profile.Name, Handle: v.Profile.Handle}
+	f.Account = &ui.AccountChip{Slot: int(v.Slot), Name: v.Profile.Name, Handle: v.Profile.Handle,
+		Picture: pictureAddress(v.Answer.Account, v.Profile)}
 	f.Display, f.Session, f.Current = v.Profile.Display, v.Answer.Session, current
 	if p.Offline {
 		f.Ticket, f.Shared = p.Browser.Cookies.Ticket(v.Answer.Session), v.Answer.Kind == exeunt.KindShared

@@ -10,9 +10,13 @@ import (
 
 const avatarPalettes = 6
 
-// avatar draws an account as its initials before a half circle, in a palette chosen by
+// avatar shows an account as its picture; or draws it as its initials before a half circle, in a palette chosen by
 // the handle. It is decoration: the name is beside it.
 func avatar(chip *AccountChip) template.HTML {
+	if chip.Picture != "" {
+		return template.HTML(`<img class="avatar" src="` + template.HTMLEscapeString(chip.Picture) +
+			`" alt="" width="36" height="36">`)
+	}
 	h := fnv.New32a()
 	h.Write([]byte(chip.Handle))
 	sum := h.Sum32()

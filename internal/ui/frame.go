@@ -42,6 +42,8 @@ type AccountChip struct {
 	Slot   int // which of the browser's accounts; 0 is the only one
 	Name   string
 	Handle string // without "@"
+	// Picture is the address of the account's picture; "" shows its initials.
+	Picture string
 }
 
 // Nav names an entry of the navigation.
