@@ -183,6 +183,8 @@ func TestPicture(t *testing.T) {
 	b.submit("/signout", "/signout", nil)
 	b.image(third).is(http.StatusNotFound)
 	half.image(third).is(http.StatusNotFound)
+	again := n.signedIn("ada")
+	again.image(again.get("/").avatar()).isPicture(exeunt.PictureSmall, red)
 }
 
 func TestRefusedPictures(t *testing.T) {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -74,6 +75,19 @@ func pictures(t *testing.T, s *testStore) {
 	gone(second.Name)
 	if err := s.Enable(t.Context(), ada.ID, exeunt.System(), epoch); err != nil {
 		t.Fatal(err)
+	}
+
+	// Whoever signs in finds it, as whoever is signed in does.
+	signedIn := newSession(s.proof(ada.ID), epoch)
+	if _, err := s.StartSession(t.Context(), signedIn); err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.Profile(t.Context(), ada.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sn, err := s.Load(t.Context(), exeunt.UseSession, signedIn.Hash); err != nil || !reflect.DeepEqual(sn.Profile, want) {
+		t.Errorf("with the session comes %+v, %v, and there is %+v", sn.Profile, err, want)
 	}
 
 	for range 2 { // removing what is not there is done already

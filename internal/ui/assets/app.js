@@ -10,7 +10,7 @@ import { toldApps } from './told.js';
 import { passkeys } from './passkeys.js';
 import { helpSearch } from './help.js';
 import { offline } from './offline.js';
-import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment, sendAgain, smallerPicture } from './forms.js';
+import { deviceChoice, displaySwitch, passwordButtons, reviewKeys, keepFragment, sendAgain } from './forms.js';
 
 const { session, idle } = document.body.dataset;
 const words = document.getElementById('words')?.dataset ?? {};
@@ -45,5 +45,4 @@ if (session) {
   confirmations();
   endInPlace(words);
   displaySwitch();
-  smallerPicture();
 }
