@@ -35,22 +35,23 @@ func (s *Service) ChangePicture(ctx context.Context, by exeunt.Actor, from exeun
 	if err != nil {
 		return pictureError(err)
 	}
-	return s.savePicture(ctx, by, store.PictureChange{Token: from.Hash(),
+	_, err = s.savePicture(ctx, by, store.PictureChange{Token: from.Hash(),
 		Picture: &exeunt.Picture{Name: exeunt.NewPictureName(), Small: small, Large: large}}, by.Account)
+	return err
 }
 
-// RemovePicture removes an account's picture, if it has one. by is its owner, who has presented from, or an operator. Its
-// errors are those of ChangePicture, and ErrForbidden.
+// RemovePicture removes an account's picture, and reports whether it had one. by is its owner, who has presented from, or
+// an operator. Its errors are those of ChangePicture, and ErrForbidden.
 func (s *Service) RemovePicture(
 	ctx context.Context, by exeunt.Actor, from exeunt.Token, of exeunt.AccountID,
-) error {
+) (removed bool, err error) {
 	if by.Kind != exeunt.ActorOperator {
 		if by.Account != of {
-			return exeunt.ErrForbidden
+			return false, exeunt.ErrForbidden
 		}
 		key := "profile " + by.Account.String()
 		if wait := s.throttle.Take(key, perProfile, throttle.WideNetwork(by.Address)); wait > 0 {
-			return &exeunt.ThrottledError{RetryAfter: wait, Limit: exeunt.LimitProfileChanges}
+			return false, &exeunt.ThrottledError{RetryAfter: wait, Limit: exeunt.LimitProfileChanges}
 		}
 	}
 	return s.savePicture(ctx, by, store.PictureChange{Token: from.Hash()}, of)
@@ -58,11 +59,12 @@ func (s *Service) RemovePicture(
 
 func (s *Service) savePicture(
 	ctx context.Context, by exeunt.Actor, c store.PictureChange, of exeunt.AccountID,
-) error {
-	_, err := s.Authority.SaveProfile(ctx, of, func(ctx context.Context) (exeunt.Profile, error) {
-		return s.Store.ChangePicture(ctx, of, c, by, s.Now())
+) (changed bool, err error) {
+	_, err = s.Authority.SaveProfile(ctx, of, func(ctx context.Context) (p exeunt.Profile, err error) {
+		p, changed, err = s.Store.ChangePicture(ctx, of, c, by, s.Now())
+		return p, err
 	})
-	return err
+	return changed, err
 }
 
 // Picture returns an account's picture, or ErrNotFound.

@@ -25,7 +25,7 @@ func (p *Pages) changePicture(w http.ResponseWriter, r *http.Request, v web.Visi
 }
 
 func (p *Pages) removePicture(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
-	err := p.Accounts.RemovePicture(r.Context(), v.Actor(r, p.Peers), v.Token, v.Answer.Account)
+	_, err := p.Accounts.RemovePicture(r.Context(), v.Actor(r, p.Peers), v.Token, v.Answer.Account)
 	return p.pictureDone(w, r, v, "removed", err)
 }
 

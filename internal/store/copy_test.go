@@ -32,7 +32,7 @@ func TestCopyTakesEverything(t *testing.T) {
 	}
 	file.changeGroup("staff", false, a.ID)
 	shown := testPicture(7)
-	if _, err := file.ChangePicture(t.Context(), a.ID, PictureChange{Picture: shown}, operator, epoch); err != nil {
+	if _, _, err := file.ChangePicture(t.Context(), a.ID, PictureChange{Picture: shown}, operator, epoch); err != nil {
 		t.Fatal(err)
 	}
 	before := file.count(`SELECT count(*) FROM audit`)

@@ -15,14 +15,15 @@ type PictureChange struct {
 	Token exeunt.TokenHash
 }
 
-// ChangePicture changes an account's picture and returns its profile. The picture that the account has already changes
+// ChangePicture changes an account's picture and returns its profile, and whether that has changed. The picture that the account has already changes
 // nothing and records no event, and neither does removing none: so the same request can come twice. Outcomes: nil;
 // ErrNotFound; ErrSignedOut, when the person's session has ended meanwhile; ErrRenewed, when it has another token by now;
 // ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ChangePicture(
 	ctx context.Context, id exeunt.AccountID, c PictureChange, by exeunt.Actor, now time.Time,
-) (p exeunt.Profile, err error) {
+) (p exeunt.Profile, changed bool, err error) {
 	err = s.commitOrRefuse(ctx, func(t *tx) (refused, err error) {
+		changed = false
 		label, ok, err := t.mayStillAct(by, exeunt.SessionID{})
 		if err != nil || !ok {
 			return exeunt.ErrSignedOut, err
@@ -37,7 +38,7 @@ func (s *Store) ChangePicture(
 			id.Bytes()).Scan(profileDest(&p)...)); err != nil || !ok {
 			return exeunt.ErrNotFound, err
 		}
-		changed, err := t.putPicture(id, c.Picture, now)
+		changed, err = t.putPicture(id, c.Picture, now)
 		if err != nil || !changed {
 			return nil, err
 		}
@@ -51,7 +52,7 @@ func (s *Store) ChangePicture(
 		}
 		return nil, t.profileChanged(id, p.Version, by, reason, now)
 	})
-	return p, err
+	return p, changed, err
 }
 
 func (t *tx) putPicture(id exeunt.AccountID, p *exeunt.Picture, now time.Time) (changed bool, err error) {

@@ -26,7 +26,7 @@ func pictures(t *testing.T, s *testStore) {
 	}
 	set := func(id exeunt.AccountID, p *exeunt.Picture, at time.Time) exeunt.Profile {
 		t.Helper()
-		profile, err := s.ChangePicture(t.Context(), id, PictureChange{Picture: p}, exeunt.System(), at)
+		profile, _, err := s.ChangePicture(t.Context(), id, PictureChange{Picture: p}, exeunt.System(), at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func pictures(t *testing.T, s *testStore) {
 	if _, err := s.Picture(t.Context(), grace.ID); err != nil {
 		t.Errorf("another account's: %v", err)
 	}
-	_, err = s.ChangePicture(t.Context(), exeunt.NewAccountID(), PictureChange{Picture: first}, exeunt.System(), epoch)
+	_, _, err = s.ChangePicture(t.Context(), exeunt.NewAccountID(), PictureChange{Picture: first}, exeunt.System(), epoch)
 	wantErr(t, err, exeunt.ErrNotFound)
 
 	var reasons []exeunt.Reason
@@ -128,10 +128,10 @@ func TestPicturesNeedALiveSession(t *testing.T) {
 		session := s.session(a)
 		by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: a, Session: session.ID}
 		other := exeunt.NewToken(exeunt.UseSession).Hash()
-		_, err := s.ChangePicture(t.Context(), a, PictureChange{Picture: testPicture(1), Token: other}, by, epoch)
+		_, _, err := s.ChangePicture(t.Context(), a, PictureChange{Picture: testPicture(1), Token: other}, by, epoch)
 		wantErr(t, err, exeunt.ErrRenewed)
 		s.end(endOne(session))
-		_, err = s.ChangePicture(t.Context(), a, PictureChange{Picture: testPicture(1)}, by, epoch)
+		_, _, err = s.ChangePicture(t.Context(), a, PictureChange{Picture: testPicture(1)}, by, epoch)
 		wantErr(t, err, exeunt.ErrSignedOut)
 		if _, err := s.Picture(t.Context(), a); !errors.Is(err, exeunt.ErrNotFound) {
 			t.Errorf("and yet: %v", err)
