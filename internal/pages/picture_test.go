@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -212,7 +213,12 @@ func TestRefusedPictures(t *testing.T) {
 			}
 		})
 	}
+	// Of a file that is cut off behind long fields, what is left would be a picture.
 	form := b.get("/settings").form(pictureForm)
+	long := maps.Clone(form)
+	long.Set("more", strings.Repeat("x", maxForm+2000))
+	b.do(b.uploading(long, "me.jpg", append(photo(t, blue), make([]byte, exeunt.MaxPicture-1)...))).is(http.StatusUnprocessableEntity).
+		says("larger than 1 MB")
 	for what, c := range map[string]struct {
 		request *http.Request
 		status  int

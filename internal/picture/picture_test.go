@@ -12,6 +12,7 @@ import (
 	"image/png"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/exeunt/exeunt"
@@ -186,7 +187,7 @@ func TestRefused(t *testing.T) {
 		"16 bits for each":    {pngOf(4000, 4000, 16, 6), ErrTooManyPixels},
 		"a GIF bomb":          {[]byte("GIF89a\xff\xff\xff\xff\x80\x00\x00\x00\x00\x00\xff\xff\xff"), ErrTooManyPixels},
 		"a progressive bomb":  {patched(fixture(t, "progressive.jpg"), 3000, 3000), ErrTooManyPixels},
-		"one of many scans":   {manyScans(fixture(t, "progressive.jpg")), ErrNoImage},
+		"one of many scans":   {scans(fixture(t, "progressive.jpg"), maxScans), ErrNoImage},
 		"a JPEG of no pixels": {patched(small, 0, 0), ErrNoImage},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -194,6 +195,9 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 		})
+	}
+	if _, _, err := Make(scans(fixture(t, "progressive.jpg"), maxScans/2)); err != nil {
+		t.Errorf("one of several scans: %v", err)
 	}
 	if _, _, err := Make(padded(small, exeunt.MaxPicture)); err != nil {
 		t.Errorf("exactly 1 MB: %v", err)
@@ -222,14 +226,14 @@ func patched(file []byte, width, height uint16) []byte {
 	return out
 }
 
-// manyScans repeats the last scan of a JPEG.
-func manyScans(file []byte) []byte {
-	last := bytes.LastIndex(file, []byte{0xFF, startOfScan})
-	out := bytes.Clone(file[:last])
-	for range maxScans + 1 {
-		out = append(out, file[last:len(file)-2]...)
+// scans repeats the first scan of a JPEG, which is allowed.
+func scans(file []byte, more int) []byte {
+	first := bytes.Index(file, []byte{0xFF, startOfScan})
+	end := first + 2
+	for file[end] != 0xFF || file[end+1] == 0 {
+		end++
 	}
-	return append(out, 0xFF, 0xD9)
+	return slices.Concat(file[:end], bytes.Repeat(file[first:end], more), file[end:])
 }
 
 // A decoder skips what does not belong between the segments of a header. Whoever writes that there must not hide from us
@@ -237,7 +241,9 @@ func manyScans(file []byte) []byte {
 func TestHiddenProgressive(t *testing.T) {
 	file := patched(fixture(t, "progressive.jpg"), 3000, 3000)
 	at := bytes.Index(file, []byte{0xFF, progressiveDC})
-	for _, hidden := range []string{"x", "\xff\x00", "\xff\xd0", "\xff\x00\x00\x20", "\xff", "\xff\xff"} {
+	// What has no length would have one for us that leads just behind the frame.
+	behind := binary.BigEndian.AppendUint16(nil, 2+2+binary.BigEndian.Uint16(file[at+2:]))
+	for _, hidden := range []string{"x", "\xff\x00", "\xff\xd0", "\xff\x00" + string(behind), "\xff\xd1" + string(behind), "\xff", "\xff\xff"} {
 		if _, _, err := Make([]byte(string(file[:at]) + hidden + string(file[at:]))); !errors.Is(err, ErrTooManyPixels) {
 			t.Errorf("after %q: %v", hidden, err)
 		}
@@ -367,6 +373,8 @@ func FuzzJPEG(f *testing.F) {
 	f.Add(small)
 	f.Add(withSegment(small, exifOf(binary.LittleEndian, 6)))
 	f.Add(fixture(f, "progressive.jpg"))
+	f.Add([]byte("\xff\xd8\xff\xe1\xff\xff")) // longer than there is
+	f.Add([]byte("\xff\xd8\xff\xe1\x00\x01")) // shorter than its own length
 	f.Fuzz(func(t *testing.T, file []byte) {
 		orientation, progressive := readJPEG(file)
 		if orientation < 1 || orientation > 8 {
