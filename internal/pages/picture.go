@@ -103,7 +103,12 @@ type pictureKey struct{}
 
 // afterUpload is afterForm for the form with a picture. Only somebody who is signed in may send much, or slowly.
 func (p *Pages) afterUpload(h web.Handler) web.Handler {
+	plain := afterForm(h)
 	return func(w http.ResponseWriter, r *http.Request) error {
+		kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || kind != "multipart/form-data" { // then it has no file
+			return plain(w, r)
+		}
 		most, patience := int64(maxForm), web.BodyPatience
 		if p.Browser.Visitor(r).SignedIn() {
 			most, patience = maxUpload, uploadTime
@@ -112,7 +117,7 @@ func (p *Pages) afterUpload(h web.Handler) web.Handler {
 		if err != nil {
 			return err
 		}
-		file, err := readUpload(r, body, whole)
+		file, err := readUpload(r, params["boundary"], body, whole)
 		if err != nil {
 			return err
 		}
@@ -121,16 +126,12 @@ func (p *Pages) afterUpload(h web.Handler) web.Handler {
 }
 
 // readUpload reads a form's fields, and its picture, of which it returns more than MaxPicture if it is cut off.
-func readUpload(r *http.Request, body []byte, whole bool) (file []byte, err error) {
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/form-data" {
-		return nil, fmt.Errorf("an upload's content type: %w", exeunt.ErrBadRequest)
-	}
+func readUpload(r *http.Request, boundary string, body []byte, whole bool) (file []byte, err error) {
 	r.Form, r.PostForm = url.Values{}, url.Values{}
-	parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
-	for {
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	for fields := 0; ; {
 		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) || err != nil && !whole {
+		if err == io.EOF || err != nil && !whole { // an error that wraps it says that the form has no end
 			return file, nil
 		}
 		if err != nil {
@@ -141,6 +142,9 @@ func readUpload(r *http.Request, body []byte, whole bool) (file []byte, err erro
 			return nil, formError(err)
 		}
 		if name := part.FormName(); name != "picture" {
+			if fields += len(value); fields > maxForm {
+				return nil, &http.MaxBytesError{Limit: maxForm}
+			}
 			r.PostForm.Add(name, string(value))
 			r.Form.Add(name, string(value))
 		} else if file == nil {

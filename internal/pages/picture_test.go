@@ -216,7 +216,7 @@ func TestRefusedPictures(t *testing.T) {
 	// Of a file that is cut off behind long fields, what is left would be a picture.
 	form := b.get("/settings").form(pictureForm)
 	long := maps.Clone(form)
-	long.Set("more", strings.Repeat("x", maxForm+2000))
+	long.Set("more", strings.Repeat("x", maxForm-200))
 	b.do(b.uploading(long, "me.jpg", append(photo(t, blue), make([]byte, exeunt.MaxPicture-1)...))).is(http.StatusUnprocessableEntity).
 		says("larger than 1 MB")
 	for what, c := range map[string]struct {
@@ -226,7 +226,7 @@ func TestRefusedPictures(t *testing.T) {
 		"of another sign-in": {b.uploading(url.Values{"session": {exeunt.NewSessionID().String()}}, "me.jpg", good), http.StatusConflict},
 		"without a session":  {b.uploading(url.Values{"key": form["key"]}, "me.jpg", good), http.StatusConflict},
 		"without a file": {b.uploadingBody("application/x-www-form-urlencoded",
-			strings.NewReader(form.Encode())), http.StatusBadRequest},
+			strings.NewReader(form.Encode())), http.StatusUnprocessableEntity},
 		"of no boundary":  {b.uploadingBody("multipart/form-data", bytes.NewReader(good)), http.StatusBadRequest},
 		"without an end":  {b.cut(form, good), http.StatusBadRequest},
 		"more than 32 MB": {b.uploading(form, "me.jpg", make([]byte, 40<<20)), http.StatusRequestEntityTooLarge},
