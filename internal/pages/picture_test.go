@@ -16,8 +16,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 const pictureForm = "/settings/picture"
@@ -315,5 +317,62 @@ func TestHeldBackPicture(t *testing.T) {
 	thief.do(r).is(http.StatusUnauthorized)
 	if n.pictureName("ada") != "" {
 		t.Error("the picture was changed")
+	}
+}
+
+// deadlines is an answer whose connection has a deadline for what is read.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	longest time.Duration
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	if !t.IsZero() {
+		d.longest = max(d.longest, time.Until(t))
+	}
+	return nil
+}
+
+// A megabyte takes longer than other forms. Only somebody who is signed in may take that long.
+func TestPicturesMayBeSlow(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	for _, c := range []struct {
+		who   *browser
+		under time.Duration
+		least time.Duration
+	}{{n.signedIn("ada"), uploadTime, uploadTime - 5*time.Second}, {newBrowser(n), web.BodyPatience, 0}} {
+		r := c.who.uploading(url.Values{}, "me.jpg", photo(t, red))
+		for name, value := range c.who.cookies {
+			r.AddCookie(&http.Cookie{Name: name, Value: value})
+		}
+		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		n.web.ServeHTTP(w, r)
+		if w.longest > c.under || w.longest < c.least || w.longest == 0 {
+			t.Errorf("it may take %v", w.longest)
+		}
+	}
+}
+
+// A file that is far too large is read to its end, over a connection: a browser that could not send it would show that
+// and not what is wrong.
+func TestALargeUploadIsAnswered(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := n.signedIn("ada")
+	server := httptest.NewServer(web.BoundBodies(n.web))
+	t.Cleanup(server.Close)
+	r := b.uploading(b.get("/settings").form(pictureForm), "me.jpg", make([]byte, 20<<20))
+	r.RequestURI, r.Host = "", testHost
+	r.URL.Host = strings.TrimPrefix(server.URL, "http://")
+	for name, value := range b.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	got, err := http.DefaultTransport.RoundTrip(r)
+	n.must(err)
+	defer got.Body.Close()
+	page, err := io.ReadAll(got.Body)
+	if n.must(err); got.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(page), "larger than 1 MB") {
+		t.Errorf("answered %d: %s", got.StatusCode, text(string(page)))
 	}
 }
