@@ -91,7 +91,8 @@ func (a *answer) isPicture(side int, of color.RGBA) *answer {
 		a.t.Fatalf("%s is no picture: %v", a.at, err)
 	}
 	r, _, b, _ := m.At(side/2, side/2).RGBA()
-	if near := func(got uint32, want uint8) bool { return max(int(got>>8)-int(want), int(want)-int(got>>8)) < 8 }; !near(r, of.R) || !near(b, of.B) {
+	near := func(got uint32, want uint8) bool { return max(int(got>>8)-int(want), int(want)-int(got>>8)) < 8 }
+	if !near(r, of.R) || !near(b, of.B) {
 		a.t.Errorf("%s is another picture: %v", a.at, m.At(side/2, side/2))
 	}
 	for name, want := range map[string]string{"Content-Type": "image/jpeg", "Cache-Control": "no-store", "Content-Encoding": "",
@@ -147,7 +148,8 @@ func TestPicture(t *testing.T) {
 	}
 	name := n.pictureName("ada")
 	public := "/pictures/" + string(name)
-	if got := newBrowser(n).image(public).isPicture(exeunt.PictureLarge, red).Header.Get("Cross-Origin-Resource-Policy"); got != "cross-origin" {
+	large := newBrowser(n).image(public).isPicture(exeunt.PictureLarge, red)
+	if got := large.Header.Get("Cross-Origin-Resource-Policy"); got != "cross-origin" {
 		t.Errorf("pages of apps may not show it: %q", got)
 	}
 
@@ -156,7 +158,8 @@ func TestPicture(t *testing.T) {
 	delete(half.cookies, "__Host-exeunt-0-here")
 	for who, c := range map[string]*browser{"a stranger": newBrowser(n), "another account": other} {
 		for _, at := range []string{first, "/account/" + n.id("ada").String() + "/picture", "/account/x/picture",
-			"/pictures/" + strings.ToLower(string(name)), "/pictures/" + string(name[1:]), "/pictures/", "/pictures/" + n.id("ada").String()} {
+			"/pictures/" + strings.ToLower(string(name)), "/pictures/" + string(name[1:]), "/pictures/",
+			"/pictures/" + n.id("ada").String()} {
 			if a := c.image(at); a.StatusCode != http.StatusNotFound || strings.Contains(a.body, "JFIF") {
 				t.Errorf("%s gets %d at %s", who, a.StatusCode, at)
 			}
@@ -173,7 +176,8 @@ func TestPicture(t *testing.T) {
 	newBrowser(n).image(public).is(http.StatusNotFound)
 
 	b.submit("/settings", "/settings/picture/remove", nil).leadsTo("/settings")
-	if at := b.get("/settings").says("Your picture is removed.", "your initials").hides("/settings/picture/remove").avatar(); at != "" {
+	removed := b.get("/settings").says("Your picture is removed.", "your initials").hides("/settings/picture/remove")
+	if at := removed.avatar(); at != "" {
 		t.Errorf("removed, and shown at %s", at)
 	}
 	b.image(second).is(http.StatusNotFound)
@@ -219,14 +223,15 @@ func TestRefusedPictures(t *testing.T) {
 	form := b.get("/settings").form(pictureForm)
 	long := maps.Clone(form)
 	long.Set("more", strings.Repeat("x", maxForm-200))
-	b.do(b.uploading(long, "me.jpg", append(photo(t, blue), make([]byte, exeunt.MaxPicture-1)...))).is(http.StatusUnprocessableEntity).
-		says("larger than 1 MB")
+	cut := b.uploading(long, "me.jpg", append(photo(t, blue), make([]byte, exeunt.MaxPicture-1)...))
+	b.do(cut).is(http.StatusUnprocessableEntity).says("larger than 1 MB")
 	for what, c := range map[string]struct {
 		request *http.Request
 		status  int
 	}{
-		"of another sign-in": {b.uploading(url.Values{"session": {exeunt.NewSessionID().String()}}, "me.jpg", good), http.StatusConflict},
-		"without a session":  {b.uploading(url.Values{"key": form["key"]}, "me.jpg", good), http.StatusConflict},
+		"of another sign-in": {b.uploading(url.Values{"session": {exeunt.NewSessionID().String()}}, "me.jpg", good),
+			http.StatusConflict},
+		"without a session": {b.uploading(url.Values{"key": form["key"]}, "me.jpg", good), http.StatusConflict},
 		"without a file": {b.uploadingBody("application/x-www-form-urlencoded",
 			strings.NewReader(form.Encode())), http.StatusUnprocessableEntity},
 		"of no boundary":  {b.uploadingBody("multipart/form-data", bytes.NewReader(good)), http.StatusBadRequest},
@@ -295,7 +300,8 @@ func TestManyPictures(t *testing.T) {
 	for range 10 { // one that cannot be used is work, too
 		b.do(b.uploading(form, "me.jpg", []byte("no picture"))).is(http.StatusUnprocessableEntity)
 	}
-	a := b.do(b.uploading(form, "me.jpg", photo(t, red))).is(http.StatusTooManyRequests).says("Your settings have been changed too many times")
+	a := b.do(b.uploading(form, "me.jpg", photo(t, red))).is(http.StatusTooManyRequests)
+	a.says("Your settings have been changed too many times")
 	if a.Header.Get("Retry-After") != "60" {
 		t.Errorf("Retry-After is %q", a.Header.Get("Retry-After"))
 	}

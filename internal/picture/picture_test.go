@@ -243,7 +243,8 @@ func TestHiddenProgressive(t *testing.T) {
 	at := bytes.Index(file, []byte{0xFF, progressiveDC})
 	// What has no length would have one for us that leads just behind the frame.
 	behind := binary.BigEndian.AppendUint16(nil, 2+2+binary.BigEndian.Uint16(file[at+2:]))
-	for _, hidden := range []string{"x", "\xff\x00", "\xff\xd0", "\xff\x00" + string(behind), "\xff\xd1" + string(behind), "\xff", "\xff\xff"} {
+	for _, hidden := range []string{"x", "\xff\x00", "\xff\xd0", "\xff\x00" + string(behind),
+		"\xff\xd1" + string(behind), "\xff", "\xff\xff"} {
 		if _, _, err := Make([]byte(string(file[:at]) + hidden + string(file[at:]))); !errors.Is(err, ErrTooManyPixels) {
 			t.Errorf("after %q: %v", hidden, err)
 		}

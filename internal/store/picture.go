@@ -15,10 +15,10 @@ type PictureChange struct {
 	Token exeunt.TokenHash
 }
 
-// ChangePicture changes an account's picture and returns its profile, and whether that has changed. The picture that the account has already changes
-// nothing and records no event, and neither does removing none: so the same request can come twice. Outcomes: nil;
-// ErrNotFound; ErrSignedOut, when the person's session has ended meanwhile; ErrRenewed, when it has another token by now;
-// ErrUnavailable, ErrNotConfirmed.
+// ChangePicture changes an account's picture and returns its profile, and whether that has changed. The picture that the
+// account has already changes nothing and records no event, and neither does removing none: so the same request can come
+// twice. Outcomes: nil; ErrNotFound; ErrSignedOut, when the person's session has ended meanwhile; ErrRenewed, when it has
+// another token by now; ErrUnavailable, ErrNotConfirmed.
 func (s *Store) ChangePicture(
 	ctx context.Context, id exeunt.AccountID, c PictureChange, by exeunt.Actor, now time.Time,
 ) (p exeunt.Profile, changed bool, err error) {

@@ -69,7 +69,8 @@ func pictures(t *testing.T, s *testStore) {
 
 	// Apps may not show the picture of somebody who may not sign in.
 	if _, err := s.End(t.Context(), exeunt.System(), exeunt.Revocation{Reason: exeunt.ReasonDisabled,
-		Target: exeunt.Target{Account: ada.ID, Scope: exeunt.ScopeAccount}}, Change{Status: exeunt.AccountDisabled}, epoch); err != nil {
+		Target: exeunt.Target{Account: ada.ID, Scope: exeunt.ScopeAccount}},
+		Change{Status: exeunt.AccountDisabled}, epoch); err != nil {
 		t.Fatal(err)
 	}
 	gone(second.Name)
