@@ -556,4 +556,5 @@ DROP TABLE account_groups;
 DROP TABLE past_handles;
 DROP TABLE reviews;
 DROP TABLE securings;
+DROP TABLE pictures;
 DROP TABLE accounts;
