@@ -15,7 +15,7 @@ type EventKind string
 const (
 	// EventEnded: the sessions that the target names have ended.
 	EventEnded EventKind = "ended"
-	// EventProfileChanged: the account's name, address or display changed. Checks return these, so every node must
+	// EventProfileChanged: the account's name, address, picture or display changed. Checks return these, so every node must
 	// learn of it. No session ended.
 	EventProfileChanged EventKind = "profile_changed"
 	// EventGroupsChanged: the account was put into a group or taken out of one; the reason says which. Checks return

@@ -64,6 +64,10 @@ const (
 	ReasonEmailConfirmed Reason = "email_confirmed"
 	// ReasonEmailChanged: the profile changed because the account has another address. No session ended.
 	ReasonEmailChanged Reason = "email_changed"
+	// ReasonPictureChanged and ReasonPictureRemoved: the profile changed because the account has another picture, or none.
+	// No session ended.
+	ReasonPictureChanged Reason = "picture_changed"
+	ReasonPictureRemoved Reason = "picture_removed"
 	// ReasonGroupAdded and ReasonGroupRemoved begin the reason of an EventGroupsChanged; the group's name follows, after
 	// a space.
 	ReasonGroupAdded   Reason = "added"

@@ -11,7 +11,7 @@ type Scopes string
 // The scopes that mean something here. Others are dropped.
 const (
 	ScopeOpenID  = "openid"
-	ScopeProfile = "profile" // handle and name
+	ScopeProfile = "profile" // handle, name and picture
 	ScopeEmail   = "email"   // the address, once confirmed
 	ScopeGroups  = "groups"
 	// ScopeOffline lets an app ask for new tokens (OpenID Connect Core section 11). They end with the session all the

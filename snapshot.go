@@ -13,6 +13,7 @@ type Profile struct {
 	Email   string // only when confirmed
 	Display Display
 	Groups  []string // names, sorted
+	Picture PictureName
 }
 
 // Snapshot is a session as one moment of the store saw it, with its position in the log.

@@ -148,7 +148,7 @@ type LogEvent struct {
 	Seq        int64     `json:"seq"`
 	Digest     string    `json:"digest" doc:"Send it with the number to go on after this event"`
 	At         time.Time `json:"at"`
-	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address or display has changed. groups_changed: the account is in other groups; none of its sessions ended. client_changed: an app was registered or changed, see client. apps_ended: app sessions of that client have ended, of any account. renewed: the session has another token, and its app sessions may have ended. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
+	Kind       EventKind `json:"kind" doc:"ended: sessions have ended, see scope. profile_changed: the account's name, address, picture or display has changed. groups_changed: the account is in other groups; none of its sessions ended. client_changed: an app was registered or changed, see client. apps_ended: app sessions of that client have ended, of any account. renewed: the session has another token, and its app sessions may have ended. A reader that does not know the kind of an event, or the scope of an ended one, forgets what it holds of the event's account, or everything if there is no account, and asks again"`
 	Scope      string    `json:"scope,omitempty" enum:"session,others,account" doc:"With ended: how much has ended"`
 	Account    string    `json:"account,omitempty"`
 	Client     string    `json:"client,omitempty" doc:"Of an event without an account: the client that it is about"`
@@ -163,7 +163,7 @@ type EventKind string
 const (
 	// EventEnded: sessions have ended.
 	EventEnded EventKind = "ended"
-	// EventProfileChanged: the account's name, address or display has changed.
+	// EventProfileChanged: the account's name, address, picture or display has changed.
 	EventProfileChanged EventKind = "profile_changed"
 	// EventGroupsChanged: the account is in other groups than before.
 	EventGroupsChanged EventKind = "groups_changed"

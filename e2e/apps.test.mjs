@@ -68,7 +68,7 @@ both(test, '[R5.1] the page of apps says what acts in one\'s name, and ends it',
   await page.goto(`${s.node.exeunt}/`);
   await page.locator('.panel').getByRole('link', { name: 'Apps' }).click();
   const row = page.locator('#app-gazette');
-  assert.match(await row.innerText(), /^Gazette\s+Signed in .* last used .*\s+In Chrome on Linux.*\s+Is told at once\. You can see whether it has confirmed\.\s+May see: that you are signed in, your handle and name/);
+  assert.match(await row.innerText(), /^Gazette\s+Signed in .* last used .*\s+In Chrome on Linux.*\s+Is told at once\. You can see whether it has confirmed\.\s+May see: that you are signed in, your handle, name and picture/);
   await row.getByRole('button', { name: 'Sign out of Gazette' }).click();
   await page.getByText(/sign-ins? of Gazette ended\./).waitFor();
   await row.locator('summary').click();

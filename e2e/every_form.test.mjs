@@ -153,6 +153,18 @@ const rest = (page) => until('the page is at rest', async () => {
   }
 }, minutes);
 
+/** An image of one of two colours. */
+const image = (n) => ({ name: 'me.gif', mimeType: 'image/gif',
+  buffer: Buffer.from(`47494638396101000100800000${n % 2 ? 'aa2020' : '2020aa'}0000002c00000000010001000002024401003b`, 'hex') });
+
+/** Gives somebody a picture. */
+async function upload(page) {
+  await page.goto(`${node.exeunt}/settings`);
+  await page.setInputFiles('#f-picture', image(0));
+  await page.click('form[action="/settings/picture"] button');
+  await page.locator('button[form="remove-picture"]').waitFor();
+}
+
 /** Sends the form with which something begins. */
 async function begun(p, action) {
   await p.page.goto(`${node.exeunt}/${action.split('/')[1]}`);
@@ -441,6 +453,27 @@ const judges = {
     fill: (p, page) => page.fill('input[name=name]', p.name),
     async true(p, page) { at(page, '/settings'); await says(page, /Saved/); assert.equal((await p.account()).name, p.name); },
   },
+  'exeunt /settings/picture': {
+    needs: 'in', path: '/settings',
+    before: async (p) => { p.had = (await p.account()).picture; p.pictures = (p.pictures ?? 0) + 1; },
+    fill: (p, page) => page.setInputFiles('#f-picture', image(p.pictures)),
+    async true(p, page) {
+      at(page, '/settings');
+      await says(page, /Your picture is saved/);
+      const { picture } = await p.account();
+      assert.ok(picture && picture !== p.had, `the picture was ${p.had} and is ${picture}`);
+    },
+  },
+  'exeunt /settings/picture/remove': {
+    needs: 'newcomer', path: '/settings', button: 'button[form="remove-picture"]', back: null, gone: /your initials are shown/,
+    before: (p) => upload(p.page),
+    async true(p, page) {
+      at(page, '/settings');
+      await says(page, /Your picture is removed/);
+      assert.equal((await p.account()).picture, '');
+    },
+    after: (p) => p.out(),
+  },
   'exeunt /settings/display': {
     needs: 'in', path: '/settings',
     before: (p) => { p.display = p.display === 'dark' ? 'light' : 'dark'; },
@@ -699,6 +732,7 @@ test('every form of every page has a judge, and every judge a form', async () =>
   for (const path of ['/accounts', '/signout/all']) await look(node.exeunt + path);
   await p.out();
   await p.two();
+  await upload(page);
   for (const path of inside) await look(node.exeunt + path);
   await look(`${node.gazette}/sign-in`);
   await enterGazette(page);

@@ -271,20 +271,21 @@ func (o *operate) ending(ctx context.Context, path string) error {
 }
 
 type accountsCommand struct {
-	List         listAccountsCommand   `cmd:"" help:"List accounts."`
-	Show         showAccountCommand    `cmd:"" help:"Show one account."`
-	Add          addAccountCommand     `cmd:"" help:"Add an account, with a one-time link for its owner or a password."`
-	Disable      disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
-	Enable       enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
-	Delete       deleteAccountCommand  `cmd:"" help:"End all sessions of an account, and delete it after seven days in which it can be kept."`
-	Keep         keepAccountCommand    `cmd:"" help:"Keep an account whose deletion was asked for."`
-	Secure       secureAccountCommand  `cmd:"" help:"End everything of an account that somebody else may have used. Its owner is led through the rest at the next sign-in."`
-	Reset        resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password."`
-	RemoveFactor removeFactorCommand   `cmd:"" help:"Remove an authenticator app that an account's owner has lost, and end all sessions."`
-	Invites      invitesCommand        `cmd:"" help:"List one-time links that have not been used."`
-	Uninvite     uninviteCommand       `cmd:"" help:"Withdraw the one-time links for a handle."`
-	Audit        auditCommand          `cmd:"" help:"Show what was done to an account, latest first."`
-	ConfirmEmail confirmEmailCommand   `cmd:"" help:"Confirm an account's e-mail address, so that its owner can sign in with it."`
+	List          listAccountsCommand   `cmd:"" help:"List accounts."`
+	Show          showAccountCommand    `cmd:"" help:"Show one account."`
+	Add           addAccountCommand     `cmd:"" help:"Add an account, with a one-time link for its owner or a password."`
+	Disable       disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
+	Enable        enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
+	Delete        deleteAccountCommand  `cmd:"" help:"End all sessions of an account, and delete it after seven days in which it can be kept."`
+	Keep          keepAccountCommand    `cmd:"" help:"Keep an account whose deletion was asked for."`
+	Secure        secureAccountCommand  `cmd:"" help:"End everything of an account that somebody else may have used. Its owner is led through the rest at the next sign-in."`
+	Reset         resetAccountCommand   `cmd:"" help:"Print a one-time link with which an account's owner sets a new password."`
+	RemoveFactor  removeFactorCommand   `cmd:"" help:"Remove an authenticator app that an account's owner has lost, and end all sessions."`
+	RemovePicture removePictureCommand  `cmd:"" help:"Remove an account's picture."`
+	Invites       invitesCommand        `cmd:"" help:"List one-time links that have not been used."`
+	Uninvite      uninviteCommand       `cmd:"" help:"Withdraw the one-time links for a handle."`
+	Audit         auditCommand          `cmd:"" help:"Show what was done to an account, latest first."`
+	ConfirmEmail  confirmEmailCommand   `cmd:"" help:"Confirm an account's e-mail address, so that its owner can sign in with it."`
 }
 
 type listAccountsCommand struct{ listing }
@@ -515,6 +516,26 @@ func (c *removeFactorCommand) Run(ctx context.Context) error {
 			fmt.Fprintf(w, "Removed %s from @%s: %s %s\n", f.ID, done.Handle, f.Kind, f.Name)
 		}
 		fmt.Fprintf(w, "Ended: %d\n", done.Ended)
+	})
+}
+
+type removePictureCommand struct {
+	operate
+	Handle string `arg:""`
+}
+
+// Run removes a picture.
+func (c *removePictureCommand) Run(ctx context.Context) error {
+	var e control.Ending
+	if err := c.node().Post(ctx, "/accounts/"+url.PathEscape(c.Handle)+"/remove-picture", nil, &e); err != nil {
+		return err
+	}
+	return c.show(e, func(w io.Writer) {
+		if e.Already {
+			fmt.Fprintf(w, "@%s has no picture.\n", e.Handle)
+			return
+		}
+		fmt.Fprintf(w, "Removed the picture of @%s. Apps that have copied it keep their copy.\n", e.Handle)
 	})
 }
 

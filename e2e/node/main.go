@@ -231,6 +231,11 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		a, err := n.Authority.AccountByHandle(ctx, c.Handle)
 		answer["name"], answer["display"], answer["passwords"] = a.Name, a.Display, a.CredentialVersion
 		answer["email"], answer["confirmed"], answer["pending"] = a.Email, a.EmailConfirmed, a.EmailPending
+		if err == nil {
+			var p exeunt.Profile
+			p, err = n.Authority.ProfileOf(ctx, a.ID)
+			answer["picture"] = p.Picture
+		}
 		return err
 	case "drop_factors": // as an operator does for somebody who has lost them
 		a, err := n.Authority.AccountByHandle(ctx, c.Handle)

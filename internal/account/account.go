@@ -48,13 +48,14 @@ func (p Place) of(a netip.Addr) string {
 // Service is safe for concurrent use.
 type Service struct {
 	Config
-	throttle *throttle.Throttle // of sign-ups, profile changes and uses of links
+	throttle *throttle.Throttle // of sign-ups, profile changes, pictures and uses of links
 	reserved map[string]bool
+	drawing  chan struct{} // has room for the one upload whose picture is being made
 }
 
 // New returns a service.
 func New(c Config) *Service {
-	s := &Service{Config: c, throttle: throttle.New(c.Now), reserved: map[string]bool{}}
+	s := &Service{Config: c, throttle: throttle.New(c.Now), reserved: map[string]bool{}, drawing: make(chan struct{}, 1)}
 	for _, h := range c.Reserved {
 		s.reserved[reservedKey(h)] = true
 	}

@@ -34,6 +34,7 @@ type cause struct {
 // elsewhere are reasons that no row of the table can have.
 var elsewhere = map[exeunt.Reason]string{
 	exeunt.ReasonEmailConfirmed: "no session ends", exeunt.ReasonEmailChanged: "no session ends",
+	exeunt.ReasonPictureChanged: "no session ends", exeunt.ReasonPictureRemoved: "no session ends",
 	exeunt.ReasonGroupAdded: "no session ends", exeunt.ReasonGroupRemoved: "what ends has the reason administrator",
 	exeunt.ReasonDatabaseTrusted: "no session ends",
 	exeunt.ReasonAllEnded:        "happens before a node answers; what ends has the reason administrator",

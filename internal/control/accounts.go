@@ -87,6 +87,19 @@ func (s *Server) removeFactor(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, FactorsRemoved{Handle: a.Handle, Removed: factorWires(removed), Ended: out.Ended})
 }
 
+// removePicture removes a picture that nobody should have to see.
+func (s *Server) removePicture(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	removed, err := s.Accounts.RemovePicture(r.Context(), operator(r), exeunt.Token{}, a.ID)
+	if err != nil {
+		return err
+	}
+	return reply(w, Ending{Handle: a.Handle, Already: !removed})
+}
+
 func (s *Server) addAccount(w http.ResponseWriter, r *http.Request) error {
 	var n NewAccount
 	if err := readBody(w, r, &n); err != nil {

@@ -23,11 +23,17 @@ const (
 	ACRSeveral = "urn:exeunt:acr:2"
 )
 
+// PicturePath is where pictures are found by their names, by whoever knows them.
+const PicturePath = "/pictures/"
+
 // PersonClaims are what an app with these scopes learns of a person (OpenID Connect Core section 5.1).
-func PersonClaims(id exeunt.AccountID, p exeunt.Profile, scopes exeunt.Scopes) map[string]any {
+func (s *Service) PersonClaims(id exeunt.AccountID, p exeunt.Profile, scopes exeunt.Scopes) map[string]any {
 	out := map[string]any{"sub": id.String()}
 	if scopes.Has(exeunt.ScopeProfile) {
 		out["preferred_username"], out["name"] = p.Handle, p.Name
+		if p.Picture != "" {
+			out["picture"] = s.Issuer + PicturePath + string(p.Picture)
+		}
 	}
 	// Apps find accounts by the address, and some do not look at email_verified: an address that anybody could have
 	// written is not told at all.
@@ -55,7 +61,7 @@ func (s *Service) IDToken(ctx context.Context, c exeunt.Client, t Tokens) (Secre
 		return "", err
 	}
 	now := s.Now()
-	claims := PersonClaims(t.Account, profile, t.Scopes)
+	claims := s.PersonClaims(t.Account, profile, t.Scopes)
 	claims["iss"], claims["aud"] = s.Issuer, c.ID
 	claims["iat"], claims["exp"] = now.Unix(), now.Add(c.LifeOfTokens()).Unix()
 	claims["auth_time"], claims["acr"], claims["amr"] = session.Proved.Unix(), acr(session.Methods), amr(session.Methods)

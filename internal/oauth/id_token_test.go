@@ -74,7 +74,13 @@ func TestClaims(t *testing.T) {
 	if token, _ := idToken(t, n, s, n.Client(t, testnode.Chirp), "profile"); token != "" {
 		t.Error("an ID token without openid")
 	}
-	person := oauth.PersonClaims(s.Account, exeunt.Profile{Email: "ada@example.com"}, "openid email")
+	if with := n.OAuth.PersonClaims(s.Account, exeunt.Profile{Picture: "NAME"}, "openid profile"); with["picture"] != n.OAuth.Issuer+"/pictures/NAME" {
+		t.Errorf("with a picture: %v", with)
+	}
+	if with := n.OAuth.PersonClaims(s.Account, exeunt.Profile{Picture: "NAME"}, "openid email"); with["picture"] != nil {
+		t.Errorf("without the scope: %v", with)
+	}
+	person := n.OAuth.PersonClaims(s.Account, exeunt.Profile{Email: "ada@example.com"}, "openid email")
 	if person["email"] != "ada@example.com" || person["email_verified"] != true {
 		t.Errorf("%v", person)
 	}

@@ -36,7 +36,7 @@ func metadata(issuer string) map[string]any {
 		"claim_types_supported":                 []string{"normal"},
 		"claims_supported": []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "session_expiry",
-			"preferred_username", "name", "email", "email_verified", "groups",
+			"preferred_username", "name", "picture", "email", "email_verified", "groups",
 		},
 		"code_challenge_methods_supported": []string{"S256"},
 		"prompt_values_supported": []string{

@@ -156,7 +156,7 @@ func (s *server) UserInfo(ctx context.Context, r *op.Request[oidc.UserInfoReques
 		return answer(ctx, nil, err)
 	}
 	profile, err := s.Authority.Profile(ctx, ans)
-	return answer(ctx, oauth.PersonClaims(ans.Account, profile, app.Scopes), err)
+	return answer(ctx, s.OAuth.PersonClaims(ans.Account, profile, app.Scopes), err)
 }
 
 // accessToken returns what is known of an access token. The answer is not usable if it is of no use, whatever the cause.
@@ -191,7 +191,7 @@ func (s *server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 		return answer(ctx, nil, err)
 	}
 	profile, err := s.Authority.Profile(ctx, ans)
-	out := oauth.PersonClaims(ans.Account, profile, app.Scopes)
+	out := s.OAuth.PersonClaims(ans.Account, profile, app.Scopes)
 	out["active"], out["token_type"], out["iss"], out["client_id"] = true, oidc.BearerToken, s.OAuth.Issuer, c.ID
 	out["scope"], out["sid"] = app.Scopes, ans.Session
 	out["iat"], out["exp"] = ans.IssuedAt().Unix(), ans.ExpiresAt().Unix()

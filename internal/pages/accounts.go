@@ -44,7 +44,8 @@ func (p *Pages) badge(w http.ResponseWriter, r *http.Request) error {
 
 // chip is how pages show an account of this browser.
 func chip(v web.Visitor) ui.AccountChip {
-	return ui.AccountChip{Session: v.Answer.Session, Name: v.Profile.Name, Handle: v.Profile.Handle}
+	return ui.AccountChip{Session: v.Answer.Session, Name: v.Profile.Name, Handle: v.Profile.Handle,
+		Picture: pictureAddress(v.Answer.Account, v.Profile)}
 }
 
 // others are the other accounts that are signed in here. One whose profile cannot be read now is left out.

@@ -42,7 +42,7 @@ func TestApps(t *testing.T) {
 	n.NewAppSession(t, exeunt.Session{Account: n.id("ada"), ID: b.session()}, testnode.Other)
 	n.NewAppSession(t, exeunt.Session{Account: n.id("ada"), ID: b.session()}, "phone")
 	page := b.get("/apps").says("Chirp", "Signed in 1 hour ago", "last used just now", "In Firefox on Linux , Firefox on Linux",
-		"May see: that you are signed in, your handle and name, your e-mail address ada@example.com", "Closes at once",
+		"May see: that you are signed in, your handle, name and picture, your e-mail address ada@example.com", "Closes at once",
 		"You allowed this 1 hour ago", "Other", "Cannot be told", "Sign out there too", "so you are not asked", "Pocket", "In Pocket")
 	if !strings.Contains(page.body, `href="http://other.localhost:8082/out"`) || strings.Count(page.body, "/remove") != 1 {
 		t.Errorf("the page lacks the other app's sign-out, or offers to withdraw what nobody was asked for")

@@ -126,7 +126,7 @@ func (n *node) recorded() string {
 		`SELECT id, session_id, ended_at FROM app_sessions ORDER BY id`,
 		`SELECT hash, spent_at FROM codes ORDER BY hash`,
 		`SELECT hash, spent_at FROM invites ORDER BY hash`, `SELECT hash, spent_at FROM links ORDER BY hash`,
-		`SELECT id, email_pending FROM accounts ORDER BY id`,
+		`SELECT account_id, name, hash FROM pictures ORDER BY account_id`, `SELECT id, email_pending FROM accounts ORDER BY id`,
 		`SELECT seq, scope, session_id, reason FROM events ORDER BY seq`,
 		`SELECT action, session_id, detail FROM audit WHERE action <> 'sign_in_failed' ORDER BY id`, // which comes late
 		`SELECT actor, key FROM outcomes ORDER BY actor, key`,

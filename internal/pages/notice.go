@@ -28,6 +28,7 @@ const (
 	// noticeRequired tells no page anything: it remembers where somebody goes on who must add a factor first.
 	noticeRequired = "required"
 	noticeMe       = "me" // a sign-in was their own
+	noticePicture  = "picture"
 )
 
 func (p *Pages) leaveNotice(w http.ResponseWriter, what string, v url.Values) {

@@ -55,7 +55,7 @@ func New(d Deps) *Pages {
 func (p *Pages) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, rt := range p.routes() {
-		rt.mount(mux, p.surface)
+		p.mount(mux, rt)
 	}
 	mux.Handle("GET /assets/", ui.Assets())
 	mux.Handle("/assets/", p.surface.Handle(notAllowed("GET, HEAD")))
@@ -70,6 +70,7 @@ func (p *Pages) Handler() http.Handler {
 type route struct {
 	path      string
 	get, post web.Handler
+	upload    bool // the post has a file
 }
 
 func (p *Pages) routes() []route {
@@ -114,6 +115,10 @@ func (p *Pages) routes() []route {
 		{path: "/settings", get: p.signedIn(p.settings)},
 		{path: "/settings/profile", get: leadsTo("/settings"), post: p.form(p.once(p.changeProfile))},
 		{path: "/settings/address", get: leadsTo("/settings"), post: p.form(p.address)},
+		{path: "/settings/picture", get: leadsTo("/settings"), post: p.form(p.once(p.changePicture)), upload: true},
+		{path: "/settings/picture/remove", get: leadsTo("/settings"), post: p.form(p.once(p.removePicture))},
+		{path: "/account/{id}/picture", get: p.ownPicture},
+		{path: oauth.PicturePath + "{name}", get: p.publicPicture},
 		{path: "/settings/display", get: leadsTo("/settings"), post: p.form(p.changeDisplay)},
 		{path: "/security", get: p.signedIn(p.security)},
 		{path: "/review", get: p.signedIn(p.review)},
@@ -170,14 +175,19 @@ func leadsTo(page string) web.Handler {
 	return func(w http.ResponseWriter, _ *http.Request) error { return redirect(w, page) }
 }
 
-func (rt route) mount(mux *http.ServeMux, s web.Surface) {
+func (p *Pages) mount(mux *http.ServeMux, rt route) {
+	s := p.surface
 	var allow []string
 	if rt.get != nil {
 		mux.Handle("GET "+rt.path, s.Handle(rt.get))
 		allow = append(allow, "GET", "HEAD")
 	}
 	if rt.post != nil {
-		mux.Handle("POST "+rt.path, s.Handle(afterForm(rt.post)))
+		read := afterForm
+		if rt.upload {
+			read = p.afterUpload
+		}
+		mux.Handle("POST "+rt.path, s.Handle(read(rt.post)))
 		allow = append(allow, "POST")
 	}
 	mux.Handle(rt.path, s.Handle(notAllowed(strings.Join(allow, ", "))))

@@ -20,6 +20,9 @@ func (p *Pages) settings(w http.ResponseWriter, r *http.Request, v web.Visitor) 
 	if n, ok := p.takeNotice(w, r, noticeAddress); ok {
 		view.Sent, view.Dropped = n.Get("what") == "sent", n.Get("what") == "dropped"
 	}
+	if n, ok := p.takeNotice(w, r, noticePicture); ok {
+		view.Picture = n.Get("what")
+	}
 	return p.showSettings(w, r, v, http.StatusOK, view)
 }
 

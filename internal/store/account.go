@@ -260,10 +260,11 @@ func (t *tx) profileChanged(
 }
 
 const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display,
-	(SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
+	(SELECT ` + groupNames + ` WHERE account_id = accounts.id),
+	COALESCE((SELECT pictures.name FROM pictures WHERE account_id = accounts.id), '')`
 
 func profileDest(p *exeunt.Profile) []any {
-	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display, (*groupScan)(&p.Groups)}
+	return []any{&p.Version, &p.Handle, &p.Name, &p.Email, &p.Display, (*groupScan)(&p.Groups), &p.Picture}
 }
 
 // Profile returns an account's profile, or ErrNotFound.

@@ -11,7 +11,7 @@ import (
 )
 
 // tables are in such an order that each comes after those it refers to.
-var tables = []string{"accounts", "past_handles", "reviews", "securings", "sessions", "renewals", "app_sessions", "account_groups",
+var tables = []string{"accounts", "past_handles", "reviews", "securings", "pictures", "sessions", "renewals", "app_sessions", "account_groups",
 	"group_sizes", "factors", "recovery_codes", "challenges", "links", "devices", "notices", "clients", "connectors", "consents", "codes", "device_codes", "invites", "events", "cursors", "deliveries", "messages", "mails",
 	"marks", "audit",
 	"outcomes", "sealed_keys", "receipt_keys", "log_head"}

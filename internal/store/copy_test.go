@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -30,6 +31,10 @@ func TestCopyTakesEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	file.changeGroup("staff", false, a.ID)
+	shown := testPicture(7)
+	if _, _, err := file.ChangePicture(t.Context(), a.ID, PictureChange{Picture: shown}, operator, epoch); err != nil {
+		t.Fatal(err)
+	}
 	before := file.count(`SELECT count(*) FROM audit`)
 	file.Close()
 	url := testpg.NewDatabase(t)
@@ -62,8 +67,11 @@ func TestCopyTakesEverything(t *testing.T) {
 	if got, err := s.Account(t.Context(), a.ID); err != nil || !slices.Equal(got.Groups, []string{"staff"}) {
 		t.Errorf("the account is %+v, %v", got, err)
 	}
+	if got, err := s.PictureByName(t.Context(), shown.Name); err != nil || !bytes.Equal(got.Large, shown.Large) {
+		t.Errorf("the picture: %v", err)
+	}
 	// It goes on where the file stopped.
-	if out := s.end(endOne(kept)); out.Seq != 5 {
+	if out := s.end(endOne(kept)); out.Seq != 6 {
 		t.Errorf("the next event is number %d", out.Seq)
 	}
 	s.announced = nil

@@ -110,6 +110,7 @@ var owned = []struct {
 	{"challenges", `SELECT hash FROM challenges WHERE account_id = $1 LIMIT $2`, dropBy("challenges", "hash")},
 	{"securings", `SELECT account_id FROM securings WHERE account_id = $1 LIMIT $2`, dropBy("securings", "account_id")},
 	{"reviews", `SELECT account_id FROM reviews WHERE account_id = $1 LIMIT $2`, dropBy("reviews", "account_id")},
+	{"pictures", `SELECT account_id FROM pictures WHERE account_id = $1 LIMIT $2`, dropBy("pictures", "account_id")},
 	{"devices", `SELECT account_id, hash FROM devices WHERE account_id = $1 LIMIT $2`,
 		dropByTwo("devices", "account_id", "hash")},
 	{"notices", `SELECT account_id, id FROM notices WHERE account_id = $1 LIMIT $2`, dropByTwo("notices", "account_id", "id")},

@@ -168,6 +168,7 @@ func (s *testStore) full(sum HandleSum) exeunt.Account {
 		VALUES ('siem', 'gone', $1, '', 1, 1, 1, 'timeout', 1)`, id)
 	s.mustExec(`INSERT INTO reviews (account_id, started, items, place, kept, ended, finished) VALUES ($1, 1, 'gone', 1, 1, 1, 1)`, id)
 	s.mustExec(`INSERT INTO securings (account_id, started, by_kind, ended, looked, finished) VALUES ($1, 1, 'person', 1, 'gone', 1)`, id)
+	s.mustExec(`INSERT INTO pictures (account_id, name, small, large, hash, changed) VALUES ($1, 'gone', $2, $2, $2, 1)`, id, link[:])
 	s.mustExec(`INSERT INTO links (hash, account_id, purpose, data, expires) VALUES ($2, $1, 'undo', 'gone@mail.example', 1)`, id, link[:])
 	s.mustExec(`INSERT INTO devices (account_id, hash, agent, network, first_seen, last_seen, familiar)
 		VALUES ($1, $2, 'Goneagent/1', '203.0.113.0/24', 1, 1, 1)`, id, link[:])

@@ -424,7 +424,8 @@ func addressText(a netip.Addr) string {
 }
 
 const loadColumns = `a.generation, a.profile_version, a.name, CASE WHEN a.email_confirmed = 1 THEN a.email ELSE '' END,
-	a.display, (SELECT ` + groupNames + ` WHERE account_id = a.id), s.token_hash,
+	a.display, (SELECT ` + groupNames + ` WHERE account_id = a.id),
+	COALESCE((SELECT pictures.name FROM pictures WHERE account_id = a.id), ''), s.token_hash,
 	(SELECT seq FROM log_head WHERE id = 1), `
 
 const loadSession = `SELECT ` + loadColumns + sessionColumns + sessionTables + ` WHERE s.token_hash = $1`
@@ -435,7 +436,7 @@ func (s *Store) Load(ctx context.Context, use exeunt.TokenUse, hash exeunt.Token
 	var sn exeunt.Snapshot
 	var tokenHash []byte
 	dest := []any{&sn.AccountGeneration, &sn.Profile.Version, &sn.Profile.Name, &sn.Profile.Email, &sn.Profile.Display,
-		(*groupScan)(&sn.Profile.Groups), &tokenHash, &sn.Seq}
+		(*groupScan)(&sn.Profile.Groups), &sn.Profile.Picture, &tokenHash, &sn.Seq}
 	var err error
 	if use.OfApp() {
 		err = s.loadApp(ctx, hash, &sn, dest)

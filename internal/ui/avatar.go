@@ -22,9 +22,13 @@ func handleSum(chip *AccountChip) uint32 {
 	return h.Sum32()
 }
 
-// avatar draws an account as its initials before a half circle, in a palette chosen by
+// avatar shows an account as its picture; or draws it as its initials before a half circle, in a palette chosen by
 // the handle. It is decoration: the name is beside it.
 func avatar(chip *AccountChip) template.HTML {
+	if chip.Picture != "" {
+		return template.HTML(`<img class="avatar" src="` + template.HTMLEscapeString(chip.Picture) +
+			`" alt="" width="36" height="36">`)
+	}
 	sum := handleSum(chip)
 	return template.HTML(fmt.Sprintf(`<svg class="avatar f%d" viewBox="0 0 36 36" aria-hidden="true">`+
 		`<path class="back" d="M0 0h36v36H0z"/><circle class="hill" cx="%d" cy="36" r="%d"/>`+

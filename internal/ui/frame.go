@@ -45,6 +45,8 @@ type AccountChip struct {
 	Session exeunt.SessionID
 	Name    string
 	Handle  string // without "@"
+	// Picture is the address of the account's picture; "" shows its initials.
+	Picture string
 }
 
 // Nav names an entry of the navigation.

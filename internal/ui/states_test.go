@@ -65,6 +65,13 @@ func in(current Nav) Frame {
 	}
 }
 
+// pictured is the frame of somebody who has a picture.
+func pictured() Frame {
+	f := in(NavSettings)
+	f.Account.Picture = "/account/acc_a/picture?v=2&w=3"
+	return f
+}
+
 // secured is an account that is being secured: with something in each step, or with nothing and all done.
 func secured(by exeunt.ActorKind, sessions int, done bool) *SecureView {
 	v := &SecureView{Frame: in(NavSecurity), Started: testNow.Add(-time.Hour), By: by, Ended: sessions, NewPassword: done,
@@ -648,6 +655,11 @@ func states() map[string]View {
 		"settings-needed": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Email: "new@example.com",
 			Policy: policy, This: this(), Err: &exeunt.FieldError{Field: "current", Code: "needed",
 				Err: exeunt.ErrWrongCredentials}},
+		"settings-picture": &SettingsView{Frame: pictured(), Name: "Ada Quill", Picture: "changed", Policy: policy, This: this()},
+		"settings-picture-removed": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Picture: "removed", Policy: policy,
+			This: this()},
+		"settings-picture-often": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Policy: policy, This: this(),
+			PictureErr: &exeunt.ThrottledError{RetryAfter: time.Minute, Limit: exeunt.LimitProfileChanges}},
 		"settings-wrong": &SettingsView{Frame: in(NavSettings), Err: exeunt.ErrNotConfirmed, Policy: policy,
 			This: this()},
 		"security":       &SecurityView{Frame: in(NavSecurity), PasswordSet: testNow.Add(-400 * day), Others: 4},
@@ -743,6 +755,10 @@ func states() map[string]View {
 				Err: err}
 		}
 	}
+	for _, code := range []string{"needed", "too_big", "no_image", "pixels", "busy"} {
+		all["settings-picture-"+code] = &SettingsView{Frame: pictured(), Name: "Ada Quill", Policy: policy, This: this(),
+			PictureErr: &exeunt.FieldError{Field: "picture", Code: code, Err: exeunt.ErrBadRequest}}
+	}
 	for month := time.January; month <= time.December; month++ {
 		f := out()
 		f.Now = time.Date(2026, month, 3, 12, 0, 0, 0, time.UTC)
@@ -817,6 +833,8 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditProfile, "", person)
 	add(exeunt.AuditProfile, "email_confirmed", operator)
 	add(exeunt.AuditProfile, "email_changed", link)
+	add(exeunt.AuditProfile, "picture_changed", person)
+	add(exeunt.AuditProfile, "picture_removed", operator)
 	add(exeunt.AuditAddressEntered, "", person)
 	add(exeunt.AuditResetAsked, "", exeunt.Actor{Kind: exeunt.ActorPerson, Address: person.Address})
 	for _, action := range []exeunt.AuditAction{exeunt.AuditFactorAdded, exeunt.AuditFactorRemoved,

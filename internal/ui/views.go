@@ -360,7 +360,8 @@ type MenuView struct {
 //
 // Its forms: POST /settings/profile with session, name, email and, if the address changes, current; POST
 // /settings/address with session, key, do (send or drop) for an address that is to be confirmed;
-// POST /settings/display with session, display (system, light or dark).
+// POST /settings/display with session, display (system, light or dark); POST /settings/picture, as multipart/form-data,
+// with session, key, picture; POST /settings/picture/remove with session, key.
 type SettingsView struct {
 	Frame
 	Name, Email    string
@@ -371,6 +372,8 @@ type SettingsView struct {
 	Mails          bool      // mails can be sent
 	Sent           bool      // one has just been sent
 	Dropped        bool      // the pending address has just been forgotten
+	Picture        string    // what has just been done to the picture: "changed", "removed" or ""
+	PictureErr     error     // of saving or removing it
 	Err            error     // of saving the profile
 	Saved          bool
 	Kept           bool // the account was about to be deleted

@@ -19,7 +19,7 @@ func bundle(root string) (map[string][]byte, error) {
 	result := api.Build(api.BuildOptions{
 		AbsWorkingDir: root,
 		EntryPoints: []string{filepath.Join(source, "app.js"), filepath.Join(source, "app.css"),
-			filepath.Join(source, "locked.js"), filepath.Join(source, "check.js"), filepath.Join(source, "sw.js")},
+			filepath.Join(source, "locked.js"), filepath.Join(source, "check.js"), filepath.Join(source, "picture.js"), filepath.Join(source, "sw.js")},
 		Outdir:            filepath.Join(root, "out"), // only names the results; nothing is written
 		Bundle:            true,
 		MinifyWhitespace:  true,

@@ -64,6 +64,16 @@ CREATE TABLE securings (
   finished   BIGINT NOT NULL -- 0: under way
 );
 
+-- Pictures of accounts, as JPEGs. Whoever knows a picture's name may fetch it, as apps do; it is another for each.
+CREATE TABLE pictures (
+  account_id BYTEA            NOT NULL PRIMARY KEY REFERENCES accounts (id),
+  name       TEXT COLLATE "C" NOT NULL UNIQUE,
+  small      BYTEA            NOT NULL,
+  large      BYTEA            NOT NULL,
+  hash       BYTEA            NOT NULL, -- of large
+  changed    BIGINT           NOT NULL
+);
+
 -- Handles of deleted accounts, which nobody may take for a while: keyed hashes, because no handle may be left.
 CREATE TABLE past_handles (
   sum   BYTEA NOT NULL PRIMARY KEY,
@@ -546,4 +556,5 @@ DROP TABLE account_groups;
 DROP TABLE past_handles;
 DROP TABLE reviews;
 DROP TABLE securings;
+DROP TABLE pictures;
 DROP TABLE accounts;

@@ -64,6 +64,16 @@ CREATE TABLE securings (
   finished   INTEGER NOT NULL -- 0: under way
 );
 
+-- Pictures of accounts, as JPEGs. Whoever knows a picture's name may fetch it, as apps do; it is another for each.
+CREATE TABLE pictures (
+  account_id BLOB    NOT NULL PRIMARY KEY REFERENCES accounts (id),
+  name       TEXT    NOT NULL UNIQUE,
+  small      BLOB    NOT NULL,
+  large      BLOB    NOT NULL,
+  hash       BLOB    NOT NULL, -- of large
+  changed    INTEGER NOT NULL
+);
+
 -- Handles of deleted accounts, which nobody may take for a while: keyed hashes, because no handle may be left.
 CREATE TABLE past_handles (
   sum   BLOB NOT NULL PRIMARY KEY,
@@ -546,4 +556,5 @@ DROP TABLE account_groups;
 DROP TABLE past_handles;
 DROP TABLE reviews;
 DROP TABLE securings;
+DROP TABLE pictures;
 DROP TABLE accounts;
