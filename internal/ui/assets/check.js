@@ -7,7 +7,7 @@ const root = document.querySelector('[data-check]');
 const full = root.dataset.check === 'full';
 const { session = '' } = document.body.dataset;
 /** The sessions of all accounts that are signed in in this browser, and where the cookies of a shared one are. */
-const here = [session, document.body.dataset.shared === undefined ? '' : 'shared', ...[...document.querySelectorAll('button[form="switch"]')].map((one) => one.value)].filter(Boolean);
+const signedIn = [session, document.body.dataset.shared === undefined ? '' : 'shared', ...[...document.querySelectorAll('button[form="switch"]')].map((one) => one.value)].filter(Boolean);
 const marker = '__Host-exeunt-ticket';
 /** Addresses whose pages name somebody. No answer of theirs may be kept. */
 const pages = ['/', '/sessions', '/sessions/ended', '/security', '/apps', '/activity', '/settings', '/review', '/menu', '/session/state'];
@@ -137,7 +137,7 @@ async function cookies() {
   const names = document.cookie.split('; ').map((text) => text.split('=')[0]);
   const halves = names.filter((name) => /^__Host-exeunt-(ses_\w+|shared)-here$/.test(name));
   const waits = names.includes(marker) && (await ticket().catch(() => gone)).state !== 'left';
-  const over = [...halves.filter((name) => !here.some((one) => name.includes(one))), ...(waits ? [marker] : [])];
+  const over = [...halves.filter((name) => !signedIn.some((one) => name.includes(one))), ...(waits ? [marker] : [])];
   if (!over.length) return session && halves.length ? use : gone;
   return left(over, () => {
     expire(marker);
@@ -255,7 +255,7 @@ async function tabs() {
       await new Promise((done) => { setTimeout(done, answerTime); });
       return list;
     };
-    const strange = (list) => list.filter((tab) => tab.session !== session && !here.includes(tab.session));
+    const strange = (list) => list.filter((tab) => tab.session !== session && !signedIn.includes(tab.session));
     let list = await here();
     if (strange(list).length) {
       await new Promise((done) => { setTimeout(done, leaveTime); });
