@@ -212,6 +212,7 @@ type State struct {
 	Session string        // live: the session or app session
 	WarnIn  time.Duration // live: time until the warning
 	IdleIn  time.Duration // live: time until the end if it stays unused
+	Shared  bool          // live: the browser is on a shared computer, so pages have the strip
 	Reason  string        // ended: why; "" when unknown
 	At      time.Time     // ended: when; zero when unknown
 }
@@ -221,6 +222,7 @@ type liveState struct {
 	Session string   `json:"session"`
 	WarnIn  int64    `json:"warnIn"`
 	IdleIn  int64    `json:"idleIn"`
+	Shared  bool     `json:"shared,omitempty"`
 }
 
 type endedState struct {
@@ -234,7 +236,7 @@ func (s State) MarshalJSON() ([]byte, error) {
 	switch s.State {
 	case Live:
 		warn, idle := max(s.WarnIn, 0), max(s.IdleIn, 0)
-		return json.Marshal(liveState{s.State, s.Session, warn.Milliseconds(), idle.Milliseconds()})
+		return json.Marshal(liveState{s.State, s.Session, warn.Milliseconds(), idle.Milliseconds(), s.Shared})
 	case Over:
 		return json.Marshal(endedState{s.State, s.Reason, s.At})
 	}
@@ -257,7 +259,7 @@ func (s *State) UnmarshalJSON(b []byte) error {
 	switch in.State {
 	case Live:
 		warn, idle := time.Duration(in.WarnIn)*time.Millisecond, time.Duration(in.IdleIn)*time.Millisecond
-		*s = State{State: Live, Session: in.Session, WarnIn: warn, IdleIn: idle}
+		*s = State{State: Live, Session: in.Session, WarnIn: warn, IdleIn: idle, Shared: in.Shared}
 	case Over:
 		*s = State{State: Over, Reason: in.Reason, At: in.At}
 	}

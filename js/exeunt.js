@@ -8,6 +8,7 @@
 import { Veil } from './veil.js';
 import { Line } from './line.js';
 import { Idle } from './idle.js';
+import { Strip } from './strip.js';
 
 const english = {
   checking: 'Checking that you are still signed in…',
@@ -17,6 +18,8 @@ const english = {
   ended: 'You are no longer signed in here.',
   reload: 'Load the page again',
   signOut: 'Sign out',
+  left: '%s min left',
+  soon: 'Less than 1 min left',
 };
 
 /** A server that does not answer in time counts as unreachable. */
@@ -52,6 +55,7 @@ class Guard {
       hide: () => this.o.warn.hide?.(),
       may: () => !this.over && !this.veil.down && this.visible,
     });
+    this.strip = new Strip(env, { ...english, ...options.words }, () => { if (this.visible) this.check(); });
     this.retry = firstRetry;
     this.leavingUntil = -Infinity;
     this.answerDue = -Infinity;
@@ -88,6 +92,7 @@ class Guard {
     this.over = true;
     this.line.close();
     this.idle.stop();
+    this.strip.stop();
     this.env.clearTimeout(this.timer);
     this.channel?.close();
     for (const undo of this.undo) undo();
@@ -179,6 +184,7 @@ class Guard {
   live(answer) {
     this.retry = firstRetry;
     this.idle.arm(answer.warnIn, answer.idleIn);
+    this.strip.show(answer);
     if (!this.veil.down || !this.visible || this.stale) return;
     if (this.env.now() < this.leavingUntil) {
       // Another tab is signing out, and the server may not have done so yet.
@@ -213,6 +219,7 @@ class Guard {
     this.over = true;
     this.line.close();
     this.idle.stop();
+    this.strip.stop();
     this.env.clearTimeout(this.timer);
     if (due > 0) this.timer = this.env.setTimeout(leave, due);
     else leave();
@@ -230,15 +237,17 @@ class Guard {
         // The state of another session says nothing about this one: check.
         // A relayed "live" may be older than this page's veil and must not lift it.
         if (mine && message.answer.state !== 'live') this.apply(message.answer);
-        else if (mine && !this.veil.down) this.idle.arm(message.answer.warnIn, message.answer.idleIn);
-        else this.check();
+        else if (mine && !this.veil.down) {
+          this.idle.arm(message.answer.warnIn, message.answer.idleIn);
+          this.strip.show(message.answer);
+        } else this.check();
         break;
       case 'changed':
         this.o.changed();
         break;
       case 'active':
         this.idle.noted();
-        if (this.idle.warning) this.check();
+        if (this.idle.warning || this.strip.shown && this.visible) this.check();
         break;
       case 'who': // which pages of a sign-in this browser shows; one of another sign-in than the asker's may have ended
         this.tell({ kind: 'here', path: this.env.location.pathname });
@@ -266,6 +275,7 @@ class Guard {
       });
       if (response.ok) this.tell({ kind: 'active' });
       else asked = true;
+      if (this.strip.shown) asked = true; // it shows the time that there is now
     } catch {
       // A check will tell what has become of the session.
     }

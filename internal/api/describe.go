@@ -229,6 +229,7 @@ func stateSchemas() map[string]*huma.Schema {
 			"state": is(client.Live), "session": text("ID of the token's session or app session"),
 			"warnIn": left("Milliseconds until a page should warn"),
 			"idleIn": left("Milliseconds until it expires if it stays unused"),
+			"shared": {Type: huma.TypeBoolean, Description: "true: on a shared computer, where pages have the strip; absent otherwise"},
 		}),
 		schemaOver: object([]string{"state", "reason"}, map[string]*huma.Schema{
 			"state": is(client.Over), "reason": text("As in Ended; empty when unknown"), "at": at,

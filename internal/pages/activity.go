@@ -45,7 +45,7 @@ func (p *Pages) activityOf(r *http.Request, v web.Visitor) (*ui.ActivityView, ex
 	}
 	return &ui.ActivityView{
 			Frame: p.frame(r, v, ui.NavActivity), Part: ui.Part{List: "/activity", Kind: kind, After: after},
-			Shared: v.Answer.Kind == exeunt.KindShared, KeptFor: p.Retention.Audit, MaxDownload: authority.MaxDownload,
+			KeptFor: p.Retention.Audit, MaxDownload: authority.MaxDownload,
 			Clients: p.OAuth.Clients(),
 		}, exeunt.AuditFilter{Account: v.Answer.Account, Only: ui.OfKind(kind), After: exeunt.Cursor(after),
 			Limit: pageLen}

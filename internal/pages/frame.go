@@ -25,8 +25,9 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	}
 	f.Account = &ui.AccountChip{Slot: int(v.Slot), Name: v.Profile.Name, Handle: v.Profile.Handle}
 	f.Display, f.Session, f.Current = v.Profile.Display, v.Answer.Session, current
+	f.OnShared = v.Answer.Kind == exeunt.KindShared
 	if p.Offline {
-		f.Ticket, f.Shared = p.Browser.Cookies.Ticket(v.Answer.Session), v.Answer.Kind == exeunt.KindShared
+		f.Ticket = p.Browser.Cookies.Ticket(v.Answer.Session)
 	}
 	f.WarnIn, f.IdleIn = p.states.TimeLeft(v.Answer)
 	return f

@@ -88,6 +88,20 @@ func reminded(last time.Time) Frame {
 	return f
 }
 
+// onShared is the frame of a page on a shared computer.
+func onShared(current Nav) Frame {
+	f := in(current)
+	f.OnShared = true
+	return f
+}
+
+// lastMinute is the frame of a page whose session is about to end.
+func lastMinute() Frame {
+	f := onShared(NavActivity)
+	f.WarnIn, f.IdleIn = 0, 50*time.Second
+	return f
+}
+
 func out() Frame { return Frame{Now: testNow, RequestID: "req-7f3k92"} }
 
 func this() exeunt.Session {
@@ -489,7 +503,7 @@ func states() map[string]View {
 			EndedCount: 3, Clients: testClients},
 		"sessions-done-none": &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{},
 			Clients: testClients},
-		"sessions-one": &SessionsView{Frame: in(NavSessions), This: shared, Others: others()[1:2],
+		"sessions-one": &SessionsView{Frame: onShared(NavSessions), This: shared, Others: others()[1:2],
 			EndedCount: 1, Clients: testClients},
 		"sessions-alone": &SessionsView{Frame: in(NavSessions), This: fresh, Clients: testClients},
 		"sessions-ended": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions(), LiveCount: 5,
@@ -660,8 +674,8 @@ func states() map[string]View {
 			Entries: activityEntries(), KeptFor: 365 * day, MaxDownload: 1000, Clients: testClients},
 		"activity-proof": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "changes"}, KeptFor: 365 * day,
 			MaxDownload: 1000, Proof: Proof{Handle: "ada", Needed: true}, Err: exeunt.ErrBusy},
-		"activity-none": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "changes"},
-			Shared: true, KeptFor: 365 * day, MaxDownload: 1000},
+		"activity-none": &ActivityView{Frame: lastMinute(), Part: Part{List: "/activity", Kind: "changes"},
+			KeptFor: 365 * day, MaxDownload: 1000},
 		"activity-none-here": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "sign_ins",
 			After: "1.2.3", Next: "1.2.2"}, KeptFor: 365 * day, MaxDownload: 1000},
 		"check":            checkView(CheckNobody, func(v *CheckView) { v.Out = checkOut(""); v.Apps, v.More, v.Some = appsAfter(), 2, true }),
@@ -681,7 +695,7 @@ func states() map[string]View {
 		"check-in-other":   checkIn(func(v *CheckView) { v.Out = checkOut(CheckOther) }),
 		"help":             &HelpView{Frame: in(NavHelp), Policy: policy},
 		"help-groups":      &HelpView{Frame: out(), Policy: short},
-		"help-shared":      &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
+		"help-shared":      &HelpView{Frame: onShared(NavHelp), Policy: policy},
 		"help-signed-out":  &HelpView{Frame: out(), Policy: policy, Browser: "firefox_computer"},
 		"help-found":       &HelpView{Frame: out(), Policy: policy, Browser: "safari_ios", Search: "saved passwords"},
 		"help-many":        &HelpView{Frame: in(NavHelp), Policy: policy, Search: "sign", Mails: true},
@@ -709,7 +723,7 @@ func states() map[string]View {
 		"sign-up-for":      &SignUpView{Frame: out(), Policy: policy, Client: &chirp},
 		"unknown-client":   &ErrorView{Frame: out(), Status: 400, Err: exeunt.ErrUnknownClient},
 		"redirect-uri":     &ErrorView{Frame: out(), Status: 400, Err: exeunt.ErrRedirectURI},
-		"authorize-shared": &AuthorizeView{Frame: in(""), Client: chirp, Shared: true},
+		"authorize-shared": &AuthorizeView{Frame: onShared(""), Client: chirp},
 		"error":            &ErrorView{Frame: in(""), Status: 503, Err: exeunt.ErrNotConfirmed, Retry: "/sessions"},
 		"error-foreign":    &ErrorView{Frame: out(), Status: 500, Err: errors.New("dial tcp 10.0.0.1: secret")},
 		"other-account":    &OtherAccountView{Frame: in(""), Form: "/signin"},

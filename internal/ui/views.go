@@ -328,7 +328,6 @@ type ActivityView struct {
 	Frame
 	Part
 	Entries     []exeunt.AuditEntry // newest first
-	Shared      bool                // this session is on a shared computer
 	KeptFor     time.Duration       // how long entries are stored
 	MaxDownload int                 // how many entries a download has at most
 	Proof       Proof
@@ -413,7 +412,6 @@ type AuthorizeView struct {
 	Email   string   // confirmed; "" if there is none
 	Groups  []string // of the account
 	Back    bool     // the person has signed out of this app alone
-	Shared  bool
 }
 
 // DeviceView is "/device": a device asks to be signed in, by a code that the person types.

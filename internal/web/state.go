@@ -45,7 +45,8 @@ func (s States) live(ans authority.Answer) client.State {
 		id = ans.App.String()
 	}
 	warn, end := s.TimeLeft(ans)
-	return client.State{State: client.Live, Session: id, WarnIn: warn, IdleIn: end}
+	return client.State{State: client.Live, Session: id, WarnIn: warn, IdleIn: end,
+		Shared: ans.Kind == exeunt.KindShared}
 }
 
 // TimeLeft is how long until a page warns, and until the session ends if it stays
