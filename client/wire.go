@@ -39,7 +39,7 @@ type AppSession struct {
 // more: they may be a thief, or the computer's next user.
 type Ended struct {
 	At     time.Time `json:"at,omitzero"`
-	Reason string    `json:"reason" doc:"signed_out, idle, absolute, replaced, too_many_sessions, incomplete_credential, renewed, code_reused, refresh_reused, password_change, factor_change, address_undone, not_me, administrator, account_disabled, account_deleted, review, secured, revoked, client_removed, or empty when unknown"`
+	Reason string    `json:"reason" doc:"signed_out, idle, absolute, closed, replaced, too_many_sessions, incomplete_credential, renewed, code_reused, refresh_reused, password_change, factor_change, address_undone, not_me, administrator, account_disabled, account_deleted, review, secured, revoked, client_removed, or empty when unknown"`
 	// By and ByLabel are only in the account's own lists.
 	By      string `json:"by,omitempty" doc:"person, operator or system"`
 	ByLabel string `json:"by_label,omitempty" doc:"The session it was ended from"`

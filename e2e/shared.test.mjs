@@ -6,7 +6,7 @@ import { desktop, phone, signIn } from './lib/browser.mjs';
 import { both, stage } from './lib/stage.mjs';
 import { enterChirp } from './lib/chirp.mjs';
 import { inside } from './lib/pages.mjs';
-import { until } from './lib/wait.mjs';
+import { cookieHeader, request, until } from './lib/wait.mjs';
 
 const s = stage();
 
@@ -56,13 +56,13 @@ test('the time that is left is the server\'s: it goes down with the server\'s cl
   await page.goto(`${s.node.exeunt}/sessions`);
   await until('the page has been told', async () => /^1[45] min left$/.test(await left(page)), 120_000);
   await s.node.advance(5 * 60); // the page's own clock stands still
-  await page.clock.runFor(61_000); // it asks again as its number changes
+  await page.clock.runFor(31_000); // it asks again every 30 s
   await until('ten minutes or fewer', async () => /^(9|10) min left$/.test(await left(page)), 120_000);
   const app = await page.context().newPage(); // the activity
   await enterChirp(app, s.node);
   await app.goto('about:blank');
   await page.bringToFront();
-  await page.clock.runFor(61_000);
+  await page.clock.runFor(31_000);
   await until('the page shows it', async () => /^1[45] min left$/.test(await left(page)), 120_000);
 });
 
@@ -70,8 +70,10 @@ test('the strip of one tab goes up with activity in another', async (t) => {
   const page = await signedIn(t);
   await page.goto(`${s.node.exeunt}/sessions`);
   await until('the page has been told', async () => /^1[45] min left$/.test(await left(page)), 120_000);
+  await s.node.advance(20);
+  await asks(page); // a page before it was closed
   await s.node.advance(6 * 60);
-  await page.evaluate(() => window.dispatchEvent(new Event('focus'))); // it asks
+  await asks(page);
   await until('it went down', async () => /^[89] min left$/.test(await left(page)), 120_000);
   const other = await page.context().newPage();
   await other.goto(`${s.node.exeunt}/settings`);
@@ -105,3 +107,124 @@ for (const [device, as] of Object.entries({ desktop, phone, 'at 400 % zoom': { v
     }
   });
 }
+
+// --- closing the last page
+
+/** How many beacons the pages of this browser's origin have sent. */
+const beacons = (page) => page.evaluate(() => Number(localStorage.getItem('beacons') ?? 0));
+
+/** Counts beacons, which no debugger tells of once their page is gone. */
+const counting = (page) => page.context().addInitScript(() => {
+  const send = navigator.sendBeacon.bind(navigator);
+  navigator.sendBeacon = (...of) => {
+    localStorage.setItem('beacons', Number(localStorage.getItem('beacons') ?? 0) + 1);
+    return send(...of);
+  };
+});
+
+/** Closes a page as a person does. */
+async function close(page) {
+  const gone = page.waitForEvent('close');
+  await page.close({ runBeforeUnload: true });
+  await gone;
+  // Nobody can wait for a beacon; what is asked after it, by the same browser, comes after it.
+  await new Promise((done) => { setTimeout(done, 1000); });
+}
+
+/** An open page asks, as it does by itself every 30 s. */
+async function asks(page) {
+  const answered = page.waitForResponse(/\/state$/);
+  await page.evaluate(() => window.dispatchEvent(new Event('focus')));
+  await (await answered).finished();
+}
+
+const jarOf = (page) => cookieHeader(page.context(), s.node.exeunt);
+const stateOf = async (jar) => JSON.parse((await request(`${s.node.exeunt}/session/state`, { headers: { Cookie: jar } })).text);
+
+async function told(page) {
+  await until('the page has been told', async () => /min left$/.test(await left(page)), 120_000);
+  await asks(page);
+}
+
+test('[R4.2] a minute after the last page on a shared computer was closed the session ends, and says why', async (t) => {
+  const page = await signedIn(t);
+  await page.goto(`${s.node.exeunt}/sessions`);
+  await told(page);
+  const jar = await jarOf(page);
+  const again = await page.context().newPage();
+  await close(page);
+  const { active } = await s.node.sessions('ada'); // to ask as this browser would be a sign of life
+  await s.node.advance(70);
+  assert.equal((await s.node.sessions('ada')).active.length, active.length, 'not before its time');
+  await s.node.advance(6);
+  const { state, reason } = await stateOf(jar);
+  assert.deepEqual({ state, reason }, { state: 'ended', reason: 'closed' });
+  await again.goto(s.node.exeunt);
+  assert.match(await again.locator('main').innerText(), /Its last page on a shared computer was closed/);
+});
+
+for (const [what, go] of Object.entries({
+  'going to another page': (page) => page.goto(`${s.node.exeunt}/settings`),
+  'loading the page again': (page) => page.reload(),
+})) {
+  test(`${what} is no closing`, async (t) => {
+    const page = await signedIn(t);
+    await counting(page);
+    await page.goto(`${s.node.exeunt}/sessions`);
+    await told(page);
+    const before = await beacons(page);
+    await go(page);
+    await told(page);
+    assert.equal(await beacons(page), before + 1, 'browsers send it here, too');
+    await s.node.advance(20);
+    await asks(page);
+    await s.node.advance(60);
+    assert.equal((await stateOf(await jarOf(page))).state, 'live');
+  });
+}
+
+test('with two pages open, closing one ends nothing; closing the other does', async (t) => {
+  const page = await signedIn(t);
+  const other = await page.context().newPage();
+  for (const one of [page, other]) {
+    await one.goto(`${s.node.exeunt}/sessions`);
+    await told(one);
+  }
+  const jar = await jarOf(page);
+  await close(page);
+  await s.node.advance(20);
+  await asks(other);
+  await s.node.advance(60);
+  assert.equal((await stateOf(jar)).state, 'live');
+  await close(other);
+  await s.node.advance(80);
+  assert.equal((await stateOf(jar)).reason, 'closed');
+});
+
+test('an open page of an app keeps the session; when it is closed, too, the session ends', async (t) => {
+  const page = await signedIn(t);
+  await enterChirp(page, s.node);
+  const app = page;
+  await told(app);
+  const own = await app.context().newPage();
+  await own.goto(s.node.exeunt);
+  await told(own);
+  const jar = await jarOf(own);
+  await close(own);
+  await s.node.advance(20);
+  await asks(app);
+  await s.node.advance(60);
+  assert.equal((await stateOf(jar)).state, 'live');
+  await close(app);
+  await s.node.advance(80);
+  assert.equal((await stateOf(jar)).reason, 'closed');
+});
+
+test('a page of one\'s own browser says nothing when it is closed', async (t) => {
+  const page = await s.visit(t);
+  await counting(page);
+  await signIn(page, s.node);
+  await asks(page);
+  await page.goto(`${s.node.exeunt}/settings`);
+  assert.equal(await beacons(page), 0);
+});

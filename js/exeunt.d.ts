@@ -11,6 +11,11 @@ export interface Options {
   stream?: string;
   /** POST `session`: a person used this page. */
   activity: string;
+  /**
+   * POST `session`, as a beacon: this page on a shared computer was closed. A minute after the last one was, the session
+   * ends. Optional; without it, and where an app has pages without a guard, it ends by its idle timeout.
+   */
+  closing?: string;
   /** The session this page was rendered for. */
   session: string;
   /**
@@ -48,8 +53,8 @@ export interface Handle {
  * for the Back button, also where no script runs. (Go: webapp and client.PrivatePage do.)
  *
  * On a shared computer elements with `data-exeunt-strip`, which may begin hidden, are shown, and their elements with
- * `data-exeunt-left` say how long is left until the session ends if it stays unused, as the server last said; it is asked
- * again whenever the number is to change. Put a link to sign out beside it.
+ * `data-exeunt-left` say how long is left until the session ends if it stays unused, as the server last said. It is asked
+ * every 30 s, by hidden pages, too: so it knows that they are open. Put a link to sign out beside it.
  *
  * A page that has just loaded is shown even if the server cannot be asked (an
  * extension may block requests by scripts), because the server has rendered it for a

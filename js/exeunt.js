@@ -26,6 +26,8 @@ const english = {
 const answerTimeout = 4000;
 const firstRetry = 1000;
 const lastRetry = 15000;
+/** How often an open page on a shared computer, visible or not, lets the server know that it is open. */
+const openEvery = 30000;
 /** How long a sign-out begun in another tab is waited for. */
 const leavingFor = 4000;
 
@@ -55,7 +57,7 @@ class Guard {
       hide: () => this.o.warn.hide?.(),
       may: () => !this.over && !this.veil.down && this.visible,
     });
-    this.strip = new Strip(env, { ...english, ...options.words }, () => { if (this.visible) this.check(); });
+    this.strip = new Strip(env, { ...english, ...options.words });
     this.retry = firstRetry;
     this.leavingUntil = -Infinity;
     this.answerDue = -Infinity;
@@ -69,7 +71,7 @@ class Guard {
     this.channel = attempt(() => new BroadcastChannel('exeunt'));
     if (this.channel) this.on(this.channel, 'message', (event) => this.hear(event.data));
     this.on(document, 'visibilitychange', () => (this.visible ? this.back() : this.away()));
-    this.on(window, 'pagehide', () => this.away());
+    this.on(window, 'pagehide', () => { this.closed(); this.away(); });
     this.on(window, 'pageshow', (event) => { if (event.persisted) { this.veil.drop(); this.back(); } });
     this.on(window, 'focus', () => this.check());
     this.on(window, 'online', () => this.check());
@@ -94,6 +96,7 @@ class Guard {
     this.idle.stop();
     this.strip.stop();
     this.env.clearTimeout(this.timer);
+    this.env.clearTimeout(this.again);
     this.channel?.close();
     for (const undo of this.undo) undo();
   }
@@ -108,6 +111,15 @@ class Guard {
     if (this.over) return;
     this.drop();
     this.line.close();
+  }
+
+  /**
+   * On a shared computer the server ends the session a minute after its last page was closed. A page is closed, too, when
+   * somebody goes on to another one, which then lifts that.
+   */
+  closed() {
+    if (this.over || !this.shared || !this.o.closing || this.env.now() < this.answerDue) return;
+    attempt(() => this.env.beacon(this.o.closing, new URLSearchParams({ session: this.o.session ?? '' })));
   }
 
   /** The page is signing out: it is blank before the network is tried. If nothing comes of that, a check says what is. */
@@ -185,6 +197,9 @@ class Guard {
     this.retry = firstRetry;
     this.idle.arm(answer.warnIn, answer.idleIn);
     this.strip.show(answer);
+    this.shared = Boolean(answer.shared);
+    this.env.clearTimeout(this.again);
+    if (this.shared) this.again = this.env.setTimeout(() => this.check(), openEvery);
     if (!this.veil.down || !this.visible || this.stale) return;
     if (this.env.now() < this.leavingUntil) {
       // Another tab is signing out, and the server may not have done so yet.
@@ -221,6 +236,7 @@ class Guard {
     this.idle.stop();
     this.strip.stop();
     this.env.clearTimeout(this.timer);
+    this.env.clearTimeout(this.again);
     if (due > 0) this.timer = this.env.setTimeout(leave, due);
     else leave();
   }
@@ -288,6 +304,7 @@ function browser() {
   return {
     window, document, location,
     fetch: (...args) => fetch(...args), // a failed request, whatever it throws
+    beacon: (...args) => navigator.sendBeacon(...args),
     EventSource: attempt(() => EventSource),
     BroadcastChannel: attempt(() => BroadcastChannel),
     locks: attempt(() => navigator.locks),

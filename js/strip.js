@@ -7,20 +7,17 @@ export class Strip {
   /**
    * @param env the browser
    * @param words {left, soon}
-   * @param ask called when the number is to change: activity elsewhere may have prolonged the session
    */
-  constructor(env, words, ask) {
+  constructor(env, words) {
     this.env = env;
     this.words = words;
-    this.ask = ask;
     this.shown = false;
   }
 
   /** Shows the time of an answer that says "live". */
   show({ shared, idleIn }) {
     if (!shared || !Number.isFinite(idleIn)) return;
-    this.told = this.env.now();
-    this.until = this.told + idleIn;
+    this.until = this.env.now() + idleIn;
     this.#write();
   }
 
@@ -42,10 +39,6 @@ export class Strip {
         if (place.textContent !== text) place.textContent = text;
       }
     }
-    if (!this.shown || !left) return;
-    this.timer = this.env.setTimeout(() => {
-      this.#write();
-      if (this.env.now() - this.told > minute / 2) this.ask();
-    }, left % minute + 50);
+    if (this.shown && left) this.timer = this.env.setTimeout(() => this.#write(), left % minute + 50);
   }
 }

@@ -89,6 +89,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ans.Usable() && !names.allow(ans.Client):
 		g.refuse(w, otherClient)
 	case ans.Usable():
+		g.authority.PageOpen(ans)
 		if client.IsActivity(r.Header) {
 			g.authority.TouchFrom(ans, g.Peers.Forwarded(r))
 		}

@@ -155,6 +155,7 @@ func (p *Pages) routes() []route {
 		{path: "/device/decide", get: leadsTo("/device"), post: p.form(p.decideDevice)},
 		{path: "/session/state", get: p.sessionState},
 		{path: "/session/activity", post: p.sessionActivity},
+		{path: "/session/closing", post: p.sessionClosing},
 		{path: "/session/stay", post: p.anyForm(p.sessionStay)},
 		{path: "/idle.css", get: idleStyle},
 	}

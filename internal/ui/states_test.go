@@ -162,6 +162,7 @@ func endedSessions() []exeunt.Session {
 		ended(library, 12*day, exeunt.ReasonIdle, system, 0, ""),
 		ended(s(13), 13*day, exeunt.ReasonAbsolute, system, 0, ""),
 		ended(s(14), 14*day, exeunt.ReasonReplaced, person, 0, ""),
+		ended(s(9), 14*day, exeunt.ReasonClosed, system, 0, ""),
 		ended(s(22), 14*day, exeunt.ReasonTooMany, system, 0, "Firefox on Linux"),
 		ended(s(15), 15*day, exeunt.ReasonIncomplete, system, 0, ""),
 		ended(s(16), 16*day, exeunt.ReasonPasswordChange, person, 0, "Firefox on Linux"),
@@ -798,7 +799,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditEnd, "session signed_out", person)
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
-		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonAdministrator,
+		exeunt.ReasonTooMany, exeunt.ReasonClosed, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonAdministrator,
 		exeunt.ReasonDisabled, exeunt.ReasonNotMe, exeunt.ReasonDeleted, exeunt.ReasonSecured, exeunt.ReasonRevoked, exeunt.ReasonClientRemoved, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}

@@ -21,6 +21,8 @@ type States struct {
 func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) client.State {
 	switch ans.State {
 	case authority.Usable:
+		s.Authority.PageOpen(ans)
+		s.Authority.AppTells(ans)
 		return s.live(ans)
 	case authority.Indeterminate, authority.Renewed, authority.Expired:
 		return client.State{State: client.Unknown}

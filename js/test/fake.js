@@ -108,6 +108,7 @@ export class World {
       },
       clearTimeout: (id) => world.timers.delete(id),
       now: () => world.time,
+      beacon: (path, body) => { world.requests.push({ path, body: String(body) }); return true; },
       fetch: (path, init = {}) => world.#serve(path, init),
     };
     return {

@@ -32,6 +32,7 @@ if (session) {
     state: '/session/state',
     stream: '/session/stream',
     activity: '/session/activity',
+    closing: '/session/closing',
     session,
     idleIn: +idle,
     ended: '/ended',
