@@ -95,6 +95,9 @@ var errNoDevice = &exeunt.FieldError{Field: "kind", Code: "needed",
 // lastKind is the choice that the form begins with: the last one in this browser, and none in a browser that nobody
 // has signed in with, where most people would leave what they find.
 func (p *Pages) lastKind(r *http.Request) exeunt.SessionKind {
+	if p.kiosk(r) != nil {
+		return exeunt.KindShared
+	}
 	switch d := p.Browser.Cookies.ReadDevice(r); d {
 	case web.DeviceKept, web.DeviceShared:
 		return exeunt.SessionKind(d)

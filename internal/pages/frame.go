@@ -14,6 +14,7 @@ func (p *Pages) outside(r *http.Request) ui.Frame {
 	return ui.Frame{
 		Now: p.Now(), Lang: r.Header.Get("Accept-Language"), Display: exeunt.DisplaySystem,
 		Path: pagePath(r), RequestID: web.RequestID(r.Context()), Place: p.Place,
+		Kiosk: p.kiosk(r) != nil,
 	}
 }
 

@@ -30,6 +30,7 @@ type Deps struct {
 	Receipts  web.Receipts
 	Retention ui.Retention // how long ended sessions stay listed, and the history is kept
 	Place     ui.Place     // nil: places are unknown
+	Kiosk     exeunt.Kiosk // computers that are always shared
 	Offline   bool         // browsers may be signed out without network
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -55,6 +56,9 @@ func New(d Deps) *Pages {
 func (p *Pages) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, rt := range p.routes() {
+		if rt.post != nil {
+			rt.post = p.onKiosk(rt.post)
+		}
 		rt.mount(mux, p.surface)
 	}
 	mux.Handle("GET /assets/", ui.Assets())

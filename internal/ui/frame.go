@@ -21,6 +21,8 @@ type Frame struct {
 	Ticket string
 	// OnShared: the session is one on a shared computer. Nothing of it is left in the browser, and each page has the strip.
 	OnShared bool
+	// Kiosk: the computer is one that is always shared. Nobody is asked, and signing out is the largest thing on the page.
+	Kiosk bool
 
 	// WarnIn and IdleIn are the times from Now until the idle warning and until the idle
 	// timeout, for the strip and for browsers without script; zero omits the banner.

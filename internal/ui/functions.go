@@ -71,6 +71,7 @@ type choicePart struct {
 	Kind   exeunt.SessionKind // "" chooses nothing
 	Policy any
 	Err    error
+	Kiosk  bool   // there is no choice
 	Page   string // where the form for a shared computer is, for readers without script; "" has none
 }
 

@@ -95,9 +95,14 @@ func onShared(current Nav) Frame {
 	return f
 }
 
+func onKiosk(f Frame) Frame {
+	f.Kiosk = true
+	return f
+}
+
 // lastMinute is the frame of a page whose session is about to end.
 func lastMinute() Frame {
-	f := onShared(NavActivity)
+	f := onKiosk(onShared(NavActivity))
 	f.WarnIn, f.IdleIn = 0, 50*time.Second
 	return f
 }
@@ -516,6 +521,8 @@ func states() map[string]View {
 		"sign-in-kept": &SignInView{Frame: out(), Policy: policy, Kind: exeunt.KindKept, Err: exeunt.ErrCookies},
 		"sign-in-no-choice": &SignInView{Frame: out(), Policy: policy, Err: &exeunt.FieldError{Field: "kind",
 			Code: "needed", Err: &exeunt.Error{}}},
+		"sign-in-kiosk":  &SignInView{Frame: onKiosk(out()), Policy: policy, Kind: exeunt.KindShared},
+		"sign-up-kiosk":  &SignUpView{Frame: onKiosk(out()), Policy: policy, Kind: exeunt.KindShared},
 		"sign-in-shared": &SignInView{Frame: out(), Policy: policy, Identifier: "ada", Kind: exeunt.KindShared},
 		"sign-in-over":   &SignInView{Frame: in(""), Policy: policy},
 		"sign-up":        &SignUpView{Frame: out(), Policy: policy, Return: "/sessions"},
