@@ -105,6 +105,11 @@ func (p *Pages) lastKind(r *http.Request) exeunt.SessionKind {
 	return ""
 }
 
+// keptBefore reports whether somebody was kept signed in in this browser before.
+func (p *Pages) keptBefore(r *http.Request) bool {
+	return p.Browser.Cookies.ReadDevice(r) == web.DeviceKept || !p.Browser.Cookies.ReadDeviceToken(r).IsZero()
+}
+
 // greet sets the cookie by which the form's post tells that this browser takes cookies.
 func (p *Pages) greet(w http.ResponseWriter, r *http.Request) {
 	if p.Browser.Cookies.ReadDevice(r) == web.DeviceUnknown {

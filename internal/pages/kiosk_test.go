@@ -52,6 +52,34 @@ func TestOnAKiosk(t *testing.T) {
 	}
 }
 
+// Where nobody has been kept signed in, a shared computer is proposed: first in order, with the reason, and not chosen.
+func TestASharedComputerIsProposed(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	first := func(b *browser) string {
+		body := b.get("/signin").body
+		if strings.Index(body, `value="shared"`) < strings.Index(body, `value="kept"`) {
+			return "shared"
+		}
+		return "kept"
+	}
+	const why = "nobody has been kept signed in in this browser"
+	b := newBrowser(n)
+	if b.get("/signin").says(why); first(b) != "shared" || strings.Contains(b.get("/signin").body, `required checked`) {
+		t.Errorf("in a new browser %s comes first", first(b))
+	}
+	b.signIn("ada", "shared")
+	b.submit("/signout", "/signout", nil)
+	if b.get("/signin").says(why); first(b) != "shared" {
+		t.Error("after a sign-in on a shared computer it is proposed no more")
+	}
+	own := n.signedIn("ada")
+	own.submit("/signout", "/signout", nil)
+	if own.get("/signin").hides(why); first(own) != "kept" {
+		t.Error("a shared computer is proposed where somebody was kept signed in")
+	}
+}
+
 func TestBesideAKiosk(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")

@@ -37,7 +37,7 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int,
 	view *ui.SignInView) error {
 	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.policy(r), p.Accounts.SignUpOpen
-	view.Mails = p.Accounts.SendsMails()
+	view.Mails, view.Unfamiliar = p.Accounts.SendsMails(), !p.keptBefore(r)
 	view.Passkeys = p.SignIn.HasPasskeys()
 	if q, err := p.appRequestIn(r, view.Return); err == nil {
 		view.Client = &q.App

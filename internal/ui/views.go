@@ -77,6 +77,8 @@ type EndedSessionsView struct {
 // the page says that somebody else's sign-in ends that session, and the form has session too.
 type SignInView struct {
 	Frame
+	// Unfamiliar: nobody has been kept signed in in this browser, so a shared computer is proposed.
+	Unfamiliar bool
 	Identifier string
 	Kind       exeunt.SessionKind // what the choice of device begins with; "" chooses nothing
 	Return     string
