@@ -2,6 +2,7 @@ package exeunt
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -135,6 +136,23 @@ func (p Policy) For(k SessionKind, groups ...string) Limits {
 		return of.App
 	}
 	return of.Shared
+}
+
+// Kiosk are the computers that are always shared, by their addresses, and the limits of sessions that start there.
+type Kiosk struct {
+	Networks       []netip.Prefix
+	Idle, Absolute time.Duration
+}
+
+// Has reports whether an address is one of a kiosk.
+func (k Kiosk) Has(a netip.Addr) bool {
+	return slices.ContainsFunc(k.Networks, func(n netip.Prefix) bool { return n.Contains(a.Unmap()) })
+}
+
+// OnKiosk returns the policy with the limits of a kiosk where they are shorter.
+func (p Policy) OnKiosk(k Kiosk) Policy {
+	p.Shared = p.Shared.within(k.Idle, k.Absolute)
+	return p
 }
 
 // Of returns the policy of an account in these groups, which has no groups itself.

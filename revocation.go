@@ -23,6 +23,8 @@ const (
 	ReasonIdle Reason = "idle"
 	// ReasonAbsolute: older than its absolute timeout.
 	ReasonAbsolute Reason = "absolute"
+	// ReasonClosed: its last page on a shared computer was closed, and it was not used for ClosingGrace after that.
+	ReasonClosed Reason = "closed"
 	// ReasonReplaced: a newer sign-in in the same browser or app replaced it.
 	ReasonReplaced Reason = "replaced"
 	// ReasonTooMany: the account had more live sessions than it may have, and this one was the oldest.

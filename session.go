@@ -104,6 +104,17 @@ func addressText(a netip.Addr) string {
 	return a.String()
 }
 
+// ClosingGrace is how long a session on a shared computer lives after its last page was closed. Any use lifts that, for
+// a page is also closed when another one is opened in its place.
+const ClosingGrace = time.Minute
+
+// Closing is a session on a shared computer whose last page was closed, as that page said, and not used since.
+type Closing struct {
+	Account AccountID
+	Session SessionID
+	At      time.Time
+}
+
 // IdleAt is when the session ends if nobody uses it.
 func (s *Session) IdleAt() time.Time { return s.Seen.Add(s.Idle) }
 

@@ -43,6 +43,14 @@ func (c *Client) End(ctx context.Context, token Secret) error {
 	})
 }
 
+// PageClosed says that a page of the token's session on a shared computer was closed. If nothing is heard of the session for
+// a minute after that, it ends. The authority takes it as a hint, and ignores it for any other session.
+func (c *Client) PageClosed(ctx context.Context, token Secret) error {
+	return c.call(ctx, request{
+		method: http.MethodPost, path: "/api/v1/session/closing", token: token, status: http.StatusNoContent,
+	})
+}
+
 // SessionQuery says which page of the account's sessions to read.
 type SessionQuery struct {
 	Ended bool   // those that have ended, the latest end first; otherwise those usable now, the latest sign-in first

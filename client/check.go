@@ -22,6 +22,7 @@ const (
 	HeaderSession    = "Exeunt-Session"
 	HeaderAppSession = "Exeunt-App-Session"
 	HeaderClient     = "Exeunt-Client"
+	HeaderKind       = "Exeunt-Kind" // of the session: kept, shared or app
 	HeaderIdleAt     = "Exeunt-Idle-At"
 	HeaderWarnAt     = "Exeunt-Warn-At"
 	HeaderReason     = "Exeunt-Reason"
@@ -51,6 +52,7 @@ type Person struct {
 	Session    string
 	AppSession string    // "" with a session's own token
 	Client     string    // ID of the app, with an app session's token
+	Shared     bool      // the browser is on a shared computer: show the strip, keep nothing
 	IdleAt     time.Time // when the session ends if it stays unused
 	WarnAt     time.Time // when to warn of that
 	AskedAt    time.Time // when the authority answered, by its own clock
@@ -132,6 +134,7 @@ func personOf(h http.Header) Person {
 		Account: h.Get(HeaderAccount), Handle: h.Get(HeaderUser), Name: h.Get(HeaderName), Email: h.Get(HeaderEmail),
 		Groups:  groupsOf(h.Get(HeaderGroups)),
 		Session: h.Get(HeaderSession), AppSession: h.Get(HeaderAppSession), Client: h.Get(HeaderClient),
+		Shared: h.Get(HeaderKind) == "shared",
 		IdleAt: unixMilli(h.Get(HeaderIdleAt)), WarnAt: unixMilli(h.Get(HeaderWarnAt)), AskedAt: asked,
 	}
 }

@@ -275,6 +275,8 @@ func TestStateOnTheWire(t *testing.T) {
 	for want, s := range map[string]client.State{
 		`{"state":"live","session":"ses_x","warnIn":0,"idleIn":1500}`: {State: client.Live, Session: "ses_x",
 			WarnIn: -time.Second, IdleIn: 1500 * time.Millisecond},
+		`{"state":"live","session":"ses_x","warnIn":0,"idleIn":1500,"shared":true}`: {State: client.Live, Session: "ses_x",
+			IdleIn: 1500 * time.Millisecond, Shared: true},
 		`{"state":"ended","reason":"idle","at":"2026-11-23T09:00:00Z"}`: {State: client.Over, Reason: "idle", At: at},
 		`{"state":"ended","reason":""}`:                                 {State: client.Over},
 		`{"state":"unknown"}`:                                           {},

@@ -45,6 +45,10 @@ func (p Person) IdleStylesheet() string {
 	return fmt.Sprintf("/exeunt/idle.css?warn=%d&end=%d", warn, p.IdleSeconds())
 }
 
+// MinutesLeft is for the strip of a page on a shared computer, in a browser without script: full minutes until the
+// session ends if it stays unused.
+func (p Person) MinutesLeft() int { return p.IdleSeconds() / 60 }
+
 // IdleSeconds is how long after the check of the session its idle timeout is. Pages pass
 // it to the browser module, in case that may not ask the server.
 func (p Person) IdleSeconds() int { return max(int(p.IdleAt.Sub(p.AskedAt).Seconds()), 0) }

@@ -39,7 +39,7 @@ type AppSession struct {
 // more: they may be a thief, or the computer's next user.
 type Ended struct {
 	At     time.Time `json:"at,omitzero"`
-	Reason string    `json:"reason" doc:"signed_out, idle, absolute, replaced, too_many_sessions, incomplete_credential, renewed, code_reused, refresh_reused, password_change, factor_change, address_undone, not_me, administrator, account_disabled, account_deleted, review, secured, revoked, client_removed, or empty when unknown"`
+	Reason string    `json:"reason" doc:"signed_out, idle, absolute, closed, replaced, too_many_sessions, incomplete_credential, renewed, code_reused, refresh_reused, password_change, factor_change, address_undone, not_me, administrator, account_disabled, account_deleted, review, secured, revoked, client_removed, or empty when unknown"`
 	// By and ByLabel are only in the account's own lists.
 	By      string `json:"by,omitempty" doc:"person, operator or system"`
 	ByLabel string `json:"by_label,omitempty" doc:"The session it was ended from"`
@@ -212,6 +212,7 @@ type State struct {
 	Session string        // live: the session or app session
 	WarnIn  time.Duration // live: time until the warning
 	IdleIn  time.Duration // live: time until the end if it stays unused
+	Shared  bool          // live: the browser is on a shared computer, so pages have the strip
 	Reason  string        // ended: why; "" when unknown
 	At      time.Time     // ended: when; zero when unknown
 }
@@ -221,6 +222,7 @@ type liveState struct {
 	Session string   `json:"session"`
 	WarnIn  int64    `json:"warnIn"`
 	IdleIn  int64    `json:"idleIn"`
+	Shared  bool     `json:"shared,omitempty"`
 }
 
 type endedState struct {
@@ -234,7 +236,7 @@ func (s State) MarshalJSON() ([]byte, error) {
 	switch s.State {
 	case Live:
 		warn, idle := max(s.WarnIn, 0), max(s.IdleIn, 0)
-		return json.Marshal(liveState{s.State, s.Session, warn.Milliseconds(), idle.Milliseconds()})
+		return json.Marshal(liveState{s.State, s.Session, warn.Milliseconds(), idle.Milliseconds(), s.Shared})
 	case Over:
 		return json.Marshal(endedState{s.State, s.Reason, s.At})
 	}
@@ -257,7 +259,7 @@ func (s *State) UnmarshalJSON(b []byte) error {
 	switch in.State {
 	case Live:
 		warn, idle := time.Duration(in.WarnIn)*time.Millisecond, time.Duration(in.IdleIn)*time.Millisecond
-		*s = State{State: Live, Session: in.Session, WarnIn: warn, IdleIn: idle}
+		*s = State{State: Live, Session: in.Session, WarnIn: warn, IdleIn: idle, Shared: in.Shared}
 	case Over:
 		*s = State{State: Over, Reason: in.Reason, At: in.At}
 	}

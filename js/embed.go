@@ -12,5 +12,5 @@ import "embed"
 // that blank the page, and exeunt.d.ts. Beside them is receipt.js, which verifies receipts
 // and which none of them imports, with receipt.d.ts.
 //
-//go:embed exeunt.js veil.js line.js idle.js exeunt.css exeunt.d.ts receipt.js receipt.d.ts
+//go:embed exeunt.js veil.js line.js idle.js strip.js exeunt.css exeunt.d.ts receipt.js receipt.d.ts
 var FS embed.FS

@@ -1,6 +1,6 @@
 /** What the state address answers, and the stream's `state` events carry. */
 export type State =
-  | { state: 'live'; session: string; warnIn: number; idleIn: number } // milliseconds
+  | { state: 'live'; session: string; warnIn: number; idleIn: number; shared?: true } // milliseconds; shared: on a shared computer
   | { state: 'ended'; reason?: string; at?: string } // at: RFC 3339
   | { state: 'unknown' };
 
@@ -11,6 +11,11 @@ export interface Options {
   stream?: string;
   /** POST `session`: a person used this page. */
   activity: string;
+  /**
+   * POST `session`, as a beacon: this page on a shared computer was closed. A minute after the last one was, the session
+   * ends. Optional; without it, and where an app has pages without a guard, it ends by its idle timeout.
+   */
+  closing?: string;
   /** The session this page was rendered for. */
   session: string;
   /**
@@ -28,8 +33,8 @@ export interface Options {
   warn?: { show?(idleIn: number): void; hide?(): void };
   /** The account's list of sessions changed. */
   changed?(): void;
-  /** What the veil says, in the page's language. Default English. */
-  words?: Partial<Record<'checking' | 'leaving' | 'unknown' | 'ended' | 'reload' | 'signOut', string>>;
+  /** What the veil and the strip say, in the page's language; `%s` in `left` is a number of minutes. Default English. */
+  words?: Partial<Record<'checking' | 'leaving' | 'unknown' | 'ended' | 'reload' | 'signOut' | 'left' | 'soon', string>>;
 }
 
 export interface Handle {
@@ -46,6 +51,10 @@ export interface Handle {
  * address with `Cache-Control: no-store`, and call it as early as possible.
  * Send the page itself with status 203 instead of 200: Chromium then does not keep it
  * for the Back button, also where no script runs. (Go: webapp and client.PrivatePage do.)
+ *
+ * On a shared computer elements with `data-exeunt-strip`, which may begin hidden, are shown, and their elements with
+ * `data-exeunt-left` say how long is left until the session ends if it stays unused, as the server last said. It is asked
+ * every 30 s, by hidden pages, too: so it knows that they are open. Put a link to sign out beside it.
  *
  * A page that has just loaded is shown even if the server cannot be asked (an
  * extension may block requests by scripts), because the server has rendered it for a

@@ -8,6 +8,7 @@
 import { Veil } from './veil.js';
 import { Line } from './line.js';
 import { Idle } from './idle.js';
+import { Strip } from './strip.js';
 
 const english = {
   checking: 'Checking that you are still signed in…',
@@ -17,12 +18,16 @@ const english = {
   ended: 'You are no longer signed in here.',
   reload: 'Load the page again',
   signOut: 'Sign out',
+  left: '%s min left',
+  soon: 'Less than 1 min left',
 };
 
 /** A server that does not answer in time counts as unreachable. */
 const answerTimeout = 4000;
 const firstRetry = 1000;
 const lastRetry = 15000;
+/** How often an open page on a shared computer, visible or not, lets the server know that it is open. */
+const openEvery = 30000;
 /** How long a sign-out begun in another tab is waited for. */
 const leavingFor = 4000;
 
@@ -52,6 +57,7 @@ class Guard {
       hide: () => this.o.warn.hide?.(),
       may: () => !this.over && !this.veil.down && this.visible,
     });
+    this.strip = new Strip(env, { ...english, ...options.words });
     this.retry = firstRetry;
     this.leavingUntil = -Infinity;
     this.answerDue = -Infinity;
@@ -65,7 +71,7 @@ class Guard {
     this.channel = attempt(() => new BroadcastChannel('exeunt'));
     if (this.channel) this.on(this.channel, 'message', (event) => this.hear(event.data));
     this.on(document, 'visibilitychange', () => (this.visible ? this.back() : this.away()));
-    this.on(window, 'pagehide', () => this.away());
+    this.on(window, 'pagehide', () => { this.closed(); this.away(); });
     this.on(window, 'pageshow', (event) => { if (event.persisted) { this.veil.drop(); this.back(); } });
     this.on(window, 'focus', () => this.check());
     this.on(window, 'online', () => this.check());
@@ -88,7 +94,9 @@ class Guard {
     this.over = true;
     this.line.close();
     this.idle.stop();
+    this.strip.stop();
     this.env.clearTimeout(this.timer);
+    this.env.clearTimeout(this.again);
     this.channel?.close();
     for (const undo of this.undo) undo();
   }
@@ -103,6 +111,15 @@ class Guard {
     if (this.over) return;
     this.drop();
     this.line.close();
+  }
+
+  /**
+   * On a shared computer the server ends the session a minute after its last page was closed. A page is closed, too, when
+   * somebody goes on to another one, which then lifts that.
+   */
+  closed() {
+    if (this.over || !this.shared || !this.o.closing || this.env.now() < this.answerDue) return;
+    attempt(() => this.env.beacon(this.o.closing, new URLSearchParams({ session: this.o.session ?? '' })));
   }
 
   /** The page is signing out: it is blank before the network is tried. If nothing comes of that, a check says what is. */
@@ -179,6 +196,10 @@ class Guard {
   live(answer) {
     this.retry = firstRetry;
     this.idle.arm(answer.warnIn, answer.idleIn);
+    this.strip.show(answer);
+    this.shared = Boolean(answer.shared);
+    this.env.clearTimeout(this.again);
+    if (this.shared) this.again = this.env.setTimeout(() => this.check(), openEvery);
     if (!this.veil.down || !this.visible || this.stale) return;
     if (this.env.now() < this.leavingUntil) {
       // Another tab is signing out, and the server may not have done so yet.
@@ -213,7 +234,9 @@ class Guard {
     this.over = true;
     this.line.close();
     this.idle.stop();
+    this.strip.stop();
     this.env.clearTimeout(this.timer);
+    this.env.clearTimeout(this.again);
     if (due > 0) this.timer = this.env.setTimeout(leave, due);
     else leave();
   }
@@ -230,8 +253,10 @@ class Guard {
         // The state of another session says nothing about this one: check.
         // A relayed "live" may be older than this page's veil and must not lift it.
         if (mine && message.answer.state !== 'live') this.apply(message.answer);
-        else if (mine && !this.veil.down) this.idle.arm(message.answer.warnIn, message.answer.idleIn);
-        else this.check();
+        else if (mine && !this.veil.down) {
+          this.idle.arm(message.answer.warnIn, message.answer.idleIn);
+          this.strip.show(message.answer);
+        } else this.check();
         break;
       case 'changed':
         if (mine) this.o.changed();
@@ -239,7 +264,7 @@ class Guard {
       case 'active':
         if (!mine) break;
         this.idle.noted();
-        if (this.idle.warning) this.check();
+        if (this.idle.warning || this.strip.shown && this.visible) this.check();
         break;
       case 'who': // which pages of a sign-in this browser shows; one of another sign-in than the asker's may have ended
         this.tell({ kind: 'here', path: this.env.location.pathname });
@@ -268,6 +293,7 @@ class Guard {
       });
       if (response.ok) this.tell({ kind: 'active' });
       else asked = true;
+      if (this.strip.shown) asked = true; // it shows the time that there is now
     } catch {
       // A check will tell what has become of the session.
     }
@@ -280,6 +306,7 @@ function browser() {
   return {
     window, document, location,
     fetch: (...args) => fetch(...args), // a failed request, whatever it throws
+    beacon: (...args) => navigator.sendBeacon(...args),
     EventSource: attempt(() => EventSource),
     BroadcastChannel: attempt(() => BroadcastChannel),
     locks: attempt(() => navigator.locks),

@@ -118,6 +118,7 @@ func (a *App) newRoutes() *http.ServeMux {
 	m.HandleFunc("GET /exeunt/state", a.state)
 	m.HandleFunc("GET /exeunt/stream", a.stream)
 	m.HandleFunc("POST /exeunt/activity", a.activity)
+	m.HandleFunc("POST /exeunt/closing", a.closing)
 	m.HandleFunc("GET /exeunt/idle.css", a.idleCSS)
 	m.HandleFunc("/exeunt/", func(w http.ResponseWriter, r *http.Request) {
 		a.notice(w, r, Notice{Kind: NoticeNotFound})

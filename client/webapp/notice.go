@@ -96,6 +96,7 @@ var reasonText = map[string]string{
 	"signed_out":            "This sign-in was ended by a sign-out, in this browser or from another device.",
 	"idle":                  "This sign-in expired because it was not used for a while.",
 	"absolute":              "This sign-in expired because it had reached its longest time.",
+	"closed":                "The last page of this sign-in was closed on a shared computer, which ended it a minute later.",
 	"replaced":              "Somebody signed in again in this browser.",
 	"too_many_sessions":     "This account was signed in in too many places, so the oldest sign-in was ended.",
 	"incomplete_credential": "This browser lost half of its sign-in, so it was ended.",

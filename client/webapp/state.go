@@ -56,6 +56,21 @@ func (a *App) activity(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// closing passes on that a page on a shared computer was closed. No page waits for the answer.
+func (a *App) closing(w http.ResponseWriter, r *http.Request) {
+	if token, found := a.token(r); found && !token.IsZero() && a.readBody(w, r) {
+		person, err := a.check(r.Context(), token, false)
+		if err == nil && person.Shared && renderedFor(r) == person.AppSession {
+			err = a.Client.PageClosed(r.Context(), token)
+		}
+		if err != nil && !errors.Is(err, client.ErrSignedOut) {
+			a.Log.Debug("a page's closing was not passed on", "err", err) // a hint: the idle timeout is left
+		}
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+}
+
 // idleCSS serves client.IdleCSS.
 func (a *App) idleCSS(w http.ResponseWriter, r *http.Request) {
 	css, ok := client.IdleCSS(r.URL.Query())

@@ -182,6 +182,13 @@ func describeStates(o *huma.OpenAPI) {
 	o.AddOperation(&log)
 	o.AddOperation(&state)
 	o.AddOperation(&follow)
+	closing := operation(http.MethodPost, "/api/v1/session/closing", tagState, "page-closed",
+		"A page on a shared computer was closed", 0)
+	closing.Description = "If nothing is heard of a session on a shared computer for a minute after its last page was closed, " +
+		"it ends; any use of it, and any open page that asks for its state, lifts that. A hint: of any other session, and " +
+		"without a usable token, it does nothing. Never counts as activity."
+	closing.Responses = map[string]*huma.Response{"204": {Description: "Heard"}}
+	o.AddOperation(&closing)
 }
 
 // verifierRules are all the rules for a verifier in any language.
@@ -229,6 +236,7 @@ func stateSchemas() map[string]*huma.Schema {
 			"state": is(client.Live), "session": text("ID of the token's session or app session"),
 			"warnIn": left("Milliseconds until a page should warn"),
 			"idleIn": left("Milliseconds until it expires if it stays unused"),
+			"shared": {Type: huma.TypeBoolean, Description: "true: on a shared computer, where pages have the strip; absent otherwise"},
 		}),
 		schemaOver: object([]string{"state", "reason"}, map[string]*huma.Schema{
 			"state": is(client.Over), "reason": text("As in Ended; empty when unknown"), "at": at,
@@ -291,6 +299,7 @@ func describeGateCall(o *huma.OpenAPI, op huma.Operation) {
 			client.HeaderSession:    "ID of the session",
 			client.HeaderAppSession: "ID of the app session, empty for a session's own token",
 			client.HeaderClient:     "ID of the app, empty for a session's own token",
+			client.HeaderKind:       "Kind of the session: kept, shared (a shared computer) or app",
 			client.HeaderIdleAt:     "When it expires if unused, in milliseconds since 1970; compare with Date",
 			client.HeaderWarnAt:     "When a page should warn, likewise",
 		})},

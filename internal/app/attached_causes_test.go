@@ -110,6 +110,21 @@ var causes = []cause{
 				w.elsewhere(s)
 			}
 		}},
+	{name: "the last page on a shared computer closed", reason: exeunt.ReasonClosed,
+		prepare: func(t *testing.T, w *attachedNode, s *signedIn) {
+			var err error
+			s.token, s.session, err = w.Authority.Start(t.Context(), authority.SignIn{Proof: s.proof, Kind: exeunt.KindShared})
+			must(t, err)
+		},
+		end: func(t *testing.T, w *attachedNode, s *signedIn, _ []*attachment) {
+			must(t, w.Authority.FlushActivity(t.Context()))
+			w.passed.Add(1000)
+			must(t, w.Store.MarkClosing(t.Context(), []exeunt.Closing{{Account: s.session.Account, Session: s.session.ID, At: w.now()}}))
+			w.passed.Add(exeunt.ClosingGrace.Milliseconds())
+			_, err := w.Authority.End(t.Context(), exeunt.System(), exeunt.Revocation{Reason: exeunt.ReasonClosed,
+				Target: exeunt.Target{Account: s.session.Account, Scope: exeunt.ScopeSession, Session: s.session.ID}})
+			must(t, err)
+		}},
 	{name: "an administrator, one session", reason: exeunt.ReasonAdministrator,
 		end: func(t *testing.T, w *attachedNode, s *signedIn, _ []*attachment) {
 			_, err := w.operate.EndSession(t.Context(), anOperator, s.session.ID)

@@ -37,10 +37,14 @@ import (
 //	the rest     pages and what their scripts call, with the browser's pair of
 //	             cookies, behind the same-origin protection
 func (n *Node) openSurfaces() error {
+	kiosk, err := n.Config.Kiosks()
+	if err != nil {
+		return err
+	}
 	page := pages.New(pages.Deps{
 		Authority: n.Authority, SignIn: n.SignIn, Accounts: n.Accounts, OAuth: n.OAuth, Browser: n.browser,
 		Peers: n.peers, Issuer: n.Config.URL, UI: n.templates, Policy: n.Config.SessionPolicy(), Retention: ui.Retention(n.Config.Retention),
-		Receipts: web.Receipts{Handles: n.receipts}, Place: n.places.Of, Offline: n.Config.OfflineSignOut, Now: n.now, Log: n.log,
+		Receipts: web.Receipts{Handles: n.receipts}, Place: n.places.Of, Offline: n.Config.OfflineSignOut, Kiosk: kiosk, Now: n.now, Log: n.log,
 	})
 	calls := web.Surface{Fail: api.Fail, Log: n.log}
 	streams := stream.New(stream.Deps{

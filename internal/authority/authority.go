@@ -53,6 +53,7 @@ type Authority struct {
 	limits  *throttle.Throttle // of what an account may have recorded
 
 	addresses addresses
+	closings  closings
 	listing   listing
 	receipts  listing // apart: who knows a receipt's address must not keep the owner from their lists
 
@@ -71,6 +72,8 @@ func New(c Config) *Authority {
 		queue: make(chan queuedEnd, 1024), patience: commitPatience,
 	}
 	a.inDoubt.added = make(chan struct{}, 1)
+	a.closings = closings{closed: map[exeunt.SessionID]exeunt.Closing{}, open: map[exeunt.SessionID]time.Time{},
+		tells: map[exeunt.ClientID]bool{}, began: c.Now()}
 	a.addresses.of = map[exeunt.SessionID]netip.Addr{}
 	a.listing.of, a.receipts.of = map[exeunt.AccountID]*turns{}, map[exeunt.AccountID]*turns{}
 	return a

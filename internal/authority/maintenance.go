@@ -64,6 +64,7 @@ type duty struct {
 func (a *Authority) duties() []duty {
 	return []duty{
 		{"end the sessions that have timed out", a.endOverdue},
+		{"end the sessions on shared computers whose last page was closed", a.endClosed},
 		{"write the ends of sessions that ended together", a.writeEnds},
 		{"delete what is older than the retention", a.purge},
 		{"delete accounts whose time has come", a.deleteAccounts},

@@ -25,6 +25,8 @@ type SignIn struct {
 	// credential of a session that this form starts, the same whenever it is asked and for nobody without the form.
 	Form  string
 	Token func(exeunt.SessionID, time.Time) exeunt.Token
+	// Kiosk, if not nil, is the one that the browser is on: its limits hold where they are shorter.
+	Kiosk *exeunt.Kiosk
 	// Recognised is what account.Recognise has returned; the zero value remembers and tells nothing.
 	Recognised store.Recognised
 	// Renews is the token that this browser holds, of Replaces or of a session that was just renewed. A session of the
@@ -47,14 +49,18 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	if err := a.mayStart(ctx, in); err != nil {
 		return exeunt.Token{}, exeunt.Session{}, err
 	}
-	now, limits := a.now(), a.policy.For(in.Kind)
+	policy := a.policy
+	if in.Kiosk != nil {
+		policy = policy.OnKiosk(*in.Kiosk)
+	}
+	now, limits := a.now(), policy.For(in.Kind)
 	id, token := exeunt.NewSessionID(), exeunt.NewToken(exeunt.UseSession)
 	if in.Form != "" {
 		token = in.Token(id, now)
 	}
 	n := store.NewSession{
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form, GoesOn: in.GoesOn,
-		Recognised: in.Recognised, Most: a.policy.MaxSessions, Policy: a.policy,
+		Recognised: in.Recognised, Most: policy.MaxSessions, Policy: policy,
 		Session: exeunt.Session{
 			ID: id, Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
 			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address,

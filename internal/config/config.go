@@ -38,6 +38,7 @@ type Config struct {
 	OfflineSignOut  bool          `koanf:"offline_sign_out"` // browsers lock and complete it later
 	GateAnyClient   bool          `koanf:"gate_any_client"`  // the gate takes any app's token where no client is named
 	Policy          Policy        `koanf:"policy"`
+	Kiosk           Kiosk         `koanf:"kiosk"` // computers that are always shared
 	Retention       Retention     `koanf:"retention"`
 	Clients         []Client      `koanf:"clients"`
 	Sites           []Site        `koanf:"sites"`
@@ -75,6 +76,13 @@ type Policy struct {
 	Factor         exeunt.Requirement `koanf:"factor"`
 	Preset         exeunt.Preset      `koanf:"preset"` // what is not set is as strict as this needs
 	Groups         []GroupPolicy      `koanf:"groups"`
+}
+
+// Kiosk says which computers are always shared, and how long a session there lives.
+type Kiosk struct {
+	Addresses []string      `koanf:"addresses"` // addresses or prefixes
+	Idle      time.Duration `koanf:"idle"`
+	Absolute  time.Duration `koanf:"absolute"`
 }
 
 // GroupPolicy is a stricter policy for a group.
@@ -220,6 +228,7 @@ func Default() Config {
 		MaxConnections:  4096,
 		ReservedHandles: strings.Fields(usuallyReserved),
 		Policy:          policyOf(exeunt.DefaultPolicy()),
+		Kiosk:           Kiosk{Idle: 5 * time.Minute, Absolute: time.Hour},
 		Retention:       Retention{Ended: 90 * day, Audit: 365 * day},
 		SMTP:            SMTP{TLS: SMTPStartTLS},
 		Log:             Log{Level: "info", Format: "text"},
@@ -302,15 +311,34 @@ func (c *Config) Secure() bool { return strings.HasPrefix(c.URL, "https://") }
 
 // Proxies returns the trusted proxies as prefixes.
 func (c *Config) Proxies() ([]netip.Prefix, error) {
+	return prefixes("trusted_proxies", c.TrustedProxies)
+}
+
+// Kiosks returns the computers that are always shared.
+func (c *Config) Kiosks() (exeunt.Kiosk, error) {
+	k := exeunt.Kiosk{Idle: c.Kiosk.Idle, Absolute: c.Kiosk.Absolute}
+	var err error
+	switch k.Networks, err = prefixes("kiosk.addresses", c.Kiosk.Addresses); {
+	case err != nil:
+	case k.Idle < time.Minute:
+		err = fmt.Errorf("invalid kiosk.idle %v: use at least 1m", k.Idle)
+	case k.Absolute < k.Idle:
+		err = fmt.Errorf("invalid kiosk.absolute %v: use at least kiosk.idle, which is %v", k.Absolute, k.Idle)
+	}
+	return k, err
+}
+
+// prefixes reads a setting of addresses and prefixes.
+func prefixes(setting string, list []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
-	for _, text := range c.TrustedProxies {
+	for _, text := range list {
 		if a, err := netip.ParseAddr(text); err == nil {
 			out = append(out, netip.PrefixFrom(a, a.BitLen()))
 			continue
 		}
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("invalid trusted_proxies %q: use an address like 10.0.0.1 or a prefix like 10.0.0.0/8", text)
+			return nil, fmt.Errorf("invalid %s %q: use an address like 10.0.0.1 or a prefix like 10.0.0.0/8", setting, text)
 		}
 		out = append(out, p.Masked())
 	}
@@ -348,6 +376,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	if err := c.SessionPolicy().Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.Kiosks(); err != nil {
 		errs = append(errs, err)
 	}
 	if c.Retention.Ended < time.Minute || c.Retention.Audit < time.Minute {

@@ -112,9 +112,9 @@ func TestGateAnswersOverAConnection(t *testing.T) {
 		status int
 		names  int
 	}{
-		"an app's session":     {withBearer(token), http.StatusOK, 13},
-		"a session of its own": {withBearer(phone), http.StatusOK, 13},
-		"a caching client":     {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 19},
+		"an app's session":     {withBearer(token), http.StatusOK, 14},
+		"a session of its own": {withBearer(phone), http.StatusOK, 14},
+		"a caching client":     {withKey(n.Keys[testnode.Chirp], withBearer(token)), http.StatusOK, 20},
 		"ended":                {withBearer(gone), http.StatusUnauthorized, 6},
 		"nobody's key":         {withKey(exeunt.NewToken(exeunt.UseClient), withBearer(token)), http.StatusForbidden, 4},
 	} {

@@ -57,6 +57,10 @@ var (
 	clientKey   = []string{"client_key"}
 	oneSecond   = []string{"1"}
 	bearer      = []string{`Bearer`}
+	kinds       = map[exeunt.SessionKind][]string{
+		exeunt.KindKept: {string(exeunt.KindKept)}, exeunt.KindShared: {string(exeunt.KindShared)},
+		exeunt.KindApp: {string(exeunt.KindApp)},
+	}
 )
 
 // ServeHTTP answers 200 with the person, 401 with the reason, or 503; 403 to somebody
@@ -85,6 +89,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ans.Usable() && !names.allow(ans.Client):
 		g.refuse(w, otherClient)
 	case ans.Usable():
+		g.authority.PageOpen(ans)
 		if client.IsActivity(r.Header) {
 			g.authority.TouchFrom(ans, g.Peers.Forwarded(r))
 		}
@@ -168,7 +173,11 @@ func (g *Gate) accountHeaders(ctx context.Context, ans authority.Answer) (*accou
 func (g *Gate) setSession(h http.Header, ans authority.Answer) {
 	h["Cache-Control"] = noStore
 	h["Date"] = g.clock.date(ans.AskedAt())
+	h[client.HeaderKind] = kinds[ans.Kind]
 	idleAt := ans.IdleAt()
+	if end := ans.ExpiresAt(); end.Before(idleAt) {
+		idleAt = end
+	}
 	v := headerValues{text: make([]byte, 0, 128)}
 	v.text, _ = ans.Session.AppendText(v.text)
 	v.end(client.HeaderSession)

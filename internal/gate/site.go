@@ -108,6 +108,7 @@ func (g *Sites) identify(ctx context.Context, r Request) Verdict {
 	if !r.Site.Admits(strings.Split(v.account.groups[0], ",")) {
 		return Verdict{Status: http.StatusForbidden, Reason: exeunt.ErrNotAdmitted.Code, Location: g.forbidden(r)}
 	}
+	g.authority.PageOpen(ans)
 	if client.IsActivity(r.Header) {
 		g.authority.TouchFrom(ans, r.Address)
 	}
@@ -137,6 +138,7 @@ func (g *Sites) inUse(ctx context.Context, r Request, ans authority.Answer) bool
 // stream is no use of it.
 func (g *Sites) stays(ctx context.Context, r Request, v Verdict) bool {
 	ans := g.authority.Check(ctx, v.Credential)
+	g.authority.PageOpen(ans)
 	return ans.Usable() && (r.Site.Site.Idle == 0 || g.inUse(ctx, r, ans))
 }
 

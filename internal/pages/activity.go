@@ -45,7 +45,7 @@ func (p *Pages) activityOf(r *http.Request, v web.Visitor) (*ui.ActivityView, ex
 	}
 	return &ui.ActivityView{
 			Frame: p.frame(r, v, ui.NavActivity), Part: ui.Part{List: "/activity", Kind: kind, After: after},
-			Shared: v.Answer.Kind == exeunt.KindShared, KeptFor: p.Retention.Audit, MaxDownload: authority.MaxDownload,
+			KeptFor: p.Retention.Audit, MaxDownload: authority.MaxDownload,
 			Clients: p.OAuth.Clients(),
 		}, exeunt.AuditFilter{Account: v.Answer.Account, Only: ui.OfKind(kind), After: exeunt.Cursor(after),
 			Limit: pageLen}
@@ -54,6 +54,9 @@ func (p *Pages) activityOf(r *http.Request, v web.Visitor) (*ui.ActivityView, ex
 // activityDownload is a download for somebody who has to prove who they are first: a history tells where people live
 // and when they are away.
 func (p *Pages) activityDownload(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
+	if mayNotStay(v, r.PostFormValue("stays")) {
+		return redirect(w, "/activity#download")
+	}
 	proving, file := p.proving(r, v), p.activityCSV
 	switch r.PostFormValue("format") {
 	case "csv":
@@ -80,11 +83,16 @@ func (p *Pages) activityFile(file page) page {
 		if err != nil {
 			return err
 		}
-		if proof.Needed {
+		if proof.Needed || mayNotStay(v, r.URL.Query().Get("stays")) {
 			return redirect(w, (&url.URL{Path: "/activity", RawQuery: r.URL.RawQuery, Fragment: "download"}).String())
 		}
 		return file(w, r, v)
 	}
+}
+
+// mayNotStay reports whether a file would stay on a shared computer without anybody having said that it may.
+func mayNotStay(v web.Visitor, stays string) bool {
+	return v.Answer.Kind == exeunt.KindShared && stays != "yes"
 }
 
 // download reads what a file is made of, and sets its headers.

@@ -114,7 +114,7 @@ func (p *Pages) askForApp(w http.ResponseWriter, r *http.Request, v web.Visitor,
 	allow(w, q)
 	return p.show(w, http.StatusOK, &ui.AuthorizeView{
 		Frame: p.frame(r, v, ""), Client: q.App, Request: u.Query().Get(requestParameter), Scopes: q.Scopes, Back: back,
-		Email: profile.Email, Groups: profile.Groups, Shared: v.Answer.Kind == exeunt.KindShared,
+		Email: profile.Email, Groups: profile.Groups,
 	})
 }
 

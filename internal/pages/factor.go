@@ -187,7 +187,7 @@ func (p *Pages) makeCodes(w http.ResponseWriter, r *http.Request, v web.Visitor)
 // codesText is the codes as a file.
 func (p *Pages) codesText(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	codes := p.justMade(r, v)
-	if codes == nil {
+	if codes == nil || mayNotStay(v, r.PostFormValue("stays")) {
 		return redirect(w, "/security/codes")
 	}
 	web.NoStore(w)

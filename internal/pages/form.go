@@ -95,11 +95,19 @@ var errNoDevice = &exeunt.FieldError{Field: "kind", Code: "needed",
 // lastKind is the choice that the form begins with: the last one in this browser, and none in a browser that nobody
 // has signed in with, where most people would leave what they find.
 func (p *Pages) lastKind(r *http.Request) exeunt.SessionKind {
+	if p.kiosk(r) != nil {
+		return exeunt.KindShared
+	}
 	switch d := p.Browser.Cookies.ReadDevice(r); d {
 	case web.DeviceKept, web.DeviceShared:
 		return exeunt.SessionKind(d)
 	}
 	return ""
+}
+
+// keptBefore reports whether somebody was kept signed in in this browser before.
+func (p *Pages) keptBefore(r *http.Request) bool {
+	return p.Browser.Cookies.ReadDevice(r) == web.DeviceKept || !p.Browser.Cookies.ReadDeviceToken(r).IsZero()
 }
 
 // greet sets the cookie by which the form's post tells that this browser takes cookies.

@@ -14,6 +14,7 @@ func (p *Pages) outside(r *http.Request) ui.Frame {
 	return ui.Frame{
 		Now: p.Now(), Lang: r.Header.Get("Accept-Language"), Display: exeunt.DisplaySystem,
 		Path: pagePath(r), RequestID: web.RequestID(r.Context()), Place: p.Place,
+		Kiosk: p.kiosk(r) != nil,
 	}
 }
 
@@ -26,8 +27,8 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	mine := chip(v)
 	f.Account, f.OtherAccounts = &mine, p.others(r, v)
 	f.Display, f.Session, f.Current = v.Profile.Display, v.Answer.Session, current
-	f.Shared = v.Answer.Kind == exeunt.KindShared
-	f.MayAdd = !f.Shared && f.Accounts() < p.Policy.Accounts
+	f.OnShared = v.Answer.Kind == exeunt.KindShared
+	f.MayAdd = !f.OnShared && f.Accounts() < p.Policy.Accounts
 	if p.Offline {
 		f.Ticket = p.Browser.Cookies.Ticket(v.Answer.Session)
 	}

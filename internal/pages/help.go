@@ -6,7 +6,6 @@ import (
 	useragent "github.com/medama-io/go-useragent"
 	"github.com/medama-io/go-useragent/agents"
 
-	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/ui"
 )
 
@@ -18,7 +17,7 @@ func (p *Pages) help(w http.ResponseWriter, r *http.Request) error {
 		policy = policy.Of(v.Profile.Groups)
 	}
 	return p.show(w, http.StatusOK, &ui.HelpView{
-		Frame: p.frame(r, v, ui.NavHelp), Policy: policy, Shared: v.SignedIn() && v.Answer.Kind == exeunt.KindShared,
+		Frame: p.frame(r, v, ui.NavHelp), Policy: policy,
 		Mails: p.Accounts.SendsMails(), Browser: helpBrowser(r.UserAgent()), Search: r.URL.Query().Get("q"),
 	})
 }

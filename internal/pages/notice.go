@@ -55,8 +55,11 @@ func signOutNotice(d ui.SignOutDone) url.Values {
 	v := url.Values{
 		"at": {strconv.FormatInt(d.At.UnixMilli(), 10)}, "scope": {string(d.Scope)},
 		"ended": {strconv.Itoa(d.Ended)}, "apps": {strconv.Itoa(d.Apps)},
-		"session": {d.Session.String()}, "shared": {strconv.FormatBool(d.Shared)},
+		"shared": {strconv.FormatBool(d.Shared)},
 		"not_me": {strconv.FormatBool(d.NotMe)}, "clear": {strconv.FormatBool(d.Clear)},
+	}
+	if !d.Session.IsZero() {
+		v.Set("session", d.Session.String())
 	}
 	if d.Event > 0 {
 		v.Set("event", strconv.FormatInt(d.Event, 10))

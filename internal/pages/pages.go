@@ -30,6 +30,7 @@ type Deps struct {
 	Receipts  web.Receipts
 	Retention ui.Retention // how long ended sessions stay listed, and the history is kept
 	Place     ui.Place     // nil: places are unknown
+	Kiosk     exeunt.Kiosk // computers that are always shared
 	Offline   bool         // browsers may be signed out without network
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -55,6 +56,9 @@ func New(d Deps) *Pages {
 func (p *Pages) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, rt := range p.routes() {
+		if rt.post != nil {
+			rt.post = p.onKiosk(rt.post)
+		}
 		p.mount(mux, rt)
 	}
 	mux.Handle("GET /assets/", ui.Assets())
@@ -165,6 +169,7 @@ func (p *Pages) routes() []route {
 		{path: "/device/decide", get: leadsTo("/device"), post: p.form(p.decideDevice)},
 		{path: "/session/state", get: p.sessionState},
 		{path: "/session/activity", post: p.sessionActivity},
+		{path: "/session/closing", post: p.sessionClosing},
 		{path: "/session/stay", post: p.anyForm(p.sessionStay)},
 		{path: "/idle.css", get: idleStyle},
 	}

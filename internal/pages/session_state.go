@@ -31,6 +31,16 @@ func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// sessionClosing takes the word of a page on a shared computer that it was closed. Browsers send it with no page waiting for
+// the answer.
+func (p *Pages) sessionClosing(w http.ResponseWriter, r *http.Request) error {
+	if v := p.Browser.Visitor(r); v.SignedIn() && v.FormSession(r) == nil {
+		p.Authority.PageClosed(v.Answer)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 // sessionStay is "Stay signed in" without script. The post itself is the activity.
 func (p *Pages) sessionStay(w http.ResponseWriter, r *http.Request, _ web.Visitor) error {
 	return redirect(w, web.LocalPath(r.PostFormValue("return")))

@@ -36,8 +36,8 @@ func (p *Pages) signInForm(w http.ResponseWriter, r *http.Request) error {
 // whose session signing in again ends.
 func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request, v web.Visitor, status int,
 	view *ui.SignInView) error {
-	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.Policy, p.Accounts.SignUpOpen
-	view.Mails = p.Accounts.SendsMails()
+	view.Frame, view.Policy, view.SignUpOpen = p.frame(r, v, ""), p.policy(r), p.Accounts.SignUpOpen
+	view.Mails, view.Unfamiliar = p.Accounts.SendsMails(), !p.keptBefore(r)
 	view.Passkeys = p.SignIn.HasPasskeys()
 	if q, err := p.appRequestIn(r, view.Return); err == nil {
 		view.Client = &q.App
@@ -146,7 +146,10 @@ func refusal(w http.ResponseWriter, err error) int {
 // presses.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, form entry, proof exeunt.Proof) error {
 	in := authority.SignIn{Proof: proof, Kind: form.Kind, Label: label(r), UserAgent: r.UserAgent(),
-		Address: p.Peers.Address(r), Form: form.Key}
+		Address: p.Peers.Address(r), Form: form.Key, Kiosk: p.kiosk(r)}
+	if in.Kiosk != nil {
+		in.Kind, form.Kind = exeunt.KindShared, exeunt.KindShared // also for a sign-in that was begun elsewhere
+	}
 	if form.Key != "" {
 		in.Token = func(id exeunt.SessionID, at time.Time) exeunt.Token {
 			return p.Browser.Cookies.FormToken(form.Key, id, at)

@@ -51,7 +51,7 @@ func (p *Pages) active(r *http.Request, v web.Visitor) web.Visitor {
 
 func (p *Pages) outForm(v web.Visitor) (f ui.OutForm) {
 	if p.Offline {
-		f = ui.OutForm{Ticket: p.Browser.Cookies.Ticket(v.Answer.Session), Shared: v.Answer.Kind == exeunt.KindShared}
+		f = ui.OutForm{Ticket: p.Browser.Cookies.Ticket(v.Answer.Session), OnShared: v.Answer.Kind == exeunt.KindShared}
 	}
 	return f
 }

@@ -28,7 +28,7 @@ func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, view *ui.SignUpView) error {
-	view.Frame, view.Policy = p.outside(r), p.Policy
+	view.Frame, view.Policy = p.outside(r), p.policy(r)
 	if q, err := p.appRequestIn(r, view.Return); err == nil {
 		view.Client = &q.App
 		allow(w, q)

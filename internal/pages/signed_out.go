@@ -42,6 +42,12 @@ func (p *Pages) showSignedOut(w http.ResponseWriter, r *http.Request, view *ui.S
 			p.Log.Warn("cannot read what became of the apps of a sign-out", "session", view.Done.Session, "err", err)
 			view.Apps, view.More = nil, 0
 		}
+		if d := *view.Done; d.Shared && !d.Session.IsZero() && err == nil && !view.Waiting() {
+			// Firefox writes even cookies without expiry to the disk. This page has said what there is to say of the session,
+			// so its ID need not be there.
+			d.Session = exeunt.SessionID{}
+			p.leaveNotice(w, noticeSignedOut, signOutNotice(d))
+		}
 	}
 	return p.show(w, http.StatusOK, view)
 }

@@ -69,7 +69,8 @@ func (c Change) proved() bool { return c.PasswordHash != "" || c.Factors != nil 
 //   - ErrInviteSpent: the link for the new password was used or has expired.
 //   - ErrAnswered, ErrNotAsked, ErrInviteSpent: with NotMe, as for AnswerMe.
 //   - ErrLinkSpent, ErrEmailTaken: of an undo, its link is of no use any more, or another account has the address.
-//   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not timed out.
+//   - ErrStillGood: with ReasonIdle or ReasonAbsolute, it has not timed out; with ReasonClosed, it was used since, or its
+//     time has not come.
 //   - ErrKeyReused: the key was used for another request. Not when a session ends itself: see endsItself.
 //   - ErrUnavailable, ErrNotConfirmed: as commit says.
 func (s *Store) End(
@@ -299,6 +300,7 @@ var endRows = forMany(`WITH w (account, session, at, reason, by_kind, by_session
 			(SELECT accounts.generation FROM accounts WHERE accounts.id = w.account))
 		AND (w.reason <> 'idle' OR seen + idle <= w.at)
 		AND (w.reason <> 'absolute' OR expires <= w.at)
+		AND (w.reason <> 'closed' OR closing > 0 AND seen <= closing AND closing + `+closingGrace+` <= w.at)
 	RETURNING sessions.id, ended_by_label,
 	(SELECT count(*) FROM app_sessions WHERE app_sessions.account_id = sessions.account_id
 		AND app_sessions.session_id = sessions.id AND app_sessions.ended_at IS NULL)`)

@@ -76,6 +76,7 @@ func (s *Stream) MountBrowser(m *http.ServeMux) {
 func (s *Stream) MountBearer(m *http.ServeMux) {
 	m.HandleFunc("GET /api/v1/session/state", s.answer(s.fromBearer))
 	m.HandleFunc("GET /api/v1/session/stream", s.follow(s.fromBearer))
+	m.HandleFunc("POST /api/v1/session/closing", s.closing)
 	m.Handle("GET /api/v1/events", s.Surface.Handle(s.events))
 }
 
@@ -98,6 +99,14 @@ func (s *Stream) answer(who asker) http.HandlerFunc {
 		c, ans := who(r)
 		web.WriteState(w, s.states.Of(r.Context(), c.Token, ans))
 	}
+}
+
+// closing takes the word of an app that a page of it on a shared computer was closed.
+func (s *Stream) closing(w http.ResponseWriter, r *http.Request) {
+	_, ans := s.fromBearer(r)
+	s.Authority.PageClosed(ans)
+	web.NoStore(w)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // retryAfter is when a refused stream may be tried again.

@@ -55,7 +55,7 @@ func (w *words) whyBriefly(end *exeunt.Ended) (template.HTML, error) {
 // general text.
 func reasonKey(r exeunt.Reason) string {
 	switch r {
-	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonTooMany,
+	case exeunt.ReasonSignedOut, exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced, exeunt.ReasonTooMany, exeunt.ReasonClosed,
 		exeunt.ReasonIncomplete,
 		exeunt.ReasonPasswordChange, exeunt.ReasonFactorChange, exeunt.ReasonAddressUndone, exeunt.ReasonNotMe, exeunt.ReasonAdministrator,
 		exeunt.ReasonDisabled, exeunt.ReasonDeleted, exeunt.ReasonReview, exeunt.ReasonSecured, exeunt.ReasonRevoked,

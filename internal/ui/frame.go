@@ -20,12 +20,15 @@ type Frame struct {
 	OtherAccounts []AccountChip
 	MayAdd        bool
 	// Ticket is the session's sign-out ticket, with which the browser can be signed out without network; "" when that is
-	// not offered. Shared: it is not left in the browser, because the computer is shared.
+	// not offered.
 	Ticket string
-	Shared bool
+	// OnShared: the session is one on a shared computer. Nothing of it is left in the browser, and each page has the strip.
+	OnShared bool
+	// Kiosk: the computer is one that is always shared. Nobody is asked, and signing out is the largest thing on the page.
+	Kiosk bool
 
 	// WarnIn and IdleIn are the times from Now until the idle warning and until the idle
-	// timeout. Only browsers without script use them; zero omits the banner.
+	// timeout, for the strip and for browsers without script; zero omits the banner.
 	WarnIn, IdleIn time.Duration
 
 	// ReviewDue: the reader should look through their sessions and apps. Reviewed is when they did last, on pages that
@@ -86,3 +89,6 @@ func (f *Frame) IdleWarnSeconds() int { return int(f.WarnIn / time.Second) }
 
 // IdleEndSeconds rounds down: blanking a page a moment early is harmless.
 func (f *Frame) IdleEndSeconds() int { return int(f.IdleIn / time.Second) }
+
+// MinutesLeft rounds down: the strip must not promise more time than there is.
+func (f *Frame) MinutesLeft() int { return int(f.IdleIn / time.Minute) }

@@ -71,7 +71,10 @@ type choicePart struct {
 	Kind   exeunt.SessionKind // "" chooses nothing
 	Policy any
 	Err    error
-	Page   string // where the form for a shared computer is, for readers without script; "" has none
+	Kiosk  bool // there is no choice
+	// Propose: a shared computer is proposed, first in order and with the reason. Nothing is chosen for anybody.
+	Propose bool
+	Page    string // where the form for a shared computer is, for readers without script; "" has none
 }
 
 func newChoice(pairs ...any) (*choicePart, error) {

@@ -18,7 +18,6 @@ import (
 type HelpView struct {
 	Frame
 	Policy  exeunt.Policy
-	Shared  bool   // this session is on a shared computer
 	Mails   bool   // a link for a new password can be sent
 	Browser string // the reader's, one of HelpBrowsers; "" is another one
 	Search  string // what the reader looks for, as typed; "" shows everything

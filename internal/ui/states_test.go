@@ -96,6 +96,25 @@ func reminded(last time.Time) Frame {
 	return f
 }
 
+// onShared is the frame of a page on a shared computer.
+func onShared(current Nav) Frame {
+	f := in(current)
+	f.OnShared = true
+	return f
+}
+
+func onKiosk(f Frame) Frame {
+	f.Kiosk = true
+	return f
+}
+
+// lastMinute is the frame of a page whose session is about to end.
+func lastMinute() Frame {
+	f := onKiosk(onShared(NavActivity))
+	f.WarnIn, f.IdleIn = 0, 50*time.Second
+	return f
+}
+
 func out() Frame { return Frame{Now: testNow, RequestID: "req-7f3k92"} }
 
 func this() exeunt.Session {
@@ -156,6 +175,7 @@ func endedSessions() []exeunt.Session {
 		ended(library, 12*day, exeunt.ReasonIdle, system, 0, ""),
 		ended(s(13), 13*day, exeunt.ReasonAbsolute, system, 0, ""),
 		ended(s(14), 14*day, exeunt.ReasonReplaced, person, 0, ""),
+		ended(s(9), 14*day, exeunt.ReasonClosed, system, 0, ""),
 		ended(s(22), 14*day, exeunt.ReasonTooMany, system, 0, "Firefox on Linux"),
 		ended(s(15), 15*day, exeunt.ReasonIncomplete, system, 0, ""),
 		ended(s(16), 16*day, exeunt.ReasonPasswordChange, person, 0, "Firefox on Linux"),
@@ -423,10 +443,11 @@ func states() map[string]View {
 			Factors: []exeunt.Factor{testFactor(exeunt.FactorPasskey)}},
 		"app-refused": &AppView{Frame: in(NavSecurity), Setup: "sealed", QR: "<svg></svg>", Secret: "ABCD EFGH", Others: 1, Keep: true,
 			Name: "Phone", Err: &exeunt.FieldError{Field: "app_code", Code: "wrong_code", Err: exeunt.ErrBadRequest}},
-		"app-clock": &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "clock", Err: exeunt.ErrBadRequest}},
-		"app-late":  &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "setup_over", Err: exeunt.ErrBadRequest}},
-		"codes":     &CodesView{Frame: in(NavSecurity), Codes: []string{"0-abcd-efgh-jkmn", "1-abcd-efgh-jkmn"}, Setup: "sealed"},
-		"codes-new": &CodesView{Frame: in(NavSecurity), Setup: "sealed", Has: exeunt.RecoveryCodes{Left: 7, Total: 10}},
+		"app-clock":    &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "clock", Err: exeunt.ErrBadRequest}},
+		"app-late":     &AppView{Frame: in(NavSecurity), Err: &exeunt.FieldError{Field: "app_code", Code: "setup_over", Err: exeunt.ErrBadRequest}},
+		"codes":        &CodesView{Frame: in(NavSecurity), Codes: []string{"0-abcd-efgh-jkmn", "1-abcd-efgh-jkmn"}, Setup: "sealed"},
+		"codes-shared": &CodesView{Frame: onShared(NavSecurity), Codes: []string{"0-abcd-efgh-jkmn"}, Setup: "sealed"},
+		"codes-new":    &CodesView{Frame: in(NavSecurity), Setup: "sealed", Has: exeunt.RecoveryCodes{Left: 7, Total: 10}},
 		"codes-late": &CodesView{Frame: in(NavSecurity), Setup: "sealed",
 			Err: &exeunt.FieldError{Field: "setup", Code: "setup_over", Err: exeunt.ErrBadRequest}},
 		"codes-no-factor": &CodesView{Frame: in(NavSecurity), NoFactor: true},
@@ -497,7 +518,7 @@ func states() map[string]View {
 			EndedCount: 3, Clients: testClients},
 		"sessions-done-none": &SessionsView{Frame: in(NavSessions), This: this(), Done: &SessionsEnded{},
 			Clients: testClients},
-		"sessions-one": &SessionsView{Frame: in(NavSessions), This: shared, Others: others()[1:2],
+		"sessions-one": &SessionsView{Frame: onShared(NavSessions), This: shared, Others: others()[1:2],
 			EndedCount: 1, Clients: testClients},
 		"sessions-alone": &SessionsView{Frame: in(NavSessions), This: fresh, Clients: testClients},
 		"sessions-ended": &EndedSessionsView{Frame: in(NavSessions), Ended: endedSessions(), LiveCount: 5,
@@ -509,9 +530,12 @@ func states() map[string]View {
 		"sign-in-kept": &SignInView{Frame: out(), Policy: policy, Kind: exeunt.KindKept, Err: exeunt.ErrCookies},
 		"sign-in-no-choice": &SignInView{Frame: out(), Policy: policy, Err: &exeunt.FieldError{Field: "kind",
 			Code: "needed", Err: &exeunt.Error{}}},
-		"sign-in-shared": &SignInView{Frame: out(), Policy: policy, Identifier: "ada", Kind: exeunt.KindShared},
-		"sign-in-over":   &SignInView{Frame: in(""), Policy: policy},
-		"sign-up":        &SignUpView{Frame: out(), Policy: policy, Return: "/sessions"},
+		"sign-in-kiosk":      &SignInView{Frame: onKiosk(out()), Policy: policy, Kind: exeunt.KindShared},
+		"sign-up-kiosk":      &SignUpView{Frame: onKiosk(out()), Policy: policy, Kind: exeunt.KindShared},
+		"sign-in-unfamiliar": &SignInView{Frame: out(), Policy: policy, Unfamiliar: true},
+		"sign-in-shared":     &SignInView{Frame: out(), Policy: policy, Identifier: "ada", Kind: exeunt.KindShared},
+		"sign-in-over":       &SignInView{Frame: in(""), Policy: policy},
+		"sign-up":            &SignUpView{Frame: out(), Policy: policy, Return: "/sessions"},
 		"sign-up-taken": &SignUpView{Frame: out(), Policy: policy, Handle: "ada", Name: `Ada "Q" <b>`,
 			Email: "ada@example.com", Kind: exeunt.KindShared, Err: &exeunt.FieldError{Field: "handle", Code: "taken",
 				Err: exeunt.ErrHandleTaken}},
@@ -673,8 +697,8 @@ func states() map[string]View {
 			Entries: activityEntries(), KeptFor: 365 * day, MaxDownload: 1000, Clients: testClients},
 		"activity-proof": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "changes"}, KeptFor: 365 * day,
 			MaxDownload: 1000, Proof: Proof{Handle: "ada", Needed: true}, Err: exeunt.ErrBusy},
-		"activity-none": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "changes"},
-			Shared: true, KeptFor: 365 * day, MaxDownload: 1000},
+		"activity-none": &ActivityView{Frame: lastMinute(), Part: Part{List: "/activity", Kind: "changes"},
+			KeptFor: 365 * day, MaxDownload: 1000},
 		"activity-none-here": &ActivityView{Frame: in(NavActivity), Part: Part{List: "/activity", Kind: "sign_ins",
 			After: "1.2.3", Next: "1.2.2"}, KeptFor: 365 * day, MaxDownload: 1000},
 		"check":            checkView(CheckNobody, func(v *CheckView) { v.Out = checkOut(""); v.Apps, v.More, v.Some = appsAfter(), 2, true }),
@@ -694,7 +718,7 @@ func states() map[string]View {
 		"check-in-other":   checkIn(func(v *CheckView) { v.Out = checkOut(CheckOther) }),
 		"help":             &HelpView{Frame: in(NavHelp), Policy: policy},
 		"help-groups":      &HelpView{Frame: out(), Policy: short},
-		"help-shared":      &HelpView{Frame: in(NavHelp), Policy: policy, Shared: true},
+		"help-shared":      &HelpView{Frame: onShared(NavHelp), Policy: policy},
 		"help-signed-out":  &HelpView{Frame: out(), Policy: policy, Browser: "firefox_computer"},
 		"help-found":       &HelpView{Frame: out(), Policy: policy, Browser: "safari_ios", Search: "saved passwords"},
 		"help-many":        &HelpView{Frame: in(NavHelp), Policy: policy, Search: "sign", Mails: true},
@@ -722,7 +746,7 @@ func states() map[string]View {
 		"sign-up-for":      &SignUpView{Frame: out(), Policy: policy, Client: &chirp},
 		"unknown-client":   &ErrorView{Frame: out(), Status: 400, Err: exeunt.ErrUnknownClient},
 		"redirect-uri":     &ErrorView{Frame: out(), Status: 400, Err: exeunt.ErrRedirectURI},
-		"authorize-shared": &AuthorizeView{Frame: in(""), Client: chirp, Shared: true},
+		"authorize-shared": &AuthorizeView{Frame: onShared(""), Client: chirp},
 		"error":            &ErrorView{Frame: in(""), Status: 503, Err: exeunt.ErrNotConfirmed, Retry: "/sessions"},
 		"error-foreign":    &ErrorView{Frame: out(), Status: 500, Err: errors.New("dial tcp 10.0.0.1: secret")},
 		"other-account":    &OtherAccountView{Frame: in(""), Form: "/signin"},
@@ -772,7 +796,7 @@ func (v *SignOutView) ofActive() {
 	if v.Of.Handle == "" {
 		v.Of = *v.Account
 		v.Of.Session = v.Session
-		v.Form = OutForm{Ticket: v.Ticket, Shared: v.Shared}
+		v.Form = OutForm{Ticket: v.Ticket, OnShared: v.OnShared}
 	}
 }
 
@@ -857,7 +881,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditEnd, "session signed_out", person)
 	list[len(list)-1].Client = "chirp"
 	for _, reason := range []exeunt.Reason{exeunt.ReasonIdle, exeunt.ReasonAbsolute, exeunt.ReasonReplaced,
-		exeunt.ReasonTooMany, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonAdministrator,
+		exeunt.ReasonTooMany, exeunt.ReasonClosed, exeunt.ReasonIncomplete, exeunt.ReasonPasswordChange, exeunt.ReasonAddressUndone, exeunt.ReasonAdministrator,
 		exeunt.ReasonDisabled, exeunt.ReasonNotMe, exeunt.ReasonDeleted, exeunt.ReasonSecured, exeunt.ReasonRevoked, exeunt.ReasonClientRemoved, "from_a_newer_program"} {
 		add(exeunt.AuditEnd, "account "+string(reason), exeunt.System())
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"html"
 	"html/template"
 	"io/fs"
 	"os"
@@ -59,6 +60,15 @@ func TestEveryStateOfEveryPage(t *testing.T) {
 			if n > 32_000 && name != "sessions-ended" && name != "sessions-part" || n > 120_000 {
 				t.Errorf("the page weighs %d bytes; with its assets it must stay under 60,000", n)
 			}
+			if f := view.frame(); f.SignedIn() {
+				f.OnShared = true
+				onShared := rendered(t, u, view)
+				checkHTML(t, onShared)
+				checkSharedTitle(t, onShared)
+				if !strings.Contains(onShared, "data-exeunt-strip") {
+					t.Error("a page on a shared computer has no strip")
+				}
+			}
 		})
 	}
 	for name, d := range mailExamples() {
@@ -94,6 +104,28 @@ func TestEveryStateOfEveryPage(t *testing.T) {
 			t.Errorf("page %q is never drawn in tests", base)
 		}
 	}
+}
+
+// checkSharedTitle: titles stay in a browser's history. On a shared computer they are texts of the catalogue without
+// anything filled in: no handle, no name, no address, no device, no app.
+func checkSharedTitle(t *testing.T, page string) {
+	t.Helper()
+	_, title, _ := strings.Cut(page, "<title>")
+	title, _, _ = strings.Cut(title, " · ")
+	catalogue, err := localeFiles.ReadFile("locales/en.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts map[string]any
+	if err := json.Unmarshal(catalogue, &texts); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts {
+		if text == html.UnescapeString(title) {
+			return
+		}
+	}
+	t.Errorf("the title %q has something filled in", title)
 }
 
 // compressed is how long a page is as it is sent.

@@ -78,6 +78,8 @@ type EndedSessionsView struct {
 // the page says that somebody else's sign-in ends that session, and the form has session too.
 type SignInView struct {
 	Frame
+	// Unfamiliar: nobody has been kept signed in in this browser, so a shared computer is proposed.
+	Unfamiliar bool
 	Identifier string
 	Kind       exeunt.SessionKind // what the choice of device begins with; "" chooses nothing
 	Return     string
@@ -136,8 +138,8 @@ type SignOutView struct {
 
 // OutForm is what a form that signs out has for a browser without network, as in Frame.
 type OutForm struct {
-	Ticket string
-	Shared bool
+	Ticket   string
+	OnShared bool
 }
 
 // OfQuery is what links to other scopes add, so that they are about the same account.
@@ -418,7 +420,6 @@ type ActivityView struct {
 	Frame
 	Part
 	Entries     []exeunt.AuditEntry // newest first
-	Shared      bool                // this session is on a shared computer
 	KeptFor     time.Duration       // how long entries are stored
 	MaxDownload int                 // how many entries a download has at most
 	Proof       Proof
@@ -503,7 +504,6 @@ type AuthorizeView struct {
 	Email   string   // confirmed; "" if there is none
 	Groups  []string // of the account
 	Back    bool     // the person has signed out of this app alone
-	Shared  bool
 }
 
 // DeviceView is "/device": a device asks to be signed in, by a code that the person types.

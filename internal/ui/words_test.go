@@ -69,6 +69,7 @@ func TestWhySessionsEnded(t *testing.T) {
 		"Ended after 30 minutes without activity",
 		"Ended after 180 days, the longest a session can last",
 		"Ended because somebody signed in again in the same browser",
+		"Ended because its last page on a shared computer was closed",
 		"Ended because the account was signed in in too many places, and this was the oldest sign-in",
 		"Ended because this browser’s sign-in cookies were incomplete", "Ended because the password changed",
 		"Ended by an administrator",

@@ -21,6 +21,8 @@ type States struct {
 func (s States) Of(ctx context.Context, t exeunt.Token, ans authority.Answer) client.State {
 	switch ans.State {
 	case authority.Usable:
+		s.Authority.PageOpen(ans)
+		s.Authority.AppTells(ans)
 		return s.live(ans)
 	case authority.Indeterminate, authority.Renewed, authority.Expired:
 		return client.State{State: client.Unknown}
@@ -45,7 +47,8 @@ func (s States) live(ans authority.Answer) client.State {
 		id = ans.App.String()
 	}
 	warn, end := s.TimeLeft(ans)
-	return client.State{State: client.Live, Session: id, WarnIn: warn, IdleIn: end}
+	return client.State{State: client.Live, Session: id, WarnIn: warn, IdleIn: end,
+		Shared: ans.Kind == exeunt.KindShared}
 }
 
 // TimeLeft is how long until a page warns, and until the session ends if it stays

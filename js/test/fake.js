@@ -71,7 +71,8 @@ export class World {
     Object.assign(document, { documentElement: new Element('html'), body: new Element('body'),
       visibilityState: 'visible', title: 'Private', activeElement: null, dialogs: [] });
     document.createElement = (name) => new Element(name);
-    document.querySelectorAll = () => document.dialogs;
+    document.strips = [];
+    document.querySelectorAll = (selector) => (selector === '[data-exeunt-strip]' ? document.strips : document.dialogs);
     const main = new Element('main');
     main.textContent = 'a private message';
     document.body.append(main);
@@ -107,12 +108,20 @@ export class World {
       },
       clearTimeout: (id) => world.timers.delete(id),
       now: () => world.time,
+      beacon: (path, body) => { world.requests.push({ path, body: String(body) }); return true; },
       fetch: (path, init = {}) => world.#serve(path, init),
     };
     return {
       env, main, location, document, window,
       get veiled() { return document.documentElement.hasAttribute('data-exeunt-veil'); },
       get message() { return document.body.children.find((c) => c.className === 'exeunt-veil')?.textContent ?? ''; },
+      /** Gives the page a strip, which begins hidden as in an app that does not render it. */
+      strip() {
+        const [strip, left] = [new Element('aside'), new Element('span')];
+        Object.assign(strip, { hidden: true, querySelectorAll: () => [left] });
+        document.strips.push(strip);
+        return { get hidden() { return strip.hidden; }, get left() { return left.textContent; } };
+      },
       hide() { document.visibilityState = 'hidden'; document.emit('visibilitychange'); },
       show() { document.visibilityState = 'visible'; document.emit('visibilitychange'); },
     };

@@ -9,6 +9,7 @@ const page = guard({
   state: '/exeunt/state',
   stream: '/exeunt/stream',
   activity: '/exeunt/activity',
+  closing: '/exeunt/closing',
   session,
   idleIn: idle * 1000,
   ended: '/exeunt/ended',

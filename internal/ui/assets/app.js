@@ -32,6 +32,7 @@ if (session) {
     state: `/session/state?session=${session}`,
     stream: `/session/stream?session=${session}`,
     activity: '/session/activity',
+    closing: '/session/closing',
     session,
     idleIn: +idle,
     ended: '/ended',

@@ -119,8 +119,10 @@ CREATE TABLE sessions (
   ended_by         TEXT COLLATE "C",
   ended_by_session BYTEA,
   ended_by_label   TEXT COLLATE "C",
+  closing          BIGINT           NOT NULL DEFAULT 0, -- when its last page on a shared computer was closed, as a page said; 0: open
   PRIMARY KEY (account_id, id)
 ) WITH (fillfactor = 80);
+CREATE INDEX sessions_closing ON sessions (closing, id) WHERE closing > 0;
 -- A browser names the session it holds without knowing whose it was.
 CREATE UNIQUE INDEX sessions_id ON sessions (id);
 CREATE INDEX sessions_due ON sessions (due);

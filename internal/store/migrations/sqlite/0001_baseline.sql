@@ -119,8 +119,10 @@ CREATE TABLE sessions (
   ended_by         TEXT,
   ended_by_session BLOB,
   ended_by_label   TEXT,
+  closing          INTEGER NOT NULL DEFAULT 0, -- when its last page on a shared computer was closed, as a page said; 0: open
   PRIMARY KEY (account_id, id)
 );
+CREATE INDEX sessions_closing ON sessions (closing, id) WHERE closing > 0;
 -- A browser names the session it holds without knowing whose it was.
 CREATE UNIQUE INDEX sessions_id ON sessions (id);
 CREATE INDEX sessions_due ON sessions (due);
