@@ -55,6 +55,8 @@ test('the time that is left is the server\'s: it goes down with the server\'s cl
   const page = await signedIn(t, { frozen: true });
   await page.goto(`${s.node.exeunt}/sessions`);
   await until('the page has been told', async () => /^1[45] min left$/.test(await left(page)), 120_000);
+  await s.node.advance(20);
+  await asks(page); // a page before it was closed
   await s.node.advance(5 * 60); // the page's own clock stands still
   await page.clock.runFor(31_000); // it asks again every 30 s
   await until('ten minutes or fewer', async () => /^(9|10) min left$/.test(await left(page)), 120_000);

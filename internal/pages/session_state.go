@@ -34,7 +34,10 @@ func (p *Pages) sessionActivity(w http.ResponseWriter, r *http.Request) error {
 // sessionClosing takes the word of a page on a shared computer that it was closed. Browsers send it with no page waiting for
 // the answer.
 func (p *Pages) sessionClosing(w http.ResponseWriter, r *http.Request) error {
-	if v := p.Browser.Visitor(r); v.SignedIn() && v.FormSession(r) == nil {
+	if v := p.Browser.Visitor(r); v.SignedIn() {
+		if err := v.FormSession(r); err != nil {
+			return err
+		}
 		p.Authority.PageClosed(v.Answer)
 	}
 	w.WriteHeader(http.StatusNoContent)

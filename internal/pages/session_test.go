@@ -134,7 +134,7 @@ func TestSessionState(t *testing.T) {
 	n.Clock.Pass(time.Minute)
 	a := b.fetch(http.MethodGet, "/session/state", "").is(http.StatusOK).leavesCookies()
 	want := client.State{State: client.Live, Session: b.session().String(), WarnIn: 12 * time.Minute,
-		IdleIn: 14 * time.Minute}
+		IdleIn: 14 * time.Minute, Shared: true}
 	if got := a.state(); got != want {
 		t.Errorf("live: %+v, want %+v", got, want)
 	}
