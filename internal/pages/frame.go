@@ -28,7 +28,7 @@ func (p *Pages) frame(r *http.Request, v web.Visitor, current ui.Nav) ui.Frame {
 	f.Account, f.OtherAccounts = &mine, p.others(r, v)
 	f.Display, f.Session, f.Current = v.Profile.Display, v.Answer.Session, current
 	f.OnShared = v.Answer.Kind == exeunt.KindShared
-	f.MayAdd = !f.OnShared && f.Accounts() < p.Policy.Accounts
+	f.MayAdd = !f.OnShared && !f.Kiosk && f.Accounts() < p.Policy.Accounts
 	if p.Offline {
 		f.Ticket = p.Browser.Cookies.Ticket(v.Answer.Session)
 	}
