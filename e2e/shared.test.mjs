@@ -135,7 +135,7 @@ async function close(page) {
 
 /** An open page asks, as it does by itself every 30 s. */
 async function asks(page) {
-  const answered = page.waitForResponse(/\/state$/);
+  const answered = page.waitForResponse(/\/state(\?|$)/);
   await page.evaluate(() => window.dispatchEvent(new Event('focus')));
   await (await answered).finished();
 }
