@@ -48,7 +48,7 @@ var equalWork = map[string]struct {
 
 // equalCases are identifiers of the same length by their kind, which anybody sees, and by what they hide.
 var equalCases = map[string]map[string]string{
-	"handle": {"": "nobody", "known": "person", "disabled": "barred", "with a second step": "second",
+	"handle": {"": "absent", "known": "person", "disabled": "barred", "with a second step": "second",
 		"without a password": "nopass"},
 	"address": {"": "nobody@example.com", "confirmed": "person@example.com", "not confirmed": "second@example.com",
 		"of a disabled account": "barred@example.com"},
