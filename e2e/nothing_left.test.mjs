@@ -83,7 +83,8 @@ for (const kind of ['chromium', 'firefox']) {
       await page.goto(`${node.exeunt}/signin?shared=1`);
       await fillIn(page, who, 'shared');
       const here = await page.evaluate(() => ({ session: document.body.dataset.session, ticket: document.body.dataset.ticket }));
-      const texts = { handle: who.handle, 'e-mail address': who.email, password: who.password, session: here.session, ticket: here.ticket };
+      const texts = { handle: who.handle, 'e-mail address': who.email, password: who.password, session: here.session, ticket: here.ticket,
+        account: (await node.call('account', { handle: who.handle })).id };
       await page.goto(`${node.chirp}/exeunt/sign-in`);
       await until('the app is signed in to', () => page.evaluate(() => Boolean(document.documentElement.dataset.session)).catch(() => false), minutes);
       texts['app session'] = await page.evaluate(() => document.documentElement.dataset.session);
@@ -97,7 +98,7 @@ for (const kind of ['chromium', 'firefox']) {
           if (c.domain.includes(new URL(address).hostname) && c.value.length > 12) texts[`cookie ${c.name}`] = c.value;
         }
       }
-      assert.ok(texts['cookie __Host-exeunt-0'] && texts['cookie __Host-exeunt-0-here'] && texts['cookie __Host-chirp'], Object.keys(texts).join(', '));
+      assert.ok(texts['cookie __Host-exeunt-shared'] && texts['cookie __Host-exeunt-shared-here'] && texts['cookie __Host-chirp'], Object.keys(texts).join(', '));
       await page.goto(`${node.exeunt}/signout`);
       await sees(page, 'main form[action="/signout"] button.danger');
       await click(page, 'main form[action="/signout"] button.danger');

@@ -229,6 +229,7 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		return err
 	case "account":
 		a, err := n.Authority.AccountByHandle(ctx, c.Handle)
+		answer["id"] = a.ID.String()
 		answer["name"], answer["display"], answer["passwords"] = a.Name, a.Display, a.CredentialVersion
 		answer["email"], answer["confirmed"], answer["pending"] = a.Email, a.EmailConfirmed, a.EmailPending
 		if err == nil {

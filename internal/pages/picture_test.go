@@ -155,8 +155,8 @@ func TestPicture(t *testing.T) {
 
 	// Nobody else sees it where the account does: not another account, no half of a credential, and no guess.
 	half := b.thief()
-	delete(half.cookies, "__Host-exeunt-0-here")
-	for who, c := range map[string]*browser{"a stranger": newBrowser(n), "another account": other} {
+	delete(half.cookies, half.hereName())
+	for who, c := range map[string]*browser{"a stranger": newBrowser(n), "another account": other, "half of a credential": half} {
 		for _, at := range []string{first, "/account/" + n.id("ada").String() + "/picture", "/account/x/picture",
 			"/pictures/" + strings.ToLower(string(name)), "/pictures/" + string(name[1:]), "/pictures/",
 			"/pictures/" + n.id("ada").String()} {
