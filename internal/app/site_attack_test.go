@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +36,13 @@ func (s *wiki) asked() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.seen)
+}
+
+// requests is what the app has seen.
+func (s *wiki) requests() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
 }
 
 // signedIn is a browser that is signed in at the site, and the head of a request of its.
@@ -116,7 +124,7 @@ func TestNoOtherProtocolThroughASite(t *testing.T) {
 		if s.asked() != before+1 {
 			t.Fatalf("%q: the app got %d requests", upgrade, s.asked()-before)
 		}
-		h := s.seen[before].Header
+		h := s.requests()[before].Header
 		if passes := len(h["Upgrade"]) > 0; passes != (upgrade == "websocket") || len(h["Http2-Settings"]) > 0 {
 			t.Errorf("%q: the app gets %q", upgrade, h)
 		}

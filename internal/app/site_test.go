@@ -196,13 +196,13 @@ func TestASite(t *testing.T) {
 		t.Fatalf("%s: %d %s", got.at, got.StatusCode, mainOf(got.body))
 	}
 	// Nothing of ours reaches the app.
-	last := s.seen[len(s.seen)-1]
+	last := s.requests()[s.asked()-1]
 	if strings.Contains(fmt.Sprint(last.Header), "exeunt-site") || last.Header.Get("Exeunt-Client") != "wiki" {
 		t.Errorf("the app gets %v", last.Header)
 	}
 	// A script is only refused, and a form is not sent again.
 	ada.cookies[strings.TrimPrefix(s.origin, "http://")] = nil
-	asked := len(s.seen)
+	asked := s.asked()
 	if got := ada.once(http.MethodPost, s.origin+"/save", url.Values{"text": {"x"}}); got.StatusCode != http.StatusSeeOther ||
 		!strings.HasPrefix(got.Header.Get("Location"), s.Config.URL+"/site?") {
 		t.Errorf("a form: %d %s", got.StatusCode, got.Header.Get("Location"))
@@ -213,7 +213,7 @@ func TestASite(t *testing.T) {
 		got.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("a script: %d", got.StatusCode)
 	}
-	if len(s.seen) != asked {
+	if s.asked() != asked {
 		t.Error("the app was asked")
 	}
 }
@@ -359,13 +359,13 @@ func TestSpoofedIdentityAtASite(t *testing.T) {
 		for _, name := range spellings {
 			for _, extra := range []string{"", "Connection: " + name + "\r\n", name + ": second\r\n", "Trailer: " + name + "\r\n"} {
 				tried++
-				before := len(s.seen)
+				before := s.asked()
 				got := s.ask("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\nCookie: __Host-exeunt-site=" +
 					p.cookies[host]["__Host-exeunt-site"] + "\r\n" + name + ": spoofed\r\n" + extra)
 				if passes := !strings.HasPrefix(extra, "Connection"); passes != (s.asked() == before+1) {
 					t.Errorf("%s with %q: %d, and the app got %d requests", name, extra, got.StatusCode, s.asked()-before)
 				}
-				for _, r := range s.seen[before:] {
+				for _, r := range s.requests()[before:] {
 					for of, values := range r.Header {
 						if slices.Contains(values, "spoofed") || slices.Contains(values, "second") {
 							t.Errorf("%s with %q: the app gets %s", name, extra, of)

@@ -166,8 +166,8 @@ func TestServiceTokensOfASite(t *testing.T) {
 			t.Errorf("%d, want %d", got.StatusCode, want)
 		}
 	}
-	if len(s.seen) != 1 || s.seen[0].Header.Get("Remote-User") != "backup" || s.seen[0].Header.Get("Authorization") != "" {
-		t.Errorf("the app gets %v", s.seen)
+	if seen := s.requests(); len(seen) != 1 || seen[0].Header.Get("Remote-User") != "backup" || seen[0].Header.Get("Authorization") != "" {
+		t.Errorf("the app gets %v", seen)
 	}
 }
 
@@ -332,7 +332,7 @@ func TestRequestsThatAreReadInTwoWays(t *testing.T) {
 		"a tunnel":                      "CONNECT other.localhost:80 HTTP/1.1\r\nHost: HOST\r\n\r\n",
 		"a body of what is no question": "TRACE /a HTTP/1.1\r\nHost: HOST\r\nContent-Length: 5\r\n\r\nhello",
 	} {
-		before := len(s.seen)
+		before := s.asked()
 		text = strings.Replace(strings.ReplaceAll(text, "Host: HOST", "Host: "+host), "\r\n", "\r\n"+cookie, 1)
 		conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
 		if err != nil {
@@ -346,14 +346,12 @@ func TestRequestsThatAreReadInTwoWays(t *testing.T) {
 		if err == nil && resp.StatusCode < 400 && what != "a length and an encoding" {
 			t.Errorf("%s: %d", what, resp.StatusCode)
 		}
-		s.mu.Lock()
-		for _, r := range s.seen[before:] {
+		for _, r := range s.requests()[before:] {
 			// A body that turns out to be malformed is cut off; nothing of it is a request.
 			if r.URL.Path == "/hidden" || r.Host != host || r.Header.Get("Remote-User") == "mallory" || r.Method == "CONNECT" {
 				t.Errorf("%s: the app gets %s %s of %s", what, r.Method, r.URL, r.Host)
 			}
 		}
-		s.mu.Unlock()
 	}
 }
 

@@ -42,7 +42,7 @@ class Browser {
     const self = {
       exeunt: { withdrawn, keeps: ['/locked'], placeholder: '{ticket}' }, tickets, location: new URL(site), navigator: { onLine },
       addEventListener: (name, listener) => { listeners[name] = listener; },
-      skipWaiting() {}, clients: { claim() {} }, registration: { unregister() { worker.registered = false; } },
+      skipWaiting() {}, clients: { claim() { worker.claims = (worker.claims ?? 0) + 1; } }, registration: { unregister() { worker.registered = false; } },
       cookieStore: { delete: async (name) => { this.cookies.push(name); } },
     };
     vm.runInNewContext(source, { self, URL, URLSearchParams, Response, Headers, AbortController, setTimeout, clearTimeout, Date, Error, Request: class { constructor(at) { this.at = at; } },
@@ -238,6 +238,7 @@ test('a page of one account leaves the tickets of the others, and removes those 
   for (const name of ['ses_1.code', 'ses_2.code', 'ses_3.code']) browser.disk.set(name, { ticket: name, state: 'ready' });
   const worker = await browser.ready();
   await worker.tell({ kind: 'ready', ticket: 'ses_1.code', sessions: ['ses_1', 'ses_2'] });
+  assert.equal(worker.claims, 1, 'a page that the start of the worker missed is its from now on');
   assert.deepEqual([...browser.disk.keys()], ['ses_1.code', 'ses_2.code']);
 });
 

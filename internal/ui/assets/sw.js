@@ -353,6 +353,8 @@ async function told({ kind, ticket, shared, sessions = [] }) {
       for (const r of await records()) {
         if (r.state === 'ready' && r.ticket !== ticket && !sessions.includes(sessionOf(r.ticket))) await forget(r.ticket);
       }
+      // A page that was on its way while the worker claimed the others was missed.
+      if (!withdrawn) await self.clients.claim();
       if (ticket && !withdrawn && !(await records()).some((r) => r.ticket === ticket)) await save({ ticket, state: 'ready', shared });
       return { waiting: waiting(await records()).length };
     case 'try':
