@@ -13,7 +13,6 @@ import (
 	"github.com/exeunt/exeunt/internal/app"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/control"
-	"github.com/exeunt/exeunt/internal/keys"
 )
 
 // installation is where the database of an installation is, without a running node.
@@ -126,21 +125,10 @@ func (c *restoreCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var master keys.Master
-	switch {
-	case conf.MasterKey != "":
-		if master, err = keys.ParseMaster(string(conf.MasterKey)); err != nil {
-			return err
-		}
-	case conf.Data != "" && keys.HasMaster(conf.Data):
-		if master, err = keys.LoadMaster(conf.Data); err != nil {
-			return err
-		}
-	}
 	bar := &progress{}
 	done, err := app.Restore(ctx, app.Restoring{
-		File: c.File, Data: conf.Data, Database: string(conf.Database), Replace: c.Replace, Master: master, Now: app.Clock()(),
-		By: control.Operator(os.Getuid()), Told: bar.told,
+		File: c.File, Data: conf.Data, Database: string(conf.Database), Replace: c.Replace, MasterKey: string(conf.MasterKey),
+		Now: app.Clock()(), By: control.Operator(os.Getuid()), Told: bar.told,
 	})
 	bar.end()
 	if err != nil {
@@ -149,10 +137,10 @@ func (c *restoreCommand) Run(ctx context.Context) error {
 	if c.JSON {
 		return printJSON(struct {
 			held
-			Ended    int64  `json:"accounts_ended"`
-			Aside    string `json:"aside,omitempty"`
-			Unsealed bool   `json:"master_key_fits"`
-		}{heldBy(done.Backup), done.Ended, done.Aside, done.Unsealed})
+			Ended     int64        `json:"accounts_ended"`
+			Aside     string       `json:"aside,omitempty"`
+			MasterKey app.FoundKey `json:"master_key"`
+		}{heldBy(done.Backup), done.Ended, done.Aside, done.MasterKey})
 	}
 	fmt.Printf("Restored %s.\n", describe(done.Backup))
 	fmt.Printf("Every session in it was ended, of %d accounts, and unused one-time links were deleted: nothing that was signed out after the\n"+
@@ -160,10 +148,10 @@ func (c *restoreCommand) Run(ctx context.Context) error {
 	if done.Aside != "" {
 		fmt.Printf("The database that was there is now %s.\n", done.Aside)
 	}
-	switch {
-	case master == (keys.Master{}):
+	switch done.MasterKey {
+	case app.KeyMissing:
 		fmt.Println("There is no master key here yet: put the one that belongs to the backup in its place before you start the node.")
-	case !done.Unsealed:
+	case app.KeyWrong:
 		fmt.Println("The master key that is here does not open what is sealed in the backup: put the one that belongs to it in its place\n" +
 			"before you start the node.")
 	}

@@ -56,10 +56,11 @@ type Restoring struct {
 	Database string // of an empty server; "" for a file in Data
 	// Replace moves a database file that is there aside.
 	Replace bool
-	Master  keys.Master // the zero Master: none is there yet
-	Now     time.Time
-	By      exeunt.Actor
-	Told    func(Copied)
+	// MasterKey is in base64; "" is the file in Data, which may not be there yet.
+	MasterKey string
+	Now       time.Time
+	By        exeunt.Actor
+	Told      func(Copied)
 }
 
 // Restored is what a restore did.
@@ -68,10 +69,18 @@ type Restored struct {
 	// Ended is how many accounts had sessions, which have been ended.
 	Ended int64
 	// Aside is where the database that was there lies now; "" if there was none.
-	Aside string
-	// Unsealed: the master key opens what is sealed in the backup.
-	Unsealed bool
+	Aside     string
+	MasterKey FoundKey
 }
+
+// FoundKey says whether there is a master key, and whether it is the one that belongs to a backup.
+type FoundKey string
+
+const (
+	KeyMissing FoundKey = "missing"
+	KeyWrong   FoundKey = "wrong" // it does not open what is sealed in the backup
+	KeyFits    FoundKey = "fits"
+)
 
 // restoring is what a restored file is called until it takes its place.
 const restoring = store.DatabaseFile + ".restoring"
@@ -152,12 +161,8 @@ func (r *Restoring) prepare(ctx context.Context, stage string, m *logMark, done 
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if r.Master != (keys.Master{}) {
-		err := r.Master.Check(ctx, s, pairKeys)
-		if err != nil && !errors.Is(err, keys.ErrWrongMaster) {
-			return err
-		}
-		done.Unsealed = err == nil
+	if done.MasterKey, err = r.findKey(ctx, s); err != nil {
+		return err
 	}
 	if done.Ended, err = s.Decide(ctx, true, m.noted.History, r.By, r.Now); err != nil {
 		return err
@@ -180,6 +185,26 @@ func (r *Restoring) prepare(ctx context.Context, stage string, m *logMark, done 
 		err = errors.New("the restored file could not be written as a whole; run this again")
 	}
 	return err
+}
+
+func (r *Restoring) findKey(ctx context.Context, s *store.Store) (FoundKey, error) {
+	var master keys.Master
+	var err error
+	switch {
+	case r.MasterKey != "":
+		master, err = keys.ParseMaster(r.MasterKey)
+	case r.Data != "" && keys.HasMaster(r.Data):
+		master, err = keys.LoadMaster(r.Data)
+	default:
+		return KeyMissing, nil
+	}
+	if err == nil {
+		err = master.Check(ctx, s, pairKeys)
+	}
+	if errors.Is(err, keys.ErrWrongMaster) {
+		return KeyWrong, nil
+	}
+	return KeyFits, err
 }
 
 // duplicate copies a file for this user alone, durably.
