@@ -29,6 +29,8 @@ type commands struct {
 	Webhooks webhooksCommand `cmd:"" help:"List webhooks, and test one."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
+	Backup   backupCommand   `cmd:"" help:"Make a backup while nodes go on."`
+	Restore  restoreCommand  `cmd:"" help:"Put a backup in the place of a database, with every session ended."`
 	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`
 	Licenses licensesCommand `cmd:"" help:"Print the license, and the notices of what is built in."`
 }
