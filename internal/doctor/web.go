@@ -113,7 +113,7 @@ func (e *examination) headers() {
 		e.fault(check, "See that the proxy runs, and that it leads to the node.", "%s does not answer: %v", e.Config.URL, err)
 		return
 	}
-	if resp.StatusCode != http.StatusOK || !strings.Contains(body, `action="/signin"`) {
+	if resp.StatusCode >= 300 || !strings.Contains(body, `action="/signin"`) {
 		remedy := "Have the proxy lead this host to the node."
 		switch resp.StatusCode {
 		case http.StatusMisdirectedRequest:
