@@ -19,6 +19,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the authority."`
 	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample apps Chirp and Gazette, and play a tour."`
 	Status   statusCommand   `cmd:"" help:"Show the state of the running node."`
+	Doctor   doctorCommand   `cmd:"" help:"Look at everything that sign-outs depend on, and say what to mend."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
 	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
 	Groups   groupsCommand   `cmd:"" help:"List and show groups; put accounts into them, and take them out."`
