@@ -383,3 +383,26 @@ func TestALinkIsUsedBesideAnotherAccount(t *testing.T) {
 		}
 	}
 }
+
+// What needs attention in another account of the browser is marked there, and not for whoever it is about.
+func TestAnAccountThatNeedsAttentionIsMarked(t *testing.T) {
+	const mark = "Asks about a sign-in"
+	n := newNode(t)
+	n.account("ada")
+	n.account("bob")
+	home, away := newBrowser(n), n.away()
+	home.signIn("ada", "kept")
+	home.signIn("bob", "kept")
+	n.Clock.Pass(time.Minute)
+	away.signIn("ada", "kept")
+	away.signIn("bob", "kept")
+	for _, page := range []string{"/", "/accounts", "/menu"} {
+		home.get(page).says(mark)
+		away.get(page).says("Ada").hides(mark)
+	}
+	for _, id := range []string{"ada", "bob"} {
+		home.signIn(id, "kept")
+		home.post(home.asked()+"/me", home.fields(nil)).is(http.StatusSeeOther)
+	}
+	home.get("/accounts").says("Ada").hides(mark)
+}

@@ -808,6 +808,8 @@ func accountStates(policy exeunt.Policy) map[string]View {
 		f.OtherAccounts, f.MayAdd = others, len(others) < 2
 		return f
 	}
+	asked := bob
+	asked.Asked = true
 	two, three := with("", bob), with("", bob, AccountChip{Session: idFor(2), Name: "Carol", Handle: "carol"})
 	proof := Proof{Needed: true, Handle: "bob"}
 	alone := in("")
@@ -818,6 +820,7 @@ func accountStates(policy exeunt.Policy) map[string]View {
 		"accounts-shared": &AccountsView{Frame: onShared(""), Most: 5},
 		"accounts-full":   &AccountsView{Frame: three, Most: 3, Full: true}, "accounts-full-of-one": &AccountsView{Frame: alone, Most: 1, Full: true},
 		"accounts-home":    &HomeView{Frame: with(NavHome, bob), This: this(), Clients: testClients},
+		"accounts-asked":   &AccountsView{Frame: with("", asked), Most: 5},
 		"accounts-menu":    &MenuView{Frame: three, Return: "/"},
 		"switch":           &SwitchView{Frame: two, To: bob, Return: "/settings", Proof: proof},
 		"switch-wrong":     &SwitchView{Frame: two, To: bob, Proof: proof, Err: exeunt.ErrWrongCredentials},
