@@ -50,7 +50,11 @@ func main() {
 	}
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "exeunt:", err)
-		os.Exit(1)
+		code := 1
+		if told := (interface{ ExitCode() int })(nil); errors.As(err, &told) {
+			code = told.ExitCode()
+		}
+		os.Exit(code)
 	}
 }
 

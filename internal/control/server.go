@@ -91,6 +91,7 @@ func (s *Server) Handler() http.Handler {
 		"POST /sessions/{id}/end":                s.endSession,
 		"GET /accounts":                          s.accounts,
 		"POST /accounts":                         s.addAccount,
+		"POST /accounts/import":                  s.importAccounts,
 		"POST /accounts/{handle}/disable":        s.disable,
 		"POST /accounts/{handle}/enable":         s.enable,
 		"POST /accounts/{handle}/delete":         s.deleteAccount,
@@ -141,7 +142,11 @@ func reply(w http.ResponseWriter, v any) error {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request, into any) error {
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(into); err != nil {
+	return readLong(w, r, into, 1<<16)
+}
+
+func readLong(w http.ResponseWriter, r *http.Request, into any, limit int64) error {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit)).Decode(into); err != nil {
 		return fmt.Errorf("%w (%w)", exeunt.ErrBadRequest, err)
 	}
 	return nil

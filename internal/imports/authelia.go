@@ -46,13 +46,17 @@ var errNoUsers = errors.New("there is no mapping `users:` in the file: give Auth
 
 func (d *reader) autheliaUser(key, of *yaml.Node) error {
 	p := Person{Line: key.Line, Handle: key.Value}
-	for name, to := range map[string]*string{"displayname": &p.Name, "password": &p.Hash, "email": &p.Email} {
-		switch v := field(of, name); {
+	for _, text := range []struct {
+		name string
+		to   *string
+	}{{"displayname", &p.Name}, {"password", &p.Hash}, {"email", &p.Email}} {
+		switch v := field(of, text.name); {
 		case v == nil || v.Tag == "!!null":
 		case v.Kind == yaml.ScalarNode:
-			*to = v.Value
+			*text.to = v.Value
 		default:
-			return d.problem(Problem{Line: v.Line, Handle: key.Value, Why: name + " is not a text.", Remedy: "Correct it, or take it out."})
+			return d.problem(Problem{Line: v.Line, Handle: key.Value, Why: text.name + " is not a text.",
+				Remedy: "Correct it, or take it out."})
 		}
 	}
 	if v := field(of, "disabled"); v != nil {

@@ -237,7 +237,6 @@ func Guess(head []byte) (Format, bool) {
 	if usersKey.MatchString(text) {
 		is = append(is, Authelia)
 	}
-	first := true
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
@@ -246,10 +245,8 @@ func Guess(head []byte) (Format, bool) {
 		if htpasswdLine.MatchString(line) {
 			is = append(is, HTPasswd)
 		}
-		if fields := strings.FieldsFunc(line, func(r rune) bool { return r == separator(line) }); first {
-			if _, err := headerOf(fields); err == nil {
-				is = append(is, CSV)
-			}
+		if _, err := headerOf(strings.Split(line, string(separator(line)))); err == nil {
+			is = append(is, CSV)
 		}
 		break
 	}
