@@ -77,6 +77,7 @@ type importing struct {
 	ctx    context.Context
 	format imports.Format
 	batch  []control.ImportRow
+	size   int  // of the batch, about
 	last   int  // line of the last row whose outcome is known
 	begun  bool // something was printed
 	report importReport
@@ -124,8 +125,16 @@ func (r *importing) run(in io.Reader) error {
 func (r *importing) person(p imports.Person) error {
 	row := control.ImportRow{Line: p.Line, Handle: p.Handle, Name: p.Name, Email: p.Email, Groups: p.Groups, Disabled: p.Disabled,
 		Hash: p.Hash, NoHash: r.format == imports.CSV, LinkIfUnknown: r.format == imports.Authelia}
+	size := len(p.Handle) + len(p.Name) + len(p.Email) + len(p.Hash)
+	for _, g := range p.Groups {
+		size += len(g) + 4
+	}
+	if size > imports.MaxLine {
+		return r.problem(imports.Problem{Line: p.Line, Why: fmt.Sprintf("There are more than %d bytes of this person.", imports.MaxLine),
+			Remedy: "Shorten it."})
+	}
 	r.batch = append(r.batch, row)
-	if len(r.batch) < control.MaxBatchRows {
+	if r.size += size; len(r.batch) < control.MaxBatchRows && r.size < 1<<20 {
 		return nil
 	}
 	return r.flush()
@@ -152,7 +161,7 @@ func (r *importing) flush() error {
 	if err != nil {
 		return err
 	}
-	r.batch = r.batch[:0]
+	r.batch, r.size = r.batch[:0], 0
 	for _, v := range out.Results {
 		if err := r.took(v); err != nil {
 			return err

@@ -18,7 +18,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +48,7 @@ func TestMain(m *testing.M) {
 //	                   printed last into the variable NAME
 //	mode PERM FILE     fails unless the file has these permissions
 //	until FILE         waits until the file has something in it
+//	status N COMMAND…  runs a command, and fails unless it exits with this status
 //	write FILE TEXT    writes a file for its owner alone
 //	term, hang-up      send SIGTERM or SIGHUP to what was started last
 //	stream             opens the event stream of $TOKEN and reads its first event
@@ -68,7 +71,7 @@ func (c *certificate) commands() map[string]func(ts *testscript.TestScript, neg 
 		"stream": c.stream, "stream-over": streamOver,
 		"database": database, "database-stop": databaseStop, "database-start": databaseStart,
 		"gate":  c.gate,
-		"first": first, "field": field, "mode": mode, "until": until, "term": sends(syscall.SIGTERM), "hang-up": sends(syscall.SIGHUP), "write": write,
+		"first": first, "field": field, "mode": mode, "until": until, "term": sends(syscall.SIGTERM), "hang-up": sends(syscall.SIGHUP), "write": write, "status": status,
 	}
 }
 
@@ -209,6 +212,21 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		info, err := os.Stat(ts.MkAbs(args[0]))
 		return err == nil && info.Size() > 0
 	})
+}
+
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	got := "0"
+	if errors.As(err, &exit) {
+		got, err = strconv.Itoa(exit.ExitCode()), nil
+	}
+	if err != nil || got != args[0] {
+		ts.Fatalf("it exits with %s, not %s (%v)", got, args[0], err)
+	}
 }
 
 func write(ts *testscript.TestScript, neg bool, args []string) {
