@@ -105,6 +105,9 @@ func (r *importing) run(in io.Reader) error {
 		err = r.flush()
 	}
 	if err != nil {
+		if r.ctx.Err() != nil {
+			err = errors.New("it was interrupted")
+		}
 		if r.c.Apply && r.last > 0 {
 			err = fmt.Errorf("stopped after line %d: %w; what was imported stays, and the same command again imports the rest", r.last, err)
 		}
@@ -150,7 +153,7 @@ func (r *importing) problem(p imports.Problem) error {
 // flush sends what has gathered, and prints what became of it.
 func (r *importing) flush() error {
 	if err := r.ctx.Err(); err != nil {
-		return errors.New("it was interrupted")
+		return err
 	}
 	if len(r.batch) == 0 {
 		return nil

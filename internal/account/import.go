@@ -97,13 +97,27 @@ func (s *Service) ImportAccounts(
 	case how.Mail && !s.SendsMails():
 		return nil, notify.ErrNoServer
 	}
-	out := make([]ImportOutcome, 0, len(rows))
+	out, added := make([]ImportOutcome, 0, len(rows)), 0
+	defer func() {
+		if added == 0 {
+			return
+		}
+		if s.Created != nil {
+			s.Created()
+		}
+		s.Log.Info("accounts imported", "accounts", added, "by", by.Label)
+	}()
 	for few := range slices.Chunk(rows, importAtOnce) {
 		done, err := s.importFew(ctx, by, few, how)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, done...)
+		for i := range done {
+			if how.Apply && done[i].State == ImportNew {
+				added++
+			}
+		}
 	}
 	return out, nil
 }
@@ -155,10 +169,6 @@ func (s *Service) importFew(
 			}
 		}
 	}
-	if s.Created != nil {
-		s.Created()
-	}
-	s.Log.Info("accounts imported", "accounts", len(add), "by", by.Label)
 	return out, nil
 }
 
