@@ -65,7 +65,7 @@ func newDesk(t testing.TB) *desk {
 	f = feed.New(authority.Memory(index), nil)
 	a := authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log,
 		Retention: store.Retention{Ended: 90 * 24 * time.Hour, Audit: 365 * 24 * time.Hour},
-		Secrets: func(text string) [][sha256.Size]byte { return [][sha256.Size]byte{sha256.Sum256([]byte(text))} }})
+		Secrets:   func(text string) [][sha256.Size]byte { return [][sha256.Size]byte{sha256.Sum256([]byte(text))} }})
 	hasher, err := password.New(cheap)
 	if err != nil {
 		t.Fatal(err)
