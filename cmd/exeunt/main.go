@@ -20,7 +20,7 @@ type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample apps Chirp and Gazette, and play a tour."`
 	Status   statusCommand   `cmd:"" help:"Show the state of the running node."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
-	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
+	Accounts accountsCommand `cmd:"" help:"List, show, add, import, export, disable and enable accounts; create links for new passwords."`
 	Groups   groupsCommand   `cmd:"" help:"List and show groups; put accounts into them, and take them out."`
 	Clients  clientsCommand  `cmd:"" help:"List, register, change and remove apps."`
 	Sites    sitesCommand    `cmd:"" help:"Print what proxies in front of sites are told."`

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -51,6 +52,7 @@ func TestMain(m *testing.M) {
 //	until FILE         waits until the file has something in it
 //	people FILE        writes an htpasswd file of 10,000 people, with -short of 1,000, of whom three have a broken row, and
 //	                   puts how many there are and how many are good into PEOPLE and GOOD
+//	is-json FILE       fails unless the file is one JSON value
 //	until-listed       waits until the node has an account
 //	status N COMMAND…  runs a command, and fails unless it exits with this status
 //	write FILE TEXT    writes a file for its owner alone
@@ -76,7 +78,7 @@ func (c *certificate) commands() map[string]func(ts *testscript.TestScript, neg 
 		"database": database, "database-stop": databaseStop, "database-start": databaseStart,
 		"gate":  c.gate,
 		"first": first, "field": field, "mode": mode, "until": until, "term": sends(syscall.SIGTERM), "hang-up": sends(syscall.SIGHUP), "write": write, "status": status, "people": people,
-		"until-listed": untilListed,
+		"until-listed": untilListed, "is-json": isJSON,
 	}
 }
 
@@ -241,6 +243,15 @@ func people(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("GOOD", strconv.Itoa(n-len(broken)))
 	ts.Setenv("HALF", strconv.Itoa(n/2))
 	ts.Setenv("LAST", strconv.Itoa(n-1))
+}
+
+func isJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: is-json FILE")
+	}
+	if !json.Valid([]byte(ts.ReadFile(args[0]))) {
+		ts.Fatalf("%s is no JSON", args[0])
+	}
 }
 
 func untilListed(ts *testscript.TestScript, neg bool, args []string) {

@@ -279,6 +279,15 @@ type AuditEntry struct {
 	ByLabel string    `json:"by_label,omitempty"`
 	Address string    `json:"address,omitempty"`
 	Detail  string    `json:"detail,omitempty"`
+	Client  string    `json:"client,omitempty"` // if an app session ended
+}
+
+// Export is the beginning of an export: whose it is, and what it has besides sessions and log.
+type Export struct {
+	Handle   string    `json:"handle"`
+	Issuer   string    `json:"issuer"`
+	Made     time.Time `json:"made"`
+	Sections []string  `json:"sections"`
 }
 
 // EmailOf is an account's e-mail address, to be confirmed or just confirmed.

@@ -11,7 +11,7 @@ import (
 
 // Record is a row of what is stored about a person, by names of columns. Values are texts, numbers, booleans, times and
 // IDs; what is empty, or has not happened, is left out.
-type Record map[string]any
+type Record = map[string]any
 
 // field is a column as people get it, called as the column unless it has another name.
 type field struct {
