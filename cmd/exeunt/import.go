@@ -105,11 +105,15 @@ func (r *importing) run(in io.Reader) error {
 		err = r.flush()
 	}
 	if err != nil {
-		if r.ctx.Err() != nil {
+		interrupted := r.ctx.Err() != nil
+		if interrupted {
 			err = errors.New("it was interrupted")
 		}
-		if r.c.Apply && r.last > 0 {
-			err = fmt.Errorf("stopped after line %d: %w; what was imported stays, and the same command again imports the rest", r.last, err)
+		if r.last > 0 {
+			err = fmt.Errorf("stopped after line %d: %w", r.last, err)
+		}
+		if r.c.Apply && (r.last > 0 || interrupted) { // the node may have done what it could not answer any more
+			err = fmt.Errorf("%w; what was imported stays, and the same command again imports the rest", err)
 		}
 		if !r.begun {
 			return err
