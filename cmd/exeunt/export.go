@@ -25,9 +25,9 @@ type exportCommand struct {
 
 // Help has an example.
 func (c *exportCommand) Help() string {
-	return `The JSON has the account with its addresses and groups; sessions, apps, consents, devices, passkeys and authenticator apps
-by name; what was done to the account; and whom the system has told of it. It has no passwords, keys or tokens. Make sure that
-whoever asks for it is the account's owner; the audit names you.
+	return `The JSON has the account with its addresses and groups; sessions, apps, consents and devices; passkeys and
+authenticator apps by name; what was done to the account; and whom the system has told of it. It has no passwords, keys or
+tokens. Make sure that whoever asks for it is the account's owner; the audit names you.
 
   exeunt accounts export ada --out ada.json`
 }

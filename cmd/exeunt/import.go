@@ -26,8 +26,8 @@ type importCommand struct {
 
 // Help has an example.
 func (c *importCommand) Help() string {
-	return `Rows that are refused are named with their line and what to do; the others are imported. Accounts that are there are
-not changed. So correct the file and give it again: what is done already stays as it is.
+	return `Rows that are refused are named with their line and what to do; the others are imported. Accounts that are there
+are not changed. So correct the file and give it again: what is done already stays as it is.
 
   exeunt accounts import users_database.yml            # what would be done
   exeunt accounts import users_database.yml --apply
@@ -123,22 +123,25 @@ func (r *importing) run(in io.Reader) error {
 		err = more
 	}
 	if err == nil && r.report.Refused > 0 {
-		err = partly(fmt.Sprintf("refused: %d of %d rows; the others are %s", r.report.Refused,
-			r.report.Refused+r.report.New+r.report.Same+r.report.Differs, map[bool]string{true: "imported", false: "good"}[r.c.Apply]))
+		n, others := &r.report, "good"
+		if r.c.Apply {
+			others = "imported"
+		}
+		err = partly(fmt.Sprintf("refused: %d of %d rows; the others are %s", n.Refused, n.Refused+n.New+n.Same+n.Differs, others))
 	}
 	return err
 }
 
 func (r *importing) person(p imports.Person) error {
-	row := control.ImportRow{Line: p.Line, Handle: p.Handle, Name: p.Name, Email: p.Email, Groups: p.Groups, Disabled: p.Disabled,
-		Hash: p.Hash, NoHash: r.format == imports.CSV, LinkIfUnknown: r.format == imports.Authelia}
+	row := control.ImportRow{Line: p.Line, Handle: p.Handle, Name: p.Name, Email: p.Email, Groups: p.Groups,
+		Disabled: p.Disabled, Hash: p.Hash, NoHash: r.format == imports.CSV, LinkIfUnknown: r.format == imports.Authelia}
 	size := len(p.Handle) + len(p.Name) + len(p.Email) + len(p.Hash)
 	for _, g := range p.Groups {
 		size += len(g) + 4
 	}
 	if size > imports.MaxLine {
-		return r.problem(imports.Problem{Line: p.Line, Why: fmt.Sprintf("There are more than %d bytes of this person.", imports.MaxLine),
-			Remedy: "Shorten it."})
+		why := fmt.Sprintf("There are more than %d bytes of this person.", imports.MaxLine)
+		return r.problem(imports.Problem{Line: p.Line, Why: why, Remedy: "Shorten it."})
 	}
 	r.batch = append(r.batch, row)
 	if r.size += size; len(r.batch) < control.MaxBatchRows && r.size < 1<<20 {
@@ -274,9 +277,11 @@ func (r *importing) end() error {
 	if n.ByLink > 0 {
 		fmt.Fprintf(out, "; %d of them by a link that works once, for seven days (%d by mail)", n.ByLink, n.Mailed)
 	}
-	fmt.Fprintf(out, "\nThere already, as in the file: %d\nThere already, different, and not changed: %d\nRefused: %d\n", n.Same, n.Differs, n.Refused)
+	fmt.Fprintf(out, "\nThere already, as in the file: %d\nThere already, different, and not changed: %d\nRefused: %d\n",
+		n.Same, n.Differs, n.Refused)
 	if n.NoPassword > 0 {
-		fmt.Fprintf(out, "Of those that are there, %d have no password yet: `exeunt accounts reset HANDLE` makes another link.\n", n.NoPassword)
+		fmt.Fprintf(out, "Of those that are there, %d have no password yet: `exeunt accounts reset HANDLE` makes another link.\n",
+			n.NoPassword)
 	}
 	if !n.Applied {
 		fmt.Fprintln(out, "Nothing was changed. To do it, repeat the command with --apply.")

@@ -77,8 +77,8 @@ func (c *certificate) commands() map[string]func(ts *testscript.TestScript, neg 
 		"stream": c.stream, "stream-over": streamOver,
 		"database": database, "database-stop": databaseStop, "database-start": databaseStart,
 		"gate":  c.gate,
-		"first": first, "field": field, "mode": mode, "until": until, "term": sends(syscall.SIGTERM), "hang-up": sends(syscall.SIGHUP), "write": write, "status": status, "people": people,
-		"until-listed": untilListed, "is-json": isJSON,
+		"first": first, "field": field, "mode": mode, "until": until, "term": sends(syscall.SIGTERM), "hang-up": sends(syscall.SIGHUP), "write": write,
+		"status": status, "people": people, "until-listed": untilListed, "is-json": isJSON,
 	}
 }
 

@@ -280,12 +280,13 @@ func (v *importing) takeHash(r *ImportRow, how ImportHow, out *ImportOutcome) bo
 	}
 	switch {
 	case why.Costly:
-		out.Remedy = "Have the password hashed with less there, or repeat this with --links, which imports it without the password."
+		out.Remedy = "Have the password hashed with less there, or repeat this with --links, which imports it without the " +
+			"password."
 	case why.Broken, why.Kind == "":
 		out.Remedy = "Correct it in the file, or repeat this with --links, which imports it without a password."
 	default:
-		out.Remedy = "Have the password set again there with bcrypt (`htpasswd -B`), or repeat this with --links, which imports it " +
-			"without the password."
+		out.Remedy = "Have the password set again there with bcrypt (`htpasswd -B`), or repeat this with --links, which " +
+			"imports it without the password."
 	}
 	return false
 }

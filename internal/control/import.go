@@ -30,8 +30,8 @@ func (s *Server) importAccounts(w http.ResponseWriter, r *http.Request) error {
 	out := ImportResults{Results: []ImportResult{}}
 	for i := range done {
 		o := &done[i]
-		v := ImportResult{Line: o.Line, Handle: o.Handle, State: string(o.State), Differs: o.Differs, Why: o.Why, Remedy: o.Remedy,
-			ByLink: o.ByLink, Mailed: o.Mailed, NoPassword: o.NoPassword}
+		v := ImportResult{Line: o.Line, Handle: o.Handle, State: string(o.State), Differs: o.Differs, Why: o.Why,
+			Remedy: o.Remedy, ByLink: o.ByLink, Mailed: o.Mailed, NoPassword: o.NoPassword}
 		if !o.Link.IsZero() {
 			v.Link = s.ResetLink(o.Link)
 		}

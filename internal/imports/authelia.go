@@ -61,7 +61,8 @@ func (d *reader) autheliaUser(key, of *yaml.Node) error {
 	}
 	if v := field(of, "disabled"); v != nil {
 		if err := v.Decode(&p.Disabled); err != nil {
-			return d.problem(Problem{Line: v.Line, Handle: key.Value, Why: "disabled is neither true nor false.", Remedy: "Correct it."})
+			return d.problem(Problem{Line: v.Line, Handle: key.Value, Why: "disabled is neither true nor false.",
+				Remedy: "Correct it."})
 		}
 	}
 	if v := field(of, "groups"); v != nil && v.Tag != "!!null" {

@@ -177,8 +177,8 @@ func (d *reader) csv() func(n int, line string) error {
 		case err != nil:
 			return fmt.Errorf("line %d: the header cannot be read: %w", n, err)
 		case len(fields) != len(header):
-			return d.problem(Problem{Line: n, Why: fmt.Sprintf("The row has %d fields, and the header %d.", len(fields), len(header)),
-				Remedy: `Put a field with the separator in it into "…".`})
+			why := fmt.Sprintf("The row has %d fields, and the header %d.", len(fields), len(header))
+			return d.problem(Problem{Line: n, Why: why, Remedy: `Put a field with the separator in it into "…".`})
 		}
 		p := Person{Line: n}
 		for i, name := range header {
@@ -203,14 +203,16 @@ func headerOf(fields []string) (header []string, err error) {
 		name := strings.ToLower(strings.TrimSpace(f))
 		switch {
 		case !slices.Contains(columns, name):
-			return nil, fmt.Errorf("line 1: there is no column %q: use %s, of which only handle is needed", f, strings.Join(columns, ", "))
+			return nil, fmt.Errorf("line 1: there is no column %q: use %s, of which only handle is needed", f,
+				strings.Join(columns, ", "))
 		case slices.Contains(header, name):
 			return nil, fmt.Errorf("line 1: the column %s is there twice", name)
 		}
 		header = append(header, name)
 	}
 	if !slices.Contains(header, "handle") {
-		return nil, fmt.Errorf("line 1: the column handle is missing: the first line names the columns, of %s", strings.Join(columns, ", "))
+		return nil, fmt.Errorf("line 1: the column handle is missing: the first line names the columns, of %s",
+			strings.Join(columns, ", "))
 	}
 	return header, nil
 }

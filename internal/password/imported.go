@@ -65,7 +65,8 @@ func kindOf(hash string) string {
 		{"$argon2id$", "argon2id"}, {"$argon2i$", "argon2i"}, {"$argon2d$", "argon2d"},
 		{"$2a$", "bcrypt"}, {"$2b$", "bcrypt"}, {"$2y$", "bcrypt"}, {"$2x$", "the broken bcrypt of 2011"},
 		{"$5$", "SHA-256 crypt"}, {"$6$", "SHA-512 crypt"}, {"$apr1$", "MD5 of Apache"}, {"$1$", "MD5 crypt"},
-		{"{SHA}", "SHA-1"}, {"$pbkdf2", "PBKDF2"}, {"$scrypt$", "scrypt"}, {"$y$", "yescrypt"}, {"$bcrypt-sha256$", "bcrypt over SHA-256"},
+		{"{SHA}", "SHA-1"}, {"$pbkdf2", "PBKDF2"}, {"$scrypt$", "scrypt"}, {"$y$", "yescrypt"},
+		{"$bcrypt-sha256$", "bcrypt over SHA-256"},
 	} {
 		if strings.HasPrefix(hash, k.prefix) {
 			return k.kind
@@ -98,9 +99,9 @@ func affordable(hash string) error {
 		return &ImportError{Kind: "argon2id", Broken: true,
 			why: "this is no complete argon2id hash like $argon2id$v=19$m=65536,t=3,p=4$SALT$KEY"}
 	case p.Memory > maxImportedKiB, uint64(p.Memory)*uint64(p.Iterations) > maxImportedSum, p.Parallelism > maxLanes:
-		return &ImportError{Kind: "argon2id", Costly: true, why: fmt.Sprintf("this argon2id hash needs %d MiB of memory, %d times "+
-			"over, in %d lanes, for each sign-in, and at most %d MiB, %d MiB in all passes together, and %d lanes are taken over",
-			p.Memory/1024, p.Iterations, p.Parallelism, maxImportedKiB/1024, maxImportedSum/1024, maxLanes)}
+		return &ImportError{Kind: "argon2id", Costly: true, why: fmt.Sprintf("this argon2id hash needs %d MiB of memory, "+
+			"%d times over, in %d lanes, for each sign-in, and at most %d MiB, %d MiB in all passes together, and %d lanes "+
+			"are taken over", p.Memory/1024, p.Iterations, p.Parallelism, maxImportedKiB/1024, maxImportedSum/1024, maxLanes)}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/exeunt/exeunt"
@@ -89,65 +90,104 @@ type key struct {
 	text   bool // otherwise bytes
 }
 
+// section is what there is of an account in one table.
+type section struct {
+	name, table string
+	of          string // the column with the account
+	keys        []key
+	fields      []field
+}
+
 // personal says of each table with rows of an account what its owner gets of them. Sessions, and what is logged, come from
 // their lists, which know more. Of each column that is missing here a test knows why.
-var personal = []struct {
-	section, table string
-	of             string // the column with the account
-	keys           []key
-	fields         []field
-}{
-	{"account", "accounts", "id", []key{{"id", false}}, []field{{"id", asAccount, ""}, {"handle", asText, ""}, {"name", asText, ""},
-		{"email", asText, ""}, {"email_confirmed", asBool, ""}, {"confirmed_at", asTime, "email_confirmed_at"},
+var personal = []section{
+	{"account", "accounts", "id", []key{{"id", false}}, []field{
+		{"id", asAccount, ""}, {"handle", asText, ""}, {"name", asText, ""}, {"email", asText, ""},
+		{"email_confirmed", asBool, ""}, {"confirmed_at", asTime, "email_confirmed_at"},
 		{"email_pending", asText, ""}, {"display", asText, ""}, {"status", asText, ""}, {"created", asTime, ""},
-		{"password_set", asTime, ""}, {"live_sessions", asNumber, ""}, {"ended_sessions", asNumber, ""}, {"signed_in", asBool, "has_signed_in"},
-		{"passkey_declined", asBool, ""}, {"delete_after", asTime, ""}, {"reviewed", asTime, ""}, {"review_later", asTime, ""},
-		{"review_mail", asBool, ""}, {"review_mail_due", asTime, ""}}},
-	{"groups", "account_groups", "account_id", []key{{"name", true}}, []field{{"name", asText, ""}, {"added", asTime, ""}}},
-	{"pictures", "pictures", "account_id", []key{{"name", true}}, []field{{"changed", asTime, ""}, {"length(large)", asNumber, "bytes"}}},
-	{"factors", "factors", "account_id", []key{{"id", false}}, []field{{"id", asFactor, ""}, {"kind", asText, ""}, {"name", asText, ""},
-		{"created", asTime, ""}, {"used", asTime, ""}, {"used_label", asText, ""}, {"used_address", asText, ""}}},
-	{"recovery_codes", "recovery_codes", "account_id", []key{{"CAST(number AS TEXT)", true}}, []field{{"number", asNumber, ""}, {"made", asTime, ""},
-		{"spent_at", asTime, ""}}},
-	{"app_sessions", "app_sessions", "account_id", []key{{"id", false}}, []field{{"id", asAppSession, ""}, {"session_id", asSession, "session"},
-		{"client_id", asText, "client"}, {"scopes", asList, ""}, {"started", asTime, ""}, {"seen", asTime, ""},
-		{"refreshed", asTime, ""}, {"token_expires", asTime, ""}, {"ended_at", asTime, ""}, {"ended_reason", asText, ""}, {"ended_by", asText, ""},
-		{"ended_by_session", asSession, ""}, {"ended_by_label", asText, ""}}},
-	{"consents", "consents", "account_id", []key{{"client_id", true}}, []field{{"client_id", asText, "client"}, {"scopes", asList, ""},
-		{"at", asTime, ""}}},
-	{"devices", "devices", "account_id", []key{{"hash", false}}, []field{{"agent", asText, ""}, {"network", asText, ""},
-		{"first_seen", asTime, ""}, {"last_seen", asTime, ""}, {"familiar", asTime, "familiar_from"}}},
-	{"notices", "notices", "account_id", []key{{"id", false}}, []field{{"id", asNotice, ""}, {"kind", asText, ""},
-		{"session_id", asSession, "session"}, {"at", asTime, ""}, {"label", asText, ""}, {"address", asText, ""}, {"place", asText, ""},
-		{"state", asText, ""}, {"answered", asTime, ""}}},
-	{"reviews", "reviews", "account_id", []key{{"account_id", false}}, []field{{"started", asTime, ""}, {"kept", asNumber, ""},
-		{"ended", asNumber, ""}, {"finished", asTime, ""}}},
-	{"securings", "securings", "account_id", []key{{"account_id", false}}, []field{{"started", asTime, ""}, {"by_kind", asText, "by"},
-		{"ended", asNumber, ""}, {"looked", asText, ""}, {"finished", asTime, ""}}},
-	{"deliveries", "deliveries", "account_id", []key{{"session_id", false}, {"client_id", true}}, []field{{"session_id", asSession, "session"},
-		{"client_id", asText, "client"}, {"at", asTime, ""}, {"state", asText, ""}, {"attempts", asNumber, ""}, {"error", asText, ""},
-		{"finished", asTime, ""}}},
-	{"webhook_messages", "messages", "account_id", []key{{"webhook", true}, {"id", true}}, []field{{"webhook", asText, ""}, {"id", asText, ""},
-		{"body", asText, ""}, {"attempts", asNumber, ""}, {"error", asText, ""}, {"finished", asTime, "gave_up"}}},
-	{"mails", "mails", "account_id", []key{{"id", false}}, []field{{"id", asMail, ""}, {"template", asText, ""}, {"state", asText, ""},
-		{"created", asTime, ""}, {"attempts", asNumber, ""}, {"error", asText, ""}, {"finished", asTime, ""}}},
-	{"links", "links", "account_id", []key{{"hash", false}}, []field{{"purpose", asText, ""}, {"data", asText, "about"},
-		{"expires", asTime, ""}, {"spent_at", asTime, ""}}},
-	{"password_links", "invites", "account_id", []key{{"hash", false}}, []field{{"expires", asTime, ""}, {"spent_at", asTime, ""}}},
-	{"codes", "codes", "account_id", []key{{"hash", false}}, []field{{"session_id", asSession, "session"}, {"client_id", asText, "client"},
-		{"scopes", asList, ""}, {"expires", asTime, ""}, {"spent_at", asTime, ""}, {"app_session_id", asAppSession, "app_session"}}},
-	{"device_codes", "device_codes", "account_id", []key{{"user_code", true}}, []field{{"client_id", asText, "client"}, {"scopes", asList, ""},
-		{"user_agent", asText, ""}, {"address", asText, ""}, {"expires", asTime, ""}, {"state", asText, ""}}},
-	{"challenges", "challenges", "account_id", []key{{"hash", false}}, []field{{"purpose", asText, ""}, {"methods", asList, ""},
-		{"proved_at", asTime, ""}, {"failures", asNumber, ""}, {"expires", asTime, ""}}},
-	{"renewals", "renewals", "account_id", []key{{"hash", false}}, []field{{"session_id", asSession, "session"}, {"at", asTime, ""}}},
+		{"password_set", asTime, ""}, {"live_sessions", asNumber, ""}, {"ended_sessions", asNumber, ""},
+		{"signed_in", asBool, "has_signed_in"}, {"passkey_declined", asBool, ""}, {"delete_after", asTime, ""},
+		{"reviewed", asTime, ""}, {"review_later", asTime, ""}, {"review_mail", asBool, ""},
+		{"review_mail_due", asTime, ""},
+	}},
+	{"groups", "account_groups", "account_id", []key{{"name", true}}, []field{
+		{"name", asText, ""}, {"added", asTime, ""},
+	}},
+	{"pictures", "pictures", "account_id", []key{{"name", true}}, []field{
+		{"changed", asTime, ""}, {"length(large)", asNumber, "bytes"},
+	}},
+	{"factors", "factors", "account_id", []key{{"id", false}}, []field{
+		{"id", asFactor, ""}, {"kind", asText, ""}, {"name", asText, ""}, {"created", asTime, ""},
+		{"used", asTime, ""}, {"used_label", asText, ""}, {"used_address", asText, ""},
+	}},
+	{"recovery_codes", "recovery_codes", "account_id", []key{{"CAST(number AS TEXT)", true}}, []field{
+		{"number", asNumber, ""}, {"made", asTime, ""}, {"spent_at", asTime, ""},
+	}},
+	{"app_sessions", "app_sessions", "account_id", []key{{"id", false}}, []field{
+		{"id", asAppSession, ""}, {"session_id", asSession, "session"}, {"client_id", asText, "client"},
+		{"scopes", asList, ""}, {"started", asTime, ""}, {"seen", asTime, ""}, {"refreshed", asTime, ""},
+		{"token_expires", asTime, ""}, {"ended_at", asTime, ""}, {"ended_reason", asText, ""},
+		{"ended_by", asText, ""}, {"ended_by_session", asSession, ""}, {"ended_by_label", asText, ""},
+	}},
+	{"consents", "consents", "account_id", []key{{"client_id", true}}, []field{
+		{"client_id", asText, "client"}, {"scopes", asList, ""}, {"at", asTime, ""},
+	}},
+	{"devices", "devices", "account_id", []key{{"hash", false}}, []field{
+		{"agent", asText, ""}, {"network", asText, ""}, {"first_seen", asTime, ""}, {"last_seen", asTime, ""},
+		{"familiar", asTime, "familiar_from"},
+	}},
+	{"notices", "notices", "account_id", []key{{"id", false}}, []field{
+		{"id", asNotice, ""}, {"kind", asText, ""}, {"session_id", asSession, "session"}, {"at", asTime, ""},
+		{"label", asText, ""}, {"address", asText, ""}, {"place", asText, ""}, {"state", asText, ""},
+		{"answered", asTime, ""},
+	}},
+	{"reviews", "reviews", "account_id", []key{{"account_id", false}}, []field{
+		{"started", asTime, ""}, {"kept", asNumber, ""}, {"ended", asNumber, ""}, {"finished", asTime, ""},
+	}},
+	{"securings", "securings", "account_id", []key{{"account_id", false}}, []field{
+		{"started", asTime, ""}, {"by_kind", asText, "by"}, {"ended", asNumber, ""}, {"looked", asText, ""},
+		{"finished", asTime, ""},
+	}},
+	{"deliveries", "deliveries", "account_id", []key{{"session_id", false}, {"client_id", true}}, []field{
+		{"session_id", asSession, "session"}, {"client_id", asText, "client"}, {"at", asTime, ""},
+		{"state", asText, ""}, {"attempts", asNumber, ""}, {"error", asText, ""}, {"finished", asTime, ""},
+	}},
+	{"webhook_messages", "messages", "account_id", []key{{"webhook", true}, {"id", true}}, []field{
+		{"webhook", asText, ""}, {"id", asText, ""}, {"body", asText, ""}, {"attempts", asNumber, ""},
+		{"error", asText, ""}, {"finished", asTime, "gave_up"},
+	}},
+	{"mails", "mails", "account_id", []key{{"id", false}}, []field{
+		{"id", asMail, ""}, {"template", asText, ""}, {"state", asText, ""}, {"created", asTime, ""},
+		{"attempts", asNumber, ""}, {"error", asText, ""}, {"finished", asTime, ""},
+	}},
+	{"links", "links", "account_id", []key{{"hash", false}}, []field{
+		{"purpose", asText, ""}, {"data", asText, "about"}, {"expires", asTime, ""}, {"spent_at", asTime, ""},
+	}},
+	{"password_links", "invites", "account_id", []key{{"hash", false}}, []field{
+		{"expires", asTime, ""}, {"spent_at", asTime, ""},
+	}},
+	{"codes", "codes", "account_id", []key{{"hash", false}}, []field{
+		{"session_id", asSession, "session"}, {"client_id", asText, "client"}, {"scopes", asList, ""},
+		{"expires", asTime, ""}, {"spent_at", asTime, ""}, {"app_session_id", asAppSession, "app_session"},
+	}},
+	{"device_codes", "device_codes", "account_id", []key{{"user_code", true}}, []field{
+		{"client_id", asText, "client"}, {"scopes", asList, ""}, {"user_agent", asText, ""}, {"address", asText, ""},
+		{"expires", asTime, ""}, {"state", asText, ""},
+	}},
+	{"challenges", "challenges", "account_id", []key{{"hash", false}}, []field{
+		{"purpose", asText, ""}, {"methods", asList, ""}, {"proved_at", asTime, ""}, {"failures", asNumber, ""},
+		{"expires", asTime, ""},
+	}},
+	{"renewals", "renewals", "account_id", []key{{"hash", false}}, []field{
+		{"session_id", asSession, "session"}, {"at", asTime, ""},
+	}},
 }
 
 // PersonalSections are the names of what PersonalRecords returns, in their order.
 func PersonalSections() []string {
 	out := make([]string, len(personal))
 	for i := range personal {
-		out[i] = personal[i].section
+		out[i] = personal[i].name
 	}
 	return out
 }
@@ -156,45 +196,49 @@ func PersonalSections() []string {
 // hash, no token, and of factors what they are called. It returns ErrNotFound if there is no such section, and
 // ErrBadRequest for a cursor that it did not make.
 func (s *Store) PersonalRecords(
-	ctx context.Context, id exeunt.AccountID, section string, after exeunt.Cursor, limit int,
+	ctx context.Context, id exeunt.AccountID, name string, after exeunt.Cursor, limit int,
 ) (p exeunt.Page[Record], err error) {
-	for i := range personal {
-		of := &personal[i]
-		if of.section != section {
-			continue
-		}
-		var columns, keys, places []string
-		args := []any{id.Bytes()}
-		last, err := placeAfter(after, of.keys)
+	i := slices.IndexFunc(personal, func(of section) bool { return of.name == name })
+	if i < 0 {
+		return p, fmt.Errorf("section %q: %w", name, exeunt.ErrNotFound)
+	}
+	of := &personal[i]
+	args := []any{id.Bytes()}
+	if after != "" {
+		place, err := placeAfter(after, of.keys)
 		if err != nil {
 			return p, err
 		}
-		for i, k := range of.keys {
-			keys, places, args = append(keys, k.column), append(places, fmt.Sprintf("$%d", i+2)), append(args, last[i])
-		}
-		for _, f := range of.fields {
-			columns = append(columns, f.column)
-		}
-		limit = exeunt.PageSize(limit)
-		where := ""
-		if after != "" {
-			where = ` AND (` + strings.Join(keys, ", ") + `) > (` + strings.Join(places, ", ") + `)`
-		} else {
-			args = args[:1]
-		}
-		rows, err := s.read.QueryContext(ctx, `SELECT `+strings.Join(append(columns, keys...), ", ")+` FROM `+of.table+` WHERE `+
-			of.of+` = $1`+where+` ORDER BY `+strings.Join(keys, ", ")+fmt.Sprintf(` LIMIT %d`, limit), args...)
-		var place []any
-		p.Items, err = collect(rows, err, of.section, func(r rowScanner) (rec Record, err error) {
-			rec, place, err = scanRecord(r, of.fields, len(of.keys))
-			return rec, err
-		})
-		if err == nil && len(p.Items) == limit {
-			p.Next = cursorAt(place)
-		}
-		return p, err
+		args = append(args, place...)
 	}
-	return p, fmt.Errorf("section %q: %w", section, exeunt.ErrNotFound)
+	limit = exeunt.PageSize(limit)
+	rows, err := s.read.QueryContext(ctx, of.query(after != "", limit), args...)
+	var last []any
+	p.Items, err = collect(rows, err, of.name, func(r rowScanner) (rec Record, err error) {
+		rec, last, err = scanRecord(r, of.fields, len(of.keys))
+		return rec, err
+	})
+	if err == nil && len(p.Items) == limit {
+		p.Next = cursorAt(last)
+	}
+	return p, err
+}
+
+// query selects the fields and the keys of account $1, on later pages after the keys from $2 on.
+func (of *section) query(later bool, limit int) string {
+	var columns, keys, places []string
+	for _, f := range of.fields {
+		columns = append(columns, f.column)
+	}
+	for i, k := range of.keys {
+		keys, places = append(keys, k.column), append(places, fmt.Sprintf("$%d", i+2))
+	}
+	by := strings.Join(keys, ", ")
+	q := `SELECT ` + strings.Join(append(columns, keys...), ", ") + ` FROM ` + of.table + ` WHERE ` + of.of + ` = $1`
+	if later {
+		q += ` AND (` + by + `) > (` + strings.Join(places, ", ") + `)`
+	}
+	return q + ` ORDER BY ` + by + fmt.Sprintf(` LIMIT %d`, limit)
 }
 
 func scanRecord(row rowScanner, fields []field, keys int) (rec Record, place []any, err error) {
@@ -235,9 +279,6 @@ func cursorAt(place []any) exeunt.Cursor {
 
 func placeAfter(after exeunt.Cursor, keys []key) ([]any, error) {
 	out := make([]any, len(keys))
-	if after == "" {
-		return out, nil
-	}
 	parts := strings.Split(string(after), ".")
 	if len(parts) != len(keys) {
 		return nil, badCursor(after)

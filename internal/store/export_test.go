@@ -39,14 +39,7 @@ var leftOut = map[string]string{
 func TestNothingOfAPersonIsForgotten(t *testing.T) {
 	s := newStore(t)
 	for _, table := range s.schemaTables() {
-		i := slices.IndexFunc(personal, func(of struct {
-			section, table string
-			of             string
-			keys           []key
-			fields         []field
-		}) bool {
-			return of.table == table
-		})
+		i := slices.IndexFunc(personal, func(of section) bool { return of.table == table })
 		if (i < 0) != (otherwise[table] != "") {
 			t.Errorf("%s: what does its owner get of it?", table)
 		}
@@ -79,9 +72,11 @@ func personalRecords(t *testing.T, s *testStore) {
 	other := s.account()
 	s.changeGroup("staff", false, other.ID)
 	for i := range 5 { // beyond one page
-		s.mustExec(`INSERT INTO recovery_codes (account_id, number, hash, made) VALUES ($1, $2, $3, 1)`, a.ID.Bytes(), i+10, "SECRETHASH")
+		s.mustExec(`INSERT INTO recovery_codes (account_id, number, hash, made) VALUES ($1, $2, $3, 1)`, a.ID.Bytes(), i+10,
+			"SECRETHASH")
 		s.mustExec(`INSERT INTO deliveries (account_id, session_id, client_id, seq, at, state, attempts, due, give_up, error)
-			VALUES ($1, $2, $3, 1, 1, 'pending', 0, 1, 1, '')`, a.ID.Bytes(), exeunt.NewSessionID().Bytes(), "client"+fmt.Sprint(i%2))
+			VALUES ($1, $2, $3, 1, 1, 'pending', 0, 1, 1, '')`, a.ID.Bytes(), exeunt.NewSessionID().Bytes(),
+			"client"+fmt.Sprint(i%2))
 		s.mustExec(`INSERT INTO consents (account_id, client_id, registration, scopes, at) VALUES ($1, $2, 1, 'openid email', 1)`,
 			a.ID.Bytes(), fmt.Sprintf("c%d", i))
 	}
@@ -125,8 +120,8 @@ func personalRecords(t *testing.T, s *testStore) {
 		}
 	}
 	account, _ := json.Marshal(got["account"])
-	for _, want := range []string{`"id":"` + a.ID.String(), `"handle":"gonehandle"`, `"email":"gone@mail.example"`, `"email_confirmed":true`,
-		`"created":"2026-11-01T12:00:00Z"`} {
+	for _, want := range []string{`"id":"` + a.ID.String(), `"handle":"gonehandle"`, `"email":"gone@mail.example"`,
+		`"email_confirmed":true`, `"created":"2026-11-01T12:00:00Z"`} {
 		if !strings.Contains(string(account), want) {
 			t.Errorf("%s has no %s", account, want)
 		}

@@ -73,11 +73,11 @@ func (s *Store) Import(ctx context.Context, list []Import, by exeunt.Actor, now 
 var (
 	handleRows   = forMany(`SELECT handle FROM accounts WHERE handle IN (`, `?`, `)`)
 	addressRows  = forMany(`SELECT email_key FROM accounts WHERE email_confirmed = 1 AND email_key IN (`, `?`, `)`)
-	importedRows = forMany(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, profile_version,
-		password_hash, password_set, status, created, generation, credential_version, live_sessions, last_ended) VALUES `,
+	importedRows = forMany(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display,
+		profile_version, password_hash, password_set, status, created, generation, credential_version, live_sessions, last_ended) VALUES `,
 		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 0, 0)`, ``)
-	linkRows = forMany(`INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires, account_id) VALUES `,
-		`(?, ?, '', '', '', 0, ?, ?)`, ``)
+	linkRows = forMany(`INSERT INTO invites (hash, handle, name, email, email_key, email_confirmed, expires, account_id)
+		VALUES `, `(?, ?, '', '', '', 0, ?, ?)`, ``)
 	memberRows = forMany(`INSERT INTO account_groups (account_id, name, added) VALUES `, `(?, ?, ?)`, ``)
 	sizeRows   = forMany(`INSERT INTO group_sizes (name, members) VALUES `, `(?, ?)`,
 		` ON CONFLICT (name) DO UPDATE SET members = group_sizes.members + excluded.members`)
@@ -140,8 +140,8 @@ func (t *tx) importRows(add []*Import, now time.Time) error {
 		a := &v.Account
 		hash := sql.NullString{String: v.Credential.PasswordHash, Valid: v.Credential.PasswordHash != ""}
 		passwordSet := sql.NullInt64{Int64: ms(now), Valid: hash.Valid}
-		return append(to, a.ID.Bytes(), a.Handle, a.Name, a.Email, names.Key(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem,
-			1+len(a.Groups), hash, passwordSet, a.Status, ms(now))
+		return append(to, a.ID.Bytes(), a.Handle, a.Name, a.Email, names.Key(a.Email), flag(a.EmailConfirmed),
+			exeunt.DisplaySystem, 1+len(a.Groups), hash, passwordSet, a.Status, ms(now))
 	})
 	if err != nil {
 		return err
@@ -175,7 +175,8 @@ func (t *tx) importGroups(add []*Import, by exeunt.Actor, now time.Time) error {
 		for i, group := range v.Account.Groups {
 			list = append(list, membership{v, group})
 			sizes[group]++
-			events = append(events, exeunt.Event{At: now, Kind: exeunt.EventGroupsChanged, Target: exeunt.Target{Account: v.Account.ID},
+			events = append(events, exeunt.Event{At: now, Kind: exeunt.EventGroupsChanged,
+				Target: exeunt.Target{Account: v.Account.ID},
 				Reason: exeunt.ReasonGroupAdded + exeunt.Reason(" "+group), By: by, Version: int64(i) + 2})
 		}
 	}

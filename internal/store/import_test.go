@@ -21,7 +21,8 @@ func TestImport(t *testing.T) { onEachEngine(t, imports) }
 
 func imports(t *testing.T, s *testStore) {
 	taken := s.account()
-	ada, grace, lin, twice := newImport("ada", "admins", "staff"), newImport("grace", "staff"), newImport("lin"), newImport("ada", "staff")
+	ada, grace, lin := newImport("ada", "admins", "staff"), newImport("grace", "staff"), newImport("lin")
+	twice := newImport("ada", "staff")
 	ada.Account.Email, ada.Account.EmailConfirmed = "ada@example.com", true
 	second := newImport("second", "staff")
 	second.Account.Email, second.Account.EmailConfirmed = "ADA@example.com", true
@@ -29,7 +30,8 @@ func imports(t *testing.T, s *testStore) {
 	lin.Credential = Credential{}
 	link := exeunt.NewToken(exeunt.UseInvite)
 	lin.Reset = &ImportReset{Hash: link.Hash(), Expires: epoch.Add(time.Hour)}
-	out, err := s.Import(t.Context(), []Import{ada, newImport(taken.Handle, "staff"), grace, twice, second, lin}, operator, epoch)
+	list := []Import{ada, newImport(taken.Handle, "staff"), grace, twice, second, lin}
+	out, err := s.Import(t.Context(), list, operator, epoch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,8 @@ func imports(t *testing.T, s *testStore) {
 	if p, err := s.Profile(t.Context(), ada.Account.ID); err != nil || p.Version != 3 {
 		t.Errorf("version %d, %v", p.Version, err)
 	}
-	if err != nil || len(entries.Items) != 3 || entries.Items[2].Action != exeunt.AuditSignUp || entries.Items[2].By.Label != operator.Label {
+	if err != nil || len(entries.Items) != 3 || entries.Items[2].Action != exeunt.AuditSignUp ||
+		entries.Items[2].By.Label != operator.Label {
 		t.Errorf("%+v, %v", entries.Items, err)
 	}
 	if owner, err := s.EmailOwner(t.Context(), "Ada@Example.com"); owner != "ada" || err != nil {

@@ -38,7 +38,8 @@ const (
 
 // MailTemplates are all of them.
 var MailTemplates = []MailTemplate{MailTest, MailPasswordChanged, MailPasswordReset, MailInvitation,
-	MailConfirmAddress, MailAddressChanged, MailAddressRemoved, MailAddressUndone, MailUnfamiliarSignIn, MailFactorAdded, MailFactorRemoved,
+	MailConfirmAddress, MailAddressChanged, MailAddressRemoved, MailAddressUndone, MailUnfamiliarSignIn, MailFactorAdded,
+	MailFactorRemoved,
 	MailCodesMade, MailReviewReminder, MailSecured, MailAccountDeleting, MailAccountKept}
 
 // MailData is what a mail tells. A mail that needs a value and has none is not rendered.
