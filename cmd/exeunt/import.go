@@ -100,7 +100,7 @@ type importReport struct {
 
 func (r *importing) run(in io.Reader) error {
 	r.report.Applied, r.report.Format = r.c.Apply, string(r.format)
-	err := imports.Read(in, r.format, r.person, r.problem)
+	err := imports.Read(in, r.format, imports.Sink{Person: r.person, Problem: r.problem, UniqueEmails: r.c.EmailConfirmed})
 	if err == nil {
 		err = r.flush()
 	}

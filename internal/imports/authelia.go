@@ -30,7 +30,7 @@ func (d *reader) authelia(r io.Reader) error {
 		key, of := users.Content[i], target(users.Content[i+1])
 		var err error
 		if key.Kind != yaml.ScalarNode || of.Kind != yaml.MappingNode {
-			err = d.problem(Problem{Line: key.Line, Handle: key.Value, Why: "There is nothing of this user, or not as it should be.",
+			err = d.Problem(Problem{Line: key.Line, Handle: key.Value, Why: "There is nothing of this user, or not as it should be.",
 				Remedy: "Give it displayname, password, email and groups, or take it out."})
 		} else {
 			err = d.autheliaUser(key, of)
@@ -55,13 +55,13 @@ func (d *reader) autheliaUser(key, of *yaml.Node) error {
 		case v.Kind == yaml.ScalarNode:
 			*text.to = v.Value
 		default:
-			return d.problem(Problem{Line: v.Line, Handle: key.Value, Why: text.name + " is not a text.",
+			return d.Problem(Problem{Line: v.Line, Handle: key.Value, Why: text.name + " is not a text.",
 				Remedy: "Correct it, or take it out."})
 		}
 	}
 	if v := field(of, "disabled"); v != nil {
 		if err := v.Decode(&p.Disabled); err != nil {
-			return d.problem(Problem{Line: v.Line, Handle: key.Value, Why: "disabled is neither true nor false.",
+			return d.Problem(Problem{Line: v.Line, Handle: key.Value, Why: "disabled is neither true nor false.",
 				Remedy: "Correct it."})
 		}
 	}
@@ -72,7 +72,7 @@ func (d *reader) autheliaUser(key, of *yaml.Node) error {
 			}
 		}
 		if v.Kind != yaml.SequenceNode || len(p.Groups) != len(v.Content) {
-			return d.problem(Problem{Line: v.Line, Handle: key.Value, Why: "groups is not a list of names.", Remedy: "Correct it."})
+			return d.Problem(Problem{Line: v.Line, Handle: key.Value, Why: "groups is not a list of names.", Remedy: "Correct it."})
 		}
 	}
 	return d.found(p)

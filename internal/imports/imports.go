@@ -62,11 +62,18 @@ type Problem struct {
 	Why, Remedy string
 }
 
-// Read passes each row of a file to person, or, if it cannot be read, to problem, in their order. A handle that stands in
-// an earlier row is a problem. It returns the first error of these, or why the file as a whole cannot be read, which
-// names the line.
-func Read(r io.Reader, f Format, person func(Person) error, problem func(Problem) error) error {
-	d := &reader{person: person, problem: problem, seen: map[string]int{}}
+// Sink takes the rows of a file.
+type Sink struct {
+	Person  func(Person) error
+	Problem func(Problem) error
+	// UniqueEmails: an address that stands in an earlier row is a problem, as a handle always is.
+	UniqueEmails bool
+}
+
+// Read passes each row of a file to Person, or, if it cannot be read, to Problem, in their order. It returns the first
+// error of these, or why the file as a whole cannot be read, which names the line.
+func Read(r io.Reader, f Format, to Sink) error {
+	d := &reader{Sink: to, handles: map[string]int{}, emails: map[string]int{}}
 	switch f {
 	case Authelia:
 		return d.authelia(r)
@@ -79,9 +86,8 @@ func Read(r io.Reader, f Format, person func(Person) error, problem func(Problem
 }
 
 type reader struct {
-	person  func(Person) error
-	problem func(Problem) error
-	seen    map[string]int // handle, as accounts have it -> line
+	Sink
+	handles, emails map[string]int // as accounts have them -> line
 }
 
 func (d *reader) found(p Person) error {
@@ -89,16 +95,24 @@ func (d *reader) found(p Person) error {
 	if !ok {
 		key = p.Handle
 	}
-	if first, again := d.seen[key]; again {
-		return d.problem(Problem{Line: p.Line, Handle: p.Handle,
+	if first, again := d.handles[key]; again {
+		return d.Problem(Problem{Line: p.Line, Handle: p.Handle,
 			Why:    fmt.Sprintf("The same handle is in line %d, which counts.", first),
 			Remedy: "Take one of them out, or change its handle."})
 	}
-	if len(d.seen) >= MaxRows {
+	email := names.Key(p.Email)
+	if first, again := d.emails[email]; again {
+		return d.Problem(Problem{Line: p.Line, Handle: p.Handle,
+			Why:    fmt.Sprintf("The same e-mail address is in line %d, which counts.", first),
+			Remedy: "Take the address out of one of them, or leave out --email-confirmed."})
+	}
+	if len(d.handles) >= MaxRows {
 		return fmt.Errorf("line %d: a file may name %d people at most; split it", p.Line, MaxRows)
 	}
-	d.seen[key] = p.Line
-	return d.person(p)
+	if d.handles[key] = p.Line; d.UniqueEmails && email != "" {
+		d.emails[email] = p.Line
+	}
+	return d.Person(p)
 }
 
 // lines passes each line to each, with its number.
@@ -125,11 +139,11 @@ func (d *reader) lines(r io.Reader, each func(n int, line string) error) error {
 		}
 		switch {
 		case long:
-			err = d.problem(Problem{Line: n, Why: fmt.Sprintf("The line is longer than %d bytes.", MaxLine), Remedy: "Shorten it."})
+			err = d.Problem(Problem{Line: n, Why: fmt.Sprintf("The line is longer than %d bytes.", MaxLine), Remedy: "Shorten it."})
 		case strings.TrimSpace(text) == "":
 			continue
 		case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
-			err = d.problem(Problem{Line: n, Why: "The line is not UTF-8.", Remedy: "Save the file as UTF-8."})
+			err = d.Problem(Problem{Line: n, Why: "The line is not UTF-8.", Remedy: "Save the file as UTF-8."})
 		default:
 			err = each(n, text)
 		}
@@ -145,7 +159,7 @@ func (d *reader) htpasswd(n int, line string) error {
 	}
 	handle, hash, ok := strings.Cut(line, ":")
 	if !ok || handle == "" {
-		return d.problem(Problem{Line: n, Why: "The line is not like name:hash.", Remedy: "Correct it, or take it out."})
+		return d.Problem(Problem{Line: n, Why: "The line is not like name:hash.", Remedy: "Correct it, or take it out."})
 	}
 	hash, _, _ = strings.Cut(strings.TrimRight(hash, " \t\r"), ":")
 	return d.found(Person{Line: n, Handle: handle, Hash: hash})
@@ -172,13 +186,13 @@ func (d *reader) csv() func(n int, line string) error {
 		var bad *csv.ParseError
 		switch {
 		case errors.As(err, &bad) && header != nil:
-			return d.problem(Problem{Line: n, Why: "A quote is missing, or too many: " + bad.Err.Error() + ".",
+			return d.Problem(Problem{Line: n, Why: "A quote is missing, or too many: " + bad.Err.Error() + ".",
 				Remedy: `Begin and end such a field with ", and write "" for a " in it; a row is one line.`})
 		case err != nil:
 			return fmt.Errorf("line %d: the header cannot be read: %w", n, err)
 		case len(fields) != len(header):
 			why := fmt.Sprintf("The row has %d fields, and the header %d.", len(fields), len(header))
-			return d.problem(Problem{Line: n, Why: why, Remedy: `Put a field with the separator in it into "…".`})
+			return d.Problem(Problem{Line: n, Why: why, Remedy: `Put a field with the separator in it into "…".`})
 		}
 		p := Person{Line: n}
 		for i, name := range header {

@@ -11,14 +11,20 @@ import (
 // rows are what Read passes on: people as they are, problems by line and handle.
 func rows(t *testing.T, f Format, text string) (people []Person, problems []string, err error) {
 	t.Helper()
-	err = Read(strings.NewReader(text), f, func(p Person) error { people = append(people, p); return nil },
-		func(p Problem) error {
-			if p.Why == "" || p.Remedy == "" {
-				t.Errorf("a problem without reason or remedy: %+v", p)
-			}
-			problems = append(problems, fmt.Sprintf("%d %s", p.Line, p.Handle))
-			return nil
-		})
+	return rowsTo(t, f, text, Sink{})
+}
+
+func rowsTo(t *testing.T, f Format, text string, to Sink) (people []Person, problems []string, err error) {
+	t.Helper()
+	to.Person = func(p Person) error { people = append(people, p); return nil }
+	to.Problem = func(p Problem) error {
+		if p.Why == "" || p.Remedy == "" {
+			t.Errorf("a problem without reason or remedy: %+v", p)
+		}
+		problems = append(problems, fmt.Sprintf("%d %s", p.Line, p.Handle))
+		return nil
+	}
+	err = Read(strings.NewReader(text), f, to)
 	return people, problems, err
 }
 
@@ -124,6 +130,19 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// Of two people who are said to own one address, the first counts; an address that nobody has confirmed may be there twice.
+func TestUniqueEmails(t *testing.T) {
+	const text = "handle,email\nada,ada@example.com\neve,ADA@example.com\nlin,\nhedy,\n"
+	people, problems, err := rows(t, CSV, text)
+	if err != nil || len(people) != 4 || problems != nil {
+		t.Errorf("%d, %q, %v", len(people), problems, err)
+	}
+	people, problems, err = rowsTo(t, CSV, text, Sink{UniqueEmails: true})
+	if err != nil || len(people) != 3 || !reflect.DeepEqual(problems, []string{"3 eve"}) {
+		t.Errorf("%d, %q, %v", len(people), problems, err)
+	}
+}
+
 // What is printed of a row has no hash in it.
 func TestAPersonIsPrintedWithoutTheHash(t *testing.T) {
 	p := Person{Line: 3, Hash: "SECRET"}
@@ -168,7 +187,8 @@ func FuzzRead(f *testing.F) {
 			n++
 			return nil
 		}
-		_ = Read(bytes.NewReader(text), format, func(Person) error { return count() }, func(Problem) error { return count() })
+		_ = Read(bytes.NewReader(text), format, Sink{Person: func(Person) error { return count() },
+			Problem: func(Problem) error { return count() }, UniqueEmails: which > 100})
 		if format != Authelia && n > lines {
 			t.Errorf("%d rows in %d lines", n, lines)
 		}
