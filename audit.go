@@ -60,6 +60,8 @@ const (
 	AuditGroups AuditAction = "groups_change"
 	// AuditKept: the account was about to be deleted, and is kept. (Asking for a deletion is an AuditEnd.)
 	AuditKept AuditAction = "account_kept"
+	// AuditExported: an operator exported what is stored about the account's owner.
+	AuditExported AuditAction = "data_exported"
 	// AuditDeleted: the account was deleted.
 	AuditDeleted AuditAction = "account_deleted"
 	// AuditStatus: the account was enabled again. (Disabling is an AuditEnd.)

@@ -45,6 +45,7 @@ var rooms = map[string][]string{
 	"internal/config":    {"", "client/webhook"},
 	"internal/licenses":  {},
 	"internal/presets":   {"", "client"},
+	"internal/imports":   {"", "internal/names"},
 
 	"internal/certificates": {""},
 
@@ -75,7 +76,7 @@ var rooms = map[string][]string{
 	"examples/gazette/cmd/gazette": {"examples/gazette"},
 
 	"internal/demo": {"", "client", "examples/chirp", "examples/gazette", "internal/account", "internal/authority", "internal/config", "internal/mailbox", "internal/password", "internal/signin", "internal/store"},
-	"cmd/exeunt": {"", "client/receipt", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/doctor", "internal/licenses",
+	"cmd/exeunt": {"", "client/receipt", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/doctor", "internal/imports", "internal/licenses",
 		"internal/presets"},
 	"e2e/node":     {"", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/demo", "internal/password", "internal/signin", "internal/testpg"},
 	"e2e/postgres": {"internal/testpg"},

@@ -95,5 +95,6 @@ func asScript(page string, commands []string, config string) string {
 	if running {
 		out = append(out, "kill -INT node", "wait node")
 	}
-	return strings.Join(out, "\n") + "\n\n-- ada.txt --\na long walk by the canal\n-- exeunt.toml --\n" + config
+	return strings.Join(out, "\n") + "\n\n-- ada.txt --\na long walk by the canal\n-- users_database.yml --\nusers:\n  john:\n" +
+		"    password: '$2y$05$dTvvy9a0wRbzeVpr.1jAUOOWDzESdsX6Ezv20WI/kqKBjJIvB5Uq6'\n-- exeunt.toml --\n" + config
 }

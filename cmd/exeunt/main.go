@@ -21,7 +21,7 @@ type commands struct {
 	Status   statusCommand   `cmd:"" help:"Show the state of the running node."`
 	Doctor   doctorCommand   `cmd:"" help:"Look at everything that sign-outs depend on, and say what to mend."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
-	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
+	Accounts accountsCommand `cmd:"" help:"List, show, add, import, export, disable and enable accounts; create links for new passwords."`
 	Groups   groupsCommand   `cmd:"" help:"List and show groups; put accounts into them, and take them out."`
 	Clients  clientsCommand  `cmd:"" help:"List, register, change and remove apps."`
 	Sites    sitesCommand    `cmd:"" help:"Print what proxies in front of sites are told."`
@@ -53,7 +53,11 @@ func main() {
 	}
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "exeunt:", err)
-		os.Exit(1)
+		code := 1
+		if told := (interface{ ExitCode() int })(nil); errors.As(err, &told) {
+			code = told.ExitCode()
+		}
+		os.Exit(code)
 	}
 }
 

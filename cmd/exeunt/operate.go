@@ -278,6 +278,8 @@ type accountsCommand struct {
 	List          listAccountsCommand   `cmd:"" help:"List accounts."`
 	Show          showAccountCommand    `cmd:"" help:"Show one account."`
 	Add           addAccountCommand     `cmd:"" help:"Add an account, with a one-time link for its owner or a password."`
+	Import        importCommand         `cmd:"" help:"Add the people of another program's file: Authelia, htpasswd or CSV."`
+	Export        exportCommand         `cmd:"" help:"Write everything that is stored about one person, as JSON."`
 	Disable       disableAccountCommand `cmd:"" help:"Stop an account from signing in and end all its sessions."`
 	Enable        enableAccountCommand  `cmd:"" help:"Let a disabled account sign in again."`
 	Delete        deleteAccountCommand  `cmd:"" help:"End all sessions of an account, and delete it after seven days in which it can be kept."`

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +29,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/exeunt/exeunt/internal/control"
 	"github.com/exeunt/exeunt/internal/testpg"
 )
 
@@ -46,6 +50,11 @@ func TestMain(m *testing.M) {
 //	                   printed last into the variable NAME
 //	mode PERM FILE     fails unless the file has these permissions
 //	until FILE         waits until the file has something in it
+//	people FILE        writes an htpasswd file of 10,000 people, with -short of 1,000, of whom three have a broken row, and
+//	                   puts how many there are and how many are good into PEOPLE and GOOD
+//	is-json FILE       fails unless the file is one JSON value
+//	until-listed       waits until the node has an account
+//	status N COMMAND…  runs a command, and fails unless it exits with this status
 //	write FILE TEXT    writes a file for its owner alone
 //	term, hang-up      send SIGTERM or SIGHUP to what was started last
 //	stream             opens the event stream of $TOKEN and reads its first event
@@ -69,6 +78,7 @@ func (c *certificate) commands() map[string]func(ts *testscript.TestScript, neg 
 		"database": database, "database-stop": databaseStop, "database-start": databaseStart,
 		"gate":  c.gate,
 		"first": first, "field": field, "mode": mode, "until": until, "term": sends(syscall.SIGTERM), "hang-up": sends(syscall.SIGHUP), "write": write,
+		"status": status, "people": people, "until-listed": untilListed, "is-json": isJSON,
 	}
 }
 
@@ -209,6 +219,62 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		info, err := os.Stat(ts.MkAbs(args[0]))
 		return err == nil && info.Size() > 0
 	})
+}
+
+func people(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: people FILE")
+	}
+	n := 10_000
+	if testing.Short() {
+		n = 1000
+	}
+	broken := map[int]string{7: "no colon here", n / 2: "p0:$apr1$MPPH5US0$hyUyXFePWLo4itd6zdt0j0", n - 1: "-x:$2y$05$"}
+	var text strings.Builder
+	for line := 1; line <= n; line++ {
+		if row, is := broken[line]; is {
+			fmt.Fprintln(&text, row)
+			continue
+		}
+		fmt.Fprintf(&text, "person%d:$2y$05$dTvvy9a0wRbzeVpr.1jAUOOWDzESdsX6Ezv20WI/kqKBjJIvB5Uq6\n", line)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text.String()), 0o600))
+	ts.Setenv("PEOPLE", strconv.Itoa(n))
+	ts.Setenv("GOOD", strconv.Itoa(n-len(broken)))
+	ts.Setenv("HALF", strconv.Itoa(n/2))
+	ts.Setenv("LAST", strconv.Itoa(n-1))
+}
+
+func isJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: is-json FILE")
+	}
+	if !json.Valid([]byte(ts.ReadFile(args[0]))) {
+		ts.Fatalf("%s is no JSON", args[0])
+	}
+}
+
+func untilListed(ts *testscript.TestScript, neg bool, args []string) {
+	wait(ts, "an account", func() bool {
+		var p control.Page[control.Account]
+		err := control.Dial(ts.Getenv("DATA")).Get(context.Background(), "/accounts", url.Values{"limit": {"1"}}, &p)
+		return err == nil && len(p.Items) > 0
+	})
+}
+
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	got := "0"
+	if errors.As(err, &exit) {
+		got, err = strconv.Itoa(exit.ExitCode()), nil
+	}
+	if err != nil || got != args[0] {
+		ts.Fatalf("it exits with %s, not %s (%v)", got, args[0], err)
+	}
 }
 
 func write(ts *testscript.TestScript, neg bool, args []string) {

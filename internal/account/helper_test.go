@@ -64,7 +64,8 @@ func newDesk(t testing.TB) *desk {
 	index := live.New(0, live.Options{})
 	f = feed.New(authority.Memory(index), nil)
 	a := authority.New(authority.Config{Store: s, Live: index, Feed: f, Policy: exeunt.DefaultPolicy(), Now: now, Log: log,
-		Secrets: func(text string) [][sha256.Size]byte { return [][sha256.Size]byte{sha256.Sum256([]byte(text))} }})
+		Retention: store.Retention{Ended: 90 * 24 * time.Hour, Audit: 365 * 24 * time.Hour},
+		Secrets:   func(text string) [][sha256.Size]byte { return [][sha256.Size]byte{sha256.Sum256([]byte(text))} }})
 	hasher, err := password.New(cheap)
 	if err != nil {
 		t.Fatal(err)

@@ -85,43 +85,46 @@ func listenPrivately(path string) (net.Listener, error) {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]web.Handler{
-		"GET /status":                            s.status,
-		"GET /sessions":                          s.sessions,
-		"GET /sessions/{id}":                     s.session,
-		"POST /sessions/{id}/end":                s.endSession,
-		"GET /accounts":                          s.accounts,
-		"POST /accounts":                         s.addAccount,
-		"POST /accounts/{handle}/disable":        s.disable,
-		"POST /accounts/{handle}/enable":         s.enable,
-		"POST /accounts/{handle}/delete":         s.deleteAccount,
-		"POST /accounts/{handle}/secure":         s.secureAccount,
-		"POST /accounts/{handle}/keep":           s.keepAccount,
-		"POST /accounts/{handle}/end-sessions":   s.endAccount,
-		"POST /accounts/{handle}/confirm-email":  s.confirmEmail,
-		"POST /accounts/{handle}/reset":          s.reset,
-		"POST /accounts/{handle}/remove-factor":  s.removeFactor,
-		"POST /accounts/{handle}/remove-picture": s.removePicture,
-		"GET /accounts/{handle}/audit":           s.audit,
-		"GET /accounts/{handle}":                 s.oneAccount,
-		"GET /groups":                            s.groups,
-		"GET /groups/{group}/members":            s.members,
-		"POST /groups/{group}/add":               s.addToGroup,
-		"POST /groups/{group}/remove":            s.removeFromGroup,
-		"GET /clients":                           s.clients,
-		"POST /clients":                          s.addClient,
-		"GET /clients/{id}":                      s.client,
-		"POST /clients/{id}/set":                 s.setClient,
-		"POST /clients/{id}/rotate-secret":       s.rotateSecret,
-		"POST /clients/{id}/remove":              s.removeClient,
-		"GET /mails":                             s.mails,
-		"GET /mails/{id}":                        s.mail,
-		"POST /mails/test":                       s.testMail,
-		"POST /mails/reach":                      s.reachMail,
-		"POST /mails/{id}/retry":                 s.retryMail,
-		"GET /webhooks":                          s.webhooks,
-		"POST /webhooks/{name}/test":             s.testWebhook,
-		"GET /invites":                           s.invites,
-		"POST /invites/{handle}/withdraw":        s.uninvite,
+		"GET /status":                             s.status,
+		"GET /sessions":                           s.sessions,
+		"GET /sessions/{id}":                      s.session,
+		"POST /sessions/{id}/end":                 s.endSession,
+		"GET /accounts":                           s.accounts,
+		"POST /accounts":                          s.addAccount,
+		"POST /accounts/import":                   s.importAccounts,
+		"POST /accounts/{handle}/disable":         s.disable,
+		"POST /accounts/{handle}/enable":          s.enable,
+		"POST /accounts/{handle}/delete":          s.deleteAccount,
+		"POST /accounts/{handle}/secure":          s.secureAccount,
+		"POST /accounts/{handle}/keep":            s.keepAccount,
+		"POST /accounts/{handle}/end-sessions":    s.endAccount,
+		"POST /accounts/{handle}/confirm-email":   s.confirmEmail,
+		"POST /accounts/{handle}/reset":           s.reset,
+		"POST /accounts/{handle}/remove-factor":   s.removeFactor,
+		"POST /accounts/{handle}/remove-picture":  s.removePicture,
+		"GET /accounts/{handle}/audit":            s.audit,
+		"GET /accounts/{handle}":                  s.oneAccount,
+		"POST /accounts/{handle}/export":          s.beginExport,
+		"GET /accounts/{handle}/export/{section}": s.exported,
+		"GET /groups":                             s.groups,
+		"GET /groups/{group}/members":             s.members,
+		"POST /groups/{group}/add":                s.addToGroup,
+		"POST /groups/{group}/remove":             s.removeFromGroup,
+		"GET /clients":                            s.clients,
+		"POST /clients":                           s.addClient,
+		"GET /clients/{id}":                       s.client,
+		"POST /clients/{id}/set":                  s.setClient,
+		"POST /clients/{id}/rotate-secret":        s.rotateSecret,
+		"POST /clients/{id}/remove":               s.removeClient,
+		"GET /mails":                              s.mails,
+		"GET /mails/{id}":                         s.mail,
+		"POST /mails/test":                        s.testMail,
+		"POST /mails/reach":                       s.reachMail,
+		"POST /mails/{id}/retry":                  s.retryMail,
+		"GET /webhooks":                           s.webhooks,
+		"POST /webhooks/{name}/test":              s.testWebhook,
+		"GET /invites":                            s.invites,
+		"POST /invites/{handle}/withdraw":         s.uninvite,
 	} {
 		mux.Handle(pattern, s.Surface.Handle(h))
 	}
@@ -142,7 +145,11 @@ func reply(w http.ResponseWriter, v any) error {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request, into any) error {
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(into); err != nil {
+	return readLong(w, r, into, 1<<16)
+}
+
+func readLong(w http.ResponseWriter, r *http.Request, into any, limit int64) error {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit)).Decode(into); err != nil {
 		return fmt.Errorf("%w (%w)", exeunt.ErrBadRequest, err)
 	}
 	return nil
@@ -295,7 +302,8 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	}
 	return replyList(w, list, func(e *exeunt.AuditEntry) AuditEntry {
 		return AuditEntry{At: e.At, Action: string(e.Action), Session: e.Session.String(),
-			By: string(e.By.Kind), ByLabel: e.By.Label, Address: addressText(e.By.Address), Detail: e.Detail}
+			By: string(e.By.Kind), ByLabel: e.By.Label, Address: addressText(e.By.Address), Detail: e.Detail,
+			Client: string(e.Client)}
 	})
 }
 

@@ -140,6 +140,53 @@ type FactorsRemoved struct {
 	Ended   int64    `json:"ended"`
 }
 
+// ImportBatch is a part of a file of people, at most 100 rows.
+type ImportBatch struct {
+	Apply          bool        `json:"apply"` // otherwise nothing is changed
+	EmailConfirmed bool        `json:"email_confirmed,omitempty"`
+	Links          bool        `json:"links,omitempty"`
+	Mail           bool        `json:"mail,omitempty"`
+	Rows           []ImportRow `json:"rows"`
+}
+
+// ImportRow is somebody whom another program knows.
+type ImportRow struct {
+	Line          int      `json:"line"`
+	Handle        string   `json:"handle"`
+	Name          string   `json:"name,omitempty"`
+	Email         string   `json:"email,omitempty"`
+	Groups        []string `json:"groups,omitempty"`
+	Disabled      bool     `json:"disabled,omitempty"`
+	Hash          string   `json:"hash,omitempty"`
+	NoHash        bool     `json:"no_hash,omitempty"`         // files of its kind have none
+	LinkIfUnknown bool     `json:"link_if_unknown,omitempty"` // rather than refuse a hash of another kind
+}
+
+// String leaves the hash out of whatever prints the row.
+func (r ImportRow) String() string { return "control.ImportRow(" + r.Handle + ")" }
+
+// GoString does so for %#v.
+func (r ImportRow) GoString() string { return r.String() }
+
+// ImportResults has what became of each row of a batch, in their order.
+type ImportResults struct {
+	Results []ImportResult `json:"results"`
+}
+
+// ImportResult is what became of a row, or would.
+type ImportResult struct {
+	Line       int      `json:"line"`
+	Handle     string   `json:"handle,omitempty"`
+	State      string   `json:"state"`             // new; same or differs: it is there, and was not changed; or refused
+	Differs    []string `json:"differs,omitempty"` // in what: name, email, groups, status
+	Why        string   `json:"why,omitempty"`     // it was refused, or its password was not taken over
+	Remedy     string   `json:"remedy,omitempty"`
+	ByLink     bool     `json:"by_link,omitempty"`     // its owner sets a password by a link
+	Link       string   `json:"link,omitempty"`        // to be given to the owner
+	Mailed     bool     `json:"mailed,omitempty"`      // the link is sent by mail
+	NoPassword bool     `json:"no_password,omitempty"` // the account is there and has none yet, or is disabled and gets none
+}
+
 // Group is a group and how many accounts are in it.
 type Group struct {
 	Name    string `json:"name"`
@@ -238,6 +285,15 @@ type AuditEntry struct {
 	ByLabel string    `json:"by_label,omitempty"`
 	Address string    `json:"address,omitempty"`
 	Detail  string    `json:"detail,omitempty"`
+	Client  string    `json:"client,omitempty"` // if an app session ended
+}
+
+// Export is the beginning of an export: whose it is, and what it has besides sessions and log.
+type Export struct {
+	Handle   string    `json:"handle"`
+	Issuer   string    `json:"issuer"`
+	Made     time.Time `json:"made"`
+	Sections []string  `json:"sections"`
 }
 
 // EmailOf is an account's e-mail address, to be confirmed or just confirmed.

@@ -1,5 +1,5 @@
 // Package operate does for operators what concerns sessions and clients: it lists sessions,
-// accounts, groups and audit entries, ends sessions, and registers clients.
+// accounts, groups and audit entries, ends sessions, registers clients, and exports what is stored about somebody.
 //
 // It owns the rules of that, for every surface that operators use, and refuses all
 // other actors. The authority ends the sessions. Changes of accounts, also those

@@ -10,6 +10,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +52,11 @@ type Hasher struct {
 	wait    time.Duration
 	running chan struct{}
 	waiting chan struct{}
-	decoy   string // hash of a password that nobody has
+	decoy   string        // hash of a password that nobody has
+	costly  chan struct{} // has room for one comparison with an imported hash, which may take much memory
+
+	mu   sync.Mutex
+	pace pace
 
 	computed atomic.Int64
 }
@@ -67,13 +73,15 @@ func New(h Hashing) (*Hasher, error) {
 		wait:    cmp.Or(h.Wait, maxWait),
 		running: make(chan struct{}, h.AtOnce),
 		waiting: make(chan struct{}, maxWaiting),
+		costly:  make(chan struct{}, 1),
 	}
 	var err error
 	out.decoy, err = argon2id.CreateHash(exeunt.NewToken(exeunt.UseInvite).Reveal(), &out.params)
 	return out, err
 }
 
-func (h *Hasher) enter(ctx context.Context) error {
+// enter waits for a place in each of places, in their order.
+func (h *Hasher) enter(ctx context.Context, places ...chan struct{}) error {
 	select {
 	case h.waiting <- struct{}{}:
 		defer func() { <-h.waiting }()
@@ -82,45 +90,78 @@ func (h *Hasher) enter(ctx context.Context) error {
 	}
 	timeout := time.NewTimer(h.wait)
 	defer timeout.Stop()
-	select {
-	case h.running <- struct{}{}:
-		return nil
-	case <-timeout.C:
-		return fmt.Errorf("password hashing: %w (waited %s)", exeunt.ErrBusy, h.wait)
-	case <-ctx.Done():
-		return fmt.Errorf("password hashing: %w (%w)", exeunt.ErrUnavailable, ctx.Err())
+	for i, place := range places {
+		var err error
+		select {
+		case place <- struct{}{}:
+			continue
+		case <-timeout.C:
+			err = fmt.Errorf("password hashing: %w (waited %s)", exeunt.ErrBusy, h.wait)
+		case <-ctx.Done():
+			err = fmt.Errorf("password hashing: %w (%w)", exeunt.ErrUnavailable, ctx.Err())
+		}
+		leave(places[:i])
+		return err
+	}
+	return nil
+}
+
+func leave(places []chan struct{}) {
+	for _, place := range places {
+		<-place
 	}
 }
 
-func (h *Hasher) leave() { <-h.running }
-
 // Hash returns a new hash of a password. ErrBusy when too many wait, or for too long.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if err := h.enter(ctx); err != nil {
+	places := []chan struct{}{h.running}
+	if err := h.enter(ctx, places...); err != nil {
 		return "", err
 	}
-	defer h.leave()
+	defer leave(places)
 	h.computed.Add(1)
 	return argon2id.CreateHash(normal(password), &h.params)
 }
 
 // Check reports whether the password has that hash, and whether the hash was made
-// with weaker settings than today's. No password has the hash "", and that check
+// with weaker settings than today's, or by another program. No password has the hash "", and that check
 // takes as long as a real one, so that the time does not reveal who has a password
 // (OWASP ASVS 5.0, 6.3.8). ErrBusy when too many wait, or for too long.
 func (h *Hasher) Check(ctx context.Context, password, hash string) (ok, outdated bool, err error) {
-	if err := h.enter(ctx); err != nil {
+	places := []chan struct{}{h.running}
+	theirs, isTheirs := strings.CutPrefix(hash, imported)
+	if isTheirs {
+		places = []chan struct{}{h.costly, h.running}
+	}
+	if err := h.enter(ctx, places...); err != nil {
 		return false, false, err
 	}
-	defer h.leave()
+	started := time.Now()
 	h.computed.Add(1)
+	if outdated = isTheirs; isTheirs {
+		ok, err = checkImported(password, theirs)
+		h.noteImported(started)
+	} else {
+		ok, outdated, err = h.checkOurs(password, hash)
+	}
+	leave(places)
+	if err != nil {
+		return false, false, fmt.Errorf("stored password hash: %w", err)
+	}
+	if !ok {
+		h.holdBack(ctx, started)
+	}
+	return ok, outdated, nil
+}
+
+func (h *Hasher) checkOurs(password, hash string) (ok, outdated bool, err error) {
 	none := hash == ""
 	if none {
 		hash = h.decoy
 	}
 	ok, p, err := argon2id.CheckHash(normal(password), hash)
 	if err != nil {
-		return false, false, fmt.Errorf("stored password hash: %w", err)
+		return false, false, err
 	}
 	return ok && !none, p.Memory < h.params.Memory || p.Iterations < h.params.Iterations, nil
 }

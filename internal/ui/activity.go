@@ -40,6 +40,7 @@ var activities = map[exeunt.AuditAction]struct{ kind, icon string }{
 	exeunt.AuditUnfamiliar:     {"notices", "odd"},
 	exeunt.AuditRecognised:     {"notices", "check"},
 	exeunt.AuditKept:           {"changes", "set"},
+	exeunt.AuditExported:       {"changes", "set"},
 }
 
 // OfKind returns what wants only entries of a kind of ActivityKinds; nil, for any other kind, wants all.

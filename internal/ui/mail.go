@@ -21,6 +21,7 @@ const (
 	MailTest             MailTemplate = "test"
 	MailPasswordChanged  MailTemplate = "password_changed"
 	MailPasswordReset    MailTemplate = "password_reset"     // Link sets a new password
+	MailInvitation       MailTemplate = "invitation"         // of an account that was imported; Link sets the first password
 	MailConfirmAddress   MailTemplate = "confirm_address"    // Link confirms Address
 	MailAddressChanged   MailTemplate = "address_changed"    // to the old one; Link undoes it
 	MailAddressRemoved   MailTemplate = "address_removed"    // to the removed one; Link undoes it
@@ -36,8 +37,9 @@ const (
 )
 
 // MailTemplates are all of them.
-var MailTemplates = []MailTemplate{MailTest, MailPasswordChanged, MailPasswordReset, MailConfirmAddress,
-	MailAddressChanged, MailAddressRemoved, MailAddressUndone, MailUnfamiliarSignIn, MailFactorAdded, MailFactorRemoved,
+var MailTemplates = []MailTemplate{MailTest, MailPasswordChanged, MailPasswordReset, MailInvitation,
+	MailConfirmAddress, MailAddressChanged, MailAddressRemoved, MailAddressUndone, MailUnfamiliarSignIn, MailFactorAdded,
+	MailFactorRemoved,
 	MailCodesMade, MailReviewReminder, MailSecured, MailAccountDeleting, MailAccountKept}
 
 // MailData is what a mail tells. A mail that needs a value and has none is not rendered.
@@ -78,11 +80,11 @@ type mailShape struct {
 type mailFact struct{ Name, Value template.HTML }
 
 // withLink are the mails that make no sense without one.
-var withLink = []MailTemplate{MailPasswordReset, MailConfirmAddress, MailAddressChanged, MailAddressRemoved, MailUnfamiliarSignIn,
-	MailReviewReminder}
+var withLink = []MailTemplate{MailPasswordReset, MailInvitation, MailConfirmAddress, MailAddressChanged, MailAddressRemoved,
+	MailUnfamiliarSignIn, MailReviewReminder}
 
 // withLife are the mails that say for how long their link works.
-var withLife = []MailTemplate{MailPasswordReset, MailConfirmAddress, MailAddressChanged, MailAddressRemoved}
+var withLife = []MailTemplate{MailPasswordReset, MailInvitation, MailConfirmAddress, MailAddressChanged, MailAddressRemoved}
 
 // Mail renders a mail in the language that an Accept-Language header asks for, by default English.
 func (u *UI) Mail(lang string, name MailTemplate, d MailData) (MailText, error) {

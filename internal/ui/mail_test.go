@@ -24,6 +24,8 @@ func mailExamples() map[MailTemplate]MailData {
 			d.At, d.Ended = testNow, 3
 		case MailPasswordReset:
 			d.Link, d.Life = site+"/reset/exl_TOKEN", 30*time.Minute
+		case MailInvitation:
+			d.Link, d.Life = site+"/reset/exl_TOKEN", 7*day
 		case MailConfirmAddress:
 			d.Link, d.Life, d.Address = site+"/confirm/exl_TOKEN", 30*time.Minute, "new@example.com"
 		case MailAddressChanged:

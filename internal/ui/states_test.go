@@ -883,6 +883,7 @@ func activityEntries() (list []exeunt.AuditEntry) {
 	add(exeunt.AuditGroups, "removed", operator)
 	add(exeunt.AuditStatus, "active", operator)
 	add(exeunt.AuditKept, "", person)
+	add(exeunt.AuditExported, "", operator)
 	add(exeunt.AuditResetLink, "", operator)
 	add(exeunt.AuditSignUp, "", link)
 	add("from_a_newer_program", `"><b>`, exeunt.Actor{Kind: "robot"})
