@@ -39,10 +39,14 @@ func (p *Pages) endSessionForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) visitToEnd(r *http.Request, q oauth.SignOutRequest) (web.Visitor, error) {
 	active := p.visit(r)
 	others := p.Browser.Others(r, active)
-	if len(others) == 0 || !active.SignedIn() {
+	if len(others) == 0 || active.Doubt() != nil {
 		return active, nil
 	}
+	// The active account may have ended elsewhere; the app is not told that of another.
 	for _, v := range append([]web.Visitor{active}, others...) {
+		if v.Doubt() != nil && q.Hinted && v.Place == web.PlaceOf(q.Hint.Session, exeunt.KindKept) {
+			return v, nil // nobody can tell now that it has ended
+		}
 		uses := v.SignedIn() && q.Hinted && v.Answer.Session == q.Hint.Session
 		if v.SignedIn() && !q.Hinted && q.App.ID != "" {
 			var err error
