@@ -216,3 +216,79 @@ func TestTheSignOutOfAnAppWhileTheActiveAccountHasEnded(t *testing.T) {
 		t.Errorf("it leads to %s, and ada has %d sessions", a.Header.Get("Location"), len(n.live("ada")))
 	}
 }
+
+// What was done for one account is not told on another's page, which would claim it for that one.
+func TestANoticeIsForItsAccount(t *testing.T) {
+	_, b, ids := withFive(t)
+	form := b.get("/settings").form("/settings/profile")
+	form.Set("name", "Emil the Second")
+	b.post("/settings/profile", form).leadsTo("/settings")
+	b.switchTo(ids["ada"])
+	b.get("/settings").hides("Saved.")
+	b.switchTo(ids["emil"])
+	b.get("/settings").says("Saved.")
+}
+
+// A sign-out of one app is told by the account that it was of.
+func TestTheSignOutOfOneAppIsToldByItsAccount(t *testing.T) {
+	for _, confirm := range []bool{false, true} {
+		n := newEndNode(t)
+		n.pages.Policy.ConfirmSwitch = confirm
+		b := newBrowser(n)
+		b.signIn("ada", "kept")
+		hint := n.sign("JWT", n.claims(b))
+		n.appSession(b)
+		n.account("bob")
+		b.signIn("bob", "kept")
+		form := b.get("/end_session?" + url.Values{"id_token_hint": {hint}}.Encode()).form("/end_session/app")
+		a := b.post("/end_session/app", form)
+		if confirm {
+			a.leadsTo("/accounts")
+			b.get("/apps").says("@bob").hides("of Chirp ended")
+			continue
+		}
+		a.leadsTo("/apps")
+		b.get("/apps").says("@ada", "One sign-in of Chirp ended")
+	}
+}
+
+// Whoever has their account deleted is told until when it can be kept, though another one is signed in here.
+func TestADeletionIsToldWhereAnotherAccountIsSignedIn(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	n.account("bob")
+	b := newBrowser(n)
+	b.signIn("ada", "kept")
+	b.signIn("bob", "kept")
+	b.follow(b.submit("/account/delete", "/account/delete", url.Values{"current": {password}})).says("will be deleted")
+	b.get("/").says("Hello, Ada")
+}
+
+// A form of one account does nothing while another is active, whichever form it is.
+func TestNoFormIsTakenForAnotherAccount(t *testing.T) {
+	n, b, ids := withFive(t)
+	b.switchTo(ids["ada"])
+	b.get("/")
+	_, post := addresses(n)
+	signsOut := map[string]bool{"/signout": true, "/signout/all": true, "/signout/offline": true, "/signout/ticket": true,
+		"/end_session/browser": true, "/session/activity": true, "/end_session": true, "/authorize": true, "/accounts/switch": true}
+	for _, to := range post {
+		if signsOut[to] {
+			continue
+		}
+		for _, session := range []string{ids["bob"].String(), exeunt.NewSessionID().String(), "", "ses_x"} {
+			before := n.recorded()
+			form := url.Values{"session": {session}, "key": {strings.Repeat("k", 30)}, "name": {"Mallory"}, "email": {"m@example.com"},
+				"display": {"dark"}, "current": {password}, "new": {"another long passphrase"}, "do": {"send"}, "decision": {"continue"},
+				"id": {ids["bob"].String()}, "code": {"123456"}, "format": {"json"}, "answer": {"me"}}
+			jar := b.thief()
+			a := jar.post(to, form)
+			if n.recorded() != before {
+				t.Errorf("%s with the session %q has changed something (%d)", to, session, a.StatusCode)
+			}
+			if jar.token() != b.token() || jar.cookies["__Host-exeunt-active"] != b.cookies["__Host-exeunt-active"] {
+				t.Errorf("%s with the session %q has changed the cookies", to, session)
+			}
+		}
+	}
+}

@@ -119,7 +119,11 @@ func (p *Pages) endOneApp(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if q.URI != "" {
 		return redirect(w, q.Back())
 	}
-	p.leaveNotice(w, noticeApp, appNotice(ui.AppDone{AppReach: ui.AppReach{Client: q.App, Reach: reach}, Ended: int(done.Ended)}))
+	p.tell(w, v, noticeApp, appNotice(ui.AppDone{AppReach: ui.AppReach{Client: q.App, Reach: reach}, Ended: int(done.Ended)}))
+	if p.Policy.ConfirmSwitch && v.Place != p.Browser.Visitor(r).Place {
+		return redirect(w, "/accounts")
+	}
+	p.Browser.Cookies.SetActive(w, r, v.Place) // it is that account's page which says so
 	return redirect(w, "/apps")
 }
 
