@@ -292,3 +292,25 @@ func TestNoFormIsTakenForAnotherAccount(t *testing.T) {
 		}
 	}
 }
+
+// Whoever signs in as on a shared computer ends every session here, or none: of one whose credential has just been renewed it
+// is not known which it is.
+func TestASharedSignInWhileAnotherCredentialIsRenewed(t *testing.T) {
+	n, b, ids := withFive(t)
+	b.switchTo(ids["ada"])
+	stale := b.thief()
+	n.stale()
+	form := b.get("/settings").form("/settings/profile")
+	maps.Copy(form, url.Values{"email": {"ada@example.com"}, "name": {"Ada"}, "current": {password}})
+	b.post("/settings/profile", form).leadsTo("/settings")
+	if b.token() == stale.token() {
+		t.Fatal("the credential was not renewed")
+	}
+	stale.cookies["__Host-exeunt-active"] = ids["carol"].String()
+	form = stale.get("/signin").form("/signin")
+	maps.Copy(form, signInFields("carol", "shared"))
+	stale.post("/signin", form).is(http.StatusConflict).says("nothing was done").leavesCookies()
+	if got := n.ends(); len(got) > 0 {
+		t.Errorf("the log has %q", got)
+	}
+}

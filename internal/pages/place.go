@@ -56,6 +56,9 @@ func (p *Pages) placeOf(r *http.Request, v web.Visitor, kind exeunt.SessionKind,
 	if to.takes.Nobody() && len(live) > 0 {
 		to.takes, live = live[0], live[1:]
 	}
+	if slices.ContainsFunc(live, web.Visitor.Renewed) { // which one it is now is not known from here, so nothing ends yet
+		return to, exeunt.ErrRenewed
+	}
 	to.ends = live
 	if len(live) > 0 || !to.takes.Nobody() && to.takes.Answer.Account != account {
 		return to, v.FormSession(r)
