@@ -18,7 +18,9 @@ type closings struct {
 	open   map[exeunt.SessionID]time.Time // when a page of it was last heard of
 	// tells are the apps whose open pages are heard of. Of others nobody knows whether somebody is reading them.
 	tells map[exeunt.ClientID]bool
-	began time.Time
+	// missed is when a page was heard of for which there was no room: until then any session may have had one.
+	missed time.Time
+	began  time.Time
 }
 
 const (
@@ -58,9 +60,11 @@ func (a *Authority) PageOpen(ans Answer) {
 	c := &a.closings
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.open[ans.Session]; known || len(c.open) < maxOpen {
-		c.open[ans.Session] = now
+	if _, known := c.open[ans.Session]; !known && len(c.open) >= maxOpen {
+		c.missed = now
+		return
 	}
+	c.open[ans.Session] = now
 }
 
 // AppTells notes that the client of an app session asks for what its pages may show, so that its open pages are heard of.
@@ -81,7 +85,8 @@ func (a *Authority) lifted(of exeunt.Closing) bool {
 	}
 	a.closings.mu.Lock()
 	defer a.closings.mu.Unlock()
-	return a.closings.open[of.Session].After(of.At.Add(closingSettles))
+	settled := of.At.Add(closingSettles)
+	return a.closings.open[of.Session].After(settled) || a.closings.missed.After(settled)
 }
 
 // waiting takes the hints that have waited long enough.

@@ -225,3 +225,22 @@ func TestTheStoreDecidesWhetherAClosedPageWasTheLast(t *testing.T) {
 		declare(nil)
 	})
 }
+
+// Where more pages are open than a node remembers, none is taken for closed.
+func TestMoreOpenPagesThanAreRemembered(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, n *node) {
+		token, s := n.signIn(n.account(), exeunt.KindShared)
+		n.PageClosed(n.check(ctx, token))
+		other := n.check(ctx, token)
+		tend(t, closingSettles+maintainEvery, n)
+		for range maxOpen {
+			other.Session = exeunt.NewSessionID()
+			n.PageOpen(other)
+		}
+		open(n.Authority, token)
+		tend(t, closedFor+maintainEvery, n)
+		if e := n.endOf(s); e != nil {
+			t.Errorf("an open page's session has ended: %+v", e)
+		}
+	})
+}

@@ -119,12 +119,12 @@ func (p *Pages) deleting(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	if v.SignedIn() {
-		return redirect(w, "/")
-	}
-	if n, ok := p.notice(r, noticeDeletion); ok {
+	if n, ok := p.notice(r, noticeDeletion); ok { // another account may be signed in still
 		until, _ := strconv.ParseInt(n.Get("until"), 10, 64)
 		return p.show(w, http.StatusOK, &ui.DeletingView{Frame: p.outside(r), Until: time.UnixMilli(until).UTC()})
+	}
+	if v.SignedIn() {
+		return redirect(w, "/")
 	}
 	return redirect(w, "/signin")
 }

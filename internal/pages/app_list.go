@@ -43,7 +43,7 @@ func (p *Pages) appList(w http.ResponseWriter, r *http.Request, v web.Visitor) e
 	}
 	view := &ui.AppsView{Frame: p.frame(r, v, ui.NavApps), Email: profile.Email, After: string(after)}
 	view.Apps, view.Next = p.appRows(uses, allowed, after)
-	if n, ok := p.takeNotice(w, r, noticeApp); ok {
+	if n, ok := p.takeNotice(w, r, v, noticeApp); ok {
 		view.Done = p.readApp(n)
 	}
 	return p.show(w, http.StatusOK, view)
@@ -165,7 +165,7 @@ func (p *Pages) endAndTell(w http.ResponseWriter, r *http.Request, v web.Visitor
 		return err
 	}
 	done.Ended = int(ended.Ended)
-	p.leaveNotice(w, noticeApp, appNotice(done))
+	p.tell(w, v, noticeApp, appNotice(done))
 	return redirect(w, "/apps")
 }
 

@@ -30,7 +30,11 @@ func (p *Pages) authorizeForm(w http.ResponseWriter, r *http.Request) error {
 	if q.MustChoose(s.Proved, p.Now()) {
 		return p.choose(w, r, q)
 	}
-	if p.OAuth.MustProve(&q, s) {
+	confirm, err := p.mustConfirm(r, v, s)
+	if err != nil {
+		return err
+	}
+	if confirm || p.OAuth.MustProve(&q, s) {
 		return p.signInFor(w, r, v, q)
 	}
 	switch err := p.Authority.Suffices(r.Context(), v.Answer.Account, v.Answer.Session, &q.App); {
@@ -132,7 +136,11 @@ func (p *Pages) authorize(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if err != nil {
 		return err
 	}
-	if p.OAuth.MustProve(&q, s) {
+	confirm, err := p.mustConfirm(r, v, s)
+	if err != nil {
+		return err
+	}
+	if confirm || p.OAuth.MustProve(&q, s) {
 		return p.signInFor(w, r, v, q)
 	}
 	if !q.App.Admits(v.Profile.Groups) {

@@ -42,12 +42,14 @@ func (p *Pages) visitFor(r *http.Request, q *oauth.Request) web.Visitor {
 			return v
 		}
 	}
-	if len(all) == 1 {
+	if len(all) == 1 || p.signedInFor(r, active, q) {
 		return active
 	}
 	for _, is := range []func(web.Visitor) bool{
 		func(v web.Visitor) bool { return v.Answer.Account == p.OAuth.Expected(q) },
-		func(v web.Visitor) bool { return q.LoginHint != "" && p.isCalled(r, v, q.LoginHint) },
+		func(v web.Visitor) bool {
+			return q.LoginHint != "" && p.isCalled(r, v, q.LoginHint) && p.mayKnow(r, v, *q)
+		},
 		func(v web.Visitor) bool { return p.Browser.Cookies.Uses(r, q.Client, v.Answer.Account) },
 	} {
 		if v, ok := find(is); ok {
@@ -55,6 +57,35 @@ func (p *Pages) visitFor(r *http.Request, q *oauth.Request) web.Visitor {
 		}
 	}
 	return active
+}
+
+// signedInFor reports whether the visitor has signed in for an app's request, as whom they like: they have chosen by that.
+func (p *Pages) signedInFor(r *http.Request, v web.Visitor, q *oauth.Request) bool {
+	if q.Began.IsZero() || !v.SignedIn() {
+		return false
+	}
+	s, err := p.Authority.Session(r.Context(), v.Answer.Account, v.Answer.Session)
+	return err == nil && !s.Proved.Before(q.Began)
+}
+
+// mayKnow reports whether an app may learn that an account is signed in here. A page says which one it is, before the app
+// learns anything. Without a page the answer to a guessed name would tell who shares a browser.
+func (p *Pages) mayKnow(r *http.Request, v web.Visitor, q oauth.Request) bool {
+	if !q.Prompts(oauth.PromptNone) {
+		return true
+	}
+	why, err := p.mustAsk(r, v, q)
+	return why == nil && err == nil
+}
+
+// mustConfirm reports whether an app's request takes an account that is not active and by policy needs a fresh proof for that,
+// as it would to be switched to.
+func (p *Pages) mustConfirm(r *http.Request, v web.Visitor, s exeunt.Session) (bool, error) {
+	if !p.Policy.ConfirmSwitch || v.Place == p.Browser.Visitor(r).Place {
+		return false, nil
+	}
+	_, fresh, err := p.SignIn.Fresh(r.Context(), s, p.Policy.Fresh)
+	return !fresh, err
 }
 
 // isCalled reports whether a login_hint names the visitor (OpenID Connect Core section 3.1.2.1).

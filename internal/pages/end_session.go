@@ -39,10 +39,14 @@ func (p *Pages) endSessionForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) visitToEnd(r *http.Request, q oauth.SignOutRequest) (web.Visitor, error) {
 	active := p.visit(r)
 	others := p.Browser.Others(r, active)
-	if len(others) == 0 || !active.SignedIn() {
+	if len(others) == 0 || active.Doubt() != nil {
 		return active, nil
 	}
+	// The active account may have ended elsewhere; the app is not told that of another.
 	for _, v := range append([]web.Visitor{active}, others...) {
+		if v.Doubt() != nil && q.Hinted && v.Place == web.PlaceOf(q.Hint.Session, exeunt.KindKept) {
+			return v, nil // nobody can tell now that it has ended
+		}
 		uses := v.SignedIn() && q.Hinted && v.Answer.Session == q.Hint.Session
 		if v.SignedIn() && !q.Hinted && q.App.ID != "" {
 			var err error
@@ -115,7 +119,11 @@ func (p *Pages) endOneApp(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if q.URI != "" {
 		return redirect(w, q.Back())
 	}
-	p.leaveNotice(w, noticeApp, appNotice(ui.AppDone{AppReach: ui.AppReach{Client: q.App, Reach: reach}, Ended: int(done.Ended)}))
+	p.tell(w, v, noticeApp, appNotice(ui.AppDone{AppReach: ui.AppReach{Client: q.App, Reach: reach}, Ended: int(done.Ended)}))
+	if p.Policy.ConfirmSwitch && v.Place != p.Browser.Visitor(r).Place {
+		return redirect(w, "/accounts")
+	}
+	p.Browser.Cookies.SetActive(w, r, v.Place) // it is that account's page which says so
 	return redirect(w, "/apps")
 }
 

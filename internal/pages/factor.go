@@ -99,14 +99,14 @@ func (p *Pages) factorsChanged(
 		p.Browser.Cookies.SetCodes(w, sealed)
 	}
 	x.done(w, done.Token)
-	_, required := p.notice(r, noticeRequired)
-	if !required {
-		p.leaveNotice(w, noticeFactor, url.Values{"what": {what}})
+	n, required := p.notice(r, noticeRequired)
+	if !required || !p.isFor(n, x.v) {
+		p.tell(w, x.v, noticeFactor, url.Values{"what": {what}})
 	}
 	if done.Codes != nil {
 		return redirect(w, "/security/codes")
 	}
-	return redirect(w, p.goesOn(w, r, "/security"))
+	return redirect(w, p.goesOn(w, r, x.v, "/security"))
 }
 
 // shownCodes are recovery codes that were just made, and in which session.
@@ -199,9 +199,9 @@ func (p *Pages) codesText(w http.ResponseWriter, r *http.Request, v web.Visitor)
 }
 
 // codesSaved takes the codes out of the browser.
-func (p *Pages) codesSaved(w http.ResponseWriter, r *http.Request, _ web.Visitor) error {
+func (p *Pages) codesSaved(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	p.Browser.Cookies.ClearCodes(w)
-	return redirect(w, p.goesOn(w, r, "/security"))
+	return redirect(w, p.goesOn(w, r, v, "/security"))
 }
 
 // factorForm says what follows if a factor is removed.

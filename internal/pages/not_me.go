@@ -16,7 +16,7 @@ func (p *Pages) asking(w http.ResponseWriter, r *http.Request, v web.Visitor) (a
 	if a.Notices, err = p.Accounts.Notices(r.Context(), v.Answer.Account); err != nil || !client.IsActivity(r.Header) {
 		return a, err
 	}
-	_, a.Answered = p.takeNotice(w, r, noticeMe)
+	_, a.Answered = p.takeNotice(w, r, v, noticeMe)
 	return a, nil
 }
 
@@ -38,7 +38,7 @@ func (p *Pages) thisWasMe(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if err != nil {
 		return err
 	}
-	p.leaveNotice(w, noticeMe, url.Values{})
+	p.tell(w, v, noticeMe, url.Values{})
 	return redirect(w, returnPath(r.PostFormValue("return")))
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/ui"
+	"github.com/exeunt/exeunt/internal/web"
 )
 
 // What a notice can tell the page after a redirect. It names nobody, and it is
@@ -42,13 +43,28 @@ func (p *Pages) notice(r *http.Request, what string) (url.Values, bool) {
 	return v, err == nil && v.Get("done") == what
 }
 
-// takeNotice returns what the notice of a kind says, and removes it.
-func (p *Pages) takeNotice(w http.ResponseWriter, r *http.Request, what string) (url.Values, bool) {
+// tell leaves a notice for a page of the visitor's account: another account of this browser must not be told of it.
+func (p *Pages) tell(w http.ResponseWriter, of web.Visitor, what string, v url.Values) {
+	v.Set("of", p.noticeOf(of))
+	p.leaveNotice(w, what, v)
+}
+
+func (p *Pages) noticeOf(v web.Visitor) string {
+	return p.Browser.Cookies.Notices.Code("notice of " + v.Answer.Account.String())[:16] // names nobody
+}
+
+// takeNotice returns what the notice of a kind says to the visitor, and removes it.
+func (p *Pages) takeNotice(w http.ResponseWriter, r *http.Request, to web.Visitor, what string) (url.Values, bool) {
 	v, ok := p.notice(r, what)
-	if ok {
+	if ok = ok && p.isFor(v, to); ok {
 		p.Browser.Cookies.ClearNotice(w)
 	}
 	return v, ok
+}
+
+// isFor reports whether a notice is for the visitor, or for anybody.
+func (p *Pages) isFor(n url.Values, v web.Visitor) bool {
+	return !n.Has("of") || n.Get("of") == p.noticeOf(v)
 }
 
 func signOutNotice(d ui.SignOutDone) url.Values {

@@ -216,6 +216,6 @@ func (p *Pages) renameFactor(w http.ResponseWriter, r *http.Request, v web.Visit
 	if err != nil {
 		return err
 	}
-	p.leaveNotice(w, noticeFactor, url.Values{"what": {"renamed"}})
+	p.tell(w, v, noticeFactor, url.Values{"what": {"renamed"}})
 	return redirect(w, "/security")
 }

@@ -36,7 +36,7 @@ func (p *Pages) pictureDone(w http.ResponseWriter, r *http.Request, v web.Visito
 	if err != nil {
 		return err
 	}
-	p.leaveNotice(w, noticePicture, url.Values{"what": {what}})
+	p.tell(w, v, noticePicture, url.Values{"what": {what}})
 	return redirect(w, "/settings")
 }
 

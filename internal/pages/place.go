@@ -11,7 +11,7 @@ import (
 // place is what a sign-in makes of the sessions that the browser has already.
 type place struct {
 	takes web.Visitor   // whose session it goes on with or takes the place of; nobody if the account is added
-	ends  []web.Visitor // whose sessions end besides, because the computer is shared
+	ends  []web.Visitor // whose sessions end besides: the computer is shared, or the account has several here
 	gone  []web.Place
 }
 
@@ -42,6 +42,12 @@ func (p *Pages) placeOf(r *http.Request, v web.Visitor, kind exeunt.SessionKind,
 		live = slices.Delete(live, i, i+1)
 	}
 	if !alone {
+		// Tabs that signed in to the account at the same moment have left a session each. One goes on.
+		for _, one := range live {
+			if one.SignedIn() && one.Answer.Account == account && one.Answer.Account == to.takes.Answer.Account {
+				to.ends = append(to.ends, one)
+			}
+		}
 		if to.takes.Nobody() && len(live) >= p.Policy.Accounts {
 			return place{}, exeunt.ErrTooManyAccounts
 		}
@@ -49,6 +55,9 @@ func (p *Pages) placeOf(r *http.Request, v web.Visitor, kind exeunt.SessionKind,
 	}
 	if to.takes.Nobody() && len(live) > 0 {
 		to.takes, live = live[0], live[1:]
+	}
+	if slices.ContainsFunc(live, web.Visitor.Renewed) { // which one it is now is not known from here, so nothing ends yet
+		return to, exeunt.ErrRenewed
 	}
 	to.ends = live
 	if len(live) > 0 || !to.takes.Nobody() && to.takes.Answer.Account != account {

@@ -58,13 +58,13 @@ func (p *Pages) required(w http.ResponseWriter, r *http.Request, v web.Visitor) 
 	if view.Factors, _, err = p.SignIn.Factors(r.Context(), v.Answer.Account); err != nil {
 		return err
 	}
-	p.leaveNotice(w, noticeRequired, url.Values{"return": {view.Return}})
+	p.tell(w, v, noticeRequired, url.Values{"return": {view.Return}})
 	return p.show(w, http.StatusOK, view)
 }
 
 // goesOn is where somebody goes on who had to add a factor first; anybody else goes to.
-func (p *Pages) goesOn(w http.ResponseWriter, r *http.Request, to string) string {
-	if n, ok := p.takeNotice(w, r, noticeRequired); ok {
+func (p *Pages) goesOn(w http.ResponseWriter, r *http.Request, v web.Visitor, to string) string {
+	if n, ok := p.takeNotice(w, r, v, noticeRequired); ok {
 		return returnPath(n.Get("return"))
 	}
 	return to

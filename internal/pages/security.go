@@ -15,11 +15,11 @@ import (
 
 func (p *Pages) security(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	view := &ui.SecurityView{}
-	if n, ok := p.takeNotice(w, r, noticePassword); ok {
+	if n, ok := p.takeNotice(w, r, v, noticePassword); ok {
 		view.Changed = &ui.PasswordChanged{}
 		view.Changed.Ended, _ = strconv.Atoi(n.Get("ended"))
 	}
-	if n, ok := p.takeNotice(w, r, noticeFactor); ok {
+	if n, ok := p.takeNotice(w, r, v, noticeFactor); ok {
 		view.Factor = n.Get("what")
 	}
 	return p.showSecurity(w, r, v, http.StatusOK, view)
@@ -64,7 +64,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v web.Vis
 		return err
 	}
 	proving.done(w, token)
-	p.leaveNotice(w, noticePassword, url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}})
+	p.tell(w, v, noticePassword, url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}})
 	return redirect(w, "/security")
 }
 

@@ -41,7 +41,7 @@ func (p *Pages) endSession(w http.ResponseWriter, r *http.Request, v web.Visitor
 		w.WriteHeader(http.StatusNoContent) // the page's script shows it in its place
 		return nil
 	}
-	return p.endedElsewhere(w, r, done, id)
+	return p.endedElsewhere(w, r, v, done, id)
 }
 
 // mayEnd has the person prove who they are before other sessions end, if policy says so. stop answers a form without a
@@ -96,18 +96,18 @@ func (p *Pages) endOthers(w http.ResponseWriter, r *http.Request, v web.Visitor)
 		return err
 	}
 	proving.done(w, token)
-	return p.endedElsewhere(w, r, done, exeunt.SessionID{})
+	return p.endedElsewhere(w, r, v, done, exeunt.SessionID{})
 }
 
 // endedElsewhere says what has ended: one session, or with the zero ID many.
 func (p *Pages) endedElsewhere(
-	w http.ResponseWriter, r *http.Request, done authority.Ending, one exeunt.SessionID,
+	w http.ResponseWriter, r *http.Request, v web.Visitor, done authority.Ending, one exeunt.SessionID,
 ) error {
 	what := url.Values{"ended": {strconv.FormatInt(done.Ended, 10)}}
 	if !one.IsZero() {
 		what.Set("session", one.String())
 	}
-	p.leaveNotice(w, noticeEnded, what)
+	p.tell(w, v, noticeEnded, what)
 	return redirect(w, backToList(r, one))
 }
 

@@ -52,7 +52,7 @@ func (p *Pages) justEnded(w http.ResponseWriter, r *http.Request, v web.Visitor)
 	if !client.IsActivity(r.Header) {
 		return nil, nil, nil
 	}
-	n, ok := p.takeNotice(w, r, noticeEnded)
+	n, ok := p.takeNotice(w, r, v, noticeEnded)
 	if !ok {
 		return nil, nil, nil
 	}

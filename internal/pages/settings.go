@@ -14,13 +14,13 @@ import (
 
 func (p *Pages) settings(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
 	view := &ui.SettingsView{}
-	if _, view.Saved = p.takeNotice(w, r, noticeProfile); !view.Saved {
-		_, view.Kept = p.takeNotice(w, r, noticeKept)
+	if _, view.Saved = p.takeNotice(w, r, v, noticeProfile); !view.Saved {
+		_, view.Kept = p.takeNotice(w, r, v, noticeKept)
 	}
-	if n, ok := p.takeNotice(w, r, noticeAddress); ok {
+	if n, ok := p.takeNotice(w, r, v, noticeAddress); ok {
 		view.Sent, view.Dropped = n.Get("what") == "sent", n.Get("what") == "dropped"
 	}
-	if n, ok := p.takeNotice(w, r, noticePicture); ok {
+	if n, ok := p.takeNotice(w, r, v, noticePicture); ok {
 		view.Picture = n.Get("what")
 	}
 	return p.showSettings(w, r, v, http.StatusOK, view)
@@ -72,7 +72,7 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request, v web.Visi
 	if err == nil {
 		proving.done(w, exeunt.Token{})
 	}
-	return p.saved(w, err)
+	return p.saved(w, v, err)
 }
 
 // address sends the mail again that asks to confirm an address, or discards the pending one.
@@ -95,7 +95,7 @@ func (p *Pages) address(w http.ResponseWriter, r *http.Request, v web.Visitor) e
 	if err != nil {
 		return err
 	}
-	p.leaveNotice(w, noticeAddress, url.Values{"what": {what}})
+	p.tell(w, v, noticeAddress, url.Values{"what": {what}})
 	return redirect(w, "/settings")
 }
 
@@ -105,17 +105,17 @@ func (p *Pages) changeDisplay(w http.ResponseWriter, r *http.Request, v web.Visi
 	display := exeunt.ParseDisplay(r.PostFormValue("display"))
 	err := p.Accounts.ChangeDisplay(r.Context(), v.Actor(r, p.Peers), display)
 	if err != nil || !r.PostForm.Has("email") {
-		return p.saved(w, err)
+		return p.saved(w, v, err)
 	}
 	v.Profile.Display = display
 	return p.showSettings(w, r, v, http.StatusOK,
 		&ui.SettingsView{Name: r.PostFormValue("name"), Email: r.PostFormValue("email"), Typed: true, Saved: true})
 }
 
-func (p *Pages) saved(w http.ResponseWriter, err error) error {
+func (p *Pages) saved(w http.ResponseWriter, v web.Visitor, err error) error {
 	if err != nil {
 		return err
 	}
-	p.leaveNotice(w, noticeProfile, url.Values{})
+	p.tell(w, v, noticeProfile, url.Values{})
 	return redirect(w, "/settings")
 }

@@ -103,7 +103,11 @@ func (p *Pages) signOutAgain(w http.ResponseWriter, r *http.Request, v web.Visit
 	case asked != exeunt.ScopeSession && asked != scope:
 		return false, exeunt.ErrSignedOut // more was asked for than was done
 	}
-	return true, p.left(w, r, v, scope, first, s)
+	twins, err := p.endTwins(r, v, s.Account) // of the first press perhaps, which could not
+	if err != nil {
+		return false, err
+	}
+	return true, p.left(w, r, v, scope, first, s, twins...)
 }
 
 func (p *Pages) endHere(w http.ResponseWriter, r *http.Request, v web.Visitor) error {
@@ -136,13 +140,33 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request, v web.Visitor, sco
 	if err != nil {
 		return err
 	}
-	return p.left(w, r, v, scope, done, exeunt.Session{ID: v.Answer.Session, Kind: v.Answer.Kind})
+	twins, err := p.endTwins(r, v, v.Answer.Account)
+	if err != nil {
+		return err
+	}
+	return p.left(w, r, v, scope, done, exeunt.Session{ID: v.Answer.Session, Kind: v.Answer.Kind}, twins...)
+}
+
+// endTwins ends what other sessions the visitor's account has in this browser, and returns their places: tabs that sign in at
+// the same moment know nothing of each other, and whoever signs out of an account here means all that it has here.
+func (p *Pages) endTwins(r *http.Request, v web.Visitor, account exeunt.AccountID) (gone []web.Place, err error) {
+	for _, one := range p.Browser.Others(r, v) {
+		if !one.SignedIn() || one.Answer.Account != account {
+			continue
+		}
+		_, err := p.Authority.End(r.Context(), one.Actor(r, p.Peers), one.Revocation(exeunt.ReasonSignedOut))
+		if err != nil {
+			return nil, err
+		}
+		gone = append(gone, one.Place)
+	}
+	return gone, nil
 }
 
 // left clears the browser after a recorded sign-out, and says what was done.
 func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope,
-	done authority.Ending, s exeunt.Session) error {
-	p.Browser.Cookies.Forget(w, r, v.Place)
+	done authority.Ending, s exeunt.Session, twins ...web.Place) error {
+	p.Browser.Cookies.Forget(w, r, append(twins, v.Place)...)
 	p.Browser.Cookies.ForgetRequester(w, r)
 	note := ui.SignOutDone{
 		At: done.At, Scope: scope, Session: s.ID, Ended: int(done.Ended), Apps: int(done.Apps),

@@ -58,7 +58,7 @@ func Make(file []byte) (large, small []byte, err error) {
 		}
 	}
 	pixels := int64(config.Width) * int64(config.Height)
-	if pixels > maxPixels || pixels*bytesPerPixel(config.ColorModel, progressive) > maxMemory {
+	if pixels > maxPixels || pixels*bytesPerPixel(file, format, config.ColorModel, progressive) > maxMemory {
 		return nil, nil, ErrTooManyPixels
 	}
 	m, _, err := image.Decode(bytes.NewReader(file))
@@ -73,27 +73,78 @@ func Make(file []byte) (large, small []byte, err error) {
 	return large, small, err
 }
 
-// bytesPerPixel is no less than what the decoder allocates for each pixel.
-func bytesPerPixel(m color.Model, progressive bool) int64 {
-	var n int64
-	switch m {
-	case color.YCbCrModel:
-		n = 3
-	case color.NYCbCrAModel:
-		n = 8 // the transparency is an image of its own first
-	case color.GrayModel:
-		n = 1
-	case color.RGBA64Model, color.NRGBA64Model:
-		n = 8
-	case color.Gray16Model:
-		n = 2
-	case color.NRGBAModel, color.RGBAModel, color.CMYKModel:
-		n = 4
+// bytesPerPixel is no less than what the decoder allocates for each pixel. The model in the header is not enough: a decoder
+// may make another image of its first one, or have several at the same time.
+func bytesPerPixel(file []byte, format string, m color.Model, progressive bool) int64 {
+	switch format {
+	case "jpeg":
+		return jpegBytes(file, m, progressive)
+	case "png":
+		return pngBytes(file, m)
+	case "webp":
+		// A lossless image, or a transparency that is stored like one, has an intermediate image of 4 bytes for each pixel,
+		// whatever the header in front says.
+		if m == color.YCbCrModel && !bytes.Contains(file, []byte("VP8L")) {
+			return 3
+		}
+		return 9
+	}
+	return 1 // a palette
+}
+
+func jpegBytes(file []byte, m color.Model, progressive bool) int64 {
+	var n, components int64
+	switch {
+	case m == color.GrayModel:
+		n, components = 1, 1
+	case m == color.CMYKModel:
+		n, components = 4+4, 4 // the components as they are stored, and the image of them
+	case m == color.YCbCrModel && !saysRGB(file):
+		n, components = 3, 3
 	default:
-		n = 1 // a palette
+		n, components = 3+4, 3
 	}
 	if progressive {
-		n += 4 * n // a coefficient of each component
+		n += 4 * components // a coefficient of each
+	}
+	return n
+}
+
+// saysRGB reports whether anything in a JPEG may say that its components are red, green and blue. The decoder finds that
+// behind the header, too, and makes another image then.
+func saysRGB(file []byte) bool {
+	const transform = 11 // in Adobe's segment, from its name on; 0 for none
+	for rest := file; ; rest = rest[1:] {
+		i := bytes.Index(rest, []byte("Adobe"))
+		if i < 0 {
+			return false
+		}
+		if rest = rest[i:]; len(rest) <= transform || rest[transform] == 0 {
+			return true
+		}
+	}
+}
+
+func pngBytes(file []byte, m color.Model) int64 {
+	var n int64 = 1 // a palette
+	transparent := bytes.Contains(file, []byte("tRNS"))
+	switch m {
+	case color.GrayModel:
+		if transparent {
+			n = 4 // a colour that is transparent makes it one with transparency
+		}
+	case color.Gray16Model:
+		if n = 2; transparent {
+			n = 8
+		}
+	case color.RGBA64Model, color.NRGBA64Model:
+		n = 8
+	case color.NRGBAModel, color.RGBAModel:
+		n = 4
+	}
+	const interlace = 28 // where the header says so (PNG, section 11.2.1)
+	if len(file) <= interlace || file[interlace] != 0 {
+		n *= 2 // each pass is an image of its own
 	}
 	return n
 }

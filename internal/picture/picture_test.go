@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"compress/zlib"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -12,6 +13,7 @@ import (
 	"image/png"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -189,6 +191,14 @@ func TestRefused(t *testing.T) {
 		"a progressive bomb":  {patched(fixture(t, "progressive.jpg"), 3000, 3000), ErrTooManyPixels},
 		"one of many scans":   {scans(fixture(t, "progressive.jpg"), maxScans), ErrNoImage},
 		"a JPEG of no pixels": {patched(small, 0, 0), ErrNoImage},
+		// What the decoder needs more memory for than the header's colours say.
+		"a transparent grey":       {wholePNG(5000, 5000, 16, 0, 0, "\x00\x01"), ErrTooManyPixels},
+		"several passes":           {wholePNG(5000, 5000, 8, 2, 1, ""), ErrTooManyPixels},
+		"several transparent ones": {wholePNG(3000, 3000, 16, 0, 1, "\x00\x01"), ErrTooManyPixels},
+		"RGB after the header":     {patched(lateRGB(small), 4000, 4000), ErrTooManyPixels},
+		"four components":          {fourOf(4000, 4000), ErrTooManyPixels},
+		"a lossless WebP bomb":     {webpOf(4000, 4000, false), ErrTooManyPixels},
+		"one behind a header":      {webpOf(4000, 4000, true), ErrTooManyPixels},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := Make(c.file); !errors.Is(err, c.want) {
@@ -215,6 +225,84 @@ func pngOf(width, height uint32, depth, kind byte) []byte {
 	head = append(binary.BigEndian.AppendUint32(head, height), depth, kind, 0, 0, 0)
 	out := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d"), head...)
 	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(head))
+}
+
+// wholePNG is a black PNG with all of its pixels, in passes or not, and with a transparent colour if there is one.
+func wholePNG(width, height int, depth, kind, interlaced byte, transparent string) []byte {
+	out := pngOf(uint32(width), uint32(height), depth, kind)
+	out[28] = interlaced
+	binary.BigEndian.PutUint32(out[29:], crc32.ChecksumIEEE(out[12:29]))
+	chunk := func(name, data string) {
+		out = append(binary.BigEndian.AppendUint32(out, uint32(len(data))), name+data...)
+		out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE([]byte(name+data)))
+	}
+	if transparent != "" {
+		chunk("tRNS", transparent)
+	}
+	type pass struct{ stepX, stepY, x, y int }
+	passes := []pass{{1, 1, 0, 0}}
+	if interlaced == 1 { // PNG, section 8.2
+		passes = []pass{{8, 8, 0, 0}, {8, 8, 4, 0}, {4, 8, 0, 4}, {4, 4, 2, 0}, {2, 4, 0, 2}, {2, 2, 1, 0}, {1, 2, 0, 1}}
+	}
+	var data bytes.Buffer
+	z := zlib.NewWriter(&data)
+	size := map[byte]int{0: 1, 2: 3}[kind] * int(depth) / 8
+	for _, p := range passes {
+		row := make([]byte, 1+(width-p.x+p.stepX-1)/p.stepX*size)
+		for range (height - p.y + p.stepY - 1) / p.stepY {
+			_, _ = z.Write(row)
+		}
+	}
+	_ = z.Close()
+	chunk("IDAT", data.String())
+	chunk("IEND", "")
+	return out
+}
+
+// lateRGB is a JPEG that says behind its frame's header that it has no YCbCr but RGB.
+func lateRGB(file []byte) []byte {
+	at := bytes.Index(file, []byte{0xFF, startOfScan})
+	return slices.Concat(file[:at], []byte("\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00"), file[at:])
+}
+
+// fourOf begins a JPEG of that size with four components.
+func fourOf(width, height uint16) []byte {
+	out := binary.BigEndian.AppendUint16([]byte("\xFF\xD8\xFF\xC0\x00\x14\x08"), height)
+	return append(binary.BigEndian.AppendUint16(out, width), "\x04\x01\x11\x00\x02\x11\x00\x03\x11\x00\x04\x11\x00\xFF\xDA\x00\x02"...)
+}
+
+// webpOf begins a lossless WebP of that size, behind a header of a lossy one perhaps.
+func webpOf(width, height uint32, behind bool) []byte {
+	var body []byte
+	chunk := func(name string, data []byte) {
+		body = append(binary.LittleEndian.AppendUint32(append(body, name...), uint32(len(data))), data...)
+	}
+	if behind {
+		size := binary.LittleEndian.AppendUint32(make([]byte, 4), width-1)[:7]
+		chunk("VP8X", binary.LittleEndian.AppendUint32(size, height-1)[:10])
+	}
+	chunk("VP8L", append(binary.LittleEndian.AppendUint32([]byte{0x2F}, width-1|(height-1)<<14), make([]byte, 5)...))
+	return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(4+len(body))), append([]byte("WEBP"), body...)...)
+}
+
+// What a small file takes stays near the bound: the picture is scaled after it was decoded.
+func TestMemory(t *testing.T) {
+	for name, file := range map[string][]byte{
+		"transparent grey": wholePNG(5000, 5000, 16, 0, 0, "\x00\x01"),
+		"passes":           wholePNG(5000, 5000, 8, 2, 1, ""),
+		"grey":             wholePNG(5000, 5000, 8, 0, 0, ""),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, _, err := Make(file); err != nil && !errors.Is(err, ErrTooManyPixels) {
+			t.Errorf("%s: %v", name, err)
+		}
+		runtime.ReadMemStats(&after)
+		scaling := uint64(8 * 4 * exeunt.PictureLarge * 5000) // four numbers for each row of each column
+		if got := after.TotalAlloc - before.TotalAlloc; got > maxMemory+scaling+10_000_000 {
+			t.Errorf("%s of %d bytes has taken %d bytes", name, len(file), got)
+		}
+	}
 }
 
 // patched is a JPEG that says it has another size.

@@ -89,7 +89,8 @@ func (b Browser) visitorAt(r *http.Request, at Place) Visitor {
 		return v
 	}
 	v.Answer = b.Authority.Check(r.Context(), v.Credential)
-	if of := at.session(); (v.SignedIn() || v.Incomplete()) && !of.IsZero() && v.Answer.Session != of { // somebody has renamed it
+	// Somebody has renamed it: a session is in one place, so nothing else names it or counts it twice.
+	if (v.SignedIn() || v.Incomplete()) && PlaceOf(v.Answer.Session, v.Answer.Kind) != at {
 		return Visitor{Presented: Presented{Place: at, Garbage: true}, Answer: authority.Answer{State: authority.NoSuch}}
 	}
 	if v.Incomplete() {
