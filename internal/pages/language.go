@@ -58,15 +58,23 @@ func (p *Pages) languages(w http.ResponseWriter, r *http.Request) error {
 		Chosen: chosen != "", Return: web.LocalPath(r.URL.Query().Get("return"))})
 }
 
-// chooseLanguage remembers a language in this browser and, for whoever is signed in, in their account. It is theirs only
-// if the form is: a tab that was left from another sign-in changes this browser alone.
+// chooseLanguage remembers a language in this browser and, for whoever is signed in, in their account.
 func (p *Pages) chooseLanguage(w http.ResponseWriter, r *http.Request) error {
 	tag := r.PostFormValue("language")
 	if tag != "" && !p.UI.Has(tag) {
 		return exeunt.ErrBadRequest
 	}
 	v := p.visit(r)
-	if v.SignedIn() && r.PostFormValue("session") == v.Answer.Session.String() {
+	if err := v.Doubt(); err != nil {
+		return err
+	}
+	if v.Incomplete() { // perhaps the other half is being stored at this moment
+		return exeunt.ErrSignedOut
+	}
+	if session := r.PostFormValue("session"); v.SignedIn() != (session != "") || session != "" && session != v.Answer.Session.String() {
+		return exeunt.ErrOtherAccount
+	}
+	if v.SignedIn() {
 		now := tag
 		if now == "" {
 			now = p.UI.Language(r.Header.Get("Accept-Language"))

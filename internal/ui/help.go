@@ -300,7 +300,7 @@ func hasStems(words, stems []string) bool {
 // prepositions to the word.
 func within(stem string) bool {
 	return strings.ContainsFunc(stem, func(r rune) bool {
-		return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Arabic)
+		return unicode.IsLetter(r) && !unicode.Is(unicode.Latin, r)
 	})
 }
 

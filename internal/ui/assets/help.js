@@ -4,7 +4,7 @@
 const words = (text) => text.normalize('NFKD').replace(/[\p{M}'’]/gu, '').toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
 
 /** What may be inside a word: Japanese has no spaces, and Arabic joins articles and prepositions to the word. */
-const within = /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=Arabic}/u;
+const within = /(?!\p{sc=Latn})\p{L}/u;
 
 /** The beginnings of words that an answer must have. */
 function stems(search, { skip, endings }) {

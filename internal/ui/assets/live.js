@@ -2,7 +2,6 @@
 // the reason; a new one appears; and screen readers are told once, politely.
 
 import { localTimes } from './times.js';
-import { listed } from './locale.js';
 
 const quiet = { headers: { 'Exeunt-Activity': 'no' }, redirect: 'error' };
 
@@ -41,7 +40,7 @@ const maxNamed = 3;
 
 /** Tells screen readers which rows have ended. */
 function say(gone, words) {
-  const names = listed(gone.slice(0, maxNamed).map((row) => row.querySelector('h3 bdi').textContent));
+  const names = gone.slice(0, maxNamed).map((row) => row.querySelector('h3 bdi').textContent).join(words.comma);
   const rest = gone.length - maxNamed;
   document.getElementById('said').textContent = words.said.replace('%s', () =>
     (rest > 0 ? words.more.replace('%s', () => names).replace('%n', () => rest) : names));
