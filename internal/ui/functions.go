@@ -26,7 +26,7 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 		"row":       newRow, "field": newField, "choice": newChoice, "drawer": newDrawer,
 		"link": w.link, "emailNote": (*SettingsView).emailNote, "sharedPage": sharedPage, "errorKey": errorKey,
 		"failure": w.failure, "helpFor": helpFor, "steps": w.steps, "examples": w.examples, "counted": counted,
-		"code": code, "bdi": bdi, "at": at, "avatar": avatar, "badge": badgePath, "accent": accent,
+		"code": code, "bdi": bdi, "label": w.label, "at": at, "avatar": avatar, "badge": badgePath, "accent": accent,
 		"icon": assets.icon, "asset": assets.path,
 		"lang": func() string { return w.tag.String() },
 		// languageOffered: the page has a link to the choice. The page of a locked browser, which no server is behind, has not.

@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"html/template"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -123,6 +124,24 @@ func (w *words) apart(value any) any {
 	}
 	return isolate + text + isolateEnd
 }
+
+// onSystem is a label that we have given to a browser. What apps call themselves looks so by chance at most.
+var onSystem = regexp.MustCompile(`^(.+) on (Android|Chrome ?OS|FreeBSD|iOS|iPadOS|Linux|macOS|OpenBSD|Windows)$`)
+
+// called is what a browser is called. Labels are stored in English, as "Firefox on Linux".
+func (w *words) called(label string) string {
+	m := onSystem.FindStringSubmatch(label)
+	switch {
+	case m == nil || w.tag == language.English:
+		return label
+	case m[1] == "A browser":
+		return m[2]
+	}
+	return m[1] + " (" + m[2] + ")"
+}
+
+// label is called, in its element.
+func (w *words) label(label string) template.HTML { return bdi(w.called(label)) }
 
 // named reads the language's own name.
 func (w *words) named() (err error) {

@@ -67,6 +67,19 @@ func TestGermanWordsForTimesAndNumbers(t *testing.T) {
 	}
 }
 
+func TestBrowsersAreCalledInTheLanguage(t *testing.T) {
+	w := newUI(t).language("de").words
+	for label, want := range map[string]string{"Firefox on Linux": "Firefox (Linux)", "Mobile Safari on iOS": "Mobile Safari (iOS)",
+		"A browser on Windows": "Windows", "Notes on the studio laptop": "Notes on the studio laptop", "Pixel 8": "Pixel 8", "": ""} {
+		if got := w.called(label); got != want {
+			t.Errorf("%q is called %q, want %q", label, got, want)
+		}
+	}
+	if got := english(t).called("Firefox on Linux"); got != "Firefox on Linux" {
+		t.Errorf("in English it is called %q", got)
+	}
+}
+
 // arabic are English words on pages that are written from right to left.
 func arabic(t *testing.T) *words {
 	w := *english(t)
@@ -101,7 +114,7 @@ func TestNamesAreKeptApartFromRightToLeft(t *testing.T) {
 	if s.Dir != "rtl" || !strings.Contains(string(s.Lead[0]), "\u2068@ada\u2069 on \u2068id.example.com\u2069") {
 		t.Errorf("the mail is %+v", s)
 	}
-	if text := s.text(); !strings.Contains(text, "\u2068Firefox on Linux\u2069") || !strings.Contains(text, "\n\nhttps://id.example.com/not-me/x\n") {
+	if text := s.text(); !strings.Contains(text, "\u2068Firefox (Linux)\u2069") || !strings.Contains(text, "\n\nhttps://id.example.com/not-me/x\n") {
 		t.Errorf("the mail's text is %q", text)
 	}
 }

@@ -141,7 +141,7 @@ func (w *words) may(scopes exeunt.Scopes, email string) (template.HTML, error) {
 func (w *words) places(a AppUsed) (template.HTML, error) {
 	list := make([]template.HTML, len(a.Places))
 	for i, label := range a.Places {
-		list[i] = bdi(label)
+		list[i] = w.label(label)
 	}
 	names, err := w.list(list)
 	if err != nil {
