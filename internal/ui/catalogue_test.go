@@ -195,6 +195,7 @@ func TestCataloguesSpecialTexts(t *testing.T) {
 // Every page and mail can be rendered in every language.
 func TestCataloguesRenderEveryPage(t *testing.T) {
 	u := newUI(t)
+	code := regexp.MustCompile(`<code.*?</code>|value="[^"]*"`)
 	for _, lang := range u.Tags()[1:] {
 		for name, view := range states() {
 			view.frame().Lang = lang
@@ -203,6 +204,11 @@ func TestCataloguesRenderEveryPage(t *testing.T) {
 				t.Fatalf("%s in %s", name, lang)
 			}
 			checkHTML(t, page)
+			for _, m := range code.FindAllString(page, -1) {
+				if strings.Contains(m, isolate) {
+					t.Errorf("%s in %s: whoever copies %s gets more than they see", name, lang, m)
+				}
+			}
 			if !strings.Contains(page, fmt.Sprintf(`<html lang="%s" dir="%s"`, lang, u.language(lang).words.direction())) {
 				t.Errorf("%s in %s does not say its language", name, lang)
 			}

@@ -119,12 +119,15 @@ func TestNamesAreKeptApartFromRightToLeft(t *testing.T) {
 	}
 }
 
-// Pages in other languages, as they are: look at them.
+// Pages in other languages, as they are: look at them. One language of each direction is enough.
 func TestLanguageGolden(t *testing.T) {
 	u := newUI(t)
 	hash := regexp.MustCompile(`(/assets/\w+)\.[0-9a-f]{12}`)
 	key := regexp.MustCompile(`name="key" value="[A-Z2-7]{26}"`)
-	for _, lang := range u.Tags()[1:] {
+	for _, lang := range []string{"de", "ar"} {
+		if !u.Has(lang) {
+			continue
+		}
 		all := states()
 		files := map[string]string{}
 		for _, name := range []string{"sessions", "sign-in", "sign-out-apps", "error"} {
