@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -37,20 +38,25 @@ func (p *Pages) askedLanguages(r *http.Request) (string, time.Time) {
 	if r.PostForm != nil {
 		q = r.PostForm
 	}
-	back := q.Get("return")
-	if first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); first == "authorize" {
-		back = "/authorize?" + q.Encode()
+	if first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); first != "authorize" {
+		back, err := url.Parse(q.Get("return"))
+		if err != nil || back.Path != "/authorize" {
+			return "", time.Time{}
+		}
+		q = back.Query()
 	}
-	request, err := p.appRequestIn(r, back)
+	if !q.Has(requestParameter) { // as it came from the app, and not looked at yet
+		return headerOf(strings.Fields(q.Get("ui_locales"))), p.Now()
+	}
+	request, err := p.OAuth.OpenRequest(q.Get(requestParameter), p.Browser.Cookies.ReadRequester(r))
 	if err != nil {
 		return "", time.Time{}
 	}
-	began := request.Began
-	if began.IsZero() {
-		began = p.Now()
-	}
-	return strings.Join(request.Languages, ","), began
+	return headerOf(request.Languages), request.Began
 }
+
+// headerOf is a list of tags as an Accept-Language header, the best first.
+func headerOf(tags []string) string { return strings.Join(tags, ",") }
 
 func (p *Pages) languages(w http.ResponseWriter, r *http.Request) error {
 	chosen, _ := p.chosenLanguage(r)
