@@ -1,7 +1,8 @@
 # The commands a developer needs.
-.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster offline apps
+.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster offline apps docs
 test:   ; script/test                                # everything, as CI runs it
 demo:   ; go run ./cmd/exeunt demo                   # the authority, Chirp and a tour
+docs:   ; go run -C site .                           # the documentation as static pages, in dist/site
 assets: ; go run ./internal/ui/build                 # rebuild the committed browser assets
 fuzz:   ; script/fuzz                                # every fuzz target for 60 s
 bench:  ; go run -C bench . --write ../docs/benchmarks.md # figures beside their limits (--only gate,scs for parts)

@@ -56,6 +56,7 @@ var rooms = map[string][]string{
 	"internal/gate":    {"", "client", "internal/authority", "internal/keys", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/control": {"", "internal/account", "internal/fanout", "internal/notify", "internal/operate", "internal/web"},
+	"internal/doctor":  {"internal/config", "internal/control", "internal/store", "internal/web"},
 	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/certificates", "internal/config", "internal/control", "internal/fanout",
 		"internal/feed", "internal/gate", "internal/keys", "internal/live", "internal/notify", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/passkey", "internal/password", "internal/places", "internal/signin", "internal/store",
 		"internal/stream", "internal/throttle", "internal/ui", "internal/web"},
@@ -74,13 +75,14 @@ var rooms = map[string][]string{
 	"examples/gazette/cmd/gazette": {"examples/gazette"},
 
 	"internal/demo": {"", "client", "examples/chirp", "examples/gazette", "internal/account", "internal/authority", "internal/config", "internal/mailbox", "internal/password", "internal/signin", "internal/store"},
-	"cmd/exeunt": {"", "client/receipt", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/licenses",
+	"cmd/exeunt": {"", "client/receipt", "internal/app", "internal/config", "internal/control", "internal/demo", "internal/doctor", "internal/licenses",
 		"internal/presets"},
 	"e2e/node":     {"", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/demo", "internal/password", "internal/signin", "internal/testpg"},
 	"e2e/postgres": {"internal/testpg"},
 	"bench": {"", "client", "client/verify", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/password",
 		"internal/oauth", "internal/signin", "internal/store", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},
+	"site":              {"internal/api"},
 	"internal/ui/build": {"internal/ui", "js"},
 
 	"internal/licenses/build": {},
@@ -117,7 +119,7 @@ func TestImportDepth(t *testing.T) {
 }
 
 func TestImportMap(t *testing.T) {
-	for _, folder := range []string{".", "bench", "cluster"} { // a module each
+	for _, folder := range []string{".", "bench", "cluster", "site"} { // a module each
 		list := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "./...")
 		list.Dir = folder
 		out, err := list.Output()

@@ -48,6 +48,25 @@ both(test, '[R8.1] an account is added, and switched to in the menu and in the c
   assert.equal((await reasons()).length, before, 'nothing has ended');
 });
 
+both(test, '[R8.1] who has no second account yet creates one beside the first', async (t, script) => {
+  const page = await s.visit(t, { ...desktop, javaScriptEnabled: script });
+  await signIn(page, s.node, s.node.ada);
+  const before = (await reasons()).length;
+  const handle = `second-${script ? 'with' : 'without'}`;
+  await openMenu(page);
+  await Promise.all([page.waitForURL('**/signin'), page.click('.menu a[href="/signin"]')]);
+  await page.getByRole('heading', { name: 'Add an account' }).waitFor();
+  await Promise.all([page.waitForURL('**/signup'), page.click('main a[href="/signup"]')]);
+  await page.fill('input[name=handle]', handle);
+  await page.fill('input[name=password]', 'a long walk by the sea wall');
+  await page.check('input[name=kind][value=kept]');
+  await Promise.all([page.waitForURL(`${s.node.exeunt}/`), page.click('main form button.primary')]);
+  await until('the new account is active', async () => (await active(page)).includes(`@${handle}`), minutes);
+  await openMenu(page);
+  assert.match(await page.locator('.menu button[form=switch]').innerText(), /@ada/);
+  assert.equal((await reasons()).length, before, 'nothing has ended');
+});
+
 test('[R8.1] on a phone the drawer switches', async (t) => {
   const page = await two(t, phone);
   await page.click('[data-drawer]');

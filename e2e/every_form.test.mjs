@@ -252,7 +252,7 @@ const judges = {
     },
   },
   'exeunt /signup': {
-    needs: 'out', path: '/signup', back: null,
+    needs: 'out', path: '/signup',
     before: async (p) => { p.handle = fresh(); await call('advance', { seconds: 1200 }); }, // so many new accounts an hour
     async fill(p, page) {
       await page.fill('input[name=handle]', p.handle);
@@ -266,6 +266,10 @@ const judges = {
     },
     async tab(p, page) { // another form, and the handle is taken by now
       await says(page, /belongs to another sign-in/, new RegExp(`Continue as @${p.handle}`));
+      assert.equal((await p.active()).length, 1);
+    },
+    async back(p, page) { // a form for another account beside this one
+      await says(page, /That handle is taken/, new RegExp(`You are signed in as @${p.handle}`));
       assert.equal((await p.active()).length, 1);
     },
   },

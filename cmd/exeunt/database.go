@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/exeunt/exeunt/internal/app"
 )
 
@@ -62,30 +60,13 @@ func (c *copyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The bar is created when its length is known: without one it draws itself from a
-	// goroutine that races with ours.
-	var bar *progressbar.ProgressBar
-	var rows, drawn int64
-	err = app.Copy(ctx, c.From, to, c.Trial, func(at app.Copied) {
-		if rows = at.Rows; rows-drawn < drawEvery && at.Rest > 0 {
-			return
-		}
-		drawn = rows
-		if bar == nil {
-			bar = progressbar.NewOptions64(at.Rows+at.Rest, progressbar.OptionSetWriter(os.Stderr),
-				progressbar.OptionShowCount(), progressbar.OptionShowIts())
-		}
-		bar.Describe(at.Table)
-		_ = bar.Set64(at.Rows) // a failure to draw must not stop the copy
-	})
-	if bar != nil {
-		_ = bar.Exit()
-		fmt.Fprintln(os.Stderr)
-	}
+	bar := &progress{}
+	err = app.Copy(ctx, c.From, to, c.Trial, bar.told)
+	bar.end()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("Copied %d rows. ", rows)
+	fmt.Printf("Copied %d rows. ", bar.at.Rows)
 	if c.Trial {
 		fmt.Println("The file is left as it was. What ends in one of the two databases from now on stays live in the other.")
 		return nil
@@ -93,9 +74,6 @@ func (c *copyCommand) Run(ctx context.Context) error {
 	fmt.Println("Start the nodes with this database and the same master key. No node starts on the file any more.")
 	return nil
 }
-
-// drawEvery is after how many rows the progress bar is drawn again.
-const drawEvery = 1000
 
 // databaseURL returns the database's URL, which must be given.
 func databaseURL(given, file, flag string) (string, error) {

@@ -66,23 +66,28 @@ func configured(page string) string {
 	return "url = \"https://id.example.com\"\ndata = \"data\"\ntrusted_proxies = [\"127.0.0.1\"]\n\n" + block + "\n"
 }
 
-// asScript makes a test script of the commands. A node that is to be copied is stopped first, as the page says.
+// asScript makes a test script of the commands. A node whose database is to be copied or replaced is stopped first, as the page says.
 func asScript(page string, commands []string, config string) string {
-	here := strings.NewReplacer("/var/lib/exeunt", "$DATA", "chain.pem", "cert.pem").Replace
+	here := strings.NewReplacer("/var/lib/exeunt", "$DATA", "/var/backups/", "", "chain.pem", "cert.pem").Replace
 	out := []string{"# The commands in " + page + ".md.", "listen ADDR"}
-	running := false
+	running, serve := false, ""
 	for _, line := range commands {
 		variable, isVariable := strings.CutPrefix(here(line), "export ")
 		switch {
 		case isVariable:
 			out = append(out, "env "+variable)
 		case strings.HasPrefix(line, "exeunt serve "):
-			out = append(out, "exec "+here(line)+" --addr $ADDR &node&", "ready", "stdin ada.txt",
+			serve = "exec " + here(line) + " --addr $ADDR &node&"
+			out = append(out, serve, "ready", "stdin ada.txt",
 				"exec exeunt accounts add ada --email ada@example.com --password-stdin --data $DATA")
 			running = true
 		case strings.HasPrefix(line, "exeunt copy "):
 			out = append(out, "kill -INT node", "wait node", "database SERVER", "write server.url $SERVER", "exec "+here(line))
 			running = false
+		case strings.HasPrefix(line, "exeunt doctor "): // which finds that the example's host is nobody's
+			out = append(out, "! exec "+here(line), "stdout 'FAULT    certificate of id.example.com'")
+		case strings.HasPrefix(line, "exeunt restore "):
+			out = append(out, "kill -INT node", "wait node", "exec "+here(line), "listen ADDR", serve, "ready")
 		default:
 			out = append(out, "exec "+here(line))
 		}

@@ -19,6 +19,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the authority."`
 	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample apps Chirp and Gazette, and play a tour."`
 	Status   statusCommand   `cmd:"" help:"Show the state of the running node."`
+	Doctor   doctorCommand   `cmd:"" help:"Look at everything that sign-outs depend on, and say what to mend."`
 	Sessions sessionsCommand `cmd:"" help:"List, show and end sessions."`
 	Accounts accountsCommand `cmd:"" help:"List, show, add, disable and enable accounts; create links for new passwords."`
 	Groups   groupsCommand   `cmd:"" help:"List and show groups; put accounts into them, and take them out."`
@@ -29,6 +30,8 @@ type commands struct {
 	Webhooks webhooksCommand `cmd:"" help:"List webhooks, and test one."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
+	Backup   backupCommand   `cmd:"" help:"Make a backup while nodes go on."`
+	Restore  restoreCommand  `cmd:"" help:"Put a backup in the place of a database, with every session ended."`
 	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`
 	Licenses licensesCommand `cmd:"" help:"Print the license, and the notices of what is built in."`
 }

@@ -30,11 +30,15 @@ func (o *operate) node() *control.Client { return control.Dial(o.Data) }
 // show prints v as JSON, or as the table that rows fills.
 func (o *operate) show(v any, rows func(io.Writer)) error {
 	if o.JSON {
-		e := json.NewEncoder(os.Stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(v)
+		return printJSON(v)
 	}
 	return printTable(rows)
+}
+
+func printJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 func printTable(rows func(io.Writer)) error {

@@ -289,11 +289,14 @@ func (n *Node) openCertificates() (*certificates.Certificates, error) {
 // acmeFolder is where in the data folder the certificates of ACME are.
 const acmeFolder = "acme"
 
-func (n *Node) databaseURL() string {
-	if n.Config.Database != "" {
-		return string(n.Config.Database)
+func (n *Node) databaseURL() string { return DatabaseURL(n.Config) }
+
+// DatabaseURL is where an installation's database is.
+func DatabaseURL(c config.Config) string {
+	if c.Database != "" {
+		return string(c.Database)
 	}
-	return store.SQLiteURL(filepath.Join(n.Config.Data, store.DatabaseFile))
+	return store.SQLiteURL(filepath.Join(c.Data, store.DatabaseFile))
 }
 
 // openStore opens the store, and makes the table of sessions and the feed, which are empty.

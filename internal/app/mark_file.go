@@ -151,7 +151,7 @@ func (m *logMark) renew() error {
 	if old != nil {
 		_ = old.Close() // it is no longer in the folder
 	}
-	return syncFolder(filepath.Dir(m.path))
+	return store.SyncFolder(filepath.Dir(m.path))
 }
 
 // write writes the note into the next slot. It is called with mu held.

@@ -59,7 +59,7 @@ func (n *Node) saveSnapshotFile(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("save the snapshot file: %w", errors.Join(err, os.Remove(path+".new")))
 	}
-	return syncFolder(n.Config.Data)
+	return store.SyncFolder(n.Config.Data)
 }
 
 // bind is called after the sessions are written: none of them may be newer than the mark.
@@ -100,14 +100,6 @@ func (f *syncingFile) Write(b []byte) (int, error) {
 		f.unsynced, err = 0, f.Sync()
 	}
 	return n, err
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // saveSnapshotFileRegularly writes the file every snapshotEvery, if the table has changed.

@@ -1,13 +1,19 @@
 package control
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/notify"
 )
+
+// mailPatience is how long the mail server may take to answer an operator; less than callLimit.
+const mailPatience = 15 * time.Second
 
 func mailWire(m *notify.Queued) Mail {
 	out := Mail{ID: m.ID.String(), Template: m.Template, State: string(m.State), Created: m.Created, Attempts: m.Attempts,
@@ -72,6 +78,21 @@ func (s *Server) testMail(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return reply(w, mailWire(&m))
+}
+
+// reachMail says whether the mail server takes mails, without sending one.
+func (s *Server) reachMail(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), mailPatience)
+	defer cancel()
+	err := s.Operate.ReachMail(ctx, operator(r))
+	if errors.Is(err, notify.ErrNoServer) {
+		return err
+	}
+	out := MailReached{OK: err == nil}
+	if err != nil {
+		out.Error = err.Error()
+	}
+	return reply(w, out)
 }
 
 func (s *Server) retryMail(w http.ResponseWriter, r *http.Request) error {

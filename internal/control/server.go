@@ -116,6 +116,7 @@ func (s *Server) Handler() http.Handler {
 		"GET /mails":                             s.mails,
 		"GET /mails/{id}":                        s.mail,
 		"POST /mails/test":                       s.testMail,
+		"POST /mails/reach":                      s.reachMail,
 		"POST /mails/{id}/retry":                 s.retryMail,
 		"GET /webhooks":                          s.webhooks,
 		"POST /webhooks/{name}/test":             s.testWebhook,

@@ -74,6 +74,12 @@ type Mail struct {
 	Finished time.Time `json:"finished,omitzero"`
 }
 
+// MailReached says whether the mail server takes mails.
+type MailReached struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
 // MailTo names an address.
 type MailTo struct {
 	To string `json:"to"`

@@ -258,6 +258,13 @@ func (m Master) aead() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
+// Check returns ErrWrongMaster if this is not the key that sealed the keys of a purpose.
+func (m Master) Check(ctx context.Context, s keyStore, purpose string) error {
+	r := ring{purpose: purpose, master: m, store: s}
+	_, err := r.read(ctx, time.Time{})
+	return err
+}
+
 // Seal encrypts and authenticates what must be stored and read again, under the master key itself: it is readable for
 // as long as there is the same master key. purpose names what it is and whose; only Open with the same opens it.
 func (m Master) Seal(purpose string, text []byte) ([]byte, error) {

@@ -67,6 +67,23 @@ func (s *Service) deliver(ctx context.Context, m *exeunt.Mail, to string, text u
 	return outcome{final: refusal(sent.ErrorCode()), err: answerOf(err)}
 }
 
+// Reach connects to the mail server and signs in there, as for a mail. Its error is what mails meet.
+func (s *Service) Reach(ctx context.Context) error {
+	if !s.Enabled() {
+		return ErrNoServer
+	}
+	c, err := s.client(ctx)
+	if err != nil {
+		return errors.New(why(err))
+	}
+	conn, err := c.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return errors.New(why(err))
+	}
+	_ = c.CloseWithSMTPClient(conn) // nothing was sent
+	return nil
+}
+
 // refusal reports whether an answer is final. One that asks for another way to sign in is not: whoever runs the site can
 // put that right (RFC 4954 section 6).
 func refusal(code int) bool {

@@ -47,3 +47,11 @@ func (s *Service) RetryMail(ctx context.Context, by exeunt.Actor, id exeunt.Mail
 	}
 	return s.Notify.Retry(ctx, id)
 }
+
+// ReachMail connects to the mail server as for a mail. Besides the others it may return notify.ErrNoServer.
+func (s *Service) ReachMail(ctx context.Context, by exeunt.Actor) error {
+	if err := check(by); err != nil {
+		return err
+	}
+	return s.Notify.Reach(ctx)
+}

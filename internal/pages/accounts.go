@@ -52,10 +52,20 @@ func chip(v web.Visitor) ui.AccountChip {
 func (p *Pages) others(r *http.Request, v web.Visitor) (list []ui.AccountChip) {
 	for _, one := range p.Browser.Others(r, v) {
 		if one = p.Browser.Introduced(r.Context(), one); one.SignedIn() {
-			list = append(list, chip(one))
+			other := chip(one)
+			other.Asked = p.isAsked(r, one)
+			list = append(list, other)
 		}
 	}
 	return list
+}
+
+// isAsked reports whether the pages of the account ask about an unfamiliar sign-in. If that cannot be told now, pages do
+// without the mark.
+func (p *Pages) isAsked(r *http.Request, v web.Visitor) bool {
+	notices, err := p.Accounts.Notices(r.Context(), v.Answer.Account)
+	asking := ui.Asking{Notices: notices}
+	return err == nil && len(asking.Asked(v.Answer.Session)) > 0
 }
 
 // switchAccount makes another account of this browser the active one. What the browser holds of it proves whose it is; a

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 )
 
 var five = []string{"ada", "bob", "carol", "dora", "emil"}
@@ -308,4 +309,100 @@ func TestSwitchingWhileTabsPost(t *testing.T) {
 		b.switchTo(ids[handle])
 		b.get("/sessions").is(http.StatusOK).says("@" + handle)
 	}
+}
+
+// Somebody who adds an account may have none yet: they create it, and the account that is signed in stays so.
+func TestAnAccountIsCreatedBesideAnother(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	b := newBrowser(n)
+	b.signIn("ada", "kept")
+	b.get("/signin").says("Add an account", "Create an account")
+	form := b.get("/signup?return=/security").says("You are signed in as @ada in this browser, and stay so").form("/signup")
+	for name, value := range map[string]string{"handle": "bob", "password": password, "kind": "kept"} {
+		form.Set(name, value)
+	}
+	b.post("/signup", form).leadsTo("/security")
+	b.get("/").says("Hello, bob", "Switch to Ada")
+	if got := n.ends(); len(got) > 0 {
+		t.Errorf("it ended %q", got)
+	}
+	b.post("/signup", form).leadsTo("/security") // the second of two presses
+	if got := n.live("bob"); len(got) != 1 {
+		t.Errorf("bob has %d sessions", len(got))
+	}
+	b.get("/accounts").says("Sign out @ada", "Sign out @bob")
+}
+
+// What could not be signed in is not created.
+func TestNoAccountIsCreatedWithoutRoom(t *testing.T) {
+	n, b, ids := withFive(t)
+	fill := url.Values{"handle": {"frida"}, "password": {password}, "kind": {"kept"}}
+	form := b.get("/signup").says("there is no room for another").form("/signup")
+	for name, values := range fill {
+		form[name] = values
+	}
+	b.post("/signup", form).is(http.StatusConflict).leavesCookies().says("No more than 5 accounts can be signed in in this browser")
+	b.switchTo(ids["ada"])
+	form.Set("kind", "shared") // which would end the five, by a form of a tab that is not active
+	b.post("/signup", form).is(http.StatusConflict).leavesCookies().says("This tab belongs to")
+	if len(n.ends()) > 0 {
+		t.Errorf("ended %q", n.ends())
+	}
+	// Neither has made the account, so the same form does in a browser with room.
+	newBrowser(n).submit("/signup", "/signup", fill).leadsTo("/")
+}
+
+// The question names the account that is signed out of, whichever is active, before every scope of it.
+func TestTheQuestionNamesTheAccountItIsAbout(t *testing.T) {
+	_, b, ids := withFive(t)
+	for _, scope := range []string{"session", "account"} {
+		page := b.get("/signout?scope=" + scope + "&session=" + ids["bob"].String()).says("Sign out of @bob").hides("Switch account instead")
+		if strings.Contains(page.body, "Sign out of @emil") {
+			t.Errorf("%s: the question names the active account", scope)
+		}
+	}
+}
+
+// A one-time link is opened where somebody else is signed in, who is signed out if the computer is said to be shared.
+func TestALinkIsUsedBesideAnotherAccount(t *testing.T) {
+	n := newNode(t)
+	n.account("ada")
+	for kind, ends := range map[string]int{"kept": 0, "shared": 1} {
+		token, _, err := n.Accounts.Invite(t.Context(), account.Invitation{Handle: "bob-" + kind, Expires: n.Now().Add(time.Hour)})
+		n.must(err)
+		b := newBrowser(n)
+		b.signIn("ada", "kept")
+		before := len(n.ends())
+		link := "/setup/" + token.Reveal()
+		b.get(link).says("You are signed in as @ada in this browser")
+		b.submit(link, link, url.Values{"password": {password}, "kind": {kind}}).leadsTo("/")
+		b.get("/").says("Hello, bob-" + kind)
+		if got := len(n.ends()) - before; got != ends {
+			t.Errorf("%s: %d sessions ended", kind, got)
+		}
+	}
+}
+
+// What needs attention in another account of the browser is marked there, and not for whoever it is about.
+func TestAnAccountThatNeedsAttentionIsMarked(t *testing.T) {
+	const mark = "Asks about a sign-in"
+	n := newNode(t)
+	n.account("ada")
+	n.account("bob")
+	home, away := newBrowser(n), n.away()
+	home.signIn("ada", "kept")
+	home.signIn("bob", "kept")
+	n.Clock.Pass(time.Minute)
+	away.signIn("ada", "kept")
+	away.signIn("bob", "kept")
+	for _, page := range []string{"/", "/accounts", "/menu"} {
+		home.get(page).says(mark)
+		away.get(page).says("Ada").hides(mark)
+	}
+	for _, id := range []string{"ada", "bob"} {
+		home.signIn(id, "kept")
+		home.post(home.asked()+"/me", home.fields(nil)).is(http.StatusSeeOther)
+	}
+	home.get("/accounts").says("Ada").hides(mark)
 }

@@ -17,18 +17,16 @@ func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v.Doubt() != nil:
 		return v.Doubt()
-	case v.SignedIn():
-		return redirect(w, "/")
 	case !p.Accounts.SignUpOpen:
 		return exeunt.ErrSignUpClosed
 	}
-	return p.showSignUp(w, r, http.StatusOK, &ui.SignUpView{
+	return p.showSignUp(w, r, v, http.StatusOK, &ui.SignUpView{
 		Kind: p.lastKind(r), Return: notFront(returnPath(r.URL.Query().Get("return"))),
 	})
 }
 
-func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, view *ui.SignUpView) error {
-	view.Frame, view.Policy = p.outside(r), p.policy(r)
+func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, v web.Visitor, status int, view *ui.SignUpView) error {
+	view.Frame, view.Policy = p.frame(r, v, ""), p.policy(r)
 	if q, err := p.appRequestIn(r, view.Return); err == nil {
 		view.Client = &q.App
 		allow(w, q)
@@ -37,15 +35,18 @@ func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request, status int, v
 	return p.show(w, status, view)
 }
 
-// signUp creates an account and signs its owner in.
+// signUp creates an account and signs its owner in. As at a sign-in, the account is added to those of this browser.
 func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if err := v.Doubt(); err != nil {
 		return err
 	}
 	proof, err := p.newOwner(r, v)
+	if errors.Is(err, exeunt.ErrTooManyAccounts) {
+		return p.showAccounts(w, r, v, http.StatusConflict, true)
+	}
 	if status := refusal(w, err); status != 0 {
-		return p.showSignUp(w, r, status, signUpAgain(r, err))
+		return p.showSignUp(w, r, v, status, signUpAgain(r, err))
 	}
 	return p.enterNew(w, r, v, proof, err)
 }
@@ -57,7 +58,7 @@ func (p *Pages) newOwner(r *http.Request, v web.Visitor) (exeunt.Proof, error) {
 	switch {
 	case err != nil:
 		return exeunt.Proof{}, err
-	case v.SignedIn(): // either by this form, or the form was loaded before somebody signed in
+	case v.SignedIn() && v.FormSession(r) != nil: // either by this form, or the form was loaded before somebody signed in
 		if a, ok := p.Accounts.Made(r.Context(), n, exeunt.Token{}); ok && a.ID == v.Answer.Account {
 			return p.password(r, a.Handle)
 		}
@@ -66,6 +67,10 @@ func (p *Pages) newOwner(r *http.Request, v web.Visitor) (exeunt.Proof, error) {
 		return exeunt.Proof{}, exeunt.ErrSignUpClosed
 	}
 	if err := p.entrance(r, v); err != nil {
+		return exeunt.Proof{}, err
+	}
+	// No account is made that could not be signed in.
+	if _, err := p.placeOf(r, v, formKind(r), exeunt.AccountID{}); err != nil {
 		return exeunt.Proof{}, err
 	}
 	proof, err := p.Accounts.SignUp(r.Context(), n, p.Peers.Address(r))
@@ -129,11 +134,15 @@ func signUpAgain(r *http.Request, err error) *ui.SignUpView {
 // setupForm shows what a one-time link creates. Opening the link does not use it up:
 // mail programs and messengers fetch links by themselves.
 func (p *Pages) setupForm(w http.ResponseWriter, r *http.Request) error {
+	v := p.visit(r)
+	if err := v.Doubt(); err != nil {
+		return err
+	}
 	view := &ui.SignUpView{Kind: p.lastKind(r)}
 	if err := p.fillInvite(w, r, view); err != nil {
 		return err
 	}
-	return p.showSignUp(w, r, http.StatusOK, view)
+	return p.showSignUp(w, r, v, http.StatusOK, view)
 }
 
 // fillInvite fills in the fields that the link decides.
@@ -169,8 +178,7 @@ func linkToken(r *http.Request) exeunt.Token {
 	return t
 }
 
-// setup uses the link up for an account and signs its owner in. Whoever was signed in
-// in this browser is signed out by that.
+// setup uses the link up for an account and signs its owner in.
 func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 	v := p.visit(r)
 	if err := v.Doubt(); err != nil {
@@ -182,7 +190,7 @@ func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 		if err := p.fillInvite(w, r, view); err != nil {
 			return err
 		}
-		return p.showSignUp(w, r, status, view)
+		return p.showSignUp(w, r, v, status, view)
 	}
 	return p.enterNew(w, r, v, proof, err)
 }

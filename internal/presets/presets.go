@@ -24,6 +24,7 @@ type Preset struct {
 	// connector is a table of the configuration file, ready to be pasted, by which the app's API ends what somebody has in
 	// it; "" if none is known. what says what it does there, and what its secret is.
 	connector, what string
+	recipe          recipe
 }
 
 // Names returns the names of all presets.
@@ -81,13 +82,10 @@ func (p Preset) Guide(id exeunt.ClientID, secret, issuer, address string) (strin
 	if err != nil {
 		return "", err
 	}
-	u, err := url.Parse(issuer)
+	fill, err := filler(id, secret, issuer, at)
 	if err != nil {
 		return "", err
 	}
-	fill := strings.NewReplacer("{url}", at, "{issuer}", issuer, "{issuer_host}", u.Host,
-		"{issuer_in_query}", url.QueryEscape(issuer), "{url_in_query}", url.QueryEscape(at),
-		"{client_id}", string(id), "{client_secret}", secret)
 	out := p.where + ":\n\n"
 	for _, line := range strings.Split(strings.Trim(fill.Replace(p.settings), "\n"), "\n") {
 		out += strings.TrimRight("  "+line, " ") + "\n"
@@ -107,6 +105,17 @@ func (p Preset) Guide(id exeunt.ClientID, secret, issuer, address string) (strin
 		out += "  " + line + "\n"
 	}
 	return out, nil
+}
+
+// filler puts the addresses and the secret into a text.
+func filler(id exeunt.ClientID, secret, issuer, at string) (*strings.Replacer, error) {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil, err
+	}
+	return strings.NewReplacer("{url}", at, "{issuer}", issuer, "{issuer_host}", u.Host,
+		"{issuer_in_query}", url.QueryEscape(issuer), "{url_in_query}", url.QueryEscape(at),
+		"{client_id}", string(id), "{client_secret}", secret), nil
 }
 
 // Connector returns the app's connector as a table of the configuration file; "" if none is known. Its own placeholders

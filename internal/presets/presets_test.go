@@ -102,3 +102,53 @@ func TestPresetsRefuse(t *testing.T) {
 		}
 	}
 }
+
+// The pages about apps are made from what `exeunt clients add --preset` prints, and name the versions that `make apps` runs.
+func TestRecipesAreCurrent(t *testing.T) {
+	const folder = "../../docs/apps"
+	overview, err := os.ReadFile(folder + ".md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules, err := os.ReadFile("../../foreign/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range presets.Names() {
+		p, err := presets.Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Recipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(folder, name+".md")
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil || got != string(want) {
+			t.Errorf("%s is not current, %v; look at it, then write it with -update", file, err)
+		}
+		for _, part := range []string{"## On this side", "## What a sign-out reaches", "**What stays**: "} {
+			if !strings.Contains(got, part) {
+				t.Errorf("%s lacks %q", name, part)
+			}
+		}
+		if !strings.Contains(string(overview), "](apps/"+name+".md)") {
+			t.Errorf("%s.md has no link to %s", folder, name)
+		}
+		if _, rest, ok := strings.Cut(got, "**Tried**: version "); ok {
+			version, _, _ := strings.Cut(rest, ",")
+			if !strings.Contains(string(modules), " v"+version+" ") {
+				t.Errorf("%s was tried in version %s, and `make apps` has another", name, version)
+			}
+		}
+	}
+	if files, err := filepath.Glob(folder + "/*.md"); err != nil || len(files) != len(presets.Names()) {
+		t.Errorf("%d pages of %d presets, %v", len(files), len(presets.Names()), err)
+	}
+}

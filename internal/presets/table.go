@@ -7,6 +7,10 @@ func all() []Preset {
 	return []Preset{
 		{
 			Name: "argocd", App: "Argo CD",
+			recipe: recipe{
+				reach: "It ends by itself within `token_life`, five minutes unless you change it: its session is its ID token, and it is refused a new one.",
+				stays: "tokens that Argo CD has made for its projects and accounts, and what its command line holds, until that token expires.",
+			},
 			client: exeunt.Client{
 				RedirectURIs: []string{"{url}/auth/callback"}, NoPKCE: true,
 				PostLogoutURIs: []string{"{url}", "{url}/"},
@@ -34,6 +38,11 @@ oidc.config: |
 		},
 		{
 			Name: "gitea", App: "Gitea",
+			recipe: recipe{
+				reach: "Through OpenID Connect it **cannot be told**: it takes no logout tokens, and keeps its own session until that ends. People read so before they sign out, with a link to it.",
+				stays: "access tokens, SSH keys and app passwords, which are Gitea's own.",
+				site:  "Behind Exeunt its pages close at once. Set `[service] ENABLE_REVERSE_PROXY_AUTHENTICATION = true` and `[security] REVERSE_PROXY_AUTHENTICATION_USER = Remote-User`, and let only the proxy reach it. Git over HTTP and its API then need `open` paths, whose own tokens a sign-out does not reach.",
+			},
 			client: exeunt.Client{
 				RedirectURIs: []string{"{url}/user/oauth2/exeunt/callback"}, NoPKCE: true,
 				PostLogoutURIs: []string{"{url}/"},
@@ -49,6 +58,11 @@ gitea admin auth add-oauth --name exeunt --provider openidConnect \
 		},
 		{
 			Name: "grafana", App: "Grafana",
+			recipe: recipe{
+				reach: "It ends by itself within `token_life`, five minutes unless you change it: when Grafana is refused a new token it ends its session. With the connector it also ends at once when everything of somebody ends.",
+				stays: "service accounts and their tokens, and API keys.",
+				site:  "With `auth.proxy` (`GF_AUTH_PROXY_ENABLED=true`, `GF_AUTH_PROXY_HEADER_NAME=Remote-User`, `GF_AUTH_PROXY_WHITELIST` with the proxy's address, `GF_AUTH_PROXY_ENABLE_LOGIN_TOKEN=false`) instead of OpenID Connect it closes at once, and through `upstream` its live panels, too.",
+			},
 			client: exeunt.Client{
 				RedirectURIs: []string{"{url}/login/generic_oauth"}, PostLogoutURIs: []string{"{url}/login"},
 			},
@@ -90,6 +104,10 @@ url = "{url}/api/admin/users/{found}/logout"
 		},
 		{
 			Name: "home-assistant", App: "Home Assistant",
+			recipe: recipe{
+				reach: "It **cannot be told**: it takes no logout tokens, and keeps its own session until that ends.",
+				stays: "its phone apps, and long-lived access tokens. Its phone apps fail behind a sign-in of a proxy, so it is no good site either.",
+			},
 			client: exeunt.Client{RedirectURIs: []string{"{url}/auth/oidc/callback"}, Auth: exeunt.ClientSecretPost},
 			where:  "In configuration.yaml, with the integration hass-oidc-auth",
 			settings: `
@@ -103,6 +121,10 @@ auth_oidc:
 		},
 		{
 			Name: "immich", App: "Immich",
+			recipe: recipe{
+				reach: "It is **told**, and the page after the sign-out says when it has confirmed: it ends the session that the logout token names, or all of the person's.",
+				stays: "API keys and shared links, which are Immich's own.",
+			},
 			client: exeunt.Client{
 				RedirectURIs: []string{"{url}/auth/login", "{url}/user-settings", "{url}/api/oauth/mobile-redirect"},
 				Auth:         exeunt.ClientSecretPost, BackchannelURI: "{url}/api/oauth/backchannel-logout",
@@ -121,6 +143,10 @@ Mobile Redirect URI                   {url}/api/oauth/mobile-redirect
 		},
 		{
 			Name: "jellyfin", App: "Jellyfin",
+			recipe: recipe{
+				reach: "It **cannot be told** of one sign-out. With the connector, all of the person's devices are removed when everything of theirs ends.",
+				stays: "API keys; and without the connector every device, until it is removed there.",
+			},
 			client: exeunt.Client{
 				RedirectURIs: []string{"{url}/sso/OID/redirect/exeunt"}, Auth: exeunt.ClientSecretPost,
 			},
@@ -161,6 +187,10 @@ success = [204, 404]
 		},
 		{
 			Name: "mattermost", App: "Mattermost",
+			recipe: recipe{
+				reach: "It **cannot be told** of one sign-out. With the connector, all of the person's sessions there end when everything of theirs ends.",
+				stays: "personal access tokens, bots and webhooks.",
+			},
 			client: exeunt.Client{
 				RedirectURIs: []string{"{url}/signup/openid/complete"}, Auth: exeunt.ClientSecretPost, NoPKCE: true,
 			},
@@ -192,6 +222,12 @@ url = "{url}/api/v4/users/{found}/sessions/revoke/all"
 		},
 		{
 			Name: "miniflux", App: "Miniflux",
+			recipe: recipe{
+				reach: "Through OpenID Connect it **cannot be told**: it keeps its own session until that ends.",
+				stays: "API keys, and the passwords of the Fever and Google Reader interfaces.",
+				site:  "Behind Exeunt it closes at once, and the next person never sees the last one's articles: set `AUTH_PROXY_HEADER=Remote-User`, `AUTH_PROXY_USER_CREATION=1` and `TRUSTED_REVERSE_PROXY_NETWORKS` with the proxy's network, and let only the proxy reach it.",
+				tried: "version 2.3.5, by OpenID Connect and as a site, with the next person at the same browser (`make apps`)",
+			},
 			client: exeunt.Client{RedirectURIs: []string{"{url}/oauth2/oidc/callback"}},
 			where:  "In the environment of Miniflux",
 			settings: `
@@ -207,6 +243,10 @@ OAUTH2_USER_CREATION=1
 		},
 		{
 			Name: "nextcloud", App: "Nextcloud",
+			recipe: recipe{
+				reach: "It is **told**, and the page after the sign-out says when it has confirmed: it ends the session that the logout token names.",
+				stays: "app passwords, with which its desktop and phone clients sign in: remove them in Nextcloud under Settings > Security.",
+			},
 			client: exeunt.Client{
 				// With and without the web server's rewriting of addresses.
 				RedirectURIs: []string{"{url}/apps/user_oidc/code", "{url}/index.php/apps/user_oidc/code"},
@@ -225,6 +265,12 @@ php occ user_oidc:provider exeunt --clientid={client_id} --clientsecret={client_
 		},
 		{
 			Name: "oauth2-proxy", App: "oauth2-proxy",
+			recipe: recipe{
+				reach: "It ends by itself within `OAUTH2_PROXY_COOKIE_REFRESH`, four minutes here: it is refused a new token, and clears its session.",
+				stays: "connections that are open, such as WebSockets, until the app or the proxy closes them. What is behind it may keep a session of its own.",
+				site:  "It is not needed in front of an app: a site closes at once, by any of the proxies that it works with.",
+				tried: "version 7.15.6, which signs people in, and out when it is refused another token (`make apps`)",
+			},
 			client: exeunt.Client{RedirectURIs: []string{"{url}/oauth2/callback"}},
 			where:  "In the environment of oauth2-proxy",
 			settings: `
@@ -252,6 +298,10 @@ OAUTH2_PROXY_WHITELIST_DOMAINS={issuer_host}
 		},
 		{
 			Name: "proxmox", App: "Proxmox VE",
+			recipe: recipe{
+				reach: "It **cannot be told**: its ticket is valid for two hours and is renewed while the page is open.",
+				stays: "API tokens, and consoles that are open.",
+			},
 			client: exeunt.Client{RedirectURIs: []string{"{url}"}},
 			where:  "On a node of Proxmox VE",
 			settings: `
@@ -269,6 +319,10 @@ pveum realm add exeunt --type openid --issuer-url {issuer} \
 		},
 		{
 			Name: "synapse", App: "Matrix",
+			recipe: recipe{
+				reach: "It is **told**, and the page after the sign-out says when it has confirmed: it ends the devices that were signed in by that session.",
+				stays: "access tokens that were made without a sign-in here, and what a client keeps on its device.",
+			},
 			client: exeunt.Client{
 				RedirectURIs: []string{"{url}/_synapse/client/oidc/callback"}, NoPKCE: true,
 				BackchannelURI: "{url}/_synapse/client/oidc/backchannel_logout",
@@ -292,6 +346,10 @@ oidc_providers:
 		},
 		{
 			Name: "vaultwarden", App: "Vaultwarden",
+			recipe: recipe{
+				reach: "It **cannot be told** of one sign-out. With the connector, all of the person's devices are signed out when everything of theirs ends.",
+				stays: "a vault that is unlocked on a device without a network, until it locks itself; and personal API keys.",
+			},
 			client: exeunt.Client{RedirectURIs: []string{"{url}/identity/connect/oidc-signin"}},
 			where:  "In the environment of Vaultwarden",
 			settings: `

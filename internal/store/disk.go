@@ -29,6 +29,15 @@ func OnlyOwner(path string) error {
 	return fmt.Errorf("others have access to %s (mode %v): run chmod %s on it", path, info.Mode().Perm(), mode)
 }
 
+// SyncFolder makes durable which files a folder has.
+func SyncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // diskProblem says what is wrong with a file's disk, and what to do; nil if the error is not about that.
 func diskProblem(path string, err error) error {
 	folder := filepath.Dir(path)

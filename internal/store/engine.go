@@ -117,6 +117,24 @@ func SQLitePath(rawURL string) (path string, ok bool) {
 //go:embed migrations/*/*.sql
 var migrations embed.FS
 
+// latestSchema is the version of the schema that this program makes. Both engines' migrations have the same numbers.
+func latestSchema() (version int64) {
+	list, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil {
+		panic(err) // the pattern is a constant
+	}
+	for _, name := range list {
+		if n, err := goose.NumericComponent(name); err == nil {
+			version = max(version, n)
+		}
+	}
+	return version
+}
+
+func newerError(current, target int64) error {
+	return fmt.Errorf("its schema is version %d, newer than this program's %d: run the newer program", current, target)
+}
+
 // migrate brings the schema up to date. It refuses the database of a newer program, because it does not know what
 // its columns mean.
 func migrate(
@@ -135,8 +153,7 @@ func migrate(
 		return err
 	}
 	if current > target {
-		return fmt.Errorf("its schema is version %d, newer than this program's %d: run the newer program", current,
-			target)
+		return newerError(current, target)
 	}
 	if current == target {
 		return nil // without waiting for another node that has more to do

@@ -12,6 +12,14 @@ import (
 // DatabaseFile is the name of the database in a data folder.
 const DatabaseFile = "exeunt.db"
 
+// InUseError says that another process has locked a data folder.
+type InUseError struct{ folder string }
+
+func (e InUseError) Error() string {
+	return fmt.Sprintf("data folder %s is in use by another exeunt process; stop that one first, or choose another folder",
+		e.folder)
+}
+
 // LockFolder locks a data folder for this process, until release. Two processes on one SQLite file would each answer
 // from a memory that does not have the other's endings.
 func LockFolder(dir string) (release func() error, err error) {
@@ -26,8 +34,7 @@ func LockFolder(dir string) (release func() error, err error) {
 	// The kernel releases the lock when the process ends, however it ends.
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = fmt.Errorf("data folder %s is in use by another exeunt process; stop that one first, "+
-			"or choose another folder", dir)
+		err = InUseError{dir}
 	} else if err != nil {
 		err = fmt.Errorf("lock the data folder %s: %w", dir, err)
 	}

@@ -16,10 +16,12 @@ var palettes = [...][3]string{
 	{"#e0d0dc", "#d2bccc", "#57304b"}, {"#dfe0c2", "#cfd1a6", "#45481a"}, {"#d9d4e8", "#c7bfdd", "#3d3166"},
 }
 
+// handleSum is folded, because short handles that differ little have much the same low bits of FNV-1a.
 func handleSum(chip *AccountChip) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(chip.Handle))
-	return h.Sum32()
+	sum := h.Sum32()
+	return sum ^ sum>>16
 }
 
 // avatar shows an account as its picture; or draws it as its initials before a half circle, in a palette chosen by

@@ -50,6 +50,8 @@ type AccountChip struct {
 	Handle  string // without "@"
 	// Picture is the address of the account's picture; "" shows its initials.
 	Picture string
+	// Asked: its pages ask about an unfamiliar sign-in. Known of the other accounts of the browser.
+	Asked bool
 }
 
 // Nav names an entry of the navigation.

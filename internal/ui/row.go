@@ -293,6 +293,9 @@ func (v *EndSessionView) AppCount() int {
 // Stay is the most recently used other session, which the page names as staying.
 func (v *SignOutView) Stay() exeunt.Session { return byActivity(v.Others)[0] }
 
+// StaysLike reports that it is called what this one is called, so that its name alone would read as this one.
+func (v *SignOutView) StaysLike() bool { return v.Stay().Label == v.This.Label }
+
 // StayMore is how many more sessions stay.
 func (v *SignOutView) StayMore() int { return v.OtherCount() - 1 }
 

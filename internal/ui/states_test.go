@@ -812,24 +812,36 @@ func accountStates(policy exeunt.Policy) map[string]View {
 		f.OtherAccounts, f.MayAdd = others, len(others) < 2
 		return f
 	}
+	asked := bob
+	asked.Asked = true
 	two, three := with("", bob), with("", bob, AccountChip{Session: idFor(2), Name: "Carol", Handle: "carol"})
 	proof := Proof{Needed: true, Handle: "bob"}
 	alone := in("")
 	alone.MayAdd = true
+	twin := session(1, exeunt.KindKept, this().Label, time.Hour, time.Minute)
 	return map[string]View{
 		"accounts": &AccountsView{Frame: three, Most: 3}, "accounts-one": &AccountsView{Frame: alone, Most: 5},
-		"accounts-full": &AccountsView{Frame: three, Most: 3, Full: true}, "accounts-full-of-one": &AccountsView{Frame: alone, Most: 1, Full: true},
+		"accounts-shared": &AccountsView{Frame: onShared(""), Most: 5},
+		"accounts-full":   &AccountsView{Frame: three, Most: 3, Full: true}, "accounts-full-of-one": &AccountsView{Frame: alone, Most: 1, Full: true},
 		"accounts-home":    &HomeView{Frame: with(NavHome, bob), This: this(), Clients: testClients},
+		"accounts-asked":   &AccountsView{Frame: with("", asked), Most: 5},
 		"accounts-menu":    &MenuView{Frame: three, Return: "/"},
 		"switch":           &SwitchView{Frame: two, To: bob, Return: "/settings", Proof: proof},
 		"switch-wrong":     &SwitchView{Frame: two, To: bob, Proof: proof, Err: exeunt.ErrWrongCredentials},
 		"sign-in-adds":     &SignInView{Frame: two, Policy: policy},
+		"sign-up-adds":     &SignUpView{Frame: two, Policy: policy},
 		"sign-in-full":     &SignInView{Frame: three, Policy: policy},
 		"sign-in-full-two": &SignInView{Frame: with("", bob, bob), Policy: policy},
 		"sign-out-all":     &SignOutAllView{Frame: three, Tickets: []string{"ses_b.TICKET", "ses_c.TICKET"}},
 		"sign-out-several": &SignOutView{Frame: two, Scope: exeunt.ScopeSession, This: this(), Clients: testClients},
 		"sign-out-of-other": &SignOutView{Frame: two, Scope: exeunt.ScopeSession, This: this(), Clients: testClients, Of: bob,
 			Form: OutForm{Ticket: "ses_b.TICKET"}},
+		"sign-out-account-of-other": &SignOutView{Frame: two, Scope: exeunt.ScopeAccount, This: this(), Clients: testClients, Of: bob},
+		"sign-out-like":             &SignOutView{Frame: two, Scope: exeunt.ScopeSession, This: this(), Others: []exeunt.Session{twin}, Live: 2, Clients: testClients},
+		"sign-out-like-two": &SignOutView{Frame: two, Scope: exeunt.ScopeSession, This: this(), Others: []exeunt.Session{twin, others()[3]}, Live: 3,
+			Clients: testClients},
+		"sign-out-like-three": &SignOutView{Frame: two, Scope: exeunt.ScopeSession, This: this(), Others: []exeunt.Session{twin, others()[3], others()[2]},
+			Live: 4, Clients: testClients},
 		"signed-out-one-of": &SignedOutView{Frame: two, Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1}, Proof: "/receipts/h.1.code"},
 		"signed-out-two-of": &SignedOutView{Frame: three, Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 1}},
 		"signed-out-every": &SignedOutView{Frame: out(), Done: &SignOutDone{At: testNow, Scope: exeunt.ScopeSession, Ended: 2,

@@ -97,7 +97,7 @@ type SignInView struct {
 // SignUpView is "/signup" and, for the first account or an invitation, the page of a one-time link.
 // The form posts to its own address, so that the page never contains the link's secret.
 //
-// Its form: key, handle, email, name, password, kind (kept or shared), return.
+// Its form: key, handle, email, name, password, kind (kept or shared), return; session, if somebody is signed in already.
 type SignUpView struct {
 	Frame
 	Setup               bool // a one-time link
