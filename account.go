@@ -19,10 +19,14 @@ type Account struct {
 	// EmailPending replaces a confirmed address once it is confirmed itself; "" when there is none.
 	EmailPending string
 	Display      Display
-	Groups       []string // names, sorted
-	Status       AccountStatus
-	Created      time.Time
-	PasswordSet  time.Time // zero when the account has no password
+	// Language is that of mails to the account: LanguageChosen says that its owner has chosen it; else it is that of the
+	// last sign-in, "" when none is known.
+	Language       string
+	LanguageChosen bool
+	Groups         []string // names, sorted
+	Status         AccountStatus
+	Created        time.Time
+	PasswordSet    time.Time // zero when the account has no password
 
 	// Generation rises when sessions of the account end together; a session born before it has ended.
 	// CredentialVersion rises when the password changes. A Proof carries both.

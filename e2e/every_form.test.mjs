@@ -478,6 +478,15 @@ const judges = {
     },
     after: (p) => p.out(),
   },
+  'exeunt /language': {
+    needs: 'newcomer', path: '/language?return=/settings', button: 'main button[value=de]',
+    async true(p, page) {
+      at(page, '/settings');
+      assert.equal(await page.evaluate(() => document.documentElement.lang), 'de');
+      assert.equal((await p.account()).language, 'de');
+    },
+    after: (p) => p.out(),
+  },
   'exeunt /settings/display': {
     needs: 'in', path: '/settings',
     before: (p) => { p.display = p.display === 'dark' ? 'light' : 'dark'; },

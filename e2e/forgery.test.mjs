@@ -41,6 +41,7 @@ const posts = () => [
   [node.exeunt, `/sessions/${session}/end`, { session, key: 'k4' }],
   [node.exeunt, '/settings/profile', { session, name: 'Forged', email: 'forged@example.com' }],
   [node.exeunt, '/settings/display', { session, display: 'dark' }],
+  [node.exeunt, '/language', { session, language: 'de' }],
   [node.exeunt, '/security/password', { session, current: node.ada.password, password: 'a long walk by the sea wall' }],
   [node.exeunt, '/session/activity', { session }],
   [node.exeunt, '/session/stay', { session, return: '/' }],

@@ -6,12 +6,12 @@ import { request } from './wait.mjs';
 import { TOKEN } from './cookies.mjs';
 
 /** The pages of somebody who is signed in, by address. */
-export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/review', '/secure', '/account/delete', '/settings', '/help', '/help?q=phone', '/help?q=zebra', '/menu', '/signout',
+export const inside = ['/', '/sessions', '/sessions/ended', '/security', '/security/app', '/security/passkeys', '/security/codes', '/review', '/secure', '/account/delete', '/settings', '/language', '/help', '/help?q=phone', '/help?q=zebra', '/menu', '/signout',
   '/signout?scope=others', '/signout?scope=account', '/apps', '/end_session', '/check',
   '/activity', '/activity?kind=sign_outs', '/activity?kind=changes'];
 
 /** The pages that need nobody, by address. */
-export const outside = ['/signin', '/signin?shared=1', '/signup', '/forgot', '/help', '/help?q=phone', '/help?q=zebra', '/signed-out', '/ended', '/check', '/locked'];
+export const outside = ['/signin', '/signin?shared=1', '/signup', '/forgot', '/help', '/help?q=phone', '/help?q=zebra', '/signed-out', '/ended', '/check', '/locked', '/language'];
 
 /** A request of an app that is not first-party, so that the person is asked. */
 export const authorize = (node) => `/authorize?${new URLSearchParams({

@@ -231,6 +231,7 @@ func (c *command) do(ctx context.Context, n *app.Node, clock *clock, db *databas
 		a, err := n.Authority.AccountByHandle(ctx, c.Handle)
 		answer["id"] = a.ID.String()
 		answer["name"], answer["display"], answer["passwords"] = a.Name, a.Display, a.CredentialVersion
+		answer["language"] = a.Language
 		answer["email"], answer["confirmed"], answer["pending"] = a.Email, a.EmailConfirmed, a.EmailPending
 		if err == nil {
 			var p exeunt.Profile

@@ -45,7 +45,7 @@ func (s *Service) askConfirm(a exeunt.Account, address string) (*store.Ask, erro
 		return nil, nil
 	}
 	return s.linkByMail(store.Link{Purpose: store.LinkConfirm, Data: address}, "/confirm/", MailLinkLife, notify.Message{
-		Account: a.ID, To: address, Template: ui.MailConfirmAddress, Data: ui.MailData{Handle: a.Handle, Address: address}})
+		Account: a.ID, To: address, Locale: a.Language, Template: ui.MailConfirmAddress, Data: ui.MailData{Handle: a.Handle, Address: address}})
 }
 
 // askUndo tells the account's present address that another one replaces it, or none, and how to undo that; nil without a
@@ -54,7 +54,7 @@ func (s *Service) askUndo(a exeunt.Account, next string) (*store.Ask, error) {
 	if !s.SendsMails() || !a.EmailConfirmed || a.Email == "" {
 		return nil, nil
 	}
-	m := notify.Message{Account: a.ID, To: a.Email, Template: ui.MailAddressChanged,
+	m := notify.Message{Account: a.ID, To: a.Email, Locale: a.Language, Template: ui.MailAddressChanged,
 		Data: ui.MailData{Handle: a.Handle, Address: next, At: s.Now()}}
 	if next == "" {
 		m.Template = ui.MailAddressRemoved

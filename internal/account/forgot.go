@@ -68,7 +68,7 @@ func (s *Service) AskReset(ctx context.Context, identifier, form string, from ne
 func (s *Service) askReset(ctx context.Context, a exeunt.Account, form string, by exeunt.Actor) (again bool, err error) {
 	t, now := exeunt.NewToken(exeunt.UseInvite), s.Now()
 	v := Invitation{Handle: a.Handle, Account: a.ID, Expires: now.Add(MailLinkLife)}
-	mails, err := s.Notify.Prepare(notify.Message{Account: a.ID, To: a.Email, Template: ui.MailPasswordReset, Until: v.Expires,
+	mails, err := s.Notify.Prepare(notify.Message{Account: a.ID, To: a.Email, Locale: a.Language, Template: ui.MailPasswordReset, Until: v.Expires,
 		Data: ui.MailData{Handle: a.Handle, Link: s.Notify.Site + "/reset/" + t.Reveal(), Life: MailLinkLife}})
 	if err != nil {
 		return false, err

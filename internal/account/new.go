@@ -21,6 +21,8 @@ type NewAccount struct {
 	Password string
 	// Form is the key of the form that was sent, "" when it has none. Sent twice, it makes one account.
 	Form string
+	// Language is that of the page with the form, "" when there is none.
+	Language string
 }
 
 // String leaves the password out.
@@ -90,7 +92,7 @@ func (s *Service) AddAccount(
 func (s *Service) create(
 	ctx context.Context, n NewAccount, emailConfirmed bool, from *store.Origin, by exeunt.Actor,
 ) (exeunt.Proof, error) {
-	a := exeunt.Account{ID: exeunt.NewAccountID(), EmailConfirmed: emailConfirmed && n.Email != "", Created: s.Now()}
+	a := exeunt.Account{ID: exeunt.NewAccountID(), EmailConfirmed: emailConfirmed && n.Email != "", Created: s.Now(), Language: n.Language}
 	// Joined FieldErrors report everything that is wrong at once.
 	var wrong [4]error
 	a.Handle, wrong[0] = cleanHandle(n.Handle)

@@ -70,6 +70,19 @@ func (s *Service) ChangeDisplay(ctx context.Context, by exeunt.Actor, d exeunt.D
 	return s.changeProfile(ctx, by, store.ProfileChange{Display: &d})
 }
 
+// ChooseLanguage saves the language of mails to the actor's account, chosen by them or not. It may return a ThrottledError.
+func (s *Service) ChooseLanguage(ctx context.Context, by exeunt.Actor, tag string, chosen bool) error {
+	a, err := s.Store.Account(ctx, by.Account)
+	if err != nil || a.Language == tag && a.LanguageChosen == chosen {
+		return err
+	}
+	key := "profile " + by.Account.String()
+	if wait := s.throttle.Take(key, perProfile, throttle.WideNetwork(by.Address)); wait > 0 {
+		return &exeunt.ThrottledError{RetryAfter: wait, Limit: exeunt.LimitProfileChanges}
+	}
+	return s.Store.ChooseLanguage(ctx, by, tag, chosen)
+}
+
 // perProfile limits how often an account's profile may change. Each change is an event that every node reads and that
 // is stored for months.
 var perProfile = throttle.Rate{Burst: 30, Every: 10 * time.Second}

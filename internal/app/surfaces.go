@@ -65,7 +65,7 @@ func (n *Node) openSurfaces() error {
 	streams.MountBearer(forApps)
 
 	named := http.NewServeMux()
-	oidc.New(oidc.Deps{Authority: n.Authority, OAuth: n.OAuth, Peers: n.peers, Log: n.log}).Mount(named)
+	oidc.New(oidc.Deps{Authority: n.Authority, OAuth: n.OAuth, Peers: n.peers, Languages: n.templates.Tags(), Log: n.log}).Mount(named)
 	named.Handle("/api/", web.NotCrossOrigin(calls, n.Config.URL, forApps))
 	named.Handle("/", n.peers.WarnOfSilent(n.log, web.SameOrigin(pageSurface, n.Config.URL, forPages, pages.FromApps...)))
 	bounded := web.BoundHeaders(func(w http.ResponseWriter, r *http.Request, err error) {

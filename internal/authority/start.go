@@ -36,6 +36,9 @@ type SignIn struct {
 	// follows from Renews and Key, the key of the form with the proof: see Repeated.
 	GoesOn bool
 	Key    string
+	// Language is that of the pages on which somebody signs in. The account's mails are in it, unless another was chosen;
+	// "" says nothing.
+	Language string
 }
 
 const maxUserAgent = 400
@@ -60,7 +63,7 @@ func (a *Authority) Start(ctx context.Context, in SignIn) (exeunt.Token, exeunt.
 	}
 	n := store.NewSession{
 		Hash: token.Hash(), Proof: in.Proof, Replaces: in.Replaces, Due: now.Add(a.retention.Ended), Form: in.Form, GoesOn: in.GoesOn,
-		Recognised: in.Recognised, Most: policy.MaxSessions, Policy: policy,
+		Recognised: in.Recognised, Language: in.Language, Most: policy.MaxSessions, Policy: policy,
 		Session: exeunt.Session{
 			ID: id, Account: in.Proof.Account, Kind: in.Kind, Label: CleanLabel(in.Label),
 			UserAgent: cut(in.UserAgent, maxUserAgent), Address: in.Address,

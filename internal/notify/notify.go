@@ -86,7 +86,7 @@ func (s *Service) Enabled() bool { return s != nil && s.Server != nil }
 type Message struct {
 	Account  exeunt.AccountID // whom it is for; zero: a test
 	To       string           // a plain address
-	Locale   string           // an Accept-Language header, "" is English
+	Locale   string           // the account's language, "" is English
 	Template ui.MailTemplate
 	Data     ui.MailData // its Site is filled in
 	Until    time.Time   // when it is of no use any more, as a link in it; zero: after a day
@@ -131,7 +131,7 @@ func (s *Service) ForAccount(a exeunt.Account, template ui.MailTemplate, d ui.Ma
 		return nil, nil
 	}
 	d.Handle = a.Handle
-	return s.Prepare(Message{Account: a.ID, To: a.Email, Template: template, Data: d})
+	return s.Prepare(Message{Account: a.ID, To: a.Email, Locale: a.Language, Template: template, Data: d})
 }
 
 // Queue queues messages by themselves. Besides the store's errors it may return store.ErrManyMails.

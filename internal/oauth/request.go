@@ -39,6 +39,7 @@ type Request struct {
 	Prompt    []string
 	MaxAge    time.Duration // since the person proved who they are; negative: any
 	LoginHint string
+	Languages []string         // ui_locales: in which the app would like our pages, the best first
 	Hint      string           // id_token_hint, as it was sent; "" once it is sealed
 	Expects   exeunt.AccountID // whom the hint named, once it is sealed
 	Began     time.Time        // when it first came, once it is sealed
@@ -160,6 +161,7 @@ func (q *Request) read() *Refusal {
 	}
 	q.Scopes, q.Nonce = exeunt.ParseScopes(v.Get("scope")), v.Get("nonce")
 	q.LoginHint, q.Hint = v.Get("login_hint"), v.Get("id_token_hint")
+	q.Languages = strings.Fields(v.Get("ui_locales"))
 	if refused := q.readChallenge(invalid); refused != nil {
 		return refused
 	}

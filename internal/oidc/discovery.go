@@ -9,7 +9,7 @@ import (
 
 // metadata is what apps find out about the provider by themselves (OpenID Connect Discovery section 3, RFC 8414
 // section 2). Whatever is not listed is not supported.
-func metadata(issuer string) map[string]any {
+func metadata(issuer string, languages []string) map[string]any {
 	withSecret := []exeunt.ClientAuth{exeunt.ClientSecretBasic, exeunt.ClientSecretPost}
 	anyClient := append(withSecret[:2:2], exeunt.ClientPublic)
 	return map[string]any{
@@ -42,7 +42,7 @@ func metadata(issuer string) map[string]any {
 		"prompt_values_supported": []string{
 			oauth.PromptNone, oauth.PromptLogin, oauth.PromptConsent, oauth.PromptSelect,
 		},
-		"ui_locales_supported":                           []string{"en"},
+		"ui_locales_supported":                           languages,
 		"token_endpoint_auth_methods_supported":          anyClient,
 		"revocation_endpoint_auth_methods_supported":     anyClient,
 		"introspection_endpoint_auth_methods_supported":  withSecret,

@@ -49,6 +49,7 @@ type Deps struct {
 	Authority *authority.Authority
 	OAuth     *oauth.Service
 	Peers     web.Peers // tells where a request comes from
+	Languages []string  // of the pages
 	Log       *slog.Logger
 }
 

@@ -217,5 +217,5 @@ func (s *server) Keys(ctx context.Context, _ *op.Request[struct{}]) (*op.Respons
 
 // Discovery is answered with what there is.
 func (s *server) Discovery(ctx context.Context, _ *op.Request[struct{}]) (*op.Response, error) {
-	return answer(ctx, metadata(s.OAuth.Issuer), nil)
+	return answer(ctx, metadata(s.OAuth.Issuer, s.Languages), nil)
 }

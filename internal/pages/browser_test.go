@@ -19,14 +19,15 @@ const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefo
 // browser is a browser without script: it keeps cookies, follows redirects and
 // sends what browsers send. (Go's own jar keeps no Secure cookies over http.)
 type browser struct {
-	n       *node
-	t       testing.TB
-	cookies map[string]string
-	lasting map[string]bool // those with an expiry, which outlive the browser
-	agent   string
-	address string
-	site    string // Sec-Fetch-Site of its posts
-	origin  string // Origin of its posts
+	n        *node
+	t        testing.TB
+	cookies  map[string]string
+	lasting  map[string]bool // those with an expiry, which outlive the browser
+	agent    string
+	address  string
+	site     string // Sec-Fetch-Site of its posts
+	origin   string // Origin of its posts
+	language string // Accept-Language
 }
 
 func newBrowser(n *node) *browser {
@@ -54,6 +55,7 @@ func (b *browser) send(method, to string, form url.Values) *answer {
 	b.t.Helper()
 	r := httptest.NewRequest(method, "http://"+testHost+to, strings.NewReader(form.Encode()))
 	r.Header.Set("User-Agent", b.agent)
+	r.Header.Set("Accept-Language", b.language)
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	r.Header.Set("Sec-Fetch-Site", "none")
 	if method == http.MethodPost {

@@ -12,7 +12,7 @@ import (
 // outside is the frame of a page that names no account.
 func (p *Pages) outside(r *http.Request) ui.Frame {
 	return ui.Frame{
-		Now: p.Now(), Lang: r.Header.Get("Accept-Language"), Display: exeunt.DisplaySystem,
+		Now: p.Now(), Lang: p.language(r), Display: exeunt.DisplaySystem,
 		Path: pagePath(r), RequestID: web.RequestID(r.Context()), Place: p.Place,
 		Kiosk: p.kiosk(r) != nil,
 	}
@@ -43,6 +43,8 @@ func (p *Pages) show(w http.ResponseWriter, status int, view ui.View) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", p.UI.LanguageOf(view))
+	w.Header().Add("Vary", "Accept-Language, Cookie")
 	w.WriteHeader(status)
 	_, _ = w.Write(out.Bytes()) // the browser may have gone away
 	return nil

@@ -107,6 +107,8 @@ func (p *Pages) routes() []route {
 		{path: ticketPath, get: leadsTo("/signout"), post: p.takeTicket},
 		{path: offlinePath, get: leadsTo("/signed-out"), post: p.finishOffline},
 		{path: "/locked", get: p.locked},
+		{path: "/locked/{language}", get: p.lockedIn},
+		{path: "/language", get: p.languages, post: p.chooseLanguage},
 		{path: "/sw.js", get: p.worker},
 		{path: "/manifest.webmanifest", get: p.manifest},
 		{path: "/signed-out", get: p.signedOut},

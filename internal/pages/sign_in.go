@@ -146,7 +146,7 @@ func refusal(w http.ResponseWriter, err error) int {
 // presses.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, form entry, proof exeunt.Proof) error {
 	in := authority.SignIn{Proof: proof, Kind: form.Kind, Label: label(r), UserAgent: r.UserAgent(),
-		Address: p.Peers.Address(r), Form: form.Key, Kiosk: p.kiosk(r)}
+		Address: p.Peers.Address(r), Form: form.Key, Kiosk: p.kiosk(r), Language: p.language(r)}
 	if in.Kiosk != nil {
 		in.Kind, form.Kind = exeunt.KindShared, exeunt.KindShared // also for a sign-in that was begun elsewhere
 	}
@@ -183,6 +183,9 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, v web.Visitor, for
 	token, session, err := p.Authority.Start(r.Context(), in)
 	if err != nil {
 		return err
+	}
+	if err := p.followLanguage(w, r, proof.Account, in.Kind); err != nil {
+		p.Log.Warn("cannot read an account's language", "account", proof.Account, "err", err)
 	}
 	next := p.afterSignIn(r, proof.Account, form.Return)
 	if p.Browser.Cookies.ReadNotice(r, p.Now()) != "" {

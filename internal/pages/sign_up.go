@@ -54,6 +54,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 // newOwner creates the account, or finds the one that this very form has made and whose password is in it.
 func (p *Pages) newOwner(r *http.Request, v web.Visitor) (exeunt.Proof, error) {
 	n, err := newAccount(r)
+	n.Language = p.language(r)
 	switch {
 	case err != nil:
 		return exeunt.Proof{}, err
@@ -197,6 +198,7 @@ func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
 // redeem uses the link, or finds the account that this link has made and whose password is in the form.
 func (p *Pages) redeem(r *http.Request, v web.Visitor) (exeunt.Proof, error) {
 	n, err := newAccount(r)
+	n.Language = p.language(r)
 	if err == nil {
 		err = p.entrance(r, v)
 	}

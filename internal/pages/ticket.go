@@ -126,21 +126,32 @@ func (p *Pages) locked(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, &ui.LockedView{Frame: p.outside(r)})
 }
 
+// lockedIn is the same in a language, for the service worker, which fetches it without cookies.
+func (p *Pages) lockedIn(w http.ResponseWriter, r *http.Request) error {
+	f := p.outside(r)
+	if f.Lang = r.PathValue("language"); !p.UI.Has(f.Lang) {
+		return exeunt.ErrNotFound
+	}
+	return p.show(w, http.StatusOK, &ui.LockedView{Frame: f})
+}
+
 // worker is the service worker. Browsers ask for it anew at each visit.
-func (p *Pages) worker(w http.ResponseWriter, _ *http.Request) error {
-	script, err := ui.Worker(!p.Offline)
+func (p *Pages) worker(w http.ResponseWriter, r *http.Request) error {
+	script, err := ui.Worker(!p.Offline, p.language(r))
 	if err != nil {
 		return err
 	}
+	w.Header().Add("Vary", "Accept-Language, Cookie")
 	return writeFile(w, "text/javascript; charset=utf-8", script)
 }
 
 // manifest makes the site one that can be installed.
 func (p *Pages) manifest(w http.ResponseWriter, r *http.Request) error {
-	m, err := p.UI.Manifest(r.Header.Get("Accept-Language"))
+	m, err := p.UI.Manifest(p.language(r))
 	if err != nil {
 		return err
 	}
+	w.Header().Add("Vary", "Accept-Language, Cookie")
 	return writeFile(w, "application/manifest+json", m)
 }
 

@@ -19,13 +19,13 @@ const credentialColumns = accountColumns + `, COALESCE(password_hash, '')`
 
 const accountColumns = `id, handle, name, email, email_confirmed, COALESCE(confirmed_at, 0), email_pending, display,
 	status, created, COALESCE(password_set, 0), generation, credential_version, live_sessions, COALESCE(delete_after, 0),
-	reviewed, review_later, review_mail, (SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
+	reviewed, review_later, review_mail, language, language_chosen, (SELECT ` + groupNames + ` WHERE account_id = accounts.id)`
 
 func scanAccount(row rowScanner, more ...any) (a exeunt.Account, err error) {
 	var created, passwordSet, confirmed, deleteAfter, reviewed, later int64
 	dest := []any{&a.ID, &a.Handle, &a.Name, &a.Email, &a.EmailConfirmed, &confirmed, &a.EmailPending, &a.Display, &a.Status,
 		&created, &passwordSet, &a.Generation, &a.CredentialVersion, &a.LiveSessions, &deleteAfter, &reviewed, &later,
-		&a.ReviewMail, (*groupScan)(&a.Groups)}
+		&a.ReviewMail, &a.Language, &a.LanguageChosen, (*groupScan)(&a.Groups)}
 	err = row.Scan(append(dest, more...)...)
 	a.Reviewed, a.ReviewLater, a.ConfirmedAt = at(reviewed), at(later), at(confirmed)
 	a.Created, a.PasswordSet, a.DeleteAfter = at(created), at(passwordSet), at(deleteAfter)
@@ -108,11 +108,11 @@ func (s *Store) AddAccount(
 				return nil
 			}
 		}
-		if _, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display,
+		if _, err := t.exec(`INSERT INTO accounts (id, handle, name, email, email_key, email_confirmed, display, language,
 			profile_version, password_hash, password_set, status, created, generation, credential_version,
-			live_sessions, last_ended) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, 'active', $10, 1, 1, 0, 0)`,
+			live_sessions, last_ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $11, 1, $8, $9, 'active', $10, 1, 1, 0, 0)`,
 			a.ID.Bytes(), a.Handle, a.Name, a.Email, names.Key(a.Email), flag(a.EmailConfirmed), exeunt.DisplaySystem,
-			hash, passwordSet, ms(a.Created)); err != nil {
+			hash, passwordSet, ms(a.Created), a.Language); err != nil {
 			return err
 		}
 		if key := from.key(); key != "" {
@@ -257,6 +257,26 @@ func (t *tx) profileChanged(
 ) error {
 	return t.appendEvents([]exeunt.Event{{At: now, Kind: exeunt.EventProfileChanged, Target: exeunt.Target{Account: id},
 		Reason: reason, By: by, Version: version}})
+}
+
+// ChooseLanguage sets the language of mails to an account. It records no event: nobody but mails reads it. Outcomes: nil;
+// ErrSignedOut, when the person's session has ended meanwhile; ErrUnavailable, ErrNotConfirmed.
+func (s *Store) ChooseLanguage(ctx context.Context, by exeunt.Actor, tag string, chosen bool) error {
+	var refused error
+	err := s.commit(ctx, func(t *tx) error {
+		refused = nil
+		_, ok, err := t.mayStillAct(by, exeunt.SessionID{})
+		if err != nil || !ok {
+			refused = exeunt.ErrSignedOut
+			return err
+		}
+		_, err = t.exec(`UPDATE accounts SET language = $2, language_chosen = $3 WHERE id = $1`, by.Account.Bytes(), tag, flag(chosen))
+		return err
+	})
+	if err == nil {
+		err = refused
+	}
+	return err
 }
 
 const profileColumns = `profile_version, handle, name, CASE WHEN email_confirmed = 1 THEN email ELSE '' END, display,

@@ -306,6 +306,43 @@ func anAccountWithoutAPassword(t *testing.T, s *testStore) {
 	}
 }
 
+// A sign-in says the language of mails, until the owner of the account chooses one.
+func TestTheLanguageOfAnAccount(t *testing.T) { onEachEngine(t, theLanguageOfAnAccount) }
+
+func theLanguageOfAnAccount(t *testing.T, s *testStore) {
+	id := s.account().ID
+	is := func(language string, chosen bool) {
+		t.Helper()
+		if a, err := s.Account(t.Context(), id); err != nil || a.Language != language || a.LanguageChosen != chosen {
+			t.Errorf("the language is %q, chosen: %v, %v; want %q, %v", a.Language, a.LanguageChosen, err, language, chosen)
+		}
+	}
+	signIn := func(language string) exeunt.Session {
+		t.Helper()
+		n := newSession(s.proof(id), epoch)
+		n.Language = language
+		if _, err := s.StartSession(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		return n.Session
+	}
+	is("", false)
+	v := signIn("de")
+	is("de", false)
+	signIn("") // an app, which has no pages
+	is("de", false)
+	by := exeunt.Actor{Kind: exeunt.ActorPerson, Account: id, Session: v.ID}
+	wantErr(t, s.ChooseLanguage(t.Context(), by, "ja", true), nil)
+	is("ja", true)
+	signIn("de")
+	is("ja", true)
+	wantErr(t, s.ChooseLanguage(t.Context(), by, "en", false), nil)
+	is("en", false)
+	s.end(endOne(v))
+	wantErr(t, s.ChooseLanguage(t.Context(), by, "de", true), exeunt.ErrSignedOut)
+	is("en", false)
+}
+
 // A session remembers how and when its person proved who they are.
 func TestSessionsKeepTheirProof(t *testing.T) { onEachEngine(t, sessionsKeepTheirProof) }
 

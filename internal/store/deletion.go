@@ -196,7 +196,7 @@ func (s *Store) beginErasure(ctx context.Context, e *Erasure, now time.Time) (mo
 				return err
 			}
 		}
-		n, err := t.exec(`UPDATE accounts SET status = 'deleted', delete_after = $2, name = '', email = '', email_key = '',
+		n, err := t.exec(`UPDATE accounts SET status = 'deleted', delete_after = $2, name = '', email = '', email_key = '', language = '',
 			email_confirmed = 0, password_hash = NULL, password_set = NULL WHERE id = $1 AND delete_after <= $3
 			AND status <> 'deleted'`, id.Bytes(), ms(now.Add(unreadLog)), ms(now))
 		if err != nil || n == 0 {

@@ -24,6 +24,8 @@ type NewSession struct {
 	// Renews, unless zero, is a renewal of the token that the browser has presented. If Replaces still has that token,
 	// is the account's and of the same kind, it goes on with the new one, and none is started.
 	Renews exeunt.Renewal
+	// Language is that of the pages on which somebody signs in, "" when it is not known.
+	Language string
 	Recognised
 	// GoesOn: only that; if the session has ended meanwhile, none is started.
 	GoesOn bool
@@ -96,8 +98,9 @@ func (s *Store) StartSession(ctx context.Context, n NewSession) (Started, error)
 		}
 		// What no surface has recognised, as the demo's first sessions, says nothing of how the account is used.
 		if _, err := t.exec(`UPDATE accounts SET live_sessions = live_sessions + 1,
-			signed_in = CASE WHEN $2 = 1 THEN 1 ELSE signed_in END WHERE id = $1`,
-			v.Account.Bytes(), flag(n.Arrival != (Arrival{}))); err != nil {
+			signed_in = CASE WHEN $2 = 1 THEN 1 ELSE signed_in END,
+			language = CASE WHEN language_chosen = 1 OR $3 = '' THEN language ELSE $3 END WHERE id = $1`,
+			v.Account.Bytes(), flag(n.Arrival != (Arrival{})), n.Language); err != nil {
 			return err
 		}
 		if err := t.replace(n); err != nil {

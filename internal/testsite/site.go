@@ -84,7 +84,7 @@ func New(t *testing.T, redirectURI string) *Site {
 	}))
 	t.Cleanup(func() { close(done); s.Server.Close() })
 	s.OAuth.Issuer = Localhost(s.Server, "exeunt")
-	oidc.New(oidc.Deps{Authority: s.Authority, OAuth: s.OAuth, Log: s.Log}).Mount(mux)
+	oidc.New(oidc.Deps{Authority: s.Authority, OAuth: s.OAuth, Languages: []string{"en"}, Log: s.Log}).Mount(mux)
 	var err error
 	s.Client, err = client.New(Localhost(s.Server, "exeunt"), client.Options{})
 	if err != nil {

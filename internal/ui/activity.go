@@ -181,7 +181,7 @@ func (w *words) activityWhy(e exeunt.AuditEntry) (template.HTML, error) {
 			return w.t("why.administrator")
 		}
 		if e.By.Label != "" && e.By.Session != e.Session {
-			return w.t("why.signed_out_from", "Label", bdi(e.By.Label))
+			return w.t("why.signed_out_from", "Label", w.label(e.By.Label))
 		}
 		return w.t("why.signed_out")
 	default:
@@ -221,7 +221,7 @@ func (u *UI) ActivityRecords(v *ActivityView) ([]ActivityRecord, error) {
 			return nil, err
 		}
 		r := ActivityRecord{Time: l.At.UTC().Format(time.RFC3339), Kind: kindOf(e), What: plain(l.What),
-			Why: plain(l.Why), Who: plain(l.Who), Where: l.Where}
+			Why: plain(l.Why), Who: plain(l.Who), Where: w.called(l.Where)}
 		if r.Kind == "" {
 			r.Kind = "other"
 		}

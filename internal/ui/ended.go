@@ -38,7 +38,7 @@ func (w *words) whySignedOut(s exeunt.Session, end *exeunt.Ended) (template.HTML
 	case end.BySession == s.ID:
 		return w.t("why.signed_out_there")
 	case end.ByLabel != "":
-		return w.t("why.signed_out_from", "Label", bdi(end.ByLabel))
+		return w.t("why.signed_out_from", "Label", w.label(end.ByLabel))
 	}
 	return w.t("why.signed_out")
 }

@@ -9,7 +9,7 @@ import (
 // Frame is what surrounds a page's content. Each view embeds one.
 type Frame struct {
 	Now     time.Time
-	Lang    string         // language tag wanted, as in Accept-Language; "" is English
+	Lang    string         // language wanted: a tag, or an Accept-Language header; "" is English
 	Display exeunt.Display // light, dark or as the device says
 
 	// Account and Session say who is signed in; nil and zero if nobody is. The forms of a signed-in

@@ -26,10 +26,12 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 		"row":       newRow, "field": newField, "choice": newChoice, "drawer": newDrawer,
 		"link": w.link, "emailNote": (*SettingsView).emailNote, "sharedPage": sharedPage, "errorKey": errorKey,
 		"failure": w.failure, "helpFor": helpFor, "steps": w.steps, "examples": w.examples, "counted": counted,
-		"code": code, "bdi": bdi, "at": at, "avatar": avatar, "badge": badgePath, "accent": accent,
+		"code": code, "bdi": bdi, "label": w.label, "at": at, "avatar": avatar, "badge": badgePath, "accent": accent,
 		"icon": assets.icon, "asset": assets.path,
 		"lang": func() string { return w.tag.String() },
-		"dir":  w.direction,
+		// languageOffered: the page has a link to the choice. The page of a locked browser, which no server is behind, has not.
+		"languageOffered": func(v View) bool { p := v.page(); return p != "locked" && p != "language" },
+		"dir":             w.direction,
 		// key is a form's idempotency key, so that sending the form twice acts once.
 		// Each form has its own: the same key with other content is refused.
 		"key":  rand.Text,
@@ -40,15 +42,6 @@ func functions(w *words, assets *assetSet) template.FuncMap {
 // code is an address, which is written from left to right in any language.
 func code(v any) template.HTML {
 	return template.HTML(`<bdi dir="ltr">` + template.HTMLEscapeString(fmt.Sprint(v)) + `</bdi>`)
-}
-
-// direction is how the language is written.
-func (w *words) direction() string {
-	switch base, _ := w.tag.Base(); base.String() {
-	case "ar", "he", "fa", "ur":
-		return "rtl"
-	}
-	return "ltr"
 }
 
 // fieldPart is one labelled input.

@@ -285,11 +285,23 @@ func searchStems(search, skip string, endings []string) (stems []string) {
 
 func hasStems(words, stems []string) bool {
 	for _, stem := range stems {
-		if !slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(word, stem) }) {
+		is := strings.HasPrefix
+		if within(stem) {
+			is = strings.Contains
+		}
+		if !slices.ContainsFunc(words, func(word string) bool { return is(word, stem) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// within reports whether what somebody looks for may be inside a word: Japanese has no spaces, and Arabic joins articles and
+// prepositions to the word.
+func within(stem string) bool {
+	return strings.ContainsFunc(stem, func(r rune) bool {
+		return unicode.IsLetter(r) && !unicode.Is(unicode.Latin, r)
+	})
 }
 
 // readableText is what people read of our own markup.

@@ -167,7 +167,7 @@ func (w *words) mail(name MailTemplate, d MailData) (s mailShape, err error) {
 		until, err = w.moment(d.Until)
 		fact("until", until)
 	}
-	fact("browser", template.HTML(template.HTMLEscapeString(d.Browser)))
+	fact("browser", template.HTML(escaped(w.apart(w.called(d.Browser)))))
 	if d.Place != "" {
 		values = append(values, "Place", d.Place)
 		fact("place", key("mail.about"))

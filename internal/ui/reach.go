@@ -3,7 +3,6 @@ package ui
 import (
 	"fmt"
 	"html/template"
-	"strings"
 	"time"
 
 	"github.com/exeunt/exeunt"
@@ -105,10 +104,10 @@ func (w *words) clock(at time.Time) (template.HTML, error) {
 
 // may lists what an app with these scopes may see.
 func (w *words) may(scopes exeunt.Scopes, email string) (template.HTML, error) {
-	list := []string{}
+	list := []template.HTML{}
 	add := func(key string, pairs ...any) error {
 		text, err := w.t(key, pairs...)
-		list = append(list, string(text))
+		list = append(list, text)
 		return err
 	}
 	err := add("apps.may_account")
@@ -131,16 +130,23 @@ func (w *words) may(scopes exeunt.Scopes, email string) (template.HTML, error) {
 	if err != nil {
 		return "", err
 	}
-	return w.t("apps.may", "What", template.HTML(strings.Join(list, ", ")))
+	what, err := w.list(list)
+	if err != nil {
+		return "", err
+	}
+	return w.t("apps.may", "What", what)
 }
 
 // places names the sessions that an app is used in.
 func (w *words) places(a AppUsed) (template.HTML, error) {
-	list := make([]string, len(a.Places))
+	list := make([]template.HTML, len(a.Places))
 	for i, label := range a.Places {
-		list[i] = string(bdi(label))
+		list[i] = w.label(label)
 	}
-	names := template.HTML(strings.Join(list, ", "))
+	names, err := w.list(list)
+	if err != nil {
+		return "", err
+	}
 	if a.More > 0 {
 		return w.tn("apps.in_more", a.More, "Places", names)
 	}

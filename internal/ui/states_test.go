@@ -117,6 +117,8 @@ func lastMinute() Frame {
 
 func out() Frame { return Frame{Now: testNow, RequestID: "req-7f3k92"} }
 
+var testLanguages = []Language{{"en", "English", "ltr"}, {"ar", "العربية", "rtl"}}
+
 func this() exeunt.Session {
 	return session(0, exeunt.KindKept, "Firefox on Linux", 13*day, 0)
 }
@@ -632,10 +634,12 @@ func states() map[string]View {
 			ended(others()[0], day, exeunt.ReasonDeleted, exeunt.ActorPerson, 0, "Firefox on Linux")}},
 		"ended-client_removed": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour),
 			Reason: exeunt.ReasonClientRemoved}},
-		"ended-revoked": &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonRevoked}},
-		"ended-unknown": &EndedView{Frame: out(), Return: "/sessions"},
-		"menu":          &MenuView{Frame: in(NavSessions), Return: "/sessions"},
-		"menu-plain":    &MenuView{Frame: in(NavSettings)},
+		"ended-revoked":    &EndedView{Frame: out(), Ended: &exeunt.Ended{At: testNow.Add(-time.Hour), Reason: exeunt.ReasonRevoked}},
+		"ended-unknown":    &EndedView{Frame: out(), Return: "/sessions"},
+		"menu":             &MenuView{Frame: in(NavSessions), Return: "/sessions"},
+		"menu-plain":       &MenuView{Frame: in(NavSettings)},
+		"language":         &LanguageView{Frame: out(), Languages: testLanguages, Return: "/signin?x=1&y=2"},
+		"language-account": &LanguageView{Frame: in(""), Languages: testLanguages, Chosen: true, Return: "/settings"},
 		"settings": &SettingsView{Frame: dark, Name: "Ada Quill", Email: "ada@example.com", Policy: policy,
 			This: this()},
 		"settings-kept": &SettingsView{Frame: in(NavSettings), Name: "Ada Quill", Kept: true, Policy: policy, This: this()},

@@ -57,6 +57,9 @@ func New() (*UI, error) {
 	u := &UI{languages: map[language.Tag]*languagePages{}, tags: bundle.LanguageTags()}
 	for _, tag := range u.tags {
 		w := &words{localizer: i18n.NewLocalizer(bundle, tag.String()), tag: tag}
+		if err := w.named(); err != nil {
+			return nil, err
+		}
 		pages, err := parsePages(templateFiles, w, assets)
 		if err != nil {
 			return nil, err
@@ -121,14 +124,4 @@ func (u *UI) Render(w io.Writer, view View) error {
 // composed is a view that renders parts of its page by itself first.
 type composed interface {
 	compose(w *words, page *template.Template) error
-}
-
-// language picks the catalogue for an Accept-Language header, by default English.
-func (u *UI) language(accept string) *languagePages {
-	wanted, _, err := language.ParseAcceptLanguage(accept)
-	if err != nil || len(wanted) == 0 {
-		return u.languages[u.tags[0]]
-	}
-	_, i, _ := u.matcher.Match(wanted...)
-	return u.languages[u.tags[i]]
 }

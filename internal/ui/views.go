@@ -358,6 +358,18 @@ type MenuView struct {
 	Return string // where Close goes; "" is "/"
 }
 
+// LanguageView is "/language": the choice of the language.
+//
+// Its form: POST /language with return and language (a tag; "" follows the browser), and session if somebody is signed in.
+type LanguageView struct {
+	Frame
+	Languages []Language
+	Chosen    bool   // the browser remembers a choice
+	Return    string // the page to go back to
+}
+
+func (*LanguageView) page() string { return "language" }
+
 // SettingsView is "/settings".
 //
 // Its forms: POST /settings/profile with session, name, email and, if the address changes, current; POST

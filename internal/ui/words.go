@@ -15,6 +15,7 @@ import (
 type words struct {
 	localizer *i18n.Localizer
 	tag       language.Tag
+	name      string           // of the language, in itself
 	used      func(key string) // set by tests
 }
 
@@ -27,11 +28,11 @@ func (w *words) t(key string, pairs ...any) (template.HTML, error) {
 
 // tn returns the text in the plural form for n, which is the placeholder Count.
 func (w *words) tn(key string, n int, pairs ...any) (template.HTML, error) {
-	return w.say(&i18n.LocalizeConfig{MessageID: key, PluralCount: n}, append(pairs, "Count", w.number(n)))
+	return w.say(&i18n.LocalizeConfig{MessageID: key, PluralCount: n}, append(pairs, "Count", template.HTML(w.number(n))))
 }
 
 // number groups the digits of a large number.
-func (w *words) number(n int) string { return message.NewPrinter(w.tag).Sprint(n) }
+func (w *words) number(n int) string { return message.NewPrinter(formats(w.tag)).Sprint(n) }
 
 func (w *words) say(config *i18n.LocalizeConfig, pairs []any) (template.HTML, error) {
 	if w.used != nil {
@@ -39,7 +40,7 @@ func (w *words) say(config *i18n.LocalizeConfig, pairs []any) (template.HTML, er
 	}
 	values := map[string]any{}
 	for i := 0; i+1 < len(pairs); i += 2 {
-		values[fmt.Sprint(pairs[i])] = escaped(pairs[i+1])
+		values[fmt.Sprint(pairs[i])] = escaped(w.apart(pairs[i+1]))
 	}
 	config.TemplateData = values
 	text, err := w.localizer.Localize(config)

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// LockedView is "/locked": what the service worker shows in a browser that was signed out without network, or that does
+// LockedView is "/locked", and "/locked/{language}": what the service worker shows in a browser that was signed out without network, or that does
 // not reach us. The worker keeps it, so it is the same for everybody and says nothing of anybody.
 //
 // Its form: POST /signout/offline with ticket, which the worker fills in.
@@ -18,15 +18,15 @@ func (*LockedView) page() string { return "locked" }
 // workerScript is the worker's own file. It has an address without a hash, because the browser knows it by its address.
 const workerScript = "sw.js"
 
-// Worker is the script of the service worker, with what it keeps for the time without network. A changed asset makes
-// another script, which is how browsers learn that there is a new one. withdrawn: it delivers what it still has, and
-// removes itself.
-func Worker(withdrawn bool) ([]byte, error) {
+// Worker is the script of the service worker, with what it keeps for the time without network, in a language. A changed
+// asset, or another language, makes another script, which is how browsers learn that there is a new one. withdrawn: it
+// delivers what it still has, and removes itself.
+func Worker(withdrawn bool, lang string) ([]byte, error) {
 	set, err := loadAssets()
 	if err != nil {
 		return nil, err
 	}
-	keeps := []string{lockedPage}
+	keeps := []string{lockedPage + "/" + lang}
 	for _, name := range []string{"app.css", "locked.js", "sprite.svg", "favicon.svg"} {
 		at, err := set.path(name)
 		if err != nil {

@@ -38,6 +38,8 @@ const (
 	// cookieDevice says what somebody called this device when they signed in last. In a browser that they keep signed in it
 	// is a random token, by which the next sign-in is recognised. It names nobody, and proves nothing of who is using it.
 	cookieDevice = "__Host-exeunt-device"
+	// cookieLanguage is the language that somebody has chosen here, and when.
+	cookieLanguage = "__Host-exeunt-language"
 )
 
 // Device is what this browser remembers of the choice of device, which is the same for everybody who chose the same.
@@ -424,6 +426,33 @@ func (c Cookies) OpenForm(purpose, sealed string, v any) bool {
 	text, ok := c.Forms.Open(purpose, sealed)
 	return ok && json.Unmarshal(text, v) == nil
 }
+
+// SetLanguage has the browser remember the language that somebody has chosen: for a year, or until it closes if it is not
+// theirs alone. "" forgets the choice.
+func (c Cookies) SetLanguage(w http.ResponseWriter, tag string, at time.Time, shared bool) {
+	age := int(deviceLife.Seconds())
+	switch {
+	case tag == "":
+		age = -1
+	case shared:
+		age = 0
+	}
+	http.SetCookie(w, HostCookie(cookieLanguage, tag+"."+strconv.FormatInt(at.UnixMilli(), 36), age, true))
+}
+
+// ReadLanguage returns the language and when it was chosen; "" when none was.
+func (c Cookies) ReadLanguage(r *http.Request) (tag string, at time.Time) {
+	v, _ := Cookie(r, cookieLanguage)
+	tag, when, _ := strings.Cut(v, ".")
+	ms, err := strconv.ParseInt(when, 36, 64)
+	if err != nil || len(tag) > maxLanguage {
+		return "", time.Time{}
+	}
+	return tag, time.UnixMilli(ms)
+}
+
+// maxLanguage is the length of the longest tag that is read.
+const maxLanguage = 20
 
 // SetCodes has the browser keep sealed recovery codes for the page that shows them, until it closes.
 func (c Cookies) SetCodes(w http.ResponseWriter, sealed string) {

@@ -107,6 +107,9 @@ async function lift(address) {
   }
 }
 
+/** The page of a locked browser, as our worker keeps it: the first in its cache, which is named by what is in it. */
+const keptPage = async () => (await caches.keys()).find((name) => name.startsWith('exeunt ')).split(' ')[1];
+
 /** Whether the server did not answer the last question, or could not. */
 let unreachable = false;
 
@@ -114,7 +117,7 @@ let unreachable = false;
 async function away(address) {
   if (!unreachable || !canLeaveOffline() || /scope=others/.test(address)) return null;
   try {
-    const kept = new DOMParser().parseFromString(await (await caches.match('/locked')).text(), 'text/html');
+    const kept = new DOMParser().parseFromString(await (await caches.match(await keptPage())).text(), 'text/html');
     const form = document.adoptNode(kept.getElementById('ask-away').content.firstElementChild);
     form.elements.ticket.value = document.body.dataset.ticket;
     const add = (name, value) => form.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }));

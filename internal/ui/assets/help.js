@@ -3,6 +3,9 @@
 
 const words = (text) => text.normalize('NFKD').replace(/[\p{M}'’]/gu, '').toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
 
+/** What may be inside a word: Japanese has no spaces, and Arabic joins articles and prepositions to the word. */
+const within = /(?!\p{sc=Latn})\p{L}/u;
+
 /** The beginnings of words that an answer must have. */
 function stems(search, { skip, endings }) {
   const typed = words(search);
@@ -45,7 +48,7 @@ export function helpSearch() {
     answers ??= await (loading ??= whole());
     if (!answers) return;
     const wanted = stems(field.value, form.dataset);
-    const has = (said) => wanted.every((stem) => said.some((word) => word.startsWith(stem)));
+    const has = (said) => wanted.every((stem) => said.some((word) => (within.test(stem) ? word.includes(stem) : word.startsWith(stem))));
     const best = answers.filter((one) => has(one.asked));
     const good = answers.filter((one) => !best.includes(one) && has(one.all));
     const rest = answers.filter((one) => !best.includes(one) && !good.includes(one));

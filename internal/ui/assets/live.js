@@ -40,7 +40,7 @@ const maxNamed = 3;
 
 /** Tells screen readers which rows have ended. */
 function say(gone, words) {
-  const names = gone.slice(0, maxNamed).map((row) => row.querySelector('h3 bdi').textContent).join(', ');
+  const names = gone.slice(0, maxNamed).map((row) => row.querySelector('h3 bdi').textContent).join(words.comma);
   const rest = gone.length - maxNamed;
   document.getElementById('said').textContent = words.said.replace('%s', () =>
     (rest > 0 ? words.more.replace('%s', () => names).replace('%n', () => rest) : names));
@@ -73,7 +73,7 @@ function fade(row, told, words) {
   row.querySelector('h3').append(
     status('check', 'gone', told?.dataset.reason === 'signed_out' ? words.gone : words.over));
   const [meta, ...rest] = row.querySelectorAll('.meta');
-  if (why) meta.textContent = `${why.trim()}.`;
+  if (why) meta.textContent = words.why.replace('%s', () => why.trim());
   for (const part of [...rest, ...row.querySelectorAll('.apps, .more, .st:not(.gone), form')]) part.remove();
   if (held) nextTo(row).focus();
 }

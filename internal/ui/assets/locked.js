@@ -1,6 +1,8 @@
 // The page that the service worker shows while this browser is locked, or while the server cannot be reached. It deletes
 // what scripts can delete of the sign-in, has the worker try again, and says how far that is.
 
+import { locale } from './locale.js';
+
 const part = document.querySelector('[data-offline]');
 const state = part.dataset.offline;
 const marker = '__Host-exeunt-ticket';
@@ -73,7 +75,7 @@ function show(answer) {
     const time = document.createElement('time');
     const at = new Date(answer.since);
     time.dateTime = at.toISOString();
-    time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: 'medium' }).format(at);
+    time.textContent = new Intl.DateTimeFormat(locale, { timeStyle: 'medium', hourCycle: 'h23' }).format(at);
     since.dataset.words ??= since.textContent;
     const [before, after] = since.dataset.words.split('%s');
     since.replaceChildren(before, time, after);

@@ -16,6 +16,8 @@ CREATE TABLE accounts (
   confirmed_at       BIGINT, -- when the address was confirmed; NULL: it is not, or it came confirmed
   email_pending      TEXT COLLATE "C" NOT NULL DEFAULT '', -- replaces a confirmed address once it is confirmed
   display            TEXT COLLATE "C" NOT NULL,
+  language           TEXT COLLATE "C" NOT NULL DEFAULT '', -- of mails to it; '': not known
+  language_chosen    BIGINT NOT NULL DEFAULT 0, -- 1: the person has chosen it; 0: it is that of the last sign-in
   profile_version    BIGINT           NOT NULL,
   password_hash      TEXT COLLATE "C", -- NULL: the account has no password
   password_set       BIGINT,

@@ -16,6 +16,8 @@ CREATE TABLE accounts (
   confirmed_at       INTEGER, -- when the address was confirmed; NULL: it is not, or it came confirmed
   email_pending      TEXT    NOT NULL DEFAULT '', -- replaces a confirmed address once it is confirmed
   display            TEXT    NOT NULL,
+  language           TEXT    NOT NULL DEFAULT '', -- of mails to it; '': not known
+  language_chosen    INTEGER NOT NULL DEFAULT 0, -- 1: the person has chosen it; 0: it is that of the last sign-in
   profile_version    INTEGER NOT NULL,
   password_hash      TEXT, -- NULL: the account has no password
   password_set       INTEGER,
