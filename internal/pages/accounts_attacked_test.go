@@ -314,3 +314,29 @@ func TestASharedSignInWhileAnotherCredentialIsRenewed(t *testing.T) {
 		t.Errorf("the log has %q", got)
 	}
 }
+
+// Whoever signs out of the last account in use leaves nothing here, though the cookies of one that has ended elsewhere were
+// there still.
+func TestNothingIsLeftBesideAnAccountThatHasEnded(t *testing.T) {
+	n := newNode(t)
+	b := newBrowser(n)
+	for _, handle := range five[:3] {
+		n.account(handle)
+		b.signIn(handle, "kept")
+	}
+	away := newBrowser(n)
+	away.signIn("ada", "kept")
+	away.submit("/signout?scope=account", "/signout", url.Values{"scope": {"account"}}).is(http.StatusSeeOther)
+	out := b.submit("/signout", "/signout", nil)
+	if out.Header.Get("Clear-Site-Data") != "" {
+		t.Error("what the account that is left has stored was cleared")
+	}
+	b.get("/").says("Hello, Bob")
+	b.follow(b.submit("/signout", "/signout", nil)).says("Signed out of this browser")
+	for name := range b.cookies {
+		if name != "__Host-exeunt-device" && name != "__Host-exeunt-notice" {
+			t.Errorf("%s is left", name)
+		}
+	}
+	b.get("/").says("Sign in").hides("no longer signed in")
+}

@@ -78,8 +78,8 @@ func (p *Pages) mayKnow(r *http.Request, v web.Visitor, q oauth.Request) bool {
 	return why == nil && err == nil
 }
 
-// mustConfirm reports whether an app's request takes an account that is not active and by policy needs a fresh proof for that,
-// as it would to be switched to.
+// mustConfirm reports whether an app's request takes an account that is not active and by policy needs a fresh proof for
+// that, as it would to be switched to.
 func (p *Pages) mustConfirm(r *http.Request, v web.Visitor, s exeunt.Session) (bool, error) {
 	if !p.Policy.ConfirmSwitch || v.Place == p.Browser.Visitor(r).Place {
 		return false, nil

@@ -50,7 +50,7 @@ func (p *Pages) tell(w http.ResponseWriter, of web.Visitor, what string, v url.V
 }
 
 func (p *Pages) noticeOf(v web.Visitor) string {
-	return p.Browser.Cookies.Notices.Code("notice of " + v.Answer.Account.String())[:16] // names nobody
+	return p.Browser.Cookies.Notices.Code("notice of " + v.Answer.Session.String())[:16] // names nobody, here or elsewhere
 }
 
 // takeNotice returns what the notice of a kind says to the visitor, and removes it.

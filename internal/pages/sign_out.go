@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/exeunt/exeunt"
 	"github.com/exeunt/exeunt/internal/authority"
@@ -166,7 +167,8 @@ func (p *Pages) endTwins(r *http.Request, v web.Visitor, account exeunt.AccountI
 // left clears the browser after a recorded sign-out, and says what was done.
 func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scope exeunt.Scope,
 	done authority.Ending, s exeunt.Session, twins ...web.Place) error {
-	p.Browser.Cookies.Forget(w, r, append(twins, v.Place)...)
+	gone := append(twins, v.Place)
+	p.Browser.Cookies.Forget(w, r, append(gone, p.deadBeside(r, v, gone)...)...)
 	p.Browser.Cookies.ForgetRequester(w, r)
 	note := ui.SignOutDone{
 		At: done.At, Scope: scope, Session: s.ID, Ended: int(done.Ended), Apps: int(done.Apps),
@@ -179,6 +181,21 @@ func (p *Pages) left(w http.ResponseWriter, r *http.Request, v web.Visitor, scop
 	}
 	p.leaveNotice(w, noticeSignedOut, signOutNotice(note))
 	return redirect(w, p.afterSignOut(r))
+}
+
+// deadBeside returns where cookies of other accounts are left, if none of them is in use once those are gone. They let nobody
+// in, but the page says that nothing is left, and what pages have stored goes with the last of them.
+func (p *Pages) deadBeside(r *http.Request, v web.Visitor, gone []web.Place) (dead []web.Place) {
+	for _, one := range p.Browser.Others(r, v) {
+		switch {
+		case slices.Contains(gone, one.Place):
+		case one.SignedIn(), one.Incomplete(), one.Doubt() != nil:
+			return nil
+		default:
+			dead = append(dead, one.Place)
+		}
+	}
+	return dead
 }
 
 func parseScope(s string) (exeunt.Scope, error) {
