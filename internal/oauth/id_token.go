@@ -182,11 +182,15 @@ func (s *Service) MustProve(q *Request, who exeunt.Session) bool {
 	return !expected.IsZero() && expected != who.Account && (q.Began.IsZero() || who.Proved.Before(q.Began))
 }
 
-// Expected is whom the request's hint names; zero if it has none of ours.
+// Expected is whom the request's hint names; zero if it has none of ours, or one that another app got: with that, an app
+// could find out who is signed in here whom it does not know.
 func (s *Service) Expected(q *Request) exeunt.AccountID {
 	if !q.Expects.IsZero() {
 		return q.Expects
 	}
-	hint, _ := s.ReadHint(q.Hint)
+	hint, ok := s.ReadHint(q.Hint)
+	if !ok || hint.Client != q.Client {
+		return exeunt.AccountID{}
+	}
 	return hint.Account
 }

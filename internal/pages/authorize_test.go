@@ -215,18 +215,19 @@ func TestNothingIsAllowedByThoseWhoMayNotUseAnApp(t *testing.T) {
 }
 
 // An app that expects somebody else than who is signed in is told so, or the person is asked, once. What is no ID token of
-// ours changes nothing.
+// ours, or another app's, changes nothing.
 func TestAHintAtSomebodyElse(t *testing.T) {
 	n := newNode(t)
 	n.account("ada")
 	n.account("grace")
-	hint := func(handle string) string {
-		payload, err := json.Marshal(map[string]any{"iss": n.OAuth.Issuer, "sub": n.id(handle), "aud": testnode.Chirp})
+	of := func(app exeunt.ClientID, handle string) string {
+		payload, err := json.Marshal(map[string]any{"iss": n.OAuth.Issuer, "sub": n.id(handle), "aud": app})
 		n.must(err)
 		token, err := n.OAuth.Signers.Sign("ES256", "JWT", payload)
 		n.must(err)
 		return token
 	}
+	hint := func(handle string) string { return of(testnode.Chirp, handle) }
 	b := n.signedIn("ada")
 	b.allowChirp()
 	to := func(hint string, more ...string) string {
@@ -237,7 +238,7 @@ func TestAHintAtSomebodyElse(t *testing.T) {
 		}
 		return "/authorize?" + q.Encode()
 	}
-	for _, own := range []string{hint("ada"), "sesame"} {
+	for _, own := range []string{hint("ada"), "sesame", of("gazette", "grace")} {
 		n.spends(b.send(http.MethodGet, to(own), nil), "s")
 		n.spends(b.send(http.MethodGet, to(own, "none"), nil), "s")
 	}
