@@ -16,6 +16,7 @@ import (
 )
 
 type commands struct {
+	Init     initCommand     `cmd:"" help:"Write a configuration file, and make the link for the first account."`
 	Serve    serveCommand    `cmd:"" help:"Run the authority."`
 	Demo     demoCommand     `cmd:"" help:"Run the authority with the sample apps Chirp and Gazette, and play a tour."`
 	Status   statusCommand   `cmd:"" help:"Show the state of the running node."`
@@ -29,6 +30,7 @@ type commands struct {
 	Webhooks webhooksCommand `cmd:"" help:"List webhooks, and test one."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring a database's schema up to date and do nothing else."`
 	Copy     copyCommand     `cmd:"" help:"Copy everything from a file to an empty PostgreSQL database."`
+	Settings settingsCommand `cmd:"" help:"Print every setting with its default, as a configuration file."`
 	Version  versionCommand  `cmd:"" help:"Print the version; so does --version."`
 	Licenses licensesCommand `cmd:"" help:"Print the license, and the notices of what is built in."`
 }
@@ -41,7 +43,7 @@ func main() {
 	k := kong.Must(&c, kong.Name("exeunt"),
 		kong.Description("A session authority: when somebody signs out, they are signed out."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)), copyHelp,
-		clientHelp, kong.Vars{"site_proxies": siteHelp})
+		clientHelp, kong.Vars{"site_proxies": siteHelp, "init_tls": initTLS})
 	parsed, err := k.Parse(plainArguments(os.Args[1:]))
 	if err != nil {
 		// Not the whole usage, in which the error would be hard to find.
