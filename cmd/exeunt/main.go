@@ -97,8 +97,14 @@ func (versionCommand) Run() error {
 	return nil
 }
 
-// version returns the module's version, or the revision that it was built from.
+// release is the version of a released program, which the linker sets.
+var release string
+
+// version returns the release, the module's version, or the revision that it was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
