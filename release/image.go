@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
@@ -128,4 +130,64 @@ func (r *release) imageOf(arch, program string) (v1.Image, error) {
 			"org.opencontainers.image.licenses": "Apache-2.0", "org.opencontainers.image.source": "https://github.com/exeunt/exeunt"},
 	}
 	return mutate.ConfigFile(img, file)
+}
+
+// readImage reads an image of ours back, as an engine would, and checks that its digests are right.
+func (r *release) readImage(arch string) (v1.Image, func(), error) {
+	folder, err := os.MkdirTemp("", "exeunt-image-")
+	if err != nil {
+		return nil, nil, err
+	}
+	done := func() { os.RemoveAll(folder) }
+	fail := func(err error) (v1.Image, func(), error) { done(); return nil, nil, err }
+	f, err := os.Open(r.named("exeunt-" + r.version + "-oci.tar"))
+	if err != nil {
+		return fail(err)
+	}
+	defer f.Close()
+	if err := untar(f, folder); err != nil {
+		return fail(err)
+	}
+	outer, err := layout.ImageIndexFromPath(folder)
+	if err != nil {
+		return fail(err)
+	}
+	list, err := outer.IndexManifest()
+	if err != nil || len(list.Manifests) != 1 {
+		return fail(fmt.Errorf("the layout has no single index: %v", err))
+	}
+	inner, err := outer.ImageIndex(list.Manifests[0].Digest)
+	if err != nil {
+		return fail(err)
+	}
+	images, err := inner.IndexManifest()
+	if err != nil {
+		return fail(err)
+	}
+	for _, m := range images.Manifests {
+		if m.Platform == nil || m.Platform.Architecture != arch {
+			continue
+		}
+		img, err := inner.Image(m.Digest)
+		if err != nil {
+			return fail(err)
+		}
+		if err := validate.Image(img); err != nil {
+			return fail(err)
+		}
+		return img, done, nil
+	}
+	return fail(fmt.Errorf("there is no image for %s", arch))
+}
+
+// unpack puts the image's file system into a folder.
+func (r *release) unpack(to string) error {
+	img, done, err := r.readImage(runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	defer done()
+	files := mutate.Extract(img)
+	defer files.Close()
+	return untar(files, to)
 }

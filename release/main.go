@@ -29,22 +29,24 @@ func main() {
 	version := flag.String("version", "", "the version, instead of that of CHANGELOG.md")
 	archs := flag.String("arch", "amd64,arm64", "for which processors")
 	check := flag.Bool("check", false, "build again, from a copy elsewhere and without the cache, and compare with what is in --out")
+	unpack := flag.String("unpack", "", "put the files of --out's image for this machine's processor into a folder, and build nothing")
 	flag.Parse()
-	if err := run(*root, *out, *version, strings.Split(*archs, ","), *check); err != nil {
+	err := func() error {
+		r, err := newRelease(*root, *out, *version, strings.Split(*archs, ","))
+		switch {
+		case err != nil:
+			return err
+		case *unpack != "":
+			return r.unpack(*unpack)
+		case *check:
+			return r.again()
+		}
+		return r.build()
+	}()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
-}
-
-func run(root, out, version string, archs []string, check bool) error {
-	r, err := newRelease(root, out, version, archs)
-	if err != nil {
-		return err
-	}
-	if check {
-		return r.again()
-	}
-	return r.build()
 }
 
 // release is one version and where its files go.

@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,6 +40,44 @@ func tarOf(entries []entry, at time.Time) ([]byte, error) {
 	}
 	err := w.Close()
 	return out.Bytes(), err
+}
+
+// untar puts an archive of ours into a folder, with owners if root does it.
+func untar(from io.Reader, to string) error {
+	root, err := os.OpenRoot(to)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for r := tar.NewReader(from); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		name := filepath.Clean(h.Name)
+		if h.Typeflag == tar.TypeDir {
+			err = root.MkdirAll(name, fs.FileMode(h.Mode))
+		} else if err = root.MkdirAll(filepath.Dir(name), 0o755); err == nil {
+			err = writeInto(root, name, r, fs.FileMode(h.Mode))
+		}
+		if err == nil && os.Getuid() == 0 {
+			err = root.Lchown(name, h.Uid, h.Gid)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func writeInto(root *os.Root, name string, from io.Reader, mode fs.FileMode) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, from)
+	return errors.Join(err, f.Close())
 }
 
 func gzipped(data []byte) ([]byte, error) {

@@ -72,7 +72,8 @@ func withExamples(node *kong.Node) string {
 		}
 	}
 	if node.Parent != nil && example != "" {
-		node.Detail = strings.TrimSpace(node.Detail + "\n\nExample:\n\n    " + example)
+		detail, _, _ := strings.Cut(node.Detail, "Example:") // one is enough
+		node.Detail = strings.TrimSpace(strings.TrimSpace(detail) + "\n\nExample:\n\n    " + example)
 	}
 	return example
 }
