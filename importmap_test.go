@@ -82,6 +82,8 @@ var rooms = map[string][]string{
 	"bench": {"", "client", "client/verify", "internal/account", "internal/app", "internal/authority", "internal/config", "internal/live", "internal/password",
 		"internal/oauth", "internal/signin", "internal/store", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},
+	"release":           {},
+	"release/confine":   {},
 	"internal/ui/build": {"internal/ui", "js"},
 
 	"internal/licenses/build": {},
@@ -118,7 +120,7 @@ func TestImportDepth(t *testing.T) {
 }
 
 func TestImportMap(t *testing.T) {
-	for _, folder := range []string{".", "bench", "cluster"} { // a module each
+	for _, folder := range []string{".", "bench", "cluster", "release"} { // a module each
 		list := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "./...")
 		list.Dir = folder
 		out, err := list.Output()
