@@ -76,7 +76,8 @@ func (r *release) image(programs map[string]string) error {
 	if err != nil {
 		return err
 	}
-	err = at.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": r.version}))
+	err = at.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": "exeunt:" + r.version,
+		"io.containerd.image.name": "localhost/exeunt:" + r.version}))
 	if err != nil {
 		return err
 	}
