@@ -1,5 +1,5 @@
 # The commands a developer needs.
-.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster offline apps release reproducible install-test
+.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster offline apps release reproducible install-test chart
 test:   ; script/test                                # everything, as CI runs it
 demo:   ; go run ./cmd/exeunt demo                   # the authority, Chirp and a tour
 assets: ; go run ./internal/ui/build                 # rebuild the committed browser assets
@@ -31,3 +31,4 @@ release: ; cd release && go run . --out ../dist       # programs, packages, imag
 reproducible: release                                # again, from a copy elsewhere and without the cache: the same bytes?
 	cd release && go run . --out ../dist --check
 install-test: ; script/install-test                  # the package in a clean Debian root, from init to purge; the image
+chart: ; cd deploy/helm/check && go test -count=1 .   # the Helm chart, linted and rendered by Helm's library
