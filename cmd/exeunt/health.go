@@ -10,7 +10,7 @@ import (
 )
 
 type healthCommand struct {
-	Data string `help:"The data folder of the running node." required:"" env:"EXEUNT_DATA"`
+	Data string `help:"The data folder of the running node." default:"/var/lib/exeunt" env:"EXEUNT_DATA"`
 }
 
 // healthLimit is how long a node that is well may take to say so.
