@@ -1,5 +1,5 @@
 # The commands a developer needs.
-.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster offline apps docs
+.PHONY: test demo assets fuzz bench model traffic followers faults rolling visits large soak cluster offline apps docs release reproducible install-test chart
 test:   ; script/test                                # everything, as CI runs it
 demo:   ; go run ./cmd/exeunt demo                   # the authority, Chirp and a tour
 docs:   ; go run -C site .                           # the documentation as static pages, in dist/site
@@ -28,3 +28,8 @@ apps: # Miniflux and oauth2-proxy, from their Go modules, sign people in
 	cd foreign && go build -o ../bin/ tool
 	go build -o bin/ ./cmd/exeunt ./e2e/postgres
 	EXEUNT_BIN=bin/exeunt node --test foreign/apps.test.mjs
+release: ; cd release && go run . --out ../dist       # programs, packages, image, chart, bills of materials, checksums
+reproducible: release                                # again, from a copy elsewhere and without the cache: the same bytes?
+	cd release && go run . --out ../dist --check
+install-test: ; script/install-test                  # the package in a clean Debian root, from init to purge; the image
+chart: ; cd deploy/helm/check && go test -count=1 .   # the Helm chart, linted and rendered by Helm's library

@@ -42,7 +42,8 @@ var rooms = map[string][]string{
 	"internal/passkey":   {""},
 	"internal/signin":    {"", "internal/factor", "internal/keys", "internal/names", "internal/passkey", "internal/password", "internal/store", "internal/throttle"},
 	"internal/account":   {"", "internal/authority", "internal/factor", "internal/keys", "internal/names", "internal/notify", "internal/passkey", "internal/password", "internal/picture", "internal/store", "internal/throttle", "internal/ui"},
-	"internal/config":    {"", "client/webhook"},
+	"internal/config":    {"", "client/webhook", "internal/nearest"},
+	"internal/nearest":   {},
 	"internal/licenses":  {},
 	"internal/presets":   {"", "client"},
 	"internal/imports":   {"", "internal/names"},
@@ -56,7 +57,7 @@ var rooms = map[string][]string{
 	"internal/oidc":    {"", "client/receipt", "internal/authority", "internal/oauth", "internal/web"},
 	"internal/gate":    {"", "client", "internal/authority", "internal/keys", "internal/oauth", "internal/web"},
 	"internal/stream":  {"", "client", "internal/authority", "internal/oauth", "internal/web"},
-	"internal/control": {"", "internal/account", "internal/fanout", "internal/notify", "internal/operate", "internal/web"},
+	"internal/control": {"", "internal/account", "internal/fanout", "internal/nearest", "internal/notify", "internal/operate", "internal/web"},
 	"internal/doctor":  {"internal/config", "internal/control", "internal/store", "internal/web"},
 	"internal/app": {"", "client", "internal/account", "internal/api", "internal/authority", "internal/certificates", "internal/config", "internal/control", "internal/fanout",
 		"internal/feed", "internal/gate", "internal/keys", "internal/live", "internal/notify", "internal/oauth", "internal/oidc", "internal/operate", "internal/pages", "internal/passkey", "internal/password", "internal/places", "internal/signin", "internal/store",
@@ -84,6 +85,8 @@ var rooms = map[string][]string{
 		"internal/oauth", "internal/signin", "internal/store", "internal/testpg"},
 	"cluster":           {"", "client", "examples/chirp", "internal/config", "internal/demo"},
 	"site":              {"internal/api"},
+	"release":           {},
+	"release/confine":   {},
 	"internal/ui/build": {"internal/ui", "js"},
 
 	"internal/licenses/build": {},
@@ -120,7 +123,7 @@ func TestImportDepth(t *testing.T) {
 }
 
 func TestImportMap(t *testing.T) {
-	for _, folder := range []string{".", "bench", "cluster", "site"} { // a module each
+	for _, folder := range []string{".", "bench", "cluster", "site", "release"} { // a module each
 		list := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "./...")
 		list.Dir = folder
 		out, err := list.Output()

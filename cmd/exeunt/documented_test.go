@@ -39,6 +39,37 @@ func TestDocumentedCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{Files: files, Setup: cert.setUp, Cmds: cert.commands()})
 }
 
+// From nothing to a signed-in browser it takes at most five commands: those of the first block of the page on installing,
+// which script/install-test runs. They name the files that the newest release has.
+func TestInstallingTakesFiveCommands(t *testing.T) {
+	page, err := os.ReadFile("../../docs/installing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "\n```sh\n")
+	block, rest, _ := strings.Cut(block, "\n```")
+	commands := strings.Split(strings.TrimSpace(block), "\n")
+	if n := len(commands); n < 3 || n > 5 || strings.ContainsAny(block, ";&|\\") {
+		t.Errorf("the page has %d commands, not 3 to 5 lines of one each:\n%s", n, block)
+	}
+	if !strings.Contains(rest, "You are signed in") {
+		t.Error("the page does not say that one is signed in then")
+	}
+	changes, err := os.ReadFile("../../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := regexp.MustCompile(`(?m)^## (\S+) \(`).FindSubmatch(changes)
+	if newest == nil {
+		t.Fatal("CHANGELOG.md has no version")
+	}
+	for _, found := range regexp.MustCompile(`exeunt[-_](?:chart-)?(\d+\.\d+\.\d+)`).FindAllStringSubmatch(string(page), -1) {
+		if found[1] != string(newest[1]) {
+			t.Errorf("the page has %s, and the newest version is %s", found[0], newest[1])
+		}
+	}
+}
+
 // comment is what follows a command in its line.
 var comment = regexp.MustCompile(`\s+# .*$`)
 
@@ -76,6 +107,8 @@ func asScript(page string, commands []string, config string) string {
 		switch {
 		case isVariable:
 			out = append(out, "env "+variable)
+		case strings.HasPrefix(line, "exeunt init "):
+			out = append(out, "exec "+line+" --config $WORK/made/exeunt.toml --data $WORK/made/data")
 		case strings.HasPrefix(line, "exeunt serve "):
 			serve = "exec " + here(line) + " --addr $ADDR &node&"
 			out = append(out, serve, "ready", "stdin ada.txt",

@@ -21,7 +21,7 @@ import (
 
 // operate holds the flags of every operator's command.
 type operate struct {
-	Data string `help:"The data folder of the running node." required:"" env:"EXEUNT_DATA"`
+	Data string `help:"The data folder of the running node." default:"/var/lib/exeunt" env:"EXEUNT_DATA"`
 	JSON bool   `help:"Print JSON instead of a table."`
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/exeunt/exeunt/internal/app"
@@ -93,18 +94,24 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	return node.Serve(ctx, l)
 }
 
-// announceFirst says how to create the first account. The link itself is written to a
-// terminal and to a file that only its owner can read, and not where a service's
-// output is logged: whoever has it can create the first account.
+// announceFirst says what to do next when there is no account, in three lines. The link itself is written to a
+// terminal and to a file that only its owner can read, and not where a service's output is logged: whoever has it can
+// create the first account.
 //
-// Among lines of JSON, or where nobody watches a terminal, it is a line of the log.
+// Among lines of JSON, or where nobody watches a terminal, they are lines of the log.
 func announceFirst(link, file string, how config.Log, log *slog.Logger) {
 	info, err := os.Stderr.Stat()
 	if how.Format == "json" || err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		log.Warn("there is no account yet: create the first one within a day at the address in this file; it works once",
 			"file", file)
+		log.Info("then put apps behind it: `exeunt clients add --help` registers one that signs people in itself, " +
+			"[[sites]] of the configuration any other")
+		log.Info("keep a copy of the data folder's master.key elsewhere; `exeunt status` says how the node is", "folder",
+			filepath.Dir(file))
 		return
 	}
-	fmt.Fprintf(os.Stderr, "\nThere is no account yet. Create the first one within a day at\n\n  %s\n\n"+
-		"It is also in %s. The link works once.\n\n", link, file)
+	fmt.Fprintf(os.Stderr, "\n1. Create the first account, within a day; the link works once, and is also in %s: %s\n"+
+		"2. Put apps behind it: `exeunt clients add --help`, or [[sites]] in the configuration.\n"+
+		"3. Keep a copy of master.key elsewhere; `exeunt status --data %s` says how the node is.\n\n",
+		file, link, filepath.Dir(file))
 }

@@ -28,12 +28,17 @@ type Invitation = store.Invite
 // the operator learns of them and not the person with the link. It withdraws an
 // unused link for the same handle or e-mail address, and replaced reports that.
 func (s *Service) Invite(ctx context.Context, v Invitation) (t exeunt.Token, replaced bool, err error) {
-	if v, err = s.cleanInvitation(ctx, v); err != nil {
-		return t, false, err
-	}
 	t = exeunt.NewToken(exeunt.UseInvite)
-	replaced, err = s.Store.AddInvite(ctx, t.Hash(), v, s.Now())
+	replaced, err = s.InviteBy(ctx, t, v)
 	return t, replaced, err
+}
+
+// InviteBy is Invite by a link that was made before, with a token of the use UseInvite.
+func (s *Service) InviteBy(ctx context.Context, t exeunt.Token, v Invitation) (replaced bool, err error) {
+	if v, err = s.cleanInvitation(ctx, v); err != nil {
+		return false, err
+	}
+	return s.Store.AddInvite(ctx, t.Hash(), v, s.Now())
 }
 
 func (s *Service) cleanInvitation(ctx context.Context, v Invitation) (Invitation, error) {

@@ -8,12 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/exeunt/exeunt"
-	"github.com/exeunt/exeunt/internal/account"
 	"github.com/exeunt/exeunt/internal/config"
 	"github.com/exeunt/exeunt/internal/control"
 	"github.com/exeunt/exeunt/internal/oidc"
@@ -123,41 +120,7 @@ func (n *Node) shutdown(servers ...*http.Server) error {
 	return errors.Join(errs...)
 }
 
-// LinkFile is the file that holds the link for the first account while that is valid.
-func (n *Node) LinkFile() string { return filepath.Join(n.Config.Data, "first-account-link") }
-
-// FirstAccountLink returns a new one-time link that makes the first account, or "" when there is an account already.
-func (n *Node) FirstAccountLink(ctx context.Context) (string, error) {
-	exists, err := n.Store.AnyAccount(ctx)
-	if err != nil {
-		return "", err
-	}
-	if exists {
-		n.removeLinkFile()
-		return "", nil
-	}
-	t, _, err := n.Accounts.Invite(ctx, account.Invitation{Expires: n.now().Add(account.FirstInviteLife)})
-	if err != nil {
-		return "", err
-	}
-	link := n.inviteLink(t)
-	// It is written under another name first, so that the file never holds half a link.
-	temporary := n.LinkFile() + ".new"
-	if err := os.WriteFile(temporary, []byte(link+"\n"), 0o600); err != nil {
-		return "", err
-	}
-	return link, os.Rename(temporary, n.LinkFile())
-}
-
-// removeLinkFile removes the file that says how to make the first account, after there is one.
-func (n *Node) removeLinkFile() {
-	if err := os.Remove(n.LinkFile()); err != nil && !os.IsNotExist(err) {
-		n.log.Warn("the file with the link for the first account, which no longer works, could not be removed",
-			"file", n.LinkFile(), "err", err)
-	}
-}
-
-func (n *Node) inviteLink(t exeunt.Token) string { return n.Config.URL + "/setup/" + t.Reveal() }
+func (n *Node) inviteLink(t exeunt.Token) string { return n.Config.URL + linkPath + t.Reveal() }
 func (n *Node) resetLink(t exeunt.Token) string  { return n.Config.URL + "/reset/" + t.Reveal() }
 
 // ForLibraries is what slog's default logger should be where a node runs: libraries write to it.

@@ -163,14 +163,15 @@ func TestDevelopmentIsForLoopbackOnly(t *testing.T) {
 // Whoever misspells something is told where.
 func TestMistakesAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		"url = \"https://id.example.com\"\nsign_upp = \"open\"\n":        ":2: unknown setting \"sign_upp\"",
-		"[policy.shared]\nidle = \"5m\"\n\n[policy.kept]\nidel = \"1d\"": ":5: unknown setting \"policy.kept.idel\"",
-		"url = https://id.example.com\n":                                 ":1:",
-		"[tls]\ncert = \"a\"\ncert = \"b\"\n":                            "cert is already defined",
-		"[policy.shared]\nidle = 5\n":                                    "policy.shared.idle",
-		"[[clients]]\nid = \"x\"\n[[clients]]\nid = \"y\"\nnme = \"X\"\n": ":5: unknown setting \"nme\" of a client: use " +
+		"url = \"https://id.example.com\"\nsign_upp = \"open\"\n":         ":2: unknown setting \"sign_upp\": did you mean sign_up?",
+		"[policy.shared]\nidle = \"5m\"\n\n[policy.kept]\nidel = \"1d\"":  ":5: unknown setting \"policy.kept.idel\": did you mean policy.kept.idle?",
+		"url = https://id.example.com\n":                                  ":1:",
+		"[tls]\ncert = \"a\"\ncert = \"b\"\n":                             "cert is already defined",
+		"[policy.shared]\nidle = 5\n":                                     "policy.shared.idle",
+		"[[clients]]\nid = \"x\"\n[[clients]]\nid = \"y\"\nnme = \"X\"\n": ":5: unknown setting \"nme\" of a client: did you mean name?",
+		"[[clients]]\nid = \"x\"\n[[clients]]\nid = \"y\"\ncolour = \"X\"\n": ":5: unknown setting \"colour\" of a client: use " +
 			"one of id, name, home_url, redirect_uris, key_sha256",
-		"clients = [{id = \"x\", nme = \"X\"}]\n": ":1: unknown setting \"nme\" of a client: use one of id",
+		"clients = [{id = \"x\", nme = \"X\"}]\n": ":1: unknown setting \"nme\" of a client: did you mean name?",
 	} {
 		path := write(t, text)
 		_, err := Load(Sources{File: path, Getenv: env(nil)})

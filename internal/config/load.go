@@ -19,6 +19,7 @@ import (
 	gotoml "github.com/pelletier/go-toml/v2"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/nearest"
 )
 
 // Sources are where settings come from.
@@ -47,7 +48,7 @@ func Load(s Sources) (Config, error) {
 	}
 	for name, value := range s.Flags {
 		if !slices.Contains(Names(), name) {
-			return Config{}, fmt.Errorf("unknown setting %q: use one of %s", name, strings.Join(Names(), ", "))
+			return Config{}, fmt.Errorf("unknown setting %q: %s", name, meant(name, Names(), strings.Join(Names(), ", ")))
 		}
 		if name == "master_key" || name == "database" || name == "smtp.password" {
 			return Config{}, fmt.Errorf("%s may not be a flag, since everybody on this machine can read the flags of a "+
@@ -96,8 +97,9 @@ func loadFile(k *koanf.Koanf, path string) error {
 	}
 	for _, key := range k.Keys() {
 		if !slices.Contains(Names(), key) && !slices.Contains(tables, key) {
-			return fmt.Errorf("%s:%d: unknown setting %q: use one of %s, clients, sites, connectors, webhooks or policy.groups",
-				path, lineOf(string(text), key), key, strings.Join(Names(), ", "))
+			all := append(Names(), tables...)
+			return fmt.Errorf("%s:%d: unknown setting %q: %s", path, lineOf(string(text), key), key,
+				meant(key, all, strings.Join(all, ", ")))
 		}
 	}
 	return errors.Join(checkTables(k, "clients", "a client", reflect.TypeFor[Client](), path, string(text)),
@@ -105,6 +107,14 @@ func loadFile(k *koanf.Koanf, path string) error {
 		checkTables(k, "connectors", "a connector", reflect.TypeFor[Connector](), path, string(text)),
 		checkTables(k, "webhooks", "a webhook", reflect.TypeFor[Webhook](), path, string(text)),
 		checkTables(k, "policy.groups", "a group's policy", reflect.TypeFor[GroupPolicy](), path, string(text)))
+}
+
+// meant asks whether the nearest name was meant; if none is near, it says which are valid.
+func meant(word string, names []string, valid string) string {
+	if near := nearest.To(word, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return "use one of " + valid
 }
 
 // tables are the settings that are lists of tables.
@@ -118,8 +128,8 @@ func checkTables(k *koanf.Koanf, name, what string, of reflect.Type, path, text 
 		table, _ := one.(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(table)) {
 			if !slices.Contains(valid, key) {
-				return fmt.Errorf("%s:%d: unknown setting %q of %s: use one of %s",
-					path, lineOf(text, name+"."+key), key, what, strings.Join(valid, ", "))
+				return fmt.Errorf("%s:%d: unknown setting %q of %s: %s", path, lineOf(text, name+"."+key), key, what,
+					meant(key, valid, strings.Join(valid, ", ")))
 			}
 		}
 	}
@@ -187,7 +197,8 @@ func checkEnviron(environ []string) error {
 		for _, n := range Names() {
 			valid = append(valid, EnvName(n))
 		}
-		return fmt.Errorf("unknown variable %s: use one of %s, or the same with _FILE", name, strings.Join(valid, ", "))
+		return fmt.Errorf("unknown variable %s: %s", name,
+			meant(name, names, strings.Join(valid, ", ")+", or the same with _FILE"))
 	}
 	return nil
 }

@@ -10,19 +10,15 @@ import (
 func (s *Server) endAccount(w http.ResponseWriter, r *http.Request) error {
 	out, err := s.Operate.EndSessions(r.Context(), operator(r), r.PathValue("handle"))
 	if err != nil {
-		return noAccount(err, r.PathValue("handle"))
+		return s.noAccount(r, err, r.PathValue("handle"))
 	}
 	return reply(w, Ending{Ended: out.Ended, Already: out.Already})
-}
-
-func noAccount(err error, handle string) error {
-	return notFoundAs(err, "there is no account @"+spelled(handle))
 }
 
 // account returns the account whose handle is in the path.
 func (s *Server) account(r *http.Request) (exeunt.Account, error) {
 	a, err := s.Operate.Account(r.Context(), operator(r), r.PathValue("handle"))
-	return a, noAccount(err, r.PathValue("handle"))
+	return a, s.noAccount(r, err, r.PathValue("handle"))
 }
 
 func (s *Server) accounts(w http.ResponseWriter, r *http.Request) error {

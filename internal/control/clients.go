@@ -126,14 +126,10 @@ func (s *Server) clients(w http.ResponseWriter, r *http.Request) error {
 
 func clientID(r *http.Request) exeunt.ClientID { return exeunt.ClientID(r.PathValue("id")) }
 
-func noClient(err error, r *http.Request) error {
-	return notFoundAs(err, "there is no client "+r.PathValue("id")+": `exeunt clients list` has them all")
-}
-
 func (s *Server) client(w http.ResponseWriter, r *http.Request) error {
 	c, err := s.Operate.Client(r.Context(), operator(r), clientID(r))
 	if err != nil {
-		return noClient(err, r)
+		return s.noClient(err, r)
 	}
 	out := clientWire(&c)
 	out.AppSessions, out.AppSessionsAtLeast = &c.AppSessions.Count, c.AppSessions.AtLeast
@@ -175,7 +171,7 @@ func (s *Server) setClient(w http.ResponseWriter, r *http.Request) error {
 	}
 	c, secret, err := s.Operate.ChangeClient(r.Context(), operator(r), clientID(r), n.Apply)
 	if err != nil {
-		return noClient(err, r)
+		return s.noClient(err, r)
 	}
 	return s.replySecret(w, r, "changed a client", c, secret)
 }
@@ -188,13 +184,13 @@ func (s *Server) rotateSecret(w http.ResponseWriter, r *http.Request) error {
 	if n.DropOld {
 		c, err := s.Operate.DropOldSecret(r.Context(), operator(r), clientID(r))
 		if err != nil {
-			return noClient(err, r)
+			return s.noClient(err, r)
 		}
 		return s.replySecret(w, r, "removed the old secret of a client", c, exeunt.Token{})
 	}
 	c, secret, err := s.Operate.RotateSecret(r.Context(), operator(r), clientID(r))
 	if err != nil {
-		return noClient(err, r)
+		return s.noClient(err, r)
 	}
 	return s.replySecret(w, r, "made a new secret of a client", c, secret)
 }
@@ -202,7 +198,7 @@ func (s *Server) rotateSecret(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) removeClient(w http.ResponseWriter, r *http.Request) error {
 	n, err := s.Operate.RemoveClient(r.Context(), operator(r), clientID(r))
 	if err != nil {
-		return noClient(err, r)
+		return s.noClient(err, r)
 	}
 	s.Surface.Log.Info("an operator removed a client", "client", clientID(r), "by", operator(r).Label)
 	return reply(w, ClientRemoved{ID: string(clientID(r)), AppSessions: n.Count, AppSessionsAtLeast: n.AtLeast})

@@ -1,9 +1,11 @@
 package control
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/exeunt/exeunt"
+	"github.com/exeunt/exeunt/internal/account"
 )
 
 func (s *Server) groups(w http.ResponseWriter, r *http.Request) error {
@@ -49,6 +51,12 @@ func (s *Server) changeGroup(w http.ResponseWriter, r *http.Request, remove bool
 	}
 	group := r.PathValue("group")
 	done, err := s.Accounts.ChangeGroup(r.Context(), operator(r), group, in.Handles, remove)
+	var unknown *account.UnknownHandleError
+	if errors.As(err, &unknown) {
+		if near := s.nearAccount(r, unknown.Handle); near != "" {
+			return noSuch("there is no account @" + unknown.Handle + ", so nothing was changed: did you mean @" + near + "?")
+		}
+	}
 	if err != nil {
 		return err
 	}

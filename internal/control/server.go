@@ -230,7 +230,7 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	}
 	list, err := s.Operate.Sessions(r.Context(), operator(r), handle, f)
 	if err != nil {
-		return noAccount(err, handle)
+		return s.noAccount(r, err, handle)
 	}
 	return replyList(w, list, sessionWire)
 }
@@ -298,7 +298,7 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	}
 	list, err := s.Operate.Audit(r.Context(), operator(r), r.PathValue("handle"), f)
 	if err != nil {
-		return noAccount(err, r.PathValue("handle"))
+		return s.noAccount(r, err, r.PathValue("handle"))
 	}
 	return replyList(w, list, func(e *exeunt.AuditEntry) AuditEntry {
 		return AuditEntry{At: e.At, Action: string(e.Action), Session: e.Session.String(),
