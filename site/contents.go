@@ -13,8 +13,8 @@ var contents = []struct {
 	group string
 	files []string
 }{
-	{"Begin", []string{"README.md"}},
-	{"Operate", []string{"docs/running.md", "docs/proxies.md", "docs/cluster.md", "docs/troubleshooting.md"}},
+	{"Begin", []string{"README.md", "docs/installing.md"}},
+	{"Operate", []string{"docs/running.md", "docs/proxies.md", "docs/cluster.md", "docs/upgrading.md", "docs/troubleshooting.md"}},
 	{"Put apps behind it", []string{"docs/apps.md", "docs/sites.md", "docs/webhooks.md", "docs/receipts.md"}},
 	{"Apps", nil}, // docs/apps/*.md
 	{"Reference", []string{apiPage}},

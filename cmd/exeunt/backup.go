@@ -88,7 +88,7 @@ func (c *backupCommand) Run(ctx context.Context) error {
 		}{c.File, heldBy(b)})
 	}
 	fmt.Printf("%s holds %s.\nKeep the master key apart from it: the backup is of no use without the key, and the key of none without a backup.\n",
-		c.File, describe(b))
+		c.File, summaryOf(b))
 	return nil
 }
 
@@ -142,7 +142,7 @@ func (c *restoreCommand) Run(ctx context.Context) error {
 			MasterKey app.FoundKey `json:"master_key"`
 		}{heldBy(done.Backup), done.Ended, done.Aside, done.MasterKey})
 	}
-	fmt.Printf("Restored %s.\n", describe(done.Backup))
+	fmt.Printf("Restored %s.\n", summaryOf(done.Backup))
 	fmt.Printf("Every session in it was ended, of %d accounts, and unused one-time links were deleted: nothing that was signed out after the\n"+
 		"backup is signed in again. Accounts, passwords and groups are those of the backup.\n", done.Ended)
 	if done.Aside != "" {
@@ -161,7 +161,7 @@ func (c *restoreCommand) Run(ctx context.Context) error {
 	return nil
 }
 
-func describe(b app.Backup) string {
+func summaryOf(b app.Backup) string {
 	return fmt.Sprintf("%d accounts and %d live sessions, as of event %d of the log (%d bytes)", b.Accounts, b.Sessions, b.Events, b.Bytes)
 }
 
