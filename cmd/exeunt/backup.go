@@ -62,8 +62,7 @@ type backupCommand struct {
 // Help is printed below the flags.
 func (*backupCommand) Help() string {
 	return "Nodes go on meanwhile, and everything that they confirmed before the backup began is in it. The file has its name only " +
-		"once it is whole and verified. It has the mode 600, and no key: keep master.key elsewhere.\n\n" +
-		"Example: exeunt backup --data /var/lib/exeunt /var/backups/exeunt"
+		"once it is whole and verified. It has the mode 600, and no key: keep master.key elsewhere."
 }
 
 // Run makes a backup.
@@ -105,7 +104,7 @@ func heldBy(b app.Backup) held {
 }
 
 type restoreCommand struct {
-	File string `arg:"" type:"existingfile" help:"A file that exeunt backup has made, or another copy of a node's file that is whole."`
+	File string `arg:"" help:"A file that exeunt backup has made, or another copy of a node's file that is whole."`
 	installation
 	Replace bool `help:"Move a database that is in the data folder aside."`
 	JSON    bool `name:"json" help:"Print JSON."`
@@ -115,8 +114,7 @@ type restoreCommand struct {
 func (*restoreCommand) Help() string {
 	return "Stop the node first. Every session in the backup is ended, and unused one-time links are deleted, because the backup does not " +
 		"know what was signed out and used since it was made: everybody signs in again. A server's database must be empty. " +
-		"A backup of either engine is restored to either.\n\n" +
-		"Example: exeunt restore --data /var/lib/exeunt /var/backups/exeunt/exeunt-20270102T030405Z.db"
+		"A backup of either engine is restored to either."
 }
 
 // Run restores a backup.

@@ -26,8 +26,7 @@ type doctorCommand struct {
 func (*doctorCommand) Help() string {
 	return "Looks at the machine, the node, the database, certificates, proxies, cookies and headers as browsers get them, apps and mail. It signs an " +
 		"account of its own in and out, by the public addresses, and removes it. Run it on the node's machine, as its user, with its configuration. " +
-		"The exit status is 0 if nothing is wrong, 1 if there is a fault, and 2 if the command is wrong.\n\n" +
-		"Example: exeunt doctor --config /etc/exeunt/exeunt.toml"
+		"The exit status is 0 if nothing is wrong, 1 if there is a fault, and 2 if the command is wrong."
 }
 
 var errFaults = errors.New("the installation has faults")

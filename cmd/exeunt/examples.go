@@ -15,7 +15,7 @@ var examples = map[string]string{
 	"status":                  "exeunt status",
 	"health":                  "exeunt health",
 	"backup":                  "exeunt backup --config /etc/exeunt/exeunt.toml /var/backups",
-	"restore":                 "exeunt restore --config /etc/exeunt/exeunt.toml exeunt-2026-11-30.backup",
+	"restore":                 "exeunt restore --config /etc/exeunt/exeunt.toml /var/backups/exeunt-20270102T030405Z.db",
 	"sessions list":           "exeunt sessions list --account ada --ended",
 	"sessions show":           "exeunt sessions show ses_7q2k4mz3t5w6x7y2a3b4c5d6e7",
 	"sessions end":            "exeunt sessions end --account ada",
