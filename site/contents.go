@@ -17,7 +17,7 @@ var contents = []struct {
 	{"Operate", []string{"docs/running.md", "docs/proxies.md", "docs/cluster.md", "docs/upgrading.md", "docs/troubleshooting.md"}},
 	{"Put apps behind it", []string{"docs/apps.md", "docs/sites.md", "docs/webhooks.md", "docs/receipts.md"}},
 	{"Apps", nil}, // docs/apps/*.md
-	{"Reference", []string{apiPage}},
+	{"Reference", []string{"docs/reference/settings.md", "docs/reference/commands.md", apiPage}},
 	{"Understand", []string{"docs/promises.md", "docs/security/threat-model.md", "docs/security/asvs.md", "docs/ARCHITECTURE.md",
 		"docs/benchmarks.md", "docs/conformance.md", "docs/model/README.md", listOfDecisions}},
 }

@@ -274,13 +274,12 @@ func describeGateCall(o *huma.OpenAPI, op huma.Operation) {
 		"It accepts any method and any host name."
 	op.Security = append(op.Security, map[string][]string{"appCookie": {}})
 	text := &huma.Schema{Type: huma.TypeString}
-	for name, what := range map[string]string{
-		client.HeaderClient:    "ID of the app; tokens of other apps are refused",
-		client.HeaderClientKey: "The app's key. The answer then has what a verifier needs",
-		client.HeaderActivity: "yes or no: whether the request is a person's activity. If absent, the browser's " +
-			"headers decide",
+	for _, h := range []struct{ name, what string }{
+		{client.HeaderClient, "ID of the app; tokens of other apps are refused"},
+		{client.HeaderClientKey, "The app's key. The answer then has what a verifier needs"},
+		{client.HeaderActivity, "yes or no: whether the request is a person's activity. If absent, the browser's headers decide"},
 	} {
-		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "header", Description: what, Schema: text})
+		op.Parameters = append(op.Parameters, &huma.Param{Name: h.name, In: "header", Description: h.what, Schema: text})
 	}
 	headers := func(of map[string]string) map[string]*huma.Param {
 		out := map[string]*huma.Param{}
