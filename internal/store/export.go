@@ -108,7 +108,7 @@ var personal = []section{
 		{"password_set", asTime, ""}, {"live_sessions", asNumber, ""}, {"ended_sessions", asNumber, ""},
 		{"signed_in", asBool, "has_signed_in"}, {"passkey_declined", asBool, ""}, {"delete_after", asTime, ""},
 		{"reviewed", asTime, ""}, {"review_later", asTime, ""}, {"review_mail", asBool, ""},
-		{"review_mail_due", asTime, ""},
+		{"review_mail_due", asTime, ""}, {"language", asText, ""}, {"language_chosen", asBool, ""},
 	}},
 	{"groups", "account_groups", "account_id", []key{{"name", true}}, []field{
 		{"name", asText, ""}, {"added", asTime, ""},

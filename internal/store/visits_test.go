@@ -548,7 +548,7 @@ func whatAStatementVisits(t *testing.T, s *testStore) {
 		},
 	} {
 		s.exec(`UPDATE clients SET source = 'operator' WHERE id = '` + string(id) + `'`)
-		check("the removal or narrowing of a client", 3*single, change)
+		check("the removal or narrowing of a client", 4*single, change)
 		for i := range 4 {
 			check(fmt.Sprint("step ", i+1, " of what it leaves"), step,
 				func() error { _, err := s.WriteEnds(t.Context(), epoch); return err })
