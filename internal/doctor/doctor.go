@@ -6,6 +6,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -52,9 +53,11 @@ type Options struct {
 	TimeServer string
 	// Free is how many bytes of the disk must be free.
 	Free uint64
-	Now  func() time.Time
-	Log  *slog.Logger
-	Told func(Finding)
+	// Bound is how long a session may be accepted after its sign-out was confirmed; 0: 5 s.
+	Bound time.Duration
+	Now   func() time.Time
+	Log   *slog.Logger
+	Told  func(Finding)
 }
 
 // examination is one run.
@@ -76,6 +79,7 @@ func Examine(ctx context.Context, opt Options) (map[Level]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
+	opt.Bound = cmp.Or(opt.Bound, usualBound)
 	levels, told := map[Level]int{}, opt.Told
 	opt.Told = func(f Finding) {
 		levels[f.Level]++

@@ -19,9 +19,8 @@ import (
 	"github.com/exeunt/exeunt/internal/control"
 )
 
-// bound is how long a session may be accepted after its sign-out was confirmed. Nodes take less by far, so more is not a
-// matter of load.
-const bound = 5 * time.Second
+// usualBound: nodes take less by far, so more is not a matter of load.
+const usualBound = 5 * time.Second
 
 // trial is an account of our own, which signs in and out as a person would.
 type trial struct {
@@ -293,8 +292,8 @@ func (t *trial) stream() (*watched, error) {
 	w := &watched{cancel: cancel, over: over}
 	select {
 	case err = <-began:
-	case <-time.After(bound):
-		err = fmt.Errorf("nothing arrives of the stream within %v", bound)
+	case <-time.After(t.Bound):
+		err = fmt.Errorf("nothing arrives of the stream within %v", t.Bound)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -357,8 +356,8 @@ func (t *trial) leave(sites []*config.Site, stream *watched) {
 	select {
 	case <-stream.over:
 		t.ok("event stream", "open pages are told of the sign-out within %v", time.Since(confirmed).Round(time.Millisecond))
-	case <-time.After(bound):
-		t.fault("event stream", "Turn the proxy's buffering off for /session/stream.", "open pages are not told of the sign-out within %v", bound)
+	case <-time.After(t.Bound):
+		t.fault("event stream", "Turn the proxy's buffering off for /session/stream.", "open pages are not told of the sign-out within %v", t.Bound)
 	}
 }
 
@@ -369,7 +368,7 @@ func (t *trial) until(check string, since time.Time, refused func() bool, format
 			t.ok(check, format, append(args, time.Since(since).Round(time.Millisecond))...)
 			return
 		}
-		if time.Since(since) > bound || t.ctx.Err() != nil {
+		if time.Since(since) > t.Bound || t.ctx.Err() != nil {
 			t.fault(check, "See that the proxy keeps no answers, and asks the node for every request.",
 				"it is still accepted %v after the sign-out was confirmed", time.Since(since).Round(time.Second))
 			return
