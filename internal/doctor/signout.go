@@ -373,6 +373,6 @@ func (t *trial) until(check string, since time.Time, refused func() bool, format
 				"it is still accepted %v after the sign-out was confirmed", time.Since(since).Round(time.Second))
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // so that asking is no load; t.Bound ends it
 	}
 }
